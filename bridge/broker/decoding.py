@@ -1,0 +1,142 @@
+"""CONNECT, SUBSCRIBE and UNSUBSCRIBE through amqtt's packet classes, with the checks that amqtt leaves out.
+
+amqtt decodes from a stream, in coroutines. Over a buffer that is complete they never wait, so they are run here to their end at once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from amqtt.adapters import BufferReader
+from amqtt.errors import AMQTTError
+from amqtt.mqtt.connect import ConnectPacket
+from amqtt.mqtt.packet import MQTTFixedHeader
+from amqtt.mqtt.subscribe import SubscribePacket
+from amqtt.mqtt.unsubscribe import UnsubscribePacket
+
+from bridge.broker import packets
+from bridge.broker.packets import Connect, ConnectCode, ProtocolError, RefusedConnect, Subscription, Will
+from devices.protocol.topics import topic_filter_fault, topic_name_fault
+
+T = TypeVar("T")
+
+PROTOCOL_LEVEL: Final = 4
+CLIENT_ID_CHARS_MAX: Final = 256
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise ProtocolError("a packet that ends before its fields do")
+
+
+def _decode(packet_class: Any, packet: bytes) -> Any:
+    try:
+        reader = BufferReader(packet)
+        header = _run(MQTTFixedHeader.from_stream(reader))
+        decoded = _run(packet_class.from_stream(reader, fixed_header=header))
+        rest = _run(reader.read(-1))
+    except ProtocolError:
+        raise
+    except (AMQTTError, ValueError, IndexError, TypeError, AttributeError, EOFError) as error:
+        raise ProtocolError(f"a malformed {packet_class.__name__} ({type(error).__name__})") from error
+    except Exception as error:  # amqtt raises its own kinds for short reads
+        raise ProtocolError(f"a malformed {packet_class.__name__} ({type(error).__name__})") from error
+    if rest:
+        raise ProtocolError(f"{len(rest)} bytes after the end of a {packet_class.__name__}")
+    return decoded
+
+
+class AmqttDecoder:
+    """`packets.Decoder` on amqtt's packet classes."""
+
+    def connect(self, packet: bytes) -> Connect:
+        _check_protocol(packet)
+        decoded = _decode(ConnectPacket, packet)
+        header = decoded.variable_header
+        _check_connect_flags(header)
+        client_id = decoded.client_id or ""
+        if decoded.payload.client_id_is_random:
+            client_id = "" if not decoded.clean_session_flag else uuid.uuid4().hex
+        if len(client_id) > CLIENT_ID_CHARS_MAX or "\0" in client_id:
+            raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, f"a client id has at most {CLIENT_ID_CHARS_MAX} characters and no NUL")
+        return Connect(
+            client_id=client_id,
+            clean_session=decoded.clean_session_flag,
+            keep_alive_s=decoded.keep_alive,
+            username=decoded.username if header.username_flag else None,
+            password=decoded.password if header.password_flag else None,
+            will=_will(decoded),
+        )
+
+    def subscribe(self, packet: bytes) -> tuple[int, list[Subscription]]:
+        decoded = _decode(SubscribePacket, packet)
+        subscriptions = [Subscription(topic_filter, qos) for topic_filter, qos in decoded.payload.topics]
+        if not subscriptions:
+            raise ProtocolError("SUBSCRIBE without a filter (3.8.3-3)")
+        for subscription in subscriptions:
+            if subscription.qos not in (0, 1, 2):
+                raise ProtocolError("SUBSCRIBE with reserved bits or QoS 3 (3.8.3-4)")
+            _check_filter(subscription.topic_filter)
+        return _packet_id(decoded), subscriptions
+
+    def unsubscribe(self, packet: bytes) -> tuple[int, list[str]]:
+        decoded = _decode(UnsubscribePacket, packet)
+        filters: list[str] = list(decoded.payload.topics)
+        if not filters:
+            raise ProtocolError("UNSUBSCRIBE without a filter (3.10.3-2)")
+        for topic_filter in filters:
+            _check_filter(topic_filter)
+        return _packet_id(decoded), filters
+
+
+def _check_filter(topic_filter: str) -> None:
+    if fault := topic_filter_fault(topic_filter):
+        raise ProtocolError(f"{fault} (4.7)")
+
+
+def _packet_id(decoded: Any) -> int:
+    packet_id: int = decoded.variable_header.packet_id
+    if not packet_id:
+        raise ProtocolError("packet id 0 (2.3.1-1)")
+    return packet_id
+
+
+def _check_protocol(packet: bytes) -> None:
+    """Name and level (§3.1.2.1, §3.1.2.2); looked at first, because other versions put their fields elsewhere."""
+    header = packets.read_header(packet, 0)
+    assert header is not None
+    if header.first & 0x0F:
+        raise ProtocolError("CONNECT with reserved flags set (2.2.2-2)")
+    body = packet[header.start :]
+    if body[:6] == b"\0\4MQTT" and len(body) > 6:
+        if body[6] != PROTOCOL_LEVEL:
+            raise RefusedConnect(ConnectCode.UNACCEPTABLE_PROTOCOL, f"MQTT protocol level {body[6]}; level {PROTOCOL_LEVEL} (3.1.1) is spoken here")
+    elif body[:8] == b"\0\6MQIsdp":
+        raise RefusedConnect(ConnectCode.UNACCEPTABLE_PROTOCOL, "MQTT 3.1; 3.1.1 is spoken here")
+    else:
+        raise ProtocolError("not an MQTT CONNECT (3.1.2-1)")
+
+
+def _check_connect_flags(header: Any) -> None:
+    if header.reserved_flag:
+        raise ProtocolError("CONNECT with its reserved flag set (3.1.2-3)")
+    if header.will_qos == 3 or (not header.will_flag and (header.will_qos or header.will_retain_flag)):
+        raise ProtocolError("CONNECT with impossible will flags (3.1.2-11, -14)")
+    if header.password_flag and not header.username_flag:
+        raise ProtocolError("CONNECT with a password and no username (3.1.2-22)")
+
+
+def _will(decoded: Any) -> Will | None:
+    if not decoded.will_flag:
+        return None
+    topic = decoded.will_topic or ""
+    if fault := topic_name_fault(topic):
+        raise ProtocolError(f"the will's topic: {fault}")
+    return Will(topic=topic, payload=bytes(decoded.will_message or b""), qos=decoded.will_qos, retain=decoded.will_retain_flag)

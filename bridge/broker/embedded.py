@@ -1,0 +1,345 @@
+"""The embedded broker: an amqtt `Broker` whose connections are ours.
+
+amqtt does here: configuration, listeners with their TLS and WebSocket set-up, the authentication plugins, the packet classes of what is not hot. It does
+not do: reading, delivery, sessions, retained messages and timers; those are the front door's. Where we reach into amqtt, `AMQTT_NAMES` says so, and a
+test fails when one of these names changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, cast
+
+from amqtt.broker import Broker
+from amqtt.contexts import BaseContext, ListenerType
+from amqtt.plugins.base import BaseAuthPlugin
+from amqtt.session import Session as AmqttSession
+from websockets.exceptions import ConnectionClosed
+
+from bridge.broker.decoding import AmqttDecoder
+from bridge.broker.front_door import Connection, FrontDoor, State
+from bridge.broker.packets import Connect
+from bridge.domain.access import Identity
+
+logger = logging.getLogger("dockbridge.broker")
+
+AMQTT_NAMES: Final = (
+    "amqtt.broker.Broker._create_server_instance",
+    "amqtt.broker.Broker._servers",
+    "amqtt.broker.Broker.ws_connected",
+    "amqtt.broker.Broker.plugins_manager",
+    "amqtt.plugins.manager.PluginManager.map_plugin_auth",
+    "amqtt.plugins.manager.PluginManager.get_plugin",
+    "amqtt.plugins.base.BaseAuthPlugin.authenticate",
+    "amqtt.session.Session.attributes",
+    "amqtt.mqtt.connect.ConnectPacket.from_stream",
+    "amqtt.mqtt.connect.ConnectPayload.client_id_is_random",
+    "amqtt.mqtt.subscribe.SubscribePacket.from_stream",
+    "amqtt.mqtt.unsubscribe.UnsubscribePacket.from_stream",
+    "amqtt.mqtt.packet.MQTTFixedHeader.from_stream",
+    "amqtt.adapters.BufferReader.read",
+)
+"""Everything of amqtt that is used beyond its documented configuration."""
+
+IDENTITY: Final = "dockbridge.identity"
+"""Where the authentication plugin leaves who it was, among the attributes of amqtt's throw-away session."""
+
+TICK_S: Final = 0.5
+WRITE_BUFFER_BYTES_MAX: Final = 8_388_608
+"""A client that has this much waiting in its socket does not read; it is disconnected, and its session keeps what it is owed."""
+
+Authenticate = Callable[[str, str], Awaitable[Identity | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Where to listen. `bind` is `host:port`; port 0 takes a free one."""
+
+    name: str
+    bind: str
+    websocket: bool = False
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+class SiteAuthentication(BaseAuthPlugin):
+    """amqtt's authentication plugin for a site's enrolled devices: username is the device, password its secret."""
+
+    authenticate_device: Authenticate | None = None
+
+    @dataclass
+    class Config:
+        """No settings: who is enrolled stands in the store."""
+
+    def __init__(self, context: BaseContext) -> None:
+        super().__init__(context)
+
+    async def authenticate(self, *, session: AmqttSession) -> bool:
+        if self.authenticate_device is None or session.username is None or session.password is None:
+            return False
+        identity = await self.authenticate_device(session.username, session.password)
+        session.attributes[IDENTITY] = identity
+        return identity is not None
+
+
+class EmbeddedBroker(Broker):  # type: ignore[misc]
+    """amqtt's broker with our front door in it.
+
+    Args:
+        listeners: where to listen.
+        authenticate: checks a device's secret, off the event loop.
+        make_door: builds the front door, given what starts an authentication.
+    """
+
+    def __init__(
+        self,
+        listeners: list[Listener],
+        *,
+        authenticate: Authenticate,
+        make_door: Callable[[Callable[[Connection, Connect], None]], FrontDoor],
+    ) -> None:
+        plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
+        super().__init__({"listeners": {"default": {"type": "tcp"}, **{x.name: _listener_config(x) for x in listeners}}, "plugins": {plugin: {}}})
+        cast("SiteAuthentication", self.plugins_manager.get_plugin(SiteAuthentication.__name__)).authenticate_device = authenticate
+        self.door = make_door(self._start_authentication)
+        self.wires: set[_Wire] = set()
+        self._dirty: set[_Wire] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ticker: asyncio.Task[None] | None = None
+
+    # --- start and stop ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the listeners.
+
+        Raises:
+            BrokerError: where one can't be opened.
+        """
+        await super().start()
+        self._ticker = asyncio.create_task(self._tick(), name="broker-ticker")
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection, wills included."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        for connection in list(self.door.connections):
+            connection.close("the server stops")
+        self.flush()
+        await self.shutdown()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """(host, port) of each listener."""
+        found = {}
+        for name, server in self._servers.items():
+            sockets = getattr(server.instance, "sockets", None)
+            if sockets:
+                found[name] = cast("tuple[str, int]", next(iter(sockets)).getsockname()[:2])
+        return found
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.door.tick()
+            self.flush()
+
+    # --- amqtt's listeners, our connections -------------------------------------------------------------------------------
+
+    async def _create_server_instance(
+        self,
+        listener_name: str,
+        listener_type: ListenerType,
+        address: str | None,
+        port: int,
+        ssl_context: ssl.SSLContext | None,
+    ) -> Any:
+        if listener_type is ListenerType.TCP:
+            return await asyncio.get_running_loop().create_server(partial(_SocketWire, self), address, port, ssl=ssl_context, backlog=1024)
+        return await super()._create_server_instance(listener_name, listener_type, address, port, ssl_context)
+
+    async def ws_connected(self, websocket: Any, listener_name: str) -> None:
+        """A WebSocket, through the same door: its binary messages are a stream of bytes (§6)."""
+        host, port = websocket.remote_address[:2]
+        wire = _WebSocketWire(self, websocket, f"{host}:{port}")
+        await wire.run()
+
+    # --- authentication ---------------------------------------------------------------------------------------------------
+
+    def _start_authentication(self, connection: Connection, connect: Connect) -> None:
+        task = asyncio.get_running_loop().create_task(self._authenticate_device(connection, connect), name=f"authenticate {connection.peer}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _authenticate_device(self, connection: Connection, connect: Connect) -> None:
+        """Check the credentials on a throw-away session of amqtt: nothing of any client is touched before this succeeds."""
+        session = AmqttSession()
+        session.client_id = connect.client_id
+        session.username = connect.username
+        session.password = connect.password
+        verdicts = await self.plugins_manager.map_plugin_auth(session=session)
+        accepted = bool(verdicts) and all(v is True for v in verdicts.values())
+        connection.authenticated(session.attributes.get(IDENTITY) if accepted else None)
+        self.flush()
+
+    # --- writing ----------------------------------------------------------------------------------------------------------
+
+    def wake(self, wire: _Wire) -> None:
+        """A connection has something to write, or has closed; `flush` sees to it."""
+        self._dirty.add(wire)
+
+    def flush(self) -> None:
+        """Write what every connection has collected, once each."""
+        dirty = self._dirty
+        while dirty:
+            dirty.pop().flush()
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop or go on reading from every connection."""
+        for wire in self.wires:
+            wire.pause(paused=paused)
+
+
+class _Wire:
+    """What stands between a network connection and its `Connection`."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self.broker = broker
+        self.connection: Connection | None = None
+
+    def open(self, peer: str) -> Connection:
+        self.connection = Connection(self.broker.door, peer, self.wake)
+        self.broker.wires.add(self)
+        return self.connection
+
+    def lost(self) -> None:
+        """The network connection is gone."""
+        assert self.connection is not None
+        self.broker.wires.discard(self)
+        self.connection.lost()
+        self.broker.flush()
+
+    def wake(self, connection: Connection) -> None:
+        self.broker.wake(self)
+
+    def flush(self) -> None:
+        raise NotImplementedError
+
+    def pause(self, *, paused: bool) -> None:
+        raise NotImplementedError
+
+
+class _SocketWire(_Wire, asyncio.Protocol):
+    """A TCP or TLS connection."""
+
+    _transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername") or ("?", 0)
+        self.open(f"{peer[0]}:{peer[1]}")
+
+    def data_received(self, data: bytes) -> None:
+        assert self.connection is not None
+        self.connection.receive(data)
+        self.broker.flush()
+        if self.broker.door.sink.is_full:
+            self.pause(paused=True)
+
+    def flush(self) -> None:
+        assert self.connection is not None
+        data = self.connection.take_output()
+        if data:
+            self._transport.write(data)
+        if self.connection.state is State.CLOSED:
+            self._transport.close()
+        elif self._transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX:
+            self.connection.close("the client does not read")
+            self._transport.abort()
+
+    def pause(self, *, paused: bool) -> None:
+        if not self._transport.is_closing():
+            if paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost()
+
+
+class _WebSocketWire(_Wire):
+    """A WebSocket connection: one task reads, one writes what was collected."""
+
+    def __init__(self, broker: EmbeddedBroker, websocket: Any, peer: str) -> None:
+        super().__init__(broker)
+        self._websocket = websocket
+        self._peer = peer
+        self._out = bytearray()
+        self._written = asyncio.Event()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+
+    async def run(self) -> None:
+        connection = self.open(self._peer)
+        writer = asyncio.get_running_loop().create_task(self._write(), name=f"websocket writer {self._peer}")
+        try:
+            with suppress(ConnectionClosed):
+                while connection.state is not State.CLOSED:
+                    await self._may_read.wait()
+                    data = await self._websocket.recv()
+                    if isinstance(data, str):
+                        connection.close("a text frame; MQTT is binary (6.0.0-1)")
+                        break
+                    connection.receive(data)
+                    self.broker.flush()
+                    if self.broker.door.sink.is_full:
+                        self.pause(paused=True)
+        finally:
+            self.lost()
+            await writer
+
+    async def _write(self) -> None:
+        connection = self.connection
+        assert connection is not None
+        with suppress(ConnectionClosed):
+            while self._out or connection.state is not State.CLOSED:
+                await self._written.wait()
+                self._written.clear()
+                data = bytes(self._out)
+                self._out.clear()
+                if data:
+                    await self._websocket.send(data)
+        await self._websocket.close()
+
+    def flush(self) -> None:
+        assert self.connection is not None
+        self._out += self.connection.take_output()
+        if len(self._out) > WRITE_BUFFER_BYTES_MAX:
+            self._out.clear()
+            self.connection.close("the client does not read")
+        self._written.set()
+
+    def pause(self, *, paused: bool) -> None:
+        if paused:
+            self._may_read.clear()
+        else:
+            self._may_read.set()
+
+
+def _listener_config(listener: Listener) -> dict[str, Any]:
+    config: dict[str, Any] = {"type": "ws" if listener.websocket else "tcp", "bind": listener.bind, "ssl": listener.cert_file is not None}
+    if listener.cert_file is not None:
+        config |= {"certfile": listener.cert_file, "keyfile": listener.key_file}
+    return config
+
+
+__all__ = ["AMQTT_NAMES", "AmqttDecoder", "EmbeddedBroker", "Listener", "SiteAuthentication"]

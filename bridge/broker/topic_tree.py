@@ -1,0 +1,137 @@
+"""Topic trees: subscriptions by topic, and retained messages by filter (MQTT 3.1.1 §4.7).
+
+Matching walks the levels of one topic or filter and never the whole set: its time does not grow with the number of topics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Node(Generic[K, V]):
+    __slots__ = ("children", "values")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node[K, V]] = {}
+        self.values: dict[K, V] = {}
+
+
+class FilterTree(Generic[K, V]):
+    """Values by (topic filter, key): `match` finds those whose filter matches a topic."""
+
+    def __init__(self) -> None:
+        self._root: _Node[K, V] = _Node()
+
+    def put(self, topic_filter: str, key: K, value: V) -> None:
+        """Set the value of a filter and key; an earlier one is replaced."""
+        node = self._root
+        for level in topic_filter.split("/"):
+            child = node.children.get(level)
+            if child is None:
+                child = node.children[level] = _Node()
+            node = child
+        node.values[key] = value
+
+    def remove(self, topic_filter: str, key: K) -> None:
+        """Take a value away, and the branches that it leaves bare."""
+        path = [self._root]
+        levels = topic_filter.split("/")
+        for level in levels:
+            child = path[-1].children.get(level)
+            if child is None:
+                return
+            path.append(child)
+        path[-1].values.pop(key, None)
+        for level, parent, child in zip(reversed(levels), reversed(path[:-1]), reversed(path[1:]), strict=True):
+            if child.values or child.children:
+                return
+            del parent.children[level]
+
+    def match(self, topic: str) -> Iterator[tuple[K, V]]:
+        """The (key, value) of every filter that matches a topic name; a key comes once for each of its filters."""
+        levels = topic.split("/")
+        # A wildcard in the first level does not match topics that begin with $ (§4.7.2).
+        return self._match(self._root, levels, 0, wild=not topic.startswith("$"))
+
+    def _match(self, node: _Node[K, V], levels: list[str], place: int, *, wild: bool) -> Iterator[tuple[K, V]]:
+        children = node.children
+        if wild and (rest := children.get("#")) is not None:
+            yield from rest.values.items()
+        if place == len(levels):
+            yield from node.values.items()
+            return
+        if (exact := children.get(levels[place])) is not None:
+            yield from self._match(exact, levels, place + 1, wild=True)
+        if wild and (any_level := children.get("+")) is not None:
+            yield from self._match(any_level, levels, place + 1, wild=True)
+
+
+class TopicTree(Generic[V]):
+    """Values by topic name: `match` finds those that a filter matches."""
+
+    def __init__(self) -> None:
+        self._root: _Node[str, V] = _Node()
+        self._topics: dict[str, V] = {}
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def get(self, topic: str) -> V | None:
+        return self._topics.get(topic)
+
+    def put(self, topic: str, value: V) -> None:
+        if topic not in self._topics:
+            node = self._root
+            for level in topic.split("/"):
+                child = node.children.get(level)
+                if child is None:
+                    child = node.children[level] = _Node()
+                node = child
+            node.values[topic] = value
+        self._topics[topic] = value
+
+    def remove(self, topic: str) -> None:
+        """Take a topic away, and the branches that it leaves bare."""
+        if self._topics.pop(topic, None) is None:
+            return
+        path = [self._root]
+        levels = topic.split("/")
+        for level in levels:
+            path.append(path[-1].children[level])
+        path[-1].values.clear()
+        for level, parent, child in zip(reversed(levels), reversed(path[:-1]), reversed(path[1:]), strict=True):
+            if child.values or child.children:
+                return
+            del parent.children[level]
+
+    def match(self, topic_filter: str) -> Iterator[str]:
+        """The topics that a filter matches. The tree may change while they are read only where they were taken into a list first."""
+        if "+" not in topic_filter and "#" not in topic_filter:
+            if topic_filter in self._topics:
+                yield topic_filter
+            return
+        yield from self._match(self._root, topic_filter.split("/"), 0)
+
+    def _match(self, node: _Node[str, V], levels: list[str], place: int) -> Iterator[str]:
+        if place == len(levels):
+            yield from node.values
+            return
+        level = levels[place]
+        if level == "#":
+            yield from self._all(node, at_root=place == 0)
+        elif level == "+":
+            for name, child in node.children.items():
+                if place or not name.startswith("$"):
+                    yield from self._match(child, levels, place + 1)
+        elif (child := node.children.get(level)) is not None:
+            yield from self._match(child, levels, place + 1)
+
+    def _all(self, node: _Node[str, V], *, at_root: bool = False) -> Iterator[str]:
+        yield from node.values
+        for name, child in node.children.items():
+            if not (at_root and name.startswith("$")):
+                yield from self._all(child)

@@ -1,0 +1,209 @@
+"""Every setting: its default, unit and a sentence. `config/bridge.toml` is written from here; a test compares them."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from bridge.errors import ConfigError
+
+CONFIG_NAME: Final = "bridge.toml"
+DATABASE_NAME: Final = "dockbridge.db"
+SOCKET_NAME: Final = "control.sock"
+LOCK_NAME: Final = "serve.lock"
+
+
+def _setting(default: Any, about: str, *, least: float | None = None, most: float | None = None) -> Any:
+    return field(default=default, metadata={"about": about, "least": least, "most": most})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSettings:
+    """Who we are."""
+
+    name: str = _setting("main", "The site's name: the tenant in every topic, v1/{name}/…")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenSettings:
+    """Where devices connect. Port 0 takes a free one."""
+
+    mqtt: str = _setting("127.0.0.1:1883", "host:port of MQTT over TCP; empty for none.")
+    websocket: str = _setting("", "host:port of MQTT over WebSocket; empty for none.")
+    tls_cert_file: str = _setting("", "Certificate chain (PEM) for both listeners; needed outside loopback.")
+    tls_key_file: str = _setting("", "Private key (PEM) of that certificate.")
+    allow_plain: bool = _setting(False, "Listen outside loopback without TLS. Passwords then cross the network readable.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """Bounds of connections and sessions."""
+
+    packet_bytes_max: int = _setting(262_144, "Largest MQTT packet, bytes.", least=1_024, most=268_435_455)
+    window: int = _setting(64, "QoS 1 and 2 messages in flight to one client.", least=1, most=65_535)
+    session_queue_max: int = _setting(10_000, "Messages that wait for one client; the oldest goes when there are more.", least=1)
+    sessions_max: int = _setting(20_000, "Sessions kept, connected or not.", least=1)
+    subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
+    connect_timeout_s: float = _setting(5.0, "Time from the connection to a whole CONNECT, seconds.", least=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSettings:
+    """Bounds of the pipeline from PUBLISH to commit."""
+
+    queue_messages_max: int = _setting(20_000, "Messages that wait for the store before reading pauses.", least=1)
+    queue_bytes_max: int = _setting(67_108_864, "Bytes of payload that wait for the store before reading pauses.", least=262_144)
+    batch_messages_max: int = _setting(500, "Messages in one transaction.", least=1, most=10_000)
+    retry_first_s: float = _setting(0.1, "First pause when the store can't take writes, seconds; it doubles.", least=0.001)
+    retry_max_s: float = _setting(5.0, "Longest pause between tries, seconds.", least=0.001)
+    orders_cached_max: int = _setting(20_000, "Orders kept in memory.", least=1)
+    devices_cached_max: int = _setting(20_000, "Devices kept in memory.", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSettings:
+    """How orders are kept and shown."""
+
+    events_max: int = _setting(2_000, "Events of one order; what comes beyond is rejected.", least=10)
+    parked_deadline_h: float = _setting(24.0, "Hours that an event may wait for its order before an alert is raised.", least=0.001)
+    silent_after_h: float = _setting(72.0, "Hours without an event after which a shipped order is flagged silent.", least=0.001)
+    status_keep_days: float = _setting(30.0, "Days that statuses of ended orders stay retained.", least=0.001)
+    position_every_s: float = _setting(10.0, "Positions of one courier are stored at most this often, seconds.", least=0.0)
+    sweep_every_s: float = _setting(30.0, "How often deadlines are looked at, seconds.", least=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishSettings:
+    """What the bridge publishes."""
+
+    format: str = _setting("cbor", "cbor or json.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of a site."""
+
+    site: SiteSettings = field(default_factory=SiteSettings)
+    listen: ListenSettings = field(default_factory=ListenSettings)
+    broker: BrokerSettings = field(default_factory=BrokerSettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    orders: OrderSettings = field(default_factory=OrderSettings)
+    publish: PublishSettings = field(default_factory=PublishSettings)
+
+
+_TYPE_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def load(path: Path) -> Settings:
+    """Read a `bridge.toml`.
+
+    Raises:
+        ConfigError: naming the setting and the fix.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no {path}", fix="make a site with `dockbridge init DIR`") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}", fix="mend the line; `dockbridge config show --defaults` prints a file that is right") from error
+    return parse(data)
+
+
+def parse(data: dict[str, Any]) -> Settings:
+    """Settings from plain TOML data; what is left out has its default.
+
+    Raises:
+        ConfigError: naming the setting and the fix.
+    """
+    sections = get_type_hints(Settings)
+    for name in data:
+        if name not in sections:
+            raise ConfigError(f"[{name}] is no section", fix=f"sections are {', '.join(sections)}")
+    settings = Settings(**{name: _section(name, kind, data.get(name, {})) for name, kind in sections.items()})
+    _check(settings)
+    return settings
+
+
+def _section(name: str, kind: type[Any], values: Any) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{name} is a section, not a value", fix=f"write [{name}] and its settings below it")
+    known = {f.name: f for f in fields(kind)}
+    types = get_type_hints(kind)
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"{name}.{key} is no setting", fix=f"settings of [{name}] are {', '.join(known)}")
+        _check_value(f"{name}.{key}", value, types[key], known[key].metadata)
+    return kind(**{k: float(v) if types[k] is float else v for k, v in values.items()})
+
+
+def _check_value(name: str, value: Any, kind: type[Any], metadata: Any) -> None:
+    right = isinstance(value, (int, float)) and not isinstance(value, bool) if kind is float else type(value) is kind
+    if not right:
+        raise ConfigError(f"{name} is {value!r}, should be {_TYPE_WORDS[kind]}", fix=metadata["about"])
+    if metadata["least"] is not None and value < metadata["least"]:
+        raise ConfigError(f"{name} is {value}, at least {metadata['least']}", fix=metadata["about"])
+    if metadata["most"] is not None and value > metadata["most"]:
+        raise ConfigError(f"{name} is {value}, at most {metadata['most']}", fix=metadata["about"])
+
+
+def _check(settings: Settings) -> None:
+    if settings.publish.format not in ("cbor", "json"):
+        raise ConfigError(f"publish.format is {settings.publish.format!r}", fix="cbor or json")
+    if not settings.site.name or len(settings.site.name) > 64:
+        raise ConfigError("site.name has 1 to 64 characters", fix="choose a short name, such as main")
+    listen = settings.listen
+    if not listen.mqtt and not listen.websocket:
+        raise ConfigError("listen.mqtt and listen.websocket are both empty", fix="give at least one of them an address, such as 127.0.0.1:1883")
+    if bool(listen.tls_cert_file) != bool(listen.tls_key_file):
+        raise ConfigError("listen.tls_cert_file and listen.tls_key_file come together", fix="give both, or none")
+    for name in ("mqtt", "websocket"):
+        bind = getattr(listen, name)
+        if bind:
+            host, _ = split_address(f"listen.{name}", bind)
+            if not (listen.tls_cert_file or listen.allow_plain or is_loopback(host)):
+                raise ConfigError(
+                    f"listen.{name} is {bind}: outside loopback without TLS",
+                    fix="set listen.tls_cert_file and listen.tls_key_file (or, on a network that you trust, listen.allow_plain = true)",
+                )
+
+
+def split_address(name: str, bind: str) -> tuple[str, int]:
+    """(host, port) of a `host:port`.
+
+    Raises:
+        ConfigError: where it is none.
+    """
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"{name} is {bind!r}, should be host:port", fix="for example 127.0.0.1:1883")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def render(settings: Settings) -> str:
+    """Settings as a commented TOML file; reading it back gives the same settings."""
+    lines = ["# Dockbridge: every setting, with its default, unit and a sentence. A line that is left out has the value that stands here."]
+    for section in fields(Settings):
+        values = getattr(settings, section.name)
+        lines += ["", f"[{section.name}]", f"# {type(values).__doc__}"]
+        for setting in fields(values):
+            lines += [f"# {setting.metadata['about']}", f"{setting.name} = {_toml(getattr(values, setting.name))}"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)

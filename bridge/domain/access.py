@@ -1,0 +1,161 @@
+"""Who may do what: from identity and topic shape alone. Nobody writes an access list.
+
+Three questions, each answered with a reason: may this identity send this event type, publish to this topic, be granted this filter?
+A filter is granted only where everything that it can match is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from devices.protocol.topics import Topics, covers, escape, topic_filter_fault, topic_name_fault, unescape
+from devices.protocol.vocabulary import EventType as E
+from devices.protocol.vocabulary import Role
+
+_ORDER = frozenset({E.CREATED, E.PAID, E.APPROVED, E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.COMPLETED})
+_WAREHOUSE = frozenset({E.SHIFT_STARTED, E.SHIFT_ENDED, E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.STAGE, E.LOAD, E.UNLOAD})
+_LINE_HAUL = frozenset({E.DEPART, E.ARRIVE, E.CUSTOMS_ENTERED, E.CUSTOMS_HELD, E.CUSTOMS_CLEARED, E.BORDER_ENTERED})
+_DISPATCH = frozenset({E.ASSIGNED, E.UNASSIGNED})
+_CARRIER = frozenset(
+    {E.PICKUP, E.OUT_FOR_DELIVERY, E.STOP_ARRIVED, E.ATTEMPT_FAILED, E.AVAILABLE_FOR_PICKUP, E.DELIVERY, E.REFUSED, E.RETURN_STARTED, E.RETURNED},
+)
+_COURIER = _CARRIER | {E.CLAIM, E.DECLINE}
+_CONDITION = frozenset({E.DAMAGED, E.LOST, E.FOUND})
+
+MAY_SEND: Final[dict[Role, frozenset[E]]] = {
+    Role.SCANNER: _WAREHOUSE | _LINE_HAUL | _CONDITION | {E.RETURNED, E.DELIVERY, E.DESTROYED, E.VOID},
+    Role.COURIER: _COURIER | _CONDITION | {E.VOID},
+    Role.SYSTEM: _ORDER | _DISPATCH | _LINE_HAUL | _CARRIER | _CONDITION | {E.DESTROYED, E.VOID},
+    Role.DESK: frozenset({E.HELD, E.RELEASED, E.CANCELLED, E.AMENDED, E.ASSIGNED, E.UNASSIGNED, E.VOID}),
+    Role.GUEST: frozenset(),
+    Role.LAB: frozenset(),
+}
+"""The role table of the contract."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a connection is, as its credentials say; the payload is never asked.
+
+    `courier` is the courier a phone is bound to. `orders_prefix` narrows a system to its own orders. `order` is the one order of a guest.
+    """
+
+    site: str
+    device: str
+    role: Role
+    courier: str | None = None
+    orders_prefix: str | None = None
+    order: str | None = None
+    at: str | None = None
+
+
+class Answer(NamedTuple):
+    """Yes or no, and the rule that says so."""
+
+    allowed: bool
+    rule: str
+
+
+class Publishing(NamedTuple):
+    """What a publish to an allowed topic is: an event (with its type), presence or location."""
+
+    kind: str
+    event_type: str | None = None
+
+
+OpenOrders = Callable[[str, str], bool]
+"""(courier, order) → whether the order is in an open job of the courier."""
+
+
+def may_send(role: Role, event_type: str) -> Answer:
+    """Whether a role may send an event type."""
+    try:
+        known = E(event_type)
+    except ValueError:
+        return Answer(False, f"there is no event type {event_type!r}")
+    if known in MAY_SEND[role]:
+        return Answer(True, f"role {role} sends {event_type}")
+    return Answer(False, f"role {role} does not send {event_type}")
+
+
+def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | None]:
+    """Whether an identity may publish to a topic name, and as what the bridge takes it."""
+    if fault := topic_name_fault(topic):
+        return Answer(False, fault), None
+    if topic.startswith("$"):
+        return Answer(False, "topics that begin with $ are the broker's"), None
+    levels = topic.split("/")
+    if levels[0] != "v1":
+        return Answer(identity.role is Role.LAB, "outside v1/ only role lab publishes"), None
+    if identity.role is Role.LAB:
+        return Answer(False, "role lab has no part in v1/"), None
+    own = Topics(identity.site).base.split("/") + ["devices", escape(identity.device)]
+    if levels[: len(own)] != own:
+        return Answer(False, "a device publishes only below its own devices/{device}/"), None
+    rest = levels[len(own) :]
+    if rest in (["presence"], ["location"]) and identity.role is not Role.GUEST:
+        return Answer(True, f"a device publishes its own {rest[0]}"), Publishing(rest[0])
+    if len(rest) == 2 and rest[0] == "events":
+        answer = may_send(identity.role, rest[1])
+        return answer, Publishing("events", rest[1])
+    return Answer(False, "a device publishes events/{type}, presence and location, nothing else"), None
+
+
+def readable(identity: Identity) -> tuple[str, ...]:
+    """The widest filters that an identity may be granted, apart from single orders."""
+    t = Topics(identity.site)
+    base = t.base
+    receipts = t.receipts(identity.device)
+    match identity.role:
+        case Role.SCANNER:
+            return (receipts, t.bridge_state)
+        case Role.COURIER:
+            return (receipts, t.bridge_state, *((t.assignments(identity.courier),) if identity.courier else ()))
+        case Role.SYSTEM:
+            return (receipts, t.bridge_state, *(() if identity.orders_prefix else (f"{base}/orders/#",)))
+        case Role.DESK:
+            wide = ("orders/#", "alerts/#", "devices/+/presence", "couriers/+/assignments/+", "bridge/state")
+            return (receipts, *(f"{base}/{w}" for w in wide))
+        case Role.GUEST:
+            return tuple(f"{base}/orders/{escape(identity.order)}/{leaf}" for leaf in ("status", "eta", "position")) if identity.order else ()
+        case _:
+            return ()
+
+
+def may_subscribe(identity: Identity, topic_filter: str, in_open_job: OpenOrders) -> Answer:
+    """Whether an identity may be granted a topic filter."""
+    if fault := topic_filter_fault(topic_filter):
+        return Answer(False, fault)
+    if topic_filter.startswith("$"):
+        return Answer(False, "filters that begin with $ are not served")
+    if identity.role is Role.LAB:
+        free = topic_filter.split("/")[0] not in ("v1", "+", "#")
+        return Answer(free, "role lab reads outside v1/ only")
+    for allowed in readable(identity):
+        if covers(allowed, topic_filter):
+            return Answer(True, f"role {identity.role} reads {allowed}")
+    return _single_order(identity, topic_filter, in_open_job)
+
+
+def _single_order(identity: Identity, topic_filter: str, in_open_job: OpenOrders) -> Answer:
+    """Topics of one order: a courier's open jobs, a shop's own orders. A topic cannot be read whole by another name, so levels are compared."""
+    base = Topics(identity.site).base.split("/")
+    levels = topic_filter.split("/")
+    refused = Answer(False, f"role {identity.role} reads only {', '.join(readable(identity)) or 'nothing'}")
+    if levels[: len(base)] != base or len(levels) < len(base) + 3 or levels[len(base)] != "orders":
+        return refused
+    try:
+        order = unescape(levels[len(base) + 1])
+    except ValueError:
+        return refused
+    leaf = levels[len(base) + 2 :]
+    if identity.role is Role.COURIER and identity.courier and leaf in (["status"], ["eta"]):
+        held = in_open_job(identity.courier, order)
+        return Answer(held, f"a courier reads status and eta of the orders in open jobs; {order} is {'in one' if held else 'in none'}")
+    if identity.role is Role.SYSTEM and identity.orders_prefix:
+        own = order.startswith(identity.orders_prefix)
+        return Answer(own, f"this system reads orders whose id begins with {identity.orders_prefix}")
+    return refused
+

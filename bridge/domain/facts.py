@@ -1,0 +1,161 @@
+"""What the fold takes and gives: facts in, verdicts out, and the order in which facts are told.
+
+Sort key: (order_ms, device, log, seq, id). One device's events never swap: for devices `order_ms` is the largest event time among this
+order's facts of the same (device, log) with a seq up to its own. Systems retry and reshuffle, so their seq never orders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from devices.protocol.bodies import Body
+from devices.protocol.vocabulary import Next, Outcome, Reason, Role, Tone, Warn
+
+BRIDGE = "bridge"
+"""The device name under which the bridge writes events of its own."""
+DECIDED = "decided"
+"""The bridge's own event type: how a courier's claim or refusal of a job ended. Never sent by a device."""
+
+FactKey = tuple[int, int, str, bytes, int, bytes]
+"""(0 for `created`, order_ms, device, log, seq, id). An order's creation is told first, whatever a shop's clock says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The body of `decided`: which answer of a courier (`claim` or `decline`) it settles, and how."""
+
+    ref: bytes
+    job: str
+    answer: str
+    outcome: Outcome
+    reason: Reason | None
+
+
+class Fact:
+    """One stored event as the fold sees it; plain slots, because millions are made.
+
+    `fault` is a verdict that was fixed when the event was placed (an unreadable code, say): the fold gives it back and applies nothing.
+    `pos` is its place in the event log. `code` is the normal form of what was scanned, `misload` says that the scan contradicted the order that the device named.
+    """
+
+    __slots__ = ("at", "body", "code", "device", "event_ms", "fault", "id", "key", "log", "misload", "order_ms", "parcel", "pos", "received_ms", "role", "seq", "type")
+
+    def __init__(
+        self,
+        *,
+        id: bytes,  # noqa: A002 -- the contract's word
+        device: str,
+        role: str,
+        type: str,  # noqa: A002 -- the contract's word
+        log: bytes,
+        seq: int,
+        event_ms: int,
+        received_ms: int,
+        body: Body | Decided,
+        parcel: str | None = None,
+        code: str | None = None,
+        at: str | None = None,
+        fault: str | None = None,
+        misload: bool = False,
+        pos: int = 0,
+    ) -> None:
+        self.pos = pos
+        self.id = id
+        self.device = device
+        self.role = role
+        self.type = type
+        self.log = log
+        self.seq = seq
+        self.event_ms = event_ms
+        self.received_ms = received_ms
+        self.body = body
+        self.parcel = parcel
+        self.code = code
+        self.at = at
+        self.fault = fault
+        self.misload = misload
+        self.order_ms = event_ms
+        self.key: FactKey = self._key()
+
+    def place(self, order_ms: int) -> None:
+        """Put the fact at its place among the facts of its device."""
+        self.order_ms = order_ms
+        self.key = self._key()
+
+    def _key(self) -> FactKey:
+        return (0 if self.type == "created" else 1, self.order_ms, self.device, self.log, self.seq, self.id)
+
+    @property
+    def uid(self) -> tuple[str, bytes]:
+        """An event's identity within a site."""
+        return (self.device, self.id)
+
+    @property
+    def ordered_by_seq(self) -> bool:
+        return self.role in _ORDERED_BY_SEQ
+
+
+_ORDERED_BY_SEQ = frozenset({Role.SCANNER, Role.COURIER})
+
+
+class Verdict(NamedTuple):
+    """What the fold says of one fact. `state` is the order's state right after it."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    warn: tuple[Warn, ...] = ()
+    next: Next | None = None
+    state: str | None = None
+    parcel: str | None = None
+
+
+APPLIED = Verdict(Outcome.APPLIED)
+NOOP = Verdict(Outcome.NOOP)
+
+NEXT_STEP: dict[Reason, Next] = {
+    Reason.MALFORMED: Next.UPDATE_FIRMWARE,
+    Reason.UNKNOWN_TYPE: Next.UPDATE_FIRMWARE,
+    Reason.FORBIDDEN: Next.CALL_DESK,
+    Reason.ID_REUSED: Next.UPDATE_FIRMWARE,
+    Reason.UNREADABLE_CODE: Next.SCAN_AGAIN,
+    Reason.CHECK_DIGIT: Next.SCAN_AGAIN,
+    Reason.CONTAINER: Next.SCAN_PARCEL,
+    Reason.WRONG_PARCEL: Next.PUT_BACK,
+    Reason.WRONG_SKU: Next.PUT_BACK,
+    Reason.ITEMS_NEEDED: Next.NAME_ITEMS,
+    Reason.PARCEL_NEEDED: Next.SCAN_PARCEL,
+    Reason.ORDER_NEEDED: Next.NAME_ORDER,
+    Reason.CODE_TAKEN: Next.CALL_DESK,
+    Reason.VOID_OF_VOID: Next.CALL_DESK,
+    Reason.NOT_YOURS: Next.CALL_DESK,
+    Reason.JOB_CLOSED: Next.REFRESH_JOBS,
+    Reason.TOO_MANY_EVENTS: Next.CALL_DESK,
+    Reason.POISON: Next.CALL_DESK,
+    Reason.UNKNOWN_ORDER: Next.SET_ASIDE,
+    Reason.UNKNOWN_PARCEL: Next.SET_ASIDE,
+    Reason.UNKNOWN_REFERENCE: Next.WAIT,
+    Reason.UNKNOWN_JOB: Next.WAIT,
+    Reason.HELD: Next.SET_ASIDE,
+    Reason.CANCELLED: Next.PUT_BACK,
+    Reason.NEEDS_CONFIRM: Next.CALL_DESK,
+    Reason.STALE_REV: Next.REFRESH_JOBS,
+    Reason.HELD_BY_ANOTHER: Next.REFRESH_JOBS,
+}
+"""The one instruction that goes with a reason."""
+
+_STOP_WARNS = frozenset({Warn.MOVED_ON_HOLD, Warn.MOVED_AFTER_CANCEL, Warn.MISLOAD})
+_TONES = {Outcome.APPLIED: Tone.OK, Outcome.NOOP: Tone.OK, Outcome.LATE: Tone.OK, Outcome.PARKED: Tone.WARN}
+
+
+def refusal(outcome: Outcome, reason: Reason, parcel: str | None = None) -> Verdict:
+    """A verdict that is not `applied`, with the instruction that goes with its reason."""
+    return Verdict(outcome, reason, next=NEXT_STEP.get(reason), parcel=parcel)
+
+
+def tone_of(verdict: Verdict) -> Tone:
+    """The beep for a verdict: stop where a person must act, warn where something was odd."""
+    tone = _TONES.get(verdict.outcome, Tone.STOP)
+    if tone is Tone.STOP or any(w in _STOP_WARNS for w in verdict.warn):
+        return Tone.STOP
+    return Tone.WARN if verdict.warn else tone

@@ -1,0 +1,177 @@
+"""The fold: the same facts give the same order, however and whenever they arrived.
+
+`fold(facts)` is the law in one line. `OrderFold` is the same thing kept warm: it takes one fact after the other, tells only the new one where it comes
+last in time, and tells everything again where it does not. Properties in the tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from bridge.domain.facts import APPLIED, DECIDED, Decided, Fact, Verdict, refusal
+from bridge.domain.order import Order
+from devices.protocol import bodies
+from devices.protocol.vocabulary import EventType, Outcome, Reason, Role
+
+Uid = tuple[str, bytes]
+
+_MAY_VOID_ANY = frozenset({Role.DESK, Role.SYSTEM})
+_VOID = EventType.VOID
+_CREATED = EventType.CREATED
+
+
+class Folded(NamedTuple):
+    """What taking in one fact did: its verdict, whether the order's state moved, and the verdicts of others that changed with it."""
+
+    verdict: Verdict
+    moved: bool
+    changed: dict[Uid, Verdict]
+
+
+def fold(order_id: str, facts: Iterable[Fact]) -> OrderFold:
+    """The order that a set of facts makes. Their order and repetitions do not matter."""
+    whole = OrderFold(order_id)
+    whole.load(facts)
+    return whole
+
+
+class OrderFold:
+    """The facts of one order in the order of time, the order that they make, and a verdict for each."""
+
+    __slots__ = ("_latest", "_uids", "facts", "id", "order", "verdicts", "voids")
+
+    def __init__(self, order_id: str) -> None:
+        self.id = order_id
+        self.order = Order(order_id)
+        self.facts: list[Fact] = []
+        self.voids: list[Fact] = []
+        self.verdicts: dict[Uid, Verdict] = {}
+        self._uids: set[Uid] = set()
+        self._latest: dict[tuple[str, bytes], tuple[int, int]] = {}
+
+    @property
+    def exists(self) -> bool:
+        """Whether the order was created; until then everything about it waits."""
+        return self.order.created is not None
+
+    def load(self, facts: Iterable[Fact]) -> None:
+        """Take in many facts at once."""
+        for fact in facts:
+            if fact.uid not in self._uids:
+                self._keep(fact)
+        self._place_all()
+        self._tell_all()
+
+    def add(self, fact: Fact) -> Folded:
+        """Take in one fact. A fact that is already there changes nothing and gets its verdict again."""
+        if fact.uid in self._uids:
+            return Folded(self.verdicts[fact.uid], False, {})
+        if self._comes_last(fact):
+            self._keep(fact)
+            return self._tell_last(fact)
+        before = self.verdicts
+        state_before = self._signature()
+        self._keep(fact)
+        self._place_all()
+        self._tell_all()
+        changed = {uid: verdict for uid, verdict in self.verdicts.items() if before.get(uid) != verdict and uid != fact.uid}
+        return Folded(self.verdicts[fact.uid], self._signature() != state_before, changed)
+
+    # --- telling ----------------------------------------------------------------------------------------------------------
+
+    def _keep(self, fact: Fact) -> None:
+        self._uids.add(fact.uid)
+        if fact.type == _VOID:
+            self.voids.append(fact)
+        else:
+            self.facts.append(fact)
+
+    def _comes_last(self, fact: Fact) -> bool:
+        """Whether the fact stands after everything that is already told, so that nothing has to be told again."""
+        if fact.type in (_VOID, DECIDED, _CREATED) or self.voids or not self.exists:
+            return False
+        if fact.ordered_by_seq:
+            stream = (fact.device, fact.log)
+            latest = self._latest.get(stream)
+            if latest is not None:
+                if fact.seq < latest[0]:
+                    return False
+                if latest[1] > fact.event_ms:
+                    fact.place(latest[1])
+        return not self.facts or self.facts[-1].key < fact.key
+
+    def _tell_last(self, fact: Fact) -> Folded:
+        if fact.ordered_by_seq:
+            self._latest[(fact.device, fact.log)] = (fact.seq, fact.order_ms)
+        verdict = self.verdicts[fact.uid] = self.order.tell(fact)
+        return Folded(verdict, verdict.outcome is Outcome.APPLIED, {})
+
+    def _place_all(self) -> None:
+        """Give every fact its place: along one device's log, time never runs backwards."""
+        streams: dict[tuple[str, bytes], list[Fact]] = {}
+        for fact in self.facts:
+            if fact.ordered_by_seq:
+                streams.setdefault((fact.device, fact.log), []).append(fact)
+        self._latest = {}
+        for stream, facts in streams.items():
+            facts.sort(key=_by_seq)
+            latest = 0
+            for fact in facts:
+                latest = max(latest, fact.event_ms)
+                if fact.order_ms != latest:
+                    fact.place(latest)
+            self._latest[stream] = (facts[-1].seq, latest)
+        self.facts.sort(key=_by_key)
+
+    def _tell_all(self) -> None:
+        self.order = order = Order(self.id)
+        self.verdicts = {}
+        order.decisions = {f.body.ref: (f.body.outcome, f.body.reason) for f in self.facts if isinstance(f.body, Decided)}
+        voided = self._judge_voids()
+        created = any(f.type == _CREATED and f.uid not in voided for f in self.facts)
+        for fact in self.facts:
+            if fact.uid in voided:
+                self.verdicts[fact.uid] = refusal(Outcome.REJECTED, Reason.VOIDED)
+            else:
+                self.verdicts[fact.uid] = order.tell(fact) if created else _unknown_order(fact)
+
+    def _judge_voids(self) -> set[Uid]:
+        """The facts that never were: removed before anything is told. A device voids its own; desk and system void any."""
+        voided: set[Uid] = set()
+        void_ids = {f.id for f in self.voids}
+        for void in self.voids:
+            assert isinstance(void.body, bodies.Void)
+            ref = void.body.ref
+            targets = [f for f in self.facts if f.id == ref]
+            mine = [f for f in targets if f.device == void.device or void.role in _MAY_VOID_ANY]
+            if ref in void_ids:
+                self.verdicts[void.uid] = refusal(Outcome.REJECTED, Reason.VOID_OF_VOID)
+            elif not targets:
+                self.verdicts[void.uid] = refusal(Outcome.PARKED, Reason.UNKNOWN_REFERENCE)
+            elif not mine:
+                self.verdicts[void.uid] = refusal(Outcome.REJECTED, Reason.NOT_YOURS)
+            else:
+                voided.update(f.uid for f in mine)
+                self.verdicts[void.uid] = APPLIED
+        return voided
+
+    def _signature(self) -> tuple[object, ...]:
+        """What a late fact would have to change for it to be more than `late`."""
+        order = self.order
+        parcels = tuple((p.id, p.state, p.where, frozenset(p.flags)) for p in order.parcels.values())
+        return (order.created is not None, order.state, order.partial, frozenset(order.flags), frozenset(order.holds), frozenset(parcels))
+
+
+def _by_seq(fact: Fact) -> tuple[int, bytes]:
+    return (fact.seq, fact.id)
+
+
+def _by_key(fact: Fact) -> tuple[int, int, str, bytes, int, bytes]:
+    return fact.key
+
+
+def _unknown_order(fact: Fact) -> Verdict:
+    if fact.fault is not None:
+        return refusal(Outcome.REJECTED, Reason(fact.fault))
+    return refusal(Outcome.PARKED, Reason.UNKNOWN_ORDER)

@@ -1,0 +1,75 @@
+"""What a device still owes: for each (device, log) the sequence numbers that came, as ranges."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Final
+
+GAPS_MAX: Final = 1_000
+"""Gaps remembered for one log; beyond that the lowest are taken as lost, and counted in `forgotten`."""
+
+
+class Ledger:
+    """Sequence numbers 1.. of one log. `ends` and `starts` are the closed ranges that came, in order, never touching."""
+
+    __slots__ = ("ends", "forgotten", "starts")
+
+    def __init__(self, ranges: list[tuple[int, int]] | None = None, forgotten: int = 0) -> None:
+        self.starts = [a for a, _ in ranges or []]
+        self.ends = [b for _, b in ranges or []]
+        self.forgotten = forgotten
+
+    @property
+    def high(self) -> int:
+        """The highest number that came, 0 where none did."""
+        return self.ends[-1] if self.ends else 0
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        return list(zip(self.starts, self.ends, strict=True))
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """The closed ranges below `high` that did not come."""
+        edges = [0, *self.ends]
+        return [(end + 1, start - 1) for end, start in zip(edges, self.starts, strict=False) if start > end + 1]
+
+    @property
+    def owed(self) -> int:
+        """How many numbers below `high` did not come."""
+        return sum(b - a + 1 for a, b in self.gaps)
+
+    def __contains__(self, seq: int) -> bool:
+        place = bisect_right(self.starts, seq) - 1
+        return place >= 0 and seq <= self.ends[place]
+
+    def add(self, seq: int) -> bool:
+        """Note that `seq` came; False where it had come before."""
+        ends = self.ends
+        if ends and seq == ends[-1] + 1:
+            ends[-1] = seq
+            return True
+        if seq in self:
+            return False
+        starts = self.starts
+        place = bisect_right(starts, seq)
+        joins_left = place > 0 and ends[place - 1] == seq - 1
+        joins_right = place < len(starts) and starts[place] == seq + 1
+        if joins_left and joins_right:
+            ends[place - 1] = ends[place]
+            del starts[place], ends[place]
+        elif joins_left:
+            ends[place - 1] = seq
+        elif joins_right:
+            starts[place] = seq
+        else:
+            starts.insert(place, seq)
+            ends.insert(place, seq)
+            self._bound()
+        return True
+
+    def _bound(self) -> None:
+        while len(self.starts) > GAPS_MAX + 1:
+            self.forgotten += self.starts[1] - self.ends[0] - 1
+            self.starts[1] = self.starts[0]
+            del self.starts[0], self.ends[0]

@@ -1,0 +1,187 @@
+"""The tables: how a parcel moves, and what an order shows.
+
+`PARCEL_TABLE` holds the next state for every (state, step): a step is an event type, or one of the variants in `Step` where one type can mean two
+things. A missing pair means that the step leaves the state alone. Everything else in this module feeds that table.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from devices.protocol.vocabulary import EventType as E
+from devices.protocol.vocabulary import OrderState, ParcelState
+from devices.protocol.vocabulary import ParcelState as P
+
+RANK: Final[dict[ParcelState, int]] = {
+    P.PLANNED: 0,
+    P.PICKING: 10,
+    P.PACKED: 20,
+    P.STAGED: 30,
+    P.SHIPPED: 40,
+    P.IN_TRANSIT: 50,
+    P.CUSTOMS: 60,
+    P.ENTERED: 70,
+    P.ATTEMPT_FAILED: 78,
+    P.OUT_FOR_DELIVERY: 80,
+    P.AVAILABLE_FOR_PICKUP: 90,
+    P.DELIVERED: 100,
+}
+"""Parcel states by rank. Those beside the way (returning, returned, lost, destroyed, cancelled) have none."""
+
+DEAD: Final = frozenset({P.CANCELLED, P.LOST, P.DESTROYED, P.RETURNED})
+"""States in which a parcel no longer counts towards its order's state."""
+
+IN_CUSTODY: Final = frozenset(s for s, rank in RANK.items() if rank >= RANK[P.SHIPPED]) | {P.RETURNING}
+"""With a courier, a carrier or the recipient: out of the warehouse's hands."""
+
+CUSTODY_FACTS: Final = frozenset({E.LOAD, E.DEPART, E.PICKUP, E.OUT_FOR_DELIVERY, E.DELIVERY})
+"""Somebody took the parcel: it happened, whatever the order's holds say."""
+
+PREPARATION: Final = frozenset({E.PICK, E.PACK, E.STAGE})
+"""What a hold, a needed confirmation or a cancellation forbids."""
+
+INSTRUCTIONS: Final = frozenset({E.HELD, E.RELEASED, E.CANCELLED, E.AMENDED, E.ASSIGNED, E.UNASSIGNED})
+"""These bind from when the bridge knew of them; every other event is a fact and takes its place at the time it happened."""
+
+
+class Step(StrEnum):
+    """Events whose effect depends on what they say, as steps of their own."""
+
+    CLEARED_AT_DESTINATION = "customs_cleared (destination)"
+    CLEARED_ON_THE_WAY = "customs_cleared (on the way)"
+    DAMAGED_BEYOND_USE = "damaged (total)"
+    CANCELLED_IN_HOUSE = "cancelled (in house)"
+
+
+class Move(NamedTuple):
+    """Where a step leads: forward from any lower rank, and from the states that are named."""
+
+    to: ParcelState
+    also_from: frozenset[ParcelState] = frozenset()
+    forward: bool = True
+
+
+_GONE: Final = frozenset({P.CANCELLED, P.LOST, P.RETURNED})
+"""Left again by every custody fact: what was scanned is there."""
+_LIVE: Final = frozenset(RANK) | {P.RETURNING}
+_UNDELIVERED: Final = _LIVE - {P.DELIVERED}
+
+MOVES: Final[dict[str, Move]] = {
+    E.PICK: Move(P.PICKING),
+    E.PACK: Move(P.PACKED),
+    E.UNPACK: Move(P.PICKING, frozenset({P.PACKED, P.STAGED})),
+    E.STAGE: Move(P.STAGED),
+    E.LOAD: Move(P.SHIPPED, _GONE),
+    E.UNLOAD: Move(P.STAGED, frozenset({P.SHIPPED})),
+    E.DEPART: Move(P.IN_TRANSIT, _GONE),
+    E.ARRIVE: Move(P.IN_TRANSIT, frozenset({P.OUT_FOR_DELIVERY, P.ATTEMPT_FAILED})),
+    E.CUSTOMS_ENTERED: Move(P.CUSTOMS, frozenset({P.ENTERED})),
+    E.CUSTOMS_HELD: Move(P.CUSTOMS),
+    Step.CLEARED_AT_DESTINATION: Move(P.ENTERED),
+    Step.CLEARED_ON_THE_WAY: Move(P.IN_TRANSIT, frozenset({P.CUSTOMS})),
+    E.PICKUP: Move(P.SHIPPED, _GONE),
+    E.OUT_FOR_DELIVERY: Move(P.OUT_FOR_DELIVERY, _GONE),
+    E.ATTEMPT_FAILED: Move(P.ATTEMPT_FAILED, frozenset({P.OUT_FOR_DELIVERY, P.AVAILABLE_FOR_PICKUP})),
+    E.AVAILABLE_FOR_PICKUP: Move(P.AVAILABLE_FOR_PICKUP),
+    E.DELIVERY: Move(P.DELIVERED, _GONE | {P.RETURNING}),
+    E.REFUSED: Move(P.RETURNING, _UNDELIVERED - {P.RETURNING}, forward=False),
+    E.RETURN_STARTED: Move(P.RETURNING, _LIVE - {P.RETURNING}, forward=False),
+    E.RETURNED: Move(P.RETURNED, _LIVE, forward=False),
+    E.LOST: Move(P.LOST, _UNDELIVERED, forward=False),
+    E.DESTROYED: Move(P.DESTROYED, _UNDELIVERED | {P.LOST, P.RETURNED}, forward=False),
+    Step.DAMAGED_BEYOND_USE: Move(P.DESTROYED, _UNDELIVERED, forward=False),
+    Step.CANCELLED_IN_HOUSE: Move(P.CANCELLED, _LIVE - IN_CUSTODY, forward=False),
+}
+"""One row a step. `found` is not here: it leads back to the state before `lost`, which only the fold knows."""
+
+
+def _legal(state: ParcelState, move: Move) -> bool:
+    if state in move.also_from:
+        return True
+    return move.forward and state in RANK and RANK[state] < RANK[move.to]
+
+
+PARCEL_TABLE: Final = MappingProxyType({(s, step): move.to for step, move in MOVES.items() for s in P if _legal(s, move)})
+"""(state, step) → next state. What is not here leaves the state as it is."""
+
+IMPLIED: Final[dict[ParcelState, tuple[ParcelState, ...]]] = {
+    P.STAGED: (P.PACKED,),
+    P.SHIPPED: (P.PACKED,),
+    P.IN_TRANSIT: (P.PACKED, P.SHIPPED),
+    P.CUSTOMS: (P.PACKED, P.SHIPPED),
+    P.ENTERED: (P.PACKED, P.SHIPPED, P.CUSTOMS),
+    P.OUT_FOR_DELIVERY: (P.PACKED, P.SHIPPED),
+    P.ATTEMPT_FAILED: (P.PACKED, P.SHIPPED, P.OUT_FOR_DELIVERY),
+    P.AVAILABLE_FOR_PICKUP: (P.PACKED, P.SHIPPED),
+    P.DELIVERED: (P.PACKED, P.SHIPPED, P.OUT_FOR_DELIVERY),
+}
+"""What must have happened to a parcel before a state: missing ones become milestones marked `inferred`.
+
+`out_for_delivery` is left out for a parcel that was collected: at a pickup point, or handed over at a counter.
+"""
+
+SHOWN_AS: Final[dict[ParcelState, OrderState]] = {
+    P.PLANNED: OrderState.PICKING,
+    P.PICKING: OrderState.PICKING,
+    P.PACKED: OrderState.PACKED,
+    P.STAGED: OrderState.PACKED,
+    P.SHIPPED: OrderState.SHIPPED,
+    P.IN_TRANSIT: OrderState.SHIPPED,
+    P.CUSTOMS: OrderState.CUSTOMS,
+    P.ENTERED: OrderState.ENTERED,
+    P.ATTEMPT_FAILED: OrderState.OUT_FOR_DELIVERY,
+    P.OUT_FOR_DELIVERY: OrderState.OUT_FOR_DELIVERY,
+    P.AVAILABLE_FOR_PICKUP: OrderState.OUT_FOR_DELIVERY,
+    P.DELIVERED: OrderState.DELIVERED,
+    P.RETURNING: OrderState.RETURNING,
+}
+"""The order's word for a live parcel."""
+
+ORDER_RANK: Final[dict[OrderState, int]] = {
+    OrderState.PENDING_PAYMENT: 0,
+    OrderState.PAID: 1,
+    OrderState.APPROVED: 2,
+    OrderState.PICKING: 10,
+    OrderState.PACKED: 20,
+    OrderState.SHIPPED: 40,
+    OrderState.RETURNING: 45,
+    OrderState.CUSTOMS: 60,
+    OrderState.ENTERED: 70,
+    OrderState.OUT_FOR_DELIVERY: 80,
+    OrderState.DELIVERED: 100,
+    OrderState.COMPLETED: 110,
+}
+"""How far an order is: the least advanced live parcel speaks for it. A parcel on its way back stands before every one that is still going out."""
+
+ORDER_IMPLIED: Final[dict[OrderState, tuple[OrderState, ...]]] = {
+    OrderState.APPROVED: (OrderState.PAID,),
+    OrderState.PICKING: (OrderState.PAID, OrderState.APPROVED),
+    OrderState.PACKED: (OrderState.PAID, OrderState.APPROVED),
+    OrderState.SHIPPED: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED),
+    OrderState.CUSTOMS: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED),
+    OrderState.ENTERED: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED, OrderState.CUSTOMS),
+    OrderState.OUT_FOR_DELIVERY: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED),
+    OrderState.DELIVERED: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED, OrderState.OUT_FOR_DELIVERY),
+}
+"""Milestones of an order that a later one proves. `paid` is left out where the recipient pays on delivery, `out_for_delivery` where it was collected."""
+
+PERCENT: Final[dict[OrderState, int]] = {
+    OrderState.PENDING_PAYMENT: 0,
+    OrderState.PAID: 10,
+    OrderState.APPROVED: 20,
+    OrderState.PICKING: 30,
+    OrderState.PACKED: 40,
+    OrderState.SHIPPED: 55,
+    OrderState.CUSTOMS: 65,
+    OrderState.ENTERED: 75,
+    OrderState.OUT_FOR_DELIVERY: 85,
+    OrderState.DELIVERED: 100,
+    OrderState.COMPLETED: 100,
+    OrderState.CANCELLED: 100,
+    OrderState.RETURNING: 60,
+    OrderState.RETURNED: 100,
+    OrderState.EXCEPTION: 100,
+}
+"""How much of the way is done, for a progress bar. States that end the way are 100."""

@@ -1,0 +1,720 @@
+"""One order while its facts are told: parcels, holds, flags, milestones. `Order.tell(fact)` gives the verdict.
+
+Each event type has one handler, found in `HANDLERS`; how a parcel moves is in `lifecycle.PARCEL_TABLE`. Nothing here knows of arrival, storage
+or time of day: the same facts in the same order give the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from bridge.domain.facts import APPLIED, DECIDED, NOOP, Decided, Fact, Verdict, refusal
+from bridge.domain.lifecycle import (
+    CUSTODY_FACTS,
+    DEAD,
+    IMPLIED,
+    IN_CUSTODY,
+    ORDER_IMPLIED,
+    ORDER_RANK,
+    PARCEL_TABLE,
+    PERCENT,
+    PREPARATION,
+    RANK,
+    SHOWN_AS,
+    Step,
+)
+from devices.protocol import bodies
+from devices.protocol.vocabulary import EventType as E
+from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Reason, Role, Warn, partially
+
+DEBOUNCE_MS: Final = 1500
+"""Within this time the same scan of the same device is a double scan, not news."""
+
+_PACKED_RANK = RANK[ParcelState.PACKED]
+_PARTIALLY = {state: partially(state) for state in OrderState}
+
+
+class Parcel:
+    """One parcel. `milestones` maps a state to (when first reached, whether that was inferred)."""
+
+    __slots__ = ("attempts", "at_ms", "before_lost", "code", "collected", "customs_direction", "flags", "id", "items", "milestones", "state", "where")
+
+    def __init__(self, parcel_id: str, at_ms: int) -> None:
+        self.id = parcel_id
+        self.state = ParcelState.PLANNED
+        self.before_lost = ParcelState.PLANNED
+        self.flags: set[Flag] = set()
+        self.where: str | None = None
+        self.code: str | None = None
+        self.items: dict[str, int] | None = None
+        self.at_ms = at_ms
+        self.attempts = 0
+        self.collected = False
+        self.customs_direction = "import"
+        self.milestones: dict[ParcelState, tuple[int, bool]] = {}
+
+    def enter(self, state: ParcelState, at_ms: int) -> None:
+        """Take a state, and note it and what it proves as milestones."""
+        self.state = state
+        self.at_ms = at_ms
+        for implied in IMPLIED.get(state, ()):
+            if implied not in self.milestones and not (implied is ParcelState.OUT_FOR_DELIVERY and self.collected):
+                self.milestones[implied] = (at_ms, True)
+        if state not in self.milestones:
+            self.milestones[state] = (at_ms, False)
+
+
+def derived_parcel_id(event_id: bytes) -> str:
+    """The id of a parcel that nobody named: from its event, never from a position, so that arrival order cannot change it."""
+    return "p-" + event_id.hex()
+
+
+class Order:
+    """An order as its facts so far make it."""
+
+    __slots__ = (
+        "_all_packed",
+        "_last_scan",
+        "approved",
+        "assigned",
+        "cancelled",
+        "changed_ms",
+        "completed",
+        "created",
+        "decisions",
+        "flags",
+        "holds",
+        "id",
+        "last",
+        "lines",
+        "milestones",
+        "paid",
+        "parcels",
+        "partial",
+        "picked",
+        "state",
+    )
+
+    def __init__(self, order_id: str) -> None:
+        self.id = order_id
+        self.created: bodies.Created | None = None
+        self.assigned: bodies.Assigned | None = None
+        self.lines: dict[str, int] = {}
+        self.parcels: dict[str, Parcel] = {}
+        self.holds: set[str] = set()
+        self.flags: set[Flag] = set()
+        self.picked: dict[str, int] = {}
+        self.paid = self.approved = self.completed = self.cancelled = False
+        self.state = OrderState.PENDING_PAYMENT
+        self.partial = False
+        self.changed_ms = 0
+        self.last: tuple[str, int] = (E.CREATED, 0)
+        self.milestones: dict[OrderState, tuple[int, bool]] = {}
+        self.decisions: dict[bytes, tuple[Outcome, Reason | None]] = {}
+        self._all_packed = False
+        self._last_scan: dict[tuple[str, str, str | None], int] = {}
+
+    @property
+    def state_word(self) -> str:
+        """The state as it is shown, `partially_…` where parcels differ."""
+        return _PARTIALLY[self.state] if self.partial else self.state.value
+
+    # --- telling ----------------------------------------------------------------------------------------------------------
+
+    def tell(self, fact: Fact) -> Verdict:
+        """Take one fact in; the verdict says what it did and which state the order has after it."""
+        if fact.fault is not None:
+            return refusal(Outcome.REJECTED, Reason(fact.fault))._replace(state=self.state_word)
+        kind = fact.type
+        if kind in PREPARATION and (blocked := self._blocked_by()):
+            return refusal(Outcome.BLOCKED, blocked)._replace(state=self.state_word)
+        verdict = HANDLERS[kind](self, fact)
+        if verdict.outcome is Outcome.APPLIED:
+            if kind != DECIDED:
+                self.last = (kind, fact.event_ms)
+            self._derive(fact)
+        if fact.misload and verdict.outcome in (Outcome.APPLIED, Outcome.NOOP):
+            verdict = verdict._replace(warn=(*verdict.warn, Warn.MISLOAD))
+        return verdict._replace(state=self.state_word)
+
+    def _blocked_by(self) -> Reason | None:
+        if self.cancelled:
+            return Reason.CANCELLED
+        if self.holds:
+            return Reason.HELD
+        return Reason.NEEDS_CONFIRM if Flag.NEEDS_CONFIRM in self.flags else None
+
+    # --- the state, from its parcels --------------------------------------------------------------------------------------
+
+    def _derive(self, fact: Fact) -> None:
+        state, partial, reached = self._derived()
+        if state is not self.state or partial is not self.partial or not self.changed_ms:
+            self.changed_ms = fact.event_ms
+        self.state = state
+        self.partial = partial
+        if reached not in self.milestones:
+            self._reach(reached, fact)
+
+    def _derived(self) -> tuple[OrderState, bool, OrderState]:
+        """(state, whether parcels differ, the state that the whole order has reached)."""
+        if not self.parcels:
+            state = self._without_parcels()
+            return state, False, state
+        lowest: OrderState | None = None
+        rank = 1000
+        differ = False
+        for parcel in self.parcels.values():
+            if parcel.state in DEAD:
+                continue
+            shown = SHOWN_AS[parcel.state]
+            if lowest is not None and shown is not lowest:
+                differ = True
+            if ORDER_RANK[shown] < rank:
+                rank = ORDER_RANK[shown]
+                lowest = shown
+        if lowest is None:
+            state = self._none_live()
+            return state, False, state
+        if not self._all_packed and rank >= _PACKED_RANK:
+            return OrderState.PACKED, True, OrderState.PICKING
+        if lowest is OrderState.DELIVERED and self.completed and not differ:
+            lowest = OrderState.COMPLETED
+        return lowest, differ, lowest
+
+    def _without_parcels(self) -> OrderState:
+        if self.cancelled:
+            return OrderState.CANCELLED
+        if self.picked:
+            return OrderState.PICKING
+        if self.approved:
+            return OrderState.APPROVED
+        return OrderState.PAID if self.paid else OrderState.PENDING_PAYMENT
+
+    def _none_live(self) -> OrderState:
+        states = {p.state for p in self.parcels.values()}
+        if ParcelState.RETURNED in states:
+            return OrderState.RETURNED
+        return OrderState.CANCELLED if states == {ParcelState.CANCELLED} else OrderState.EXCEPTION
+
+    def _reach(self, state: OrderState, fact: Fact) -> None:
+        self.milestones[state] = (fact.event_ms, False)
+        on_delivery = self.created is not None and self.created.payment == "on_delivery"
+        for implied in ORDER_IMPLIED.get(state, ()):
+            if implied in self.milestones or (on_delivery and implied is OrderState.PAID):
+                continue
+            if implied is OrderState.OUT_FOR_DELIVERY and all(p.collected for p in self.parcels.values() if p.state not in DEAD):
+                continue
+            self.milestones[implied] = (fact.event_ms, True)
+
+    def _count_packed(self) -> None:
+        """Whether the parcels hold every line. A parcel packed without a list holds what no other does; after a cancellation nothing more is owed."""
+        if self.cancelled:
+            self._all_packed = True
+            return
+        have: dict[str, int] = {}
+        for parcel in self.parcels.values():
+            if parcel.state is ParcelState.CANCELLED or parcel.state in (ParcelState.PLANNED, ParcelState.PICKING):
+                continue
+            if parcel.items is None:
+                self._all_packed = True
+                return
+            for sku, qty in parcel.items.items():
+                have[sku] = have.get(sku, 0) + qty
+        self._all_packed = all(have.get(sku, 0) >= qty for sku, qty in self.lines.items())
+
+    def percent(self) -> int:
+        """How far the order is, 0 to 100, as the mean of its live parcels."""
+        live = [PERCENT[SHOWN_AS[p.state]] for p in self.parcels.values() if p.state not in DEAD]
+        if not live:
+            return PERCENT[self.state]
+        mean = sum(live) // len(live)
+        return mean if self._all_packed else min(mean, PERCENT[OrderState.PACKED] - 1)
+
+    def left_to_pick(self) -> list[tuple[str, int]]:
+        """(sku, qty) of what is not yet picked or packed."""
+        done: dict[str, int] = dict(self.picked)
+        packed: dict[str, int] = {}
+        for parcel in self.parcels.values():
+            if parcel.state in (ParcelState.PLANNED, ParcelState.PICKING, ParcelState.CANCELLED):
+                continue
+            if parcel.items is None:
+                return []
+            for sku, qty in parcel.items.items():
+                packed[sku] = packed.get(sku, 0) + qty
+        return [(sku, qty - max(done.get(sku, 0), packed.get(sku, 0))) for sku, qty in self.lines.items() if max(done.get(sku, 0), packed.get(sku, 0)) < qty]
+
+    # --- which parcels a fact is about ------------------------------------------------------------------------------------
+
+    def _by_code(self, code: str | None) -> Parcel | None:
+        if code is None:
+            return None
+        return next((p for p in self.parcels.values() if p.code == code), None)
+
+    def _named(self, fact: Fact) -> tuple[Parcel | None, bool]:
+        """(the parcel that a fact names, whether its scan contradicts the name). What was scanned is the truth."""
+        scanned = self._by_code(fact.code)
+        if scanned is not None:
+            return scanned, fact.parcel is not None and fact.parcel != scanned.id
+        return self.parcels.get(fact.parcel) if fact.parcel else None, False
+
+    def _add(self, parcel_id: str, at_ms: int) -> Parcel:
+        parcel = self.parcels[parcel_id] = Parcel(parcel_id, at_ms)
+        return parcel
+
+    def _targets(self, fact: Fact) -> tuple[list[Parcel], bool]:
+        """(the parcels that a movement is about, whether the scan contradicts the name).
+
+        Without a name it is about every live parcel; where none is known yet, one is there all the same, for it was scanned.
+        """
+        parcel, contradicts = self._named(fact)
+        if parcel is not None:
+            return [parcel], contradicts
+        if fact.parcel is not None:
+            return [self._add(fact.parcel, fact.event_ms)], False
+        if not self.parcels:
+            return [self._add(derived_parcel_id(fact.id), fact.event_ms)], False
+        live = [p for p in self.parcels.values() if p.state not in DEAD]
+        return live or list(self.parcels.values()), False
+
+    # --- moving -----------------------------------------------------------------------------------------------------------
+
+    def _move(self, parcels: Iterable[Parcel], step: str, fact: Fact, where: str | None) -> bool:
+        """Move parcels by the table; True where anything about them changed."""
+        changed = False
+        for parcel in parcels:
+            to = PARCEL_TABLE.get((parcel.state, step))
+            if to is not None:
+                parcel.enter(to, fact.event_ms)
+                parcel.flags.discard(Flag.LOST)
+                changed = True
+            if where is not None and parcel.where != where and parcel.state not in (ParcelState.DELIVERED, ParcelState.DESTROYED):
+                parcel.where = where
+                changed = True
+        return changed
+
+    def _verdict(self, fact: Fact, changed: bool, parcels: list[Parcel], warn: tuple[Warn, ...] = ()) -> Verdict:
+        """`applied` or `noop`; a repeat of the same device's same scan within the debounce time is marked."""
+        scan = (fact.device, fact.type, fact.code or fact.parcel)
+        before = self._last_scan.get(scan)
+        self._last_scan[scan] = fact.event_ms
+        if not changed and before is not None and fact.event_ms - before <= DEBOUNCE_MS:
+            warn = (*warn, Warn.DOUBLE_SCAN)
+        base = APPLIED if changed else NOOP
+        return Verdict(base.outcome, warn=warn, parcel=parcels[0].id if len(parcels) == 1 else None)
+
+    def moved(self, fact: Fact, step: str | None = None, where: str | None = None) -> Verdict:
+        """The common way of every movement: find the parcels, move them, say what was odd."""
+        parcels, contradicts = self._targets(fact)
+        if contradicts and fact.type in PREPARATION:
+            return refusal(Outcome.REJECTED, Reason.WRONG_PARCEL)
+        warn: tuple[Warn, ...] = (Warn.MISLOAD,) if contradicts else ()
+        if fact.type in CUSTODY_FACTS:
+            warn += self._odd_custody(fact)
+        changed = self._move(parcels, step or fact.type, fact, where or fact.at)
+        self._count_packed()
+        return self._verdict(fact, changed, parcels, warn)
+
+    def _odd_custody(self, fact: Fact) -> tuple[Warn, ...]:
+        """A hold or a cancellation does not undo what happened: it is applied, flagged and answered with `stop`."""
+        warn: tuple[Warn, ...] = ()
+        if self.holds or Flag.NEEDS_CONFIRM in self.flags:
+            self.flags.add(Flag.MOVED_ON_HOLD)
+            warn += (Warn.MOVED_ON_HOLD,)
+        if self.cancelled:
+            self.flags.add(Flag.CANCEL_REQUESTED)
+            warn += (Warn.MOVED_AFTER_CANCEL,)
+        if fact.type == E.LOAD and not self._all_packed and self.created is not None and not self.created.allow_partial:
+            warn += (Warn.INCOMPLETE,)
+        return warn
+
+
+Handler = Callable[[Order, Fact], Verdict]
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------------
+
+
+def _created(order: Order, fact: Fact) -> Verdict:
+    if order.created is not None:
+        return NOOP
+    body: bodies.Created = _as(fact.body)
+    order.created = body
+    order.lines = _quantities(body.lines)
+    return APPLIED
+
+
+def _paid(order: Order, fact: Fact) -> Verdict:
+    return _once(order, "paid", OrderState.PAID, fact)
+
+
+def _approved(order: Order, fact: Fact) -> Verdict:
+    confirmed = Flag.NEEDS_CONFIRM in order.flags
+    order.flags.discard(Flag.NEEDS_CONFIRM)
+    if confirmed and not order.holds:
+        order.flags.discard(Flag.MOVED_ON_HOLD)
+    verdict = _once(order, "approved", OrderState.APPROVED, fact)
+    return APPLIED if confirmed else verdict
+
+
+def _once(order: Order, name: str, milestone: OrderState, fact: Fact) -> Verdict:
+    """A fact that is true once and for all; it replaces a milestone that was only inferred."""
+    known = order.milestones.get(milestone)
+    if getattr(order, name) and known is not None and not known[1]:
+        return NOOP
+    setattr(order, name, True)
+    if known is None or known[1]:
+        order.milestones[milestone] = (fact.event_ms, False)
+    return APPLIED
+
+
+def _completed(order: Order, fact: Fact) -> Verdict:
+    if order.completed:
+        return NOOP
+    order.completed = True
+    return APPLIED if order.state is OrderState.DELIVERED and not order.partial else Verdict(Outcome.APPLIED, warn=(Warn.NOT_DELIVERED,))
+
+
+def _amended(order: Order, fact: Fact) -> Verdict:
+    body: bodies.Amended = _as(fact.body)
+    order.flags.add(Flag.AMENDED)
+    if body.lines is not None:
+        order.lines = _quantities(body.lines)
+        if order.picked or order.parcels:
+            order.flags.add(Flag.NEEDS_CONFIRM)
+        order._count_packed()
+    return APPLIED
+
+
+def _held(order: Order, fact: Fact) -> Verdict:
+    body: bodies.Because = _as(fact.body)
+    if body.reason in order.holds:
+        return NOOP
+    order.holds.add(body.reason)
+    order.flags.add(Flag.HELD)
+    return APPLIED
+
+
+def _released(order: Order, fact: Fact) -> Verdict:
+    body: bodies.Because = _as(fact.body)
+    if body.reason not in order.holds:
+        return NOOP
+    order.holds.discard(body.reason)
+    if not order.holds:
+        order.flags -= {Flag.HELD, Flag.MOVED_ON_HOLD}
+    return APPLIED
+
+
+def _cancelled(order: Order, fact: Fact) -> Verdict:
+    if order.cancelled:
+        return NOOP
+    order.cancelled = True
+    order._move(order.parcels.values(), Step.CANCELLED_IN_HOUSE, fact, None)
+    if any(p.state in IN_CUSTODY for p in order.parcels.values()):
+        order.flags.add(Flag.CANCEL_REQUESTED)
+    order._count_packed()
+    return APPLIED
+
+
+# --- warehouse ------------------------------------------------------------------------------------------------------------
+
+
+def _pick(order: Order, fact: Fact) -> Verdict:
+    body: bodies.Pick = _as(fact.body)
+    if body.sku not in order.lines or not _same_article(fact.code, body.sku):
+        return refusal(Outcome.REJECTED, Reason.WRONG_SKU)
+    if fact.parcel is not None:
+        parcels, contradicts = order._targets(fact)
+        if contradicts:
+            return refusal(Outcome.REJECTED, Reason.WRONG_PARCEL)
+        order._move(parcels, E.PICK, fact, None)
+    if body.short:
+        order.flags.add(Flag.SHORT)
+        return Verdict(Outcome.APPLIED, parcel=fact.parcel)
+    order.picked[body.sku] = order.picked.get(body.sku, 0) + body.qty
+    warn: tuple[Warn, ...] = (Warn.TOO_MANY,) if order.picked[body.sku] > order.lines[body.sku] else ()
+    if not order.paid and order.created is not None and order.created.payment == "prepaid":
+        warn += (Warn.NOT_PAID,)
+    return Verdict(Outcome.APPLIED, warn=warn, parcel=fact.parcel)
+
+
+def _same_article(code: str | None, sku: str) -> bool:
+    """False only where both are article numbers made of digits (GTINs, at most 14 of them) and differ."""
+    if code is None or len(code) > 14 or not (code.isdigit() and sku.isdigit()):
+        return True
+    return code.lstrip("0") == sku.lstrip("0")
+
+
+def _pack(order: Order, fact: Fact) -> Verdict:
+    body: bodies.Pack = _as(fact.body)
+    parcel, contradicts = order._named(fact)
+    if contradicts:
+        return refusal(Outcome.REJECTED, Reason.WRONG_PARCEL)
+    if parcel is None and fact.parcel is None:
+        parcel = _the_one_being_packed(order, body)
+    others = len(order.parcels) - (1 if parcel is not None else 0)
+    if body.items is None and others and (parcel is None or parcel.items is None and parcel.state in (ParcelState.PLANNED, ParcelState.PICKING)):
+        return refusal(Outcome.REJECTED, Reason.ITEMS_NEEDED)
+    if parcel is None:
+        parcel = order._add(fact.parcel or derived_parcel_id(fact.id), fact.event_ms)
+    changed = order._move([parcel], E.PACK, fact, fact.at)
+    if changed or parcel.items is None:
+        items = _quantities(body.items) if body.items is not None else None
+        changed = changed or items != parcel.items
+        parcel.items = items
+    changed = _label(parcel, fact.code) or changed
+    order._count_packed()
+    return order._verdict(fact, changed, [parcel], _unordered(order, body))
+
+
+def _the_one_being_packed(order: Order, body: bodies.Pack) -> Parcel | None:
+    """The parcel that an unnamed pack is about: the only one there is, unless the list says that this is another."""
+    if len(order.parcels) != 1:
+        return None
+    (only,) = order.parcels.values()
+    same = body.items is None or only.state in (ParcelState.PLANNED, ParcelState.PICKING) or only.items == _quantities(body.items)
+    return only if same else None
+
+
+def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
+    return (Warn.NOT_ORDERED,) if body.items is not None and any(i.sku not in order.lines for i in body.items) else ()
+
+
+def _unpack(order: Order, fact: Fact) -> Verdict:
+    verdict = order.moved(fact)
+    for parcel in order.parcels.values():
+        if parcel.state is ParcelState.PICKING:
+            parcel.items = None
+    return verdict
+
+
+def _labelled(order: Order, fact: Fact) -> Verdict:
+    if fact.parcel is not None:
+        parcel = order.parcels.get(fact.parcel) or order._add(fact.parcel, fact.event_ms)
+    elif (known := order._by_code(fact.code)) is not None:
+        parcel = known
+    elif len(order.parcels) == 1:
+        (parcel,) = order.parcels.values()
+    else:
+        return refusal(Outcome.REJECTED, Reason.PARCEL_NEEDED)
+    return order._verdict(fact, _label(parcel, fact.code), [parcel])
+
+
+def _label(parcel: Parcel, code: str | None) -> bool:
+    if code is None or parcel.code == code:
+        return False
+    parcel.code = code
+    return True
+
+
+# --- movements with more to say than where they lead ----------------------------------------------------------------------
+
+
+def _customs_entered(order: Order, fact: Fact) -> Verdict:
+    body: bodies.CustomsEntered = _as(fact.body)
+    verdict = order.moved(fact)
+    for parcel in order._targets(fact)[0]:
+        parcel.customs_direction = body.direction
+    return verdict
+
+
+def _customs_held(order: Order, fact: Fact) -> Verdict:
+    verdict = order.moved(fact)
+    return _flagged(order, fact, Flag.CUSTOMS_HOLD, verdict)
+
+
+def _customs_cleared(order: Order, fact: Fact) -> Verdict:
+    body: bodies.AtBorder = _as(fact.body)
+    parcels = order._targets(fact)[0]
+    destination = order.created.dest_country if order.created is not None else None
+    arrived = body.country == destination if destination is not None else all(p.customs_direction == "import" for p in parcels)
+    unflagged = any(Flag.CUSTOMS_HOLD in p.flags for p in parcels)
+    for parcel in parcels:
+        parcel.flags.discard(Flag.CUSTOMS_HOLD)
+    verdict = order.moved(fact, Step.CLEARED_AT_DESTINATION if arrived else Step.CLEARED_ON_THE_WAY)
+    return verdict._replace(outcome=Outcome.APPLIED) if unflagged else verdict
+
+
+def _border_entered(order: Order, fact: Fact) -> Verdict:
+    """A milestone without rank: only where the parcel is changes."""
+    body: bodies.AtBorder = _as(fact.body)
+    return order.moved(fact, where=body.country)
+
+
+def _attempt_failed(order: Order, fact: Fact) -> Verdict:
+    verdict = order.moved(fact)
+    if verdict.outcome is Outcome.APPLIED:
+        for parcel in order._targets(fact)[0]:
+            parcel.attempts += parcel.state is ParcelState.ATTEMPT_FAILED
+    return verdict
+
+
+def _available(order: Order, fact: Fact) -> Verdict:
+    body: bodies.AvailableForPickup = _as(fact.body)
+    verdict = order.moved(fact, where=body.point)
+    for parcel in order._targets(fact)[0]:
+        parcel.collected = parcel.collected or parcel.state is ParcelState.AVAILABLE_FOR_PICKUP
+    return verdict
+
+
+def _delivery(order: Order, fact: Fact) -> Verdict:
+    body: bodies.Delivery = _as(fact.body)
+    parcels = order._targets(fact)[0]
+    for parcel in parcels:
+        if fact.role == Role.SCANNER and parcel.state is not ParcelState.DELIVERED:
+            parcel.collected = True  # handed over at a counter
+        parcel.flags.discard(Flag.CUSTOMS_HOLD)
+    verdict = order.moved(fact)
+    if body.collected is not None and not order.paid:
+        order.paid = True
+        known = order.milestones.get(OrderState.PAID)
+        if known is None or known[1]:
+            order.milestones[OrderState.PAID] = (fact.event_ms, False)
+    return verdict
+
+
+def _damaged(order: Order, fact: Fact) -> Verdict:
+    body: bodies.Damaged = _as(fact.body)
+    verdict = order.moved(fact, Step.DAMAGED_BEYOND_USE) if body.severity == "total" else order.moved(fact)
+    return _flagged(order, fact, Flag.DAMAGED, verdict)
+
+
+def _flagged(order: Order, fact: Fact, flag: Flag, verdict: Verdict) -> Verdict:
+    fresh = False
+    for parcel in order._targets(fact)[0]:
+        fresh = fresh or flag not in parcel.flags
+        parcel.flags.add(flag)
+    return verdict._replace(outcome=Outcome.APPLIED) if fresh else verdict
+
+
+def _lost(order: Order, fact: Fact) -> Verdict:
+    parcels, _ = order._targets(fact)
+    for parcel in parcels:
+        if parcel.state is not ParcelState.LOST:
+            parcel.before_lost = parcel.state
+    verdict = order.moved(fact)
+    for parcel in parcels:
+        if parcel.state is ParcelState.LOST:
+            parcel.flags.add(Flag.LOST)
+    return verdict
+
+
+def _found(order: Order, fact: Fact) -> Verdict:
+    named, _ = order._named(fact)
+    parcels = [p for p in ([named] if named else order.parcels.values()) if p.state is ParcelState.LOST]
+    for parcel in parcels:
+        parcel.state = parcel.before_lost
+        parcel.at_ms = fact.event_ms
+        parcel.flags.discard(Flag.LOST)
+    return order._verdict(fact, bool(parcels), parcels)
+
+
+# --- dispatch -------------------------------------------------------------------------------------------------------------
+
+
+def _assigned(order: Order, fact: Fact) -> Verdict:
+    body: bodies.Assigned = _as(fact.body)
+    if order.assigned == body:
+        return NOOP
+    order.assigned = body
+    order.flags.discard(Flag.UNASSIGNED)
+    return APPLIED
+
+
+def _unassigned(order: Order, fact: Fact) -> Verdict:
+    if Flag.UNASSIGNED in order.flags:
+        return NOOP
+    _nobody_has_it(order)
+    return APPLIED
+
+
+def _decided(order: Order, fact: Fact) -> Verdict:
+    """What the bridge decided about a courier's answer; see `domain.jobs`. A refusal leaves the order without a courier."""
+    body: Decided = _as(fact.body)
+    if body.answer == E.DECLINE and body.outcome is Outcome.APPLIED:
+        _nobody_has_it(order)
+    return NOOP if body.answer == E.CLAIM else APPLIED
+
+
+def _nobody_has_it(order: Order) -> None:
+    order.assigned = None
+    order.flags.add(Flag.UNASSIGNED)
+
+
+def _answered(order: Order, fact: Fact) -> Verdict:
+    """A claim or a refusal takes the verdict that was decided once, when it arrived."""
+    outcome, reason = order.decisions.get(fact.id, (Outcome.REJECTED, Reason.UNKNOWN_JOB))
+    if outcome is Outcome.NOOP:
+        return NOOP
+    return APPLIED if outcome is Outcome.APPLIED else refusal(outcome, reason or Reason.UNKNOWN_JOB)
+
+
+def _where(field: str | None = None) -> Handler:
+    """The handler of a movement whose body names a place in `field`."""
+
+    def handler(order: Order, fact: Fact) -> Verdict:
+        return order.moved(fact, where=getattr(fact.body, field) if field else None)
+
+    return handler
+
+
+def _nothing(order: Order, fact: Fact) -> Verdict:
+    return APPLIED
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    E.CREATED: _created,
+    E.PAID: _paid,
+    E.APPROVED: _approved,
+    E.AMENDED: _amended,
+    E.HELD: _held,
+    E.RELEASED: _released,
+    E.CANCELLED: _cancelled,
+    E.COMPLETED: _completed,
+    E.SHIFT_STARTED: _nothing,
+    E.SHIFT_ENDED: _nothing,
+    E.PICK: _pick,
+    E.PACK: _pack,
+    E.UNPACK: _unpack,
+    E.LABELLED: _labelled,
+    E.STAGE: _where("dock"),
+    E.LOAD: _where(),
+    E.UNLOAD: _where(),
+    E.DEPART: _where("hub"),
+    E.ARRIVE: _where("hub"),
+    E.CUSTOMS_ENTERED: _customs_entered,
+    E.CUSTOMS_HELD: _customs_held,
+    E.CUSTOMS_CLEARED: _customs_cleared,
+    E.BORDER_ENTERED: _border_entered,
+    E.ASSIGNED: _assigned,
+    E.UNASSIGNED: _unassigned,
+    E.CLAIM: _answered,
+    E.DECLINE: _answered,
+    E.PICKUP: _where(),
+    E.OUT_FOR_DELIVERY: _where(),
+    E.STOP_ARRIVED: _where("stop"),
+    E.ATTEMPT_FAILED: _attempt_failed,
+    E.AVAILABLE_FOR_PICKUP: _available,
+    E.DELIVERY: _delivery,
+    E.REFUSED: _where(),
+    E.RETURN_STARTED: _where(),
+    E.RETURNED: _where("dock"),
+    E.DAMAGED: _damaged,
+    E.LOST: _lost,
+    E.FOUND: _found,
+    E.DESTROYED: _where(),
+    DECIDED: _decided,
+}
+"""How each event type is told. `void` is not here: it removes its fact before anything is told."""
+
+
+def _quantities(lines: Iterable[bodies.Line]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for line in lines:
+        total[line.sku] = total.get(line.sku, 0) + line.qty
+    return total
+
+
+def _as(body: object) -> Any:
+    """The body as its handler's type: `decode_event` has already checked it against the event type."""
+    return body

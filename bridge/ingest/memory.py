@@ -1,0 +1,128 @@
+"""What the writer keeps in mind between batches, so that the common scan costs no query. Everything here can be read back from the store.
+
+After a batch that did not commit, `forget` drops all of it: a cache that may be ahead of the database is worse than none.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import cbor2
+
+from bridge.domain.event_time import DeviceClock
+from bridge.domain.fold import OrderFold
+from bridge.domain.jobs import Job
+from bridge.domain.ledger import Ledger
+from bridge.ingest.ports import StoredOrder, Transaction
+
+
+class OrderEntry:
+    """An order in memory: its fold, and what was last shown of it."""
+
+    __slots__ = ("fold", "hash", "parcels", "position_shown", "rev", "timed")
+
+    def __init__(self, order_id: str, stored: StoredOrder | None = None) -> None:
+        self.fold = OrderFold(order_id)
+        self.rev = 0
+        self.hash = b""
+        self.timed = ""
+        self.parcels: dict[str, bytes] = {}
+        self.position_shown = False
+        if stored is not None:
+            self.rev, self.hash, self.timed, self.parcels = stored.rev, stored.hash, stored.timed, stored.parcels
+            self.fold.load(stored.facts)
+
+
+class DeviceEntry:
+    """A device in memory: its clock and its ledgers. `saved` is what of the clock was last written."""
+
+    __slots__ = ("clock", "ledgers", "saved")
+
+    def __init__(self) -> None:
+        self.clock = DeviceClock()
+        self.ledgers: dict[bytes, Ledger] = {}
+        self.saved: tuple[object, ...] | None = None
+
+
+class Memory:
+    """Orders and devices by use, oldest out first; open jobs, standing alerts and awaited references in full.
+
+    Args:
+        orders_max: orders kept.
+        devices_max: devices kept.
+    """
+
+    def __init__(self, *, orders_max: int, devices_max: int) -> None:
+        self.orders_max = orders_max
+        self.devices_max = devices_max
+        self.next_pos = 1
+        self._orders: OrderedDict[str, OrderEntry] = OrderedDict()
+        self._devices: OrderedDict[str, DeviceEntry] = OrderedDict()
+        self.jobs: dict[str, Job] = {}
+        self.jobs_of_order: dict[str, set[str]] = {}
+        self.awaited: set[str] = set()
+        self.alerts: set[tuple[str, str]] = set()
+        self.loaded = False
+
+    def load(self, tx: Transaction) -> None:
+        """Read what is kept in full; once, and again after `forget`."""
+        if not self.loaded:
+            self.next_pos = tx.next_pos()
+            self.awaited = tx.awaited()
+            self.alerts = tx.alerts()
+            for job in tx.open_jobs():
+                self.keep_job(job)
+            self.loaded = True
+
+    def forget(self) -> None:
+        """Drop everything; the next batch reads what it needs from the store."""
+        self.__init__(orders_max=self.orders_max, devices_max=self.devices_max)  # type: ignore[misc]
+
+    def load_orders(self, order_ids: set[str], tx: Transaction) -> None:
+        """Make sure that these orders are in memory; those that are not stored yet start empty."""
+        missing = [o for o in order_ids if o not in self._orders]
+        if missing:
+            stored = tx.orders(missing)
+            for order_id in missing:
+                self._orders[order_id] = OrderEntry(order_id, stored.get(order_id))
+
+    def order(self, order_id: str, tx: Transaction) -> OrderEntry:
+        entry = self._orders.get(order_id)
+        if entry is None:
+            self.load_orders({order_id}, tx)
+            return self._orders[order_id]
+        self._orders.move_to_end(order_id)
+        return entry
+
+    def device(self, device: str, tx: Transaction) -> DeviceEntry:
+        entry = self._devices.get(device)
+        if entry is None:
+            entry = self._devices[device] = DeviceEntry()
+            clock, ledgers = tx.device(device)
+            if clock is not None:
+                entry.clock = DeviceClock.restore(cbor2.loads(clock))
+            for row in ledgers:
+                entry.ledgers[row.log] = Ledger([(a, b) for a, b in cbor2.loads(row.ranges)], row.forgotten)
+        else:
+            self._devices.move_to_end(device)
+        return entry
+
+    def trim(self) -> None:
+        """Let go of what was not used for longest; called between batches."""
+        while len(self._orders) > self.orders_max:
+            self._orders.popitem(last=False)
+        while len(self._devices) > self.devices_max:
+            self._devices.popitem(last=False)
+
+    def keep_job(self, job: Job) -> None:
+        """Take a job's new state: open jobs stay in memory, closed ones leave it."""
+        known = self.jobs.pop(job.id, None)
+        for order in known.orders if known else ():
+            self.jobs_of_order.get(order, set()).discard(job.id)
+        if job.is_open:
+            self.jobs[job.id] = job
+            for order in job.orders:
+                self.jobs_of_order.setdefault(order, set()).add(job.id)
+
+    def open_jobs_of(self, order_id: str) -> list[Job]:
+        return [self.jobs[j] for j in sorted(self.jobs_of_order.get(order_id, ()))]

@@ -1,0 +1,202 @@
+"""The one way through: accept, batch, store, show, acknowledge.
+
+`run` is the whole of it. Whatever fails before the acknowledgement means that there is none: the device sends again, and the event id makes it count once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+from bridge.ingest.memory import Memory
+from bridge.ingest.ports import Incoming, Settled, Store, StoreUnavailable
+from bridge.ingest.settle import Rules, settle, sweep
+
+logger = logging.getLogger("dockbridge.ingest")
+
+Acknowledge = Callable[[dict[str, Any]], None]
+"""Called on the loop when a message's batch is committed and shown, with its receipt (empty where it has none)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of the pipeline; see `config/bridge.toml` for the sentences."""
+
+    queue_messages_max: int = 20_000
+    queue_bytes_max: int = 67_108_864
+    batch_messages_max: int = 500
+    retry_first_s: float = 0.1
+    retry_max_s: float = 5.0
+
+
+class Writer(Protocol):
+    """Settles and commits a batch, on a thread in production.
+
+    Raises:
+        StoreUnavailable: where the store can't take writes now; nothing of the batch is committed then.
+    """
+
+    async def commit(self, batch: Sequence[Incoming]) -> Settled: ...
+
+
+class Outlet(Protocol):
+    """Where committed changes are shown."""
+
+    def show(self, settled: Settled) -> None:
+        """Publish what a batch changed: statuses to every subscriber, receipts to their devices."""
+        ...
+
+    def flush(self) -> None:
+        """Hand to the network what was written since the last flush."""
+        ...
+
+
+class _Waiting(NamedTuple):
+    incoming: Incoming
+    acknowledge: Acknowledge
+
+
+class Pipeline:
+    """Takes messages in, in order, and acknowledges each after its commit.
+
+    Args:
+        on_room: called when there is room again after `is_full` said that there was none.
+    """
+
+    def __init__(self, writer: Writer, outlet: Outlet, limits: Limits, on_room: Callable[[], None] | None = None) -> None:
+        self._writer = writer
+        self._outlet = outlet
+        self._limits = limits
+        self._on_room = on_room
+        self._waiting: deque[_Waiting] = deque()
+        self._bytes = 0
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._was_full = False
+        self.store_failing = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether senders should pause. What is offered all the same is still taken: nothing that was read is dropped."""
+        full = len(self._waiting) >= self._limits.queue_messages_max or self._bytes >= self._limits.queue_bytes_max
+        self._was_full = self._was_full or full
+        return full
+
+    def offer(self, incoming: Incoming, acknowledge: Acknowledge) -> None:
+        """Take a message in."""
+        self._waiting.append(_Waiting(incoming, acknowledge))
+        self._bytes += len(incoming.payload)
+        self._idle.clear()
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            batch = await self._take()
+            settled = await self._store([w.incoming for w in batch])
+            self._outlet.show(settled)
+            _acknowledge(batch, settled)
+            self._outlet.flush()
+            self._make_room()
+
+    async def drained(self) -> None:
+        """Wait until everything that was offered is acknowledged."""
+        await self._idle.wait()
+
+    async def _take(self) -> list[_Waiting]:
+        if not self._waiting:
+            self._arrived.clear()
+            self._idle.set()
+            await self._arrived.wait()
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch_messages_max))]
+        self._bytes -= sum(len(w.incoming.payload) for w in batch)
+        return batch
+
+    async def _store(self, batch: Sequence[Incoming]) -> Settled:
+        """Commit a batch, however long the store takes to come back."""
+        delay_s = self._limits.retry_first_s
+        while True:
+            try:
+                settled = await self._writer.commit(batch)
+            except StoreUnavailable as error:
+                if not self.store_failing:
+                    self.store_failing = True
+                    logger.error("the store can't take writes (%s); nothing is acknowledged until it can", error)
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, self._limits.retry_max_s)
+            else:
+                if self.store_failing:
+                    self.store_failing = False
+                    logger.warning("the store takes writes again; what waited is being stored")
+                return settled
+
+    def _make_room(self) -> None:
+        if self._was_full and not self.is_full:
+            self._was_full = False
+            if self._on_room is not None:
+                self._on_room()
+
+
+def _acknowledge(batch: Sequence[_Waiting], settled: Settled) -> None:
+    for waiting, outcome in zip(batch, settled.outcomes, strict=True):
+        waiting.acknowledge(outcome)
+
+
+class Settler:
+    """Settles batches against a store; used by one thread at a time.
+
+    A batch that fails for its content is bisected until the one message is found that does it; that one is quarantined, the others go on.
+    """
+
+    def __init__(self, store: Store, memory: Memory, rules: Rules) -> None:
+        self._store = store
+        self._memory = memory
+        self._rules = rules
+
+    def commit(self, batch: Sequence[Incoming]) -> Settled:
+        """Settle and commit.
+
+        Raises:
+            StoreUnavailable: where the store can't take writes now.
+        """
+        try:
+            return self._try(batch)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever a hostile payload can cause must not stop the others
+            if len(batch) == 1:
+                return self._quarantine(batch[0], error)
+            half = len(batch) // 2
+            first, second = self.commit(batch[:half]), self.commit(batch[half:])
+            return Settled(first.messages + second.messages, first.jobs + second.jobs, first.outcomes + second.outcomes)
+
+    def sweep(self, now_ms: int, order_ids: Sequence[str]) -> Settled:
+        """Look at orders again because time passed."""
+        try:
+            with self._store.transaction() as tx:
+                return sweep(now_ms, tx, self._memory, self._rules, order_ids)
+        except BaseException:
+            self._memory.forget()
+            raise
+
+    def _try(self, batch: Sequence[Incoming]) -> Settled:
+        try:
+            with self._store.transaction() as tx:
+                return settle(batch, tx, self._memory, self._rules)
+        except BaseException:
+            self._memory.forget()
+            raise
+
+    def _quarantine(self, poison: Incoming, error: Exception) -> Settled:
+        logger.error("a message of %s could not be settled (%s: %s); it is in quarantine", poison.identity.device, type(error).__name__, error)
+        try:
+            return self._try([replace(poison, kind="poison", detail=f"{type(error).__name__} while it was settled")])
+        except StoreUnavailable:
+            raise
+        except Exception as again:
+            raise StoreUnavailable(f"not even quarantine takes the message: {again}") from again

@@ -1,0 +1,105 @@
+"""Which order is an event about? From the order it names, the code it scanned, or the event or job it refers to.
+
+What was scanned is the truth: where it contradicts the order that the device names, a pick or pack is refused, and a custody fact counts for
+the order of the scanned parcel. A placement is fixed when the event is stored; only an event that waits is placed later, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from bridge.domain import barcodes
+from devices.protocol import bodies
+from devices.protocol.bodies import Body
+from devices.protocol.messages import Event
+from devices.protocol.vocabulary import EventType, Reason
+
+WITHOUT_ORDER: Final = frozenset({EventType.SHIFT_STARTED, EventType.SHIFT_ENDED})
+_REFERS: Final = frozenset({EventType.VOID, EventType.CLAIM, EventType.DECLINE, EventType.UNASSIGNED})
+_SCANS_ARTICLES: Final = frozenset({EventType.PICK, EventType.PACK})
+_LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})
+
+
+class Placement(NamedTuple):
+    """Where an event belongs.
+
+    `fault` is a verdict that is fixed already, `detail` its sentence; `awaits` is what it waits for where the order cannot be known yet; `label` says
+    that the event puts `code` on a parcel of its order.
+    """
+
+    order_id: str | None
+    code: str | None = None
+    fault: Reason | None = None
+    detail: str | None = None
+    misload: bool = False
+    awaits: str | None = None
+    label: bool = False
+
+
+class Directory(NamedTuple):
+    """The three look-ups that placing needs."""
+
+    order_of_code: Callable[[str], str | None]
+    order_known: Callable[[str], bool]
+    order_of_event: Callable[[bytes], str | None]
+    order_of_job: Callable[[str], str | None]
+
+
+def place(event: Event[Body], event_type: EventType, directory: Directory) -> Placement:
+    """Find the order of an event."""
+    if event_type in WITHOUT_ORDER:
+        return Placement(None)
+    if event_type in _REFERS and (event.order is None or event_type is EventType.VOID):
+        return _by_reference(event, event_type, directory)
+    text = event.body.code if isinstance(event.body, bodies.Labelled) else event.code
+    if text is not None:
+        return _by_code(event, event_type, text, directory)
+    if event.order is None:
+        return Placement(None, fault=Reason.ORDER_NEEDED, detail="the event names no order and no code was scanned")
+    return Placement(event.order)
+
+
+def _by_reference(event: Event[Body], event_type: EventType, directory: Directory) -> Placement:
+    if isinstance(event.body, bodies.Void):
+        order = directory.order_of_event(event.body.ref)
+        return Placement(order, awaits=None if order is not None else f"event:{event.body.ref.hex()}")
+    order = directory.order_of_job(event.body.job)  # type: ignore[attr-defined]
+    if order is None:
+        return Placement(None, fault=Reason.UNKNOWN_JOB, detail=f"there is no job {event.body.job}")  # type: ignore[attr-defined]
+    return Placement(order)
+
+
+def _by_code(event: Event[Body], event_type: EventType, text: str, directory: Directory) -> Placement:
+    scanned = barcodes.read(text)
+    if isinstance(scanned, barcodes.Unreadable):
+        return Placement(event.order, fault=scanned.reason, detail=scanned.detail)
+    holder = directory.order_of_code(scanned.key) or (directory.order_of_code(text) if text != scanned.key else None)
+    if scanned.kind is barcodes.Kind.GTIN and holder is None:
+        return _by_article(event, event_type, scanned)
+    if holder is None and scanned.order is not None:
+        holder = scanned.order
+    if holder is None and scanned.key != event.order and directory.order_known(scanned.key):
+        holder = scanned.key
+    if event.order is None:
+        return Placement(holder, scanned.key, awaits=None if holder is not None else f"code:{scanned.key}")
+    if holder is not None and holder != event.order:
+        return _contradiction(event, event_type, scanned.key, holder)
+    code = None if scanned.key == event.order else scanned.key
+    return Placement(event.order, code, label=holder is None and code is not None and event_type in _LABELS)
+
+
+def _by_article(event: Event[Body], event_type: EventType, scanned: barcodes.Scanned) -> Placement:
+    """A GTIN says what the article is, never which order it is for."""
+    if event.order is None and scanned.order is None:
+        return Placement(None, fault=Reason.ORDER_NEEDED, detail="an article number does not say which order it is for")
+    return Placement(event.order or scanned.order, scanned.key if event_type in _SCANS_ARTICLES else None)
+
+
+def _contradiction(event: Event[Body], event_type: EventType, code: str, holder: str) -> Placement:
+    said = f"the scanned code belongs to order {holder}, not to {event.order}"
+    if event_type in _SCANS_ARTICLES:
+        return Placement(event.order, code, fault=Reason.WRONG_PARCEL, detail=said)
+    if event_type is EventType.LABELLED:
+        return Placement(event.order, code, fault=Reason.CODE_TAKEN, detail=said)
+    return Placement(holder, code, misload=True, detail=said)

@@ -1,0 +1,265 @@
+"""What ingest needs of the outside, in our words: a store that commits a batch whole, and rows in the shape of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from bridge.domain.access import Identity
+from bridge.domain.facts import Fact
+from bridge.domain.jobs import Job
+
+
+class StoreUnavailable(Exception):
+    """The database can't take writes at the moment: disk full, locked, or gone. Nothing was acknowledged; it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One message as the front door hands it in. `kind` is `events`, `presence`, `location` or `denied`; `detail` says why it was denied.
+
+    `received_ms` is the server's monotonic time, anchored to the wall clock at its start.
+    """
+
+    identity: Identity
+    kind: str
+    event_type: str | None
+    payload: bytes
+    received_ms: int
+    detail: str | None = None
+
+
+class Message(NamedTuple):
+    """One publish that a batch causes. An empty retained payload clears the topic."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+
+class EventRow(NamedTuple):
+    """One row of the event log, in the order of its columns."""
+
+    pos: int
+    id: bytes
+    device: str
+    role: str
+    type: str
+    log: bytes
+    seq: int
+    received_ms: int
+    event_ms: int
+    source: str
+    error_ms: int
+    order_id: str | None
+    code: str | None
+    at: str | None
+    fault: str | None
+    misload: bool
+    payload: bytes
+
+
+class ReceiptRow(NamedTuple):
+    pos: int
+    device: str
+    n: int
+    outcome: str
+    reason: str | None
+    payload: bytes
+
+
+class OrderRow(NamedTuple):
+    order_id: str
+    rev: int
+    state: str
+    hash: bytes
+    timed: str
+    at_ms: int
+    updated_ms: int
+    status: bytes
+
+
+class ParcelRow(NamedTuple):
+    order_id: str
+    parcel: str
+    state: str
+    hash: bytes
+    code: str | None
+    status: bytes
+
+
+class StatusLogRow(NamedTuple):
+    order_id: str
+    rev: int
+    updated_ms: int
+    state: str
+    hash: bytes
+
+
+class ParkedRow(NamedTuple):
+    """An event that waits. `ref` is `order:…`, `code:…` or `event:…`: what it waits for."""
+
+    pos: int
+    ref: str
+    order_id: str | None
+    since_ms: int
+    deadline_ms: int
+
+
+class QuarantineRow(NamedTuple):
+    device: str
+    event_type: str | None
+    received_ms: int
+    reason: str
+    detail: str
+    digest: bytes
+    pos: int | None
+    payload: bytes
+
+
+class LedgerRow(NamedTuple):
+    device: str
+    log: bytes
+    high: int
+    owed: int
+    forgotten: int
+    ranges: bytes
+    updated_ms: int
+
+
+class AlertRow(NamedTuple):
+    code: str
+    subject: str
+    severity: str
+    since_ms: int
+    text: str
+    fix: str
+
+
+class PositionRow(NamedTuple):
+    device: str
+    event_ms: int
+    lat_e7: int
+    lon_e7: int
+    accuracy_m: int
+
+
+class StoredReceipt(NamedTuple):
+    """What is known of an event that came before."""
+
+    pos: int
+    event_payload: bytes
+    n: int
+    receipt: bytes
+
+
+class StoredOrder(NamedTuple):
+    """An order as the store has it: its facts, and what was last shown of it."""
+
+    facts: list[Fact]
+    rev: int
+    hash: bytes
+    timed: str
+    parcels: dict[str, bytes]
+
+
+@dataclass(slots=True)
+class Writes:
+    """Everything that one batch changes, table by table. It is written in one transaction or not at all."""
+
+    events: list[EventRow] = field(default_factory=list)
+    placed: list[tuple[int, str]] = field(default_factory=list)
+    receipts: dict[int, ReceiptRow] = field(default_factory=dict)
+    orders: list[OrderRow] = field(default_factory=list)
+    parcels: list[ParcelRow] = field(default_factory=list)
+    parcels_gone: list[tuple[str, str]] = field(default_factory=list)
+    status_log: list[StatusLogRow] = field(default_factory=list)
+    labels: list[tuple[str, str, int]] = field(default_factory=list)
+    parked: dict[int, ParkedRow] = field(default_factory=dict)
+    unparked: set[int] = field(default_factory=set)
+    quarantine: list[QuarantineRow] = field(default_factory=list)
+    unquarantined: set[int] = field(default_factory=set)
+    ledgers: list[LedgerRow] = field(default_factory=list)
+    clocks: list[tuple[str, bytes]] = field(default_factory=list)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    alerts: dict[tuple[str, str], AlertRow | None] = field(default_factory=dict)
+    positions: list[PositionRow] = field(default_factory=list)
+    retained: dict[str, bytes | None] = field(default_factory=dict)
+
+
+class Transaction(Protocol):
+    """One open transaction: reads that a batch needs, and one write at its end."""
+
+    def next_pos(self) -> int:
+        """The place that the next event of the log takes."""
+        ...
+
+    def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:
+        """Of these event ids, those that are in the log, by (device, id)."""
+        ...
+
+    def orders(self, order_ids: Iterable[str]) -> dict[str, StoredOrder]:
+        """The stored orders among these ids; one that has only parked facts is there with rev 0."""
+        ...
+
+    def device(self, device: str) -> tuple[bytes | None, list[LedgerRow]]:
+        """A device's clock (as it was written) and its ledgers."""
+        ...
+
+    def label_order(self, code: str) -> str | None:
+        """The order of the parcel that bears a code."""
+        ...
+
+    def event_order(self, event_id: bytes) -> str | None:
+        """The order of the event with this id, from whichever device."""
+        ...
+
+    def waiting_for(self, ref: str) -> list[EventRow]:
+        """Parked events that wait for `ref` and are not placed in an order yet."""
+        ...
+
+    def receipts_of(self, positions: Iterable[int]) -> dict[int, ReceiptRow]:
+        """The receipts at these places of the log."""
+        ...
+
+    def job(self, job_id: str) -> Job | None: ...
+
+    def open_jobs(self) -> list[Job]: ...
+
+    def awaited(self) -> set[str]:
+        """Every reference that a parked event waits for and that is not an order's creation."""
+        ...
+
+    def quarantined(self, device: str, digest: bytes) -> bool:
+        """Whether this payload of this device is in quarantine already."""
+        ...
+
+    def alerts(self) -> set[tuple[str, str]]:
+        """(code, subject) of every alert that stands."""
+        ...
+
+    def write(self, writes: Writes) -> None:
+        """Write a batch. The caller commits."""
+        ...
+
+
+class Store(Protocol):
+    """Where batches are committed. `transaction()` commits when its block ends without an exception, and rolls back otherwise.
+
+    Raises:
+        StoreUnavailable: from either, where the database cannot take writes now.
+    """
+
+    def transaction(self) -> AbstractContextManager[Transaction]: ...
+
+
+class Settled(NamedTuple):
+    """What a committed batch causes: publishes in their order, and the jobs that changed."""
+
+    messages: list[Message]
+    jobs: list[Job]
+    outcomes: list[dict[str, Any]]
+    """One receipt a message of the batch (plain, as sent), in its order; empty for presence and location."""

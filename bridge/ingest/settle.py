@@ -1,0 +1,855 @@
+"""One batch, one transaction: decode, skip what is known, fix the time, append, fold, and collect what is to be shown.
+
+`settle` is the whole of it. It knows no clock and no database: time comes with each message, tables are reached through `ports.Transaction`.
+The caller commits, then shows `Settled.messages`, then acknowledges.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cbor2
+
+from bridge.domain import event_time, jobs
+from bridge.domain.access import Identity
+from bridge.domain.event_time import EventTime
+from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, refusal, tone_of
+from bridge.domain.jobs import Decision, Job
+from bridge.domain.ledger import Ledger
+from bridge.domain.lifecycle import INSTRUCTIONS
+from bridge.domain.view import OrderView, digest8, timed_flags
+from bridge.ingest.memory import DeviceEntry, Memory, OrderEntry
+from bridge.ingest.placing import Directory, Placement, place
+from bridge.ingest.ports import (
+    AlertRow,
+    EventRow,
+    Incoming,
+    LedgerRow,
+    Message,
+    OrderRow,
+    ParcelRow,
+    ParkedRow,
+    PositionRow,
+    QuarantineRow,
+    ReceiptRow,
+    Settled,
+    StatusLogRow,
+    StoredReceipt,
+    Transaction,
+    Writes,
+)
+from devices.protocol import bodies, messages
+from devices.protocol.messages import Event, LocationBatch, PayloadError, Presence
+from devices.protocol.topics import Topics
+from devices.protocol.vocabulary import AlertCode, EventType, Flag, OrderState, Outcome, ParcelState, Reason, Role, Severity, Warn
+
+BRIDGE_LOG: Final = b"\0" * 8
+"""The log under which the bridge writes its own events; their seq is their place in the event log."""
+_BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
+_CLOCK_SAVE_MS: Final = 600_000
+_DETAIL_CHARS_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a site decides about ingest; see `config/bridge.toml` for the sentences."""
+
+    site: str
+    order_events_max: int = 2_000
+    parked_deadline_ms: int = 86_400_000
+    silent_after_ms: int = 259_200_000
+    position_every_ms: int = 10_000
+    encode: Callable[[Any], bytes] = cbor2.dumps
+    """How published payloads are encoded; maps come with their keys in deterministic order."""
+
+
+def settle(batch: Sequence[Incoming], tx: Transaction, memory: Memory, rules: Rules) -> Settled:
+    """Settle a batch inside an open transaction.
+
+    Raises:
+        Exception: whatever a poisonous message or a failing store causes; nothing is committed then, and `memory` must be told to forget.
+    """
+    work = _Batch(tx, memory, rules, now_ms=max(i.received_ms for i in batch))
+    work.take(batch)
+    return work.finish()
+
+
+def sweep(now_ms: int, tx: Transaction, memory: Memory, rules: Rules, order_ids: Sequence[str]) -> Settled:
+    """Look at orders again because time passed: flags that only time sets."""
+    work = _Batch(tx, memory, rules, now_ms=now_ms)
+    memory.load_orders(set(order_ids), tx)
+    work.dirty = {o: memory.order(o, tx) for o in order_ids}
+    return work.finish()
+
+
+class _Answer:
+    """The receipt of one event while its batch is not finished; `rev` and what is left are known only at the end."""
+
+    __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict")
+
+    def __init__(
+        self,
+        *,
+        device: str,
+        pos: int,
+        event_id: bytes,
+        log: bytes,
+        seq: int,
+        n: int,
+        verdict: Verdict,
+        entry: OrderEntry | None,
+        detail: str | None = None,
+        left: bool = False,
+    ) -> None:
+        self.device = device
+        self.pos = pos
+        self.event_id = event_id
+        self.log = log
+        self.seq = seq
+        self.n = n
+        self.verdict = verdict
+        self.entry = entry
+        self.detail = detail
+        self.left = left
+
+
+class _Batch:
+    """The work on one batch. `take` reads messages in their order, `finish` builds what is shown and writes every table."""
+
+    def __init__(self, tx: Transaction, memory: Memory, rules: Rules, *, now_ms: int) -> None:
+        self.tx = tx
+        self.memory = memory
+        self.rules = rules
+        self.topics = Topics(rules.site)
+        self.now_ms = now_ms
+        self.writes = Writes()
+        self.dirty: dict[str, OrderEntry] = {}
+        self.devices: dict[str, DeviceEntry] = {}
+        self.ledgers: dict[tuple[str, bytes], Ledger] = {}
+        self.seen: dict[tuple[str, bytes], tuple[bytes, _Answer]] = {}
+        self.labels: dict[str, str] = {}
+        self.events: dict[bytes, str] = {}
+        self.changed_jobs: dict[str, Job] = {}
+        self.couriers: dict[str, str | None] = {}
+        self.answers: list[_Answer | dict[str, Any] | None] = []
+        self.second: dict[int, _Answer] = {}
+        self.shown: list[Message] = []
+        self.directory = Directory(self._order_of_code, self._order_known, self._order_of_event, self._order_of_job)
+        memory.load(tx)
+
+    # --- messages in ------------------------------------------------------------------------------------------------------
+
+    def take(self, batch: Sequence[Incoming]) -> None:
+        decoded = [self._decode(i) for i in batch]
+        events = [d for d in decoded if isinstance(d, Event)]
+        self.known = self.tx.known([e.id for e in events]) if events else {}
+        self.memory.load_orders({e.order for e in events if e.order is not None}, self.tx)
+        for incoming, message in zip(batch, decoded, strict=True):
+            match message:
+                case Event():
+                    self.answers.append(self._event(incoming, message))
+                case Presence():
+                    self._presence(incoming, message)
+                    self.answers.append(None)
+                case LocationBatch():
+                    self._location(incoming, message)
+                    self.answers.append(None)
+                case (reason, detail):
+                    self.answers.append(self._refuse(incoming, reason, detail))
+
+    def _decode(self, incoming: Incoming) -> Event[bodies.Body] | Presence | LocationBatch | tuple[Reason, str]:
+        if incoming.kind == "denied":
+            reason = Reason.UNKNOWN_TYPE if incoming.detail and incoming.detail.startswith("there is no event type") else Reason.FORBIDDEN
+            return reason, incoming.detail or ""
+        try:
+            if incoming.kind == "events":
+                return messages.decode_event(incoming.payload, EventType(incoming.event_type or ""))
+            if incoming.kind == "presence":
+                return messages.decode(incoming.payload, Presence)
+            return messages.decode(incoming.payload, LocationBatch)
+        except PayloadError as error:
+            return Reason.MALFORMED, str(error)
+
+    # --- one event --------------------------------------------------------------------------------------------------------
+
+    def _event(self, incoming: Incoming, event: Event[bodies.Body]) -> _Answer | dict[str, Any]:
+        device = incoming.identity.device
+        uid = (device, event.id)
+        if (twin := self.seen.get(uid)) is not None:
+            if not _same_content(twin[0], incoming.payload):
+                return self._refuse(incoming, Reason.ID_REUSED, "this id was used for another event", event)
+            return twin[1]
+        if (stored := self.known.get(uid)) is not None:
+            return self._again(incoming, event, stored)
+        self.couriers[device] = incoming.identity.courier
+        entry = self._device(device)
+        ledger = self._ledger(entry, device, event.log)
+        if event.seq in ledger and not ledger.forgotten:
+            return self._refuse(incoming, Reason.ID_REUSED, f"seq {event.seq} of this log was used for another event", event)
+        event_type = EventType(incoming.event_type or "")
+        when = self._when(incoming, event, event_type, entry)
+        ledger.add(event.seq)
+        placement = place(event, event_type, self.directory)
+        row = self._append(incoming, event, event_type, when, placement)
+        answer = self._apply(row, event.body, placement, event.parcel)
+        if when.jumped:
+            answer.verdict = answer.verdict._replace(warn=(*answer.verdict.warn, Warn.CLOCK_JUMP))
+        self.seen[uid] = (incoming.payload, answer)
+        return answer
+
+    def _when(self, incoming: Incoming, event: Event[bodies.Body], event_type: EventType, entry: DeviceEntry) -> EventTime:
+        received_ms = incoming.received_ms
+        if event_type in INSTRUCTIONS:
+            return event_time.instruction_time(received_ms=received_ms)
+        if incoming.identity.role not in _BY_SEQ:
+            return event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)
+        entry.clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=received_ms)
+        if event.sent_boot == event.boot:
+            entry.clock.wall(at_ms=event.at_ms + event.sent_mono_ms - event.mono_ms, received_ms=received_ms)
+        return entry.clock.time_of(boot=event.boot, mono_ms=event.mono_ms, at_ms=event.at_ms, received_ms=received_ms)
+
+    def _append(self, incoming: Incoming, event: Event[bodies.Body], event_type: EventType, when: EventTime, placement: Placement) -> EventRow:
+        identity = incoming.identity
+        row = EventRow(
+            self._next_pos(),
+            event.id,
+            identity.device,
+            identity.role.value,
+            event_type.value,
+            event.log,
+            event.seq,
+            incoming.received_ms,
+            when.event_ms,
+            when.source.value,
+            when.error_ms,
+            placement.order_id,
+            placement.code,
+            event.at or identity.at,
+            placement.fault.value if placement.fault else None,
+            placement.misload,
+            incoming.payload,
+        )
+        self.writes.events.append(row)
+        return row
+
+    def _next_pos(self) -> int:
+        pos = self.memory.next_pos
+        self.memory.next_pos = pos + 1
+        return pos
+
+    def _apply(self, row: EventRow, body: bodies.Body, placement: Placement, parcel: str | None) -> _Answer:
+        """Take a stored event into its order; the answer is its receipt."""
+        if placement.awaits is not None:
+            return self._park(row, placement.awaits)
+        if row.order_id is None:
+            return self._without_order(row, placement)
+        if placement.label and placement.code is not None:
+            self._put_label(placement.code, row)
+        if row.type in _JOB_EVENTS:
+            self._job_event(row, body)
+        answer = self._fold(row, body, parcel, row.order_id)
+        answer.detail = placement.detail
+        self.events[row.id] = row.order_id
+        if (ref := f"event:{row.id.hex()}") in self.memory.awaited:
+            self._place_waiting(ref, row.order_id)
+        return answer
+
+    def _without_order(self, row: EventRow, placement: Placement) -> _Answer:
+        if placement.fault is None:
+            return self._answer(row, Verdict(Outcome.APPLIED), None)
+        answer = self._answer(row, refusal(Outcome.REJECTED, placement.fault), None)
+        answer.detail = placement.detail
+        self._quarantine_row(row, placement.fault, placement.detail or "")
+        return answer
+
+    def _answer(self, row: EventRow, verdict: Verdict, entry: OrderEntry | None, n: int = 1) -> _Answer:
+        return _Answer(
+            device=row.device,
+            pos=row.pos,
+            event_id=row.id,
+            log=row.log,
+            seq=row.seq,
+            n=n,
+            verdict=verdict,
+            entry=entry,
+            left=row.type in _COUNTS,
+        )
+
+    # --- the fold ---------------------------------------------------------------------------------------------------------
+
+    def _fold(self, row: EventRow, body: bodies.Body | Decided, parcel: str | None, order_id: str) -> _Answer:
+        entry = self.memory.order(order_id, self.tx)
+        fold = entry.fold
+        if len(fold.facts) >= self.rules.order_events_max:
+            self._quarantine_row(row, Reason.TOO_MANY_EVENTS, f"order {order_id} has {len(fold.facts)} events")
+            return self._answer(row, refusal(Outcome.REJECTED, Reason.TOO_MANY_EVENTS), entry)
+        fact = fact_of(row, body, parcel)
+        existed = fold.exists
+        comes_last = not fold.facts or fold.facts[-1].key < fact.key
+        folded = fold.add(fact)
+        self.dirty[order_id] = entry
+        if folded.changed:
+            self._reconsider(entry, folded.changed)
+        if fold.exists and not existed and self.memory.awaited and f"code:{order_id}" in self.memory.awaited:
+            self._place_waiting(f"code:{order_id}", order_id)
+        verdict = folded.verdict
+        if verdict.outcome is Outcome.APPLIED and not folded.moved and not comes_last and row.type not in _NEVER_LATE:
+            verdict = verdict._replace(outcome=Outcome.LATE)
+        elif verdict.outcome is Outcome.PARKED:
+            self.writes.parked[row.pos] = self._parked_row(row, f"order:{order_id}", order_id)
+        elif verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
+            self._quarantine_row(row, verdict.reason or Reason.MALFORMED, "")
+        return self._answer(row, verdict, entry)
+
+    def _reconsider(self, entry: OrderEntry, changed: dict[tuple[str, bytes], Verdict]) -> None:
+        """Other events of the order have another verdict now: those whose outcome differs get a second receipt."""
+        facts = {f.uid: f for f in (*entry.fold.facts, *entry.fold.voids) if f.uid in changed and f.type != DECIDED}
+        stored = self.tx.receipts_of([f.pos for f in facts.values() if f.pos not in self.second])
+        for uid, fact in facts.items():
+            verdict = changed[uid]
+            fresh = self.seen.get(uid)
+            earlier = self.second.get(fact.pos) or (fresh[1] if fresh else None)
+            if earlier is not None:
+                told: tuple[str, str | None, int] = (earlier.verdict.outcome, earlier.verdict.reason, earlier.n)
+            elif fact.pos in stored:
+                told = (stored[fact.pos].outcome, stored[fact.pos].reason, stored[fact.pos].n)
+            else:
+                continue
+            if told[0] == verdict.outcome and told[1] == verdict.reason or told[0] == Outcome.LATE and verdict.outcome is Outcome.APPLIED:
+                continue
+            if earlier is not None:
+                # Not told yet: the one receipt that goes out says how it ends.
+                earlier.verdict = verdict
+            else:
+                self.second[fact.pos] = _Answer(
+                    device=fact.device,
+                    pos=fact.pos,
+                    event_id=fact.id,
+                    log=fact.log,
+                    seq=fact.seq,
+                    n=told[2] + 1,
+                    verdict=verdict,
+                    entry=entry,
+                )
+            if told[0] == Outcome.PARKED:
+                self.writes.parked.pop(fact.pos, None)
+                self.writes.unparked.add(fact.pos)
+            if verdict.outcome is Outcome.PARKED:
+                deadline_ms = self.now_ms + self.rules.parked_deadline_ms
+                self.writes.parked[fact.pos] = ParkedRow(fact.pos, f"order:{entry.fold.id}", entry.fold.id, self.now_ms, deadline_ms)
+            if told[0] == Outcome.REJECTED and verdict.outcome is not Outcome.REJECTED:
+                self.writes.unquarantined.add(fact.pos)
+
+    # --- waiting ----------------------------------------------------------------------------------------------------------
+
+    def _parked_row(self, row: EventRow, ref: str, order_id: str | None) -> ParkedRow:
+        return ParkedRow(row.pos, ref, order_id, row.received_ms, row.received_ms + self.rules.parked_deadline_ms)
+
+    def _park(self, row: EventRow, ref: str) -> _Answer:
+        self.writes.parked[row.pos] = self._parked_row(row, ref, None)
+        self.memory.awaited.add(ref)
+        reason = Reason.UNKNOWN_REFERENCE if ref.startswith("event:") else Reason.UNKNOWN_PARCEL
+        return self._answer(row, refusal(Outcome.PARKED, reason), None)
+
+    def _put_label(self, code: str, row: EventRow) -> None:
+        assert row.order_id is not None
+        self.labels[code] = row.order_id
+        self.writes.labels.append((code, row.order_id, row.pos))
+        if (ref := f"code:{code}") in self.memory.awaited:
+            self._place_waiting(ref, row.order_id)
+
+    def _place_waiting(self, ref: str, order_id: str) -> None:
+        """What these events waited for has come: they take their places in the order."""
+        self.memory.awaited.discard(ref)
+        here = {r.pos: r for r in self.writes.events}
+        rows = [here[p.pos] for p in self.writes.parked.values() if p.ref == ref and p.order_id is None and p.pos in here]
+        for row in (*self.tx.waiting_for(ref), *rows):
+            event = messages.decode_event(row.payload, EventType(row.type))
+            self.writes.placed.append((row.pos, order_id))
+            self.writes.parked.pop(row.pos, None)
+            self.writes.unparked.add(row.pos)
+            told = self.seen.get((row.device, row.id))
+            answer = self._fold(row, event.body, event.parcel, order_id)
+            if told is not None:
+                told[1].verdict, told[1].entry = answer.verdict, answer.entry
+            else:
+                answer.n = self.tx.receipts_of([row.pos])[row.pos].n + 1
+                self.second[row.pos] = answer
+
+    # --- look-ups for placing ---------------------------------------------------------------------------------------------
+
+    def _order_of_code(self, code: str) -> str | None:
+        return self.labels.get(code) or self.tx.label_order(code)
+
+    def _order_known(self, order_id: str) -> bool:
+        return len(order_id) <= 96 and self.memory.order(order_id, self.tx).fold.exists
+
+    def _order_of_event(self, event_id: bytes) -> str | None:
+        return self.events.get(event_id) or self.tx.event_order(event_id)
+
+    def _order_of_job(self, job_id: str) -> str | None:
+        job = self._job(job_id)
+        return job.orders[0] if job is not None and job.orders else None
+
+    # --- jobs -------------------------------------------------------------------------------------------------------------
+
+    def _job(self, job_id: str) -> Job | None:
+        return self.changed_jobs.get(job_id) or self.memory.jobs.get(job_id) or self.tx.job(job_id)
+
+    def _job_event(self, row: EventRow, body: bodies.Body) -> None:
+        """A request about a job is decided once, here, and what was decided goes into the log."""
+        match body:
+            case bodies.Assigned(courier=courier, job=named):
+                assert row.order_id is not None
+                job_id = named or jobs.derived_job_id(row.id)
+                decision = jobs.assign(self._job(job_id), job_id=job_id, courier=courier, order=row.order_id)
+                if decision.outcome is Outcome.APPLIED:
+                    self._leave_other_jobs(row.order_id, job_id)
+                self._keep(decision)
+            case bodies.Unassigned(job=job_id):
+                self._keep(jobs.release(self._job(job_id)))
+            case bodies.Claim(job=job_id, rev=rev):
+                self._decide(row, body, job_id, jobs.claim(self._job(job_id), courier=self.couriers.get(row.device), rev=rev))
+            case bodies.Decline(job=job_id):
+                self._decide(row, body, job_id, jobs.decline(self._job(job_id), courier=self.couriers.get(row.device)))
+            case _:
+                pass
+
+    def _keep(self, decision: Decision) -> None:
+        if decision.job is not None and decision.outcome is Outcome.APPLIED:
+            before = self.memory.jobs.get(decision.job.id)
+            if before is not None and before.courier != decision.job.courier:
+                self._clear(self.topics.assignment(before.courier, before.id))
+            self.changed_jobs[decision.job.id] = decision.job
+            self.memory.keep_job(decision.job)
+
+    def _leave_other_jobs(self, order_id: str, job_id: str) -> None:
+        """An order is in one open job at a time: the last assignment holds."""
+        for other in self.memory.open_jobs_of(order_id):
+            if other.id != job_id:
+                self._keep(Decision(jobs.without(other, order_id), Outcome.APPLIED))
+
+    def _decide(self, row: EventRow, body: bodies.Claim | bodies.Decline, job_id: str, decision: Decision) -> None:
+        self._keep(decision)
+        answer = "claim" if isinstance(body, bodies.Claim) else "decline"
+        decided = Decided(ref=row.id, job=job_id, answer=answer, outcome=decision.outcome, reason=decision.reason)
+        for place, order_id in enumerate(decision.job.orders if decision.job else ()):
+            own = decided_row(self._next_pos(), row, decided, order_id, place)
+            self.writes.events.append(own)
+            self._fold(own, decided, None, order_id)
+
+    # --- presence and location --------------------------------------------------------------------------------------------
+
+    def _presence(self, incoming: Incoming, presence: Presence) -> None:
+        entry = self._device(incoming.identity.device)
+        if presence.online and presence.mono_ms is not None and incoming.identity.role in _BY_SEQ:
+            entry.clock.heard(boot=presence.boot, sent_mono_ms=presence.mono_ms, received_ms=incoming.received_ms)
+            if presence.at_ms is not None:
+                entry.clock.wall(at_ms=presence.at_ms, received_ms=incoming.received_ms)
+        topic = self.topics.presence(incoming.identity.device)
+        self.writes.retained[topic] = incoming.payload
+        self.shown.append(Message(topic, incoming.payload, 1, True))
+
+    def _location(self, incoming: Incoming, batch: LocationBatch) -> None:
+        identity = incoming.identity
+        clock = self._device(identity.device).clock
+        clock.heard(boot=batch.boot, sent_mono_ms=batch.sent_mono_ms, received_ms=incoming.received_ms)
+        timed = [
+            (clock.time_of(boot=batch.boot, mono_ms=p.mono_ms, at_ms=0, received_ms=incoming.received_ms).event_ms, p)
+            for p in sorted(batch.points, key=_by_mono)
+        ]
+        last_kept = -self.rules.position_every_ms
+        for event_ms, point in timed:
+            if event_ms - last_kept >= self.rules.position_every_ms:
+                self.writes.positions.append(PositionRow(identity.device, event_ms, point.lat_e7, point.lon_e7, point.accuracy_m))
+                last_kept = event_ms
+        event_ms, point = timed[-1]
+        self._show_position(identity, {"at_ms": event_ms, "lat_e7": point.lat_e7, "lon_e7": point.lon_e7, "accuracy_m": point.accuracy_m})
+
+    def _show_position(self, identity: Identity, position: dict[str, int]) -> None:
+        payload = self.rules.encode(position)
+        for job in self.memory.jobs.values():
+            if job.courier != identity.courier:
+                continue
+            for order_id in job.orders:
+                entry = self.memory.order(order_id, self.tx)
+                if entry.fold.order.state is OrderState.OUT_FOR_DELIVERY:
+                    entry.position_shown = True
+                    self.shown.append(Message(self.topics.position(order_id), payload, 0, True))
+
+    # --- refusals and repeats ---------------------------------------------------------------------------------------------
+
+    def _refuse(self, incoming: Incoming, reason: Reason, detail: str, event: Event[bodies.Body] | None = None) -> dict[str, Any]:
+        """A message that never becomes an event: kept in quarantine, and answered by its digest."""
+        device = incoming.identity.device
+        digest = digest8(incoming.payload)
+        again = any(q.device == device and q.digest == digest for q in self.writes.quarantine) or self.tx.quarantined(device, digest)
+        if not again:
+            self.writes.quarantine.append(
+                QuarantineRow(device, incoming.event_type, incoming.received_ms, reason.value, detail, digest, None, incoming.payload),
+            )
+            if reason is Reason.FORBIDDEN:
+                self._raise_alert(
+                    AlertCode.FORBIDDEN,
+                    device,
+                    Severity.WARNING,
+                    f"Device {device} tried to publish what it may not: {detail}.",
+                    f"If it should be allowed to, enrol it with another role; see it with `dockbridge device show {device}`.",
+                )
+        verdict = refusal(Outcome.REJECTED, reason)
+        return {
+            "n": 1,
+            **({"id": event.id, "log": event.log, "seq": event.seq} if event is not None else {}),
+            **({"next": verdict.next.value} if verdict.next else {}),
+            "tone": tone_of(verdict).value,
+            **({"again": True} if again else {}),
+            "at_ms": self.now_ms,
+            "final": True,
+            **({"detail": detail[:_DETAIL_CHARS_MAX]} if detail else {}),
+            "digest": digest,
+            "reason": reason.value,
+            "outcome": Outcome.REJECTED.value,
+            "_device": device,
+        }
+
+    def _again(self, incoming: Incoming, event: Event[bodies.Body], stored: StoredReceipt) -> dict[str, Any]:
+        """A resent event gets its current outcome again."""
+        if not _same_content(stored.event_payload, incoming.payload):
+            return self._refuse(incoming, Reason.ID_REUSED, "this id was used for another event", event)
+        if event.sent_boot == event.boot and incoming.identity.role in _BY_SEQ:
+            self._device(incoming.identity.device).clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=incoming.received_ms)
+        return {**_once_more(cbor2.loads(stored.receipt)), "_device": incoming.identity.device}
+
+    def _quarantine_row(self, row: EventRow, reason: Reason, detail: str) -> None:
+        self.writes.quarantine.append(QuarantineRow(row.device, row.type, row.received_ms, reason.value, detail, digest8(row.payload), row.pos, row.payload))
+
+    # --- devices ----------------------------------------------------------------------------------------------------------
+
+    def _device(self, device: str) -> DeviceEntry:
+        entry = self.devices.get(device)
+        if entry is None:
+            entry = self.devices[device] = self.memory.device(device, self.tx)
+        return entry
+
+    def _ledger(self, entry: DeviceEntry, device: str, log: bytes) -> Ledger:
+        ledger = entry.ledgers.get(log)
+        if ledger is None:
+            ledger = entry.ledgers[log] = Ledger()
+        self.ledgers[(device, log)] = ledger
+        return ledger
+
+    # --- finishing --------------------------------------------------------------------------------------------------------
+
+    def finish(self) -> Settled:
+        for entry in list(self.dirty.values()):
+            self._show_order(entry)
+        for job in self.changed_jobs.values():
+            self._show_job(job)
+        receipts = self._receipts()
+        self._save_devices()
+        self.writes.jobs = self.changed_jobs
+        self.tx.write(self.writes)
+        self.memory.trim()
+        return Settled(self.shown, list(self.changed_jobs.values()), receipts)
+
+    def _show(self, topic: str, plain: dict[str, Any]) -> None:
+        self.shown.append(Message(topic, self.rules.encode(plain), 1, True))
+
+    def _clear(self, topic: str) -> None:
+        self.shown.append(Message(topic, b"", 1, True))
+
+    def _show_order(self, entry: OrderEntry) -> None:
+        """Publish what of an order differs from what was last shown of it; its rev grows by one with every visible change."""
+        order = entry.fold.order
+        if not entry.fold.exists:
+            if entry.rev:
+                self._hide_order(entry)
+            return
+        view = OrderView(order)
+        timed = timed_flags(order, now_ms=self.now_ms, silent_after_ms=self.rules.silent_after_ms)
+        timed_text = ",".join(timed)
+        if view.hash == entry.hash and timed_text == entry.timed:
+            return
+        entry.rev += 1
+        entry.hash = view.hash
+        entry.timed = timed_text
+        plain = view.status(rev=entry.rev, updated_ms=self.now_ms, timed=timed)
+        status = cbor2.dumps(plain)
+        encode = self.rules.encode
+        self.shown.append(Message(self.topics.status(order.id), status if encode is cbor2.dumps else encode(plain), 1, True))
+        state = order.state_word
+        self.writes.orders.append(OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, self.now_ms, status))
+        self.writes.status_log.append(StatusLogRow(order.id, entry.rev, self.now_ms, state, view.hash))
+        self._show_parcels(entry, view)
+        self._after(entry)
+
+    def _show_parcels(self, entry: OrderEntry, view: OrderView) -> None:
+        order = entry.fold.order
+        known = entry.parcels
+        for parcel_id, (_, digest) in view.parcels.items():
+            if known.get(parcel_id) != digest:
+                plain = view.parcel_status(parcel_id, rev=entry.rev)
+                parcel = order.parcels[parcel_id]
+                self.writes.parcels.append(ParcelRow(order.id, parcel_id, parcel.state.value, digest, parcel.code, cbor2.dumps(plain)))
+                self._show(self.topics.parcel(order.id, parcel_id), plain)
+        for parcel_id in known.keys() - view.parcels.keys():
+            self.writes.parcels_gone.append((order.id, parcel_id))
+            self._clear(self.topics.parcel(order.id, parcel_id))
+        if known.keys() != view.parcels.keys():
+            for job in self.memory.open_jobs_of(order.id):
+                self.changed_jobs.setdefault(job.id, job)
+        entry.parcels = {p: digest for p, (_, digest) in view.parcels.items()}
+
+    def _after(self, entry: OrderEntry) -> None:
+        """What an order's new state brings with it: the position goes, jobs close, alerts come and go."""
+        order = entry.fold.order
+        if entry.position_shown and order.state is not OrderState.OUT_FOR_DELIVERY:
+            entry.position_shown = False
+            self._clear(self.topics.position(order.id))
+        for job in self.memory.open_jobs_of(order.id):
+            if all(self._carried_out(o) for o in job.orders):
+                self._keep(Decision(jobs.done(job), Outcome.APPLIED))
+        for code, flag, text, fix in _ORDER_ALERTS:
+            if flag in order.flags:
+                self._raise_alert(code, order.id, Severity.CRITICAL, text.format(order=order.id), fix)
+            else:
+                self._clear_alert(code, order.id)
+
+    def _carried_out(self, order_id: str) -> bool:
+        order = self.memory.order(order_id, self.tx).fold.order
+        return jobs.carried_out(tuple(p.state for p in order.parcels.values()))
+
+    def _hide_order(self, entry: OrderEntry) -> None:
+        """The order's creation was voided: nothing of it is shown any more."""
+        self._clear(self.topics.status(entry.fold.id))
+        for parcel_id in entry.parcels:
+            self.writes.parcels_gone.append((entry.fold.id, parcel_id))
+            self._clear(self.topics.parcel(entry.fold.id, parcel_id))
+        entry.rev += 1
+        entry.hash = b""
+        entry.parcels = {}
+        self.writes.orders.append(OrderRow(entry.fold.id, entry.rev, "", b"", "", 0, self.now_ms, b""))
+        self.writes.status_log.append(StatusLogRow(entry.fold.id, entry.rev, self.now_ms, "", b""))
+
+    def _show_job(self, job: Job) -> None:
+        topic = self.topics.assignment(job.courier, job.id)
+        if not job.is_open:
+            self._clear(topic)
+            return
+        self._show(topic, {"job": job.id, "rev": job.rev, "state": job.state.value, "stops": [self._stop(o) for o in job.orders]})
+
+    def _stop(self, order_id: str) -> dict[str, Any]:
+        order = self.memory.order(order_id, self.tx).fold.order
+        live = [p for p in order.parcels.values() if p.state is not ParcelState.CANCELLED]
+        collect = order.created is not None and order.created.payment == "on_delivery" and not order.paid
+        return {
+            "stop": order_id,
+            "codes": [p.code for p in live if p.code is not None],
+            "orders": [order_id],
+            "parcels": [p.id for p in live],
+            "handling": ["collect_payment"] if collect else [],
+        }
+
+    # --- alerts -----------------------------------------------------------------------------------------------------------
+
+    def _raise_alert(self, code: AlertCode, subject: str, severity: Severity, text: str, fix: str) -> None:
+        key = (code.value, subject)
+        if key in self.memory.alerts:
+            return
+        self.memory.alerts.add(key)
+        row = self.writes.alerts[key] = AlertRow(code.value, subject, severity.value, self.now_ms, text, fix)
+        self._show(self.topics.alert(code, subject), alert_plain(row))
+
+    def _clear_alert(self, code: AlertCode, subject: str) -> None:
+        key = (code.value, subject)
+        if key in self.memory.alerts:
+            self.memory.alerts.discard(key)
+            self.writes.alerts[key] = None
+            self._clear(self.topics.alert(code, subject))
+
+    # --- receipts ---------------------------------------------------------------------------------------------------------
+
+    def _receipts(self) -> list[dict[str, Any]]:
+        outcomes = []
+        written: dict[int, dict[str, Any]] = {}
+        for answer in self.answers:
+            if answer is None:
+                outcomes.append({})
+                continue
+            if isinstance(answer, _Answer):
+                plain = written.get(answer.pos)
+                if plain is None:
+                    plain = written[answer.pos] = self._receipt(answer)
+                else:
+                    plain = _once_more(plain)
+                device = answer.device
+            else:
+                plain = answer
+                device = plain.pop("_device")
+            self._send_receipt(device, plain)
+            outcomes.append(plain)
+        for answer in self.second.values():
+            self._send_receipt(answer.device, self._receipt(answer))
+        return outcomes
+
+    def _send_receipt(self, device: str, plain: dict[str, Any]) -> None:
+        self.shown.append(Message(self.topics.receipts(device), self.rules.encode(plain), 1, False))
+
+    def _receipt(self, answer: _Answer) -> dict[str, Any]:
+        """The receipt in deterministic key order, and its row."""
+        verdict = answer.verdict
+        entry = answer.entry
+        plain: dict[str, Any] = {"n": answer.n, "id": answer.event_id, "log": answer.log}
+        if entry is not None and entry.rev:
+            plain["rev"] = entry.rev
+        plain["seq"] = answer.seq
+        if answer.left and entry is not None and (left := entry.fold.order.left_to_pick()):
+            plain["left"] = [{"qty": qty, "sku": sku} for sku, qty in left]
+        if verdict.next is not None:
+            plain["next"] = verdict.next.value
+        plain["tone"] = tone_of(verdict).value
+        if verdict.warn:
+            plain["warn"] = [w.value for w in verdict.warn]
+        plain["at_ms"] = self.now_ms
+        plain["final"] = verdict.outcome is not Outcome.PARKED
+        if entry is not None:
+            plain["order"] = entry.fold.id
+            if verdict.state is not None:
+                plain["state"] = verdict.state
+        if answer.detail:
+            plain["detail"] = answer.detail[:_DETAIL_CHARS_MAX]
+        if verdict.parcel is not None:
+            plain["parcel"] = verdict.parcel
+        if verdict.reason is not None:
+            plain["reason"] = verdict.reason.value
+        plain["outcome"] = verdict.outcome.value
+        self.writes.receipts[answer.pos] = ReceiptRow(
+            answer.pos,
+            answer.device,
+            answer.n,
+            verdict.outcome.value,
+            verdict.reason.value if verdict.reason else None,
+            cbor2.dumps(plain),
+        )
+        return plain
+
+    def _save_devices(self) -> None:
+        for (device, log), ledger in self.ledgers.items():
+            ranges = cbor2.dumps(ledger.ranges)
+            self.writes.ledgers.append(LedgerRow(device, log, ledger.high, ledger.owed, ledger.forgotten, ranges, self.now_ms))
+        for device, entry in self.devices.items():
+            offsets = {b: m.offset for b, m in entry.clock.boots.items()}
+            saved = entry.saved
+            now = (offsets, entry.clock.skew_ms is None, self.now_ms // _CLOCK_SAVE_MS)
+            if offsets and saved != now:
+                entry.saved = now
+                self.writes.clocks.append((device, cbor2.dumps(entry.clock.dump())))
+
+
+_JOB_EVENTS: Final = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED, EventType.CLAIM, EventType.DECLINE})
+_COUNTS: Final = frozenset({EventType.PICK, EventType.PACK})
+_NEVER_LATE: Final = frozenset({EventType.CREATED, EventType.VOID, DECIDED})
+
+_ORDER_ALERTS: Final = (
+    (
+        AlertCode.MOVED_ON_HOLD,
+        Flag.MOVED_ON_HOLD,
+        "Order {order} was moved although it is on hold.",
+        "Stop the parcel, or release the hold.",
+    ),
+    (
+        AlertCode.MOVED_AFTER_CANCEL,
+        Flag.CANCEL_REQUESTED,
+        "Order {order} was cancelled, and a parcel of it is under way.",
+        "Call the courier back, or start a return when it arrives.",
+    ),
+)
+
+
+def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> Fact:
+    """A row of the event log as the fold takes it."""
+    return Fact(
+        id=row.id,
+        device=row.device,
+        role=row.role,
+        type=row.type,
+        log=row.log,
+        seq=row.seq,
+        event_ms=row.event_ms,
+        received_ms=row.received_ms,
+        body=body,
+        parcel=parcel,
+        code=row.code,
+        at=row.at,
+        fault=row.fault,
+        misload=bool(row.misload),
+        pos=row.pos,
+    )
+
+
+def stored_fact(row: EventRow) -> Fact:
+    """A row of the event log, read back, as the fold takes it."""
+    if row.type == DECIDED:
+        told = cbor2.loads(row.payload)
+        reason = Reason(told["reason"]) if told["reason"] else None
+        return fact_of(row, Decided(ref=told["ref"], job=told["job"], answer=told["answer"], outcome=Outcome(told["outcome"]), reason=reason), None)
+    event = messages.decode_event(row.payload, EventType(row.type))
+    return fact_of(row, event.body, event.parcel)
+
+
+def decided_row(pos: int, asked: EventRow, decided: Decided, order_id: str, place: int) -> EventRow:
+    """The bridge's own event about a courier's answer, one for each order of the job."""
+    payload = cbor2.dumps(
+        {"job": decided.job, "ref": decided.ref, "answer": decided.answer, "reason": decided.reason and decided.reason.value, "outcome": decided.outcome.value},
+    )
+    event_id = hashlib.sha256(b"decided" + asked.device.encode() + b"\0" + asked.id + place.to_bytes(4, "big")).digest()[:16]
+    return EventRow(
+        pos,
+        event_id,
+        BRIDGE,
+        BRIDGE,
+        DECIDED,
+        BRIDGE_LOG,
+        pos,
+        asked.received_ms,
+        asked.received_ms,
+        event_time.Source.RECEIVED.value,
+        0,
+        order_id,
+        None,
+        None,
+        None,
+        False,
+        payload,
+    )
+
+
+def alert_plain(row: AlertRow) -> dict[str, Any]:
+    """An alert as it is published, keys in deterministic order."""
+    return {"fix": row.fix, "code": row.code, "text": row.text, "subject": row.subject, "severity": row.severity, "since_ms": row.since_ms}
+
+
+def _same_content(a: bytes, b: bytes) -> bool:
+    """Whether two payloads tell the same event; when it was handed to the network does not matter."""
+    return a == b or _content(a) == _content(b)
+
+
+def _content(payload: bytes) -> dict[str, Any]:
+    plain: dict[str, Any] = messages.load(payload)
+    return {k: v for k, v in plain.items() if k not in ("sent_boot", "sent_mono_ms") and v is not None}
+
+
+def _once_more(receipt: dict[str, Any]) -> dict[str, Any]:
+    """A receipt that was given before, keys in deterministic order again."""
+    return dict(sorted({**receipt, "again": True}.items(), key=_by_key))
+
+
+def _by_key(item: tuple[str, Any]) -> tuple[int, str]:
+    return (len(item[0]), item[0])
+
+
+def _by_mono(point: messages.Point) -> int:
+    return point.mono_ms

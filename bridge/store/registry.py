@@ -1,0 +1,198 @@
+"""Enrolled devices and their secrets. Secrets are hashed with argon2id (RFC 9106) and shown once, when they are made."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+from sqlalchemy import Engine, insert, select, update
+
+from bridge.domain.access import Identity
+from bridge.errors import NotFound, Refused
+from bridge.store.sql import translated
+from bridge.store.tables import devices
+from devices.protocol.topics import escape
+from devices.protocol.vocabulary import Role
+
+SECRET_BYTES: Final = 18
+HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+"""OWASP's first choice for argon2id: 19 MiB, two passes. Secrets are random and long, so that guessing is hopeless at any cost."""
+ENROLLABLE: Final = (Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """An enrolled device. `has_secret` is false for channels that only import."""
+
+    device: str
+    role: Role
+    courier: str | None
+    orders_prefix: str | None
+    at: str | None
+    created_ms: int
+    rotated_ms: int | None
+    revoked_ms: int | None
+    has_secret: bool
+
+
+class Registry:
+    """Who may connect. Writes go through the same engine as everything else; a verified secret is remembered for as long as its hash stands."""
+
+    def __init__(self, engine: Engine, site: str) -> None:
+        self._engine = engine
+        self._site = site
+        self._key = secrets.token_bytes(32)
+        self._verified: dict[str, tuple[str, bytes]] = {}
+        self._nobody = HASHER.hash(secrets.token_hex(8))
+
+    # --- who --------------------------------------------------------------------------------------------------------------
+
+    def verify(self, device: str, secret: str) -> Identity | None:
+        """The identity behind a username and password, or None. Slow on purpose; call it off the event loop.
+
+        An unknown name costs the same time as a wrong password.
+        """
+        row = self._row(device)
+        if row is None or row.revoked_ms is not None or row.password_hash is None:
+            _matches(self._nobody, secret)
+            return None
+        proof = hmac.new(self._key, secret.encode(), hashlib.sha256).digest()
+        known = self._verified.get(device)
+        if known is not None and known[0] == row.password_hash and hmac.compare_digest(known[1], proof):
+            return self._identity(row)
+        if not _matches(row.password_hash, secret):
+            return None
+        self._verified[device] = (row.password_hash, proof)
+        return self._identity(row)
+
+    def identity(self, device: str) -> Identity:
+        """The identity of an enrolled device.
+
+        Raises:
+            NotFound: where it is not enrolled.
+        """
+        row = self._row(device)
+        if row is None:
+            raise NotFound(f"there is no device {device}", fix="see them with `dockbridge device list`")
+        return self._identity(row)
+
+    def _identity(self, row: Any) -> Identity:
+        return Identity(site=self._site, device=row.device, role=Role(row.role), courier=row.courier, orders_prefix=row.orders_prefix, at=row.at)
+
+    def _row(self, device: str) -> Any:
+        with translated(), self._engine.connect() as connection:
+            return connection.execute(select(devices).where(devices.c.device == device)).one_or_none()
+
+    def list(self) -> list[Device]:
+        with translated(), self._engine.connect() as connection:
+            return [_device(r) for r in connection.execute(select(devices).order_by(devices.c.device))]
+
+    def get(self, device: str) -> Device:
+        """One device.
+
+        Raises:
+            NotFound: where it is not enrolled.
+        """
+        self.identity(device)
+        return _device(self._row(device))
+
+    # --- enrolling --------------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        device: str,
+        role: Role,
+        *,
+        now_ms: int,
+        courier: str | None = None,
+        orders_prefix: str | None = None,
+        at: str | None = None,
+        with_secret: bool = True,
+    ) -> str | None:
+        """Enrol a device; its secret, to be shown once.
+
+        Raises:
+            Refused: where it is enrolled already, or its name or role can't be used.
+        """
+        _check_name("device", device)
+        if role not in ENROLLABLE:
+            raise Refused(f"role {role} can't be enrolled", fix=f"roles are {', '.join(ENROLLABLE)}")
+        if role is Role.COURIER and courier is None:
+            courier = device
+        if courier is not None:
+            _check_name("courier", courier)
+        if self._row(device) is not None:
+            raise Refused(f"device {device} is enrolled already", fix=f"`dockbridge device rotate {device}` gives it a new secret")
+        secret = secrets.token_urlsafe(SECRET_BYTES) if with_secret else None
+        values = {
+            "device": device,
+            "role": role.value,
+            "courier": courier,
+            "orders_prefix": orders_prefix,
+            "at": at,
+            "created_ms": now_ms,
+            "password_hash": HASHER.hash(secret) if secret else None,
+        }
+        with translated(), self._engine.begin() as connection:
+            connection.execute(insert(devices).values(**values))
+        return secret
+
+    def rotate(self, device: str, *, now_ms: int) -> str:
+        """Give a device a new secret; the old one is void at once, and a revoked device is enrolled again.
+
+        Raises:
+            NotFound: where it is not enrolled.
+        """
+        self.identity(device)
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        self._update(device, password_hash=HASHER.hash(secret), rotated_ms=now_ms, revoked_ms=None)
+        return secret
+
+    def revoke(self, device: str, *, now_ms: int) -> None:
+        """Shut a device out. What it sent stays.
+
+        Raises:
+            NotFound: where it is not enrolled.
+        """
+        self.identity(device)
+        self._update(device, revoked_ms=now_ms, password_hash=None)
+        self._verified.pop(device, None)
+
+    def _update(self, device: str, **values: Any) -> None:
+        with translated(), self._engine.begin() as connection:
+            connection.execute(update(devices).where(devices.c.device == device).values(**values))
+
+
+def _matches(password_hash: str, secret: str) -> bool:
+    try:
+        return HASHER.verify(password_hash, secret)
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+def _device(row: Any) -> Device:
+    return Device(
+        device=row.device,
+        role=Role(row.role),
+        courier=row.courier,
+        orders_prefix=row.orders_prefix,
+        at=row.at,
+        created_ms=row.created_ms,
+        rotated_ms=row.rotated_ms,
+        revoked_ms=row.revoked_ms,
+        has_secret=row.password_hash is not None,
+    )
+
+
+def _check_name(what: str, name: str) -> None:
+    try:
+        escape(name)
+    except ValueError as error:
+        raise Refused(f"{what} {name!r}: {error}", fix="use letters, digits, _ and -") from error
+    if name == "bridge":
+        raise Refused("the name bridge is the bridge's own", fix="choose another name")

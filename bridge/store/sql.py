@@ -1,0 +1,281 @@
+"""The store on SQLAlchemy: one writer that commits batches whole, and readers beside it.
+
+Connections, transactions and tables are SQLAlchemy's; inside a batch the statements are texts made once from those tables, and rows go straight to the
+driver, which takes a third of the time of Core's own insert path. SQLite runs in WAL mode with `synchronous=FULL`, read back on every connection: a COMMIT
+that returned is on the disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, cast
+
+import cbor2
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from bridge.domain.facts import Fact
+from bridge.domain.jobs import Job
+from bridge.ingest.ports import EventRow, LedgerRow, ReceiptRow, StoredOrder, StoredReceipt, StoreUnavailable, Writes
+from bridge.ingest.settle import stored_fact
+from bridge.store import tables
+from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
+
+BUSY_TIMEOUT_MS: Final = 5_000
+_FULL: Final = 2
+_UNAVAILABLE: Final = (sqlite3.OperationalError, sqlite3.DatabaseError)
+_CONTENT: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+
+
+def open_engine(path: Path, *, read_only: bool = False) -> Engine:
+    """An engine on the SQLite file at `path`.
+
+    Raises:
+        StoreUnavailable: on first use, where the file can't be opened, or the disk does not take `synchronous=FULL`.
+    """
+    engine = create_engine("sqlite://", creator=lambda: _connect(path, read_only=read_only), poolclass=NullPool)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "?mode=ro" if read_only else ""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}{mode}", uri=True, check_same_thread=False, isolation_level=None, cached_statements=256)
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    if not read_only:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        if connection.execute("PRAGMA synchronous").fetchone()[0] != _FULL:
+            connection.close()
+            raise sqlite3.OperationalError("the database does not keep synchronous=FULL")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute("PRAGMA cache_size=-65536")
+    return connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Driver errors in our words: what is the content's fault passes as it is, what is the database's is `StoreUnavailable`.
+
+    Raises:
+        StoreUnavailable: disk full, locked, read-only, gone.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, _CONTENT):
+            raise
+        raise StoreUnavailable(str(error.orig)) from error
+    except sqlite3.Error as error:
+        if isinstance(error, _CONTENT):
+            raise
+        raise StoreUnavailable(str(error)) from error
+
+
+class SqlStore:
+    """The writing side of the store: one connection, used by one thread at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
+        """A transaction that commits at the end of the block.
+
+        Raises:
+            StoreUnavailable: where the database can't take writes now.
+        """
+        with translated():
+            try:
+                if self._connection is None:
+                    self._connection = self._engine.connect()
+                with self._connection.begin():
+                    yield SqlTransaction(self._connection)
+            except DBAPIError:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Let go of the connection; the next transaction opens another."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+
+class SqlTransaction:
+    """An open transaction; see `ports.Transaction`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        # The driver's own cursor: a look-up by key takes 3 µs with it and 70 µs through SQLAlchemy's result objects.
+        self._driver: Any = connection.connection.dbapi_connection
+
+    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
+        return cast("Sequence[Any]", self._driver.execute(statement, parameters).fetchall())
+
+    def _one(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        return self._driver.execute(statement, parameters).fetchone()
+
+    # --- reads ------------------------------------------------------------------------------------------------------------
+
+    def next_pos(self) -> int:
+        return int(self._one("SELECT coalesce(max(pos), 0) + 1 FROM events")[0])
+
+    def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:
+        statement = (
+            "SELECT e.device, e.id, e.pos, e.payload, r.n, r.payload FROM events e JOIN receipts r ON r.pos = e.pos "
+            f"WHERE e.id IN ({_marks(ids)})"
+        )
+        return {(r[0], bytes(r[1])): StoredReceipt(r[2], r[3], r[4], r[5]) for r in self._rows(statement, ids)}
+
+    def orders(self, order_ids: Iterable[str]) -> dict[str, StoredOrder]:
+        ids = list(order_ids)
+        found: dict[str, StoredOrder] = {}
+        for some in _chunks(ids):
+            for order_id, facts in self.facts(some).items():
+                found[order_id] = StoredOrder(facts, 0, b"", "", {})
+            rows = self._rows(f"SELECT order_id, rev, hash, timed FROM orders WHERE order_id IN ({_marks(some)})", some)
+            parcels: dict[str, dict[str, bytes]] = {}
+            for order_id, parcel, digest in self._rows(f"SELECT order_id, parcel, hash FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ():
+                parcels.setdefault(order_id, {})[parcel] = digest
+            for order_id, rev, digest, timed in rows:
+                facts = found[order_id].facts if order_id in found else []
+                found[order_id] = StoredOrder(facts, rev, digest, timed, parcels.get(order_id, {}))
+        return found
+
+    def facts(self, order_ids: Sequence[str]) -> dict[str, list[Fact]]:
+        """The facts of some orders, in the order of arrival."""
+        marks = _marks(order_ids)
+        rows = self._rows(f"SELECT e.order_id, {_EVENT_COLUMNS} FROM events e WHERE e.order_id IN ({marks}) ORDER BY e.pos", order_ids)
+        moved = self._rows(f"SELECT p.order_id, {_EVENT_COLUMNS} FROM placed p JOIN events e ON e.pos = p.pos WHERE p.order_id IN ({marks})", order_ids)
+        facts: dict[str, list[Fact]] = {}
+        for row in sorted((*rows, *moved), key=_by_pos) if moved else rows:
+            facts.setdefault(row[0], []).append(stored_fact(EventRow(*row[1:])))
+        return facts
+
+    def device(self, device: str) -> tuple[bytes | None, list[LedgerRow]]:
+        clock = self._one("SELECT data FROM clocks WHERE device = ?", (device,))
+        rows = self._rows("SELECT device, log, high, owed, forgotten, ranges, updated_ms FROM ledger WHERE device = ?", (device,))
+        return (clock[0] if clock else None), [LedgerRow(*r) for r in rows]
+
+    def label_order(self, code: str) -> str | None:
+        row = self._one("SELECT order_id FROM labels WHERE code = ?", (code,))
+        return row[0] if row else None
+
+    def event_order(self, event_id: bytes) -> str | None:
+        row = self._one(
+            "SELECT coalesce(e.order_id, p.order_id) FROM events e LEFT JOIN placed p ON p.pos = e.pos WHERE e.id = ? ORDER BY e.pos LIMIT 1",
+            (event_id,),
+        )
+        return row[0] if row else None
+
+    def waiting_for(self, ref: str) -> list[EventRow]:
+        rows = self._rows(
+            f"SELECT {_EVENT_COLUMNS} FROM events e WHERE e.pos IN (SELECT pos FROM parked WHERE ref = ? AND order_id IS NULL) ORDER BY e.pos",
+            (ref,),
+        )
+        return [EventRow(*r) for r in rows]
+
+    def receipts_of(self, positions: Iterable[int]) -> dict[int, ReceiptRow]:
+        wanted = list(positions)
+        found = {}
+        for some in _chunks(wanted):
+            for row in self._rows(f"SELECT pos, device, n, outcome, reason, payload FROM receipts WHERE pos IN ({_marks(some)})", some):
+                found[row[0]] = ReceiptRow(*row)
+        return found
+
+    def job(self, job_id: str) -> Job | None:
+        row = self._one("SELECT job, rev, state, courier, orders FROM jobs WHERE job = ?", (job_id,))
+        return _job(row) if row else None
+
+    def open_jobs(self) -> list[Job]:
+        states = sorted(OPEN_JOB_STATES)
+        return [_job(r) for r in self._rows(f"SELECT job, rev, state, courier, orders FROM jobs WHERE state IN ({_marks(states)})", states)]
+
+    def awaited(self) -> set[str]:
+        return {r[0] for r in self._rows("SELECT DISTINCT ref FROM parked WHERE order_id IS NULL")}
+
+    def quarantined(self, device: str, digest: bytes) -> bool:
+        return self._one("SELECT 1 FROM quarantine WHERE digest = ? AND device = ? AND pos IS NULL", (digest, device)) is not None
+
+    def alerts(self) -> set[tuple[str, str]]:
+        return {(r[0], r[1]) for r in self._rows("SELECT code, subject FROM alerts")}
+
+    # --- the write --------------------------------------------------------------------------------------------------------
+
+    def write(self, writes: Writes) -> None:
+        self._many(_INSERT[tables.events], writes.events)
+        self._many(_UPSERT[tables.receipts], list(writes.receipts.values()))
+        self._many(_UPSERT[tables.orders], writes.orders)
+        self._many(_UPSERT[tables.parcels], writes.parcels)
+        self._many(_INSERT_STATUS_LOG, writes.status_log)
+        self._many(_UPSERT[tables.ledger], writes.ledgers)
+        self._many(_UPSERT[tables.clocks], writes.clocks)
+        self._many("DELETE FROM parcels WHERE order_id = ? AND parcel = ?", writes.parcels_gone)
+        self._many(_UPSERT[tables.labels], writes.labels)
+        self._many("DELETE FROM parked WHERE pos = ?", [(p,) for p in writes.unparked])
+        self._many(_UPSERT[tables.parked], list(writes.parked.values()))
+        self._many(_UPSERT[tables.placed], writes.placed)
+        self._many(_INSERT_QUARANTINE, writes.quarantine)
+        self._many("DELETE FROM quarantine WHERE pos = ?", [(p,) for p in writes.unquarantined])
+        self._many(_UPSERT[tables.jobs], [(j.id, j.rev, j.state.value, j.courier, cbor2.dumps(list(j.orders))) for j in writes.jobs.values()])
+        self._many(_UPSERT[tables.alerts], [a for a in writes.alerts.values() if a is not None])
+        self._many("DELETE FROM alerts WHERE code = ? AND subject = ?", [key for key, a in writes.alerts.items() if a is None])
+        self._many(_UPSERT[tables.positions], writes.positions)
+        self._many(_UPSERT[tables.retained], [(t, p) for t, p in writes.retained.items() if p])
+        self._many("DELETE FROM retained WHERE topic = ?", [(t,) for t, p in writes.retained.items() if not p])
+
+    def _many(self, statement: str, rows: Sequence[Any]) -> None:
+        if rows:
+            self._driver.executemany(statement, rows)
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _quoted(column: str) -> str:
+    return f'"{column}"'
+
+
+def _insert(table: Table, *without: str) -> str:
+    """One row, in the order of the table's columns."""
+    columns = [c.name for c in table.columns if c.name not in without]
+    return f"INSERT INTO {table.name} ({', '.join(map(_quoted, columns))}) VALUES ({_marks(columns)})"
+
+
+def _upsert(table: Table) -> str:
+    """Insert a row, or replace the one with the same primary key (SQLite and PostgreSQL speak the same words here)."""
+    keys = [c.name for c in table.primary_key]
+    others = [c.name for c in table.columns if c.name not in keys]
+    update = f"UPDATE SET {', '.join(f'{_quoted(c)} = excluded.{_quoted(c)}' for c in others)}" if others else "NOTHING"
+    return f"{_insert(table)} ON CONFLICT ({', '.join(keys)}) DO {update}"
+
+
+def _chunks(values: list[Any], size: int = 500) -> Iterator[list[Any]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def _by_pos(row: Any) -> int:
+    return int(row[1])
+
+
+def _job(row: Any) -> Job:
+    return Job(id=row[0], rev=row[1], state=JobState(row[2]), courier=row[3], orders=tuple(cbor2.loads(row[4])))
+
+
+_EVENT_COLUMNS: Final = ", ".join(f"e.{_quoted(c.name)}" for c in tables.events.columns)
+_INSERT: Final = {tables.events: _insert(tables.events)}
+_INSERT_STATUS_LOG: Final = _insert(tables.status_log, "no")
+_INSERT_QUARANTINE: Final = _insert(tables.quarantine, "no")
+_UPSERT: Final = {t: _upsert(t) for t in tables.metadata.sorted_tables if t not in (tables.events, tables.status_log, tables.quarantine)}

@@ -1,0 +1,55 @@
+"""The device library: what a handheld scanner or a courier's phone uses to tell the bridge what happened.
+
+Names are loaded when they are first used, so that `devices.protocol`, the contract, can be imported without sockets, threads or SQLite.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from devices.clock import Clock, SystemClock
+    from devices.courier import Courier
+    from devices.errors import (
+        Closed,
+        DeviceError,
+        InvalidEvent,
+        NotDelivered,
+        OutboxError,
+        OutboxFull,
+        OutboxLocked,
+        RefusedByServer,
+    )
+    from devices.scanner import Draft, Scan, Scanner
+
+__all__ = [
+    "Clock",
+    "Closed",
+    "Courier",
+    "DeviceError",
+    "Draft",
+    "InvalidEvent",
+    "NotDelivered",
+    "OutboxError",
+    "OutboxFull",
+    "OutboxLocked",
+    "RefusedByServer",
+    "Scan",
+    "Scanner",
+    "SystemClock",
+]
+
+_HOMES = {
+    "devices.clock": ("Clock", "SystemClock"),
+    "devices.courier": ("Courier",),
+    "devices.errors": ("Closed", "DeviceError", "InvalidEvent", "NotDelivered", "OutboxError", "OutboxFull", "OutboxLocked", "RefusedByServer"),
+    "devices.scanner": ("Draft", "Scan", "Scanner"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

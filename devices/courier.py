@@ -1,0 +1,264 @@
+"""The courier's phone: jobs come in, what happens at the door goes out, and so does where the courier is."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+from devices import outbox as ob
+from devices.clock import Clock
+from devices.connection import Incoming, Outgoing
+from devices.errors import InvalidEvent
+from devices.protocol import bodies
+from devices.protocol.messages import POINTS_MAX as BATCH_POINTS_MAX
+from devices.protocol.messages import Assignment, LocationBatch, PayloadError, Point, convert, decode, encode
+from devices.protocol.topics import Topics
+from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType
+from devices.scanner import Device, Mail, Scan, Scanned
+
+POINTS_MAX = 20_000
+"""A day of driving at one point every five seconds."""
+JOBS_MAX = 1_000
+
+log = logging.getLogger(__name__)
+
+
+class _Locations:
+    """Points on their way: live ones at QoS 0, those made without a connection at QoS 1. The oldest give way to the newest.
+
+    Kept in memory only: after a restart the next point tells where the courier is.
+    """
+
+    def __init__(self, topic: str, device_log: bytes, clock: Clock, *, points_max: int) -> None:
+        self._topic = topic
+        self._device_log = device_log
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._live: deque[Point] = deque(maxlen=points_max)
+        self._backlog: deque[Point] = deque(maxlen=points_max)
+        self._sent: list[tuple[Point, ...]] = []
+
+    def add(self, points: Iterable[Point]) -> None:
+        with self._lock:
+            self._live.extend(points)
+
+    def connected(self) -> None:
+        """Whatever is here now was not live."""
+        with self._lock:
+            waiting = [*(point for batch in self._sent for point in batch), *self._backlog, *self._live]
+            self._sent.clear()
+            self._backlog.clear()
+            self._live.clear()
+            self._backlog.extend(sorted(waiting, key=lambda point: point.mono_ms))
+
+    def take(self, room: int) -> list[Outgoing]:
+        with self._lock:
+            live: list[Outgoing] = []
+            while self._live:
+                live.append(self._batch(_some(self._live), qos=0))
+            backlog: list[Outgoing] = []
+            while self._backlog and len(backlog) < room:
+                self._sent.append(_some(self._backlog))
+                backlog.append(self._batch(self._sent[-1], qos=1))
+            return live + backlog
+
+    def done(self, points: tuple[Point, ...]) -> None:
+        with self._lock:
+            self._sent = [batch for batch in self._sent if batch is not points]
+
+    def _batch(self, points: tuple[Point, ...], *, qos: int) -> Outgoing:
+        batch = LocationBatch(log=self._device_log, boot=self._clock.boot, sent_mono_ms=self._clock.mono_ms(), points=list(points))
+        return Outgoing(topic=self._topic, payload=encode(batch), qos=qos, ticket=points)
+
+
+def _some(points: deque[Point]) -> tuple[Point, ...]:
+    return tuple(points.popleft() for _ in range(min(len(points), BATCH_POINTS_MAX)))
+
+
+class _CourierMail(Mail):
+    """A device's mail, with jobs coming in and locations going out."""
+
+    def __init__(self, courier: Courier, topics: Topics, outbox: ob.Outbox) -> None:
+        super().__init__(
+            courier.device,
+            topics,
+            outbox,
+            courier.clock,
+            firmware=courier.firmware,
+            battery=courier.battery,
+            on_receipt=courier.on_receipt,
+        )
+        self._assignments = topics.assignments(courier.courier)
+        self._jobs_max = courier.jobs_max
+        self._jobs_lock = threading.Lock()
+        self._jobs: dict[str, Assignment] = {}
+        self.locations = _Locations(topics.location(courier.device), outbox.log, courier.clock, points_max=courier.points_max)
+        for topic, payload in outbox.kept().items():
+            self._note(topic, payload)
+
+    @property
+    def jobs(self) -> dict[str, Assignment]:
+        with self._jobs_lock:
+            return {assignment.job: assignment for assignment in self._jobs.values()}
+
+    def filters(self) -> Sequence[str]:
+        return (*super().filters(), self._assignments)
+
+    def connected(self, *, session_present: bool) -> None:
+        super().connected(session_present=session_present)
+        self.locations.connected()
+        if not session_present:
+            # The server forgot what it owed this phone: a job that was closed meanwhile will not be cleared, and open ones come again.
+            self.outbox.forget_kept()
+            with self._jobs_lock:
+                self._jobs.clear()
+
+    def take(self, room: int) -> Sequence[Outgoing]:
+        events = super().take(room)
+        return [*events, *self.locations.take(room - len(events))]
+
+    def settle(self, acknowledged: Sequence[Outgoing], incoming: Sequence[Incoming]) -> None:
+        for outgoing in acknowledged:
+            if isinstance(outgoing.ticket, tuple):
+                self.locations.done(outgoing.ticket)
+        for message in incoming:
+            if message.topic.startswith(self._assignments[:-1]) and self._note(message.topic, message.payload):
+                self.outbox.keep(message.topic, message.payload)
+        super().settle(acknowledged, incoming)
+
+    def _note(self, topic: str, payload: bytes) -> bool:
+        """Takes an assignment, or with an empty payload its end; returns whether it is worth keeping."""
+        try:
+            assignment = decode(payload, Assignment) if payload else None
+        except PayloadError as error:
+            log.warning("an assignment on %s that cannot be read: %s", topic, error)
+            return False
+        with self._jobs_lock:
+            if assignment is None or assignment.state not in OPEN_JOB_STATES:
+                self._jobs.pop(topic, None)
+            elif topic in self._jobs or len(self._jobs) < self._jobs_max:
+                self._jobs[topic] = assignment
+            else:
+                log.warning("over %d open jobs: %s is left out", self._jobs_max, topic)
+                return False
+        return True
+
+
+@dataclass(kw_only=True, eq=False)
+class Courier(Device):
+    """A courier's phone: everything it reports is safe on its disk when the method returns.
+
+    Every method takes what was scanned as `order` (positional), `parcel`, `code` (the raw text), `at` and `by`, and returns a `Scan`.
+    """
+
+    courier: str
+    """The courier's id: whose jobs come to this phone."""
+    points_max: int = POINTS_MAX
+    """How many points wait for a connection at most."""
+    jobs_max: int = JOBS_MAX
+
+    # --- jobs ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def jobs(self) -> dict[str, Assignment]:
+        """The courier's open jobs by id, as last heard; also after a restart without signal."""
+        return self._courier_mail.jobs
+
+    def wait_job(self, timeout_s: float | None = None, *, job: str | None = None) -> Assignment:
+        """An open job, waiting for it: the one named, or any.
+
+        Raises:
+            NotDelivered: none within `timeout_s` seconds (`RefusedByServer` where the server refuses this device).
+            Closed: the device was closed.
+        """
+
+        def look() -> Assignment | None:
+            jobs = self.jobs
+            return jobs.get(job) if job is not None else next(iter(jobs.values()), None)
+
+        return self._mail.wait(look, timeout_s)
+
+    def claim(self, job: str, *, rev: int | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """Takes a job, as it stood at `rev`; None is what this phone last heard of it.
+
+        Raises:
+            InvalidEvent: without `rev`, where this phone has not heard of the job.
+        """
+        if rev is None:
+            if job not in self.jobs:
+                raise InvalidEvent(f"no open job {job!r} is known here: give its rev")
+            rev = self.jobs[job].rev
+        return self.send(EventType.CLAIM, bodies.Claim(job=job, rev=rev), **scanned)
+
+    def decline(self, job: str, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+        """Leaves a job to others."""
+        return self.send(EventType.DECLINE, bodies.Decline(job=job, reason=reason), **scanned)
+
+    # --- parcels ---------------------------------------------------------------------------------------------------------
+
+    def pickup(self, order: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """The courier has a parcel."""
+        return self.send(EventType.PICKUP, order=order, **scanned)
+
+    def out_for_delivery(self, order: str | None = None, *, stop_seq: int | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """The courier is on the way with a parcel, whose stop is number `stop_seq` of the tour."""
+        return self.send(EventType.OUT_FOR_DELIVERY, bodies.OutForDelivery(stop_seq=stop_seq), order=order, **scanned)
+
+    def stop_arrived(self, order: str | None = None, *, stop: str, **scanned: Unpack[Scanned]) -> Scan:
+        """The courier is at a stop."""
+        return self.send(EventType.STOP_ARRIVED, bodies.StopArrived(stop=stop), order=order, **scanned)
+
+    def attempt_failed(self, order: str | None = None, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel could not be handed over."""
+        return self.send(EventType.ATTEMPT_FAILED, bodies.Because(reason=reason), order=order, **scanned)
+
+    def available_for_pickup(self, order: str | None = None, *, point: str, until_ms: int | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel waits at a pickup point, until a time in ms since 1970 UTC."""
+        return self.send(EventType.AVAILABLE_FOR_PICKUP, bodies.AvailableForPickup(point=point, until_ms=until_ms), order=order, **scanned)
+
+    def refused(self, order: str | None = None, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+        """The recipient does not want a parcel."""
+        return self.send(EventType.REFUSED, bodies.Because(reason=reason), order=order, **scanned)
+
+    def return_started(self, order: str | None = None, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel goes back."""
+        return self.send(EventType.RETURN_STARTED, bodies.Because(reason=reason), order=order, **scanned)
+
+    # --- where the courier is --------------------------------------------------------------------------------------------
+
+    def location(self, lat: float, lon: float, *, accuracy_m: float, speed_m_s: float | None = None) -> None:
+        """The courier is here now: degrees, metres, metres per second.
+
+        Raises:
+            InvalidEvent: a value is out of range.
+        """
+        speed_dm_s = None if speed_m_s is None else round(speed_m_s * 10)
+        self.locations([Point(self.clock.mono_ms(), round(lat * 1e7), round(lon * 1e7), math.ceil(accuracy_m), speed_dm_s)])
+
+    def locations(self, points: Iterable[Point]) -> None:
+        """The courier was here, at times of this boot's monotonic clock. Without a connection the newest `points_max` are kept, in memory.
+
+        Raises:
+            InvalidEvent: a value is out of range.
+        """
+        self._courier_mail.locations.add([_checked_point(point) for point in points])
+        self.connection.wake()
+
+    # --- below -----------------------------------------------------------------------------------------------------------
+
+    def _new_mail(self) -> Mail:
+        self._courier_mail = _CourierMail(self, self._topics, self._outbox)
+        return self._courier_mail
+
+
+def _checked_point(point: Point) -> Point:
+    value: Any = [point.mono_ms, point.lat_e7, point.lon_e7, point.accuracy_m, point.speed_dm_s]
+    try:
+        return convert(value, Point)
+    except PayloadError as error:
+        raise InvalidEvent(str(error)) from error

@@ -1,0 +1,598 @@
+"""The scanner: one method for each thing that happens in a warehouse or hub, and the `Scan` that each returns.
+
+`Device` is what a handheld and a courier's phone share. A scan is durable when its method returns; the connection's thread sends it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import ssl
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
+
+import cbor2
+
+from devices import outbox as ob
+from devices.clock import Clock, SystemClock
+from devices.connection import (
+    ACK_TIMEOUT_S,
+    BACKOFF_FIRST_S,
+    BACKOFF_MAX_S,
+    CLOSE_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    IN_FLIGHT_MAX,
+    KEEPALIVE_S,
+    REFUSED_RETRY_S,
+    SYSTEM_JITTER,
+    Connection,
+    Incoming,
+    Outgoing,
+    Settings,
+)
+from devices.errors import Closed, InvalidEvent, NotDelivered, RefusedByServer
+from devices.ids import RANDOM_BYTES, uuid7
+from devices.protocol import bodies
+from devices.protocol.messages import PayloadError, Presence, Receipt, decode, decode_event, encode, encode_cbor, load_cbor, plain
+from devices.protocol.topics import Topics
+from devices.protocol.vocabulary import EventType
+
+DEBOUNCE_MS = 300
+DIGESTS_MAX = 1_000
+PORT = 1883
+PORT_TLS = 8883
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Items = Mapping[str, int] | Sequence[bodies.Line]
+"""Items of a parcel: `{"sku": qty}`, or lines where a SKU stands twice."""
+
+
+class Scanned(TypedDict, total=False):
+    """What every event may say beside its order: ids and text as they were scanned; `at` a place, `by` a worker's pseudonym."""
+
+    parcel: str | None
+    code: str | None
+    at: str | None
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An event for `send_many`: what `send` takes as arguments."""
+
+    type: EventType
+    body: bodies.Body | Mapping[str, Any] = field(default_factory=bodies.Nothing)
+    order: str | None = None
+    scanned: Scanned = field(default_factory=Scanned)
+
+
+class Scan:
+    """One event of this device: its `id` (16 bytes) and `seq`, and what has become of it."""
+
+    __slots__ = ("_mail", "id", "seq", "type")
+
+    def __init__(self, entry: ob.Entry, mail: Mail) -> None:
+        self.id = entry.id
+        self.seq = entry.seq
+        self.type = entry.type
+        self._mail = mail
+
+    def __repr__(self) -> str:
+        return f"Scan({self.type}, seq={self.seq}, id={self.id.hex()})"
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the server has stored it."""
+        return not self._mail.outbox.holds(self.seq)
+
+    def wait_acknowledged(self, timeout_s: float | None = None) -> None:
+        """Waits until the server has stored it; None waits for ever.
+
+        Raises:
+            NotDelivered: not within `timeout_s` seconds (`RefusedByServer` where the server refuses this device).
+            Closed: the device was closed.
+        """
+        self._mail.wait(lambda: self.acknowledged or None, timeout_s)
+
+    def receipt(self, timeout_s: float | None = None) -> Receipt:
+        """What the server says of it, waiting for its first answer; a later one (higher `n`) holds as soon as it has come.
+
+        Raises:
+            NotDelivered: no receipt within `timeout_s` seconds (`RefusedByServer` where the server refuses this device).
+            Closed: the device was closed.
+        """
+        return self._mail.wait(lambda: self._mail.receipt(self.id), timeout_s)
+
+
+class Mail:
+    """What a device's connection carries: events out of the outbox, receipts into it."""
+
+    def __init__(
+        self,
+        device: str,
+        topics: Topics,
+        outbox: ob.Outbox,
+        clock: Clock,
+        *,
+        firmware: str | None,
+        battery: Callable[[], int | None] | None,
+        on_receipt: Callable[[Receipt], None] | None,
+    ) -> None:
+        self.outbox = outbox
+        self._receipts = topics.receipts(device)
+        self.refused: Callable[[], str | None] = lambda: None
+        self._device = device
+        self._topics = topics
+        self._clock = clock
+        self._firmware = firmware
+        self._battery = battery
+        self._on_receipt = on_receipt
+        self._news = threading.Condition()
+        self._closed = False
+        # The server answers a payload that it cannot decode by its digest: the last ones sent, so that their scans still learn of it.
+        self._digests: OrderedDict[bytes, bytes] = OrderedDict()
+
+    # --- for the connection ----------------------------------------------------------------------------------------------
+
+    def filters(self) -> Sequence[str]:
+        return (self._receipts,)
+
+    def connected(self, *, session_present: bool) -> None:  # noqa: ARG002 - couriers need it
+        self.outbox.start_run()
+
+    def presence(self, *, online: bool) -> Outgoing:
+        return self._presence(
+            Presence(
+                online=online,
+                boot=self._clock.boot,
+                log=self.outbox.log,
+                last_seq=self.outbox.last_seq,
+                backlog=self.outbox.backlog,
+                battery_percent=None if self._battery is None else self._battery(),
+                firmware=self._firmware,
+                at_ms=self._clock.wall_ms(),
+                mono_ms=self._clock.mono_ms(),
+            )
+        )
+
+    def will(self) -> Outgoing:
+        return self._presence(Presence(online=False, boot=self._clock.boot))
+
+    def take(self, room: int) -> Sequence[Outgoing]:
+        return [self._outgoing(entry) for entry in self.outbox.take(room)]
+
+    def settle(self, acknowledged: Sequence[Outgoing], incoming: Sequence[Incoming]) -> None:
+        receipts = [self._read(message.payload) for message in incoming if message.topic == self._receipts]
+        news = self.outbox.settle(
+            [outgoing.ticket for outgoing in acknowledged if isinstance(outgoing.ticket, int)],
+            [answer for answer in receipts if answer is not None],
+        )
+        self.changed()
+        for answer in news:
+            self._tell(answer)
+
+    def changed(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+    # --- for the device --------------------------------------------------------------------------------------------------
+
+    def receipt(self, event_id: bytes) -> Receipt | None:
+        payload = self.outbox.receipt(event_id)
+        return None if payload is None else decode(payload, Receipt)
+
+    def wait(self, look: Callable[[], T | None], timeout_s: float | None) -> T:
+        """What `look` finds, once it finds something; it is asked again whenever anything has changed.
+
+        Raises:
+            NotDelivered, RefusedByServer, Closed
+        """
+        found: list[T] = []
+
+        def ready() -> bool:
+            if not self._closed and (result := look()) is not None:
+                found.append(result)
+            return self._closed or bool(found)
+
+        with self._news:
+            self._news.wait_for(ready, timeout_s)
+        if found:
+            return found[0]
+        if self._closed:
+            raise Closed
+        reason = self.refused()
+        raise NotDelivered(f"waited {timeout_s} s") if reason is None else RefusedByServer(reason)
+
+    def close(self) -> None:
+        self._closed = True
+        self.changed()
+
+    # --- below -----------------------------------------------------------------------------------------------------------
+
+    def _presence(self, presence: Presence) -> Outgoing:
+        return Outgoing(topic=self._topics.presence(self._device), payload=encode(presence), qos=1, retain=True)
+
+    def _outgoing(self, entry: ob.Entry) -> Outgoing:
+        value = load_cbor(entry.payload)
+        value["sent_boot"] = self._clock.boot
+        value["sent_mono_ms"] = self._clock.mono_ms()
+        payload = encode_cbor(value)
+        self._digests[hashlib.sha256(payload).digest()[:8]] = entry.id
+        if len(self._digests) > DIGESTS_MAX:
+            self._digests.popitem(last=False)
+        return Outgoing(topic=self._topics.event(self._device, entry.type), payload=payload, qos=1, ticket=entry.seq)
+
+    def _read(self, payload: bytes) -> ob.Answer | None:
+        try:
+            receipt = decode(payload, Receipt)
+        except PayloadError as error:
+            log.warning("%s: a receipt that cannot be read: %s", self._device, error)
+            return None
+        event_id = receipt.id or self._digests.get(receipt.digest or b"")
+        return None if event_id is None else ob.Answer(id=event_id, n=receipt.n, payload=payload)
+
+    def _tell(self, answer: ob.Answer) -> None:
+        if self._on_receipt is None:
+            return
+        try:
+            self._on_receipt(decode(answer.payload, Receipt))
+        except Exception:
+            log.exception("%s: on_receipt failed", self._device)
+
+
+@dataclass(kw_only=True, eq=False)
+class Device:
+    """What every device has: an outbox, a connection, and the events that any of them may send.
+
+    It connects by itself, in a thread of its own, from when it is made until `close`. `on_receipt` is called in that thread: keep it short.
+
+    Raises:
+        OutboxError: the outbox file cannot be used (`OutboxLocked`: another process has it).
+        OSError: `ca_file` cannot be read.
+        ValueError: `site` or `device` cannot stand in a topic.
+    """
+
+    site: str
+    device: str
+    password: str = field(repr=False)
+    outbox: str | Path
+    """The outbox file; it is made where there is none."""
+    host: str = "localhost"
+    port: int | None = None
+    """None: 1883, with TLS 8883."""
+    tls: bool = False
+    """TLS with the system's certificate authorities; `ca_file` names others."""
+    ca_file: str | Path | None = None
+    at: str | None = None
+    """The place of every event that does not name its own."""
+    firmware: str | None = None
+    battery: Callable[[], int | None] | None = None
+    """Asked for the charge in percent at each connect."""
+    on_receipt: Callable[[Receipt], None] | None = None
+    debounce_ms: int = DEBOUNCE_MS
+    """The same scan again within this time is a bouncing trigger; 0 takes every call."""
+    events_max: int = ob.EVENTS_MAX
+    receipts_max: int = ob.RECEIPTS_MAX
+    outbox_lock_wait_s: float = ob.LOCK_WAIT_S
+    in_flight_max: int = IN_FLIGHT_MAX
+    backoff_first_s: float = BACKOFF_FIRST_S
+    backoff_max_s: float = BACKOFF_MAX_S
+    refused_retry_s: float = REFUSED_RETRY_S
+    keepalive_s: int = KEEPALIVE_S
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    ack_timeout_s: float = ACK_TIMEOUT_S
+    close_timeout_s: float = CLOSE_TIMEOUT_S
+    clock: Clock = field(default_factory=SystemClock, repr=False)
+    random_bytes: Callable[[int], bytes] = field(default=os.urandom, repr=False)
+    jitter: Callable[[], float] = field(default=SYSTEM_JITTER, repr=False)
+
+    def __post_init__(self) -> None:
+        self._topics = Topics(self.site)
+        self._lock = threading.Lock()
+        self._last: tuple[object, int, Scan] | None = None
+        settings = self._settings()
+        self._outbox = ob.Outbox(
+            self.outbox,
+            owner=f"{self.site}/{self.device}",
+            events_max=self.events_max,
+            receipts_max=self.receipts_max,
+            lock_wait_s=self.outbox_lock_wait_s,
+            random_bytes=self.random_bytes,
+        )
+        try:
+            self._mail = self._new_mail()
+            self.connection = Connection(settings, self._mail, jitter=self.jitter)
+        except BaseException:
+            self._outbox.close()
+            raise
+        self._mail.refused = lambda: self.connection.refused
+        self.connection.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Says goodbye to the server and closes the outbox. What was not acknowledged stays in it and is sent next time."""
+        self.connection.close()
+        self._mail.close()
+        self._outbox.close()
+
+    @property
+    def backlog(self) -> int:
+        """How many events the server has not acknowledged."""
+        return self._outbox.backlog
+
+    def wait_connected(self, timeout_s: float | None = None) -> None:
+        """Waits until the server has accepted this device.
+
+        Raises:
+            NotDelivered: not within `timeout_s` seconds.
+            RefusedByServer: the server refuses it; the device goes on trying every `refused_retry_s`.
+            Closed: the device was closed.
+        """
+        connection = self.connection
+        if self._mail.wait(lambda: connection.connected or connection.refused, timeout_s) is not True:
+            raise RefusedByServer(connection.refused or "")
+
+    def drain(self, timeout_s: float | None = None) -> None:
+        """Waits until the server has acknowledged everything in the outbox.
+
+        Raises:
+            NotDelivered: not within `timeout_s` seconds (`RefusedByServer` where the server refuses this device).
+            Closed: the device was closed.
+        """
+        self._mail.wait(lambda: self.backlog == 0 or None, timeout_s)
+
+    def send(
+        self,
+        event_type: EventType,
+        body: bodies.Body | Mapping[str, Any] | None = None,
+        *,
+        order: str | None = None,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
+        """Stores any event of the contract and returns; it is sent as soon as there is a connection.
+
+        Raises:
+            InvalidEvent: a value breaks the contract.
+            OutboxFull: `events_max` events wait already.
+            OutboxError: it could not be stored.
+            Closed: the device was closed.
+        """
+        draft = Draft(type=event_type, body=bodies.Nothing() if body is None else body, order=order, scanned=scanned)
+        make = self._maker(draft)
+        now_ms = self.clock.mono_ms()
+        with self._lock:
+            # Only the scan just before can bounce: whatever came in between was a hand's work.
+            if self._last is not None and self._last[0] == draft and now_ms - self._last[1] < self.debounce_ms:
+                return self._last[2]
+            scan = Scan(self._outbox.put(make), self._mail)
+            self._last = (draft, now_ms, scan)
+        self.connection.wake()
+        return scan
+
+    def receipt_of(self, event_id: bytes, timeout_s: float | None = None) -> Receipt:
+        """The receipt of an event of this device by its id, also after a restart.
+
+        Raises:
+            NotDelivered, Closed: as `Scan.receipt`.
+        """
+        return self._mail.wait(lambda: self._mail.receipt(event_id), timeout_s)
+
+    def send_many(self, drafts: Iterable[Draft]) -> list[Scan]:
+        """Stores many events in one commit, all or none; nothing is taken for a bouncing trigger.
+
+        Raises:
+            InvalidEvent, OutboxFull, OutboxError, Closed: as `send`.
+        """
+        makes = [self._maker(draft) for draft in drafts]
+        scans = [Scan(entry, self._mail) for entry in self._outbox.put_many(makes)]
+        self.connection.wake()
+        return scans
+
+    # --- events of scanners and couriers ---------------------------------------------------------------------------------
+
+    def delivery(
+        self,
+        order: str | None = None,
+        *,
+        pod_method: Literal["signature", "photo", "pin", "scan", "left_safe", "none"],
+        pod_hash: bytes | None = None,
+        collected: bodies.Collected | None = None,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
+        """A parcel was handed over; `pod_hash` is the hash of the proof, `collected` the money taken."""
+        body = bodies.Delivery(pod=bodies.ProofOfDelivery(method=pod_method, hash=pod_hash), collected=collected)
+        return self.send(EventType.DELIVERY, body, order=order, **scanned)
+
+    def returned(self, order: str | None = None, *, dock: str, condition: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel came back to the warehouse."""
+        return self.send(EventType.RETURNED, bodies.Returned(dock=dock, condition=condition), order=order, **scanned)
+
+    def damaged(self, order: str | None = None, *, severity: Literal["minor", "major", "total"], **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel is damaged."""
+        return self.send(EventType.DAMAGED, bodies.Damaged(severity=severity), order=order, **scanned)
+
+    def lost(self, order: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel cannot be found."""
+        return self.send(EventType.LOST, order=order, **scanned)
+
+    def found(self, order: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """A lost parcel is there again."""
+        return self.send(EventType.FOUND, order=order, **scanned)
+
+    def void(
+        self,
+        scan: Scan | bytes,
+        *,
+        reason: Literal["did_not_occur", "incorrect_data"] = "did_not_occur",
+        corrective: Sequence[Scan | bytes] = (),
+    ) -> Scan:
+        """Takes back a scan of this device, given itself or by its id; `corrective` are the scans that stand in its place."""
+        instead = [_id_of(other) for other in corrective] or None
+        return self.send(EventType.VOID, bodies.Void(ref=_id_of(scan), reason=reason, corrective=instead))
+
+    # --- below -----------------------------------------------------------------------------------------------------------
+
+    def _settings(self) -> Settings:
+        tls = ssl.create_default_context(cafile=self.ca_file) if self.tls or self.ca_file is not None else None
+        return Settings(
+            host=self.host,
+            port=self.port or (PORT if tls is None else PORT_TLS),
+            device=self.device,
+            password=self.password,
+            tls=tls,
+            in_flight_max=self.in_flight_max,
+            backoff_first_s=self.backoff_first_s,
+            backoff_max_s=self.backoff_max_s,
+            refused_retry_s=self.refused_retry_s,
+            keepalive_s=self.keepalive_s,
+            connect_timeout_s=self.connect_timeout_s,
+            ack_timeout_s=self.ack_timeout_s,
+            close_timeout_s=self.close_timeout_s,
+        )
+
+    def _new_mail(self) -> Mail:
+        return Mail(self.device, self._topics, self._outbox, self.clock, firmware=self.firmware, battery=self.battery, on_receipt=self.on_receipt)
+
+    def _maker(self, draft: Draft) -> Callable[[int], ob.Entry]:
+        """Reads the clocks now, and returns what builds the event once its `seq` is known."""
+        clock, at_ms = self.clock, self.clock.wall_ms()
+        event_id = uuid7(at_ms, self.random_bytes(RANDOM_BYTES))
+        value: dict[str, Any] = {
+            "id": event_id,
+            "log": self._outbox.log,
+            "boot": clock.boot,
+            "mono_ms": clock.mono_ms(),
+            "at_ms": at_ms,
+            "tz_min": clock.tz_min(),
+            "body": plain(draft.body) if isinstance(draft.body, bodies.Body) else dict(draft.body),
+            "order": draft.order,
+            "at": self.at,
+            **{name: said for name, said in draft.scanned.items() if said is not None},
+        }
+        # Not sent yet: these two are set again each time that it is handed to the network.
+        value |= {"sent_boot": value["boot"], "sent_mono_ms": value["mono_ms"]}
+        value = {name: said for name, said in value.items() if said is not None}
+        return lambda seq: ob.Entry(seq=seq, id=event_id, type=str(draft.type), payload=_checked({**value, "seq": seq}, draft.type))
+
+
+@dataclass(kw_only=True, eq=False)
+class Scanner(Device):
+    """A handheld in a warehouse or hub: `scanner.pack("PO-17")` returns when the scan is safe on this device's disk.
+
+    Every method takes what was scanned as `order` (positional), `parcel`, `code` (the raw text), `at` and `by`, and returns a `Scan`.
+    """
+
+    def shift_started(self, worker: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A worker, by pseudonym, takes this device: what follows was done by them."""
+        return self.send(EventType.SHIFT_STARTED, bodies.ShiftStarted(worker=worker), **scanned)
+
+    def shift_ended(self, **scanned: Unpack[Scanned]) -> Scan:
+        """The worker has laid this device down."""
+        return self.send(EventType.SHIFT_ENDED, **scanned)
+
+    def pick(
+        self,
+        order: str | None = None,
+        *,
+        sku: str,
+        qty: int = 1,
+        bin: str | None = None,  # noqa: A002 - the contract's word
+        short: bool = False,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
+        """Items were taken from a bin for an order; `short` says that fewer were there than asked for."""
+        return self.send(EventType.PICK, bodies.Pick(sku=sku, qty=qty, bin=bin, short=short), order=order, **scanned)
+
+    def pack(
+        self,
+        order: str | None = None,
+        *,
+        items: Items | None = None,
+        weight_g: int | None = None,
+        dims_mm: Sequence[int] | None = None,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
+        """A parcel was packed; without `items` it holds the whole order. `dims_mm` are three edges."""
+        edges = None if dims_mm is None else list(dims_mm)
+        return self.send(EventType.PACK, bodies.Pack(items=_lines(items), weight_g=weight_g, dims_mm=edges), order=order, **scanned)
+
+    def unpack(self, order: str | None = None, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel was opened again: its items are being picked."""
+        return self.send(EventType.UNPACK, bodies.Because(reason=reason), order=order, **scanned)
+
+    def labelled(self, order: str | None = None, *, label: str, kind: Literal["sscc", "waybill", "plain"], **scanned: Unpack[Scanned]) -> Scan:
+        """A label with this text was put on a parcel; from now on its code finds it."""
+        return self.send(EventType.LABELLED, bodies.Labelled(code=label, kind=kind), order=order, **scanned)
+
+    def stage(self, order: str | None = None, *, dock: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel stands at its dock."""
+        return self.send(EventType.STAGE, bodies.Stage(dock=dock), order=order, **scanned)
+
+    def load(self, order: str | None = None, *, vehicle: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel was put into a vehicle."""
+        return self.send(EventType.LOAD, bodies.Load(vehicle=vehicle), order=order, **scanned)
+
+    def unload(self, order: str | None = None, *, reason: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel was taken out of a vehicle again."""
+        return self.send(EventType.UNLOAD, bodies.Unload(reason=reason), order=order, **scanned)
+
+    def depart(self, order: str | None = None, *, hub: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel left a hub."""
+        return self.send(EventType.DEPART, bodies.AtHub(hub=hub), order=order, **scanned)
+
+    def arrive(self, order: str | None = None, *, hub: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel came to a hub."""
+        return self.send(EventType.ARRIVE, bodies.AtHub(hub=hub), order=order, **scanned)
+
+    def customs_entered(self, order: str | None = None, *, country: str, direction: Literal["export", "import", "transit"], **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel is with the customs of a country (two capital letters)."""
+        return self.send(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=country, direction=direction), order=order, **scanned)
+
+    def customs_held(self, order: str | None = None, *, country: str, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+        """Customs keep a parcel."""
+        return self.send(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=country, reason=reason), order=order, **scanned)
+
+    def customs_cleared(self, order: str | None = None, *, country: str, **scanned: Unpack[Scanned]) -> Scan:
+        """Customs let a parcel go."""
+        return self.send(EventType.CUSTOMS_CLEARED, bodies.AtBorder(country=country), order=order, **scanned)
+
+    def border_entered(self, order: str | None = None, *, country: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel crossed into a country."""
+        return self.send(EventType.BORDER_ENTERED, bodies.AtBorder(country=country), order=order, **scanned)
+
+
+def _checked(value: dict[str, Any], event_type: EventType) -> bytes:
+    """The payload of an event that the server's own decoder takes.
+
+    Raises:
+        InvalidEvent: naming the field.
+    """
+    try:
+        payload = encode_cbor(value)
+        decode_event(payload, event_type)
+    except (PayloadError, cbor2.CBOREncodeError) as error:
+        raise InvalidEvent(str(error)) from error
+    return payload
+
+
+def _lines(items: Items | None) -> list[bodies.Line] | None:
+    if isinstance(items, Mapping):
+        return [bodies.Line(sku=sku, qty=qty) for sku, qty in items.items()]
+    return None if items is None else list(items)
+
+
+def _id_of(scan: Scan | bytes) -> bytes:
+    return scan.id if isinstance(scan, Scan) else scan
