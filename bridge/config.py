@@ -61,6 +61,7 @@ class IngestSettings:
     retry_max_s: float = _setting(5.0, "Longest pause between tries, seconds.", least=0.001)
     orders_cached_max: int = _setting(20_000, "Orders kept in memory.", least=1)
     devices_cached_max: int = _setting(20_000, "Devices kept in memory.", least=1)
+    gap_alert_after_s: float = _setting(600.0, "Seconds without a word after which a device that owes events raises an alert.", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

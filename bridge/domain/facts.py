@@ -144,6 +144,12 @@ NEXT_STEP: dict[Reason, Next] = {
 }
 """The one instruction that goes with a reason."""
 
+def same_answer(outcome: str, reason: str | None, verdict: Verdict) -> bool:
+    """Whether a verdict says what was told before; `late` and `applied` differ only in when the event came."""
+    told = Outcome.APPLIED if outcome == Outcome.LATE else outcome
+    return told == verdict.outcome and reason == verdict.reason
+
+
 _STOP_WARNS = frozenset({Warn.MOVED_ON_HOLD, Warn.MOVED_AFTER_CANCEL, Warn.MISLOAD})
 _TONES = {Outcome.APPLIED: Tone.OK, Outcome.NOOP: Tone.OK, Outcome.LATE: Tone.OK, Outcome.PARKED: Tone.WARN}
 

@@ -19,13 +19,13 @@ Uid = tuple[str, bytes]
 _MAY_VOID_ANY = frozenset({Role.DESK, Role.SYSTEM})
 _VOID = EventType.VOID
 _CREATED = EventType.CREATED
+_NEVER_LATE = frozenset({_CREATED, _VOID, DECIDED})
 
 
 class Folded(NamedTuple):
-    """What taking in one fact did: its verdict, whether the order's state moved, and the verdicts of others that changed with it."""
+    """What taking in one fact did: its verdict (`late` where it took a place before the last and moved nothing), and those of others that changed."""
 
     verdict: Verdict
-    moved: bool
     changed: dict[Uid, Verdict]
 
 
@@ -66,7 +66,7 @@ class OrderFold:
     def add(self, fact: Fact) -> Folded:
         """Take in one fact. A fact that is already there changes nothing and gets its verdict again."""
         if fact.uid in self._uids:
-            return Folded(self.verdicts[fact.uid], False, {})
+            return Folded(self.verdicts[fact.uid], {})
         if self._comes_last(fact):
             self._keep(fact)
             return self._tell_last(fact)
@@ -76,7 +76,10 @@ class OrderFold:
         self._place_all()
         self._tell_all()
         changed = {uid: verdict for uid, verdict in self.verdicts.items() if before.get(uid) != verdict and uid != fact.uid}
-        return Folded(self.verdicts[fact.uid], self._signature() != state_before, changed)
+        verdict = self.verdicts[fact.uid]
+        if verdict.outcome is Outcome.APPLIED and fact.type not in _NEVER_LATE and fact is not self.facts[-1] and self._signature() == state_before:
+            verdict = verdict._replace(outcome=Outcome.LATE)
+        return Folded(verdict, changed)
 
     # --- telling ----------------------------------------------------------------------------------------------------------
 
@@ -105,7 +108,7 @@ class OrderFold:
         if fact.ordered_by_seq:
             self._latest[(fact.device, fact.log)] = (fact.seq, fact.order_ms)
         verdict = self.verdicts[fact.uid] = self.order.tell(fact)
-        return Folded(verdict, verdict.outcome is Outcome.APPLIED, {})
+        return Folded(verdict, {})
 
     def _place_all(self) -> None:
         """Give every fact its place: along one device's log, time never runs backwards."""

@@ -11,18 +11,17 @@ from typing import Any, Final
 
 import cbor2
 
-from bridge.domain.lifecycle import DEAD, ORDER_RANK, RANK
+from bridge.domain.lifecycle import ORDER_RANK, RANK
 from bridge.domain.order import Order, Parcel
 from devices.protocol.vocabulary import Flag, OrderState, ParcelState
 
 _PACKED = RANK[ParcelState.PACKED]
 _SHIPPED = RANK[ParcelState.SHIPPED]
 _EXCEPTIONS: Final = frozenset({ParcelState.LOST, ParcelState.DESTROYED, ParcelState.ATTEMPT_FAILED})
-_SETTLED: Final = frozenset(
+SETTLED: Final = frozenset(
     {OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED, OrderState.EXCEPTION},
 )
-TERMINAL: Final = frozenset({OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED, OrderState.EXCEPTION})
-"""States in which nothing more is expected; `delivered` is one in all but name, until `completed` comes."""
+"""States in which nothing more is expected of anybody here."""
 
 encode = cbor2.dumps
 """Only for maps whose keys stand in deterministic order already."""
@@ -41,16 +40,16 @@ def flags_of(order: Order) -> set[Flag]:
     return flags
 
 
-def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int) -> list[Flag]:
-    """The flags that only the passing of time sets: they are published, and are no part of the hash."""
-    if order.created is None or order.state in _SETTLED:
-        return []
-    found = []
-    if order.created.promise_ms is not None and now_ms > order.created.promise_ms:
-        found.append(Flag.LATE_RISK)
-    if ORDER_RANK.get(order.state, 0) >= ORDER_RANK[OrderState.SHIPPED] and now_ms - order.last[1] > silent_after_ms:
-        found.append(Flag.SILENT)
-    return found
+def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int) -> tuple[list[Flag], int | None]:
+    """(the flags that only the passing of time sets, when the next of them comes). They are published, and are no part of the hash."""
+    if order.created is None or order.state in SETTLED:
+        return [], None
+    limits: list[tuple[int, Flag]] = []
+    if order.created.promise_ms is not None:
+        limits.append((order.created.promise_ms, Flag.LATE_RISK))
+    if ORDER_RANK.get(order.state, 0) >= ORDER_RANK[OrderState.SHIPPED]:
+        limits.append((order.last[1] + silent_after_ms, Flag.SILENT))
+    return [flag for at_ms, flag in limits if at_ms < now_ms], min((at_ms + 1 for at_ms, _ in limits if at_ms >= now_ms), default=None)
 
 
 def _milestones(reached: dict[Any, tuple[int, bool]]) -> list[dict[str, Any]]:
@@ -142,7 +141,3 @@ class OrderView:
 def _by_id(parcel: Parcel) -> str:
     return parcel.id
 
-
-def live_parcels(order: Order) -> list[Parcel]:
-    """Parcels that still count towards the order's state."""
-    return [p for p in order.parcels.values() if p.state not in DEAD]

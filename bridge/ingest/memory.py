@@ -19,7 +19,7 @@ from bridge.ingest.ports import StoredOrder, Transaction
 class OrderEntry:
     """An order in memory: its fold, and what was last shown of it."""
 
-    __slots__ = ("fold", "hash", "parcels", "position_shown", "rev", "timed")
+    __slots__ = ("due_ms", "fold", "hash", "parcels", "position_shown", "rev", "timed")
 
     def __init__(self, order_id: str, stored: StoredOrder | None = None) -> None:
         self.fold = OrderFold(order_id)
@@ -28,8 +28,9 @@ class OrderEntry:
         self.timed = ""
         self.parcels: dict[str, bytes] = {}
         self.position_shown = False
+        self.due_ms: int | None = None
         if stored is not None:
-            self.rev, self.hash, self.timed, self.parcels = stored.rev, stored.hash, stored.timed, stored.parcels
+            self.rev, self.hash, self.timed, self.parcels, self.due_ms = stored.rev, stored.hash, stored.timed, stored.parcels, stored.due_ms
             self.fold.load(stored.facts)
 
 

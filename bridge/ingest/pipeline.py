@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from bridge.ingest.memory import Memory
-from bridge.ingest.ports import Incoming, Settled, Store, StoreUnavailable
-from bridge.ingest.settle import Rules, settle, sweep
+from bridge.ingest.ports import Incoming, Settled, Store, StoreUnavailable, Transaction
+from bridge.ingest.settle import Rules, settle, show_jobs, sweep
 
 logger = logging.getLogger("dockbridge.ingest")
 
@@ -175,19 +175,29 @@ class Settler:
             first, second = self.commit(batch[:half]), self.commit(batch[half:])
             return Settled(first.messages + second.messages, first.jobs + second.jobs, first.outcomes + second.outcomes)
 
-    def sweep(self, now_ms: int, order_ids: Sequence[str]) -> Settled:
-        """Look at orders again because time passed."""
-        try:
-            with self._store.transaction() as tx:
-                return sweep(now_ms, tx, self._memory, self._rules, order_ids)
-        except BaseException:
-            self._memory.forget()
-            raise
+    def sweep(self, now_ms: int) -> Settled:
+        """Do what the passing of time asks for.
+
+        Raises:
+            StoreUnavailable: where the store can't take writes now.
+        """
+        return self._in_transaction(lambda tx: sweep(now_ms, tx, self._memory, self._rules))
+
+    def show_jobs(self, now_ms: int) -> Settled:
+        """Every open job, to be shown at the start.
+
+        Raises:
+            StoreUnavailable: where the store can't take writes now.
+        """
+        return self._in_transaction(lambda tx: show_jobs(now_ms, tx, self._memory, self._rules))
 
     def _try(self, batch: Sequence[Incoming]) -> Settled:
+        return self._in_transaction(lambda tx: settle(batch, tx, self._memory, self._rules))
+
+    def _in_transaction(self, work: Callable[[Transaction], Settled]) -> Settled:
         try:
             with self._store.transaction() as tx:
-                return settle(batch, tx, self._memory, self._rules)
+                return work(tx)
         except BaseException:
             self._memory.forget()
             raise

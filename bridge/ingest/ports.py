@@ -72,6 +72,8 @@ class ReceiptRow(NamedTuple):
 
 
 class OrderRow(NamedTuple):
+    """`due_ms` is when the order must be looked at again although nothing happened; None where never."""
+
     order_id: str
     rev: int
     state: str
@@ -79,6 +81,7 @@ class OrderRow(NamedTuple):
     timed: str
     at_ms: int
     updated_ms: int
+    due_ms: int | None
     status: bytes
 
 
@@ -110,6 +113,8 @@ class ParkedRow(NamedTuple):
 
 
 class QuarantineRow(NamedTuple):
+    """A message that can't be applied. `pos` is set where it is in the event log; its payload is read there."""
+
     device: str
     event_type: str | None
     received_ms: int
@@ -164,6 +169,7 @@ class StoredOrder(NamedTuple):
     hash: bytes
     timed: str
     parcels: dict[str, bytes]
+    due_ms: int | None
 
 
 @dataclass(slots=True)
@@ -239,6 +245,18 @@ class Transaction(Protocol):
 
     def alerts(self) -> set[tuple[str, str]]:
         """(code, subject) of every alert that stands."""
+        ...
+
+    def due_orders(self, now_ms: int, limit: int) -> list[str]:
+        """Orders whose `due_ms` has come."""
+        ...
+
+    def overdue(self, now_ms: int) -> dict[str, int]:
+        """What events wait for beyond their deadline: reference → how many."""
+        ...
+
+    def owing(self, before_ms: int) -> dict[str, int]:
+        """Devices that owe events and were last heard before a time: device → how many events."""
         ...
 
     def write(self, writes: Writes) -> None:

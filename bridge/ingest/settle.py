@@ -16,11 +16,11 @@ import cbor2
 from bridge.domain import event_time, jobs
 from bridge.domain.access import Identity
 from bridge.domain.event_time import EventTime
-from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, refusal, tone_of
+from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, refusal, same_answer, tone_of
 from bridge.domain.jobs import Decision, Job
 from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
-from bridge.domain.view import OrderView, digest8, timed_flags
+from bridge.domain.view import SETTLED, OrderView, digest8, timed_flags
 from bridge.ingest.memory import DeviceEntry, Memory, OrderEntry
 from bridge.ingest.placing import Directory, Placement, place
 from bridge.ingest.ports import (
@@ -50,6 +50,8 @@ BRIDGE_LOG: Final = b"\0" * 8
 """The log under which the bridge writes its own events; their seq is their place in the event log."""
 _BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
 _CLOCK_SAVE_MS: Final = 600_000
+SWEEP_ORDERS_MAX: Final = 500
+"""Orders that one sweep looks at; the rest waits for the next."""
 _DETAIL_CHARS_MAX: Final = 200
 
 
@@ -61,6 +63,8 @@ class Rules:
     order_events_max: int = 2_000
     parked_deadline_ms: int = 86_400_000
     silent_after_ms: int = 259_200_000
+    status_keep_ms: int = 2_592_000_000
+    gap_alert_after_ms: int = 600_000
     position_every_ms: int = 10_000
     encode: Callable[[Any], bytes] = cbor2.dumps
     """How published payloads are encoded; maps come with their keys in deterministic order."""
@@ -77,11 +81,20 @@ def settle(batch: Sequence[Incoming], tx: Transaction, memory: Memory, rules: Ru
     return work.finish()
 
 
-def sweep(now_ms: int, tx: Transaction, memory: Memory, rules: Rules, order_ids: Sequence[str]) -> Settled:
-    """Look at orders again because time passed: flags that only time sets."""
+def sweep(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> Settled:
+    """What changes only because time passes: timed flags, statuses that were kept long enough, and alerts about what is missing."""
     work = _Batch(tx, memory, rules, now_ms=now_ms)
-    memory.load_orders(set(order_ids), tx)
-    work.dirty = {o: memory.order(o, tx) for o in order_ids}
+    due = tx.due_orders(now_ms, SWEEP_ORDERS_MAX)
+    memory.load_orders(set(due), tx)
+    work.dirty = {o: memory.order(o, tx) for o in due}
+    work.look_for_missing()
+    return work.finish()
+
+
+def show_jobs(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> Settled:
+    """Publish every open job as it stands: at the start of the server."""
+    work = _Batch(tx, memory, rules, now_ms=now_ms)
+    work.changed_jobs = dict(memory.jobs)
     return work.finish()
 
 
@@ -161,6 +174,8 @@ class _Batch:
                     self.answers.append(self._refuse(incoming, reason, detail))
 
     def _decode(self, incoming: Incoming) -> Event[bodies.Body] | Presence | LocationBatch | tuple[Reason, str]:
+        if incoming.kind == "poison":
+            return Reason.POISON, incoming.detail or ""
         if incoming.kind == "denied":
             reason = Reason.UNKNOWN_TYPE if incoming.detail and incoming.detail.startswith("there is no event type") else Reason.FORBIDDEN
             return reason, incoming.detail or ""
@@ -288,7 +303,6 @@ class _Batch:
             return self._answer(row, refusal(Outcome.REJECTED, Reason.TOO_MANY_EVENTS), entry)
         fact = fact_of(row, body, parcel)
         existed = fold.exists
-        comes_last = not fold.facts or fold.facts[-1].key < fact.key
         folded = fold.add(fact)
         self.dirty[order_id] = entry
         if folded.changed:
@@ -296,9 +310,7 @@ class _Batch:
         if fold.exists and not existed and self.memory.awaited and f"code:{order_id}" in self.memory.awaited:
             self._place_waiting(f"code:{order_id}", order_id)
         verdict = folded.verdict
-        if verdict.outcome is Outcome.APPLIED and not folded.moved and not comes_last and row.type not in _NEVER_LATE:
-            verdict = verdict._replace(outcome=Outcome.LATE)
-        elif verdict.outcome is Outcome.PARKED:
+        if verdict.outcome is Outcome.PARKED:
             self.writes.parked[row.pos] = self._parked_row(row, f"order:{order_id}", order_id)
         elif verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
             self._quarantine_row(row, verdict.reason or Reason.MALFORMED, "")
@@ -318,7 +330,7 @@ class _Batch:
                 told = (stored[fact.pos].outcome, stored[fact.pos].reason, stored[fact.pos].n)
             else:
                 continue
-            if told[0] == verdict.outcome and told[1] == verdict.reason or told[0] == Outcome.LATE and verdict.outcome is Outcome.APPLIED:
+            if same_answer(told[0], told[1], verdict):
                 continue
             if earlier is not None:
                 # Not told yet: the one receipt that goes out says how it ends.
@@ -524,7 +536,7 @@ class _Batch:
         return {**_once_more(cbor2.loads(stored.receipt)), "_device": incoming.identity.device}
 
     def _quarantine_row(self, row: EventRow, reason: Reason, detail: str) -> None:
-        self.writes.quarantine.append(QuarantineRow(row.device, row.type, row.received_ms, reason.value, detail, digest8(row.payload), row.pos, row.payload))
+        self.writes.quarantine.append(QuarantineRow(row.device, row.type, row.received_ms, reason.value, detail, digest8(row.payload), row.pos, b""))
 
     # --- devices ----------------------------------------------------------------------------------------------------------
 
@@ -569,11 +581,14 @@ class _Batch:
                 self._hide_order(entry)
             return
         view = OrderView(order)
-        timed = timed_flags(order, now_ms=self.now_ms, silent_after_ms=self.rules.silent_after_ms)
+        timed, due_ms = timed_flags(order, now_ms=self.now_ms, silent_after_ms=self.rules.silent_after_ms)
         timed_text = ",".join(timed)
         if view.hash == entry.hash and timed_text == entry.timed:
+            if entry.due_ms is not None and entry.due_ms <= self.now_ms and order.state in SETTLED:
+                self._retire(entry, view)
             return
         entry.rev += 1
+        entry.due_ms = due_ms if order.state not in SETTLED else self.now_ms + self.rules.status_keep_ms
         entry.hash = view.hash
         entry.timed = timed_text
         plain = view.status(rev=entry.rev, updated_ms=self.now_ms, timed=timed)
@@ -581,7 +596,7 @@ class _Batch:
         encode = self.rules.encode
         self.shown.append(Message(self.topics.status(order.id), status if encode is cbor2.dumps else encode(plain), 1, True))
         state = order.state_word
-        self.writes.orders.append(OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, self.now_ms, status))
+        self.writes.orders.append(OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, self.now_ms, entry.due_ms, status))
         self.writes.status_log.append(StatusLogRow(order.id, entry.rev, self.now_ms, state, view.hash))
         self._show_parcels(entry, view)
         self._after(entry)
@@ -622,6 +637,17 @@ class _Batch:
         order = self.memory.order(order_id, self.tx).fold.order
         return jobs.carried_out(tuple(p.state for p in order.parcels.values()))
 
+    def _retire(self, entry: OrderEntry, view: OrderView) -> None:
+        """An ended order was shown for long enough: its topics are cleared, its rows stay."""
+        entry.due_ms = None
+        status = cbor2.dumps(view.status(rev=entry.rev, updated_ms=self.now_ms, timed=[]))
+        order = entry.fold.order
+        row = OrderRow(order.id, entry.rev, order.state_word, view.hash, "", order.changed_ms, self.now_ms, None, status)
+        self.writes.orders.append(row)
+        self._clear(self.topics.status(order.id))
+        for parcel_id in view.parcels:
+            self._clear(self.topics.parcel(order.id, parcel_id))
+
     def _hide_order(self, entry: OrderEntry) -> None:
         """The order's creation was voided: nothing of it is shown any more."""
         self._clear(self.topics.status(entry.fold.id))
@@ -631,7 +657,7 @@ class _Batch:
         entry.rev += 1
         entry.hash = b""
         entry.parcels = {}
-        self.writes.orders.append(OrderRow(entry.fold.id, entry.rev, "", b"", "", 0, self.now_ms, b""))
+        self.writes.orders.append(OrderRow(entry.fold.id, entry.rev, "", b"", "", 0, self.now_ms, None, b""))
         self.writes.status_log.append(StatusLogRow(entry.fold.id, entry.rev, self.now_ms, "", b""))
 
     def _show_job(self, job: Job) -> None:
@@ -670,6 +696,22 @@ class _Batch:
             self.writes.alerts[key] = None
             self._clear(self.topics.alert(code, subject))
 
+    def look_for_missing(self) -> None:
+        """Alerts about events that wait beyond their deadline and scans that a device owes; cleared when they came."""
+        overdue = {_subject(ref): (ref, count) for ref, count in self.tx.overdue(self.now_ms).items()}
+        for subject, (ref, count) in overdue.items():
+            kind, _, name = ref.partition(":")
+            what = {"order": f"order {name} to be created", "code": f"a parcel with the code {name}", "event": f"event {name}"}[kind]
+            fix = "Import the order, or correct the scan; see them with `dockbridge events list --outcome parked`."
+            self._raise_alert(AlertCode.PARKED, subject, Severity.WARNING, f"{count} events wait for {what}.", fix)
+        owing = self.tx.owing(self.now_ms - self.rules.gap_alert_after_ms)
+        for device, count in owing.items():
+            fix = "Bring the device back into the network; it sends what it still has."
+            self._raise_alert(AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {count} events.", fix)
+        for code, subject in list(self.memory.alerts):
+            if (code == AlertCode.PARKED and subject not in overdue) or (code == AlertCode.GAP and subject not in owing):
+                self._clear_alert(AlertCode(code), subject)
+
     # --- receipts ---------------------------------------------------------------------------------------------------------
 
     def _receipts(self) -> list[dict[str, Any]]:
@@ -699,41 +741,20 @@ class _Batch:
         self.shown.append(Message(self.topics.receipts(device), self.rules.encode(plain), 1, False))
 
     def _receipt(self, answer: _Answer) -> dict[str, Any]:
-        """The receipt in deterministic key order, and its row."""
-        verdict = answer.verdict
         entry = answer.entry
-        plain: dict[str, Any] = {"n": answer.n, "id": answer.event_id, "log": answer.log}
-        if entry is not None and entry.rev:
-            plain["rev"] = entry.rev
-        plain["seq"] = answer.seq
-        if answer.left and entry is not None and (left := entry.fold.order.left_to_pick()):
-            plain["left"] = [{"qty": qty, "sku": sku} for sku, qty in left]
-        if verdict.next is not None:
-            plain["next"] = verdict.next.value
-        plain["tone"] = tone_of(verdict).value
-        if verdict.warn:
-            plain["warn"] = [w.value for w in verdict.warn]
-        plain["at_ms"] = self.now_ms
-        plain["final"] = verdict.outcome is not Outcome.PARKED
-        if entry is not None:
-            plain["order"] = entry.fold.id
-            if verdict.state is not None:
-                plain["state"] = verdict.state
-        if answer.detail:
-            plain["detail"] = answer.detail[:_DETAIL_CHARS_MAX]
-        if verdict.parcel is not None:
-            plain["parcel"] = verdict.parcel
-        if verdict.reason is not None:
-            plain["reason"] = verdict.reason.value
-        plain["outcome"] = verdict.outcome.value
-        self.writes.receipts[answer.pos] = ReceiptRow(
-            answer.pos,
-            answer.device,
-            answer.n,
-            verdict.outcome.value,
-            verdict.reason.value if verdict.reason else None,
-            cbor2.dumps(plain),
+        plain = receipt_plain(
+            n=answer.n,
+            event_id=answer.event_id,
+            log=answer.log,
+            seq=answer.seq,
+            verdict=answer.verdict,
+            at_ms=self.now_ms,
+            order_id=entry.fold.id if entry is not None else None,
+            rev=entry.rev if entry is not None else 0,
+            left=entry.fold.order.left_to_pick() if answer.left and entry is not None else [],
+            detail=answer.detail,
         )
+        self.writes.receipts[answer.pos] = receipt_row(answer.pos, answer.device, plain)
         return plain
 
     def _save_devices(self) -> None:
@@ -751,7 +772,6 @@ class _Batch:
 
 _JOB_EVENTS: Final = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED, EventType.CLAIM, EventType.DECLINE})
 _COUNTS: Final = frozenset({EventType.PICK, EventType.PACK})
-_NEVER_LATE: Final = frozenset({EventType.CREATED, EventType.VOID, DECIDED})
 
 _ORDER_ALERTS: Final = (
     (
@@ -767,6 +787,52 @@ _ORDER_ALERTS: Final = (
         "Call the courier back, or start a return when it arrives.",
     ),
 )
+
+
+def receipt_plain(
+    *,
+    n: int,
+    event_id: bytes,
+    log: bytes,
+    seq: int,
+    verdict: Verdict,
+    at_ms: int,
+    order_id: str | None,
+    rev: int = 0,
+    left: Sequence[tuple[str, int]] = (),
+    detail: str | None = None,
+) -> dict[str, Any]:
+    """A plain `Receipt`, keys in deterministic order."""
+    plain: dict[str, Any] = {"n": n, "id": event_id, "log": log}
+    if rev:
+        plain["rev"] = rev
+    plain["seq"] = seq
+    if left:
+        plain["left"] = [{"qty": qty, "sku": sku} for sku, qty in left]
+    if verdict.next is not None:
+        plain["next"] = verdict.next.value
+    plain["tone"] = tone_of(verdict).value
+    if verdict.warn:
+        plain["warn"] = [w.value for w in verdict.warn]
+    plain["at_ms"] = at_ms
+    plain["final"] = verdict.outcome is not Outcome.PARKED
+    if order_id is not None:
+        plain["order"] = order_id
+        if verdict.state is not None:
+            plain["state"] = verdict.state
+    if detail:
+        plain["detail"] = detail[:_DETAIL_CHARS_MAX]
+    if verdict.parcel is not None:
+        plain["parcel"] = verdict.parcel
+    if verdict.reason is not None:
+        plain["reason"] = verdict.reason.value
+    plain["outcome"] = verdict.outcome.value
+    return plain
+
+
+def receipt_row(pos: int, device: str, plain: dict[str, Any]) -> ReceiptRow:
+    """The row of a receipt."""
+    return ReceiptRow(pos, device, plain["n"], plain["outcome"], plain.get("reason"), cbor2.dumps(plain))
 
 
 def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> Fact:
@@ -840,6 +906,12 @@ def _same_content(a: bytes, b: bytes) -> bool:
 def _content(payload: bytes) -> dict[str, Any]:
     plain: dict[str, Any] = messages.load(payload)
     return {k: v for k, v in plain.items() if k not in ("sent_boot", "sent_mono_ms") and v is not None}
+
+
+def _subject(ref: str) -> str:
+    """The subject of an alert about a reference: the order itself, or a short form of a code or event."""
+    kind, _, name = ref.partition(":")
+    return name if kind == "order" else f"{kind}-{digest8(name.encode()).hex()}"
 
 
 def _once_more(receipt: dict[str, Any]) -> dict[str, Any]:

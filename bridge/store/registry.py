@@ -43,8 +43,9 @@ class Device:
 class Registry:
     """Who may connect. Writes go through the same engine as everything else; a verified secret is remembered for as long as its hash stands."""
 
-    def __init__(self, engine: Engine, site: str) -> None:
+    def __init__(self, engine: Engine, reader: Engine, site: str) -> None:
         self._engine = engine
+        self._reader = reader
         self._site = site
         self._key = secrets.token_bytes(32)
         self._verified: dict[str, tuple[str, bytes]] = {}
@@ -85,11 +86,11 @@ class Registry:
         return Identity(site=self._site, device=row.device, role=Role(row.role), courier=row.courier, orders_prefix=row.orders_prefix, at=row.at)
 
     def _row(self, device: str) -> Any:
-        with translated(), self._engine.connect() as connection:
+        with translated(), self._reader.connect() as connection:
             return connection.execute(select(devices).where(devices.c.device == device)).one_or_none()
 
     def list(self) -> list[Device]:
-        with translated(), self._engine.connect() as connection:
+        with translated(), self._reader.connect() as connection:
             return [_device(r) for r in connection.execute(select(devices).order_by(devices.c.device))]
 
     def get(self, device: str) -> Device:

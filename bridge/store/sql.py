@@ -142,21 +142,21 @@ class SqlTransaction:
         found: dict[str, StoredOrder] = {}
         for some in _chunks(ids):
             for order_id, facts in self.facts(some).items():
-                found[order_id] = StoredOrder(facts, 0, b"", "", {})
-            rows = self._rows(f"SELECT order_id, rev, hash, timed FROM orders WHERE order_id IN ({_marks(some)})", some)
+                found[order_id] = StoredOrder(facts, 0, b"", "", {}, None)
+            rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms FROM orders WHERE order_id IN ({_marks(some)})", some)
             parcels: dict[str, dict[str, bytes]] = {}
             for order_id, parcel, digest in self._rows(f"SELECT order_id, parcel, hash FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ():
                 parcels.setdefault(order_id, {})[parcel] = digest
-            for order_id, rev, digest, timed in rows:
+            for order_id, rev, digest, timed, due_ms in rows:
                 facts = found[order_id].facts if order_id in found else []
-                found[order_id] = StoredOrder(facts, rev, digest, timed, parcels.get(order_id, {}))
+                found[order_id] = StoredOrder(facts, rev, digest, timed, parcels.get(order_id, {}), due_ms)
         return found
 
     def facts(self, order_ids: Sequence[str]) -> dict[str, list[Fact]]:
         """The facts of some orders, in the order of arrival."""
         marks = _marks(order_ids)
-        rows = self._rows(f"SELECT e.order_id, {_EVENT_COLUMNS} FROM events e WHERE e.order_id IN ({marks}) ORDER BY e.pos", order_ids)
-        moved = self._rows(f"SELECT p.order_id, {_EVENT_COLUMNS} FROM placed p JOIN events e ON e.pos = p.pos WHERE p.order_id IN ({marks})", order_ids)
+        rows = self._rows(f"SELECT e.order_id, {EVENT_COLUMNS} FROM events e WHERE e.order_id IN ({marks}) ORDER BY e.pos", order_ids)
+        moved = self._rows(f"SELECT p.order_id, {EVENT_COLUMNS} FROM placed p JOIN events e ON e.pos = p.pos WHERE p.order_id IN ({marks})", order_ids)
         facts: dict[str, list[Fact]] = {}
         for row in sorted((*rows, *moved), key=_by_pos) if moved else rows:
             facts.setdefault(row[0], []).append(stored_fact(EventRow(*row[1:])))
@@ -180,7 +180,7 @@ class SqlTransaction:
 
     def waiting_for(self, ref: str) -> list[EventRow]:
         rows = self._rows(
-            f"SELECT {_EVENT_COLUMNS} FROM events e WHERE e.pos IN (SELECT pos FROM parked WHERE ref = ? AND order_id IS NULL) ORDER BY e.pos",
+            f"SELECT {EVENT_COLUMNS} FROM events e WHERE e.pos IN (SELECT pos FROM parked WHERE ref = ? AND order_id IS NULL) ORDER BY e.pos",
             (ref,),
         )
         return [EventRow(*r) for r in rows]
@@ -209,6 +209,15 @@ class SqlTransaction:
 
     def alerts(self) -> set[tuple[str, str]]:
         return {(r[0], r[1]) for r in self._rows("SELECT code, subject FROM alerts")}
+
+    def due_orders(self, now_ms: int, limit: int) -> list[str]:
+        return [r[0] for r in self._rows("SELECT order_id FROM orders WHERE due_ms <= ? ORDER BY due_ms LIMIT ?", (now_ms, limit))]
+
+    def overdue(self, now_ms: int) -> dict[str, int]:
+        return {r[0]: r[1] for r in self._rows("SELECT ref, count(*) FROM parked WHERE deadline_ms <= ? GROUP BY ref", (now_ms,))}
+
+    def owing(self, before_ms: int) -> dict[str, int]:
+        return {r[0]: r[1] for r in self._rows("SELECT device, sum(owed) FROM ledger WHERE owed > 0 AND updated_ms <= ? GROUP BY device", (before_ms,))}
 
     # --- the write --------------------------------------------------------------------------------------------------------
 
@@ -274,7 +283,7 @@ def _job(row: Any) -> Job:
     return Job(id=row[0], rev=row[1], state=JobState(row[2]), courier=row[3], orders=tuple(cbor2.loads(row[4])))
 
 
-_EVENT_COLUMNS: Final = ", ".join(f"e.{_quoted(c.name)}" for c in tables.events.columns)
+EVENT_COLUMNS: Final = ", ".join(f"e.{_quoted(c.name)}" for c in tables.events.columns)
 _INSERT: Final = {tables.events: _insert(tables.events)}
 _INSERT_STATUS_LOG: Final = _insert(tables.status_log, "no")
 _INSERT_QUARANTINE: Final = _insert(tables.quarantine, "no")

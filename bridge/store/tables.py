@@ -68,6 +68,7 @@ orders = Table(
     Column("timed", String, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
+    Column("due_ms", BigInteger, index=True),
     Column("status", LargeBinary, nullable=False),
     comment="derived",
     sqlite_with_rowid=False,

@@ -173,7 +173,7 @@ def _envelope() -> list[inspect.Field]:
     return [field for field in _struct(messages.EVENT_KINDS[EventType.PICK]).fields if field.name != "body"]
 
 
-def _reached(kind: inspect.Type) -> Iterator[inspect.Type]:
+def reached(kind: inspect.Type) -> Iterator[inspect.Type]:
     """A type and all that it is made of, outermost first."""
     yield kind
     match kind:
@@ -186,17 +186,17 @@ def _reached(kind: inspect.Type) -> Iterator[inspect.Type]:
         case _:
             inner = ()
     for part in inner:
-        yield from _reached(part)
+        yield from reached(part)
 
 
 def _structs() -> list[inspect.StructType]:
     """Every struct but the events, each once, in order of first use."""
-    found = [kind for root in _roots() for kind in _reached(root) if isinstance(kind, inspect.StructType)]
+    found = [kind for root in _roots() for kind in reached(root) if isinstance(kind, inspect.StructType)]
     return list({kind.cls: kind for kind in found}.values())
 
 
 def _enums() -> list[type[Enum]]:
-    return list(dict.fromkeys(kind.cls for root in _roots() for kind in _reached(root) if isinstance(kind, inspect.EnumType)))
+    return list(dict.fromkeys(kind.cls for root in _roots() for kind in reached(root) if isinstance(kind, inspect.EnumType)))
 
 
 def _summary(kind: type) -> str:

@@ -1,0 +1,406 @@
+"""Where the parts meet: a site's folder, its store, the pipeline, and, when it serves, the broker.
+
+`Application` is opened by the server and by every command that changes something while no server runs; a lock file sees to it that there is one at a time.
+Nothing below this module reads a clock that it was not given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import cbor2
+from amqtt.errors import BrokerError
+from sqlalchemy import Engine
+
+from bridge import __version__
+from bridge.broker.embedded import AmqttDecoder, EmbeddedBroker, Listener
+from bridge.broker.front_door import Connection, DoorLimits, FrontDoor
+from bridge.broker.packets import Connect
+from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load, render
+from bridge.domain.access import Identity
+from bridge.errors import BridgeError, NoSite, SiteError, SiteInUse, StoreError
+from bridge.ingest.memory import Memory
+from bridge.ingest.pipeline import Limits, Pipeline, Settler
+from bridge.ingest.ports import Incoming, Message, Settled, StoreUnavailable
+from bridge.ingest.settle import Rules
+from bridge.store import queries
+from bridge.store.migrate import migrate
+from bridge.store.rebuild import Rebuilt, rebuild
+from bridge.store.registry import Registry
+from bridge.store.sql import SqlStore, open_engine
+from devices.protocol.messages import CONTRACT_VERSION, encode_json
+from devices.protocol.topics import Topics
+
+logger = logging.getLogger("dockbridge")
+
+HOUR_MS: Final = 3_600_000
+AUTHENTICATION_THREADS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time from outside: `now_ms` is the wall clock at the start plus what the monotonic clock has counted since."""
+
+    now_ms: Callable[[], int]
+    now_s: Callable[[], float]
+
+
+def anchored_clock() -> Clock:
+    """A clock that no step of the wall clock moves: stored times stay in order, whatever the time daemon does."""
+    anchor_ns = time.time_ns() - time.monotonic_ns()
+    return Clock(lambda: (anchor_ns + time.monotonic_ns()) // 1_000_000, time.monotonic)
+
+
+class ThreadWriter:
+    """The writer of production: one thread, so that the next batch fills while the last one commits."""
+
+    def __init__(self, settler: Settler, store: SqlStore) -> None:
+        self._settler = settler
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+
+    async def commit(self, batch: Sequence[Incoming]) -> Settled:
+        return await self.run(lambda: self._settler.commit(batch))
+
+    async def run(self, work: Callable[[], Any]) -> Any:
+        """Do something between two batches, on the writer's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def close(self) -> None:
+        await self.run(self._store.close)
+        self._thread.shutdown()
+
+
+class _Outlet:
+    """Shows what was committed: to the broker where there is one, and to those who wait in this process."""
+
+    def __init__(self) -> None:
+        self.broker: EmbeddedBroker | None = None
+        self.jobs: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._held: dict[str, set[str]] = {}
+
+    def show(self, settled: Settled) -> None:
+        for job in settled.jobs:
+            self.jobs.pop(job.id, None)
+            if job.is_open:
+                self.jobs[job.id] = (job.courier, job.orders)
+        if settled.jobs:
+            self._held = {}
+            for courier, orders in self.jobs.values():
+                self._held.setdefault(courier, set()).update(orders)
+        if self.broker is not None:
+            for message in settled.messages:
+                self.broker.door.publish(message)
+
+    def flush(self) -> None:
+        if self.broker is not None:
+            self.broker.flush()
+
+    def in_open_job(self, courier: str, order: str) -> bool:
+        return order in self._held.get(courier, ())
+
+
+class Application:
+    """A site, opened for writing. Use `Application.open` and close it, or use it as an async context manager.
+
+    Args:
+        directory: the site's folder, as `init` made it.
+        settings: what its configuration says.
+    """
+
+    def __init__(self, directory: Path, settings: Settings, engine: Engine, lock: IO[str], clock: Clock) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.clock = clock
+        self.topics = Topics(settings.site.name)
+        self.database = directory / DATABASE_NAME
+        self.reader = open_engine(self.database, read_only=True)
+        self.registry = Registry(engine, self.reader, settings.site.name)
+        self.started_ms = clock.now_ms()
+        self._engine = engine
+        self._lock = lock
+        self._rules = rules_of(settings)
+        self._store = SqlStore(engine)
+        self._memory = Memory(orders_max=settings.ingest.orders_cached_max, devices_max=settings.ingest.devices_cached_max)
+        self._settler = Settler(self._store, self._memory, self._rules)
+        self._writer = ThreadWriter(self._settler, self._store)
+        self._outlet = _Outlet()
+        self._authenticators = ThreadPoolExecutor(AUTHENTICATION_THREADS, thread_name_prefix="authenticate")
+        self.pipeline = Pipeline(self._writer, self._outlet, _pipeline_limits(settings), self._room)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def open(cls, directory: Path, clock: Clock | None = None) -> Self:
+        """Open a site: take its lock, migrate its database, start the pipeline.
+
+        Raises:
+            NoSite: where there is none.
+            SiteInUse: where another process has it open.
+            ConfigError: where its configuration is wrong.
+            StoreError: where its database can't be used.
+        """
+        if not (directory / CONFIG_NAME).exists():
+            raise NoSite(f"there is no site in {directory}", fix=f"make one with `dockbridge init {directory}`")
+        settings = load(directory / CONFIG_NAME)
+        lock = _take_lock(directory / LOCK_NAME)
+        try:
+            database = directory / DATABASE_NAME
+            engine = open_engine(database)
+            copy = migrate(engine, database)
+        except StoreUnavailable as error:
+            lock.close()
+            raise StoreError(f"{directory / DATABASE_NAME} can't be used: {error}", fix="check the disk and the file's rights") from error
+        except BaseException:
+            lock.close()
+            raise
+        if copy is not None:
+            logger.warning("the database was brought to a newer form; the old one is kept as %s", copy)
+        app = cls(directory, settings, engine, lock, clock or anchored_clock())
+        app._spawn("pipeline", app.pipeline.run())
+        return app
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
+
+    async def close(self) -> None:
+        """Finish what was taken in, close connections, and let go of the site."""
+        if self._outlet.broker is not None:
+            self._outlet.broker.door.publish(self._bridge_state(online=False))
+            await self._outlet.broker.stop()
+            self._outlet.broker = None
+        if not self.pipeline.store_failing:
+            await self.pipeline.drained()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._writer.close()
+        self._authenticators.shutdown()
+        self._engine.dispose()
+        self.reader.dispose()
+        self._lock.close()
+
+    # --- serving ----------------------------------------------------------------------------------------------------------
+
+    async def serve(self) -> dict[str, tuple[str, int]]:
+        """Start the broker; (host, port) of each listener.
+
+        Raises:
+            SiteError: where a listener can't be opened.
+        """
+        self._outlet.show(await self._writer.run(lambda: self._settler.show_jobs(self.clock.now_ms())))
+        listeners = list(_listeners(self.settings))
+        broker = EmbeddedBroker(listeners, authenticate=self._authenticate, make_door=self._make_door)
+        self._fill_retained(broker.door)
+        self._outlet.broker = broker
+        self._outlet.show(await self._writer.run(lambda: self._settler.show_jobs(self.clock.now_ms())))
+        broker.door.publish(self._bridge_state(online=True))
+        try:
+            await broker.start()
+        except BrokerError as error:
+            self._outlet.broker = None
+            raise SiteError(f"can't listen on {', '.join(x.bind for x in listeners)}: {_cause(error)}", fix="choose another address in bridge.toml") from error
+        self._spawn("sweep", self._sweep())
+        return broker.addresses()
+
+    def _make_door(self, authenticate: Callable[[Connection, Connect], None]) -> FrontDoor:
+        return FrontDoor(
+            decoder=AmqttDecoder(),
+            sink=self.pipeline,
+            limits=_door_limits(self.settings),
+            now_ms=self.clock.now_ms,
+            now_s=self.clock.now_s,
+            authenticate=authenticate,
+            in_open_job=self._outlet.in_open_job,
+        )
+
+    async def _authenticate(self, device: str, secret: str) -> Identity | None:
+        return await asyncio.get_running_loop().run_in_executor(self._authenticators, self.registry.verify, device, secret)
+
+    def _fill_retained(self, door: FrontDoor) -> None:
+        """Statuses, parcels and alerts from the store: whatever a crash left unpublished is published here."""
+        encode = self._rules.encode
+        for topic, payload in queries.retained(self.reader, self.topics, encode if encode is not cbor2.dumps else None):
+            door.publish(Message(topic, payload, 1, True))
+
+    def _bridge_state(self, *, online: bool) -> Message:
+        plain = {"online": online, "version": __version__, "contract": CONTRACT_VERSION, "started_ms": self.started_ms}
+        return Message(self.topics.bridge_state, self._rules.encode(plain), 1, True)
+
+    async def _sweep(self) -> None:
+        while True:
+            with suppress(StoreUnavailable):
+                self._outlet.show(await self._writer.run(lambda: self._settler.sweep(self.clock.now_ms())))
+                self._outlet.flush()
+            await asyncio.sleep(self.settings.orders.sweep_every_s)
+
+    def _room(self) -> None:
+        if self._outlet.broker is not None:
+            self._outlet.broker.pause(paused=False)
+
+    @property
+    def connected(self) -> set[str]:
+        """Devices that are connected now."""
+        broker = self._outlet.broker
+        return {c.identity.device for c in broker.door.connections if c.identity is not None} if broker else set()
+
+    # --- changes ----------------------------------------------------------------------------------------------------------
+
+    async def submit(self, identity: Identity, events: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
+        """Send events in the name of an identity, as (type, payload); their receipts (plain), in the same order."""
+        loop = asyncio.get_running_loop()
+        waiting = []
+        for event_type, payload in events:
+            receipt: asyncio.Future[dict[str, Any]] = loop.create_future()
+            self.pipeline.offer(Incoming(identity, "events", event_type, payload, self.clock.now_ms()), receipt.set_result)
+            waiting.append(receipt)
+        return list(await asyncio.gather(*waiting))
+
+    async def on_writer(self, work: Callable[[], Any]) -> Any:
+        """Do something between two batches, on the writer's thread."""
+        return await self._writer.run(work)
+
+    def revoke(self, device: str) -> None:
+        """Shut a device out: when this returns, its connection is closed.
+
+        Raises:
+            NotFound: where it is not enrolled.
+        """
+        self.registry.revoke(device, now_ms=self.clock.now_ms())
+        self.disconnect(device)
+
+    def disconnect(self, device: str) -> None:
+        """Close a device's connections and end its sessions."""
+        if self._outlet.broker is not None:
+            self._outlet.broker.door.forget_device(device)
+            self._outlet.broker.flush()
+
+    async def rebuild(self) -> Rebuilt:
+        """Make everything that is derived anew from the event log, and compare.
+
+        Raises:
+            StoreUnavailable: where the store can't take writes now.
+        """
+
+        def work() -> Rebuilt:
+            with self._store.transaction() as tx:
+                done = rebuild(tx.connection, self._rules, now_ms=self.clock.now_ms())
+            self._memory.forget()
+            return done
+
+        done: Rebuilt = await self._writer.run(work)
+        if self._outlet.broker is not None:
+            self._fill_retained(self._outlet.broker.door)
+            self._outlet.flush()
+        return done
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What a site's settings say to ingest."""
+    orders = settings.orders
+    return Rules(
+        site=settings.site.name,
+        order_events_max=orders.events_max,
+        parked_deadline_ms=int(orders.parked_deadline_h * HOUR_MS),
+        silent_after_ms=int(orders.silent_after_h * HOUR_MS),
+        status_keep_ms=int(orders.status_keep_days * 24 * HOUR_MS),
+        gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
+        position_every_ms=int(orders.position_every_s * 1000),
+        encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
+    )
+
+
+def _pipeline_limits(settings: Settings) -> Limits:
+    ingest = settings.ingest
+    return Limits(
+        queue_messages_max=ingest.queue_messages_max,
+        queue_bytes_max=ingest.queue_bytes_max,
+        batch_messages_max=ingest.batch_messages_max,
+        retry_first_s=ingest.retry_first_s,
+        retry_max_s=ingest.retry_max_s,
+    )
+
+
+def _door_limits(settings: Settings) -> DoorLimits:
+    broker = settings.broker
+    return DoorLimits(
+        packet_bytes_max=broker.packet_bytes_max,
+        window=broker.window,
+        session_queue_max=broker.session_queue_max,
+        sessions_max=broker.sessions_max,
+        subscriptions_max=broker.subscriptions_max,
+        connect_timeout_s=broker.connect_timeout_s,
+    )
+
+
+def _listeners(settings: Settings) -> list[Listener]:
+    listen = settings.listen
+    tls = {"cert_file": listen.tls_cert_file or None, "key_file": listen.tls_key_file or None}
+    found = []
+    if listen.mqtt:
+        found.append(Listener(name="mqtts" if listen.tls_cert_file else "mqtt", bind=listen.mqtt, **tls))
+    if listen.websocket:
+        found.append(Listener(name="wss" if listen.tls_cert_file else "ws", bind=listen.websocket, websocket=True, **tls))
+    return found
+
+
+def _take_lock(path: Path) -> IO[str]:
+    try:
+        lock = path.open("a+")
+    except OSError as error:
+        raise SiteError(f"{path} can't be opened: {error.strerror}", fix="check the folder's rights") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise SiteInUse(f"process {holder} has this site open", fix="use the running server, or stop it first") from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)
+
+
+def make_site(directory: Path, settings: Settings) -> None:
+    """Make a site's folder: its configuration and its database.
+
+    Raises:
+        SiteError: where there is one already, or the folder can't be written.
+    """
+    config = directory / CONFIG_NAME
+    if config.exists():
+        raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this one")
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        engine = open_engine(directory / DATABASE_NAME)
+        migrate(engine, directory / DATABASE_NAME)
+        engine.dispose()
+        config.write_text(render(settings), encoding="utf-8")
+    except (OSError, StoreUnavailable) as error:
+        raise SiteError(f"{directory} can't be written: {error}", fix="choose a folder that you may write to") from error
+
+
+__all__ = ["Application", "BridgeError", "Clock", "anchored_clock", "make_site", "rules_of"]

@@ -1,0 +1,317 @@
+"""A shop's export (CSV) as orders: any column names, mapped in a TOML file beside it; time zones explicit; bad rows named with line and reason.
+
+Event ids come from the channel, the order and the event type, so that importing a row twice sends the same events again, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from bridge.errors import BridgeError
+from devices.protocol import messages
+from devices.protocol.topics import escape
+from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType
+
+COLUMNS: Final = ("order", "status", "created", "paid", "approved", "shipped", "delivered", "promised", "sku", "qty", "amount")
+"""What a shop's column can be. `order` and `created` are needed."""
+LINES_MAX: Final = 500
+ROWS_MAX: Final = 5_000_000
+
+
+class MapError(BridgeError):
+    """The mapping file can't be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopMap:
+    """How to read a shop's file.
+
+    `columns` maps our names to the file's; `status` maps the shop's words to order states; `time_format` is `strptime`'s, in `timezone`.
+    """
+
+    channel: str
+    prefix: str
+    timezone: ZoneInfo
+    columns: dict[str, str]
+    status: dict[str, str] = field(default_factory=dict)
+    time_format: str = "%Y-%m-%d %H:%M:%S"
+    currency: str = "EUR"
+    payment: str = "prepaid"
+    encoding: str = "utf-8-sig"
+    delimiter: str = ","
+
+
+class BadRow(NamedTuple):
+    """A row that can't be used: its line in the file, and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ShopOrder:
+    """One order of the file, from one row or several. Times are milliseconds since 1970 UTC; None where the file says nothing.
+
+    `expected` is the state that the shop's status word stands for.
+    """
+
+    order: str
+    line: int
+    created_ms: int
+    paid_ms: int | None = None
+    approved_ms: int | None = None
+    shipped_ms: int | None = None
+    delivered_ms: int | None = None
+    promised_ms: int | None = None
+    amount_minor: int = 0
+    status: str = ""
+    expected: str | None = None
+    items: dict[str, int] = field(default_factory=dict)
+
+
+def read_map(path: Path) -> ShopMap:
+    """Read a mapping file.
+
+    Raises:
+        MapError: naming the setting and the fix.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MapError(f"there is no {path}", fix="see config/samples/orders.toml for one that works") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MapError(f"{path}: {error}", fix="mend the line") from error
+    return _parse_map(path, data)
+
+
+def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
+    channel, columns, status = (_table(path, data, name) for name in ("channel", "columns", "status"))
+    unknown = sorted(set(data) - {"channel", "columns", "status"})
+    if unknown:
+        raise MapError(f"{path}: [{unknown[0]}] is no section", fix="sections are [channel], [columns] and [status]")
+    for name in columns:
+        if name not in COLUMNS:
+            raise MapError(f"{path}: columns.{name} is no column of ours", fix=f"they are {', '.join(COLUMNS)}")
+    for name in ("order", "created"):
+        if name not in columns:
+            raise MapError(f"{path}: columns.{name} is missing", fix="name the column of the file that holds it")
+    for word, state in status.items():
+        if state not in ORDER_STATE_WORDS:
+            raise MapError(f"{path}: status.{word} is {state!r}", fix=f"order states are {', '.join(ORDER_STATE_WORDS)}")
+    known = {"name", "prefix", "timezone", "time_format", "currency", "payment", "encoding", "delimiter"}
+    for name in channel:
+        if name not in known:
+            raise MapError(f"{path}: channel.{name} is no setting", fix=f"they are {', '.join(sorted(known))}")
+    for name in ("name", "prefix", "timezone"):
+        if not channel.get(name):
+            raise MapError(f"{path}: channel.{name} is missing", fix='for example name = "shop1", prefix = "shop1-", timezone = "Europe/Berlin"')
+    try:
+        zone = ZoneInfo(channel["timezone"])
+    except (OSError, ValueError, KeyError):
+        raise MapError(f"{path}: channel.timezone {channel['timezone']!r} is not known", fix='use an IANA name, such as "Europe/Berlin"') from None
+    optional = {k: channel[k] for k in ("time_format", "currency", "payment", "encoding", "delimiter") if k in channel}
+    return ShopMap(channel=channel["name"], prefix=channel["prefix"], timezone=zone, columns=columns, status=status, **optional)
+
+
+def _table(path: Path, data: dict[str, Any], name: str) -> dict[str, str]:
+    table = data.get(name, {})
+    if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+        raise MapError(f"{path}: [{name}] holds texts only", fix='write name = "value"')
+    return table
+
+
+def read_orders(path: Path, shop: ShopMap) -> tuple[list[ShopOrder], list[BadRow]]:
+    """Read a shop's file: its orders in their order of creation, and the rows that can't be used.
+
+    Raises:
+        MapError: where the file does not fit the mapping at all.
+    """
+    bad: list[BadRow] = []
+    orders: dict[str, ShopOrder] = {}
+    try:
+        with path.open(encoding=shop.encoding, newline="") as file:
+            reader = csv.DictReader(file, delimiter=shop.delimiter, strict=True)
+            _check_header(path, reader.fieldnames or [], shop)
+            for number, row in _rows(reader, bad):
+                try:
+                    _take(orders, _one(row, number, shop))
+                except ValueError as error:
+                    bad.append(BadRow(number, str(error)))
+    except FileNotFoundError:
+        raise MapError(f"there is no {path}", fix="give the path of the shop's export") from None
+    except (UnicodeDecodeError, LookupError) as error:
+        raise MapError(f"{path} is not in {shop.encoding}", fix="set channel.encoding, for example latin-1") from error
+    return sorted(orders.values(), key=_by_creation), bad
+
+
+def _rows(reader: csv.DictReader[str], bad: list[BadRow]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, row); a row that is no CSV is bad, and ends the file, for nobody knows where the next begins."""
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            bad.append(BadRow(reader.line_num, f"not CSV: {error}"))
+            return
+        if reader.line_num > ROWS_MAX:
+            bad.append(BadRow(reader.line_num, f"more than {ROWS_MAX} lines; split the file"))
+            return
+        yield reader.line_num, row
+
+
+def _check_header(path: Path, header: Iterable[str], shop: ShopMap) -> None:
+    missing = [c for c in shop.columns.values() if c not in header]
+    if missing:
+        raise MapError(f"{path} has no column {missing[0]!r}", fix=f"its columns are {', '.join(header)}; mend [columns] in the mapping")
+
+
+def _one(row: dict[str, str], line: int, shop: ShopMap) -> ShopOrder:
+    """One row as an order.
+
+    Raises:
+        ValueError: with the reason, where the row can't be used.
+    """
+    if None in row or None in row.values():
+        raise ValueError("it has more or fewer fields than the header")
+    cell = {ours: (row[theirs] or "").strip() for ours, theirs in shop.columns.items()}
+    if not cell["order"]:
+        raise ValueError(f"{shop.columns['order']} is empty")
+    order_id = shop.prefix + cell["order"]
+    if len(order_id) > 96:
+        raise ValueError(f"{shop.columns['order']}: an order id has at most 96 characters, its prefix counted")
+    escape(order_id)
+    times = {name: _time(cell.get(name, ""), shop.columns.get(name, name), shop) for name in ("created", "paid", "approved", "shipped", "delivered", "promised")}
+    if times["created"] is None:
+        raise ValueError(f"{shop.columns['created']} is empty")
+    status = cell.get("status", "")
+    if status and shop.status and status not in shop.status:
+        raise ValueError(f"{shop.columns['status']} is {status!r}, which [status] does not map")
+    return ShopOrder(
+        order=order_id,
+        line=line,
+        created_ms=times["created"],
+        paid_ms=times["paid"],
+        approved_ms=times["approved"],
+        shipped_ms=times["shipped"],
+        delivered_ms=times["delivered"],
+        promised_ms=times["promised"],
+        amount_minor=_minor(cell.get("amount", ""), shop.columns.get("amount", "")),
+        status=status,
+        expected=shop.status.get(status),
+        items={cell.get("sku") or "item": _quantity(cell.get("qty", ""), shop.columns.get("qty", ""))},
+    )
+
+
+def _time(text: str, column: str, shop: ShopMap) -> int | None:
+    if not text:
+        return None
+    try:
+        local = datetime.strptime(text, shop.time_format).replace(tzinfo=shop.timezone)
+    except ValueError:
+        raise ValueError(f"{column} is {text!r}, not a time of the form {shop.time_format}") from None
+    ms = round(local.timestamp() * 1000)
+    if ms < 0:
+        raise ValueError(f"{column} is {text!r}, before 1970")
+    return ms
+
+
+def _minor(text: str, column: str) -> int:
+    if not text:
+        return 0
+    whole, _, cents = text.partition(".")
+    if not (whole.isascii() and whole.isdigit()) or (cents and not (cents.isascii() and cents.isdigit())) or len(cents) > 2 or len(whole) > 12:
+        raise ValueError(f"{column} is {text!r}, not an amount such as 12.50")
+    return int(whole) * 100 + int(cents.ljust(2, "0") or 0)
+
+
+def _quantity(text: str, column: str) -> int:
+    if not text:
+        return 1
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 1_000_000:
+        raise ValueError(f"{column} is {text!r}, not a quantity")
+    return int(text)
+
+
+def _take(orders: dict[str, ShopOrder], fresh: ShopOrder) -> None:
+    """Add a row to its order: further rows of the same order are further items."""
+    known = orders.setdefault(fresh.order, fresh)
+    if known is fresh:
+        return
+    if known.created_ms != fresh.created_ms or known.status != fresh.status:
+        raise ValueError(f"order {fresh.order} stands in line {known.line} with another status or time")
+    (sku, qty), *_ = fresh.items.items()
+    if sku not in known.items and len(known.items) >= LINES_MAX:
+        raise ValueError(f"order {fresh.order} has more than {LINES_MAX} items")
+    known.items[sku] = known.items.get(sku, 0) + qty
+    known.amount_minor += fresh.amount_minor
+
+
+def _by_creation(order: ShopOrder) -> tuple[int, str]:
+    return (order.created_ms, order.order)
+
+
+# --- events -----------------------------------------------------------------------------------------------------------------
+
+
+def derived_event_id(at_ms: int, *parts: str) -> bytes:
+    """A UUIDv7 (RFC 9562 §5.7) whose random bits are a hash: the same row gives the same id."""
+    digest = bytearray(hashlib.sha256("\0".join(parts).encode()).digest()[:10])
+    digest[0] = 0x70 | digest[0] & 0x0F
+    digest[2] = 0x80 | digest[2] & 0x3F
+    return at_ms.to_bytes(6, "big") + bytes(digest)
+
+
+def derived_log(*parts: str) -> bytes:
+    """The log id of events that are derived from a file."""
+    return hashlib.sha256("\0".join(("log", *parts)).encode()).digest()[:8]
+
+
+def order_events(order: ShopOrder, shop: ShopMap) -> list[tuple[EventType, bytes]]:
+    """The events that a row stands for, as (type, CBOR payload): created, paid, approved, and cancelled where its status says so.
+
+    Each order has a log of its own, so that rows can come in any file and any order.
+    """
+    rows: list[tuple[EventType, int, dict[str, Any]]] = [(EventType.CREATED, order.created_ms, _created(order, shop))]
+    paid_ms = order.paid_ms if order.paid_ms is not None else order.approved_ms
+    if paid_ms is not None and shop.payment == "prepaid":
+        rows.append((EventType.PAID, paid_ms, {"amount_minor": order.amount_minor, "currency": shop.currency}))
+    if order.approved_ms is not None:
+        rows.append((EventType.APPROVED, order.approved_ms, {}))
+    if order.expected == "cancelled":
+        rows.append((EventType.CANCELLED, order.created_ms, {"reason": order.status[:64] or "cancelled"}))
+    log = derived_log(shop.channel, order.order)
+    return [(kind, _payload(kind, at_ms, body, order.order, shop.channel, log, seq)) for seq, (kind, at_ms, body) in enumerate(rows, 1)]
+
+
+def _created(order: ShopOrder, shop: ShopMap) -> dict[str, Any]:
+    lines = [{"sku": sku, "qty": qty} for sku, qty in order.items.items()]
+    body: dict[str, Any] = {"channel": shop.channel, "lines": lines, "allow_partial": False, "payment": shop.payment}
+    if order.promised_ms is not None:
+        body["promise_ms"] = order.promised_ms
+    return body
+
+
+def _payload(kind: EventType, at_ms: int, body: dict[str, Any], order: str, channel: str, log: bytes, seq: int) -> bytes:
+    boot = log
+    event = {
+        "id": derived_event_id(at_ms, channel, order, kind),
+        "log": log,
+        "seq": seq,
+        "boot": boot,
+        "mono_ms": at_ms,
+        "at_ms": at_ms,
+        "sent_boot": boot,
+        "sent_mono_ms": at_ms,
+        "order": order,
+        "body": body,
+    }
+    return messages.encode_cbor(event)

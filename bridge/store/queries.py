@@ -1,0 +1,177 @@
+"""What is read for people and at the start: orders, events, receipts, devices' ledgers. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cbor2
+from sqlalchemy import Engine, func, select
+
+from bridge.domain.facts import Fact
+from bridge.domain.view import SETTLED
+from bridge.ingest.ports import AlertRow, EventRow
+from bridge.ingest.settle import alert_plain, stored_fact
+from bridge.store import tables as t
+from bridge.store.sql import translated
+from devices.protocol.topics import Topics
+
+Row = dict[str, Any]
+
+
+def retained(reader: Engine, topics: Topics, encode: Callable[[Any], bytes] | None) -> Iterator[tuple[str, bytes]]:
+    """Every topic that is retained, with its payload; re-encoded where `encode` is given."""
+    kept = t.orders.c.rev > 0, (t.orders.c.due_ms.is_not(None)) | (t.orders.c.state.not_in([s.value for s in SETTLED])), t.orders.c.state != ""
+    with translated(), reader.connect() as connection:
+        for order_id, status in connection.execute(select(t.orders.c.order_id, t.orders.c.status).where(*kept)):
+            yield topics.status(order_id), encode(cbor2.loads(status)) if encode else status
+        parcels = select(t.parcels.c.order_id, t.parcels.c.parcel, t.parcels.c.status).join(t.orders, t.orders.c.order_id == t.parcels.c.order_id).where(*kept)
+        for order_id, parcel, status in connection.execute(parcels):
+            yield topics.parcel(order_id, parcel), encode(cbor2.loads(status)) if encode else status
+        for row in connection.execute(select(t.alerts)):
+            yield topics.alert(row.code, row.subject), (encode or cbor2.dumps)(alert_plain(AlertRow(*row)))
+        for topic, payload in connection.execute(select(t.retained)):
+            yield topic, payload
+
+
+def orders(reader: Engine, *, state: str | None, limit: int) -> list[Row]:
+    """Orders as they stand, the ones that changed last first."""
+    query = select(t.orders).where(t.orders.c.state != "").order_by(t.orders.c.updated_ms.desc(), t.orders.c.order_id).limit(limit)
+    if state is not None:
+        query = query.where(t.orders.c.state == state)
+    with translated(), reader.connect() as connection:
+        return [cbor2.loads(r.status) for r in connection.execute(query)]
+
+
+def order(reader: Engine, order_id: str) -> Row | None:
+    """One order's status and parcels, plain."""
+    with translated(), reader.connect() as connection:
+        found = connection.execute(select(t.orders.c.status).where(t.orders.c.order_id == order_id, t.orders.c.state != "")).scalar_one_or_none()
+        if found is None:
+            return None
+        parcels = connection.execute(select(t.parcels.c.status, t.parcels.c.code).where(t.parcels.c.order_id == order_id).order_by(t.parcels.c.parcel))
+        return {"status": cbor2.loads(found), "parcels": [{**cbor2.loads(p), "code": code} for p, code in parcels]}
+
+
+def order_counts(reader: Engine) -> dict[str, int]:
+    """How many orders are in each state."""
+    with translated(), reader.connect() as connection:
+        query = select(t.orders.c.state, func.count()).where(t.orders.c.state != "").group_by(t.orders.c.state)
+        return {state: count for state, count in connection.execute(query)}
+
+
+def status_log(reader: Engine, *, after: int, order_ids: list[str] | None, limit: int) -> list[Row]:
+    """Visible changes after an entry of the status log, oldest first."""
+    query = select(t.status_log).where(t.status_log.c.no > after).order_by(t.status_log.c.no).limit(limit)
+    if order_ids:
+        query = query.where(t.status_log.c.order_id.in_(order_ids))
+    with translated(), reader.connect() as connection:
+        return [dict(r._mapping) for r in connection.execute(query)]
+
+
+def status_log_end(reader: Engine) -> int:
+    """The last entry of the status log, 0 where there is none."""
+    with translated(), reader.connect() as connection:
+        return connection.execute(select(func.max(t.status_log.c.no))).scalar() or 0
+
+
+def facts(reader: Engine, order_id: str) -> list[tuple[Fact, EventRow, Row]]:
+    """An order's facts in the order of arrival, each with its row and its receipt."""
+    query = (
+        select(t.events, t.receipts.c.payload.label("receipt"))
+        .join(t.receipts, t.receipts.c.pos == t.events.c.pos, isouter=True)
+        .join(t.placed, t.placed.c.pos == t.events.c.pos, isouter=True)
+        .where((t.events.c.order_id == order_id) | (t.placed.c.order_id == order_id))
+        .order_by(t.events.c.pos)
+    )
+    with translated(), reader.connect() as connection:
+        found = []
+        for row in connection.execute(query):
+            event = EventRow(*row[:-1])
+            found.append((stored_fact(event), event, cbor2.loads(row.receipt) if row.receipt else {}))
+        return found
+
+
+def events(reader: Engine, *, order_id: str | None, device: str | None, event_type: str | None, outcome: str | None, limit: int) -> list[Row]:
+    """Events with their outcome, the latest first."""
+    columns = [c for c in t.events.c if c.name != "payload"]
+    query = (
+        select(*columns, func.coalesce(t.events.c.order_id, t.placed.c.order_id).label("order"), t.receipts.c.outcome, t.receipts.c.reason)
+        .join(t.receipts, t.receipts.c.pos == t.events.c.pos, isouter=True)
+        .join(t.placed, t.placed.c.pos == t.events.c.pos, isouter=True)
+        .order_by(t.events.c.pos.desc())
+        .limit(limit)
+    )
+    wanted = ((t.events.c.device, device), (t.events.c.type, event_type), (t.receipts.c.outcome, outcome))
+    for column, value in wanted:
+        if value is not None:
+            query = query.where(column == value)
+    if order_id is not None:
+        query = query.where((t.events.c.order_id == order_id) | (t.placed.c.order_id == order_id))
+    with translated(), reader.connect() as connection:
+        return [dict(r._mapping) for r in connection.execute(query)]
+
+
+def outcome_counts(reader: Engine) -> dict[str, int]:
+    """How many events ended in each outcome."""
+    with translated(), reader.connect() as connection:
+        return {outcome: count for outcome, count in connection.execute(select(t.receipts.c.outcome, func.count()).group_by(t.receipts.c.outcome))}
+
+
+def event_counts(reader: Engine) -> dict[str, int]:
+    """How many events of each type are stored."""
+    with translated(), reader.connect() as connection:
+        return {kind: count for kind, count in connection.execute(select(t.events.c.type, func.count()).group_by(t.events.c.type))}
+
+
+def quarantine(reader: Engine, *, limit: int) -> list[Row]:
+    """Quarantined messages without their payloads, the latest first."""
+    columns = [c for c in t.quarantine.c if c.name != "payload"]
+    with translated(), reader.connect() as connection:
+        query = select(*columns, func.length(t.quarantine.c.payload).label("bytes")).order_by(t.quarantine.c.no.desc()).limit(limit)
+        return [dict(r._mapping) for r in connection.execute(query)]
+
+
+def quarantined(reader: Engine, no: int) -> Row | None:
+    """One quarantined message, whole."""
+    with translated(), reader.connect() as connection:
+        query = select(t.quarantine, t.events.c.payload.label("stored")).join(t.events, t.events.c.pos == t.quarantine.c.pos, isouter=True)
+        row = connection.execute(query.where(t.quarantine.c.no == no)).one_or_none()
+        if row is None:
+            return None
+        found = dict(row._mapping)
+        stored = found.pop("stored")
+        return {**found, "payload": stored if stored is not None else found["payload"]}
+
+
+def ledgers(reader: Engine, device: str | None = None) -> list[Row]:
+    """What came of each device's logs: the high-water mark and what is owed below it."""
+    query = select(t.ledger).order_by(t.ledger.c.device, t.ledger.c.log)
+    if device is not None:
+        query = query.where(t.ledger.c.device == device)
+    with translated(), reader.connect() as connection:
+        return [{**r._mapping, "ranges": cbor2.loads(r.ranges)} for r in connection.execute(query)]
+
+
+def presence(reader: Engine, topics: Topics, device: str) -> Row | None:
+    """The last presence of a device, plain."""
+    with translated(), reader.connect() as connection:
+        payload = connection.execute(select(t.retained.c.payload).where(t.retained.c.topic == topics.presence(device))).scalar_one_or_none()
+        return cbor2.loads(payload) if payload is not None and payload[:1] != b"{" else None
+
+
+def jobs(reader: Engine, *, courier: str | None = None, only_open: bool = False) -> list[Row]:
+    """Couriers' jobs."""
+    query = select(t.jobs).order_by(t.jobs.c.job)
+    if courier is not None:
+        query = query.where(t.jobs.c.courier == courier)
+    if only_open:
+        query = query.where(t.jobs.c.state.in_(["assigned", "accepted"]))
+    with translated(), reader.connect() as connection:
+        return [{**r._mapping, "orders": cbor2.loads(r.orders)} for r in connection.execute(query)]
+
+
+def alerts(reader: Engine) -> list[Row]:
+    """Alerts that stand."""
+    with translated(), reader.connect() as connection:
+        return [dict(r._mapping) for r in connection.execute(select(t.alerts).order_by(t.alerts.c.since_ms))]
