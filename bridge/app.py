@@ -71,7 +71,8 @@ class ThreadWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
 
     async def commit(self, batch: Sequence[Incoming]) -> Settled:
-        return await self.run(lambda: self._settler.commit(batch))
+        settled: Settled = await self.run(lambda: self._settler.commit(batch))
+        return settled
 
     async def run(self, work: Callable[[], Any]) -> Any:
         """Do something between two batches, on the writer's thread."""
@@ -351,12 +352,12 @@ def _door_limits(settings: Settings) -> DoorLimits:
 
 def _listeners(settings: Settings) -> list[Listener]:
     listen = settings.listen
-    tls = {"cert_file": listen.tls_cert_file or None, "key_file": listen.tls_key_file or None}
+    cert, key = listen.tls_cert_file or None, listen.tls_key_file or None
     found = []
     if listen.mqtt:
-        found.append(Listener(name="mqtts" if listen.tls_cert_file else "mqtt", bind=listen.mqtt, **tls))
+        found.append(Listener(name="mqtts" if cert else "mqtt", bind=listen.mqtt, cert_file=cert, key_file=key))
     if listen.websocket:
-        found.append(Listener(name="wss" if listen.tls_cert_file else "ws", bind=listen.websocket, websocket=True, **tls))
+        found.append(Listener(name="wss" if cert else "ws", bind=listen.websocket, websocket=True, cert_file=cert, key_file=key))
     return found
 
 

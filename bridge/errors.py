@@ -1,13 +1,13 @@
 """Errors of the bridge. A class's docstring is the sentence that a user reads; facts are attributes.
 
-    BridgeError
-    ├── ConfigError          a setting that is wrong, with its name and the fix
-    ├── SiteError            a site's folder that can't be used as it is
-    │   ├── SiteInUse        another process serves it
-    │   └── NoSite           there is none
-    ├── NotFound             a device, order, job or entry that does not exist
-    ├── Refused              a request that can't be carried out, with its reason
-    └── StoreError           the database is damaged, or newer than this program
+BridgeError
+├── ConfigError          a setting that is wrong, with its name and the fix
+├── SiteError            a site's folder that can't be used as it is
+│   ├── SiteInUse        another process serves it
+│   └── NoSite           there is none
+├── NotFound             a device, order, job or entry that does not exist
+├── Refused              a request that can't be carried out, with its reason
+└── StoreError           the database is damaged, or newer than this program
 """
 
 from __future__ import annotations

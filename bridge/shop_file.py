@@ -189,7 +189,9 @@ def _one(row: dict[str, str], line: int, shop: ShopMap) -> ShopOrder:
     if len(order_id) > 96:
         raise ValueError(f"{shop.columns['order']}: an order id has at most 96 characters, its prefix counted")
     escape(order_id)
-    times = {name: _time(cell.get(name, ""), shop.columns.get(name, name), shop) for name in ("created", "paid", "approved", "shipped", "delivered", "promised")}
+    times = {
+        name: _time(cell.get(name, ""), shop.columns.get(name, name), shop) for name in ("created", "paid", "approved", "shipped", "delivered", "promised")
+    }
     if times["created"] is None:
         raise ValueError(f"{shop.columns['created']} is empty")
     status = cell.get("status", "")

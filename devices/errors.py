@@ -10,7 +10,6 @@ DeviceError
 └── Closed
 """
 
-# ruff: noqa: N818 - a name says what happened; the root says that it is an error.
 from __future__ import annotations
 
 

@@ -145,7 +145,7 @@ class Mail:
     def filters(self) -> Sequence[str]:
         return (self._receipts,)
 
-    def connected(self, *, session_present: bool) -> None:  # noqa: ARG002 - couriers need it
+    def connected(self, *, session_present: bool) -> None:
         self.outbox.start_run()
 
     def presence(self, *, online: bool) -> Outgoing:

@@ -88,7 +88,7 @@ class SiteAuthentication(BaseAuthPlugin):
         return identity is not None
 
 
-class EmbeddedBroker(Broker):  # type: ignore[misc]
+class EmbeddedBroker(Broker):
     """amqtt's broker with our front door in it.
 
     Args:
@@ -105,7 +105,9 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]
         make_door: Callable[[Callable[[Connection, Connect], None]], FrontDoor],
     ) -> None:
         plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
-        super().__init__({"listeners": {"default": {"type": "tcp"}, **{x.name: _listener_config(x) for x in listeners}}, "plugins": {plugin: {}}})
+        # amqtt's default listener binds 0.0.0.0:1883 unless it is told not to; an empty address makes it pass over it.
+        configs = {"default": {"type": "tcp", "bind": None}, **{x.name: _listener_config(x) for x in listeners}}
+        super().__init__({"listeners": configs, "plugins": {plugin: {}}})
         cast("SiteAuthentication", self.plugins_manager.get_plugin(SiteAuthentication.__name__)).authenticate_device = authenticate
         self.door = make_door(self._start_authentication)
         self.wires: set[_Wire] = set()

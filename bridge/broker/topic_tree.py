@@ -127,8 +127,8 @@ class TopicTree(Generic[V]):
             for name, child in node.children.items():
                 if place or not name.startswith("$"):
                     yield from self._match(child, levels, place + 1)
-        elif (child := node.children.get(level)) is not None:
-            yield from self._match(child, levels, place + 1)
+        elif (exact := node.children.get(level)) is not None:
+            yield from self._match(exact, levels, place + 1)
 
     def _all(self, node: _Node[str, V], *, at_root: bool = False) -> Iterator[str]:
         yield from node.values

@@ -91,7 +91,7 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
         return Answer(identity.role is Role.LAB, "outside v1/ only role lab publishes"), None
     if identity.role is Role.LAB:
         return Answer(False, "role lab has no part in v1/"), None
-    own = Topics(identity.site).base.split("/") + ["devices", escape(identity.device)]
+    own = [*Topics(identity.site).base.split("/"), "devices", escape(identity.device)]
     if levels[: len(own)] != own:
         return Answer(False, "a device publishes only below its own devices/{device}/"), None
     rest = levels[len(own) :]
@@ -158,4 +158,3 @@ def _single_order(identity: Identity, topic_filter: str, in_open_job: OpenOrders
         own = order.startswith(identity.orders_prefix)
         return Answer(own, f"this system reads orders whose id begins with {identity.orders_prefix}")
     return refused
-

@@ -36,10 +36,29 @@ class Fact:
     """One stored event as the fold sees it; plain slots, because millions are made.
 
     `fault` is a verdict that was fixed when the event was placed (an unreadable code, say): the fold gives it back and applies nothing.
-    `pos` is its place in the event log. `code` is the normal form of what was scanned, `misload` says that the scan contradicted the order that the device named.
+    `pos` is its place in the event log. `code` is the normal form of what was scanned, `misload` says that the scan
+    contradicted the order that the device named.
     """
 
-    __slots__ = ("at", "body", "code", "device", "event_ms", "fault", "id", "key", "log", "misload", "order_ms", "parcel", "pos", "received_ms", "role", "seq", "type")
+    __slots__ = (
+        "at",
+        "body",
+        "code",
+        "device",
+        "event_ms",
+        "fault",
+        "id",
+        "key",
+        "log",
+        "misload",
+        "order_ms",
+        "parcel",
+        "pos",
+        "received_ms",
+        "role",
+        "seq",
+        "type",
+    )
 
     def __init__(
         self,
@@ -143,6 +162,7 @@ NEXT_STEP: dict[Reason, Next] = {
     Reason.HELD_BY_ANOTHER: Next.REFRESH_JOBS,
 }
 """The one instruction that goes with a reason."""
+
 
 def same_answer(outcome: str, reason: str | None, verdict: Verdict) -> bool:
     """Whether a verdict says what was told before; `late` and `applied` differ only in when the event came."""

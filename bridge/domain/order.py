@@ -38,7 +38,7 @@ _PARTIALLY = {state: partially(state) for state in OrderState}
 class Parcel:
     """One parcel. `milestones` maps a state to (when first reached, whether that was inferred)."""
 
-    __slots__ = ("attempts", "at_ms", "before_lost", "code", "collected", "customs_direction", "flags", "id", "items", "milestones", "state", "where")
+    __slots__ = ("at_ms", "attempts", "before_lost", "code", "collected", "customs_direction", "flags", "id", "items", "milestones", "state", "where")
 
     def __init__(self, parcel_id: str, at_ms: int) -> None:
         self.id = parcel_id
@@ -453,7 +453,7 @@ def _pack(order: Order, fact: Fact) -> Verdict:
     if parcel is None and fact.parcel is None:
         parcel = _the_one_being_packed(order, body)
     others = len(order.parcels) - (1 if parcel is not None else 0)
-    if body.items is None and others and (parcel is None or parcel.items is None and parcel.state in (ParcelState.PLANNED, ParcelState.PICKING)):
+    if body.items is None and others and (parcel is None or (parcel.items is None and parcel.state in (ParcelState.PLANNED, ParcelState.PICKING))):
         return refusal(Outcome.REJECTED, Reason.ITEMS_NEEDED)
     if parcel is None:
         parcel = order._add(fact.parcel or derived_parcel_id(fact.id), fact.event_ms)

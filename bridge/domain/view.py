@@ -140,4 +140,3 @@ class OrderView:
 
 def _by_id(parcel: Parcel) -> str:
     return parcel.id
-

@@ -448,8 +448,8 @@ class _Batch:
         self._keep(decision)
         answer = "claim" if isinstance(body, bodies.Claim) else "decline"
         decided = Decided(ref=row.id, job=job_id, answer=answer, outcome=decision.outcome, reason=decision.reason)
-        for place, order_id in enumerate(decision.job.orders if decision.job else ()):
-            own = decided_row(self._next_pos(), row, decided, order_id, place)
+        for nth, order_id in enumerate(decision.job.orders if decision.job else ()):
+            own = decided_row(self._next_pos(), row, decided, order_id, nth)
             self.writes.events.append(own)
             self._fold(own, decided, None, order_id)
 
@@ -715,7 +715,7 @@ class _Batch:
     # --- receipts ---------------------------------------------------------------------------------------------------------
 
     def _receipts(self) -> list[dict[str, Any]]:
-        outcomes = []
+        outcomes: list[dict[str, Any]] = []
         written: dict[int, dict[str, Any]] = {}
         for answer in self.answers:
             if answer is None:
@@ -866,12 +866,12 @@ def stored_fact(row: EventRow) -> Fact:
     return fact_of(row, event.body, event.parcel)
 
 
-def decided_row(pos: int, asked: EventRow, decided: Decided, order_id: str, place: int) -> EventRow:
+def decided_row(pos: int, asked: EventRow, decided: Decided, order_id: str, nth: int) -> EventRow:
     """The bridge's own event about a courier's answer, one for each order of the job."""
     payload = cbor2.dumps(
         {"job": decided.job, "ref": decided.ref, "answer": decided.answer, "reason": decided.reason and decided.reason.value, "outcome": decided.outcome.value},
     )
-    event_id = hashlib.sha256(b"decided" + asked.device.encode() + b"\0" + asked.id + place.to_bytes(4, "big")).digest()[:16]
+    event_id = hashlib.sha256(b"decided" + asked.device.encode() + b"\0" + asked.id + nth.to_bytes(4, "big")).digest()[:16]
     return EventRow(
         pos,
         event_id,

@@ -30,8 +30,7 @@ def retained(reader: Engine, topics: Topics, encode: Callable[[Any], bytes] | No
             yield topics.parcel(order_id, parcel), encode(cbor2.loads(status)) if encode else status
         for row in connection.execute(select(t.alerts)):
             yield topics.alert(row.code, row.subject), (encode or cbor2.dumps)(alert_plain(AlertRow(*row)))
-        for topic, payload in connection.execute(select(t.retained)):
-            yield topic, payload
+        yield from ((r.topic, r.payload) for r in connection.execute(select(t.retained)))
 
 
 def orders(reader: Engine, *, state: str | None, limit: int) -> list[Row]:
@@ -57,7 +56,7 @@ def order_counts(reader: Engine) -> dict[str, int]:
     """How many orders are in each state."""
     with translated(), reader.connect() as connection:
         query = select(t.orders.c.state, func.count()).where(t.orders.c.state != "").group_by(t.orders.c.state)
-        return {state: count for state, count in connection.execute(query)}
+        return {r[0]: r[1] for r in connection.execute(query)}
 
 
 def status_log(reader: Engine, *, after: int, order_ids: list[str] | None, limit: int) -> list[Row]:
@@ -115,13 +114,13 @@ def events(reader: Engine, *, order_id: str | None, device: str | None, event_ty
 def outcome_counts(reader: Engine) -> dict[str, int]:
     """How many events ended in each outcome."""
     with translated(), reader.connect() as connection:
-        return {outcome: count for outcome, count in connection.execute(select(t.receipts.c.outcome, func.count()).group_by(t.receipts.c.outcome))}
+        return {r[0]: r[1] for r in connection.execute(select(t.receipts.c.outcome, func.count()).group_by(t.receipts.c.outcome))}
 
 
 def event_counts(reader: Engine) -> dict[str, int]:
     """How many events of each type are stored."""
     with translated(), reader.connect() as connection:
-        return {kind: count for kind, count in connection.execute(select(t.events.c.type, func.count()).group_by(t.events.c.type))}
+        return {r[0]: r[1] for r in connection.execute(select(t.events.c.type, func.count()).group_by(t.events.c.type))}
 
 
 def quarantine(reader: Engine, *, limit: int) -> list[Row]:

@@ -18,9 +18,9 @@ from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, same_answer
 from bridge.domain.fold import OrderFold
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
-from bridge.domain.view import SETTLED, OrderView, timed_flags
+from bridge.domain.view import SETTLED, OrderView, digest8, timed_flags
 from bridge.ingest.ports import EventRow, LedgerRow, OrderRow, ParcelRow, ParkedRow, QuarantineRow, StatusLogRow, Writes
-from bridge.ingest.settle import Rules, digest8, receipt_plain, receipt_row, stored_fact
+from bridge.ingest.settle import Rules, receipt_plain, receipt_row, stored_fact
 from bridge.store import tables
 from bridge.store.sql import EVENT_COLUMNS, SqlTransaction
 from devices.protocol import bodies

@@ -131,10 +131,7 @@ class SqlTransaction:
         return int(self._one("SELECT coalesce(max(pos), 0) + 1 FROM events")[0])
 
     def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:
-        statement = (
-            "SELECT e.device, e.id, e.pos, e.payload, r.n, r.payload FROM events e JOIN receipts r ON r.pos = e.pos "
-            f"WHERE e.id IN ({_marks(ids)})"
-        )
+        statement = f"SELECT e.device, e.id, e.pos, e.payload, r.n, r.payload FROM events e JOIN receipts r ON r.pos = e.pos WHERE e.id IN ({_marks(ids)})"
         return {(r[0], bytes(r[1])): StoredReceipt(r[2], r[3], r[4], r[5]) for r in self._rows(statement, ids)}
 
     def orders(self, order_ids: Iterable[str]) -> dict[str, StoredOrder]:

@@ -13,13 +13,13 @@ from devices.protocol.vocabulary import EventType
 
 UINT_MAX = 2**53 - 1
 """The largest integer that every reader holds exactly, JSON and JavaScript among them (RFC 8259 §6)."""
-_NO_NUL = r"^[^\x00]*$"
+NO_NUL = r"^[^\x00]*$"
 
 Uint = Annotated[int, Meta(ge=0, le=UINT_MAX)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Id = Annotated[str, Meta(min_length=1, max_length=96, pattern=_NO_NUL)]
-Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
-Code = Annotated[str, Meta(min_length=1, max_length=512, pattern=_NO_NUL)]
+Id = Annotated[str, Meta(min_length=1, max_length=96, pattern=NO_NUL)]
+Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
+Code = Annotated[str, Meta(min_length=1, max_length=512, pattern=NO_NUL)]
 Country = Annotated[str, Meta(min_length=2, max_length=2, pattern=r"^[A-Z][A-Z]$")]
 Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Z][A-Z][A-Z]$")]
 EventId = Annotated[bytes, Meta(min_length=16, max_length=16)]

@@ -10,13 +10,13 @@ import io
 import json
 import re
 from functools import lru_cache
-from typing import Annotated, Any, Final, Generic, Literal, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NoReturn, TypeVar, cast
 
 import cbor2
 import msgspec
 from msgspec import Meta, Struct
 
-from devices.protocol.bodies import BODIES, UINT_MAX, Body, Bytes8, Code, Count, EventId, Id, Lines, Uint, Word
+from devices.protocol.bodies import BODIES, NO_NUL, UINT_MAX, Body, Bytes8, Code, Count, EventId, Id, Uint, Word
 from devices.protocol.topics import escape
 from devices.protocol.vocabulary import (
     ORDER_STATE_WORDS,
@@ -70,7 +70,21 @@ class Left(Struct, frozen=True, kw_only=True):
     qty: Count
 
 
-OrderStateWord = Literal[ORDER_STATE_WORDS]
+class Expected(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the bridge would have taken instead: where a device can show it to its worker."""
+
+    order: Id | None = None
+    parcel: Id | None = None
+    sku: Id | None = None
+    rev: Uint | None = None
+
+
+if TYPE_CHECKING:
+    OrderStateWord = str
+    StateWord = str
+else:
+    OrderStateWord = Literal[ORDER_STATE_WORDS]
+    StateWord = Literal[tuple(dict.fromkeys((*ORDER_STATE_WORDS, *map(str, ParcelState))))]
 
 
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,10 +105,10 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: OrderStateWord | None = None
     rev: Uint | None = None
     reason: Reason | None = None
-    detail: Annotated[str, Meta(max_length=200)] | None = None
+    detail: Annotated[str, Meta(max_length=200, pattern=NO_NUL)] | None = None
     next: Next | None = None
     left: Annotated[list[Left], Meta(max_length=500)] | None = None
-    expected: dict[str, str] | None = None
+    expected: Expected | None = None
     warn: Annotated[list[Warn], Meta(max_length=8)] | None = None
 
 
@@ -111,7 +125,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 class Milestone(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A state that was reached. Where it was `inferred` from a later one, `at_ms` is the latest it can have been."""
 
-    state: OrderStateWord | ParcelState
+    state: StateWord
     at_ms: Uint | None = None
     expected_ms: Uint | None = None
     inferred: bool = False
@@ -230,8 +244,8 @@ class Alert(Struct, frozen=True, kw_only=True):
     subject: Id
     severity: Severity
     since_ms: Uint
-    text: Annotated[str, Meta(max_length=500)]
-    fix: Annotated[str, Meta(max_length=500)]
+    text: Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
+    fix: Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
 
 
 class BridgeState(Struct, frozen=True, kw_only=True):
@@ -290,6 +304,7 @@ def load_cbor(payload: bytes) -> Any:
             max_depth=DEPTH_MAX,
             allow_indefinite=False,
             allow_duplicate_keys=False,
+            strict_hashable_types=True,
         ).decode()
     except PayloadError:
         raise
@@ -318,7 +333,9 @@ def load_json(payload: bytes) -> Any:
     if _json_depth(payload) > DEPTH_MAX:
         raise PayloadError(f"payload: nested deeper than {DEPTH_MAX}")
     try:
-        value = json.loads(payload, object_pairs_hook=_no_duplicates)
+        value = json.loads(payload, object_pairs_hook=_no_duplicates, parse_constant=_refuse_constant)
+        # Half of a surrogate pair can be written in JSON, but is no text that could ever be stored or sent on.
+        json.dumps(value, ensure_ascii=False).encode()
     except PayloadError:
         raise
     except (ValueError, RecursionError) as error:
@@ -326,9 +343,14 @@ def load_json(payload: bytes) -> Any:
     return _unhex(value)
 
 
+def _refuse_constant(constant: str) -> NoReturn:
+    raise PayloadError(f"payload: {constant} is no JSON number")
+
+
 def _json_depth(payload: bytes) -> int:
     depth = deepest = 0
-    for mark in re.findall(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', payload):
+    # The possessive *+ keeps a text that never ends from being tried again at every quote.
+    for mark in re.findall(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[{]|[\]}]', payload, re.DOTALL):
         if mark in (b"{", b"["):
             depth += 1
             deepest = max(deepest, depth)
@@ -337,23 +359,22 @@ def _json_depth(payload: bytes) -> int:
     return deepest
 
 
-def _unhex(value: Any, path: str = "") -> Any:
+def _unhex(value: Any) -> Any:
+    """Bytes fields from hex. What is not lowercase hex stays a text: where bytes are needed it is then refused with its path."""
     if isinstance(value, dict):
-        return {k: _bytes_of(v, f"{path}{k}") if k in BYTES_FIELDS else _unhex(v, f"{path}{k}.") for k, v in value.items()}
+        return {k: _bytes_of(v) if k in BYTES_FIELDS else _unhex(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_unhex(v, path) for v in value]
+        return [_unhex(v) for v in value]
     return value
 
 
-def _bytes_of(value: Any, path: str) -> Any:
+_HEX = re.compile(r"(?:[0-9a-f]{2})*\Z")
+
+
+def _bytes_of(value: Any) -> Any:
     if isinstance(value, list):
-        return [_bytes_of(v, path) for v in value]
-    if not isinstance(value, str):
-        return value
-    try:
-        return bytes.fromhex(value)
-    except ValueError:
-        raise PayloadError(f"{path}: expected lowercase hex, got {value[:20]!r}") from None
+        return [_bytes_of(v) for v in value]
+    return bytes.fromhex(value) if isinstance(value, str) and _HEX.match(value) else value
 
 
 def load(payload: bytes) -> Any:
@@ -364,6 +385,7 @@ def load(payload: bytes) -> Any:
 _T = TypeVar("_T")
 
 _NAMES = {"int": "uint", "str": "text", "object": "map", "bytes": "bytes", "array": "array", "bool": "bool", "float": "float", "null": "null"}
+_RANGE_NAMES = {"int": "integer"}
 _EXPECTED = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `(.*)`)?\Z")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`(?: - at `(.*)`)?\Z")
 _RANGE = re.compile(r"Expected `([^`]+)` (.*?)(?: - at `(.*)`)?\Z")
@@ -371,7 +393,8 @@ _ENUM = re.compile(r"Invalid enum value (.*?)(?: - at `(.*)`)?\Z")
 
 
 def _path(where: str | None) -> str:
-    return (where or "$").replace("$.", "").replace("$", "payload").replace("key` in `", "")
+    place = (where or "$").removeprefix("key` in `")
+    return place.removeprefix("$.") if place != "$" else "payload"
 
 
 def _word(types: str) -> str:
@@ -387,7 +410,7 @@ def explain(error: msgspec.ValidationError) -> str:
         prefix = "" if m[2] in (None, "$") else f"{_path(m[2])}."
         return f"{prefix}{m[1]}: missing"
     if m := _RANGE.match(said):
-        return f"{_path(m[3])}: expected {_word(m[1])} {m[2]}".replace("matching regex '^[^\\\\x00]*$'", "without NUL")
+        return f"{_path(m[3])}: expected {_RANGE_NAMES.get(m[1]) or _word(m[1])} {m[2]}".replace("matching regex '^[^\\\\x00]*$'", "without NUL")
     if m := _ENUM.match(said):
         return f"{_path(m[2])}: {m[1]} is not in the vocabulary"
     return said
@@ -429,7 +452,15 @@ def decode_event(payload: bytes, event_type: EventType) -> Event[Body]:
         value = getattr(event, name)
         if value is not None:
             _check_level(name, value)
+    if event_type in _NAMES_TOPICS:
+        for name in ("courier", "job"):
+            value = getattr(event.body, name, None)
+            if value is not None:
+                _check_level(f"body.{name}", value)
     return event
+
+
+_NAMES_TOPICS = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED, EventType.CLAIM, EventType.DECLINE})
 
 
 @lru_cache(maxsize=4096)

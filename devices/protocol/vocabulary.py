@@ -313,7 +313,9 @@ STATE_WORDS: dict[ParcelState | OrderState, Words] = {
     ParcelState.STAGED: Words("staging_outbound", "in_progress", "InfoReceived", "pre_transit", "label_printed", "待发运", "Staged at the dock"),
     ParcelState.IN_TRANSIT: Words("transporting", "in_transit", "InTransit", "in_transit", "in_transit", "运输中", "In transit"),
     ParcelState.ATTEMPT_FAILED: Words(None, "in_transit", "AttemptFail", "failure", "attempted_delivery", "派送失败", "Delivery attempt failed"),
-    ParcelState.AVAILABLE_FOR_PICKUP: Words("holding", "in_transit", "AvailableForPickup", "available_for_pickup", "ready_for_pickup", "待自提", "Ready for pickup"),
+    ParcelState.AVAILABLE_FOR_PICKUP: Words(
+        "holding", "in_transit", "AvailableForPickup", "available_for_pickup", "ready_for_pickup", "待自提", "Ready for pickup"
+    ),
     ParcelState.LOST: Words(None, "unknown", "Exception", "failure", "failure", "丢失", "Lost"),
     ParcelState.DESTROYED: Words("destroying", "destroyed", "Exception", "failure", "failure", "已销毁", "Destroyed"),
 }
