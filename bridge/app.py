@@ -129,7 +129,7 @@ class Application:
         self.reader = open_engine(self.database, read_only=True)
         self.registry = Registry(engine, self.reader, settings.site.name)
         self.started_ms = clock.now_ms()
-        self._engine = engine
+        self.engine = engine
         self._lock = lock
         self._rules = rules_of(settings)
         self._store = SqlStore(engine)
@@ -193,7 +193,7 @@ class Application:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._writer.close()
         self._authenticators.shutdown()
-        self._engine.dispose()
+        self.engine.dispose()
         self.reader.dispose()
         self._lock.close()
 

@@ -1,0 +1,42 @@
+"""`dockbridge config`: a site's settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.output import JsonOption, SiteOption, emit, say
+from bridge.config import CONFIG_NAME, Settings, load, render
+
+app = typer.Typer(no_args_is_help=True, help="Look at a site's settings.")
+
+
+@app.command()
+def show(
+    defaults: Annotated[bool, typer.Option("--defaults", help="The defaults, not a site's settings.")] = False,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Print every setting with its value, unit and a sentence.
+
+    Example: `dockbridge config show --defaults`
+    """
+    settings = Settings() if defaults else load(site / CONFIG_NAME)
+    if as_json:
+        emit(dataclasses.asdict(settings))
+    else:
+        sys.stdout.write(render(settings))
+
+
+@app.command()
+def check(site: SiteOption = Path()) -> None:
+    """Check a site's settings without starting it.
+
+    Example: `dockbridge config check --site ams1`
+    """
+    load(site / CONFIG_NAME)
+    say(f"{site / CONFIG_NAME} is right")

@@ -1,0 +1,4 @@
+"""`dockbridge demo`."""
+
+
+def demo() -> None: ...

@@ -1,0 +1,190 @@
+"""`dockbridge device`: enrol devices, look at them, shut them out."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.output import JsonOption, SiteOption, emit, moment, reader_of, say, table
+from bridge.control import Caller, call
+from bridge.errors import BridgeError, Refused
+from bridge.store import queries
+from bridge.store.registry import ENROLLABLE, Device, Registry
+from devices.protocol.topics import Topics
+from devices.protocol.vocabulary import Role
+
+app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut them out.")
+
+RoleOption = Annotated[str, typer.Option("--role", "-r", help=f"What it may do: {', '.join(ENROLLABLE)}.")]
+
+
+def _role(word: str) -> str:
+    if word not in {r.value for r in ENROLLABLE}:
+        raise typer.BadParameter(f"{word!r} is no role; roles are {', '.join(ENROLLABLE)}", param_hint="--role")
+    return word
+
+
+@app.command()
+def add(
+    device: Annotated[str, typer.Argument(help="Its name: the MQTT username and client id.")],
+    role: RoleOption = "scanner",
+    courier: Annotated[str | None, typer.Option(help="The courier that a phone is bound to (default: its own name).")] = None,
+    at: Annotated[str | None, typer.Option(help="The place where it stands, for scans that name none.")] = None,
+    orders: Annotated[str | None, typer.Option(help="For a system: it reads only orders whose id begins with this.")] = None,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Enrol a device. Its password is shown once, here.
+
+    Example: `dockbridge device add scan-07 --role scanner --at dock-2`
+    """
+    made = call(site, "device_add", device=device, role=_role(role), courier=courier, orders_prefix=orders, at=at)
+    _show_secrets([made], as_json=as_json)
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns device, role and, where wanted, courier, at, orders.")],
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Enrol many devices from a CSV file; their passwords are shown once, here.
+
+    Example: `dockbridge device import fleet.csv > passwords.txt`
+    """
+    made, failed = [], 0
+    with Caller(site) as caller:
+        for line, row in _rows(file):
+            try:
+                made.append(_import_row(caller, row))
+            except (BridgeError, typer.BadParameter) as error:
+                failed += 1
+                say(f"line {line}: {error}")
+    _show_secrets(made, as_json=as_json)
+    say(f"{len(made)} enrolled, {failed} not")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.DictReader(text, strict=True)
+            if "device" not in (reader.fieldnames or []):
+                raise Refused(f"{file} has no column device", fix="its first line names the columns: device,role,courier,at,orders")
+            return [(reader.line_num, {k: (v or "").strip() for k, v in row.items() if isinstance(k, str)}) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Refused(f"{file} can't be read: {error}", fix="give a CSV file in UTF-8") from error
+
+
+def _import_row(caller: Caller, row: dict[str, str]) -> dict[str, Any]:
+    made: dict[str, Any] = caller.call(
+        "device_add",
+        device=row["device"],
+        role=_role(row.get("role") or "scanner"),
+        courier=row.get("courier") or None,
+        orders_prefix=row.get("orders") or None,
+        at=row.get("at") or None,
+    )
+    return made
+
+
+def _show_secrets(made: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        emit(made)
+        return
+    table(("device", "role", "password"), [(m["device"], m.get("role", ""), m["secret"]) for m in made])
+    if made:
+        say("The password is stored only as a hash: keep it now, or make another with `dockbridge device rotate`.")
+
+
+@app.command(name="list")
+def list_(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+    """List the devices: who they are, whether they are there, what they owe.
+
+    Example: `dockbridge device list`
+    """
+    reader, settings = reader_of(site)
+    rows = [_row(d, queries.ledgers(reader, d.device), queries.presence(reader, Topics(settings.site.name), d.device)) for d in _registry(site).list()]
+    if as_json:
+        emit(rows)
+        return
+    columns = ("device", "role", "courier", "at", "online", "events", "owes", "heard", "state")
+    table(columns, [[*(r[c] for c in columns[:4]), _yes(r["online"]), r["events"], r["owes"], moment(r["heard_ms"]), r["state"]] for r in rows])
+
+
+@app.command()
+def show(device: str, site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+    """Show one device: its enrolment, its presence, and what came of each of its logs.
+
+    Example: `dockbridge device show scan-07`
+    """
+    reader, settings = reader_of(site)
+    found = _registry(site).get(device)
+    ledgers = queries.ledgers(reader, device)
+    presence = queries.presence(reader, Topics(settings.site.name), device)
+    row = _row(found, ledgers, presence)
+    logs = [{"log": x["log"], "high": x["high"], "owes": x["owed"], "gaps": _gaps(x["ranges"]), "heard_ms": x["updated_ms"]} for x in ledgers]
+    if as_json:
+        emit({**row, "presence": presence, "logs": logs})
+        return
+    table(("", ""), [(k, moment(v) if k.endswith("_ms") else v) for k, v in row.items()])
+    if logs:
+        table(("log", "high", "owes", "missing", "heard"), [(x["log"], x["high"], x["owes"], _ranges(x["gaps"]), moment(x["heard_ms"])) for x in logs])
+
+
+@app.command()
+def rotate(device: str, site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+    """Give a device a new password; the old one is void at once.
+
+    Example: `dockbridge device rotate scan-07`
+    """
+    _show_secrets([call(site, "device_rotate", device=device)], as_json=as_json)
+
+
+@app.command()
+def revoke(device: str, site: SiteOption = Path()) -> None:
+    """Shut a device out: when this returns, its connection is closed. What it sent stays.
+
+    Example: `dockbridge device revoke scan-07`
+    """
+    call(site, "device_revoke", device=device)
+    say(f"{device} is shut out")
+
+
+def _registry(site: Path) -> Registry:
+    reader, settings = reader_of(site)
+    return Registry(reader, reader, settings.site.name)
+
+
+def _row(device: Device, ledgers: list[dict[str, Any]], presence: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "device": device.device,
+        "role": Role(device.role).value,
+        "courier": device.courier,
+        "at": device.at,
+        "orders": device.orders_prefix,
+        "online": bool(presence and presence.get("online")),
+        "events": sum(x["high"] - x["owed"] for x in ledgers),
+        "owes": sum(x["owed"] for x in ledgers),
+        "heard_ms": max((x["updated_ms"] for x in ledgers), default=None),
+        "enrolled_ms": device.created_ms,
+        "state": "revoked" if device.revoked_ms is not None else "enrolled" if device.has_secret else "no login",
+    }
+
+
+def _gaps(ranges: list[list[int]]) -> list[list[int]]:
+    edges = [0, *(b for _, b in ranges)]
+    return [[end + 1, start - 1] for end, (start, _) in zip(edges, ranges, strict=False) if start > end + 1]
+
+
+def _ranges(gaps: list[list[int]]) -> str:
+    shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in gaps[:10])
+    return shown + (f" and {len(gaps) - 10} more" if len(gaps) > 10 else "")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

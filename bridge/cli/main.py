@@ -1,0 +1,75 @@
+"""`dockbridge`: one rhythm for every command. Data to stdout, words to stderr; exit 0 done, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from bridge import __version__
+from bridge.cli import config, contract, db, demo, device, events, jobs, orders, quarantine, site
+from bridge.cli.output import say
+from bridge.errors import BridgeError
+from bridge.ingest.ports import StoreUnavailable
+
+app = typer.Typer(name="dockbridge", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    """Turns the scans of a warehouse and its couriers into the state of every order, and never loses one.
+
+    Start with `dockbridge demo`; then `dockbridge init DIR` and `dockbridge serve DIR`.
+    """
+
+
+app.command()(site.init)
+app.command()(site.serve)
+app.command()(demo.demo)
+app.add_typer(device.app, name="device")
+app.add_typer(orders.app, name="orders")
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(events.app, name="events")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(contract.app, name="contract")
+app.add_typer(config.app, name="config")
+app.add_typer(db.app, name="db")
+
+
+def main() -> None:
+    """The command. The one place that prints an error: what happened, and what to do."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("dockbridge").setLevel(logging.INFO)
+    # Other people's libraries log tracebacks for what any stranger can send; the door counts and says what matters.
+    for name in ("amqtt", "websockets", "asyncio", "transitions"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command that was typed. Typer itself ends with 2 where the usage is wrong, and says what is right."""
+    try:
+        app(prog_name="dockbridge")
+    except BridgeError as error:
+        say(f"error: {error}" + (f"\n  fix: {error.fix}" if error.fix else ""))
+        return 1
+    except StoreUnavailable as error:
+        say(f"error: the database can't be used: {error}\n  fix: check the disk and the file's rights; nothing that was acknowledged is lost")
+        return 1
+    except BrokenPipeError:
+        # The reader of our output has seen enough; what is still buffered must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    main()

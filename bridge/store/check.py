@@ -1,0 +1,41 @@
+"""Is the database sound? SQLite's pages, the form that this program expects, and each order's stored hash against its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine
+
+from bridge.domain.fold import fold
+from bridge.domain.view import OrderView
+from bridge.store.migrate import current_revision, newest_revision
+from bridge.store.sql import SqlTransaction, translated
+
+CHUNK = 200
+FAULTS_MAX = 1_000
+
+
+def check_database(reader: Engine, on_progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """Check a database, as of one moment; `faults` are sentences, none where it is sound."""
+    faults: list[str] = []
+    with translated(), reader.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        faults += [f"SQLite: {r[0]}" for r in driver.execute("PRAGMA integrity_check").fetchall() if r[0] != "ok"]
+        revision = current_revision(connection)
+        if revision != newest_revision():
+            faults.append(f"the database is at revision {revision}, this program works with {newest_revision()}")
+            return {"faults": faults, "events": 0, "orders": 0}
+        stored = {r[0]: r[1] for r in driver.execute("SELECT order_id, hash FROM orders")}
+        (events,) = driver.execute("SELECT count(*) FROM events").fetchone()
+        tx = SqlTransaction(connection)
+        ids = sorted({*stored, *(r[0] for r in driver.execute("SELECT DISTINCT order_id FROM events WHERE order_id IS NOT NULL"))})
+        for start in range(0, len(ids), CHUNK):
+            some = ids[start : start + CHUNK]
+            for order_id, facts in tx.facts(some).items():
+                whole = fold(order_id, facts)
+                told = OrderView(whole.order).hash if whole.exists else b""
+                if told != stored.get(order_id, b"") and len(faults) < FAULTS_MAX:
+                    faults.append(f"order {order_id} is stored with another state than its events give")
+            on_progress(start + len(some), len(ids))
+    return {"faults": faults, "events": events, "orders": len(stored)}

@@ -1,0 +1,1 @@
+"""The firmwares: state machines without sockets, threads, clocks or randomness of their own."""

@@ -1,0 +1,379 @@
+"""What every simulated device does: keep events in flash until they are acknowledged, send them again, read its receipts.
+
+`Firmware.step(now_ms, inbox, rng)` is the whole interface. The machine has no socket, thread, clock or randomness of its own, so that it runs
+over real MQTT and under a simulated clock alike. It is written from the contract alone and shares no code with the device library.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from devices.protocol import bodies, messages
+from devices.protocol.messages import Event, PayloadError, Presence, Receipt
+from devices.protocol.topics import Topics
+from devices.protocol.vocabulary import EventType, Outcome
+from firmware_sim.firmware.actions import (
+    Acknowledged,
+    Action,
+    Beep,
+    Connect,
+    Connected,
+    Disconnect,
+    Disconnected,
+    Handed,
+    Item,
+    PowerCut,
+    Publish,
+    Randomness,
+    Received,
+    Subscribe,
+    SwitchOff,
+    WakeAt,
+)
+
+WINDOW: Final = 16
+"""Events in flight at once."""
+BACKOFF_FIRST_MS: Final = 100
+BACKOFF_MAX_MS: Final = 5_000
+ANSWER_PATIENCE_MS: Final = 15_000
+"""A stored event without a receipt for this long is sent again: its answer was lost, and a resent event gets it once more."""
+UPTIME_MS: Final = 60_000
+"""How long a device has been running when its story begins."""
+NOTHING: Final = bodies.Nothing()
+
+
+@dataclass(slots=True, kw_only=True)
+class Stored:
+    """An event in flash. `plain` is its payload without `sent_boot` and `sent_mono_ms`, which are new at every sending."""
+
+    type: EventType
+    plain: dict[str, Any]
+    acknowledged: bool = False
+    asked_ms: int = 0
+
+    @property
+    def id(self) -> bytes:
+        event_id: bytes = self.plain["id"]
+        return event_id
+
+    @property
+    def seq(self) -> int:
+        seq: int = self.plain["seq"]
+        return seq
+
+
+@dataclass(slots=True)
+class Flash:
+    """What survives a power cut: the outbox's log, its last seq, and every event that is not yet acknowledged and answered."""
+
+    log: bytes = b""
+    last_seq: int = 0
+    events: dict[bytes, Stored] = field(default_factory=dict)
+
+
+class Firmware:
+    """One device.
+
+    Args:
+        speed: pauses of people and roads are divided by it. What the network needs (backoff, patience) is not.
+        skew_ms: how far the device's wall clock is off.
+    """
+
+    def __init__(self, *, site: str, device: str, speed: float = 1.0, skew_ms: int = 0, window: int = WINDOW, has_beeper: bool = False) -> None:
+        self.device = device
+        self.topics = Topics(site)
+        self.speed = speed
+        self.flash = Flash()
+        self.verdicts: dict[bytes, Receipt] = {}
+        self.sent: Counter[EventType] = Counter()
+        self.acknowledged = 0
+        self.answers: Counter[Outcome] = Counter()
+        self.answers_again = 0
+        self.troubles: list[str] = []
+        self.now_ms = 0
+        self.boot = b""
+        self._skew_ms = skew_ms
+        self._window = window
+        self._has_beeper = has_beeper
+        self._rng: Randomness
+        self._actions: list[Action] = []
+        self._booted_ms = 0
+        self._is_on = True
+        self._online = False
+        self._connecting = False
+        self._connect_ms = 0
+        self._failures = 0
+        self._token = 0
+        self._unsent: deque[Stored] = deque()
+        self._in_flight: dict[int, Stored] = {}
+        self._wakes: list[int] = []
+
+    # --- the interface ----------------------------------------------------------------------------------------------------
+
+    def step(self, now_ms: int, inbox: Sequence[Item], rng: Randomness) -> list[Action]:
+        """Take in what came, let the user act, send what can be sent. `now_ms` is true time, ms since 1970 UTC, and never runs backwards."""
+        self.now_ms = now_ms
+        self._rng = rng
+        self._actions = []
+        self._wakes = []
+        if not self.boot:
+            self._boot(now_ms - UPTIME_MS)
+        for item in inbox:
+            self._take(item)
+        if self._is_on:
+            self.act()
+            self._connect()
+            self._send()
+        if self._wakes:
+            self.do(WakeAt(max(now_ms + 1, min(self._wakes))))
+        return self._actions
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every event is acknowledged and answered."""
+        return not self.flash.events
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the device has nothing more to do or to wait for."""
+        return self.is_settled
+
+    # --- what a kind of device adds ---------------------------------------------------------------------------------------
+
+    def act(self) -> None:
+        """What the user does now, if anything."""
+
+    def filters(self) -> tuple[str, ...]:
+        """What the device subscribes to beside its receipts."""
+        return ()
+
+    def on_message(self, topic: str, payload: bytes) -> None:
+        """A message of those filters."""
+
+    def on_receipt(self, event: EventType, receipt: Receipt) -> None:
+        """A verdict that is news: the first on its event, or one with a higher `n`."""
+
+    def on_handed(self, handed: Handed) -> None:
+        """Something was handed to the user."""
+
+    # --- for those who add ------------------------------------------------------------------------------------------------
+
+    def do(self, action: Action) -> None:
+        self._actions.append(action)
+
+    def wake_at(self, at_ms: int) -> None:
+        self._wakes.append(at_ms)
+
+    def pause_ms(self, ms: float) -> int:
+        """How long something takes that takes `ms` in real life."""
+        return round(ms / self.speed)
+
+    @property
+    def mono_ms(self) -> int:
+        return self.now_ms - self._booted_ms
+
+    @property
+    def wall_ms(self) -> int:
+        return self.now_ms + self._skew_ms
+
+    @property
+    def rng(self) -> Randomness:
+        return self._rng
+
+    @property
+    def is_online(self) -> bool:
+        return self._online
+
+    def record(
+        self,
+        event_type: EventType,
+        body: bodies.Body = NOTHING,
+        *,
+        order: str | None = None,
+        parcel: str | None = None,
+        code: str | None = None,
+        by: str | None = None,
+    ) -> bytes:
+        """Something happened: write it to flash, and send it when there is a connection; its event id."""
+        event = Event(
+            id=uuid7(self.wall_ms, self._rng),
+            log=self.flash.log,
+            seq=self.flash.last_seq + 1,
+            boot=self.boot,
+            mono_ms=self.mono_ms,
+            at_ms=self.wall_ms,
+            sent_boot=self.boot,
+            sent_mono_ms=0,
+            order=order,
+            parcel=parcel,
+            code=code,
+            by=by,
+            body=body,
+        )
+        plain = messages.plain(event)
+        del plain["sent_boot"], plain["sent_mono_ms"]
+        self.store(Stored(type=event_type, plain=plain))
+        return event.id
+
+    def store(self, stored: Stored) -> None:
+        """Write an event to flash; seq grows with each."""
+        self.flash.last_seq = stored.seq
+        self.flash.events[stored.id] = stored
+        self._unsent.append(stored)
+
+    # --- in ---------------------------------------------------------------------------------------------------------------
+
+    def _take(self, item: Item) -> None:
+        match item:
+            case Connected():
+                self._on_connected()
+            case Disconnected():
+                self._on_disconnected()
+            case Acknowledged(token):
+                self._on_acknowledged(token)
+            case Received(topic, payload):
+                self._on_received(topic, payload)
+            case Handed():
+                self.on_handed(item)
+            case PowerCut():
+                self._failures = 0
+                self._on_disconnected()
+                self._boot(self.now_ms)
+                self._connect_ms = 0
+            case SwitchOff():
+                self._switch_off()
+
+    def _boot(self, booted_ms: int) -> None:
+        self.boot = self._rng.randbytes(8)
+        self._booted_ms = booted_ms
+        self.flash.log = self.flash.log or self._rng.randbytes(8)
+
+    def _on_connected(self) -> None:
+        """Receipts are subscribed to first, and presence is published before events."""
+        self._online = True
+        self._connecting = False
+        self._failures = 0
+        self.do(Subscribe((self.topics.receipts(self.device), *self.filters())))
+        self.do(self._presence(online=True))
+
+    def _on_disconnected(self) -> None:
+        """What was in flight may be stored or not: it is sent again, the oldest first."""
+        self._online = self._connecting = False
+        lost = sorted(self._in_flight.values(), key=_by_seq)
+        self._in_flight = {}
+        self._unsent.extendleft(reversed([s for s in lost if s.id in self.flash.events]))
+        most = min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS << min(self._failures, 10))
+        self._failures += 1
+        self._connect_ms = self.now_ms + round(most * (0.5 + self._rng.random() / 2))
+
+    def _on_acknowledged(self, token: int) -> None:
+        stored = self._in_flight.pop(token, None)
+        if stored is None:
+            return
+        self.acknowledged += not stored.acknowledged
+        stored.acknowledged = True
+        self._forget_if_done(stored)
+
+    def _forget_if_done(self, stored: Stored) -> None:
+        """An event leaves flash when it is acknowledged, which means stored, and its answer is known."""
+        if stored.acknowledged and stored.id in self.verdicts:
+            self.flash.events.pop(stored.id, None)
+
+    def _on_received(self, topic: str, payload: bytes) -> None:
+        try:
+            if topic == self.topics.receipts(self.device):
+                self._on_receipt(messages.decode(payload, Receipt))
+            else:
+                self.on_message(topic, payload)
+        except PayloadError as error:
+            self.troubles.append(f"{self.device}: a message on {topic} breaks the contract: {error}")
+
+    def _on_receipt(self, receipt: Receipt) -> None:
+        self.answers[receipt.outcome] += 1
+        self.answers_again += receipt.again
+        if self._has_beeper:
+            self.do(Beep(receipt.tone))
+        if receipt.id is None:
+            self.troubles.append(f"{self.device}: {receipt.outcome} {receipt.reason}: {receipt.detail}")
+            return
+        known = self.verdicts.get(receipt.id)
+        stored = self.flash.events.get(receipt.id)
+        if (known is None and stored is None) or (known is not None and receipt.n <= known.n):
+            return
+        self.verdicts[receipt.id] = receipt
+        if stored is not None:
+            self._forget_if_done(stored)
+        self.on_receipt(stored.type if stored is not None else EventType.VOID, receipt)
+
+    # --- out --------------------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        if self._online or self._connecting:
+            return
+        if self.now_ms < self._connect_ms:
+            self.wake_at(self._connect_ms)
+            return
+        self._connecting = True
+        self.do(Connect(self._presence(online=False)))
+
+    def _presence(self, *, online: bool) -> Publish:
+        """A will has no clock: nobody knows when it will be published."""
+        presence = Presence(
+            online=online,
+            boot=self.boot,
+            log=self.flash.log,
+            last_seq=self.flash.last_seq if online else None,
+            backlog=len(self.flash.events) if online else None,
+            firmware="sim-1" if online else None,
+            at_ms=self.wall_ms if online else None,
+            mono_ms=self.mono_ms if online else None,
+        )
+        return Publish(topic=self.topics.presence(self.device), payload=messages.encode(presence), retain=True)
+
+    def _send(self) -> None:
+        if not self._online:
+            return
+        while self._unsent and len(self._in_flight) < self._window:
+            self._publish(self._unsent.popleft())
+        self._ask_again()
+
+    def _publish(self, stored: Stored) -> None:
+        self._token += 1
+        self._in_flight[self._token] = stored
+        stored.asked_ms = self.now_ms
+        # Moved to the end: `flash.events` stands in the order in which answers were last asked for.
+        self.flash.events[stored.id] = self.flash.events.pop(stored.id)
+        payload = messages.encode_cbor({**stored.plain, "sent_boot": self.boot, "sent_mono_ms": self.mono_ms})
+        self.sent[stored.type] += 1
+        self.do(Publish(topic=self.topics.event(self.device, stored.type), payload=payload, token=self._token, event=stored.id))
+
+    def _ask_again(self) -> None:
+        waiting = next((s for s in self.flash.events.values() if s.acknowledged), None)
+        if waiting is None:
+            return
+        due_ms = waiting.asked_ms + ANSWER_PATIENCE_MS
+        if due_ms <= self.now_ms:
+            self._publish(waiting)
+            due_ms = self.now_ms + 1
+        self.wake_at(due_ms)
+
+    def _switch_off(self) -> None:
+        if self._online:
+            self.do(self._presence(online=False))
+        self.do(Disconnect())
+        self._online = self._is_on = False
+
+
+def uuid7(at_ms: int, rng: Randomness) -> bytes:
+    """A UUIDv7 (RFC 9562 §5.7)."""
+    tail = bytearray(rng.randbytes(10))
+    tail[0] = 0x70 | tail[0] & 0x0F
+    tail[2] = 0x80 | tail[2] & 0x3F
+    return at_ms.to_bytes(6, "big") + bytes(tail)
+
+
+def _by_seq(stored: Stored) -> int:
+    return stored.seq
