@@ -182,6 +182,8 @@ def refusal(outcome: Outcome, reason: Reason, parcel: str | None = None) -> Verd
 def tone_of(verdict: Verdict) -> Tone:
     """The beep for a verdict: stop where a person must act, warn where something was odd."""
     tone = _TONES.get(verdict.outcome, Tone.STOP)
+    if not verdict.warn:
+        return tone
     if tone is Tone.STOP or any(w in _STOP_WARNS for w in verdict.warn):
         return Tone.STOP
-    return Tone.WARN if verdict.warn else tone
+    return Tone.WARN

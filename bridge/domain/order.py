@@ -118,7 +118,7 @@ class Order:
     @property
     def state_word(self) -> str:
         """The state as it is shown, `partially_…` where parcels differ."""
-        return _PARTIALLY[self.state] if self.partial else self.state.value
+        return _PARTIALLY[self.state] if self.partial else self.state
 
     # --- telling ----------------------------------------------------------------------------------------------------------
 
@@ -130,13 +130,14 @@ class Order:
         if kind in PREPARATION and (blocked := self._blocked_by()):
             return refusal(Outcome.BLOCKED, blocked)._replace(state=self.state_word)
         verdict = HANDLERS[kind](self, fact)
-        if verdict.outcome is Outcome.APPLIED:
+        outcome, reason, warn, following, _, parcel = verdict
+        if outcome is Outcome.APPLIED:
             if kind != DECIDED:
                 self.last = (kind, fact.event_ms)
             self._derive(fact)
-        if fact.misload and verdict.outcome in (Outcome.APPLIED, Outcome.NOOP):
-            verdict = verdict._replace(warn=(*verdict.warn, Warn.MISLOAD))
-        return verdict._replace(state=self.state_word)
+        if fact.misload and outcome in (Outcome.APPLIED, Outcome.NOOP):
+            warn = (*warn, Warn.MISLOAD)
+        return Verdict(outcome, reason, warn, following, _PARTIALLY[self.state] if self.partial else self.state, parcel)
 
     def _blocked_by(self) -> Reason | None:
         if self.cancelled:

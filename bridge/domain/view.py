@@ -53,14 +53,16 @@ def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int) -> tuple[lis
 
 
 def _milestones(reached: dict[Any, tuple[int, bool]]) -> list[dict[str, Any]]:
-    rows = sorted(reached.items(), key=_by_time)
-    return [{"at_ms": at, "state": s.value, "inferred": True} if inferred else {"at_ms": at, "state": s.value} for s, (at, inferred) in rows]
+    rows = sorted(reached.items(), key=_by_time) if len(reached) > 1 else reached.items()
+    return [{"at_ms": at, "state": s, "inferred": True} if inferred else {"at_ms": at, "state": s} for s, (at, inferred) in rows]
 
 
 def _by_time(row: tuple[Any, tuple[int, bool]]) -> tuple[int, int]:
-    state, (at_ms, _) = row
-    rank = ORDER_RANK.get(state) if isinstance(state, OrderState) else RANK.get(state)
-    return (at_ms, 200 if rank is None else rank)
+    return (row[1][0], _PLACES[row[0]])
+
+
+_PLACES: Final[dict[Any, int]] = dict.fromkeys((*ParcelState, *OrderState), 200) | {**RANK} | {**ORDER_RANK}
+"""Milestones of the same moment stand by rank; states beside the way come last."""
 
 
 def _progress(order: Order) -> dict[str, int]:
@@ -80,7 +82,7 @@ def _progress(order: Order) -> dict[str, int]:
 
 def parcel_core(parcel: Parcel, order_id: str) -> dict[str, Any]:
     """A parcel's part of the fold's output."""
-    core: dict[str, Any] = {"at_ms": parcel.at_ms, "flags": sorted(parcel.flags), "order": order_id, "state": parcel.state.value}
+    core: dict[str, Any] = {"at_ms": parcel.at_ms, "flags": sorted(parcel.flags), "order": order_id, "state": parcel.state}
     if parcel.where is not None:
         core["where"] = parcel.where
     core["parcel"] = parcel.id
@@ -88,32 +90,38 @@ def parcel_core(parcel: Parcel, order_id: str) -> dict[str, Any]:
     return core
 
 
-def order_core(order: Order, parcels: list[dict[str, Any]]) -> dict[str, Any]:
-    """The fold's output: what two machines must agree on."""
-    return {
-        "last": {"type": order.last[0], "at_ms": order.last[1]},
-        "at_ms": order.changed_ms,
-        "flags": sorted(flags_of(order)),
-        "order": order.id,
-        "state": order.state_word,
-        "parcels": parcels,
-        "percent": order.percent(),
-        "progress": _progress(order),
-        "milestones": _milestones(order.milestones),
-    }
-
-
 class OrderView:
-    """An order's output with its hashes; `status` and `parcel_status` add what is no part of them."""
+    """An order's output, with its hash and those of its parcels.
 
-    __slots__ = ("core", "hash", "parcels")
+    `core` is what two machines must agree on; the hash is the first 8 bytes of SHA-256 over its CBOR. The payloads of the status topics hold the same
+    fields with `rev` and times added, so that each field is encoded once and the pieces are put together: half the time of encoding every map anew.
+    """
+
+    __slots__ = ("_front", "_middle", "_parcel_bytes", "core", "hash", "parcels")
 
     def __init__(self, order: Order) -> None:
-        parcels = sorted(order.parcels.values(), key=_by_id)
-        cores = [parcel_core(p, order.id) for p in parcels]
-        self.core = order_core(order, cores)
-        self.hash = digest8(encode(self.core))
-        self.parcels = {core["parcel"]: (core, digest8(encode(core))) for core in cores}
+        self.parcels: dict[str, tuple[dict[str, Any], bytes]] = {}
+        self._parcel_bytes: dict[str, bytes] = {}
+        cores = []
+        for parcel in sorted(order.parcels.values(), key=_by_id) if len(order.parcels) > 1 else order.parcels.values():
+            core = parcel_core(parcel, order.id)
+            encoded = encode(core)
+            cores.append(core)
+            self._parcel_bytes[parcel.id] = encoded
+            self.parcels[parcel.id] = (core, digest8(encoded))
+        front = {
+            "last": {"type": order.last[0], "at_ms": order.last[1]},
+            "at_ms": order.changed_ms,
+            "flags": sorted(flags_of(order)),
+            "order": order.id,
+            "state": order.state_word,
+        }
+        middle = {"percent": order.percent(), "progress": _progress(order), "milestones": _milestones(order.milestones)}
+        self._front = encode(front)
+        self._middle = encode(middle)
+        self.core = {**front, "parcels": cores, **middle}
+        parcels = b"".join((_PARCELS, _head(0x80, len(cores)), *self._parcel_bytes.values()))
+        self.hash = digest8(b"".join((_head(0xA0, len(self.core)), self._front[1:], parcels, self._middle[1:])))
 
     def status(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> dict[str, Any]:
         """The plain `OrderStatus`."""
@@ -132,10 +140,33 @@ class OrderView:
             "updated_ms": updated_ms,
         }
 
+    def status_cbor(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> bytes:
+        """`status` as CBOR."""
+        if timed:
+            return encode(self.status(rev=rev, updated_ms=updated_ms, timed=timed))
+        first = encode({"rev": rev, "hash": self.hash})
+        return b"".join((_head(0xA0, 11), first[1:], self._front[1:], self._middle[1:], _UPDATED, encode(updated_ms)))
+
     def parcel_status(self, parcel_id: str, *, rev: int) -> dict[str, Any]:
         """The plain `ParcelStatus`."""
         core, digest = self.parcels[parcel_id]
         return {"rev": rev, "hash": digest, **core}
+
+    def parcel_status_cbor(self, parcel_id: str, *, rev: int) -> bytes:
+        """`parcel_status` as CBOR."""
+        core, digest = self.parcels[parcel_id]
+        return b"".join((_head(0xA0, len(core) + 2), encode({"rev": rev, "hash": digest})[1:], self._parcel_bytes[parcel_id][1:]))
+
+
+def _head(major: int, length: int) -> bytes:
+    """The head of a map (0xA0) or array (0x80) of this length (RFC 8949 §3)."""
+    if length < 24:
+        return bytes((major | length,))
+    return bytes((major | 24, length)) if length < 256 else bytes((major | 25, length >> 8, length & 255))
+
+
+_PARCELS: Final = encode("parcels")
+_UPDATED: Final = encode("updated_ms")
 
 
 def _by_id(parcel: Parcel) -> str:

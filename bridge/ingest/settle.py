@@ -232,13 +232,13 @@ class _Batch:
             self._next_pos(),
             event.id,
             identity.device,
-            identity.role.value,
-            event_type.value,
+            identity.role,
+            event_type,
             event.log,
             event.seq,
             incoming.received_ms,
             when.event_ms,
-            when.source.value,
+            when.source,
             when.error_ms,
             placement.order_id,
             placement.code,
@@ -570,6 +570,11 @@ class _Batch:
     def _show(self, topic: str, plain: dict[str, Any]) -> None:
         self.shown.append(Message(topic, self.rules.encode(plain), 1, True))
 
+    def _show_encoded(self, topic: str, cbor: bytes) -> None:
+        """Show what is already encoded as CBOR, in the site's format."""
+        encode = self.rules.encode
+        self.shown.append(Message(topic, cbor if encode is cbor2.dumps else encode(cbor2.loads(cbor)), 1, True))
+
     def _clear(self, topic: str) -> None:
         self.shown.append(Message(topic, b"", 1, True))
 
@@ -591,10 +596,8 @@ class _Batch:
         entry.due_ms = due_ms if order.state not in SETTLED else self.now_ms + self.rules.status_keep_ms
         entry.hash = view.hash
         entry.timed = timed_text
-        plain = view.status(rev=entry.rev, updated_ms=self.now_ms, timed=timed)
-        status = cbor2.dumps(plain)
-        encode = self.rules.encode
-        self.shown.append(Message(self.topics.status(order.id), status if encode is cbor2.dumps else encode(plain), 1, True))
+        status = view.status_cbor(rev=entry.rev, updated_ms=self.now_ms, timed=timed)
+        self._show_encoded(self.topics.status(order.id), status)
         state = order.state_word
         self.writes.orders.append(OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, self.now_ms, entry.due_ms, status))
         self.writes.status_log.append(StatusLogRow(order.id, entry.rev, self.now_ms, state, view.hash))
@@ -606,10 +609,10 @@ class _Batch:
         known = entry.parcels
         for parcel_id, (_, digest) in view.parcels.items():
             if known.get(parcel_id) != digest:
-                plain = view.parcel_status(parcel_id, rev=entry.rev)
+                status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
                 parcel = order.parcels[parcel_id]
-                self.writes.parcels.append(ParcelRow(order.id, parcel_id, parcel.state.value, digest, parcel.code, cbor2.dumps(plain)))
-                self._show(self.topics.parcel(order.id, parcel_id), plain)
+                self.writes.parcels.append(ParcelRow(order.id, parcel_id, parcel.state, digest, parcel.code, status))
+                self._show_encoded(self.topics.parcel(order.id, parcel_id), status)
         for parcel_id in known.keys() - view.parcels.keys():
             self.writes.parcels_gone.append((order.id, parcel_id))
             self._clear(self.topics.parcel(order.id, parcel_id))
@@ -640,7 +643,7 @@ class _Batch:
     def _retire(self, entry: OrderEntry, view: OrderView) -> None:
         """An ended order was shown for long enough: its topics are cleared, its rows stay."""
         entry.due_ms = None
-        status = cbor2.dumps(view.status(rev=entry.rev, updated_ms=self.now_ms, timed=[]))
+        status = view.status_cbor(rev=entry.rev, updated_ms=self.now_ms, timed=[])
         order = entry.fold.order
         row = OrderRow(order.id, entry.rev, order.state_word, view.hash, "", order.changed_ms, self.now_ms, None, status)
         self.writes.orders.append(row)
@@ -810,10 +813,10 @@ def receipt_plain(
     if left:
         plain["left"] = [{"qty": qty, "sku": sku} for sku, qty in left]
     if verdict.next is not None:
-        plain["next"] = verdict.next.value
-    plain["tone"] = tone_of(verdict).value
+        plain["next"] = verdict.next
+    plain["tone"] = tone_of(verdict)
     if verdict.warn:
-        plain["warn"] = [w.value for w in verdict.warn]
+        plain["warn"] = verdict.warn
     plain["at_ms"] = at_ms
     plain["final"] = verdict.outcome is not Outcome.PARKED
     if order_id is not None:
@@ -825,8 +828,8 @@ def receipt_plain(
     if verdict.parcel is not None:
         plain["parcel"] = verdict.parcel
     if verdict.reason is not None:
-        plain["reason"] = verdict.reason.value
-    plain["outcome"] = verdict.outcome.value
+        plain["reason"] = verdict.reason
+    plain["outcome"] = verdict.outcome
     return plain
 
 

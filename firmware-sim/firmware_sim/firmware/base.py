@@ -51,7 +51,6 @@ class Stored:
 
     type: EventType
     plain: dict[str, Any]
-    acknowledged: bool = False
     asked_ms: int = 0
 
     @property
@@ -67,11 +66,12 @@ class Stored:
 
 @dataclass(slots=True)
 class Flash:
-    """What survives a power cut: the outbox's log, its last seq, and every event that is not yet acknowledged and answered."""
+    """What survives a power cut: the outbox's log, its last seq, the events that are not acknowledged, and those that are but wait for their receipt."""
 
     log: bytes = b""
     last_seq: int = 0
     events: dict[bytes, Stored] = field(default_factory=dict)
+    unanswered: dict[bytes, Stored] = field(default_factory=dict)
 
 
 class Firmware:
@@ -134,7 +134,7 @@ class Firmware:
     @property
     def is_settled(self) -> bool:
         """Whether every event is acknowledged and answered."""
-        return not self.flash.events
+        return not self.flash.events and not self.flash.unanswered
 
     @property
     def is_finished(self) -> bool:
@@ -153,7 +153,7 @@ class Firmware:
     def on_message(self, topic: str, payload: bytes) -> None:
         """A message of those filters."""
 
-    def on_receipt(self, event: EventType, receipt: Receipt) -> None:
+    def on_receipt(self, receipt: Receipt) -> None:
         """A verdict that is news: the first on its event, or one with a higher `n`."""
 
     def on_handed(self, handed: Handed) -> None:
@@ -270,17 +270,13 @@ class Firmware:
         self._connect_ms = self.now_ms + round(most * (0.5 + self._rng.random() / 2))
 
     def _on_acknowledged(self, token: int) -> None:
+        """The bridge has stored it: the event leaves the queue, and flash too when its answer is known."""
         stored = self._in_flight.pop(token, None)
-        if stored is None:
+        if stored is None or self.flash.events.pop(stored.id, None) is None:
             return
-        self.acknowledged += not stored.acknowledged
-        stored.acknowledged = True
-        self._forget_if_done(stored)
-
-    def _forget_if_done(self, stored: Stored) -> None:
-        """An event leaves flash when it is acknowledged, which means stored, and its answer is known."""
-        if stored.acknowledged and stored.id in self.verdicts:
-            self.flash.events.pop(stored.id, None)
+        self.acknowledged += 1
+        if stored.id not in self.verdicts:
+            self.flash.unanswered[stored.id] = stored
 
     def _on_received(self, topic: str, payload: bytes) -> None:
         try:
@@ -300,13 +296,12 @@ class Firmware:
             self.troubles.append(f"{self.device}: {receipt.outcome} {receipt.reason}: {receipt.detail}")
             return
         known = self.verdicts.get(receipt.id)
-        stored = self.flash.events.get(receipt.id)
-        if (known is None and stored is None) or (known is not None and receipt.n <= known.n):
+        is_mine = known is not None or receipt.id in self.flash.events or receipt.id in self.flash.unanswered
+        if not is_mine or (known is not None and receipt.n <= known.n):
             return
         self.verdicts[receipt.id] = receipt
-        if stored is not None:
-            self._forget_if_done(stored)
-        self.on_receipt(stored.type if stored is not None else EventType.VOID, receipt)
+        self.flash.unanswered.pop(receipt.id, None)
+        self.on_receipt(receipt)
 
     # --- out --------------------------------------------------------------------------------------------------------------
 
@@ -344,21 +339,16 @@ class Firmware:
         self._token += 1
         self._in_flight[self._token] = stored
         stored.asked_ms = self.now_ms
-        # Moved to the end: `flash.events` stands in the order in which answers were last asked for.
-        self.flash.events[stored.id] = self.flash.events.pop(stored.id)
         payload = messages.encode_cbor({**stored.plain, "sent_boot": self.boot, "sent_mono_ms": self.mono_ms})
         self.sent[stored.type] += 1
         self.do(Publish(topic=self.topics.event(self.device, stored.type), payload=payload, token=self._token, event=stored.id))
 
     def _ask_again(self) -> None:
-        waiting = next((s for s in self.flash.events.values() if s.acknowledged), None)
-        if waiting is None:
-            return
-        due_ms = waiting.asked_ms + ANSWER_PATIENCE_MS
-        if due_ms <= self.now_ms:
-            self._publish(waiting)
-            due_ms = self.now_ms + 1
-        self.wake_at(due_ms)
+        for stored in self.flash.unanswered.values():
+            if stored.asked_ms + ANSWER_PATIENCE_MS > self.now_ms:
+                self.wake_at(stored.asked_ms + ANSWER_PATIENCE_MS)
+                return
+            self._publish(stored)
 
     def _switch_off(self) -> None:
         if self._online:

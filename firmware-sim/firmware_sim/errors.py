@@ -1,0 +1,34 @@
+"""Errors of the simulator. A class's docstring is the sentence that a user reads.
+
+SimError
+├── NotReachable     nobody listens at the address
+├── NotAdmitted      the bridge refuses a device's credentials
+├── NoPassword       a device of the workload has no password here
+└── BadCredentials   the credentials file can't be used
+"""
+
+from __future__ import annotations
+
+
+class SimError(Exception):
+    """Something went wrong in the simulator."""
+
+    def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+        self.fix = fix
+
+
+class NotReachable(SimError):
+    """Nobody listens at this address."""
+
+
+class NotAdmitted(SimError):
+    """The bridge refuses a device's credentials."""
+
+
+class NoPassword(SimError):
+    """A device has no password."""
+
+
+class BadCredentials(SimError):
+    """The credentials can't be used."""

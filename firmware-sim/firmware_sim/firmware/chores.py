@@ -1,0 +1,284 @@
+"""What a user does with a device: chores, step by step, each step waiting for its receipt, and the reaction to every verdict.
+
+A chore is about one order. Someone with one pair of hands works on one chore at a time; a chore that is held up is set aside and taken up again later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from devices.protocol import bodies, messages
+from devices.protocol.messages import OrderStatus, Receipt
+from devices.protocol.vocabulary import EventType, Outcome, Reason
+from firmware_sim.firmware.actions import Hand, Handed, Thing
+from firmware_sim.firmware.base import NOTHING, Firmware
+
+THINK_MS: Final = 900
+"""From a beep to the next scan."""
+RETRY_MS: Final = 8_000
+"""How long something that is blocked lies aside."""
+
+
+# --- steps ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """Tell the bridge of something, and wait for its receipt."""
+
+    type: EventType
+    body: bodies.Body = NOTHING
+    order: str | None = None
+    parcel: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Let time pass, ms."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Wait until the order's status shows this state."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """Hand something about the order to the user of another device."""
+
+    to: str
+    what: Thing
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """Drive in a straight line; places are (lat_e7, lon_e7)."""
+
+    start: tuple[int, int]
+    end: tuple[int, int]
+    ms: int
+
+
+Step = Scan | Rest | Await | Give | Drive
+
+
+@dataclass(slots=True, eq=False)
+class Chore:
+    """Steps about one order.
+
+    `asked` is the event whose receipt is awaited; before `ready_ms` nobody touches the chore; `since_ms` and `legs_done` are of the present drive.
+    """
+
+    order: str
+    steps: list[Step]
+    index: int = 0
+    asked: bytes | None = None
+    ready_ms: int = 0
+    since_ms: int | None = None
+    legs_done: int = 0
+
+
+# --- reactions ------------------------------------------------------------------------------------------------------------
+
+
+class Reaction(StrEnum):
+    """What a user does about a verdict."""
+
+    GO_ON = "go_on"
+    WAIT = "wait"
+    RETRY = "retry"
+    GIVE_UP = "give_up"
+
+
+REACTIONS: Final[dict[Outcome, Reaction]] = {
+    Outcome.APPLIED: Reaction.GO_ON,
+    Outcome.NOOP: Reaction.GO_ON,
+    Outcome.LATE: Reaction.GO_ON,
+    Outcome.PARKED: Reaction.WAIT,
+    Outcome.BLOCKED: Reaction.RETRY,
+    Outcome.LOST_CLAIM: Reaction.GIVE_UP,
+    Outcome.REJECTED: Reaction.GIVE_UP,
+}
+
+
+def reaction_to(receipt: Receipt) -> Reaction:
+    """A hold passes, a cancellation does not."""
+    if receipt.reason is Reason.CANCELLED:
+        return Reaction.GIVE_UP
+    return REACTIONS[receipt.outcome]
+
+
+# --- the one who does them ------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Hands:
+    """Chores in hand (at most `most`), and those that lie aside."""
+
+    most: int
+    busy: list[Chore] = field(default_factory=list)
+    aside: list[Chore] = field(default_factory=list)
+
+    def drop(self, chore: Chore) -> None:
+        for pile in (self.busy, self.aside):
+            if chore in pile:
+                pile.remove(chore)
+
+    def put_aside(self, chore: Chore) -> None:
+        self.drop(chore)
+        self.aside.append(chore)
+
+    def take_up(self, now_ms: int) -> None:
+        """Take what can be gone on with, the longest waiting first."""
+        ready = [c for c in self.aside if c.asked is None and c.ready_ms <= now_ms]
+        for chore in ready[: max(0, self.most - len(self.busy))]:
+            self.aside.remove(chore)
+            self.busy.append(chore)
+
+
+class Doer(Firmware):
+    """A device with a user who has things to do.
+
+    Args:
+        hands: chores that are worked on at once.
+        plans: what to do when something is handed over, by (thing, order).
+        by: the pseudonym of the worker.
+    """
+
+    def __init__(
+        self,
+        *,
+        site: str,
+        device: str,
+        hands: int = 1_000_000,
+        plans: dict[tuple[Thing, str], list[Step]] | None = None,
+        chores: list[Chore] | None = None,
+        by: str | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(site=site, device=device, **more)
+        self.hands = Hands(hands)
+        self.plans = plans or {}
+        self.states: dict[str, str] = {}
+        self.given_up: dict[str, str] = {}
+        self._by = by
+        self._asked: dict[bytes, tuple[Chore, Scan]] = {}
+        for chore in chores or []:
+            self.begin(chore)
+
+    @property
+    def is_finished(self) -> bool:
+        return not self.plans and not self.hands.busy and not self.hands.aside and self.is_settled
+
+    def begin(self, chore: Chore) -> None:
+        self.hands.aside.append(chore)
+
+    def on_handed(self, handed: Handed) -> None:
+        steps = self.plans.pop((handed.what, handed.order), None)
+        if steps is not None:
+            self.begin(Chore(handed.order, list(steps)))
+
+    def on_message(self, topic: str, payload: bytes) -> None:
+        if payload and topic.endswith("/status"):
+            status = messages.decode(payload, OrderStatus)
+            self.states[status.order] = status.state
+
+    # --- acting -----------------------------------------------------------------------------------------------------------
+
+    def act(self) -> None:
+        while self._work():
+            pass
+        for chore in (*self.hands.busy, *self.hands.aside):
+            if chore.ready_ms > self.now_ms:
+                self.wake_at(chore.ready_ms)
+
+    def _work(self) -> bool:
+        """Go on with everything in hand; True where a hand came free, so that something else can be taken up."""
+        self.hands.take_up(self.now_ms)
+        done = [chore for chore in self.hands.busy if self._advance(chore)]
+        for chore in done:
+            self.hands.drop(chore)
+        return bool(done)
+
+    def _advance(self, chore: Chore) -> bool:
+        """Do what can be done now; True at the chore's end."""
+        while chore.asked is None and chore.ready_ms <= self.now_ms:
+            if chore.index >= len(chore.steps):
+                return True
+            if not self._do(chore, chore.steps[chore.index]):
+                break
+        return False
+
+    def _do(self, chore: Chore, step: Step) -> bool:
+        """Do a step, or a part of it; False where it has to wait for something."""
+        match step:
+            case Scan():
+                chore.asked = self.record(step.type, step.body, order=step.order, parcel=step.parcel, code=step.code, by=self._by)
+                self._asked[chore.asked] = (chore, step)
+                return True
+            case Await(state):
+                if self.states.get(chore.order) != state:
+                    return False
+            case Rest(ms):
+                chore.ready_ms = self.now_ms + self.pause_ms(ms)
+            case Give(to, what):
+                self.do(Hand(to, Handed(what, chore.order)))
+            case Drive():
+                if not self.drive(chore, step):
+                    return True
+        chore.index += 1
+        return True
+
+    def drive(self, chore: Chore, drive: Drive) -> bool:
+        """Drive a leg of the way; True at its end. Only those with a vehicle do more than arrive."""
+        return True
+
+    # --- reacting ---------------------------------------------------------------------------------------------------------
+
+    def on_receipt(self, receipt: Receipt) -> None:
+        chore, scan = self._asked.get(receipt.id or b"", (None, None))
+        if chore is None or scan is None:
+            return
+        reaction = reaction_to(receipt)
+        if chore.asked == receipt.id:
+            self._react(chore, receipt, reaction)
+        elif reaction is Reaction.RETRY:
+            self._redo(chore, scan)
+
+    def _react(self, chore: Chore, receipt: Receipt, reaction: Reaction) -> None:
+        if reaction is Reaction.WAIT:
+            self.hands.put_aside(chore)
+            return
+        chore.asked = None
+        match reaction:
+            case Reaction.GO_ON:
+                chore.index += 1
+                chore.ready_ms = self.now_ms + self.pause_ms(THINK_MS * (0.5 + self.rng.random()))
+            case Reaction.RETRY:
+                chore.ready_ms = self.now_ms + self.pause_ms(RETRY_MS)
+                self.hands.put_aside(chore)
+            case Reaction.GIVE_UP:
+                self.hands.drop(chore)
+                self.give_up(chore, receipt)
+
+    def _redo(self, chore: Chore, scan: Scan) -> None:
+        """A scan that counted is blocked after all: it is done once more, before what comes next."""
+        if chore.order in self.given_up:
+            return
+        chore.steps.insert(chore.index, scan)
+        if chore not in self.hands.busy and chore not in self.hands.aside:
+            self.begin(chore)
+
+    def give_up(self, chore: Chore, receipt: Receipt) -> None:
+        """Put it back. A cancelled order is nothing to worry about; a rejection is."""
+        reason = receipt.reason or receipt.outcome
+        self.given_up[chore.order] = reason
+        if receipt.outcome is Outcome.REJECTED:
+            self.troubles.append(f"{self.device}: order {chore.order}: {receipt.outcome} {reason} {receipt.detail or ''}".rstrip())

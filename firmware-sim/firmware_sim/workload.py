@@ -1,0 +1,284 @@
+"""A working day: which orders there are, what happens to each, who does it, and which state each must end in.
+
+The expected states follow from the plan (`Fate`) alone; nothing here knows how the bridge folds events. The same seed gives the same day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from random import Random
+from typing import Final, Literal, NamedTuple
+
+from devices.protocol.vocabulary import OrderState, Role, partially
+from firmware_sim.firmware.base import Firmware
+from firmware_sim.firmware.courier import Courier, Ending, Visit
+from firmware_sim.firmware.dispatcher import Dispatcher, Route, Screen
+from firmware_sim.firmware.scanner import ParcelToPack, PickList, Scanner
+from firmware_sim.firmware.shop import Sale, Shop
+
+ORDERS_MAX: Final = 100_000
+DEPOT: Final = (523_700_000, 49_000_000)
+"""Where parcels start and return to, (lat_e7, lon_e7)."""
+AROUND_E7: Final = 300_000
+"""How far doors are from the depot, degrees × 1e7: some three kilometres."""
+ORDER_EVERY_MS: Final = 2_000
+SHOP: Final = "shop-1"
+DISPATCHER: Final = "dispatch-1"
+SCREEN: Final = "desk-1"
+
+
+class Fate(StrEnum):
+    """What happens to an order."""
+
+    DELIVERED = "delivered"
+    COMPLETED = "completed"
+    PAID_AT_THE_DOOR = "paid_at_the_door"
+    SECOND_TRY = "second_try"
+    HELD = "held"
+    FED_LATE = "fed_late"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    NEVER_MET = "never_met"
+    ONE_DELIVERED = "one_delivered"
+    UNPAID = "unpaid"
+    AT_THE_DOCK = "at_the_dock"
+    IN_THE_VAN = "in_the_van"
+    ON_THE_ROAD = "on_the_road"
+
+
+class Course(NamedTuple):
+    """What a fate means: the state that the order ends in, how the courier's visit ends (None: no courier), and how many parcels it takes at least."""
+
+    expected: str
+    visit: Ending | None
+    parcels_min: int = 1
+
+
+COURSES: Final[dict[Fate, Course]] = {
+    Fate.DELIVERED: Course(OrderState.DELIVERED, Ending.DELIVERED),
+    Fate.COMPLETED: Course(OrderState.COMPLETED, Ending.DELIVERED),
+    Fate.PAID_AT_THE_DOOR: Course(OrderState.DELIVERED, Ending.DELIVERED),
+    Fate.SECOND_TRY: Course(OrderState.DELIVERED, Ending.SECOND_TRY),
+    Fate.HELD: Course(OrderState.DELIVERED, Ending.DELIVERED),
+    Fate.FED_LATE: Course(OrderState.DELIVERED, Ending.DELIVERED),
+    Fate.CANCELLED: Course(OrderState.CANCELLED, None),
+    Fate.REFUSED: Course(OrderState.RETURNED, Ending.REFUSED),
+    Fate.NEVER_MET: Course(OrderState.RETURNED, Ending.NEVER_MET),
+    Fate.ONE_DELIVERED: Course(partially(OrderState.OUT_FOR_DELIVERY), Ending.ONE_DELIVERED, 2),
+    Fate.UNPAID: Course(OrderState.PENDING_PAYMENT, None),
+    Fate.AT_THE_DOCK: Course(OrderState.PACKED, None),
+    Fate.IN_THE_VAN: Course(OrderState.SHIPPED, Ending.IN_THE_VAN),
+    Fate.ON_THE_ROAD: Course(OrderState.OUT_FOR_DELIVERY, Ending.ON_THE_ROAD),
+}
+
+_USUAL: Final = (Fate.DELIVERED, Fate.DELIVERED, Fate.COMPLETED, Fate.COMPLETED, Fate.PAID_AT_THE_DOOR, Fate.SECOND_TRY, Fate.HELD, Fate.CANCELLED)
+"""What most orders come to, once every fate was met."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimDevice:
+    """A device that the day needs enrolled. `courier` is set for phones."""
+
+    name: str
+    role: Role
+    courier: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedOrder:
+    """One order and its fate."""
+
+    order: str
+    fate: Fate
+    lines: tuple[tuple[str, int], ...]
+    parcels: tuple[ParcelToPack, ...]
+    scanner: str
+    courier: str
+    door: tuple[int, int]
+    start_ms: int
+    amount_minor: int
+    one_by_one: bool
+    job: str | None = None
+
+    @property
+    def expected(self) -> str:
+        return COURSES[self.fate].expected
+
+    @property
+    def visit(self) -> Ending | None:
+        return COURSES[self.fate].visit
+
+    @property
+    def pick_list(self) -> PickList:
+        return PickList(order=self.order, lines=self.lines, parcels=self.parcels, one_by_one=self.one_by_one)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A day's plan. `expected` maps each order to the state word that its status must show at the end."""
+
+    site: str
+    seed: int
+    devices: tuple[SimDevice, ...]
+    orders: tuple[PlannedOrder, ...]
+    expected: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_seed(cls, seed: int, orders: int = 20, scanners: int = 3, couriers: int = 2, *, site: str = "main") -> Workload:
+        """Plan a day.
+
+        Raises:
+            ValueError: where there is nobody to do the work, or too much of it.
+        """
+        if not 1 <= orders <= ORDERS_MAX:
+            raise ValueError(f"a workload has 1 to {ORDERS_MAX} orders, not {orders}")
+        if scanners < 1 or couriers < 1:
+            raise ValueError("a workload needs at least one scanner and one courier")
+        rng = Random(seed)
+        fates = _fates(rng, orders)
+        planned = tuple(_planned(rng, seed, number, fate, scanners, couriers) for number, fate in enumerate(fates, 1))
+        return cls(
+            site=site,
+            seed=seed,
+            devices=_devices(scanners, couriers),
+            orders=planned,
+            expected={p.order: p.expected for p in planned},
+            counts=_counts(planned),
+        )
+
+    def build(self, *, speed: float = 1.0) -> dict[str, Firmware]:
+        """The devices' firmwares, by device; pauses are `speed` times shorter than in life."""
+        made: dict[str, Firmware] = {
+            SHOP: Shop(site=self.site, device=SHOP, sales=[_sale(p) for p in self.orders], speed=speed),
+            DISPATCHER: Dispatcher(site=self.site, device=DISPATCHER, routes=[_route(p) for p in self.orders if p.visit], speed=speed),
+            SCREEN: Screen(site=self.site, device=SCREEN),
+        }
+        for device in self.devices:
+            if device.role is Role.SCANNER:
+                made[device.name] = self._scanner(device.name, speed)
+            elif device.courier is not None:
+                made[device.name] = self._courier(device.name, device.courier, speed)
+        return made
+
+    def _scanner(self, name: str, speed: float) -> Scanner:
+        mine = [p for p in self.orders if p.scanner == name]
+        lists = [p.pick_list for p in mine if p.fate is not Fate.UNPAID]
+        returns = [p.pick_list for p in mine if p.expected == OrderState.RETURNED]
+        return Scanner(site=self.site, device=name, worker=f"w-{name}", lists=lists, returns=returns, speed=speed)
+
+    def _courier(self, name: str, courier: str, speed: float) -> Courier:
+        visits = [
+            Visit(order=p.order, ending=p.visit, door=p.door, back_to=p.scanner, amount_minor=p.amount_minor)
+            for p in self.orders
+            if p.courier == courier and p.visit is not None
+        ]
+        return Courier(site=self.site, device=name, courier=courier, visits=visits, depot=DEPOT, speed=speed)
+
+
+def _devices(scanners: int, couriers: int) -> tuple[SimDevice, ...]:
+    return (
+        SimDevice(name=SHOP, role=Role.SYSTEM),
+        SimDevice(name=DISPATCHER, role=Role.DESK),
+        SimDevice(name=SCREEN, role=Role.DESK),
+        *(SimDevice(name=f"scan-{n}", role=Role.SCANNER) for n in range(1, scanners + 1)),
+        *(SimDevice(name=f"phone-{n}", role=Role.COURIER, courier=f"courier-{n}") for n in range(1, couriers + 1)),
+    )
+
+
+def _fates(rng: Random, orders: int) -> list[Fate]:
+    """Every fate once, then the usual ones; a small day has the first of the list."""
+    fates = list(Fate)[:orders]
+    fates += [rng.choice(_USUAL) for _ in range(orders - len(fates))]
+    rng.shuffle(fates)
+    return fates
+
+
+def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, couriers: int) -> PlannedOrder:
+    order = f"sim{seed}-{number:04}"
+    parcels_count = max(COURSES[fate].parcels_min, rng.choice((1, 1, 1, 2, 3)))
+    lines = _lines(rng, parcels_count)
+    courier = f"courier-{rng.randint(1, couriers)}"
+    return PlannedOrder(
+        order=order,
+        fate=fate,
+        lines=lines,
+        parcels=_parcels(rng, order, lines, parcels_count),
+        scanner=f"scan-{rng.randint(1, scanners)}",
+        courier=courier,
+        door=(DEPOT[0] + rng.randint(-AROUND_E7, AROUND_E7), DEPOT[1] + rng.randint(-AROUND_E7, AROUND_E7)),
+        start_ms=number * ORDER_EVERY_MS,
+        amount_minor=rng.randint(500, 30_000),
+        one_by_one=rng.random() < 0.3,
+        # Half of the orders travel in jobs of several, the rest in a job of their own.
+        job=f"run{seed}-{courier}-{(number - 1) // 8}" if rng.random() < 0.5 else None,
+    )
+
+
+def _lines(rng: Random, parcels: int) -> tuple[tuple[str, int], ...]:
+    """(sku, qty), each article once; some are article numbers (GTIN), some the shop's own."""
+    numbers = rng.sample(range(1_000, 9_999), rng.randint(parcels, parcels + 2))
+    return tuple((_gtin(n) if rng.random() < 0.5 else f"SKU-{n}", rng.randint(1, 3)) for n in numbers)
+
+
+def _parcels(rng: Random, order: str, lines: tuple[tuple[str, int], ...], count: int) -> tuple[ParcelToPack, ...]:
+    """The lines, dealt out over the parcels. Some parcels have a name; an unnamed one with others beside it is labelled as it is packed."""
+    parcels = []
+    for n in range(count):
+        named = rng.random() < 0.5
+        kind: Literal["sscc", "waybill"] = "sscc" if rng.random() < 0.6 else "waybill"
+        parcels.append(
+            ParcelToPack(
+                items=lines[n::count],
+                code=_sscc(rng) if kind == "sscc" else f"WB-{order}-{n + 1}",
+                kind=kind,
+                name=f"{order}-{n + 1}" if named else None,
+                labelled=(named or count == 1) and rng.random() < 0.3,
+                weight_g=rng.randint(100, 20_000),
+            ),
+        )
+    return tuple(parcels)
+
+
+def _gtin(number: int) -> str:
+    """A GTIN-13 of the range for use in a company (prefix 2)."""
+    return _checked(f"20000000{number:04}")
+
+
+def _sscc(rng: Random) -> str:
+    """An SSCC as a scanner without symbology identifier reads it: application identifier 00 and 18 digits."""
+    return "00" + _checked(f"3{rng.randrange(10**16):016}")
+
+
+def _checked(digits: str) -> str:
+    """Digits with their check digit (GS1 General Specifications §7.9)."""
+    total = sum(int(d) * (3 if n % 2 == 0 else 1) for n, d in enumerate(reversed(digits)))
+    return f"{digits}{-total % 10}"
+
+
+def _sale(p: PlannedOrder) -> Sale:
+    return Sale(
+        order=p.order,
+        lines=p.lines,
+        start_ms=p.start_ms,
+        amount_minor=p.amount_minor,
+        payment="on_delivery" if p.fate is Fate.PAID_AT_THE_DOOR else "prepaid",
+        is_paid=p.fate is not Fate.UNPAID,
+        picked_by=None if p.fate is Fate.UNPAID else p.scanner,
+        fed_late=p.fate is Fate.FED_LATE,
+        is_held=p.fate is Fate.HELD,
+        is_cancelled=p.fate is Fate.CANCELLED,
+        is_completed=p.fate is Fate.COMPLETED,
+    )
+
+
+def _route(p: PlannedOrder) -> Route:
+    return Route(order=p.order, courier=p.courier, job=p.job)
+
+
+def _counts(planned: tuple[PlannedOrder, ...]) -> dict[str, int]:
+    counts = {"orders": len(planned), "lines": sum(len(p.lines) for p in planned), "parcels": sum(len(p.parcels) for p in planned)}
+    for fate in Fate:
+        counts[fate.value] = sum(p.fate is fate for p in planned)
+    return counts
