@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -52,6 +53,7 @@ async def _serve(directory: Path, *, as_json: bool) -> None:
         addresses = {name: f"{name}://{host}:{port}" for name, (host, port) in (await app.serve()).items()}
         control = ControlServer(app)
         await control.start()
+        _tune_garbage_collection()
         if as_json:
             emit_line({"ready": True, "site": app.settings.site.name, "version": __version__, "addresses": addresses})
         else:
@@ -59,6 +61,14 @@ async def _serve(directory: Path, *, as_json: bool) -> None:
         await stop.wait()
         say("stopping: what was taken in is being stored")
         await control.stop()
+
+
+def _tune_garbage_collection() -> None:
+    """What is there at the start stays; and what ingest keeps are orders and facts, which hold no cycles: the defaults would walk them all over again
+    every few hundred events, for a tenth of the throughput and pauses of tens of milliseconds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:

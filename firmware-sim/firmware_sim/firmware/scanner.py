@@ -58,10 +58,11 @@ class Scanner(Doer):
         return self._shift_ended and super().is_finished
 
     def act(self) -> None:
+        super().act()
         if not self._shift_ended and not self.plans and not self.hands.busy and not self.hands.aside:
             self._shift_ended = True
             self.begin(Chore("", [Scan(type=EventType.SHIFT_ENDED)]))
-        super().act()
+            super().act()
 
 
 def picking(what: PickList) -> list[Step]:
