@@ -109,18 +109,18 @@ class OrderView:
             cores.append(core)
             self._parcel_bytes[parcel.id] = encoded
             self.parcels[parcel.id] = (core, digest8(encoded))
-        front = {
+        front: dict[str, Any] = {
             "last": {"type": order.last[0], "at_ms": order.last[1]},
             "at_ms": order.changed_ms,
             "flags": sorted(flags_of(order)),
             "order": order.id,
             "state": order.state_word,
         }
-        middle = {"percent": order.percent(), "progress": _progress(order), "milestones": _milestones(order.milestones)}
+        middle: dict[str, Any] = {"percent": order.percent(), "progress": _progress(order), "milestones": _milestones(order.milestones)}
         self._front = encode(front)
         self._middle = encode(middle)
-        self.core = {**front, "parcels": cores, **middle}
-        parcels = b"".join((_PARCELS, _head(0x80, len(cores)), *self._parcel_bytes.values()))
+        self.core: dict[str, Any] = {**front, "parcels": cores, **middle}
+        parcels = b"".join([_PARCELS, _head(0x80, len(cores)), *self._parcel_bytes.values()])
         self.hash = digest8(b"".join((_head(0xA0, len(self.core)), self._front[1:], parcels, self._middle[1:])))
 
     def status(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> dict[str, Any]:

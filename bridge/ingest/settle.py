@@ -181,7 +181,7 @@ class _Batch:
             return reason, incoming.detail or ""
         try:
             if incoming.kind == "events":
-                return messages.decode_event(incoming.payload, EventType(incoming.event_type or ""))
+                return messages.decode_event(incoming.payload, _TYPES[incoming.event_type or ""])
             if incoming.kind == "presence":
                 return messages.decode(incoming.payload, Presence)
             return messages.decode(incoming.payload, LocationBatch)
@@ -204,7 +204,7 @@ class _Batch:
         ledger = self._ledger(entry, device, event.log)
         if event.seq in ledger and not ledger.forgotten:
             return self._refuse(incoming, Reason.ID_REUSED, f"seq {event.seq} of this log was used for another event", event)
-        event_type = EventType(incoming.event_type or "")
+        event_type = _TYPES[incoming.event_type or ""]
         when = self._when(incoming, event, event_type, entry)
         ledger.add(event.seq)
         placement = place(event, event_type, self.directory)
@@ -773,6 +773,7 @@ class _Batch:
                 self.writes.clocks.append((device, cbor2.dumps(entry.clock.dump())))
 
 
+_TYPES: Final = {t.value: t for t in EventType}
 _JOB_EVENTS: Final = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED, EventType.CLAIM, EventType.DECLINE})
 _COUNTS: Final = frozenset({EventType.PICK, EventType.PACK})
 

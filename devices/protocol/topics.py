@@ -7,16 +7,20 @@ Topic names and filters: MQTT 3.1.1 §4.7.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 ROOT = "v1"
 LEVEL_CHARS_MAX = 96
+IDS_CACHED_MAX = 65_536
+"""Ids whose level is remembered: the same order is named in every topic that changes with it."""
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,96}\Z")
 _ESCAPE = re.compile(r"~([0-9A-F]{2})")
 
 
+@lru_cache(maxsize=IDS_CACHED_MAX)
 def escape(business_id: str) -> str:
     """The topic level of an id.
 
@@ -78,10 +82,11 @@ class Topics:
     """Builds every topic of one site. Arguments are ids as people write them; levels are escaped here."""
 
     site: str
+    base: str = field(init=False)
+    """What every topic of the site begins with."""
 
-    @property
-    def base(self) -> str:
-        return f"{ROOT}/{escape(self.site)}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", f"{ROOT}/{escape(self.site)}")
 
     def event(self, device: str, event_type: str) -> str:
         return f"{self.base}/devices/{escape(device)}/events/{event_type}"

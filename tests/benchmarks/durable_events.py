@@ -121,7 +121,8 @@ def main() -> None:
     if options.json:
         print(json.dumps(rows, indent=2))
         return
-    print(f"{platform.machine()}, {len(cores)} cores, Python {platform.python_version()}; {options.orders * EVENTS_PER_ORDER} events a round, median of {options.rounds}")
+    events = options.orders * EVENTS_PER_ORDER
+    print(f"{platform.machine()}, {len(cores)} cores, Python {platform.python_version()}; {events} events a round, median of {options.rounds}")
     print("devices  in process/s  acknowledged/s  shown/s  ratio  PUBACK p50/p99 ms  status p50/p99 ms  server peak MB")
     for r in rows:
         ack, shown = r["puback_ms"], r["status_ms"]

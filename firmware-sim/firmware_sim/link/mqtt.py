@@ -67,7 +67,10 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """What a run did and saw. Latencies are in milliseconds, one for each event; `answered_ms` is PUBLISH to receipt."""
+    """What a run did and saw. Latencies are in milliseconds, one for each event; `answered_ms` is PUBLISH to receipt.
+
+    `events_of` counts the events of each order, as their receipts name it.
+    """
 
     sent: dict[str, int] = field(default_factory=dict)
     acknowledged: int = 0
@@ -75,6 +78,7 @@ class Record:
     again: int = 0
     puback_ms: list[float] = field(default_factory=list)
     answered_ms: list[float] = field(default_factory=list)
+    events_of: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, OrderStatus] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     reconnects: int = 0
@@ -407,6 +411,7 @@ class _Driver:
         record.outcomes = dict(sorted(outcomes.items()))
         record.acknowledged = sum(f.acknowledged for f in firmwares)
         record.again = sum(f.answers_again for f in firmwares)
+        record.events_of = dict(Counter(r.order for f in firmwares for r in f.verdicts.values() if r.order is not None))
         record.errors += [trouble for f in firmwares for trouble in f.troubles]
         record.statuses = dict(self._screen.statuses)
         record.reconnects = self.connects - len(self.lines)

@@ -1,0 +1,197 @@
+"""The server is killed without warning, again and again, in the middle of a shift.
+
+Whatever a device saw acknowledged is in the log once, with its receipt; after the last restart the devices drain, and every order has the state that the
+plan of the shift says. The plan is worked out here, without the fold.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import cbor2
+import pytest
+
+from bridge.app import make_site
+from bridge.config import ListenSettings, Settings
+from bridge.store import queries
+from bridge.store.registry import Registry
+from bridge.store.sql import open_engine
+from devices import Courier, Scan, Scanner
+from devices.protocol.vocabulary import EventType, Role
+
+KILLS = 20
+ORDERS = 200
+EVENTS_AN_ORDER = 10
+SCANNERS = 4
+DEADLINE_S = 150
+
+
+class Server:
+    """A `dockbridge serve` process on a fixed port that can be killed and started again."""
+
+    def __init__(self, site: Path, port: int) -> None:
+        self.site = site
+        self.port = port
+        self.starts = 0
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert "ready" in self.process.stdout.readline()
+        self.starts += 1
+
+    def end(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"waited too long for {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def server(tmp_path: Path):
+    site = tmp_path / "site"
+    port = free_port()
+    make_site(site, Settings(listen=ListenSettings(mqtt=f"127.0.0.1:{port}")))
+    server = Server(site, port)
+    yield server
+    if server.process is not None and server.process.poll() is None:
+        server.end(signal.SIGKILL)
+
+
+def enrol(site: Path) -> dict[str, str]:
+    engine = open_engine(site / "dockbridge.db")
+    registry = Registry(engine, engine, "main")
+    fleet = {f"scan-{n}": Role.SCANNER for n in range(SCANNERS)} | {"phone": Role.COURIER, "shop": Role.SYSTEM}
+    return {name: registry.add(name, role, now_ms=0) or "" for name, role in fleet.items()}
+
+
+def scan_order(scanner: Scanner, order: str) -> list[Scan]:
+    """The warehouse's part of an order: seven events."""
+    return [
+        scanner.pick(order, sku="left", qty=1),
+        scanner.pick(order, sku="right", qty=1),
+        scanner.pack(order, weight_g=700),
+        scanner.labelled(order, label=f"WB-{order}", kind="plain"),
+        scanner.stage(order, dock="d1"),
+        scanner.load(order, vehicle="van-1"),
+        scanner.depart(order, hub="hub-1"),
+    ]
+
+
+def expected_state(number: int) -> str:
+    """What the plan says: every tenth order stays on the road, every seventh goes back, the rest is delivered."""
+    if number % 10 == 3:
+        return "shipped"
+    return "returning" if number % 7 == 5 else "delivered"
+
+
+def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path) -> None:
+    rng = random.Random(20)
+    passwords = enrol(server.site)
+    server.start()
+    common = {"site": "main", "host": "127.0.0.1", "port": server.port, "debounce_ms": 0, "backoff_first_s": 0.02, "backoff_max_s": 0.1}
+    scanners = [Scanner(device=f"scan-{n}", password=passwords[f"scan-{n}"], outbox=str(tmp_path / f"scan-{n}.db"), **common) for n in range(SCANNERS)]
+    shop = Scanner(device="shop", password=passwords["shop"], outbox=str(tmp_path / "shop.db"), **common)
+    phone = Courier(device="phone", courier="phone", password=passwords["phone"], outbox=str(tmp_path / "phone.db"), **common)
+    devices = [*scanners, shop, phone]
+    scans: list[Scan] = []
+    working = threading.Event()
+
+    def shift() -> None:
+        for number in range(ORDERS):
+            order = f"PO-{number}"
+            lines = [{"sku": "left", "qty": 1}, {"sku": "right", "qty": 1}]
+            created = {"channel": "shop", "lines": lines, "allow_partial": False, "payment": "prepaid"}
+            scans.append(shop.send(EventType.CREATED, created, order=order))
+            scans.extend(scan_order(scanners[number % SCANNERS], order))
+            scans.append(phone.pickup(order))
+            match expected_state(number):
+                case "shipped":
+                    scans.append(phone.stop_arrived(order, stop="stop-1"))
+                case "returning":
+                    scans.append(phone.refused(order, reason="not_wanted"))
+                case _:
+                    scans.append(phone.delivery(order, pod_method="pin"))
+        working.set()
+
+    worker = threading.Thread(target=shift, name="shift")
+    worker.start()
+    try:
+        for kill in range(KILLS):
+            # Each time when some more were acknowledged, so that the kills fall into the work and not behind it.
+            target = (kill + 1) * ORDERS * EVENTS_AN_ORDER // (KILLS + 2)
+            until(lambda target=target: sum(s.acknowledged for s in list(scans)) >= target, f"{target} acknowledged events")
+            time.sleep(rng.random() * 0.02)  # to fall anywhere between socket and acknowledgement; nothing is concluded from it
+            server.end(signal.SIGKILL)
+            seen = [s for s in list(scans) if s.acknowledged]
+            missing = _not_stored(server.site, seen)
+            assert not missing, f"after kill {kill + 1}: {len(missing)} acknowledged events are not in the log"
+            server.start()
+        worker.join()
+        assert working.is_set()
+        assert len(scans) == ORDERS * EVENTS_AN_ORDER
+        until(lambda: all(d.backlog == 0 for d in devices), "empty outboxes")
+        outcomes = Counter(s.receipt(timeout_s=DEADLINE_S).outcome for s in scans)
+    finally:
+        worker.join()
+        for device in devices:
+            device.close()
+    server.end(signal.SIGTERM)
+    assert server.starts == KILLS + 1
+    assert not outcomes.keys() & {"rejected", "blocked", "lost_claim"}, outcomes
+    _everything_is_there_once(server.site, scans)
+    reader = open_engine(server.site / "dockbridge.db", read_only=True)
+    states = {s["order"]: s["state"] for s in queries.orders(reader, state=None, limit=ORDERS + 1)}
+    assert states == {f"PO-{n}": expected_state(n) for n in range(ORDERS)}
+
+
+def _stored(site: Path) -> Counter[bytes]:
+    """How often each event id stands in the log, read as a stranger would: from the file that the killed server left."""
+    engine = open_engine(site / "dockbridge.db")
+    with engine.connect() as connection:
+        return Counter(bytes(r[0]) for r in connection.exec_driver_sql("SELECT id FROM events WHERE device != 'bridge'"))
+
+
+def _not_stored(site: Path, scans: list[Scan]) -> list[Scan]:
+    stored = _stored(site)
+    return [s for s in scans if stored[s.id] != 1]
+
+
+def _everything_is_there_once(site: Path, scans: list[Scan]) -> None:
+    assert _stored(site) == Counter({s.id: 1 for s in scans})
+    engine = open_engine(site / "dockbridge.db")
+    with engine.connect() as connection:
+        receipts = [cbor2.loads(r[0]) for r in connection.exec_driver_sql("SELECT payload FROM receipts")]
+    assert {r["id"] for r in receipts} == {s.id for s in scans}
+    assert os.path.exists(site / "dockbridge.db")

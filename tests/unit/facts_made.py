@@ -1,0 +1,354 @@
+"""Facts for the tests of the fold: one order told by hand (`Story`), and sets of facts for Hypothesis (`facts_of_an_order`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from bridge.domain.access import MAY_SEND
+from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, tone_of
+from bridge.domain.fold import Folded, OrderFold, fold
+from bridge.domain.lifecycle import INSTRUCTIONS
+from bridge.domain.order import Order, Parcel
+from bridge.domain.view import OrderView, flags_of
+from devices.protocol import bodies
+from devices.protocol.bodies import Body, Line
+from devices.protocol.vocabulary import EventType as E
+from devices.protocol.vocabulary import Flag, Outcome, ParcelState, Reason, Role, Tone, Warn
+
+T0: Final = 1_790_000_000_000
+"""When every story begins, in ms since 1970."""
+MINUTE: Final = 60_000
+ORDER: Final = "PO 17/3"
+MUG, LAMP = "04006381333931", "lamp"
+LOG: Final = b"\x01" * 8
+
+ROLE_OF: Final[dict[str, Role]] = {
+    "shop": Role.SYSTEM,
+    "carrier": Role.SYSTEM,
+    "desk": Role.DESK,
+    "pack-1": Role.SCANNER,
+    "dock-2": Role.SCANNER,
+    "counter": Role.SCANNER,
+    "phone-1": Role.COURIER,
+    "phone-2": Role.COURIER,
+}
+"""Everyone who speaks in these tests."""
+
+USUAL: Final[dict[E, str]] = (
+    dict.fromkeys((E.CREATED, E.PAID, E.APPROVED, E.COMPLETED), "shop")
+    | dict.fromkeys((E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.ASSIGNED, E.UNASSIGNED), "desk")
+    | dict.fromkeys((E.SHIFT_STARTED, E.SHIFT_ENDED, E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.DAMAGED, E.LOST, E.FOUND, E.VOID), "pack-1")
+    | dict.fromkeys((E.STAGE, E.LOAD, E.UNLOAD, E.DEPART, E.ARRIVE, E.RETURNED, E.DESTROYED), "dock-2")
+    | dict.fromkeys((E.CUSTOMS_ENTERED, E.CUSTOMS_HELD, E.CUSTOMS_CLEARED, E.BORDER_ENTERED), "carrier")
+    | dict.fromkeys((E.CLAIM, E.DECLINE, E.PICKUP, E.OUT_FOR_DELIVERY, E.STOP_ARRIVED, E.ATTEMPT_FAILED, E.AVAILABLE_FOR_PICKUP), "phone-1")
+    | dict.fromkeys((E.DELIVERY, E.REFUSED, E.RETURN_STARTED), "phone-1")
+)
+"""Who usually sends an event type."""
+
+
+def line(sku: str, qty: int = 1) -> Line:
+    return Line(sku=sku, qty=qty)
+
+
+def created(*lines: Line, **fields: Any) -> bodies.Created:
+    """An order as a shop makes it: one mug, prepaid, all at once, unless something else is said."""
+    asked: dict[str, Any] = {"channel": "shop", "allow_partial": False, "payment": "prepaid", **fields}
+    return bodies.Created(lines=list(lines) or [line(MUG)], **asked)
+
+
+def because(reason: str = "asked") -> bodies.Because:
+    return bodies.Because(reason=reason)
+
+
+PLAIN_BODY: Final[dict[E, Body]] = {
+    E.CREATED: created(),
+    E.PAID: bodies.Paid(amount_minor=1999, currency="EUR"),
+    E.APPROVED: bodies.Nothing(),
+    E.AMENDED: bodies.Amended(changed=["address"]),
+    E.HELD: because("fraud"),
+    E.RELEASED: because("fraud"),
+    E.CANCELLED: because(),
+    E.COMPLETED: bodies.Nothing(),
+    E.SHIFT_STARTED: bodies.ShiftStarted(worker="w-7"),
+    E.SHIFT_ENDED: bodies.Nothing(),
+    E.PICK: bodies.Pick(sku=MUG, qty=1),
+    E.PACK: bodies.Pack(),
+    E.UNPACK: because("wrong box"),
+    E.LABELLED: bodies.Labelled(code="C1", kind="plain"),
+    E.STAGE: bodies.Stage(dock="D4"),
+    E.LOAD: bodies.Load(vehicle="van-3"),
+    E.UNLOAD: bodies.Unload(),
+    E.DEPART: bodies.AtHub(hub="SHA"),
+    E.ARRIVE: bodies.AtHub(hub="AMS"),
+    E.CUSTOMS_ENTERED: bodies.CustomsEntered(country="NL", direction="import"),
+    E.CUSTOMS_HELD: bodies.CustomsHeld(country="NL", reason="papers"),
+    E.CUSTOMS_CLEARED: bodies.AtBorder(country="NL"),
+    E.BORDER_ENTERED: bodies.AtBorder(country="NL"),
+    E.ASSIGNED: bodies.Assigned(courier="kim", job="j1"),
+    E.UNASSIGNED: bodies.Unassigned(job="j1", reason="ill"),
+    E.CLAIM: bodies.Claim(job="j1", rev=1),
+    E.DECLINE: bodies.Decline(job="j1", reason="full"),
+    E.PICKUP: bodies.Nothing(),
+    E.OUT_FOR_DELIVERY: bodies.OutForDelivery(),
+    E.STOP_ARRIVED: bodies.StopArrived(stop="s1"),
+    E.ATTEMPT_FAILED: because("nobody home"),
+    E.AVAILABLE_FOR_PICKUP: bodies.AvailableForPickup(point="kiosk"),
+    E.DELIVERY: bodies.Delivery(pod=bodies.ProofOfDelivery(method="scan")),
+    E.REFUSED: because("not ordered"),
+    E.RETURN_STARTED: because("too small"),
+    E.RETURNED: bodies.Returned(dock="R1"),
+    E.DAMAGED: bodies.Damaged(severity="minor"),
+    E.LOST: bodies.Nothing(),
+    E.FOUND: bodies.Nothing(),
+    E.DESTROYED: because("mould"),
+}
+"""A body for every type but `void`, which needs its reference."""
+
+
+class Story:
+    """One order, told event by event; a minute passes between two of them unless `at_ms` says when it happened.
+
+    `tell` gives the verdict that the device gets. What an event was is kept in `facts`, so that a test can void it or tell everything again.
+    """
+
+    def __init__(self, begins: bodies.Created | None = None, *, order: str = ORDER) -> None:
+        self.fold = OrderFold(order)
+        self.facts: list[Fact] = []
+        self.now_ms = T0
+        self.changed: dict[tuple[str, bytes], Verdict] = {}
+        self._seqs: dict[str, int] = {}
+        if begins is not None:
+            self.tell(E.CREATED, begins)
+
+    def tell(self, event: E, body: Body | None = None, *, by: str | None = None, at_ms: int | None = None, **named: Any) -> Verdict:
+        return self.take(self.made(event, body, by=by, at_ms=at_ms, **named)).verdict
+
+    def tell_all(self, *events: E) -> None:
+        """Events with their plain bodies, each of which is applied."""
+        for event in events:
+            verdict = self.tell(event)
+            assert verdict.outcome is Outcome.APPLIED, (event, verdict)
+
+    def made(self, event: E, body: Body | None = None, *, by: str | None = None, at_ms: int | None = None, **named: Any) -> Fact:
+        """A fact that is not told yet: it may come later, or never."""
+        self.now_ms += MINUTE
+        device = by or USUAL[event]
+        seq = self._seqs[device] = self._seqs.get(device, 0) + 1
+        if event in INSTRUCTIONS:
+            assert at_ms is None, "an instruction binds from when it is known"
+        fact = Fact(
+            id=(len(self.facts) + 1).to_bytes(16, "big"),
+            device=device,
+            role=ROLE_OF[device],
+            type=event,
+            log=named.pop("log", LOG),
+            seq=seq,
+            event_ms=self.now_ms if at_ms is None else at_ms,
+            received_ms=self.now_ms,
+            body=PLAIN_BODY[event] if body is None else body,
+            **named,
+        )
+        self.facts.append(fact)
+        return fact
+
+    def take(self, fact: Fact) -> Folded:
+        folded = self.fold.add(fact)
+        self.changed = folded.changed
+        return folded
+
+    def void(self, fact: Fact, *, by: str | None = None) -> Verdict:
+        return self.tell(E.VOID, bodies.Void(ref=fact.id, reason="did_not_occur"), by=by or fact.device)
+
+    def decide(self, claim: Fact, outcome: Outcome, reason: Reason | None = None) -> Verdict:
+        """What the bridge decided about a courier's answer."""
+        fact = decided(claim, outcome, reason)
+        self.facts.append(fact)
+        return self.take(fact).verdict
+
+    @property
+    def last(self) -> Fact:
+        return self.facts[-1]
+
+    @property
+    def order(self) -> Order:
+        return self.fold.order
+
+    @property
+    def state(self) -> str:
+        return self.order.state_word
+
+    @property
+    def flags(self) -> set[Flag]:
+        return flags_of(self.order)
+
+    @property
+    def parcels(self) -> dict[str, ParcelState]:
+        return {p.id: p.state for p in self.order.parcels.values()}
+
+    @property
+    def parcel(self) -> Parcel:
+        """The one parcel of this order."""
+        (only,) = self.order.parcels.values()
+        return only
+
+    @property
+    def milestones(self) -> dict[str, bool]:
+        """Milestones of the order in their order; True where it was only inferred."""
+        return {m["state"]: m.get("inferred", False) for m in OrderView(self.order).core["milestones"]}
+
+
+def decided(answer: Fact, outcome: Outcome, reason: Reason | None = None) -> Fact:
+    """The bridge's own event about a claim or a refusal."""
+    assert isinstance(answer.body, bodies.Claim | bodies.Decline)
+    body = Decided(ref=answer.id, job=answer.body.job, answer=answer.type, outcome=outcome, reason=reason)
+    return Fact(
+        id=b"decided" + answer.id[7:],
+        device=BRIDGE,
+        role=BRIDGE,
+        type=DECIDED,
+        log=bytes(8),
+        seq=answer.seq,
+        event_ms=answer.received_ms,
+        received_ms=answer.received_ms,
+        body=body,
+    )
+
+
+def outcome_and_tone(verdict: Verdict) -> tuple[Outcome, Tone, tuple[Warn, ...]]:
+    return verdict.outcome, tone_of(verdict), verdict.warn
+
+
+def fresh(facts: Iterable[Fact]) -> list[Fact]:
+    """The same facts as if read from the log again: not yet placed by any fold."""
+    names = [n for n in Fact.__slots__ if n not in ("key", "order_ms")]
+    return [Fact(**{n: getattr(f, n) for n in names}) for f in facts]
+
+
+def seen(whole: OrderFold) -> tuple[bytes, str, dict[tuple[str, bytes], Verdict]]:
+    """Everything that must not depend on arrival: hash, state and verdicts."""
+    return OrderView(whole.order).hash, whole.order.state_word, dict(whole.verdicts)
+
+
+def seen_at_once(facts: Iterable[Fact]) -> tuple[bytes, str, dict[tuple[str, bytes], Verdict]]:
+    return seen(fold(ORDER, fresh(facts)))
+
+
+# --- sets of facts --------------------------------------------------------------------------------------------------------
+
+PARCELS: Final = (None, None, "p1", "p2")
+CODES: Final = (None, None, None, "C1", "C2")
+LOGS: Final = (b"\x01" * 8, b"\x02" * 8)
+STEP_MS: Final = 700
+"""Times are multiples of this, so that some scans fall within the debounce time."""
+
+_SENDERS: Final = {e: tuple(d for d, role in ROLE_OF.items() if e in MAY_SEND[role]) for e in E}
+
+_BODIES: Final[dict[E, tuple[Body, ...]]] = {e: (b,) for e, b in PLAIN_BODY.items()} | {
+    E.CREATED: (
+        created(line(MUG, 2), line(LAMP), dest_country="NL"),
+        created(line(MUG), allow_partial=True, payment="on_delivery", promise_ms=T0 + 9_000),
+    ),
+    E.AMENDED: (bodies.Amended(changed=["address"]), bodies.Amended(changed=["lines"], lines=[line(MUG), line(LAMP)])),
+    E.HELD: (because("fraud"), because("stock")),
+    E.RELEASED: (because("fraud"), because("stock")),
+    E.PICK: (bodies.Pick(sku=MUG, qty=1), bodies.Pick(sku=LAMP, qty=1), bodies.Pick(sku=LAMP, qty=1, short=True), bodies.Pick(sku="hat", qty=1)),
+    E.PACK: (bodies.Pack(), bodies.Pack(items=[line(MUG, 2)]), bodies.Pack(items=[line(LAMP)]), bodies.Pack(items=[line(MUG, 2), line(LAMP)])),
+    E.ARRIVE: (bodies.AtHub(hub="AMS"), bodies.AtHub(hub="RTM")),
+    E.CUSTOMS_ENTERED: (bodies.CustomsEntered(country="CN", direction="export"), bodies.CustomsEntered(country="NL", direction="import")),
+    E.CUSTOMS_CLEARED: (bodies.AtBorder(country="CN"), bodies.AtBorder(country="NL")),
+    E.DELIVERY: (
+        bodies.Delivery(pod=bodies.ProofOfDelivery(method="pin")),
+        bodies.Delivery(pod=bodies.ProofOfDelivery(method="none"), collected=bodies.Collected(amount_minor=1, currency="EUR", tender="cash")),
+    ),
+    E.DAMAGED: (bodies.Damaged(severity="minor"), bodies.Damaged(severity="total")),
+}
+
+_WAY: Final = (
+    *(E.PAID, E.APPROVED, E.PICK, E.PICK, E.PACK, E.LABELLED, E.STAGE, E.LOAD, E.DEPART, E.CUSTOMS_ENTERED, E.CUSTOMS_CLEARED, E.ARRIVE),
+    *(E.CUSTOMS_ENTERED, E.CUSTOMS_HELD, E.CUSTOMS_CLEARED, E.BORDER_ENTERED, E.ASSIGNED, E.CLAIM, E.PICKUP, E.OUT_FOR_DELIVERY, E.STOP_ARRIVED),
+    *(E.ATTEMPT_FAILED, E.ARRIVE, E.OUT_FOR_DELIVERY, E.DELIVERY, E.COMPLETED, E.RETURN_STARTED, E.RETURNED),
+)
+"""The whole life of an order; parts of it, with something odd between them, are what really comes."""
+
+_ODD: Final = tuple(e for e in E if e not in (E.CREATED, E.VOID, E.SHIFT_STARTED, E.SHIFT_ENDED))
+_ANSWERS: Final = ((Outcome.APPLIED, None), (Outcome.NOOP, None), (Outcome.LOST_CLAIM, Reason.STALE_REV), (Outcome.REJECTED, Reason.JOB_CLOSED))
+_NUMBER: Final = st.integers(0, 11)
+
+
+@st.composite
+def _plan(draw: st.DrawFn, most: int) -> list[tuple[E, int]]:
+    """Event types with the place in time of each: parts of the way in their order, and odd ones anywhere."""
+    kept = draw(st.sets(st.integers(0, len(_WAY) - 1), max_size=most))
+    way = [(_WAY[place], 2 * (nth + 1)) for nth, place in enumerate(sorted(kept))]
+    odd = draw(st.lists(st.tuples(st.sampled_from(_ODD), st.integers(0, 2 * most)), max_size=6))
+    return draw(st.permutations(way + odd))
+
+
+@st.composite
+def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, voids: bool = True) -> list[Fact]:
+    """What several devices say of one order, in the order in which they noted it.
+
+    Every log is numbered without a gap; clocks differ by seconds and run backwards at times; some events are faulty,
+    some are voided, claims may have been decided. `creations=0` leaves the order unknown.
+    """
+    plan = draw(_plan(most)) + [(E.CREATED, 0)] * draw(st.integers(min(1, creations), creations))
+    skews = [draw(st.integers(-3, 3)) for _ in ROLE_OF]
+    seqs: dict[tuple[str, bytes], int] = {}
+    facts: list[Fact] = []
+    for event, place in plan:
+        who, which, parcel, code, oddity = draw(st.tuples(_NUMBER, _NUMBER, st.sampled_from(PARCELS), st.sampled_from(CODES), _NUMBER))
+        device = _SENDERS[event][who % len(_SENDERS[event])]
+        log = LOGS[oddity == 1]
+        seq = seqs[(device, log)] = seqs.get((device, log), 0) + 1
+        event_ms = T0 + STEP_MS * (10 + place + skews[list(ROLE_OF).index(device)])
+        facts.append(
+            Fact(
+                id=(len(facts) + 1).to_bytes(16, "big"),
+                device=device,
+                role=ROLE_OF[device],
+                type=event,
+                log=log,
+                seq=seq,
+                event_ms=event_ms,
+                received_ms=event_ms,
+                body=_BODIES[event][which % len(_BODIES[event])],
+                parcel=parcel,
+                code=None if event is E.PICK else code,
+                at="hall" if oddity == 2 else None,
+                fault=Reason.UNREADABLE_CODE.value if oddity == 3 and event is not E.CREATED else None,
+                misload=oddity == 4,
+            ),
+        )
+        if event in (E.CLAIM, E.DECLINE) and which < 8:
+            facts.append(decided(facts[-1], *_ANSWERS[which % 4]))
+    return facts + draw(_voids(facts)) if voids else facts
+
+
+@st.composite
+def _voids(draw: st.DrawFn, facts: Sequence[Fact]) -> list[Fact]:
+    """Voids of some of the facts, of nothing that is known, and of other voids; by whoever comes along."""
+    made: list[Fact] = []
+    refs = [f.id for f in facts if f.type != DECIDED] + [b"nobody knows me!"]
+    for nth in range(draw(st.integers(0, 2))):
+        ref = draw(st.sampled_from([*refs, *(v.id for v in made)]))
+        device = draw(st.sampled_from(list(ROLE_OF)))
+        made.append(void(ref, device, nth))
+    return made
+
+
+def void(ref: bytes, device: str, nth: int = 0) -> Fact:
+    """A void from a log of its own."""
+    return Fact(
+        id=b"void" + nth.to_bytes(12, "big"),
+        device=device,
+        role=ROLE_OF[device],
+        type=E.VOID,
+        log=b"\x09" * 8,
+        seq=nth + 1,
+        event_ms=T0,
+        received_ms=T0,
+        body=bodies.Void(ref=ref, reason="incorrect_data"),
+    )
