@@ -62,8 +62,10 @@ def subscribed(arguments: list[str]) -> subprocess.Popen[str]:
 
 
 def payloads(process: subprocess.Popen[str]) -> list[str]:
-    out, _ = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, out
+    assert process.stdout is not None
+    with process.stdout as stream:  # not `communicate`: it passes over what was read ahead with the line before
+        out = stream.read()
+    assert process.wait(TIMEOUT_S) == 0, out
     return [line for line in out.splitlines() if not line.startswith(("Client ", "Subscribed"))]
 
 
