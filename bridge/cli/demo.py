@@ -1,4 +1,87 @@
-"""`dockbridge demo`."""
+"""`dockbridge demo`: a shift of simulated orders, scanners and couriers, through a real server on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from firmware_sim.demo import plan_demo, run_demo, to_json
+from firmware_sim.errors import SimError
+from firmware_sim.show import render
+from firmware_sim.workload import Workload
+
+from bridge.app import anchored_clock, make_site
+from bridge.cli.output import JsonOption, emit, progress, say, show
+from bridge.config import DATABASE_NAME, ListenSettings, Settings
+from bridge.errors import BridgeError
+from bridge.store.registry import Registry
+from bridge.store.sql import open_engine
+
+STOP_S = 20.0
 
 
-def demo() -> None: ...
+def demo(
+    seed: Annotated[int, typer.Option(help="Another seed is another shift.")] = 1,
+    speed: Annotated[float, typer.Option(min=1, max=1000, help="How much faster than people the simulated workers are.")] = 20.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch a shift: starts a server in a temporary folder, simulates 20 orders, 3 scanners and 2 couriers over real MQTT, and shows how every order ended.
+
+    Example: `dockbridge demo`
+    """
+    workload = plan_demo(seed)
+    with tempfile.TemporaryDirectory(prefix="dockbridge-demo-") as folder:
+        passwords = _make_site(Path(folder) / "site", workload)
+        with _served(Path(folder) / "site") as (host, port), progress() as bar:
+            task = bar.add_task("orders ended as planned", total=len(workload.orders))
+            try:
+                result = run_demo(workload, host, port, passwords, lambda p: bar.update(task, completed=p.agreed), speed=speed)
+            except SimError as error:
+                raise BridgeError(f"the simulated shift could not be worked: {error}", fix="try again; `dockbridge demo --seed 2` is another shift") from error
+    if as_json:
+        emit(to_json(result))
+    else:
+        show(render(result))
+    if not result.ok:
+        say("not every order ended as planned")
+        raise typer.Exit(1)
+
+
+def _make_site(site: Path, workload: Workload) -> dict[str, str]:
+    """A site with the shift's devices; their passwords."""
+    make_site(site, Settings(listen=ListenSettings(mqtt="127.0.0.1:0")))
+    engine = open_engine(site / DATABASE_NAME)
+    registry = Registry(engine, engine, "main")
+    now_ms = anchored_clock().now_ms()
+    return {d.name: registry.add(d.name, d.role, now_ms=now_ms, courier=d.courier) or "" for d in workload.devices}
+
+
+@contextmanager
+def _served(site: Path) -> Iterator[tuple[str, int]]:
+    """A server process for the site; (host, port) of its MQTT listener."""
+    command = [sys.executable, "-m", "bridge.cli.main", "serve", str(site), "--json"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        if not line:
+            raise BridgeError("the server did not start", fix=f"see why with `dockbridge serve {site}`")
+        host, _, port = json.loads(line)["addresses"]["mqtt"].removeprefix("mqtt://").rpartition(":")
+        say(f"serving on {host}:{port}; the shift begins")
+        yield host, int(port)
+    finally:
+        server.terminate()
+        try:
+            server.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        if server.stdout is not None:
+            server.stdout.close()

@@ -15,6 +15,7 @@ from bridge.domain.lifecycle import (
     DEAD,
     IMPLIED,
     IN_CUSTODY,
+    MOVES,
     ORDER_IMPLIED,
     ORDER_RANK,
     PARCEL_TABLE,
@@ -289,10 +290,22 @@ class Order:
                 parcel.enter(to, fact.event_ms)
                 parcel.flags.discard(Flag.LOST)
                 changed = True
+            elif step in MOVES and self._was_seen(parcel, MOVES[step].to, fact.event_ms):
+                changed = True
             if where is not None and parcel.where != where and parcel.state not in (ParcelState.DELIVERED, ParcelState.DESTROYED):
                 parcel.where = where
                 changed = True
         return changed
+
+    def _was_seen(self, parcel: Parcel, state: ParcelState, at_ms: int) -> bool:
+        """A scan that proves a milestone which was only inferred, at the same moment: told behind the one that it was inferred from."""
+        if parcel.milestones.get(state) != (at_ms, True):
+            return False
+        parcel.milestones[state] = (at_ms, False)
+        shown = SHOWN_AS.get(state)
+        if shown is not None and self.milestones.get(shown) == (at_ms, True):
+            self.milestones[shown] = (at_ms, False)
+        return True
 
     def _verdict(self, fact: Fact, changed: bool, parcels: list[Parcel], warn: tuple[Warn, ...] = ()) -> Verdict:
         """`applied` or `noop`; a repeat of the same device's same scan within the debounce time is marked."""

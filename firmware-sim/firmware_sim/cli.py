@@ -65,7 +65,9 @@ def replay_command(
 
 @app.command("run")
 def run_command(
-    credentials: Annotated[Path, typer.Option(help='JSON: {"shop-1": "password", "scan-1": "password", …}; `devices` prints whom to enrol.')],
+    credentials: Annotated[
+        Path, typer.Option(help='JSON: {"shop-1": "password", …}, or what `dockbridge device import --json` prints; `devices` says whom to enrol.')
+    ],
     seed: Annotated[int, typer.Option(help="The day; a seed is lived through once on a site.", min=0)] = 1,
     orders: Annotated[int, typer.Option(help="Orders of the day.", min=1)] = 20,
     scanners: Annotated[int, typer.Option(help="Scanners, each with a worker.", min=1)] = 3,
@@ -79,7 +81,7 @@ def run_command(
 ) -> None:
     """Live through a day from a seed, and compare each order's status with the plan."""
     workload = _workload(seed, orders, scanners, couriers, site)
-    passwords = {name: _text(value, name) for name, value in _read_json(credentials).items()}
+    passwords = _passwords(credentials)
     with _progress() as on_progress:
         result = demo.run_demo(workload, host, port, passwords, on_progress, speed=speed, timeout_s=timeout)
     _print(demo.to_json(result) if as_json else show.render(result))
@@ -91,9 +93,10 @@ def devices_command(
     scanners: Annotated[int, typer.Option(help="Scanners of the day.", min=1)] = 3,
     couriers: Annotated[int, typer.Option(help="Couriers of the day.", min=1)] = 2,
 ) -> None:
-    """Print the devices that a day needs enrolled: name, role, and a phone's courier."""
+    """Print the devices that a day needs enrolled, as `dockbridge device import` takes them."""
+    typer.echo("device,role,courier")
     for device in _workload(1, 1, scanners, couriers, "main").devices:
-        typer.echo("\t".join([device.name, device.role, device.courier or ""]).rstrip())
+        typer.echo(f"{device.name},{device.role},{device.courier or ''}")
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------------
@@ -108,7 +111,7 @@ def _workload(seed: int, orders: int, scanners: int, couriers: int, site: str) -
 
 def _cast(path: Path | None, given: dict[str, str | None]) -> history.Cast:
     """The three devices of a replay: from the file, and from the options, which win."""
-    data = _read_json(path) if path is not None else {}
+    data = _object(path) if path is not None else {}
     names: dict[str, str] = {}
     passwords: dict[str, str] = {}
     for part, login in given.items():
@@ -130,19 +133,35 @@ def _entry(part: str, data: dict[str, Any]) -> tuple[str, str]:
     entry = data.get(part)
     if not isinstance(entry, dict):
         raise BadCredentials(f"there are no credentials for the {part}", fix=f'add "{part}": {{"device": …, "password": …}} to the file, or give --{part}')
-    return _text(entry.get("device"), f"{part}.device"), _text(entry.get("password"), f"{part}.password")
+    return _text(entry.get("device"), f"{part}.device"), _secret(entry, part)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadCredentials(f"there is no {path}", fix="write the devices' passwords into it, as --help says") from None
-    except (OSError, ValueError) as error:
-        raise BadCredentials(f"{path} can't be read: {error}", fix="it should be a JSON object") from error
+def _passwords(path: Path) -> dict[str, str]:
+    """Passwords by device: from {device: password}, or from a list of what was enrolled."""
+    data = _read_json(path)
+    if isinstance(data, list):
+        return {_text(e.get("device"), "device"): _secret(e, str(e.get("device"))) for e in data if isinstance(e, dict)}
+    return {name: _secret(value, name) if isinstance(value, dict) else _text(value, name) for name, value in _object(path).items()}
+
+
+def _secret(entry: dict[str, Any], name: str) -> str:
+    return _text(entry.get("password") or entry.get("secret"), f"{name}.password")
+
+
+def _object(path: Path) -> dict[str, Any]:
+    data = _read_json(path)
     if not isinstance(data, dict):
         raise BadCredentials(f"{path} is no JSON object", fix="write it as --help says")
     return data
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadCredentials(f"there is no {path}", fix="write the devices' passwords into it, as --help says") from None
+    except (OSError, ValueError) as error:
+        raise BadCredentials(f"{path} can't be read: {error}", fix="it should be JSON, as --help says") from error
 
 
 def _text(value: object, name: str) -> str:

@@ -52,7 +52,9 @@ def render_replay(result: Replayed) -> RenderableType:
             parts.append(Text(f"and {len(odd) - ROWS_MAX} more; --json has them all"))
     parts += _errors(tuple(result.record.errors))
     if result.agreements[Agreement.MISSING]:
-        parts.append(Text("Orders that the bridge does not show were never imported: import the same file with the same map first.", style="red"))
+        parts.append(
+            Text("Orders that the bridge does not show were never imported: `dockbridge orders import` with the same file and map comes first.", style="red")
+        )
     counted = ", ".join(f"{n} {name}" for name, n in result.agreements.items() if n)
     parts.append(_verdict(f"{len(result.compared)} orders: {counted}; {result.bad_rows} bad rows left out", ok=result.ok))
     return Group(*parts)

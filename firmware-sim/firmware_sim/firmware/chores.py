@@ -190,6 +190,9 @@ class Doer(Firmware):
             status = messages.decode(payload, OrderStatus)
             self.states[status.order] = status.state
 
+    def on_verdict(self, scan: Scan, receipt: Receipt) -> None:
+        """A verdict on a scan, before the user reacts to it."""
+
     # --- acting -----------------------------------------------------------------------------------------------------------
 
     def act(self) -> None:
@@ -246,6 +249,7 @@ class Doer(Firmware):
         chore, scan = self._asked.get(receipt.id or b"", (None, None))
         if chore is None or scan is None:
             return
+        self.on_verdict(scan, receipt)
         reaction = reaction_to(receipt)
         if chore.asked == receipt.id:
             self._react(chore, receipt, reaction)
@@ -269,10 +273,10 @@ class Doer(Firmware):
                 self.give_up(chore, receipt)
 
     def _redo(self, chore: Chore, scan: Scan) -> None:
-        """A scan that counted is blocked after all: it is done once more, before what comes next."""
+        """A scan that counted is blocked after all: it is done once more, before what is not yet told."""
         if chore.order in self.given_up:
             return
-        chore.steps.insert(chore.index, scan)
+        chore.steps.insert(chore.index + (chore.asked is not None), scan)
         if chore not in self.hands.busy and chore not in self.hands.aside:
             self.begin(chore)
 

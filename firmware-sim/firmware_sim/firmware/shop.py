@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 from devices.protocol import bodies
 from devices.protocol.bodies import Line
-from devices.protocol.vocabulary import EventType, OrderState
+from devices.protocol.messages import Receipt
+from devices.protocol.vocabulary import EventType, OrderState, Outcome
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import Await, Chore, Doer, Give, Rest, Scan, Step
 
@@ -47,6 +48,11 @@ class Shop(Doer):
 
     def filters(self) -> tuple[str, ...]:
         return (f"{self.topics.base}/orders/+/status",)
+
+    def on_verdict(self, scan: Scan, receipt: Receipt) -> None:
+        """An order that was there before is a day that was lived through before: what follows would not be what the plan says."""
+        if scan.type is EventType.CREATED and receipt.outcome is Outcome.NOOP:
+            self.troubles.append(f"{self.device}: order {scan.order} was there before; take another seed, or a fresh site")
 
 
 def selling(sale: Sale, channel: str) -> list[Step]:

@@ -1,0 +1,177 @@
+"""A shop's export becomes history: imported, then told by two devices that nobody heard for months, twice.
+
+The sample in `config/samples/` is the file; it has what real exports have, two bad rows among them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from a_site import SITE, Site
+from typer.testing import CliRunner
+
+from bridge.shop_file import ShopMap, ShopOrder, order_events, read_map, read_orders
+from devices.protocol.vocabulary import Outcome, Role
+from firmware_sim import cli
+from firmware_sim.replay import Agreement, Cast, Replayed, proven_state, replay
+
+SAMPLES = Path(__file__).parents[2] / "config" / "samples"
+WITHOUT_DELIVERY_TIME = "shop1-100555"
+
+
+@pytest.fixture(scope="module")
+def shop() -> ShopMap:
+    return read_map(SAMPLES / "orders.toml")
+
+
+@pytest.fixture(scope="module")
+def orders(shop: ShopMap) -> list[ShopOrder]:
+    return read_orders(SAMPLES / "orders.csv", shop)[0]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with Site(tmp_path / "site") as site:
+        yield site
+
+
+@pytest.fixture
+def cast(site: Site) -> Cast:
+    passwords = {"scan-h": site.enrol("scan-h"), "phone-h": site.enrol("phone-h", Role.COURIER), "desk-h": site.enrol("desk-h", Role.DESK)}
+    return Cast(scanner="scan-h", courier="phone-h", watcher="desk-h", passwords=passwords)
+
+
+def imported(site: Site, orders: list[ShopOrder], shop: ShopMap) -> None:
+    """What `dockbridge orders import` does."""
+    site.enrol(shop.channel, Role.SYSTEM)
+    identity = site.app.registry.identity(shop.channel)
+    events = [(kind.value, payload) for order in orders for kind, payload in order_events(order, shop)]
+    receipts = site.wait_for(site.app.submit(identity, events))
+    assert not [r for r in receipts if r["outcome"] == Outcome.REJECTED]
+
+
+def replayed(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> Replayed:
+    host, port = site.addresses["mqtt"]
+    return replay(orders, shop, site=SITE, host=host, port=port, cast=cast, timeout_s=60)
+
+
+def test_the_sample_is_read_but_for_two_bad_rows(shop: ShopMap) -> None:
+    orders, bad = read_orders(SAMPLES / "orders.csv", shop)
+    assert len(orders) == 24
+    assert len(bad) == 2
+    assert "25:61:00" in bad[0].reason
+    assert "order_id is empty" in bad[1].reason
+    assert {o.expected for o in orders} == {"delivered", "shipped", "approved", "pending_payment", "cancelled"}
+    assert any(len(o.items) > 1 for o in orders)
+
+
+def test_a_replay_ends_where_the_rows_end(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> None:
+    imported(site, orders, shop)
+    result = replayed(site, cast, orders, shop)
+    assert result.record.errors == []
+    assert result.ok
+    assert (
+        result.events
+        == result.record.acknowledged
+        == 3 * sum(o.delivered_ms is not None for o in orders) + 2 * sum(o.shipped_ms is not None and o.delivered_ms is None for o in orders)
+    )
+    odd = [c for c in result.compared if c.agreement is not Agreement.AGREES]
+    assert [(c.order, c.said, c.state, c.agreement) for c in odd] == [(WITHOUT_DELIVERY_TIME, "delivered", "shipped", Agreement.UNPROVEN)]
+
+
+def test_history_takes_its_place_in_time(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> None:
+    imported(site, orders, shop)
+    result = replayed(site, cast, orders, shop)
+    order = next(o for o in orders if o.delivered_ms is not None)
+    reached = {m.state: m.at_ms for m in result.record.statuses[order.order].milestones if not m.inferred}
+    assert reached["shipped"] == order.shipped_ms
+    assert reached["delivered"] == order.delivered_ms
+
+
+def test_a_second_replay_changes_nothing(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> None:
+    imported(site, orders, shop)
+    first = replayed(site, cast, orders, shop)
+    second = replayed(site, cast, orders, shop)
+    assert first.record.again == 0
+    assert second.record.again == second.events == first.events
+    assert {o: (s.rev, s.hash) for o, s in second.record.statuses.items()} == {o: (s.rev, s.hash) for o, s in first.record.statuses.items()}
+    assert second.ok
+
+
+def test_a_replay_before_its_import_says_what_is_missing(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> None:
+    before = replayed(site, cast, orders[:4], shop)
+    assert not before.ok
+    assert before.agreements[Agreement.MISSING] == 4
+    assert set(before.record.outcomes) == {Outcome.PARKED}
+    imported(site, orders[:4], shop)
+    assert replayed(site, cast, orders[:4], shop).ok
+
+
+def test_a_row_that_contradicts_itself_is_held_to_its_times(shop: ShopMap) -> None:
+    gone = ShopOrder(order="shop1-1", line=2, created_ms=1, approved_ms=2, shipped_ms=3, expected="cancelled")
+    kept = ShopOrder(order="shop1-2", line=3, created_ms=1, approved_ms=2, expected="cancelled")
+    assert [proven_state(o, shop) for o in (gone, kept)] == ["shipped", "cancelled"]
+
+
+# --- the command ------------------------------------------------------------------------------------------------------------
+
+
+def arguments(site: Site, *more: str) -> list[str]:
+    host, port = site.addresses["mqtt"]
+    return ["replay", str(SAMPLES / "orders.csv"), "--map", str(SAMPLES / "orders.toml"), "--host", host, "--port", str(port), "--site", SITE, *more]
+
+
+def credentials(cast: Cast, path: Path) -> Path:
+    entries: dict[str, Any] = {p: {"device": d, "password": cast.passwords[d]} for p, d in vars_of(cast)}
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def vars_of(cast: Cast) -> list[tuple[str, str]]:
+    return [("scanner", cast.scanner), ("courier", cast.courier), ("watcher", cast.watcher)]
+
+
+def test_the_command_prints_json_and_ends_with_zero(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap, tmp_path: Path) -> None:
+    imported(site, orders, shop)
+    done = CliRunner().invoke(cli.app, arguments(site, "--credentials", str(credentials(cast, tmp_path / "three.json")), "--speed", "0", "--json"))
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["ok"] is True
+    assert said["orders"] == 24
+    assert said["bad_rows"] == 2
+    assert said["agreements"] == {"agrees": 23, "unproven": 1, "differs": 0, "missing": 0}
+
+
+def test_the_command_ends_with_one_where_orders_are_missing(site: Site, cast: Cast) -> None:
+    logins = [x for part, device in vars_of(cast) for x in (f"--{part}", f"{device}:{cast.passwords[device]}")]
+    done = CliRunner().invoke(cli.app, arguments(site, *logins, "--speed", "0"))
+    assert done.exit_code == cli.FAILED
+    assert "orders import" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (["--credentials", "/nowhere.json"], cli.USAGE, "there is no /nowhere.json"),
+        (["--scanner", "scan-h:x", "--courier", "phone-h:x"], cli.USAGE, "no credentials for the watcher"),
+        (["--scanner", "a:x", "--courier", "b:x", "--watcher", "c:x", "--port", "9"], cli.FAILED, "nobody answers at 127.0.0.1:9"),
+        (["--map", "/nowhere.toml"], cli.USAGE, "there is no /nowhere.toml"),
+    ],
+)
+def test_an_error_is_one_sentence_and_what_to_do(
+    more: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replaying = ["firmware-sim", "replay", str(SAMPLES / "orders.csv"), "--map", str(SAMPLES / "orders.toml"), *more]
+    monkeypatch.setattr("sys.argv", replaying)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    heard = capsys.readouterr()
+    assert ended.value.code == code
+    assert said in heard.err
+    assert "fix:" in heard.err
+    assert "Traceback" not in heard.err
+    assert heard.out == ""
