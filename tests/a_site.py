@@ -220,6 +220,7 @@ class Site:
         self.directory = directory
         self.secrets: dict[str, str] = {}
         self.addresses: dict[str, tuple[str, int]] = {}
+        self._seq = 0
         if not (directory / "bridge.toml").exists():
             make_site(directory, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, **settings}))
 
@@ -283,13 +284,35 @@ class Site:
         self.secrets[device] = secret
         return str(secret)
 
-    def create(self, order: str, seq: int = 1) -> None:
-        """The shop creates an order, in this process."""
-        if "shop1" not in self.secrets:
-            self.enrol("shop1", Role.SYSTEM)
-        payload = event("shop1", seq, order, CREATED, at_ms=self.app.clock.now_ms())
-        (receipt,) = self.wait_for(self.app.submit(self.app.registry.identity("shop1"), [("created", payload)]))
-        assert receipt["outcome"] == "applied"
+    def now_ms(self) -> int:
+        return self.app.clock.now_ms()
+
+    def event(self, device: str, seq: int, order: str | None = None, body: dict[str, Any] | None = None, **other: Any) -> bytes:
+        """The payload of an event that happens now."""
+        return event(device, seq, order, body, at_ms=self.now_ms(), **other)
+
+    def tell(self, device: str, role: Role, event_type: str, *events: bytes) -> None:
+        """Events from inside the server, as the command line sends them."""
+        if device not in self.secrets:
+            self.enrol(device, role)
+        receipts = self.wait_for(self.app.submit(self.app.registry.identity(device), [(event_type, payload) for payload in events]))
+        assert {r["outcome"] for r in receipts} == {"applied"}
+
+    def create(self, *orders: str) -> None:
+        """The shop creates orders."""
+        self.tell("shop1", Role.SYSTEM, "created", *(self.event("shop1", self._seq + i, order, CREATED) for i, order in enumerate(orders, 1)))
+        self._seq += len(orders)
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """What the bridge has to say, at a QoS that it never uses by itself, say."""
+
+        def work() -> None:
+            broker = self.app._outlet.broker
+            assert broker is not None
+            broker.door.publish(Message(topic, payload, qos, retain))
+            broker.flush()
+
+        self.on_loop(work)
 
     def client(self, device: str, client_id: str | None = None, **connect: Any) -> MqttWire:
         """A client that has logged in as a device, enrolled as a scanner where it was not yet."""

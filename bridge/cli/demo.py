@@ -12,10 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from firmware_sim.demo import plan_demo, run_demo, to_json
-from firmware_sim.errors import SimError
-from firmware_sim.show import render
-from firmware_sim.workload import Workload
 
 from bridge.app import anchored_clock, make_site
 from bridge.cli.output import JsonOption, emit, progress, say, show
@@ -23,6 +19,10 @@ from bridge.config import DATABASE_NAME, ListenSettings, Settings
 from bridge.errors import BridgeError
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
+from firmware_sim.demo import plan_demo, run_demo, to_json
+from firmware_sim.errors import SimError
+from firmware_sim.show import render
+from firmware_sim.workload import Workload
 
 STOP_S = 20.0
 
@@ -67,7 +67,7 @@ def _make_site(site: Path, workload: Workload) -> dict[str, str]:
 def _served(site: Path) -> Iterator[tuple[str, int]]:
     """A server process for the site; (host, port) of its MQTT listener."""
     command = [sys.executable, "-m", "bridge.cli.main", "serve", str(site), "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: S603 -- our own program
     try:
         assert server.stdout is not None
         line = server.stdout.readline()

@@ -34,6 +34,7 @@ def add(
     courier: Annotated[str | None, typer.Option(help="The courier that a phone is bound to (default: its own name).")] = None,
     at: Annotated[str | None, typer.Option(help="The place where it stands, for scans that name none.")] = None,
     orders: Annotated[str | None, typer.Option(help="For a system: it reads only orders whose id begins with this.")] = None,
+    password_only: Annotated[bool, typer.Option("--password-only", help="Print the password and nothing else, for a script.")] = False,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -42,7 +43,10 @@ def add(
     Example: `dockbridge device add scan-07 --role scanner --at dock-2`
     """
     made = call(site, "device_add", device=device, role=_role(role), courier=courier, orders_prefix=orders, at=at)
-    _show_secrets([made], as_json=as_json)
+    if password_only:
+        print(made["secret"])
+    else:
+        _show_secrets([made], as_json=as_json)
 
 
 @app.command(name="import")

@@ -14,8 +14,7 @@ import typer
 from bridge import __version__
 from bridge.app import Application, make_site
 from bridge.cli.output import JsonOption, emit_line, say
-from bridge.config import ListenSettings, Settings, SiteSettings
-from bridge.config import parse as parse_settings
+from bridge.config import parse
 from bridge.control import ControlServer
 
 Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE")]
@@ -26,13 +25,13 @@ def init(
     name: Annotated[str, typer.Option(help="The site's name, the tenant in every topic.")] = "main",
     listen: Annotated[str, typer.Option(help="host:port of MQTT over TCP; port 0 takes a free one.")] = "127.0.0.1:1883",
     websocket: Annotated[str, typer.Option(help="host:port of MQTT over WebSocket; empty for none.")] = "",
+    publish: Annotated[str, typer.Option(help="What the bridge publishes: cbor, or json for tools that read no CBOR.")] = "cbor",
 ) -> None:
     """Make a site: a folder with its configuration and its database.
 
     Example: `dockbridge init ams1 --name ams1`
     """
-    parse_settings({"site": {"name": name}, "listen": {"mqtt": listen, "websocket": websocket}})
-    make_site(directory, Settings(site=SiteSettings(name=name), listen=ListenSettings(mqtt=listen, websocket=websocket)))
+    make_site(directory, parse({"site": {"name": name}, "listen": {"mqtt": listen, "websocket": websocket}, "publish": {"format": publish}}))
     say(f"made site {name} in {directory}\n  next: dockbridge serve {directory}")
 
 

@@ -189,7 +189,9 @@ def _print(what: Any) -> None:
     if isinstance(what, dict):
         typer.echo(json.dumps(what, ensure_ascii=False, indent=2))
     else:
-        Console().print(what)
+        console = Console(highlight=False)
+        # A table that is read by a program must not be cut at the width of a terminal that is not there.
+        (console if console.is_terminal else Console(highlight=False, width=400)).print(what)
 
 
 def main() -> None:

@@ -116,5 +116,5 @@ def test_a_missing_password_is_told_before_anything_is_sent(site: Site) -> None:
 
 def test_a_server_that_is_not_there_is_told_at_once() -> None:
     day = Workload.from_seed(6, orders=1, site=SITE)
-    with pytest.raises(NotReachable, match="127.0.0.1:9"):
+    with pytest.raises(NotReachable, match=r"127\.0\.0\.1:9"):
         run(day, "127.0.0.1", 9, dict.fromkeys((d.name for d in day.devices), "x"))

@@ -104,7 +104,7 @@ def status(order: str, state: str) -> Received:
     progress = Progress(parcels=1, packed=1, shipped=0, delivered=0, exceptions=0)
     shown = OrderStatus(
         order=order,
-        state=state,  # type: ignore[arg-type]
+        state=state,
         flags=[],
         rev=1,
         at_ms=1,

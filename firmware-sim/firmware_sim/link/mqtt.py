@@ -297,10 +297,9 @@ class _Driver:
         return self._finished_record()
 
     def close(self) -> None:
-        for line in self.lines.values():
-            if line.client is not None:
-                line.client.disconnect()
-                line.client.loop_misc()
+        """Let go of every connection that is still there."""
+        for client in [line.client for line in self.lines.values() if line.client is not None]:
+            client.disconnect()
         self._selector.close()
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
