@@ -140,6 +140,8 @@ class Application:
         self._authenticators = ThreadPoolExecutor(AUTHENTICATION_THREADS, thread_name_prefix="authenticate")
         self.pipeline = Pipeline(self._writer, self._outlet, _pipeline_limits(settings), self._room)
         self._tasks: list[asyncio.Task[None]] = []
+        self.failed = asyncio.Event()
+        """Set when a part that must always run has ended: nothing is acknowledged any more, and the process had better start anew."""
 
     @classmethod
     async def open(cls, directory: Path, clock: Clock | None = None) -> Self:
@@ -178,7 +180,14 @@ class Application:
         await self.close()
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.critical("the %s ended: %s: %s", task.get_name(), type(error).__name__, error)
+            self.failed.set()
 
     async def close(self) -> None:
         """Finish what was taken in, close connections, and let go of the site."""
@@ -186,7 +195,7 @@ class Application:
             self._outlet.broker.door.publish(self._bridge_state(online=False))
             await self._outlet.broker.stop()
             self._outlet.broker = None
-        if not self.pipeline.store_failing:
+        if not self.pipeline.store_failing and not self.failed.is_set():
             await self.pipeline.drained()
         for task in self._tasks:
             task.cancel()
@@ -205,7 +214,6 @@ class Application:
         Raises:
             SiteError: where a listener can't be opened.
         """
-        self._outlet.show(await self._writer.run(lambda: self._settler.show_jobs(self.clock.now_ms())))
         listeners = list(_listeners(self.settings))
         broker = EmbeddedBroker(listeners, authenticate=self._authenticate, make_door=self._make_door)
         self._fill_retained(broker.door)
@@ -322,6 +330,8 @@ def rules_of(settings: Settings) -> Rules:
         silent_after_ms=int(orders.silent_after_h * HOUR_MS),
         status_keep_ms=int(orders.status_keep_days * 24 * HOUR_MS),
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
+        quarantine_entries_max=settings.ingest.quarantine_entries_max,
+        positions_keep_ms=int(orders.positions_keep_days * 24 * HOUR_MS),
         position_every_ms=int(orders.position_every_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
     )

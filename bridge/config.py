@@ -61,6 +61,7 @@ class IngestSettings:
     retry_max_s: float = _setting(5.0, "Longest pause between tries, seconds.", least=0.001)
     orders_cached_max: int = _setting(20_000, "Orders kept in memory.", least=1)
     devices_cached_max: int = _setting(20_000, "Devices kept in memory.", least=1)
+    quarantine_entries_max: int = _setting(10_000, "Messages kept in quarantine; the oldest goes when there are more.", least=1)
     gap_alert_after_s: float = _setting(600.0, "Seconds without a word after which a device that owes events raises an alert.", least=1)
 
 
@@ -73,6 +74,7 @@ class OrderSettings:
     silent_after_h: float = _setting(72.0, "Hours without an event after which a shipped order is flagged silent.", least=0.001)
     status_keep_days: float = _setting(30.0, "Days that statuses of ended orders stay retained.", least=0.001)
     position_every_s: float = _setting(10.0, "Positions of one courier are stored at most this often, seconds.", least=0.0)
+    positions_keep_days: float = _setting(30.0, "Days that couriers' stored positions are kept.", least=0.001)
     sweep_every_s: float = _setting(30.0, "How often deadlines are looked at, seconds.", least=0.1)
 
 

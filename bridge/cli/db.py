@@ -59,8 +59,5 @@ def backup(to: Annotated[Path, typer.Argument(help="The file to write.")], site:
     reader_of(site)
     if to.exists():
         raise Refused(f"{to} is there already", fix="choose another name, or remove it first")
-    try:
-        copy_database(site / DATABASE_NAME, to)
-    except OSError as error:
-        raise Refused(f"{to} can't be written: {error.strerror}", fix="choose a folder that exists and that you may write to") from error
+    copy_database(site / DATABASE_NAME, to)
     say(f"copied to {to} ({to.stat().st_size:,} bytes), and checked")

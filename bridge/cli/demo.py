@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,10 +19,9 @@ from bridge.config import DATABASE_NAME, ListenSettings, Settings
 from bridge.errors import BridgeError
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
-from firmware_sim.demo import plan_demo, run_demo, to_json
-from firmware_sim.errors import SimError
-from firmware_sim.show import render
-from firmware_sim.workload import Workload
+
+if TYPE_CHECKING:
+    from firmware_sim.workload import Workload
 
 STOP_S = 20.0
 
@@ -36,6 +35,11 @@ def demo(
 
     Example: `dockbridge demo`
     """
+    # Imported here: no other command needs the simulator.
+    from firmware_sim.demo import plan_demo, run_demo, to_json
+    from firmware_sim.errors import SimError
+    from firmware_sim.show import render
+
     workload = plan_demo(seed)
     with tempfile.TemporaryDirectory(prefix="dockbridge-demo-") as folder:
         passwords = _make_site(Path(folder) / "site", workload)

@@ -16,6 +16,7 @@ from bridge.app import Application, make_site
 from bridge.cli.output import JsonOption, emit_line, say
 from bridge.config import parse
 from bridge.control import ControlServer
+from bridge.errors import BridgeError
 
 Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE")]
 
@@ -57,9 +58,14 @@ async def _serve(directory: Path, *, as_json: bool) -> None:
             emit_line({"ready": True, "site": app.settings.site.name, "version": __version__, "addresses": addresses})
         else:
             print(f"dockbridge {__version__} ready: site {app.settings.site.name}, {', '.join(addresses.values())}", flush=True)
-        await stop.wait()
+        ended = [asyncio.ensure_future(event.wait()) for event in (stop, app.failed)]
+        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in ended:
+            waiting.cancel()
         say("stopping: what was taken in is being stored")
         await control.stop()
+        if app.failed.is_set():
+            raise BridgeError("the server ended by itself; nothing that was acknowledged is lost", fix="start it again, and report the line above")
 
 
 def _tune_garbage_collection() -> None:

@@ -7,6 +7,7 @@ or time of day: the same facts in the same order give the same order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from typing import Any, Final
 
 from bridge.domain.facts import APPLIED, DECIDED, NOOP, Decided, Fact, Verdict, refusal
@@ -69,6 +70,11 @@ class Parcel:
 def derived_parcel_id(event_id: bytes) -> str:
     """The id of a parcel that nobody named: from its event, never from a position, so that arrival order cannot change it."""
     return "p-" + event_id.hex()
+
+
+def unseen_parcel_id(order_id: str) -> str:
+    """The id of a parcel that was moved before anybody told of its packing: from its order, so that it stays the same whichever scan comes first."""
+    return "p-" + sha256(order_id.encode()).hexdigest()[:32]
 
 
 class Order:
@@ -275,7 +281,7 @@ class Order:
         if fact.parcel is not None:
             return [self._add(fact.parcel, fact.event_ms)], False
         if not self.parcels:
-            return [self._add(derived_parcel_id(fact.id), fact.event_ms)], False
+            return [self._add(unseen_parcel_id(self.id), fact.event_ms)], False
         live = [p for p in self.parcels.values() if p.state not in DEAD]
         return live or list(self.parcels.values()), False
 

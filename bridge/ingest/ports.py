@@ -259,6 +259,14 @@ class Transaction(Protocol):
         """Devices that owe events and were last heard before a time: device → how many events."""
         ...
 
+    def quarantine_counts(self) -> dict[str, int]:
+        """How many messages of each device are in quarantine."""
+        ...
+
+    def trim(self, *, quarantine_entries_max: int, positions_before_ms: int) -> None:
+        """Let go of what is beyond its limit: the oldest in quarantine, and positions from before a time."""
+        ...
+
     def write(self, writes: Writes) -> None:
         """Write a batch. The caller commits."""
         ...

@@ -66,6 +66,8 @@ class Rules:
     status_keep_ms: int = 2_592_000_000
     gap_alert_after_ms: int = 600_000
     position_every_ms: int = 10_000
+    positions_keep_ms: int = 2_592_000_000
+    quarantine_entries_max: int = 10_000
     encode: Callable[[Any], bytes] = cbor2.dumps
     """How published payloads are encoded; maps come with their keys in deterministic order."""
 
@@ -87,6 +89,7 @@ def sweep(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> Settled
     due = tx.due_orders(now_ms, SWEEP_ORDERS_MAX)
     memory.load_orders(set(due), tx)
     work.dirty = {o: memory.order(o, tx) for o in due}
+    tx.trim(quarantine_entries_max=rules.quarantine_entries_max, positions_before_ms=now_ms - rules.positions_keep_ms)
     work.look_for_missing()
     return work.finish()
 
@@ -701,7 +704,7 @@ class _Batch:
 
     def look_for_missing(self) -> None:
         """Alerts about events that wait beyond their deadline and scans that a device owes; cleared when they came."""
-        overdue = {_subject(ref): (ref, count) for ref, count in self.tx.overdue(self.now_ms).items()}
+        overdue: dict[str, Any] = {_subject(ref): (ref, count) for ref, count in self.tx.overdue(self.now_ms).items()}
         for subject, (ref, count) in overdue.items():
             kind, _, name = ref.partition(":")
             what = {"order": f"order {name} to be created", "code": f"a parcel with the code {name}", "event": f"event {name}"}[kind]
@@ -711,8 +714,13 @@ class _Batch:
         for device, count in owing.items():
             fix = "Bring the device back into the network; it sends what it still has."
             self._raise_alert(AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {count} events.", fix)
+        quarantined = self.tx.quarantine_counts()
+        for device, count in quarantined.items():
+            fix = "See them with `dockbridge quarantine list`; judge them again with `replay`, or `drop` them."
+            self._raise_alert(AlertCode.QUARANTINE, device, Severity.WARNING, f"{count} messages of device {device} are in quarantine.", fix)
+        stands = {AlertCode.PARKED: overdue, AlertCode.GAP: owing, AlertCode.QUARANTINE: quarantined}
         for code, subject in list(self.memory.alerts):
-            if (code == AlertCode.PARKED and subject not in overdue) or (code == AlertCode.GAP and subject not in owing):
+            if code in stands and subject not in stands[AlertCode(code)]:
                 self._clear_alert(AlertCode(code), subject)
 
     # --- receipts ---------------------------------------------------------------------------------------------------------
@@ -817,7 +825,7 @@ def receipt_plain(
         plain["next"] = verdict.next
     plain["tone"] = tone_of(verdict)
     if verdict.warn:
-        plain["warn"] = verdict.warn
+        plain["warn"] = list(verdict.warn)
     plain["at_ms"] = at_ms
     plain["final"] = verdict.outcome is not Outcome.PARKED
     if order_id is not None:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from bridge.domain.fold import fold
 from bridge.domain.view import OrderView
-from bridge.store.migrate import current_revision, newest_revision
+from bridge.store.migrate import NEWEST, current_revision
 from bridge.store.sql import SqlTransaction, translated
 
 CHUNK = 200
@@ -23,8 +23,8 @@ def check_database(reader: Engine, on_progress: Callable[[int, int], None]) -> d
         driver: Any = connection.connection.dbapi_connection
         faults += [f"SQLite: {r[0]}" for r in driver.execute("PRAGMA integrity_check").fetchall() if r[0] != "ok"]
         revision = current_revision(connection)
-        if revision != newest_revision():
-            faults.append(f"the database is at revision {revision}, this program works with {newest_revision()}")
+        if revision != NEWEST:
+            faults.append(f"the database is at revision {revision}, this program works with {NEWEST}")
             return {"faults": faults, "events": 0, "orders": 0}
         stored = {r[0]: r[1] for r in driver.execute("SELECT order_id, hash FROM orders")}
         (events,) = driver.execute("SELECT count(*) FROM events").fetchone()

@@ -100,7 +100,7 @@ class SqlStore:
                     self._connection = self._engine.connect()
                 with self._connection.begin():
                     yield SqlTransaction(self._connection)
-            except DBAPIError:
+            except (DBAPIError, sqlite3.Error):
                 self.close()
                 raise
 
@@ -215,6 +215,13 @@ class SqlTransaction:
 
     def owing(self, before_ms: int) -> dict[str, int]:
         return {r[0]: r[1] for r in self._rows("SELECT device, sum(owed) FROM ledger WHERE owed > 0 AND updated_ms <= ? GROUP BY device", (before_ms,))}
+
+    def quarantine_counts(self) -> dict[str, int]:
+        return {r[0]: r[1] for r in self._rows("SELECT device, count(*) FROM quarantine GROUP BY device")}
+
+    def trim(self, *, quarantine_entries_max: int, positions_before_ms: int) -> None:
+        self._driver.execute("DELETE FROM quarantine WHERE no <= (SELECT max(no) FROM quarantine) - ?", (quarantine_entries_max,))
+        self._driver.execute("DELETE FROM positions WHERE event_ms < ?", (positions_before_ms,))
 
     # --- the write --------------------------------------------------------------------------------------------------------
 

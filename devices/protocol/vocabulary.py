@@ -105,7 +105,6 @@ class Reason(StrEnum):
     CONTAINER = "container"
     WRONG_PARCEL = "wrong_parcel"
     WRONG_SKU = "wrong_sku"
-    UNKNOWN_SKU = "unknown_sku"
     ITEMS_NEEDED = "items_needed"
     PARCEL_NEEDED = "parcel_needed"
     ORDER_NEEDED = "order_needed"
@@ -154,12 +153,10 @@ class Warn(StrEnum):
     MOVED_ON_HOLD = "moved_on_hold"
     MOVED_AFTER_CANCEL = "moved_after_cancel"
     NOT_PAID = "not_paid"
-    NOT_YOUR_JOB = "not_your_job"
     NOT_DELIVERED = "not_delivered"
     NOT_ORDERED = "not_ordered"
     TOO_MANY = "too_many"
     CLOCK_JUMP = "clock_jump"
-    CLOCK_UNKNOWN = "clock_unknown"
 
 
 class ParcelState(StrEnum):

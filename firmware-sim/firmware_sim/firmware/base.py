@@ -93,6 +93,7 @@ class Firmware:
         self.answers: Counter[Outcome] = Counter()
         self.answers_again = 0
         self.troubles: list[str] = []
+        self.is_hopeless = False
         self.now_ms = 0
         self.boot = b""
         self._skew_ms = skew_ms

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from devices.protocol import bodies, messages
 from devices.protocol.messages import OrderStatus
 from devices.protocol.vocabulary import EventType, OrderState
+from firmware_sim.firmware.actions import Subscribe
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.firmware.chores import Await, Chore, Doer, Scan, Step
 
@@ -36,18 +37,30 @@ def _assigning(route: Route) -> list[Step]:
 
 
 class Screen(Firmware):
-    """Sends nothing and remembers the last status of every order."""
+    """Sends nothing and remembers the last status of every order; `changed` is for whoever looks, to be cleared by them."""
 
     def __init__(self, *, site: str, device: str) -> None:
         super().__init__(site=site, device=device)
         self.statuses: dict[str, OrderStatus] = {}
         self.messages = 0
+        self.changed: set[str] = set()
+        self._looks_again = False
 
     def filters(self) -> tuple[str, ...]:
         return (f"{self.topics.base}/orders/+/status",)
+
+    def look_again(self) -> None:
+        """Ask for everything that is retained once more: a broker may drop what waits for a slow reader."""
+        self._looks_again = True
+
+    def act(self) -> None:
+        if self._looks_again and self.is_online:
+            self._looks_again = False
+            self.do(Subscribe(self.filters()))
 
     def on_message(self, topic: str, payload: bytes) -> None:
         self.messages += 1
         if payload:
             status = messages.decode(payload, OrderStatus)
             self.statuses[status.order] = status
+            self.changed.add(status.order)

@@ -52,6 +52,7 @@ class Shop(Doer):
     def on_verdict(self, scan: Scan, receipt: Receipt) -> None:
         """An order that was there before is a day that was lived through before: what follows would not be what the plan says."""
         if scan.type is EventType.CREATED and receipt.outcome is Outcome.NOOP:
+            self.is_hopeless = True
             self.troubles.append(f"{self.device}: order {scan.order} was there before; take another seed, or a fresh site")
 
 

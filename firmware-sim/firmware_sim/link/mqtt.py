@@ -280,6 +280,7 @@ class _Driver:
         self._on_progress = on_progress
         self._selector = selectors.DefaultSelector()
         self._writing: set[_Line] = set()
+        self._in_agreement: set[str] = set()
         # Ids are drawn anew in every run: only the plan comes from the seed.
         self._rng = Random(secrets.randbits(64))
         self._anchor_s = time.time() - time.monotonic()
@@ -288,9 +289,10 @@ class _Driver:
 
     def run(self, timeout_s: float) -> Record:
         start_s = time.monotonic()
-        if not self._loop_until(self._all_finished, start_s + timeout_s):
+        if not self._loop_until(lambda: self._is_hopeless() or not self._unfinished(), start_s + timeout_s):
             self.record.errors += [f"{line.device} did not finish within {timeout_s:g} s: {_waiting_for(line.firmware)}" for line in self._unfinished()]
-        self._let_the_screen_catch_up()
+        if not self._is_hopeless():
+            self._let_the_screen_catch_up()
         self._tell(force=True)
         self._say_goodbye()
         self.record.seconds = time.monotonic() - start_s
@@ -380,20 +382,35 @@ class _Driver:
     def _unfinished(self) -> list[_Line]:
         return [line for line in self.lines.values() if not line.firmware.is_finished]
 
-    def _all_finished(self) -> bool:
-        return not self._unfinished()
+    def _is_hopeless(self) -> bool:
+        """Whether something went so wrong that the rest of the run would say nothing."""
+        return any(line.firmware.is_hopeless for line in self.lines.values())
 
     def _agreed(self) -> int:
-        statuses = self._screen.statuses
-        return sum(order in statuses and statuses[order].state == state for order, state in self._expected.items())
+        """How many orders are shown as expected; only what changed is looked at again, because there may be very many."""
+        for order in self._screen.changed & self._expected.keys():
+            if self._screen.statuses[order].state == self._expected[order]:
+                self._in_agreement.add(order)
+            else:
+                self._in_agreement.discard(order)
+        self._screen.changed.clear()
+        return len(self._in_agreement)
 
     def _let_the_screen_catch_up(self) -> None:
-        """The last statuses may still be on their way to the screen; they are waited for as long as something comes."""
+        """The last statuses may still be on their way to the screen; before it is given up on, it asks for all of them once more."""
+        if not self._waited_for_statuses():
+            self._screen.look_again()
+            self.lines[self._screen.device].wake_s = 0.0
+            self._waited_for_statuses()
+
+    def _waited_for_statuses(self) -> bool:
+        """Wait as long as something comes; True where all are as expected."""
         seen = -1
         while seen != self._screen.messages:
             seen = self._screen.messages
             if self._loop_until(lambda: self._agreed() == len(self._expected), time.monotonic() + QUIET_S):
-                return
+                return True
+        return False
 
     def _say_goodbye(self) -> None:
         """Every device tells that it goes, so that no will speaks for it."""
