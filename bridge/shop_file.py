@@ -278,7 +278,7 @@ def derived_log(*parts: str) -> bytes:
 
 
 def order_events(order: ShopOrder, shop: ShopMap) -> list[tuple[EventType, bytes]]:
-    """The events that a row stands for, as (type, CBOR payload): created, paid, approved, and cancelled where its status says so.
+    """The events that a row stands for, as (type, CBOR payload): created, paid, approved, and cancelled or completed where its status says so.
 
     Each order has a log of its own, so that rows can come in any file and any order.
     """
@@ -290,6 +290,8 @@ def order_events(order: ShopOrder, shop: ShopMap) -> list[tuple[EventType, bytes
         rows.append((EventType.APPROVED, order.approved_ms, {}))
     if order.expected == "cancelled":
         rows.append((EventType.CANCELLED, order.created_ms, {"reason": order.status[:64] or "cancelled"}))
+    if order.expected == "completed":
+        rows.append((EventType.COMPLETED, order.delivered_ms or rows[-1][1], {}))
     log = derived_log(shop.channel, order.order)
     return [(kind, _payload(kind, at_ms, body, order.order, shop.channel, log, seq)) for seq, (kind, at_ms, body) in enumerate(rows, 1)]
 

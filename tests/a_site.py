@@ -8,8 +8,10 @@ import json
 import socket
 import sqlite3
 import struct
+import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -108,6 +110,17 @@ def event(
 # --- without a broker -------------------------------------------------------------------------------------------------------
 
 
+@cache
+def empty_database() -> bytes:
+    """A database as a new site has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        engine = open_engine(path)
+        migrate(engine, path)
+        engine.dispose()
+        return path.read_bytes()
+
+
 class Bench:
     """A store and a settler, and what a broker would have been told. A second passes after every batch.
 
@@ -117,9 +130,10 @@ class Bench:
     """
 
     def __init__(self, path: Path, **rules: Any) -> None:
+        if not path.exists():
+            path.write_bytes(empty_database())
         self.path = path
         self.engine = open_engine(path)
-        migrate(self.engine, path)
         self.store = SqlStore(self.engine)
         self.memory = Memory(orders_max=100, devices_max=100)
         self.rules = Rules(site=SITE, **rules)

@@ -19,7 +19,8 @@ Uid = tuple[str, bytes]
 _MAY_VOID_ANY = frozenset({Role.DESK, Role.SYSTEM})
 _VOID = EventType.VOID
 _CREATED = EventType.CREATED
-_NEVER_LATE = frozenset({_CREATED, _VOID, DECIDED})
+_NEVER_LATE = frozenset({_CREATED, _VOID, DECIDED, EventType.CLAIM, EventType.DECLINE})
+"""What is decided when it arrives, or changes which facts there are, is never late."""
 
 
 class Folded(NamedTuple):
@@ -162,7 +163,7 @@ class OrderFold:
     def _signature(self) -> tuple[object, ...]:
         """What a late fact would have to change for it to be more than `late`."""
         order = self.order
-        parcels = tuple((p.id, p.state, p.where, frozenset(p.flags)) for p in order.parcels.values())
+        parcels = tuple((p.id, p.state, p.where, p.code, frozenset(p.flags)) for p in order.parcels.values())
         return (order.created is not None, order.state, order.partial, frozenset(order.flags), frozenset(order.holds), frozenset(parcels))
 
 

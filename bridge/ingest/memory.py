@@ -17,7 +17,7 @@ from bridge.ingest.ports import StoredOrder, Transaction
 
 
 class OrderEntry:
-    """An order in memory: its fold, and what was last shown of it."""
+    """An order in memory: its fold, and what was last shown of it; of each parcel its hash and its code."""
 
     __slots__ = ("due_ms", "fold", "hash", "parcels", "position_shown", "rev", "timed")
 
@@ -26,7 +26,7 @@ class OrderEntry:
         self.rev = 0
         self.hash = b""
         self.timed = ""
-        self.parcels: dict[str, bytes] = {}
+        self.parcels: dict[str, tuple[bytes, str | None]] = {}
         self.position_shown = False
         self.due_ms: int | None = None
         if stored is not None:

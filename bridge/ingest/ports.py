@@ -162,13 +162,13 @@ class StoredReceipt(NamedTuple):
 
 
 class StoredOrder(NamedTuple):
-    """An order as the store has it: its facts, and what was last shown of it."""
+    """An order as the store has it: its facts, and what was last shown of it; of each parcel its hash and its code."""
 
     facts: list[Fact]
     rev: int
     hash: bytes
     timed: str
-    parcels: dict[str, bytes]
+    parcels: dict[str, tuple[bytes, str | None]]
     due_ms: int | None
 
 

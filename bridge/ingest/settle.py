@@ -270,6 +270,8 @@ class _Batch:
             self._job_event(row, body)
         answer = self._fold(row, body, parcel, row.order_id)
         answer.detail = placement.detail
+        # Known from here on: what waited for this event may change its verdict before its receipt is written.
+        self.seen[(row.device, row.id)] = (row.payload, answer)
         self.events[row.id] = row.order_id
         if (ref := f"event:{row.id.hex()}") in self.memory.awaited:
             self._place_waiting(ref, row.order_id)
@@ -592,6 +594,7 @@ class _Batch:
         timed, due_ms = timed_flags(order, now_ms=self.now_ms, silent_after_ms=self.rules.silent_after_ms)
         timed_text = ",".join(timed)
         if view.hash == entry.hash and timed_text == entry.timed:
+            self._show_parcels(entry, view)
             if entry.due_ms is not None and entry.due_ms <= self.now_ms and order.state in SETTLED:
                 self._retire(entry, view)
             return
@@ -610,19 +613,24 @@ class _Batch:
     def _show_parcels(self, entry: OrderEntry, view: OrderView) -> None:
         order = entry.fold.order
         known = entry.parcels
+        labelled = False
         for parcel_id, (_, digest) in view.parcels.items():
-            if known.get(parcel_id) != digest:
+            code = order.parcels[parcel_id].code
+            before = known.get(parcel_id)
+            if before != (digest, code):
+                labelled = labelled or before is None or before[1] != code
                 status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
-                parcel = order.parcels[parcel_id]
-                self.writes.parcels.append(ParcelRow(order.id, parcel_id, parcel.state, digest, parcel.code, status))
-                self._show_encoded(self.topics.parcel(order.id, parcel_id), status)
+                self.writes.parcels.append(ParcelRow(order.id, parcel_id, order.parcels[parcel_id].state, digest, code, status))
+                if before is None or before[0] != digest:
+                    self._show_encoded(self.topics.parcel(order.id, parcel_id), status)
         for parcel_id in known.keys() - view.parcels.keys():
             self.writes.parcels_gone.append((order.id, parcel_id))
             self._clear(self.topics.parcel(order.id, parcel_id))
-        if known.keys() != view.parcels.keys():
+        # A phone checks scans against the codes in its assignment: they follow the labels.
+        if labelled or known.keys() != view.parcels.keys():
             for job in self.memory.open_jobs_of(order.id):
                 self.changed_jobs.setdefault(job.id, job)
-        entry.parcels = {p: digest for p, (_, digest) in view.parcels.items()}
+        entry.parcels = {p: (digest, order.parcels[p].code) for p, (_, digest) in view.parcels.items()}
 
     def _after(self, entry: OrderEntry) -> None:
         """What an order's new state brings with it: the position goes, jobs close, alerts come and go."""

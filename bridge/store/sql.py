@@ -141,9 +141,12 @@ class SqlTransaction:
             for order_id, facts in self.facts(some).items():
                 found[order_id] = StoredOrder(facts, 0, b"", "", {}, None)
             rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms FROM orders WHERE order_id IN ({_marks(some)})", some)
-            parcels: dict[str, dict[str, bytes]] = {}
-            for order_id, parcel, digest in self._rows(f"SELECT order_id, parcel, hash FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ():
-                parcels.setdefault(order_id, {})[parcel] = digest
+            parcels: dict[str, dict[str, tuple[bytes, str | None]]] = {}
+            held = self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ()
+            for order_id, parcel, digest, code in held:
+                self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ()
+            ):
+                parcels.setdefault(order_id, {})[parcel] = (digest, code)
             for order_id, rev, digest, timed, due_ms in rows:
                 facts = found[order_id].facts if order_id in found else []
                 found[order_id] = StoredOrder(facts, rev, digest, timed, parcels.get(order_id, {}), due_ms)

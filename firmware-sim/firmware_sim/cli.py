@@ -51,7 +51,7 @@ def replay_command(
 ) -> None:
     """Tell packing, pickup and delivery of every row as the backlog of two devices, and compare each order's status with its row.
 
-    A second replay sends the very same events, and changes nothing. Exit 0: every order shows what its row says, or what its times prove.
+    A second replay sends the very same events, and changes nothing. Exit 0: every order shows what its row says.
     """
     shop = read_map(map_file)
     orders, bad = read_orders(file, shop)

@@ -36,35 +36,27 @@ class Cast:
 
 
 class Agreement(StrEnum):
-    """How an order's status compares with its row.
-
-    `unproven`: the status word says more, or something else, than the row's own times prove (delivered without a time of delivery, cancelled after the
-    hand-over), and the order shows what the times prove. `missing`: the bridge shows no such order.
-    """
+    """How an order's status compares with its row. `missing`: the bridge shows no such order."""
 
     AGREES = "agrees"
-    UNPROVEN = "unproven"
     DIFFERS = "differs"
     MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One order: what its row's status says, what its times prove, and what the bridge shows."""
+    """One order: the state that its row says, and the one that the bridge shows."""
 
     order: str
     line: int
-    said: str | None
-    proven: str
+    said: str
     state: str | None
 
     @property
     def agreement(self) -> Agreement:
         if self.state is None:
             return Agreement.MISSING
-        if self.state == (self.said or self.proven):
-            return Agreement.AGREES
-        return Agreement.UNPROVEN if self.state == self.proven else Agreement.DIFFERS
+        return Agreement.AGREES if self.state == self.said else Agreement.DIFFERS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,23 +71,53 @@ class Replayed:
 
     @property
     def ok(self) -> bool:
-        """Whether every event was stored and answered, and no order shows what its row does not."""
-        return not self.record.errors and not self.agreements[Agreement.DIFFERS] and not self.agreements[Agreement.MISSING]
+        """Whether every event was stored and answered, and every order shows what its row says."""
+        return not self.record.errors and all(c.agreement is Agreement.AGREES for c in self.compared)
+
+
+_HANDED_OVER: Final = frozenset({OrderState.SHIPPED, OrderState.OUT_FOR_DELIVERY, OrderState.DELIVERED, OrderState.COMPLETED})
+_HANDED_OUT: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED})
+
+
+def handed_over_ms(order: ShopOrder) -> int | None:
+    """When the parcel went to the carrier; None where it did not.
+
+    Where the status word says that it did and the row has no time for it, it is the last time that the row has. What became of a cancelled order's parcel
+    stands in no row, so nothing is told of it.
+    """
+    if order.expected == OrderState.CANCELLED:
+        return None
+    if order.shipped_ms is None and order.expected in _HANDED_OVER:
+        return _last_known_ms(order)
+    return order.shipped_ms
+
+
+def handed_out_ms(order: ShopOrder) -> int | None:
+    """When the parcel was delivered; None where it was not. A missing time is filled in as in `handed_over_ms`."""
+    if order.expected == OrderState.CANCELLED:
+        return None
+    if order.delivered_ms is None and order.expected in _HANDED_OUT:
+        return handed_over_ms(order)
+    return order.delivered_ms
+
+
+def _last_known_ms(order: ShopOrder) -> int:
+    return max(t for t in (order.created_ms, order.paid_ms, order.approved_ms) if t is not None)
 
 
 def told_by_scanner(orders: Iterable[ShopOrder], shop: ShopMap) -> list[Told]:
     """The packing of every order that was handed over, in row order; the time is that of the hand-over."""
-    return [_told(EventType.PACK, o.shipped_ms, o, shop, bodies.Pack(items=_items(o))) for o in orders if o.shipped_ms is not None]
+    return [_told(EventType.PACK, at_ms, o, shop, bodies.Pack(items=_items(o))) for o in orders if (at_ms := handed_over_ms(o)) is not None]
 
 
 def told_by_courier(orders: Iterable[ShopOrder], shop: ShopMap) -> list[Told]:
-    """The pickup and the delivery of every order that has these times, in row order."""
+    """The pickup and the delivery of every order that was handed over and out, in row order."""
     told = []
     for order in orders:
-        if order.shipped_ms is not None:
-            told.append(_told(EventType.PICKUP, order.shipped_ms, order, shop, NOTHING))
-        if order.delivered_ms is not None:
-            told.append(_told(EventType.DELIVERY, order.delivered_ms, order, shop, DELIVERED))
+        if (at_ms := handed_over_ms(order)) is not None:
+            told.append(_told(EventType.PICKUP, at_ms, order, shop, NOTHING))
+        if (at_ms := handed_out_ms(order)) is not None:
+            told.append(_told(EventType.DELIVERY, at_ms, order, shop, DELIVERED))
     return told
 
 
@@ -108,14 +130,14 @@ def _told(kind: EventType, at_ms: int, order: ShopOrder, shop: ShopMap, body: bo
     return Told(id=event_id, type=kind, at_ms=at_ms, order=order.order, parcel=f"{order.order}-1", body=body)
 
 
-def proven_state(order: ShopOrder, shop: ShopMap) -> str:
-    """The state that a row's times prove: the furthest that has one. A cancellation has no time; it counts while the parcel is in the house."""
+def said_state(order: ShopOrder, shop: ShopMap) -> str:
+    """The state that a row says: with its status word, or, where it has none that is mapped, with its times."""
+    if order.expected is not None:
+        return order.expected
     if order.delivered_ms is not None:
         return OrderState.DELIVERED
     if order.shipped_ms is not None:
         return OrderState.SHIPPED
-    if order.expected == OrderState.CANCELLED:
-        return OrderState.CANCELLED
     if order.approved_ms is not None:
         return OrderState.APPROVED
     return OrderState.PAID if order.paid_ms is not None and shop.payment == "prepaid" else OrderState.PENDING_PAYMENT
@@ -145,11 +167,11 @@ def replay(
     scanner = _backlog(site, cast.scanner, told_by_scanner(orders, shop), shop, speed)
     courier = _backlog(site, cast.courier, told_by_courier(orders, shop), shop, speed)
     screen = Screen(site=site, device=cast.watcher)
-    proven = {o.order: proven_state(o, shop) for o in orders}
+    said = {o.order: said_state(o, shop) for o in orders}
     firmwares = {cast.scanner: scanner, cast.courier: courier, cast.watcher: screen}
-    record = drive(firmwares, screen, host, port, cast.passwords, proven, on_progress, timeout_s)
+    record = drive(firmwares, screen, host, port, cast.passwords, said, on_progress, timeout_s)
     states = record.states
-    compared = [Compared(order=o.order, line=o.line, said=o.expected, proven=proven[o.order], state=states.get(o.order)) for o in orders]
+    compared = [Compared(order=o.order, line=o.line, said=said[o.order], state=states.get(o.order)) for o in orders]
     found = Counter(c.agreement for c in compared)
     return Replayed(record=record, events=sum(record.sent.values()), compared=compared, agreements={a.value: found[a] for a in Agreement})
 
@@ -172,7 +194,7 @@ def to_json(result: Replayed) -> dict[str, Any]:
         "agreements": result.agreements,
         "bad_rows": result.bad_rows,
         "not_agreed": [
-            {"order": c.order, "line": c.line, "said": c.said, "proven": c.proven, "state": c.state, "agreement": c.agreement.value}
+            {"order": c.order, "line": c.line, "said": c.said, "state": c.state, "agreement": c.agreement.value}
             for c in result.compared
             if c.agreement is not Agreement.AGREES
         ],

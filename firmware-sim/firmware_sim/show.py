@@ -38,15 +38,14 @@ def render(result: DemoResult) -> RenderableType:
 
 
 def render_replay(result: Replayed) -> RenderableType:
-    """A replay: receipts, and the orders that are not simply as their rows say."""
+    """A replay: receipts, and the orders that are not as their rows say."""
     parts: list[RenderableType] = [_counts("events", result.record.sent), _counts("receipts", result.record.outcomes)]
     parts.append(Text(f"known before (again)  {result.record.again}"))
     odd = sorted((c for c in result.compared if c.agreement is not Agreement.AGREES), key=lambda c: c.agreement)
     if odd:
-        table = Table("line", "order", "row says", "times prove", "shown", "", box=None, pad_edge=False)
+        table = Table("line", "order", "row says", "shown", "", box=None, pad_edge=False)
         for c in odd[:ROWS_MAX]:
-            style = "yellow" if c.agreement is Agreement.UNPROVEN else "bold red"
-            table.add_row(str(c.line), c.order, c.said or "", c.proven, c.state or "no status", Text(c.agreement, style=style))
+            table.add_row(str(c.line), c.order, c.said, c.state or "no status", Text(c.agreement, style="bold red"))
         parts += [Text(), table]
         if len(odd) > ROWS_MAX:
             parts.append(Text(f"and {len(odd) - ROWS_MAX} more; --json has them all"))

@@ -351,8 +351,21 @@ def test_a_filter_is_granted_only_where_everything_that_it_can_match_is_allowed(
     site.tell("desk", Role.DESK, "assigned", site.event("desk", 1, "PO-1", {"courier": "anna", "job": "j1"}))
     everyone = {"#": False, "+/#": False, "v1/#": False, f"{base}/#": False, "$SYS/#": False, f"$share/g/{base}/orders/#": False, f"{base}/bridge/state": True}
     table: dict[str, dict[str, bool]] = {
-        "scan-1": {RECEIPTS: True, TOPICS.receipts("scan-2"): False, f"{base}/devices/+/receipts": False, "+/+/devices/scan-1/receipts": False, STATUSES: False},
-        "desk": {f"{base}/orders/#": True, f"{base}/orders/+": True, STATUSES: True, f"{base}/alerts/#": True, f"{base}/devices/+/presence": True, "v1/+/orders/#": False},
+        "scan-1": {
+            RECEIPTS: True,
+            TOPICS.receipts("scan-2"): False,
+            f"{base}/devices/+/receipts": False,
+            "+/+/devices/scan-1/receipts": False,
+            STATUSES: False,
+        },
+        "desk": {
+            f"{base}/orders/#": True,
+            f"{base}/orders/+": True,
+            STATUSES: True,
+            f"{base}/alerts/#": True,
+            f"{base}/devices/+/presence": True,
+            "v1/+/orders/#": False,
+        },
         "phone-anna": {
             TOPICS.assignments("anna"): True,
             TOPICS.assignments("ben"): False,
@@ -364,7 +377,13 @@ def test_a_filter_is_granted_only_where_everything_that_it_can_match_is_allowed(
             STATUSES: False,
         },
         "erp": {f"{base}/orders/#": True, f"{base}/alerts/#": False},
-        "shop2": {TOPICS.status("shop2-7"): True, f"{base}/orders/shop2-7/#": True, TOPICS.status("shop3-7"): False, STATUSES: False, f"{base}/orders/#": False},
+        "shop2": {
+            TOPICS.status("shop2-7"): True,
+            f"{base}/orders/shop2-7/#": True,
+            TOPICS.status("shop3-7"): False,
+            STATUSES: False,
+            f"{base}/orders/#": False,
+        },
     }
     for device, filters in table.items():
         with site.client(device) as wire:
