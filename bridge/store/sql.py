@@ -144,8 +144,6 @@ class SqlTransaction:
             parcels: dict[str, dict[str, tuple[bytes, str | None]]] = {}
             held = self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ()
             for order_id, parcel, digest, code in held:
-                self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ()
-            ):
                 parcels.setdefault(order_id, {})[parcel] = (digest, code)
             for order_id, rev, digest, timed, due_ms in rows:
                 facts = found[order_id].facts if order_id in found else []
