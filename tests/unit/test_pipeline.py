@@ -310,7 +310,7 @@ def test_a_batch_that_could_not_be_committed_leaves_no_trace_and_is_whole_afterw
             settler.commit(batch)
         assert bench.dump("events", "orders", "receipts", "parcels", "ledger") == before
     assert [(r["outcome"], r.get("again")) for r in settler.commit(batch).outcomes] == [("applied", None), ("applied", None)]
-    assert bench.rows("SELECT pos FROM events WHERE device = 'scan-1'") == [(3,), (4,)]
+    assert bench.rows("SELECT pos FROM events WHERE device = 'scan-1' ORDER BY pos") == [(3,), (4,)]
 
 
 class OnThread:

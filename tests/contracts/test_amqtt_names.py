@@ -1,0 +1,63 @@
+"""What we use of amqtt beyond its documented configuration is still there. Where this fails, look at `bridge.broker` before you raise the pin."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from amqtt.adapters import BufferReader
+from amqtt.broker import Broker
+from amqtt.mqtt.connect import ConnectPayload
+from amqtt.session import Session
+
+from bridge.broker.embedded import AMQTT_NAMES, EmbeddedBroker, SiteAuthentication
+
+BROKER = "amqtt.broker.Broker"
+
+
+def instances() -> dict[str, Any]:
+    """An instance of each class whose attributes are made in its `__init__`."""
+    plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
+    broker = Broker({"listeners": {"default": {"type": "tcp", "bind": None}}, "plugins": {plugin: {}}})
+    return {BROKER: broker, "amqtt.session.Session": Session(), "amqtt.mqtt.connect.ConnectPayload": ConnectPayload()}
+
+
+def find(name: str) -> Any:
+    """What a dotted name stands for.
+
+    Raises:
+        AttributeError: where there is no such thing.
+    """
+    module, owner, attribute = name.rsplit(".", 2)
+    kind = getattr(importlib.import_module(module), owner)
+    return getattr(instances().get(f"{module}.{owner}", kind), attribute)
+
+
+@pytest.mark.parametrize("name", AMQTT_NAMES)
+def test_a_name_that_we_use_exists(name: str) -> None:
+    find(name)
+
+
+def test_a_name_that_is_gone_would_be_noticed() -> None:
+    with pytest.raises(AttributeError):
+        find("amqtt.broker.Broker._no_such_thing")
+
+
+def test_the_pin_holds() -> None:
+    assert version("amqtt").startswith("0.12.")
+
+
+@pytest.mark.parametrize("name", ["_create_server_instance", "ws_connected"])
+def test_what_we_override_still_takes_the_same_arguments(name: str) -> None:
+    ours, theirs = (list(inspect.signature(getattr(kind, name)).parameters) for kind in (EmbeddedBroker, Broker))
+    assert ours == theirs
+
+
+def test_packets_are_decoded_without_waiting() -> None:
+    """Our decoder runs amqtt's coroutines to their end at once: over a whole buffer they never wait."""
+    with pytest.raises(StopIteration) as done:
+        BufferReader(b"whole").read(5).send(None)
+    assert done.value.value == b"whole"

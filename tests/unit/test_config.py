@@ -1,0 +1,158 @@
+"""Settings: the file that we ship says what the defaults are, and a wrong setting is named, with what to do about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.config import BrokerSettings, IngestSettings, ListenSettings, OrderSettings, PublishSettings, Settings, SiteSettings, load, parse, render
+from bridge.errors import ConfigError
+
+SHIPPED = Path(__file__).parents[2] / "config" / "bridge.toml"
+EVERY = [(section.name, setting) for section in dataclasses.fields(Settings) for setting in dataclasses.fields(getattr(Settings(), section.name))]
+NAMES = [f"{section}.{setting.name}" for section, setting in EVERY]
+
+
+def test_the_file_that_we_ship_is_the_defaults() -> None:
+    assert SHIPPED.read_text(encoding="utf-8") == render(Settings())
+    assert load(SHIPPED) == Settings()
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "bridge.toml").write_text("")
+    assert load(tmp_path / "bridge.toml") == Settings()
+
+
+@pytest.mark.parametrize(("section", "setting"), EVERY, ids=NAMES)
+def test_every_setting_has_a_sentence_and_its_default_is_within_its_bounds(section: str, setting: dataclasses.Field[Any]) -> None:
+    assert setting.metadata["about"]
+    assert f"# {setting.metadata['about']}\n{setting.name} = " in render(Settings())
+    assert parse({section: {setting.name: setting.default}}) == Settings()
+
+
+printable = st.text(st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=["Cs"]), max_size=12)
+
+
+@given(
+    st.builds(
+        Settings,
+        site=st.builds(SiteSettings, name=st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)),
+        listen=st.builds(ListenSettings, mqtt=st.sampled_from(["127.0.0.1:0", "localhost:1883"]), tls_cert_file=st.just(""), tls_key_file=st.just(""), allow_plain=st.booleans()),
+        broker=st.builds(BrokerSettings, window=st.integers(1, 65_535), connect_timeout_s=st.floats(0.1, 1e6)),
+        ingest=st.builds(IngestSettings, retry_first_s=st.floats(0.001, 1e9)),
+        orders=st.builds(OrderSettings, events_max=st.integers(10, 2**53)),
+        publish=st.builds(PublishSettings, format=st.sampled_from(["cbor", "json"])),
+    ),
+)
+def test_what_is_rendered_can_be_read_back(settings: Settings) -> None:
+    assert parse(tomllib.loads(render(settings))) == settings
+
+
+@given(printable)
+def test_a_path_with_quotes_and_backslashes_survives(path: str) -> None:
+    settings = Settings(listen=ListenSettings(tls_cert_file=path + "x", tls_key_file=path + "y"))
+    assert parse(tomllib.loads(render(settings))) == settings
+
+
+# --- what is wrong ------------------------------------------------------------------------------------------------------------
+
+
+def refused(data: dict[str, Any]) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse(data)
+    assert caught.value.fix
+    return caught.value
+
+
+WRONG: dict[type, list[Any]] = {
+    int: ["64", 64.0, True, None, [64], {}],
+    float: ["5", True, None, [5.0], {}],
+    str: [1, True, None, ["x"], {}],
+    bool: ["true", 0, 1, None, []],
+}
+
+
+@pytest.mark.parametrize(("section", "setting"), EVERY, ids=NAMES)
+def test_a_value_of_the_wrong_type_is_refused_by_name(section: str, setting: dataclasses.Field[Any]) -> None:
+    for value in WRONG[type(setting.default)]:
+        assert f"{section}.{setting.name} is " in str(refused({section: {setting.name: value}})), value
+
+
+@pytest.mark.parametrize(("section", "setting"), [(s, f) for s, f in EVERY if f.metadata["least"] is not None], ids=lambda v: getattr(v, "name", v))
+def test_a_value_below_its_bound_is_refused_by_name(section: str, setting: dataclasses.Field[Any]) -> None:
+    least = setting.metadata["least"]
+    for value in (least - 1, -(10**9)):
+        assert str(refused({section: {setting.name: value}})) == f"{section}.{setting.name} is {value}, at least {least}"
+    parse({section: {setting.name: type(setting.default)(least)}})
+
+
+@pytest.mark.parametrize(("section", "setting"), [(s, f) for s, f in EVERY if f.metadata["most"] is not None], ids=lambda v: getattr(v, "name", v))
+def test_a_value_above_its_bound_is_refused_by_name(section: str, setting: dataclasses.Field[Any]) -> None:
+    most = setting.metadata["most"]
+    assert str(refused({section: {setting.name: most + 1}})) == f"{section}.{setting.name} is {most + 1}, at most {most}"
+    parse({section: {setting.name: most}})
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"brocker": {}}, "[brocker] is no section"),
+        ({"broker": {"windows": 1}}, "broker.windows is no setting"),
+        ({"broker": 1}, "broker is a section, not a value"),
+        ({"site": [{}]}, "site is a section, not a value"),
+        ({"site": {"name": ""}}, "site.name has 1 to 64 characters"),
+        ({"site": {"name": "x" * 65}}, "site.name has 1 to 64 characters"),
+        ({"publish": {"format": "xml"}}, "publish.format is 'xml'"),
+        ({"listen": {"mqtt": ""}}, "both empty"),
+        ({"listen": {"mqtt": "1883"}}, "listen.mqtt is '1883', should be host:port"),
+        ({"listen": {"mqtt": ":1883"}}, "should be host:port"),
+        ({"listen": {"mqtt": "localhost:"}}, "should be host:port"),
+        ({"listen": {"mqtt": "localhost:mqtt"}}, "should be host:port"),
+        ({"listen": {"mqtt": "localhost:65536"}}, "should be host:port"),
+        ({"listen": {"websocket": "localhost:-1"}}, "listen.websocket is 'localhost:-1', should be host:port"),
+        ({"listen": {"tls_cert_file": "cert.pem"}}, "come together"),
+        ({"listen": {"tls_key_file": "key.pem"}}, "come together"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused_with_a_sentence(data: dict[str, Any], said: str) -> None:
+    assert said in str(refused(data))
+
+
+OUTSIDE = ["0.0.0.0:1883", "192.168.1.7:1883", "[::]:1883", "broker.example.com:1883", "10.0.0.1:0"]
+
+
+@pytest.mark.parametrize("name", ["mqtt", "websocket"])
+@pytest.mark.parametrize("bind", OUTSIDE)
+def test_outside_loopback_without_tls_is_refused_unless_the_operator_insists(name: str, bind: str) -> None:
+    error = refused({"listen": {name: bind}})
+    assert f"listen.{name} is {bind}: outside loopback without TLS" in str(error)
+    assert "allow_plain" in str(error.fix)
+    assert getattr(parse({"listen": {name: bind, "allow_plain": True}}).listen, name) == bind
+    assert getattr(parse({"listen": {name: bind, "tls_cert_file": "c", "tls_key_file": "k"}}).listen, name) == bind
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:1883", "127.9.9.9:1", "localhost:1883"])
+def test_loopback_needs_no_tls(bind: str) -> None:
+    assert parse({"listen": {"mqtt": bind}}).listen.mqtt == bind
+
+
+@pytest.mark.parametrize("content", [b"[site", b"\xff\xfe", b"a = 1\na = 2\n"], ids=["half a line", "not UTF-8", "a key twice"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="bridge.toml") as caught:
+        load(path)
+    assert caught.value.fix
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no .*bridge.toml") as caught:
+        load(tmp_path / "bridge.toml")
+    assert "dockbridge init" in str(caught.value.fix)
