@@ -195,8 +195,11 @@ class Application:
             self._outlet.broker.door.publish(self._bridge_state(online=False))
             await self._outlet.broker.stop()
             self._outlet.broker = None
-        if not self.pipeline.store_failing and not self.failed.is_set():
-            await self.pipeline.drained()
+        # What was taken in is finished first, unless nothing can be finished: then it was not acknowledged, and its senders keep it.
+        ends = [asyncio.ensure_future(wait) for wait in (self.pipeline.drained(), self.pipeline.failing.wait(), self.failed.wait())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -273,13 +276,21 @@ class Application:
 
     async def submit(self, identity: Identity, events: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
         """Send events in the name of an identity, as (type, payload); their receipts (plain), in the same order."""
-        loop = asyncio.get_running_loop()
         waiting = []
         for event_type, payload in events:
-            receipt: asyncio.Future[dict[str, Any]] = loop.create_future()
-            self.pipeline.offer(Incoming(identity, "events", event_type, payload, self.clock.now_ms()), receipt.set_result)
-            waiting.append(receipt)
+            waiting.append(self.offer(Incoming(identity, "events", event_type, payload, self.clock.now_ms())))
         return list(await asyncio.gather(*waiting))
+
+    def offer(self, incoming: Incoming) -> asyncio.Future[dict[str, Any]]:
+        """Hand one message to the pipeline; its receipt, once it is committed."""
+        receipt: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+        def settled(plain: dict[str, Any]) -> None:
+            if not receipt.done():
+                receipt.set_result(plain)
+
+        self.pipeline.offer(incoming, settled)
+        return receipt
 
     async def on_writer(self, work: Callable[[], Any]) -> Any:
         """Do something between two batches, on the writer's thread."""

@@ -130,9 +130,7 @@ class Operations:
         if row["event_type"] is None or not (answer := may_send(identity.role, row["event_type"])).allowed:
             kind, detail = "denied", "its topic is still not allowed" if row["event_type"] is None else answer.rule
         incoming = Incoming(identity, kind, row["event_type"], row["payload"], self._app.clock.now_ms(), detail)
-        done: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._app.pipeline.offer(incoming, done.set_result)
-        receipt = await done
+        receipt = await self._app.offer(incoming)
         if receipt.get("outcome") != Outcome.REJECTED:
             await self.do_quarantine_drop(no)
         return _plain(receipt)

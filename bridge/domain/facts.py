@@ -23,8 +23,9 @@ FactKey = tuple[int, int, str, bytes, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The body of `decided`: which answer of a courier (`claim` or `decline`) it settles, and how."""
+    """The body of `decided`: which answer of a courier (`claim` or `decline`), by its device and event id, it settles, and how."""
 
+    device: str
     ref: bytes
     job: str
     answer: str

@@ -61,7 +61,6 @@ class OrderFold:
         for fact in facts:
             if fact.uid not in self._uids:
                 self._keep(fact)
-        self._place_all()
         self._tell_all()
 
     def add(self, fact: Fact) -> Folded:
@@ -74,7 +73,6 @@ class OrderFold:
         before = self.verdicts
         state_before = self._signature()
         self._keep(fact)
-        self._place_all()
         self._tell_all()
         changed = {uid: verdict for uid, verdict in self.verdicts.items() if before.get(uid) != verdict and uid != fact.uid}
         verdict = self.verdicts[fact.uid]
@@ -111,11 +109,13 @@ class OrderFold:
         verdict = self.verdicts[fact.uid] = self.order.tell(fact)
         return Folded(verdict, {})
 
-    def _place_all(self) -> None:
-        """Give every fact its place: along one device's log, time never runs backwards."""
+    def _place_all(self, voided: set[Uid]) -> None:
+        """Give every fact its place: along one device's log, time never runs backwards. What was voided pushes nothing."""
         streams: dict[tuple[str, bytes], list[Fact]] = {}
         for fact in self.facts:
-            if fact.ordered_by_seq:
+            if fact.uid in voided:
+                fact.place(fact.event_ms)
+            elif fact.ordered_by_seq:
                 streams.setdefault((fact.device, fact.log), []).append(fact)
         self._latest = {}
         for stream, facts in streams.items():
@@ -131,8 +131,9 @@ class OrderFold:
     def _tell_all(self) -> None:
         self.order = order = Order(self.id)
         self.verdicts = {}
-        order.decisions = {f.body.ref: (f.body.outcome, f.body.reason) for f in self.facts if isinstance(f.body, Decided)}
+        order.decisions = {(f.body.device, f.body.ref): (f.body.outcome, f.body.reason) for f in self.facts if isinstance(f.body, Decided)}
         voided = self._judge_voids()
+        self._place_all(voided)
         created = any(f.type == _CREATED and f.uid not in voided for f in self.facts)
         for fact in self.facts:
             if fact.uid in voided:

@@ -69,7 +69,10 @@ class Ledger:
         return True
 
     def _bound(self) -> None:
-        while len(self.starts) > GAPS_MAX + 1:
-            self.forgotten += self.starts[1] - self.ends[0] - 1
-            self.starts[1] = self.starts[0]
-            del self.starts[0], self.ends[0]
+        while len(self.starts) - (self.starts[0] == 1) > GAPS_MAX:
+            if self.starts[0] > 1:
+                self.forgotten += self.starts[0] - 1
+                self.starts[0] = 1
+            else:
+                self.forgotten += self.starts[1] - self.ends[0] - 1
+                del self.starts[1], self.ends[0]

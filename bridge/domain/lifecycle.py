@@ -164,6 +164,14 @@ ORDER_IMPLIED: Final[dict[OrderState, tuple[OrderState, ...]]] = {
     OrderState.ENTERED: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED, OrderState.CUSTOMS),
     OrderState.OUT_FOR_DELIVERY: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED),
     OrderState.DELIVERED: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED, OrderState.OUT_FOR_DELIVERY),
+    OrderState.COMPLETED: (
+        OrderState.PAID,
+        OrderState.APPROVED,
+        OrderState.PACKED,
+        OrderState.SHIPPED,
+        OrderState.OUT_FOR_DELIVERY,
+        OrderState.DELIVERED,
+    ),
 }
 """Milestones of an order that a later one proves. `paid` is left out where the recipient pays on delivery, `out_for_delivery` where it was collected."""
 

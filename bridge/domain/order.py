@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from bridge.domain.facts import APPLIED, DECIDED, NOOP, Decided, Fact, Verdict, refusal
+from bridge.domain.jobs import derived_job_id
 from bridge.domain.lifecycle import (
     CUSTODY_FACTS,
     DEAD,
@@ -28,11 +29,16 @@ from bridge.domain.lifecycle import (
 )
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Reason, Role, Warn, partially
+from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Reason, Role, Warn, Waypoint, partially
 
 DEBOUNCE_MS: Final = 1500
 """Within this time the same scan of the same device is a double scan, not news."""
 
+_OPEN: Final = frozenset({ParcelState.PLANNED, ParcelState.PICKING, ParcelState.CANCELLED})
+"""Nothing is in such a parcel that counts as packed."""
+_MOVES_PARCELS: Final = frozenset(MOVES) | {E.CUSTOMS_CLEARED}
+"""What takes a parcel somewhere: proof enough that there is one."""
+_ABOUT_PARCELS: Final = _MOVES_PARCELS - PREPARATION | {E.STAGE, E.BORDER_ENTERED, E.STOP_ARRIVED, E.DAMAGED, E.FOUND}
 _PACKED_RANK = RANK[ParcelState.PACKED]
 _PARTIALLY = {state: partially(state) for state in OrderState}
 
@@ -54,7 +60,7 @@ class Parcel:
         self.attempts = 0
         self.collected = False
         self.customs_direction = "import"
-        self.milestones: dict[ParcelState, tuple[int, bool]] = {}
+        self.milestones: dict[ParcelState | Waypoint, tuple[int, bool]] = {}
 
     def enter(self, state: ParcelState, at_ms: int) -> None:
         """Take a state, and note it and what it proves as milestones."""
@@ -106,7 +112,7 @@ class Order:
     def __init__(self, order_id: str) -> None:
         self.id = order_id
         self.created: bodies.Created | None = None
-        self.assigned: bodies.Assigned | None = None
+        self.assigned: tuple[str, str] | None = None
         self.lines: dict[str, int] = {}
         self.parcels: dict[str, Parcel] = {}
         self.holds: set[str] = set()
@@ -118,7 +124,7 @@ class Order:
         self.changed_ms = 0
         self.last: tuple[str, int] = (E.CREATED, 0)
         self.milestones: dict[OrderState, tuple[int, bool]] = {}
-        self.decisions: dict[bytes, tuple[Outcome, Reason | None]] = {}
+        self.decisions: dict[tuple[str, bytes], tuple[Outcome, Reason | None]] = {}
         self._all_packed = False
         self._last_scan: dict[tuple[str, str, str | None], int] = {}
 
@@ -136,13 +142,15 @@ class Order:
         kind = fact.type
         if kind in PREPARATION and (blocked := self._blocked_by()):
             return refusal(Outcome.BLOCKED, blocked)._replace(state=self.state_word)
+        if kind in _ABOUT_PARCELS and self._is_unknown_code(fact):
+            return refusal(Outcome.PARKED, Reason.UNKNOWN_PARCEL)._replace(state=self.state_word)
         verdict = HANDLERS[kind](self, fact)
         outcome, reason, warn, following, _, parcel = verdict
         if outcome is Outcome.APPLIED:
             if kind != DECIDED:
                 self.last = (kind, fact.event_ms)
             self._derive(fact)
-        if fact.misload and outcome in (Outcome.APPLIED, Outcome.NOOP):
+        if fact.misload and outcome in (Outcome.APPLIED, Outcome.NOOP) and Warn.MISLOAD not in warn:
             warn = (*warn, Warn.MISLOAD)
         return Verdict(outcome, reason, warn, following, _PARTIALLY[self.state] if self.partial else self.state, parcel)
 
@@ -222,7 +230,7 @@ class Order:
             return
         have: dict[str, int] = {}
         for parcel in self.parcels.values():
-            if parcel.state is ParcelState.CANCELLED or parcel.state in (ParcelState.PLANNED, ParcelState.PICKING):
+            if parcel.state in _OPEN or ParcelState.PACKED not in parcel.milestones:
                 continue
             if parcel.items is None:
                 self._all_packed = True
@@ -244,7 +252,7 @@ class Order:
         done: dict[str, int] = dict(self.picked)
         packed: dict[str, int] = {}
         for parcel in self.parcels.values():
-            if parcel.state in (ParcelState.PLANNED, ParcelState.PICKING, ParcelState.CANCELLED):
+            if parcel.state in _OPEN or ParcelState.PACKED not in parcel.milestones:
                 continue
             if parcel.items is None:
                 return []
@@ -268,12 +276,14 @@ class Order:
 
     def _add(self, parcel_id: str, at_ms: int) -> Parcel:
         parcel = self.parcels[parcel_id] = Parcel(parcel_id, at_ms)
+        if self.cancelled:
+            parcel.state = ParcelState.CANCELLED  # only what takes it out of the house opens it again
         return parcel
 
     def _targets(self, fact: Fact) -> tuple[list[Parcel], bool]:
-        """(the parcels that a movement is about, whether the scan contradicts the name).
+        """(the parcels that a fact is about, whether the scan contradicts the name).
 
-        Without a name it is about every live parcel; where none is known yet, one is there all the same, for it was scanned.
+        Without a name it is about every live parcel; where none is known yet and it was moved, one is there all the same.
         """
         parcel, contradicts = self._named(fact)
         if parcel is not None:
@@ -281,9 +291,15 @@ class Order:
         if fact.parcel is not None:
             return [self._add(fact.parcel, fact.event_ms)], False
         if not self.parcels:
-            return [self._add(unseen_parcel_id(self.id), fact.event_ms)], False
+            return ([self._add(unseen_parcel_id(self.id), fact.event_ms)] if fact.type in _MOVES_PARCELS else []), False
         live = [p for p in self.parcels.values() if p.state not in DEAD]
         return live or list(self.parcels.values()), False
+
+    def _is_unknown_code(self, fact: Fact) -> bool:
+        """Whether a code was scanned that no parcel of the order bears, and that none can bear unseen: it must not move the others."""
+        if fact.code is None or fact.parcel is not None or not self.parcels or self._by_code(fact.code) is not None:
+            return False
+        return len(self.parcels) > 1 or all(p.code is not None for p in self.parcels.values())
 
     # --- moving -----------------------------------------------------------------------------------------------------------
 
@@ -318,7 +334,7 @@ class Order:
         scan = (fact.device, fact.type, fact.code or fact.parcel)
         before = self._last_scan.get(scan)
         self._last_scan[scan] = fact.event_ms
-        if not changed and before is not None and fact.event_ms - before <= DEBOUNCE_MS:
+        if not changed and before is not None and 0 <= fact.event_ms - before <= DEBOUNCE_MS:
             warn = (*warn, Warn.DOUBLE_SCAN)
         base = APPLIED if changed else NOOP
         return Verdict(base.outcome, warn=warn, parcel=parcels[0].id if len(parcels) == 1 else None)
@@ -329,13 +345,14 @@ class Order:
         if contradicts and fact.type in PREPARATION:
             return refusal(Outcome.REJECTED, Reason.WRONG_PARCEL)
         warn: tuple[Warn, ...] = (Warn.MISLOAD,) if contradicts else ()
-        if fact.type in CUSTODY_FACTS:
-            warn += self._odd_custody(fact)
+        before = self._all_packed
         changed = self._move(parcels, step or fact.type, fact, where or fact.at)
+        if changed and fact.type in CUSTODY_FACTS:
+            warn += self._odd_custody(fact, was_packed=before)
         self._count_packed()
         return self._verdict(fact, changed, parcels, warn)
 
-    def _odd_custody(self, fact: Fact) -> tuple[Warn, ...]:
+    def _odd_custody(self, fact: Fact, *, was_packed: bool) -> tuple[Warn, ...]:
         """A hold or a cancellation does not undo what happened: it is applied, flagged and answered with `stop`."""
         warn: tuple[Warn, ...] = ()
         if self.holds or Flag.NEEDS_CONFIRM in self.flags:
@@ -344,7 +361,7 @@ class Order:
         if self.cancelled:
             self.flags.add(Flag.CANCEL_REQUESTED)
             warn += (Warn.MOVED_AFTER_CANCEL,)
-        if fact.type == E.LOAD and not self._all_packed and self.created is not None and not self.created.allow_partial:
+        if fact.type == E.LOAD and not was_packed and self.created is not None and not self.created.allow_partial:
             warn += (Warn.INCOMPLETE,)
         return warn
 
@@ -383,7 +400,9 @@ def _once(order: Order, name: str, milestone: OrderState, fact: Fact) -> Verdict
     if getattr(order, name) and known is not None and not known[1]:
         return NOOP
     setattr(order, name, True)
-    if known is None or known[1]:
+    if known is None:
+        order._reach(milestone, fact)
+    elif known[1]:
         order.milestones[milestone] = (fact.event_ms, False)
     return APPLIED
 
@@ -471,7 +490,7 @@ def _pack(order: Order, fact: Fact) -> Verdict:
     if contradicts:
         return refusal(Outcome.REJECTED, Reason.WRONG_PARCEL)
     if parcel is None and fact.parcel is None:
-        parcel = _the_one_being_packed(order, body)
+        parcel = _the_one_being_packed(order, fact, body)
     others = len(order.parcels) - (1 if parcel is not None else 0)
     if body.items is None and others and (parcel is None or (parcel.items is None and parcel.state in (ParcelState.PLANNED, ParcelState.PICKING))):
         return refusal(Outcome.REJECTED, Reason.ITEMS_NEEDED)
@@ -487,12 +506,15 @@ def _pack(order: Order, fact: Fact) -> Verdict:
     return order._verdict(fact, changed, [parcel], _unordered(order, body))
 
 
-def _the_one_being_packed(order: Order, body: bodies.Pack) -> Parcel | None:
-    """The parcel that an unnamed pack is about: the only one there is, unless the list says that this is another."""
+def _the_one_being_packed(order: Order, fact: Fact, body: bodies.Pack) -> Parcel | None:
+    """The parcel that an unnamed pack is about: the only one there is, unless its label or its list says that this is another."""
     if len(order.parcels) != 1:
         return None
     (only,) = order.parcels.values()
-    same = body.items is None or only.state in (ParcelState.PLANNED, ParcelState.PICKING) or only.items == _quantities(body.items)
+    if fact.code is not None and only.code is not None and fact.code != only.code:
+        return None
+    seen_packed = only.milestones.get(ParcelState.PACKED, (0, True))[1] is False
+    same = body.items is None or only.state in _OPEN or not seen_packed or only.items == _quantities(body.items)
     return only if same else None
 
 
@@ -509,15 +531,20 @@ def _unpack(order: Order, fact: Fact) -> Verdict:
 
 
 def _labelled(order: Order, fact: Fact) -> Verdict:
+    added = fact.parcel is not None and fact.parcel not in order.parcels
+    known = order._by_code(fact.code)
     if fact.parcel is not None:
+        if known is not None and known.id != fact.parcel:
+            return refusal(Outcome.REJECTED, Reason.CODE_TAKEN)
         parcel = order.parcels.get(fact.parcel) or order._add(fact.parcel, fact.event_ms)
-    elif (known := order._by_code(fact.code)) is not None:
+    elif known is not None:
         parcel = known
     elif len(order.parcels) == 1:
         (parcel,) = order.parcels.values()
     else:
         return refusal(Outcome.REJECTED, Reason.PARCEL_NEEDED)
-    return order._verdict(fact, _label(parcel, fact.code), [parcel])
+    labelled = _label(parcel, fact.code)
+    return order._verdict(fact, labelled or added, [parcel])
 
 
 def _label(parcel: Parcel, code: str | None) -> bool:
@@ -558,7 +585,11 @@ def _customs_cleared(order: Order, fact: Fact) -> Verdict:
 def _border_entered(order: Order, fact: Fact) -> Verdict:
     """A milestone without rank: only where the parcel is changes."""
     body: bodies.AtBorder = _as(fact.body)
-    return order.moved(fact, where=body.country)
+    verdict = order.moved(fact, where=body.country)
+    passed = [p for p in order._targets(fact)[0] if Waypoint.BORDER_ENTERED not in p.milestones]
+    for parcel in passed:
+        parcel.milestones[Waypoint.BORDER_ENTERED] = (fact.event_ms, False)
+    return verdict._replace(outcome=Outcome.APPLIED) if passed else verdict
 
 
 def _attempt_failed(order: Order, fact: Fact) -> Verdict:
@@ -587,9 +618,8 @@ def _delivery(order: Order, fact: Fact) -> Verdict:
     verdict = order.moved(fact)
     if body.collected is not None and not order.paid:
         order.paid = True
-        known = order.milestones.get(OrderState.PAID)
-        if known is None or known[1]:
-            order.milestones[OrderState.PAID] = (fact.event_ms, False)
+        order.milestones[OrderState.PAID] = (fact.event_ms, False)
+        return verdict._replace(outcome=Outcome.APPLIED)
     return verdict
 
 
@@ -600,8 +630,11 @@ def _damaged(order: Order, fact: Fact) -> Verdict:
 
 
 def _flagged(order: Order, fact: Fact, flag: Flag, verdict: Verdict) -> Verdict:
-    fresh = False
-    for parcel in order._targets(fact)[0]:
+    parcels = order._targets(fact)[0]
+    fresh = not parcels and flag not in order.flags
+    if not parcels:
+        order.flags.add(flag)
+    for parcel in parcels:
         fresh = fresh or flag not in parcel.flags
         parcel.flags.add(flag)
     return verdict._replace(outcome=Outcome.APPLIED) if fresh else verdict
@@ -621,11 +654,14 @@ def _lost(order: Order, fact: Fact) -> Verdict:
 
 def _found(order: Order, fact: Fact) -> Verdict:
     named, _ = order._named(fact)
-    parcels = [p for p in ([named] if named else order.parcels.values()) if p.state is ParcelState.LOST]
+    anyone = fact.parcel is None and fact.code is None
+    candidates = [named] if named is not None else list(order.parcels.values()) if anyone else []
+    parcels = [p for p in candidates if p.state is ParcelState.LOST]
     for parcel in parcels:
         parcel.state = parcel.before_lost
         parcel.at_ms = fact.event_ms
         parcel.flags.discard(Flag.LOST)
+    order._count_packed()
     return order._verdict(fact, bool(parcels), parcels)
 
 
@@ -634,15 +670,17 @@ def _found(order: Order, fact: Fact) -> Verdict:
 
 def _assigned(order: Order, fact: Fact) -> Verdict:
     body: bodies.Assigned = _as(fact.body)
-    if order.assigned == body:
+    held = (body.courier, body.job or derived_job_id(fact.id))
+    if order.assigned == held:
         return NOOP
-    order.assigned = body
+    order.assigned = held
     order.flags.discard(Flag.UNASSIGNED)
     return APPLIED
 
 
 def _unassigned(order: Order, fact: Fact) -> Verdict:
-    if Flag.UNASSIGNED in order.flags:
+    body: bodies.Unassigned = _as(fact.body)
+    if order.assigned is None or order.assigned[1] != body.job:
         return NOOP
     _nobody_has_it(order)
     return APPLIED
@@ -651,9 +689,10 @@ def _unassigned(order: Order, fact: Fact) -> Verdict:
 def _decided(order: Order, fact: Fact) -> Verdict:
     """What the bridge decided about a courier's answer; see `domain.jobs`. A refusal leaves the order without a courier."""
     body: Decided = _as(fact.body)
-    if body.answer == E.DECLINE and body.outcome is Outcome.APPLIED:
-        _nobody_has_it(order)
-    return NOOP if body.answer == E.CLAIM else APPLIED
+    if body.answer != E.DECLINE or body.outcome is not Outcome.APPLIED or order.assigned is None or order.assigned[1] != body.job:
+        return NOOP
+    _nobody_has_it(order)
+    return APPLIED
 
 
 def _nobody_has_it(order: Order) -> None:
@@ -663,7 +702,7 @@ def _nobody_has_it(order: Order) -> None:
 
 def _answered(order: Order, fact: Fact) -> Verdict:
     """A claim or a refusal takes the verdict that was decided once, when it arrived."""
-    outcome, reason = order.decisions.get(fact.id, (Outcome.REJECTED, Reason.UNKNOWN_JOB))
+    outcome, reason = order.decisions.get(fact.uid, (Outcome.REJECTED, Reason.UNKNOWN_JOB))
     if outcome is Outcome.NOOP:
         return NOOP
     return APPLIED if outcome is Outcome.APPLIED else refusal(outcome, reason or Reason.UNKNOWN_JOB)

@@ -13,7 +13,7 @@ import cbor2
 
 from bridge.domain.lifecycle import ORDER_RANK, RANK
 from bridge.domain.order import Order, Parcel
-from devices.protocol.vocabulary import Flag, OrderState, ParcelState
+from devices.protocol.vocabulary import Flag, OrderState, ParcelState, Waypoint
 
 _PACKED = RANK[ParcelState.PACKED]
 _SHIPPED = RANK[ParcelState.SHIPPED]
@@ -61,7 +61,7 @@ def _by_time(row: tuple[Any, tuple[int, bool]]) -> tuple[int, int]:
     return (row[1][0], _PLACES[row[0]])
 
 
-_PLACES: Final[dict[Any, int]] = dict.fromkeys((*ParcelState, *OrderState), 200) | {**RANK} | {**ORDER_RANK}
+_PLACES: Final[dict[Any, int]] = dict.fromkeys((*ParcelState, *OrderState, *Waypoint), 200) | {**RANK} | {**ORDER_RANK}
 """Milestones of the same moment stand by rank; states beside the way come last."""
 
 

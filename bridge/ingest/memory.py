@@ -19,7 +19,7 @@ from bridge.ingest.ports import StoredOrder, Transaction
 class OrderEntry:
     """An order in memory: its fold, and what was last shown of it; of each parcel its hash and its code."""
 
-    __slots__ = ("due_ms", "fold", "hash", "parcels", "position_shown", "rev", "timed")
+    __slots__ = ("collects", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
 
     def __init__(self, order_id: str, stored: StoredOrder | None = None) -> None:
         self.fold = OrderFold(order_id)
@@ -27,22 +27,26 @@ class OrderEntry:
         self.hash = b""
         self.timed = ""
         self.parcels: dict[str, tuple[bytes, str | None]] = {}
-        self.position_shown = False
+        self.position_ms = 0
+        self.state = ""
+        self.collects = False
         self.due_ms: int | None = None
         if stored is not None:
             self.rev, self.hash, self.timed, self.parcels, self.due_ms = stored.rev, stored.hash, stored.timed, stored.parcels, stored.due_ms
+            self.state = stored.state
             self.fold.load(stored.facts)
 
 
 class DeviceEntry:
     """A device in memory: its clock and its ledgers. `saved` is what of the clock was last written."""
 
-    __slots__ = ("clock", "ledgers", "saved")
+    __slots__ = ("clock", "ledgers", "position_kept_ms", "saved")
 
     def __init__(self) -> None:
         self.clock = DeviceClock()
         self.ledgers: dict[bytes, Ledger] = {}
         self.saved: tuple[object, ...] | None = None
+        self.position_kept_ms = 0
 
 
 class Memory:

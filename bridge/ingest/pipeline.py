@@ -34,7 +34,7 @@ class Limits:
 
 
 class Writer(Protocol):
-    """Settles and commits a batch, on a thread in production.
+    """Settles and commits a batch, or the first part of it, on a thread in production; as many outcomes come back as messages were committed.
 
     Raises:
         StoreUnavailable: where the store can't take writes now; nothing of the batch is committed then.
@@ -78,7 +78,12 @@ class Pipeline:
         self._idle = asyncio.Event()
         self._idle.set()
         self._was_full = False
-        self.store_failing = False
+        self.failing = asyncio.Event()
+        """Set while the store can't take writes."""
+
+    @property
+    def store_failing(self) -> bool:
+        return self.failing.is_set()
 
     @property
     def is_full(self) -> bool:
@@ -98,10 +103,13 @@ class Pipeline:
         """Work until cancelled."""
         while True:
             batch = await self._take()
-            settled = await self._store([w.incoming for w in batch])
-            self._outlet.show(settled)
-            _acknowledge(batch, settled)
-            self._outlet.flush()
+            while batch:
+                settled = await self._store([w.incoming for w in batch])
+                self._outlet.show(settled)
+                _acknowledge(batch, settled)
+                self._outlet.flush()
+                # A batch that failed for its content is committed in part; the rest is the next batch.
+                batch = batch[len(settled.outcomes) :]
             self._make_room()
 
     async def drained(self) -> None:
@@ -124,14 +132,14 @@ class Pipeline:
             try:
                 settled = await self._writer.commit(batch)
             except StoreUnavailable as error:
-                if not self.store_failing:
-                    self.store_failing = True
+                if not self.failing.is_set():
+                    self.failing.set()
                     logger.error("the store can't take writes (%s); nothing is acknowledged until it can", error)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, self._limits.retry_max_s)
             else:
-                if self.store_failing:
-                    self.store_failing = False
+                if self.failing.is_set():
+                    self.failing.clear()
                     logger.warning("the store takes writes again; what waited is being stored")
                 return settled
 
@@ -143,8 +151,11 @@ class Pipeline:
 
 
 def _acknowledge(batch: Sequence[_Waiting], settled: Settled) -> None:
-    for waiting, outcome in zip(batch, settled.outcomes, strict=True):
-        waiting.acknowledge(outcome)
+    for waiting, outcome in zip(batch, settled.outcomes, strict=False):
+        try:
+            waiting.acknowledge(outcome)
+        except Exception as error:  # noqa: BLE001 -- one that can no longer be told must not keep it from the others
+            logger.error("an acknowledgement failed: %s: %s", type(error).__name__, error)
 
 
 class Settler:
@@ -159,7 +170,7 @@ class Settler:
         self._rules = rules
 
     def commit(self, batch: Sequence[Incoming]) -> Settled:
-        """Settle and commit.
+        """Settle and commit a batch; where it fails for its content, the first part that does not.
 
         Raises:
             StoreUnavailable: where the store can't take writes now.
@@ -171,9 +182,7 @@ class Settler:
         except Exception as error:  # noqa: BLE001 -- whatever a hostile payload can cause must not stop the others
             if len(batch) == 1:
                 return self._quarantine(batch[0], error)
-            half = len(batch) // 2
-            first, second = self.commit(batch[:half]), self.commit(batch[half:])
-            return Settled(first.messages + second.messages, first.jobs + second.jobs, first.outcomes + second.outcomes)
+            return self.commit(batch[: len(batch) // 2])
 
     def sweep(self, now_ms: int) -> Settled:
         """Do what the passing of time asks for.

@@ -18,7 +18,7 @@ from devices.protocol.vocabulary import EventType, Reason
 WITHOUT_ORDER: Final = frozenset({EventType.SHIFT_STARTED, EventType.SHIFT_ENDED})
 _REFERS: Final = frozenset({EventType.VOID, EventType.CLAIM, EventType.DECLINE, EventType.UNASSIGNED})
 _SCANS_ARTICLES: Final = frozenset({EventType.PICK, EventType.PACK})
-_LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})
+LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})
 
 
 class Placement(NamedTuple):
@@ -74,7 +74,8 @@ def _by_code(event: Event[Body], event_type: EventType, text: str, directory: Di
     scanned = barcodes.read(text)
     if isinstance(scanned, barcodes.Unreadable):
         return Placement(event.order, fault=scanned.reason, detail=scanned.detail)
-    holder = directory.order_of_code(scanned.key) or (directory.order_of_code(text) if text != scanned.key else None)
+    bound = directory.order_of_code(scanned.key) or (directory.order_of_code(text) if text != scanned.key else None)
+    holder = bound
     if scanned.kind is barcodes.Kind.GTIN and holder is None:
         return _by_article(event, event_type, scanned)
     if holder is None and scanned.order is not None:
@@ -86,14 +87,14 @@ def _by_code(event: Event[Body], event_type: EventType, text: str, directory: Di
     if holder is not None and holder != event.order:
         return _contradiction(event, event_type, scanned.key, holder)
     code = None if scanned.key == event.order else scanned.key
-    return Placement(event.order, code, label=holder is None and code is not None and event_type in _LABELS)
+    return Placement(event.order, code, label=bound is None and code is not None and event_type in LABELS)
 
 
 def _by_article(event: Event[Body], event_type: EventType, scanned: barcodes.Scanned) -> Placement:
     """A GTIN says what the article is, never which order it is for."""
     if event.order is None and scanned.order is None:
         return Placement(None, fault=Reason.ORDER_NEEDED, detail="an article number does not say which order it is for")
-    return Placement(event.order or scanned.order, scanned.key if event_type in _SCANS_ARTICLES else None)
+    return Placement(event.order or scanned.order, scanned.key if event_type is EventType.PICK else None)
 
 
 def _contradiction(event: Event[Body], event_type: EventType, code: str, holder: str) -> Placement:

@@ -156,6 +156,7 @@ class StoredReceipt(NamedTuple):
     """What is known of an event that came before."""
 
     pos: int
+    type: str
     event_payload: bytes
     n: int
     receipt: bytes
@@ -170,6 +171,7 @@ class StoredOrder(NamedTuple):
     timed: str
     parcels: dict[str, tuple[bytes, str | None]]
     due_ms: int | None
+    state: str
 
 
 @dataclass(slots=True)
@@ -184,6 +186,8 @@ class Writes:
     parcels_gone: list[tuple[str, str]] = field(default_factory=list)
     status_log: list[StatusLogRow] = field(default_factory=list)
     labels: list[tuple[str, str, int]] = field(default_factory=list)
+    labels_gone: list[tuple[int]] = field(default_factory=list)
+    due: list[tuple[int | None, str]] = field(default_factory=list)
     parked: dict[int, ParkedRow] = field(default_factory=dict)
     unparked: set[int] = field(default_factory=set)
     quarantine: list[QuarantineRow] = field(default_factory=list)

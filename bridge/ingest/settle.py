@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cbor2
 
@@ -20,9 +20,10 @@ from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, refusal
 from bridge.domain.jobs import Decision, Job
 from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
+from bridge.domain.order import Order
 from bridge.domain.view import SETTLED, OrderView, digest8, timed_flags
 from bridge.ingest.memory import DeviceEntry, Memory, OrderEntry
-from bridge.ingest.placing import Directory, Placement, place
+from bridge.ingest.placing import LABELS, Directory, Placement, place
 from bridge.ingest.ports import (
     AlertRow,
     EventRow,
@@ -48,8 +49,9 @@ from devices.protocol.vocabulary import AlertCode, EventType, Flag, OrderState, 
 
 BRIDGE_LOG: Final = b"\0" * 8
 """The log under which the bridge writes its own events; their seq is their place in the event log."""
-_BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
+BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
 _CLOCK_SAVE_MS: Final = 600_000
+NAME_CHARS_MAX: Final = 96
 SWEEP_ORDERS_MAX: Final = 500
 """Orders that one sweep looks at; the rest waits for the next."""
 _DETAIL_CHARS_MAX: Final = 200
@@ -132,6 +134,14 @@ class _Answer:
         self.left = left
 
 
+class _Seen(NamedTuple):
+    """An event that came earlier in the same batch."""
+
+    type: str
+    payload: bytes
+    answer: _Answer
+
+
 class _Batch:
     """The work on one batch. `take` reads messages in their order, `finish` builds what is shown and writes every table."""
 
@@ -145,8 +155,11 @@ class _Batch:
         self.dirty: dict[str, OrderEntry] = {}
         self.devices: dict[str, DeviceEntry] = {}
         self.ledgers: dict[tuple[str, bytes], Ledger] = {}
-        self.seen: dict[tuple[str, bytes], tuple[bytes, _Answer]] = {}
+        self.seen: dict[tuple[str, bytes], _Seen] = {}
         self.labels: dict[str, str] = {}
+        self.freed: set[str] = set()
+        self.counted: set[str] = set()
+        """Devices whose seq is a promise: systems retry and reshuffle, and owe nothing by number."""
         self.events: dict[bytes, str] = {}
         self.changed_jobs: dict[str, Job] = {}
         self.couriers: dict[str, str | None] = {}
@@ -197,12 +210,14 @@ class _Batch:
         device = incoming.identity.device
         uid = (device, event.id)
         if (twin := self.seen.get(uid)) is not None:
-            if not _same_content(twin[0], incoming.payload):
+            if twin.type != incoming.event_type or not _same_content(twin.payload, incoming.payload):
                 return self._refuse(incoming, Reason.ID_REUSED, "this id was used for another event", event)
-            return twin[1]
+            return twin.answer
         if (stored := self.known.get(uid)) is not None:
             return self._again(incoming, event, stored)
         self.couriers[device] = incoming.identity.courier
+        if incoming.identity.role in BY_SEQ:
+            self.counted.add(device)
         entry = self._device(device)
         ledger = self._ledger(entry, device, event.log)
         if event.seq in ledger and not ledger.forgotten:
@@ -210,19 +225,26 @@ class _Batch:
         event_type = _TYPES[incoming.event_type or ""]
         when = self._when(incoming, event, event_type, entry)
         ledger.add(event.seq)
-        placement = place(event, event_type, self.directory)
+        placement = self._bounded(place(event, event_type, self.directory))
         row = self._append(incoming, event, event_type, when, placement)
         answer = self._apply(row, event.body, placement, event.parcel)
         if when.jumped:
             answer.verdict = answer.verdict._replace(warn=(*answer.verdict.warn, Warn.CLOCK_JUMP))
-        self.seen[uid] = (incoming.payload, answer)
+        self.seen[uid] = _Seen(event_type, incoming.payload, answer)
         return answer
+
+    def _bounded(self, placement: Placement) -> Placement:
+        """An order takes so many events and no more: what comes beyond stands in the log alone, so that no fold ever meets it."""
+        if placement.order_id is None or len(self.memory.order(placement.order_id, self.tx).fold.facts) < self.rules.order_events_max:
+            return placement
+        detail = f"order {placement.order_id} has {self.rules.order_events_max} events (orders.events_max)"
+        return Placement(None, fault=Reason.TOO_MANY_EVENTS, detail=detail)
 
     def _when(self, incoming: Incoming, event: Event[bodies.Body], event_type: EventType, entry: DeviceEntry) -> EventTime:
         received_ms = incoming.received_ms
         if event_type in INSTRUCTIONS:
             return event_time.instruction_time(received_ms=received_ms)
-        if incoming.identity.role not in _BY_SEQ:
+        if incoming.identity.role not in BY_SEQ:
             return event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)
         entry.clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=received_ms)
         if event.sent_boot == event.boot:
@@ -271,10 +293,9 @@ class _Batch:
         answer = self._fold(row, body, parcel, row.order_id)
         answer.detail = placement.detail
         # Known from here on: what waited for this event may change its verdict before its receipt is written.
-        self.seen[(row.device, row.id)] = (row.payload, answer)
+        self.seen[(row.device, row.id)] = _Seen(row.type, row.payload, answer)
         self.events[row.id] = row.order_id
-        if (ref := f"event:{row.id.hex()}") in self.memory.awaited:
-            self._place_waiting(ref, row.order_id)
+        self._place_waiting(f"event:{row.id.hex()}", row.order_id)
         return answer
 
     def _without_order(self, row: EventRow, placement: Placement) -> _Answer:
@@ -303,20 +324,18 @@ class _Batch:
     def _fold(self, row: EventRow, body: bodies.Body | Decided, parcel: str | None, order_id: str) -> _Answer:
         entry = self.memory.order(order_id, self.tx)
         fold = entry.fold
-        if len(fold.facts) >= self.rules.order_events_max:
-            self._quarantine_row(row, Reason.TOO_MANY_EVENTS, f"order {order_id} has {len(fold.facts)} events")
-            return self._answer(row, refusal(Outcome.REJECTED, Reason.TOO_MANY_EVENTS), entry)
         fact = fact_of(row, body, parcel)
         existed = fold.exists
         folded = fold.add(fact)
         self.dirty[order_id] = entry
         if folded.changed:
             self._reconsider(entry, folded.changed)
-        if fold.exists and not existed and self.memory.awaited and f"code:{order_id}" in self.memory.awaited:
+        if fold.exists and not existed:
             self._place_waiting(f"code:{order_id}", order_id)
         verdict = folded.verdict
         if verdict.outcome is Outcome.PARKED:
-            self.writes.parked[row.pos] = self._parked_row(row, f"order:{order_id}", order_id)
+            ref = f"code:{row.code}" if verdict.reason is Reason.UNKNOWN_PARCEL else f"order:{order_id}"
+            self.writes.parked[row.pos] = self._parked_row(row, ref, order_id)
         elif verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
             self._quarantine_row(row, verdict.reason or Reason.MALFORMED, "")
         return self._answer(row, verdict, entry)
@@ -328,7 +347,7 @@ class _Batch:
         for uid, fact in facts.items():
             verdict = changed[uid]
             fresh = self.seen.get(uid)
-            earlier = self.second.get(fact.pos) or (fresh[1] if fresh else None)
+            earlier = self.second.get(fact.pos) or (fresh.answer if fresh else None)
             if earlier is not None:
                 told: tuple[str, str | None, int] = (earlier.verdict.outcome, earlier.verdict.reason, earlier.n)
             elif fact.pos in stored:
@@ -359,6 +378,11 @@ class _Batch:
                 self.writes.parked[fact.pos] = ParkedRow(fact.pos, f"order:{entry.fold.id}", entry.fold.id, self.now_ms, deadline_ms)
             if told[0] == Outcome.REJECTED and verdict.outcome is not Outcome.REJECTED:
                 self.writes.unquarantined.add(fact.pos)
+            if verdict.reason is Reason.VOIDED:
+                self._take_label(fact)
+            elif verdict.outcome is Outcome.REJECTED and verdict.reason is not None:
+                row = QuarantineRow(fact.device, fact.type, fact.received_ms, verdict.reason, "", b"", fact.pos, b"")
+                self.writes.quarantine.append(row)
 
     # --- waiting ----------------------------------------------------------------------------------------------------------
 
@@ -371,15 +395,24 @@ class _Batch:
         reason = Reason.UNKNOWN_REFERENCE if ref.startswith("event:") else Reason.UNKNOWN_PARCEL
         return self._answer(row, refusal(Outcome.PARKED, reason), None)
 
+    def _take_label(self, fact: Fact) -> None:
+        """The event that put a code on a parcel never happened: the code is free again."""
+        if fact.code is not None and fact.type in LABELS:
+            self.writes.labels = [label for label in self.writes.labels if label[2] != fact.pos]
+            self.writes.labels_gone.append((fact.pos,))
+            self.labels.pop(fact.code, None)
+            self.freed.add(fact.code)
+
     def _put_label(self, code: str, row: EventRow) -> None:
         assert row.order_id is not None
         self.labels[code] = row.order_id
         self.writes.labels.append((code, row.order_id, row.pos))
-        if (ref := f"code:{code}") in self.memory.awaited:
-            self._place_waiting(ref, row.order_id)
+        self._place_waiting(f"code:{code}", row.order_id)
 
     def _place_waiting(self, ref: str, order_id: str) -> None:
-        """What these events waited for has come: they take their places in the order."""
+        """What these events waited for has come: they take their places in the order, and so does what waited for them."""
+        if ref not in self.memory.awaited:
+            return
         self.memory.awaited.discard(ref)
         here = {r.pos: r for r in self.writes.events}
         rows = [here[p.pos] for p in self.writes.parked.values() if p.ref == ref and p.order_id is None and p.pos in here]
@@ -390,16 +423,18 @@ class _Batch:
             self.writes.unparked.add(row.pos)
             told = self.seen.get((row.device, row.id))
             answer = self._fold(row, event.body, event.parcel, order_id)
+            self.events[row.id] = order_id
             if told is not None:
-                told[1].verdict, told[1].entry = answer.verdict, answer.entry
+                told.answer.verdict, told.answer.entry = answer.verdict, answer.entry
             else:
                 answer.n = self.tx.receipts_of([row.pos])[row.pos].n + 1
                 self.second[row.pos] = answer
+            self._place_waiting(f"event:{row.id.hex()}", order_id)
 
     # --- look-ups for placing ---------------------------------------------------------------------------------------------
 
     def _order_of_code(self, code: str) -> str | None:
-        return self.labels.get(code) or self.tx.label_order(code)
+        return self.labels.get(code) or (None if code in self.freed else self.tx.label_order(code))
 
     def _order_known(self, order_id: str) -> bool:
         return len(order_id) <= 96 and self.memory.order(order_id, self.tx).fold.exists
@@ -437,7 +472,7 @@ class _Batch:
 
     def _keep(self, decision: Decision) -> None:
         if decision.job is not None and decision.outcome is Outcome.APPLIED:
-            before = self.memory.jobs.get(decision.job.id)
+            before = self._job(decision.job.id)
             if before is not None and before.courier != decision.job.courier:
                 self._clear(self.topics.assignment(before.courier, before.id))
             self.changed_jobs[decision.job.id] = decision.job
@@ -452,7 +487,7 @@ class _Batch:
     def _decide(self, row: EventRow, body: bodies.Claim | bodies.Decline, job_id: str, decision: Decision) -> None:
         self._keep(decision)
         answer = "claim" if isinstance(body, bodies.Claim) else "decline"
-        decided = Decided(ref=row.id, job=job_id, answer=answer, outcome=decision.outcome, reason=decision.reason)
+        decided = Decided(device=row.device, ref=row.id, job=job_id, answer=answer, outcome=decision.outcome, reason=decision.reason)
         for nth, order_id in enumerate(decision.job.orders if decision.job else ()):
             own = decided_row(self._next_pos(), row, decided, order_id, nth)
             self.writes.events.append(own)
@@ -462,7 +497,7 @@ class _Batch:
 
     def _presence(self, incoming: Incoming, presence: Presence) -> None:
         entry = self._device(incoming.identity.device)
-        if presence.online and presence.mono_ms is not None and incoming.identity.role in _BY_SEQ:
+        if presence.online and presence.mono_ms is not None and incoming.identity.role in BY_SEQ:
             entry.clock.heard(boot=presence.boot, sent_mono_ms=presence.mono_ms, received_ms=incoming.received_ms)
             if presence.at_ms is not None:
                 entry.clock.wall(at_ms=presence.at_ms, received_ms=incoming.received_ms)
@@ -472,17 +507,17 @@ class _Batch:
 
     def _location(self, incoming: Incoming, batch: LocationBatch) -> None:
         identity = incoming.identity
-        clock = self._device(identity.device).clock
+        entry = self._device(identity.device)
+        clock = entry.clock
         clock.heard(boot=batch.boot, sent_mono_ms=batch.sent_mono_ms, received_ms=incoming.received_ms)
         timed = [
             (clock.time_of(boot=batch.boot, mono_ms=p.mono_ms, at_ms=0, received_ms=incoming.received_ms).event_ms, p)
             for p in sorted(batch.points, key=_by_mono)
         ]
-        last_kept = -self.rules.position_every_ms
         for event_ms, point in timed:
-            if event_ms - last_kept >= self.rules.position_every_ms:
+            if abs(event_ms - entry.position_kept_ms) >= self.rules.position_every_ms:
                 self.writes.positions.append(PositionRow(identity.device, event_ms, point.lat_e7, point.lon_e7, point.accuracy_m))
-                last_kept = event_ms
+                entry.position_kept_ms = event_ms
         event_ms, point = timed[-1]
         self._show_position(identity, {"at_ms": event_ms, "lat_e7": point.lat_e7, "lon_e7": point.lon_e7, "accuracy_m": point.accuracy_m})
 
@@ -493,8 +528,8 @@ class _Batch:
                 continue
             for order_id in job.orders:
                 entry = self.memory.order(order_id, self.tx)
-                if entry.fold.order.state is OrderState.OUT_FOR_DELIVERY:
-                    entry.position_shown = True
+                if entry.fold.order.state is OrderState.OUT_FOR_DELIVERY and position["at_ms"] > entry.position_ms:
+                    entry.position_ms = position["at_ms"]
                     self.shown.append(Message(self.topics.position(order_id), payload, 0, True))
 
     # --- refusals and repeats ---------------------------------------------------------------------------------------------
@@ -534,9 +569,9 @@ class _Batch:
 
     def _again(self, incoming: Incoming, event: Event[bodies.Body], stored: StoredReceipt) -> dict[str, Any]:
         """A resent event gets its current outcome again."""
-        if not _same_content(stored.event_payload, incoming.payload):
+        if stored.type != incoming.event_type or not _same_content(stored.event_payload, incoming.payload):
             return self._refuse(incoming, Reason.ID_REUSED, "this id was used for another event", event)
-        if event.sent_boot == event.boot and incoming.identity.role in _BY_SEQ:
+        if event.sent_boot == event.boot and incoming.identity.role in BY_SEQ:
             self._device(incoming.identity.device).clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=incoming.received_ms)
         return {**_once_more(cbor2.loads(stored.receipt)), "_device": incoming.identity.device}
 
@@ -595,8 +630,12 @@ class _Batch:
         timed_text = ",".join(timed)
         if view.hash == entry.hash and timed_text == entry.timed:
             self._show_parcels(entry, view)
-            if entry.due_ms is not None and entry.due_ms <= self.now_ms and order.state in SETTLED:
-                self._retire(entry, view)
+            if order.state in SETTLED:
+                if entry.due_ms is not None and entry.due_ms <= self.now_ms:
+                    self._retire(entry, view)
+            elif due_ms != entry.due_ms:
+                entry.due_ms = due_ms
+                self.writes.due.append((due_ms, order.id))
             return
         entry.rev += 1
         entry.due_ms = due_ms if order.state not in SETTLED else self.now_ms + self.rules.status_keep_ms
@@ -613,7 +652,9 @@ class _Batch:
     def _show_parcels(self, entry: OrderEntry, view: OrderView) -> None:
         order = entry.fold.order
         known = entry.parcels
-        labelled = False
+        collects = _collects(order)
+        labelled = collects != entry.collects
+        entry.collects = collects
         for parcel_id, (_, digest) in view.parcels.items():
             code = order.parcels[parcel_id].code
             before = known.get(parcel_id)
@@ -626,7 +667,7 @@ class _Batch:
         for parcel_id in known.keys() - view.parcels.keys():
             self.writes.parcels_gone.append((order.id, parcel_id))
             self._clear(self.topics.parcel(order.id, parcel_id))
-        # A phone checks scans against the codes in its assignment: they follow the labels.
+        # A phone checks scans against the codes in its assignment, and asks for money by it: they follow labels and payments.
         if labelled or known.keys() != view.parcels.keys():
             for job in self.memory.open_jobs_of(order.id):
                 self.changed_jobs.setdefault(job.id, job)
@@ -635,9 +676,10 @@ class _Batch:
     def _after(self, entry: OrderEntry) -> None:
         """What an order's new state brings with it: the position goes, jobs close, alerts come and go."""
         order = entry.fold.order
-        if entry.position_shown and order.state is not OrderState.OUT_FOR_DELIVERY:
-            entry.position_shown = False
+        if OrderState.OUT_FOR_DELIVERY in entry.state and order.state is not OrderState.OUT_FOR_DELIVERY:
+            entry.position_ms = 0
             self._clear(self.topics.position(order.id))
+        entry.state = order.state_word
         for job in self.memory.open_jobs_of(order.id):
             if all(self._carried_out(o) for o in job.orders):
                 self._keep(Decision(jobs.done(job), Outcome.APPLIED))
@@ -654,6 +696,7 @@ class _Batch:
     def _retire(self, entry: OrderEntry, view: OrderView) -> None:
         """An ended order was shown for long enough: its topics are cleared, its rows stay."""
         entry.due_ms = None
+        entry.parcels = {}  # whatever happens next shows every parcel again
         status = view.status_cbor(rev=entry.rev, updated_ms=self.now_ms, timed=[])
         order = entry.fold.order
         row = OrderRow(order.id, entry.rev, order.state_word, view.hash, "", order.changed_ms, self.now_ms, None, status)
@@ -684,13 +727,12 @@ class _Batch:
     def _stop(self, order_id: str) -> dict[str, Any]:
         order = self.memory.order(order_id, self.tx).fold.order
         live = [p for p in order.parcels.values() if p.state is not ParcelState.CANCELLED]
-        collect = order.created is not None and order.created.payment == "on_delivery" and not order.paid
         return {
             "stop": order_id,
             "codes": [p.code for p in live if p.code is not None],
             "orders": [order_id],
             "parcels": [p.id for p in live],
-            "handling": ["collect_payment"] if collect else [],
+            "handling": ["collect_payment"] if _collects(order) else [],
         }
 
     # --- alerts -----------------------------------------------------------------------------------------------------------
@@ -715,6 +757,7 @@ class _Batch:
         overdue: dict[str, Any] = {_subject(ref): (ref, count) for ref, count in self.tx.overdue(self.now_ms).items()}
         for subject, (ref, count) in overdue.items():
             kind, _, name = ref.partition(":")
+            name = name[:NAME_CHARS_MAX]
             what = {"order": f"order {name} to be created", "code": f"a parcel with the code {name}", "event": f"event {name}"}[kind]
             fix = "Import the order, or correct the scan; see them with `dockbridge events list --outcome parked`."
             self._raise_alert(AlertCode.PARKED, subject, Severity.WARNING, f"{count} events wait for {what}.", fix)
@@ -726,7 +769,12 @@ class _Batch:
         for device, count in quarantined.items():
             fix = "See them with `dockbridge quarantine list`; judge them again with `replay`, or `drop` them."
             self._raise_alert(AlertCode.QUARANTINE, device, Severity.WARNING, f"{count} messages of device {device} are in quarantine.", fix)
-        stands = {AlertCode.PARKED: overdue, AlertCode.GAP: owing, AlertCode.QUARANTINE: quarantined}
+        stands: dict[AlertCode, dict[str, Any]] = {
+            AlertCode.PARKED: overdue,
+            AlertCode.GAP: owing,
+            AlertCode.QUARANTINE: quarantined,
+            AlertCode.FORBIDDEN: quarantined,
+        }
         for code, subject in list(self.memory.alerts):
             if code in stands and subject not in stands[AlertCode(code)]:
                 self._clear_alert(AlertCode(code), subject)
@@ -779,7 +827,8 @@ class _Batch:
     def _save_devices(self) -> None:
         for (device, log), ledger in self.ledgers.items():
             ranges = cbor2.dumps(ledger.ranges)
-            self.writes.ledgers.append(LedgerRow(device, log, ledger.high, ledger.owed, ledger.forgotten, ranges, self.now_ms))
+            owed = ledger.owed if device in self.counted else 0
+            self.writes.ledgers.append(LedgerRow(device, log, ledger.high, owed, ledger.forgotten, ranges, self.now_ms))
         for device, entry in self.devices.items():
             offsets = {b: m.offset for b, m in entry.clock.boots.items()}
             saved = entry.saved
@@ -881,7 +930,9 @@ def stored_fact(row: EventRow) -> Fact:
     if row.type == DECIDED:
         told = cbor2.loads(row.payload)
         reason = Reason(told["reason"]) if told["reason"] else None
-        return fact_of(row, Decided(ref=told["ref"], job=told["job"], answer=told["answer"], outcome=Outcome(told["outcome"]), reason=reason), None)
+        return fact_of(
+            row, Decided(device=told["device"], ref=told["ref"], job=told["job"], answer=told["answer"], outcome=Outcome(told["outcome"]), reason=reason), None
+        )
     event = messages.decode_event(row.payload, EventType(row.type))
     return fact_of(row, event.body, event.parcel)
 
@@ -889,7 +940,14 @@ def stored_fact(row: EventRow) -> Fact:
 def decided_row(pos: int, asked: EventRow, decided: Decided, order_id: str, nth: int) -> EventRow:
     """The bridge's own event about a courier's answer, one for each order of the job."""
     payload = cbor2.dumps(
-        {"job": decided.job, "ref": decided.ref, "answer": decided.answer, "reason": decided.reason and decided.reason.value, "outcome": decided.outcome.value},
+        {
+            "job": decided.job,
+            "ref": decided.ref,
+            "device": decided.device,
+            "answer": decided.answer,
+            "reason": decided.reason and decided.reason.value,
+            "outcome": decided.outcome.value,
+        },
     )
     event_id = hashlib.sha256(b"decided" + asked.device.encode() + b"\0" + asked.id + nth.to_bytes(4, "big")).digest()[:16]
     return EventRow(
@@ -926,6 +984,11 @@ def _same_content(a: bytes, b: bytes) -> bool:
 def _content(payload: bytes) -> dict[str, Any]:
     plain: dict[str, Any] = messages.load(payload)
     return {k: v for k, v in plain.items() if k not in ("sent_boot", "sent_mono_ms") and v is not None}
+
+
+def _collects(order: Order) -> bool:
+    """Whether the courier is to ask for payment."""
+    return order.created is not None and order.created.payment == "on_delivery" and not order.paid
 
 
 def _subject(ref: str) -> str:

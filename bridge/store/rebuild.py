@@ -19,15 +19,15 @@ from bridge.domain.fold import OrderFold
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
 from bridge.domain.view import SETTLED, OrderView, digest8, timed_flags
+from bridge.ingest.placing import LABELS
 from bridge.ingest.ports import EventRow, LedgerRow, OrderRow, ParcelRow, ParkedRow, QuarantineRow, StatusLogRow, Writes
-from bridge.ingest.settle import Rules, receipt_plain, receipt_row, stored_fact
+from bridge.ingest.settle import BY_SEQ, Rules, receipt_plain, receipt_row, stored_fact
 from bridge.store import tables
 from bridge.store.sql import EVENT_COLUMNS, SqlTransaction
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType, JobState, Outcome, Reason
 
 CHUNK: Final = 500
-_LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})
 Progress = Callable[[int, int], None]
 
 
@@ -52,7 +52,9 @@ def rebuild(connection: Connection, rules: Rules, *, now_ms: int, on_progress: P
     """Rebuild inside an open transaction; the caller commits."""
     tx = SqlTransaction(connection)
     driver: Any = connection.connection.dbapi_connection
-    before = {r[0]: _Before(r[1], r[2], r[3], r[4]) for r in driver.execute("SELECT order_id, rev, hash, updated_ms, due_ms FROM orders")}
+    last = "SELECT order_id, rev, hash, updated_ms, NULL FROM status_log WHERE no IN (SELECT max(no) FROM status_log GROUP BY order_id)"
+    before = {r[0]: _Before(r[1], r[2], r[3], r[4]) for r in driver.execute(last)}
+    before |= {r[0]: _Before(r[1], r[2], r[3], r[4]) for r in driver.execute("SELECT order_id, rev, hash, updated_ms, due_ms FROM orders")}
     told = dict(driver.execute("SELECT pos, n FROM receipts"))
     for table in (*tables.DERIVED, tables.ledger, tables.jobs):
         driver.execute(f"DELETE FROM {table.name}")
@@ -72,10 +74,12 @@ def rebuild(connection: Connection, rules: Rules, *, now_ms: int, on_progress: P
             shown += retold.write(writes, before.get(order_id))
             if retold.hash != (before[order_id].hash if order_id in before else b""):
                 changed.append(order_id)
+            across.note(retold)
             done += len(facts)
         tx.write(writes)
         if on_progress is not None:
             on_progress(done, total)
+    tx.write(Writes(jobs=across.jobs_done()))
     return Rebuilt(events=total, orders=shown, changed=sorted(changed))
 
 
@@ -98,9 +102,10 @@ class _AcrossOrders:
         self._parked: dict[int, ParkedRow] = {}
         self._ledgers: dict[tuple[str, bytes], tuple[Ledger, int]] = {}
         self._jobs: dict[str, Job] = {}
-        self._answered: set[bytes] = set()
-        self._alone: list[tuple[EventRow, Verdict]] = []
-        self._created: set[str] = set()
+        self._answered: set[tuple[str, bytes]] = set()
+        self._alone: dict[int, tuple[EventRow, Verdict]] = {}
+        self._carried_out: set[str] = set()
+        self._counted: set[str] = set()
 
     def take(self, row: EventRow) -> None:
         if row.type == DECIDED:
@@ -108,11 +113,13 @@ class _AcrossOrders:
             return
         ledger, _ = self._ledgers.get((row.device, row.log)) or (Ledger(), 0)
         ledger.add(row.seq)
+        if row.role in BY_SEQ:
+            self._counted.add(row.device)
         self._ledgers[(row.device, row.log)] = (ledger, row.received_ms)
         if row.order_id is None:
             self._without_order(row)
             return
-        if row.type in _LABELS and row.code is not None and row.fault is None and row.code not in self._labels:
+        if row.type in LABELS and row.code is not None and row.fault is None and row.code not in self._labels:
             self._labels[row.code] = (row.order_id, row.pos)
             self._place(f"code:{row.code}", row.order_id)
         if row.type == EventType.CREATED:
@@ -123,24 +130,25 @@ class _AcrossOrders:
     def _without_order(self, row: EventRow) -> None:
         fact = stored_fact(row)
         if row.fault is not None:
-            self._alone.append((row, Verdict(Outcome.REJECTED, Reason(row.fault))))
+            self._alone[row.pos] = (row, Verdict(Outcome.REJECTED, Reason(row.fault)))
         elif isinstance(fact.body, bodies.Void):
             self._wait(row, f"event:{fact.body.ref.hex()}", Reason.UNKNOWN_REFERENCE)
         elif row.code is not None:
             self._wait(row, f"code:{row.code}", Reason.UNKNOWN_PARCEL)
         else:
-            self._alone.append((row, Verdict(Outcome.APPLIED)))
+            self._alone[row.pos] = (row, Verdict(Outcome.APPLIED))
 
     def _wait(self, row: EventRow, ref: str, reason: Reason) -> None:
         self._waiting.setdefault(ref, []).append(row)
         self._parked[row.pos] = ParkedRow(row.pos, ref, None, row.received_ms, row.received_ms + self._rules.parked_deadline_ms)
-        self._alone.append((row, Verdict(Outcome.PARKED, reason)))
+        self._alone[row.pos] = (row, Verdict(Outcome.PARKED, reason))
 
     def _place(self, ref: str, order_id: str) -> None:
         for row in self._waiting.pop(ref, ()):
             self._placed.append((row.pos, order_id))
             del self._parked[row.pos]
-            self._alone = [(r, v) for r, v in self._alone if r.pos != row.pos]
+            self._place(f"event:{row.id.hex()}", order_id)
+            del self._alone[row.pos]
 
     def _job(self, row: EventRow) -> None:
         if row.type not in (EventType.ASSIGNED, EventType.UNASSIGNED) or row.order_id is None:
@@ -160,10 +168,19 @@ class _AcrossOrders:
     def _decided(self, body: object) -> None:
         assert isinstance(body, Decided)
         job = self._jobs.get(body.job)
-        if body.outcome is Outcome.APPLIED and job is not None and body.ref not in self._answered:
+        if body.outcome is Outcome.APPLIED and job is not None and (body.device, body.ref) not in self._answered:
             state = JobState.ACCEPTED if body.answer == EventType.CLAIM else JobState.DECLINED
             self._jobs[job.id] = replace(job, rev=job.rev + 1, state=state)
-        self._answered.add(body.ref)
+        self._answered.add((body.device, body.ref))
+
+    def note(self, retold: _Retold) -> None:
+        """Whether a courier has nothing more to do for an order."""
+        if jobs.carried_out(tuple(p.state for p in retold.fold.order.parcels.values())):
+            self._carried_out.add(retold.fold.id)
+
+    def jobs_done(self) -> dict[str, Job]:
+        """Open jobs whose orders are all carried out: they are done."""
+        return {j.id: jobs.done(j) for j in self._jobs.values() if j.is_open and self._carried_out.issuperset(j.orders)}
 
     def writes(self) -> Writes:
         writes = Writes()
@@ -171,9 +188,10 @@ class _AcrossOrders:
         writes.placed = self._placed
         writes.parked = self._parked
         for (device, log), (ledger, heard_ms) in self._ledgers.items():
-            writes.ledgers.append(LedgerRow(device, log, ledger.high, ledger.owed, ledger.forgotten, cbor2.dumps(ledger.ranges), heard_ms))
+            owed = ledger.owed if device in self._counted else 0
+            writes.ledgers.append(LedgerRow(device, log, ledger.high, owed, ledger.forgotten, cbor2.dumps(ledger.ranges), heard_ms))
         writes.jobs = self._jobs
-        for row, verdict in self._alone:
+        for row, verdict in self._alone.values():
             plain = receipt_plain(n=1, event_id=row.id, log=row.log, seq=row.seq, verdict=verdict, at_ms=row.received_ms, order_id=None)
             writes.receipts[row.pos] = receipt_row(row.pos, row.device, plain)
             if verdict.outcome is Outcome.REJECTED:
@@ -189,13 +207,13 @@ class _Retold:
         self.rules = rules
         self.now_ms = now_ms
         self.verdicts: dict[tuple[str, bytes], tuple[Fact, Verdict, int]] = {}
-        decided: dict[bytes, list[Fact]] = {}
+        decided: dict[tuple[str, bytes], list[Fact]] = {}
         for fact in facts:
             if isinstance(fact.body, Decided):
-                decided.setdefault(fact.body.ref, []).append(fact)
+                decided.setdefault((fact.body.device, fact.body.ref), []).append(fact)
         for fact in facts:
             # A decision is written after the answer that it settles, and is told before it.
-            for early in decided.pop(fact.id, ()):
+            for early in decided.pop(fact.uid, ()):
                 self._tell(early)
             if fact.type != DECIDED:
                 self._tell(fact)
@@ -260,9 +278,12 @@ class _Retold:
             )
             writes.receipts[fact.pos] = receipt_row(fact.pos, fact.device, plain)
             if verdict.outcome is Outcome.PARKED:
-                ref = f"order:{self.fold.id}"
+                ref = f"code:{fact.code}" if verdict.reason is Reason.UNKNOWN_PARCEL else f"order:{self.fold.id}"
                 writes.parked[fact.pos] = ParkedRow(fact.pos, ref, self.fold.id, fact.received_ms, fact.received_ms + self.rules.parked_deadline_ms)
-            elif verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
+            elif verdict.reason is Reason.VOIDED:
+                if fact.code is not None and fact.type in LABELS:
+                    writes.labels_gone.append((fact.pos,))
+            elif verdict.outcome is Outcome.REJECTED:
                 writes.quarantine.append(_quarantined(fact.device, fact.type, fact.received_ms, verdict, fact.pos, b""))
 
 

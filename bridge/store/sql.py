@@ -131,23 +131,25 @@ class SqlTransaction:
         return int(self._one("SELECT coalesce(max(pos), 0) + 1 FROM events")[0])
 
     def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:
-        statement = f"SELECT e.device, e.id, e.pos, e.payload, r.n, r.payload FROM events e JOIN receipts r ON r.pos = e.pos WHERE e.id IN ({_marks(ids)})"
-        return {(r[0], bytes(r[1])): StoredReceipt(r[2], r[3], r[4], r[5]) for r in self._rows(statement, ids)}
+        statement = f"""
+            SELECT e.device, e.id, e.pos, e.type, e.payload, r.n, r.payload FROM events e JOIN receipts r ON r.pos = e.pos WHERE e.id IN ({_marks(ids)})
+        """
+        return {(r[0], bytes(r[1])): StoredReceipt(r[2], r[3], r[4], r[5], r[6]) for r in self._rows(statement, ids)}
 
     def orders(self, order_ids: Iterable[str]) -> dict[str, StoredOrder]:
         ids = list(order_ids)
         found: dict[str, StoredOrder] = {}
         for some in _chunks(ids):
             for order_id, facts in self.facts(some).items():
-                found[order_id] = StoredOrder(facts, 0, b"", "", {}, None)
-            rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms FROM orders WHERE order_id IN ({_marks(some)})", some)
+                found[order_id] = StoredOrder(facts, 0, b"", "", {}, None, "")
+            rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms, state FROM orders WHERE order_id IN ({_marks(some)})", some)
             parcels: dict[str, dict[str, tuple[bytes, str | None]]] = {}
             held = self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ()
             for order_id, parcel, digest, code in held:
                 parcels.setdefault(order_id, {})[parcel] = (digest, code)
-            for order_id, rev, digest, timed, due_ms in rows:
+            for order_id, rev, digest, timed, due_ms, state in rows:
                 facts = found[order_id].facts if order_id in found else []
-                found[order_id] = StoredOrder(facts, rev, digest, timed, parcels.get(order_id, {}), due_ms)
+                found[order_id] = StoredOrder(facts, rev, digest, timed, parcels.get(order_id, {}), due_ms, state)
         return found
 
     def facts(self, order_ids: Sequence[str]) -> dict[str, list[Fact]]:
@@ -235,6 +237,8 @@ class SqlTransaction:
         self._many(_UPSERT[tables.ledger], writes.ledgers)
         self._many(_UPSERT[tables.clocks], writes.clocks)
         self._many("DELETE FROM parcels WHERE order_id = ? AND parcel = ?", writes.parcels_gone)
+        self._many("UPDATE orders SET due_ms = ? WHERE order_id = ?", writes.due)
+        self._many("DELETE FROM labels WHERE pos = ?", writes.labels_gone)
         self._many(_UPSERT[tables.labels], writes.labels)
         self._many("DELETE FROM parked WHERE pos = ?", [(p,) for p in writes.unparked])
         self._many(_UPSERT[tables.parked], list(writes.parked.values()))

@@ -31,6 +31,7 @@ from devices.protocol.vocabulary import (
     Severity,
     Tone,
     Warn,
+    Waypoint,
 )
 
 DEPTH_MAX: Final = 8
@@ -84,7 +85,7 @@ if TYPE_CHECKING:
     StateWord = str
 else:
     OrderStateWord = Literal[ORDER_STATE_WORDS]
-    StateWord = Literal[tuple(dict.fromkeys((*ORDER_STATE_WORDS, *map(str, ParcelState))))]
+    StateWord = Literal[tuple(dict.fromkeys((*ORDER_STATE_WORDS, *map(str, ParcelState), *map(str, Waypoint))))]
 
 
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -115,11 +115,11 @@ class Reason(StrEnum):
     JOB_CLOSED = "job_closed"
     TOO_MANY_EVENTS = "too_many_events"
     POISON = "poison"
+    UNKNOWN_JOB = "unknown_job"
     # parked
     UNKNOWN_ORDER = "unknown_order"
     UNKNOWN_PARCEL = "unknown_parcel"
     UNKNOWN_REFERENCE = "unknown_reference"
-    UNKNOWN_JOB = "unknown_job"
     # blocked
     HELD = "held"
     CANCELLED = "cancelled"
@@ -201,6 +201,12 @@ class OrderState(StrEnum):
     EXCEPTION = "exception"
 
 
+class Waypoint(StrEnum):
+    """Milestones of a parcel that are no states."""
+
+    BORDER_ENTERED = "border_entered"
+
+
 PARTIAL_STATES: tuple[OrderState, ...] = (
     OrderState.PICKING,
     OrderState.PACKED,
@@ -208,10 +214,9 @@ PARTIAL_STATES: tuple[OrderState, ...] = (
     OrderState.CUSTOMS,
     OrderState.ENTERED,
     OrderState.OUT_FOR_DELIVERY,
-    OrderState.DELIVERED,
     OrderState.RETURNING,
 )
-"""The states that can be shown as `partially_…`: those that an order takes from its parcels while any of them is live."""
+"""The states that can be shown as `partially_…`: those that a live parcel can have while another is further."""
 
 
 def partially(state: OrderState) -> str:

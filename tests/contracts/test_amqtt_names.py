@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 from importlib.metadata import version
@@ -15,17 +16,19 @@ from amqtt.session import Session
 
 from bridge.broker.embedded import AMQTT_NAMES, EmbeddedBroker, SiteAuthentication
 
-BROKER = "amqtt.broker.Broker"
 
-
+@pytest.fixture(scope="module")
 def instances() -> dict[str, Any]:
     """An instance of each class whose attributes are made in its `__init__`."""
-    plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
-    broker = Broker({"listeners": {"default": {"type": "tcp", "bind": None}}, "plugins": {plugin: {}}})
-    return {BROKER: broker, "amqtt.session.Session": Session(), "amqtt.mqtt.connect.ConnectPayload": ConnectPayload()}
+
+    async def make() -> Broker:
+        plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
+        return Broker({"listeners": {"default": {"type": "tcp", "bind": None}}, "plugins": {plugin: {}}})
+
+    return {"amqtt.broker.Broker": asyncio.run(make()), "amqtt.session.Session": Session(), "amqtt.mqtt.connect.ConnectPayload": ConnectPayload()}
 
 
-def find(name: str) -> Any:
+def find(name: str, instances: dict[str, Any]) -> Any:
     """What a dotted name stands for.
 
     Raises:
@@ -33,17 +36,17 @@ def find(name: str) -> Any:
     """
     module, owner, attribute = name.rsplit(".", 2)
     kind = getattr(importlib.import_module(module), owner)
-    return getattr(instances().get(f"{module}.{owner}", kind), attribute)
+    return getattr(instances.get(f"{module}.{owner}", kind), attribute)
 
 
 @pytest.mark.parametrize("name", AMQTT_NAMES)
-def test_a_name_that_we_use_exists(name: str) -> None:
-    find(name)
+def test_a_name_that_we_use_exists(name: str, instances: dict[str, Any]) -> None:
+    find(name, instances)
 
 
-def test_a_name_that_is_gone_would_be_noticed() -> None:
+def test_a_name_that_is_gone_would_be_noticed(instances: dict[str, Any]) -> None:
     with pytest.raises(AttributeError):
-        find("amqtt.broker.Broker._no_such_thing")
+        find("amqtt.broker.Broker._no_such_thing", instances)
 
 
 def test_the_pin_holds() -> None:

@@ -658,19 +658,19 @@ def test_a_websocket_comes_through_the_same_door(tmp_path: Path) -> None:
 
 
 def test_a_text_frame_closes_a_websocket(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with Site(tmp_path / "site", listen={"mqtt": "127.0.0.1:0", "websocket": "127.0.0.1:0"}) as site:
-        with socket.create_connection(site.addresses["ws"], DEADLINE_S) as wire:
-            key = "dGhlIHNhbXBsZSBub25jZQ=="
-            upgrade = f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-            wire.sendall(f"{upgrade}Sec-WebSocket-Protocol: mqtt\r\n\r\n".encode())
-            stream = wire.makefile("rb")
-            while stream.readline() not in (b"\r\n", b""):
-                pass
-            wire.sendall(b"\x81\x85\0\0\0\0hello")
-            assert stream.read(1) == b"\x88"
-            wire.sendall(b"\x88\x80\0\0\0\0")
-            stream.read()
-            stream.close()
+    listen = {"mqtt": "127.0.0.1:0", "websocket": "127.0.0.1:0"}
+    with Site(tmp_path / "site", listen=listen) as site, socket.create_connection(site.addresses["ws"], DEADLINE_S) as wire:
+        key = "dGhlIHNhbXBsZSBub25jZQ=="
+        upgrade = f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+        wire.sendall(f"{upgrade}Sec-WebSocket-Protocol: mqtt\r\n\r\n".encode())
+        stream = wire.makefile("rb")
+        while stream.readline() not in (b"\r\n", b""):
+            pass
+        wire.sendall(b"\x81\x85\0\0\0\0hello")
+        assert stream.read(1) == b"\x88"
+        wire.sendall(b"\x88\x80\0\0\0\0")
+        stream.read()
+        stream.close()
     assert tracebacks(caplog) == []
 
 
@@ -700,7 +700,7 @@ def test_nothing_listens_that_was_not_configured(tmp_path: Path) -> None:
 
 def test_what_is_retained_is_there_again_after_a_restart(site: Site) -> None:
     base = TOPICS.base
-    everything = [f"{base}/orders/#", f"{base}/alerts/#", f"{base}/devices/+/presence", f"{base}/couriers/+/assignments/+"]
+    everything = [f"{base}/orders/#", TOPICS.alert("forbidden", "scan-1"), f"{base}/devices/+/presence", f"{base}/couriers/+/assignments/+"]
     site.enrol("desk", Role.DESK)
     site.create("PO-1", "PO-2")
     site.tell("desk", Role.DESK, "assigned", site.event("desk", 1, "PO-1", {"courier": "anna", "job": "j1"}))

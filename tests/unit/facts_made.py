@@ -203,7 +203,7 @@ class Story:
 def decided(answer: Fact, outcome: Outcome, reason: Reason | None = None) -> Fact:
     """The bridge's own event about a claim or a refusal."""
     assert isinstance(answer.body, bodies.Claim | bodies.Decline)
-    body = Decided(ref=answer.id, job=answer.body.job, answer=answer.type, outcome=outcome, reason=reason)
+    body = Decided(device=answer.device, ref=answer.id, job=answer.body.job, answer=answer.type, outcome=outcome, reason=reason)
     return Fact(
         id=b"decided" + answer.id[7:],
         device=BRIDGE,

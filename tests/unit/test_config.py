@@ -43,7 +43,13 @@ printable = st.text(st.characters(min_codepoint=0x20, exclude_characters="\x7f",
     st.builds(
         Settings,
         site=st.builds(SiteSettings, name=st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)),
-        listen=st.builds(ListenSettings, mqtt=st.sampled_from(["127.0.0.1:0", "localhost:1883"]), tls_cert_file=st.just(""), tls_key_file=st.just(""), allow_plain=st.booleans()),
+        listen=st.builds(
+            ListenSettings,
+            mqtt=st.sampled_from(["127.0.0.1:0", "localhost:1883"]),
+            tls_cert_file=st.just(""),
+            tls_key_file=st.just(""),
+            allow_plain=st.booleans(),
+        ),
         broker=st.builds(BrokerSettings, window=st.integers(1, 65_535), connect_timeout_s=st.floats(0.1, 1e6)),
         ingest=st.builds(IngestSettings, retry_first_s=st.floats(0.001, 1e9)),
         orders=st.builds(OrderSettings, events_max=st.integers(10, 2**53)),
@@ -147,12 +153,12 @@ def test_loopback_needs_no_tls(bind: str) -> None:
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bridge.toml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="bridge.toml") as caught:
+    with pytest.raises(ConfigError, match=r"bridge\.toml") as caught:
         load(path)
     assert caught.value.fix
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no .*bridge.toml") as caught:
+    with pytest.raises(ConfigError, match=r"there is no .*bridge\.toml") as caught:
         load(tmp_path / "bridge.toml")
     assert "dockbridge init" in str(caught.value.fix)

@@ -1,0 +1,469 @@
+"""The database: what a COMMIT promises, how it grows up, and that everything but the event log can be made anew."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import cbor2
+import pytest
+from a_site import BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, Bench, event, event_id
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Table, text
+
+from bridge.domain.view import digest8
+from bridge.errors import NotFound, Refused, StoreError
+from bridge.ingest import ports
+from bridge.ingest.ports import Incoming, StoreUnavailable
+from bridge.store import migrate as migrations
+from bridge.store import registry as registries
+from bridge.store import sql, tables
+from bridge.store.check import check_database
+from bridge.store.migrate import NEWEST, backup, current_revision, known_revisions, migrate
+from bridge.store.rebuild import Rebuilt, rebuild
+from bridge.store.registry import Registry
+from bridge.store.sql import SqlStore, open_engine
+from devices.protocol.vocabulary import Role
+
+FULL: Final = 2
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with Bench(tmp_path / "site.db") as made:
+        yield made
+
+
+# --- what a COMMIT promises ---------------------------------------------------------------------------------------------------
+
+
+def test_every_writing_connection_waits_for_the_disk(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "site.db")
+    for _ in range(3):
+        with engine.connect() as connection:
+            assert connection.execute(text("PRAGMA synchronous")).scalar() == FULL
+            assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    engine.dispose()
+
+
+def test_a_database_that_does_not_keep_synchronous_full_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql, "_FULL", 3)  # as if the pragma had been read back as something else
+    with pytest.raises(StoreUnavailable, match="synchronous=FULL"), SqlStore(open_engine(tmp_path / "site.db")).transaction():
+        pass
+
+
+def test_a_reader_can_not_write(bench: Bench) -> None:
+    reader = open_engine(bench.path, read_only=True)
+    with reader.connect() as connection, pytest.raises(Exception, match="readonly"):
+        connection.execute(text("DELETE FROM events"))
+    reader.dispose()
+
+
+def test_a_transaction_is_whole_or_not_at_all(bench: Bench) -> None:
+    def half() -> None:
+        with bench.store.transaction() as tx:
+            tx._driver.execute("INSERT INTO labels VALUES ('WB-1', 'PO-1', 1)")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
+    assert bench.rows("SELECT * FROM labels") == []
+
+
+def test_a_store_whose_database_went_away_opens_it_again(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        driver = tx._driver
+    driver.close()
+    with pytest.raises(Exception, match="closed"), bench.store.transaction():
+        pass
+    bench.store.close()
+    with bench.store.transaction() as tx:
+        assert tx.next_pos() == 1
+
+
+# --- migrations ---------------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_file_becomes_the_tables_that_the_program_knows(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "site.db")
+    assert migrate(engine, tmp_path / "site.db") is None
+    with engine.connect() as connection:
+        assert current_revision(connection) == NEWEST == known_revisions()[0]
+        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), tables.metadata) == []
+    assert migrate(engine, tmp_path / "site.db") is None
+    engine.dispose()
+    assert [p.name for p in tmp_path.glob("*before*")] == []
+
+
+@pytest.fixture
+def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Installs the next version of the program: it has one migration more."""
+    scripts = tmp_path / "migrations"
+    shutil.copytree(Path(migrations.__file__).with_name("migrations"), scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    (scripts / "versions" / "9999_next.py").write_text(
+        f"from alembic import op\nrevision = '9999'\ndown_revision = '{NEWEST}'\ndef upgrade():\n    op.execute('CREATE TABLE next (no INTEGER)')\n",
+    )
+    ours = migrations._config
+
+    def config(connection: Any = None) -> Config:
+        made = ours(connection)
+        made.set_main_option("script_location", str(scripts))
+        return made
+
+    def install() -> None:
+        monkeypatch.setattr(migrations, "_config", config)
+        monkeypatch.setattr(migrations, "NEWEST", "9999")
+
+    return install
+
+
+def test_a_copy_is_made_before_a_migration_changes_what_is_there(bench: Bench, next_version: Callable[[], None]) -> None:
+    bench.create("PO-1")
+    events = bench.rows("SELECT * FROM events")
+    next_version()
+    copy = migrate(bench.engine, bench.path)
+    assert copy == bench.path.with_name("site-before-9999.db")
+    assert bench.rows("SELECT version_num FROM alembic_version") == [("9999",)]
+    assert bench.rows("SELECT * FROM next") == []
+    with closing(sqlite3.connect(copy)) as old:
+        assert old.execute("SELECT * FROM events").fetchall() == events
+        assert old.execute("SELECT name FROM sqlite_master WHERE name = 'next'").fetchall() == []
+    assert migrate(bench.engine, bench.path) is None
+
+
+def test_a_database_of_a_newer_program_is_refused_with_a_sentence(bench: Bench, next_version: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    next_version()
+    migrate(bench.engine, bench.path)
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="the database is at revision 9999, which this version does not know") as caught:
+        migrate(bench.engine, bench.path)
+    assert "newer" in str(caught.value.fix)
+    assert bench.rows("SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_a_backup_of_a_live_database_is_whole(bench: Bench, tmp_path: Path) -> None:
+    bench.create("PO-1")
+    with bench.store.transaction() as tx:
+        tx._driver.execute("INSERT INTO labels VALUES ('WB-1', 'PO-1', 1)")  # not committed yet
+        copy = backup(bench.path, tmp_path / "copy.db")
+    with closing(sqlite3.connect(copy)) as taken:
+        assert taken.execute("SELECT order_id FROM orders").fetchall() == [("PO-1",)]
+        assert taken.execute("SELECT * FROM labels").fetchall() == []
+    assert list(tmp_path.glob("*.part")) == []
+
+
+# --- rows and tables ----------------------------------------------------------------------------------------------------------
+
+ROWS: Final = {
+    ports.EventRow: (tables.events, ()),
+    ports.ReceiptRow: (tables.receipts, ()),
+    ports.OrderRow: (tables.orders, ()),
+    ports.ParcelRow: (tables.parcels, ()),
+    ports.StatusLogRow: (tables.status_log, ("no",)),
+    ports.ParkedRow: (tables.parked, ()),
+    ports.QuarantineRow: (tables.quarantine, ("no",)),
+    ports.LedgerRow: (tables.ledger, ()),
+    ports.AlertRow: (tables.alerts, ()),
+    ports.PositionRow: (tables.positions, ()),
+}
+
+
+@pytest.mark.parametrize(("row", "table", "without"), [(r, t, w) for r, (t, w) in ROWS.items()], ids=[r.__name__ for r in ROWS])
+def test_a_row_has_the_columns_of_its_table_in_their_order(row: Any, table: Table, without: tuple[str, ...]) -> None:
+    assert list(row._fields) == [c.name for c in table.columns if c.name not in without]
+
+
+# --- everything anew ----------------------------------------------------------------------------------------------------------
+
+DERIVED: Final = (*(t.name for t in tables.DERIVED), "ledger", "jobs")
+
+
+def again(bench: Bench) -> Rebuilt:
+    with bench.store.transaction() as tx:
+        done = rebuild(tx.connection, bench.rules, now_ms=bench.now_ms)
+    bench.memory.forget()
+    return done
+
+
+def derived(bench: Bench) -> dict[str, Any]:
+    """What can be made anew, apart from when it was made."""
+    return {
+        "orders": bench.rows("SELECT order_id, rev, state, hash, timed, at_ms FROM orders ORDER BY order_id"),
+        "parcels": bench.rows("SELECT order_id, parcel, state, hash, code FROM parcels ORDER BY order_id, parcel"),
+        "receipts": [
+            (pos, device, "applied" if outcome == "late" else outcome, reason)
+            for pos, device, outcome, reason in bench.rows("SELECT pos, device, outcome, reason FROM receipts ORDER BY pos")
+        ],
+        "labels": bench.rows("SELECT code, order_id, pos FROM labels ORDER BY code"),
+        "placed": bench.rows("SELECT pos, order_id FROM placed ORDER BY pos"),
+        "parked": bench.rows("SELECT pos, ref, order_id FROM parked ORDER BY pos"),
+        "ledger": bench.rows("SELECT device, log, high, owed, forgotten, ranges FROM ledger ORDER BY device"),
+        "jobs": bench.rows("SELECT job, rev, state, courier, orders FROM jobs ORDER BY job"),
+    }
+
+
+def busy_day(bench: Bench) -> None:
+    """A bit of everything: late and parked scans, labels, a void, jobs, a hold, rejections, a device that owes."""
+    bench.create("PO-1", "PO-2")
+    bench.tell("scan-1", "pick", "PO-1", {"sku": "pen", "qty": 1})
+    bench.tell("scan-1", "pick", "PO-1", {"sku": "ink", "qty": 1})
+    bench.tell("scan-2", "stage", None, {"dock": "d1"}, code="WB-1")
+    bench.tell("scan-1", "pack", "PO-1", {"items": LINES}, code="WB-1", parcel="box-1")
+    bench.tell("scan-2", "load", "PO-2", {"vehicle": "v1"}, code="WB-1")
+    bench.tell("scan-1", "stage", "PO-1", {"dock": "d2"}, at_ms=NOW_MS + 500, sent_mono_ms=bench.now_ms - BOOT_MS)
+    bench.tell("scan-1", "lost", "PO-1")
+    bench.tell("scan-1", "void", None, {"ref": event_id("scan-1", 5), "reason": "did_not_occur"})
+    bench.tell("desk", "assigned", "PO-1", {"courier": "anna", "job": "j1"})
+    bench.tell("desk", "assigned", "PO-2", {"courier": "anna"})
+    bench.tell("phone-ben", "claim", None, {"job": "j1", "rev": 1})
+    bench.tell("phone-anna", "claim", None, {"job": "j1", "rev": 1})
+    bench.tell("desk", "held", "PO-2", {"reason": "fraud"})
+    bench.tell("scan-1", "pack", "PO-2")
+    bench.tell("phone-anna", "out_for_delivery", "PO-1", seq=9)
+    bench.tell("scan-2", "pack", "PO-9")
+    bench.tell("scan-2", "stage", None, {"dock": "d1"}, code="WB-9")
+    bench.tell("scan-2", "void", None, {"ref": bytes(16), "reason": "did_not_occur"})
+    bench.tell("scan-2", "shift_started", None, {"worker": "w-17"})
+    bench.tell("scan-2", "stage", None, {"dock": "d1"})
+
+
+def test_what_is_derived_is_the_same_when_it_is_made_anew(bench: Bench) -> None:
+    busy_day(bench)
+    before = derived(bench)
+    assert all(before.values()), "the day was not busy enough"
+    done = again(bench)
+    assert (done.changed, done.events) == ([], len(bench.rows("SELECT 1 FROM events")))
+    assert derived(bench) == before
+    assert again(bench).changed == []
+
+
+def test_what_was_lost_comes_back_from_the_log(bench: Bench) -> None:
+    busy_day(bench)
+    before = {name: rows for name, rows in derived(bench).items() if name != "orders"}
+    states = bench.rows("SELECT order_id, state, hash, at_ms FROM orders ORDER BY order_id")
+    with bench.store.transaction() as tx:
+        for table in DERIVED:
+            tx._driver.execute(f"DELETE FROM {table}")
+    assert again(bench).changed == []  # the log of visible changes still says what they were
+    assert {name: rows for name, rows in derived(bench).items() if name != "orders"} == before
+    assert bench.rows("SELECT order_id, state, hash, at_ms FROM orders ORDER BY order_id") == states
+
+
+def test_the_day_goes_on_after_a_rebuild_as_if_nothing_had_been(bench: Bench, tmp_path: Path) -> None:
+    with Bench(tmp_path / "twin.db") as twin:
+        for one in (bench, twin):
+            busy_day(one)
+        again(bench)
+        for one in (bench, twin):
+            one.tell("phone-anna", "delivery", "PO-1", DELIVERY)
+            one.create("PO-9")
+            one.tell("scan-1", "load", "PO-9", {"vehicle": "v1"})
+        assert derived(bench) == derived(twin)
+        assert {t for t, p in bench.retained.items() if p} == {t for t, p in twin.retained.items() if p}
+
+
+def test_a_rebuild_keeps_the_highest_n_that_a_device_was_told(bench: Bench) -> None:
+    bench.tell("scan-1", "pack", "PO-1")
+    bench.create("PO-1")
+    (before,) = bench.rows("SELECT n, outcome FROM receipts WHERE device = 'scan-1'")
+    assert before == (2, "applied")
+    again(bench)
+    assert bench.rows("SELECT n, outcome FROM receipts WHERE device = 'scan-1'") == [before]
+
+
+def test_a_rebuild_leaves_what_was_never_an_event_in_quarantine(bench: Bench) -> None:
+    bench.create("PO-1")
+    bench.send(bench.message("scan-1", "pack", b"\xff"))
+    bench.tell("scan-1", "pick", "PO-1", {"sku": "ink", "qty": 1})
+    before = sorted(bench.rows("SELECT reason, pos FROM quarantine"), key=repr)
+    again(bench)
+    assert sorted(bench.rows("SELECT reason, pos FROM quarantine"), key=repr) == before
+
+
+ACTIONS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
+    ("shop1", "created", CREATED),
+    ("shop1", "paid", {"amount_minor": 1, "currency": "EUR"}),
+    ("desk", "held", {"reason": "fraud"}),
+    ("desk", "released", {"reason": "fraud"}),
+    ("desk", "cancelled", {"reason": "changed_mind"}),
+    ("desk", "amended", {"changed": ["lines"], "lines": [{"sku": "pen", "qty": 3}]}),
+    ("scan-1", "pick", {"sku": "pen", "qty": 1}),
+    ("scan-1", "pick", {"sku": "ink", "qty": 1}),
+    ("scan-1", "pack", {}),
+    ("scan-2", "pack", {"items": [{"sku": "pen", "qty": 1}]}),
+    ("scan-2", "unpack", {"reason": "wrong_box"}),
+    ("scan-2", "stage", {"dock": "d1"}),
+    ("scan-1", "load", {"vehicle": "v1"}),
+    ("scan-1", "lost", {}),
+    ("scan-2", "found", {}),
+    ("phone-anna", "out_for_delivery", {}),
+    ("phone-anna", "delivery", DELIVERY),
+)
+
+steps = st.tuples(st.sampled_from(ACTIONS), st.sampled_from(["PO-1", "PO-2"]), st.sampled_from([None, "box-1"]), st.integers(0, 20_000), st.booleans())
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, min_size=1, max_size=16))
+def test_any_log_gives_the_same_orders_again(workload: list[tuple[Any, ...]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, Bench(Path(folder) / "site.db") as bench:
+        batch: list[Incoming] = []
+        seqs = dict.fromkeys(IDENTITIES, 0)
+        for (device, kind, body), order, parcel, ago_ms, goes in workload:
+            seqs[device] += 1
+            payload = event(device, seqs[device], order, body, parcel=parcel, at_ms=bench.now_ms - ago_ms, sent_mono_ms=bench.now_ms - BOOT_MS)
+            batch.append(bench.message(device, kind, payload))
+            if goes:
+                bench.send(*batch)
+                batch = []
+        if batch:
+            bench.send(*batch)
+        before = derived(bench)
+        assert again(bench).changed == []
+        assert derived(bench) == before
+        assert check_database(bench.engine, lambda done, total: None)["faults"] == []
+
+
+# --- check --------------------------------------------------------------------------------------------------------------------
+
+
+def faults(bench: Bench) -> list[str]:
+    found: list[str] = check_database(bench.engine, lambda done, total: None)["faults"]
+    return found
+
+
+def test_a_sound_database_has_no_faults(bench: Bench) -> None:
+    busy_day(bench)
+    assert faults(bench) == []
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE orders SET hash = x'0000000000000000' WHERE order_id = 'PO-1'",
+        "DELETE FROM orders WHERE order_id = 'PO-1'",
+        "DELETE FROM events WHERE order_id = 'PO-1' AND type = 'out_for_delivery'",
+        "UPDATE events SET event_ms = event_ms + 1 WHERE order_id = 'PO-1' AND type = 'out_for_delivery'",
+    ],
+)
+def test_an_order_that_is_not_what_its_events_say_is_found(bench: Bench, tampering: str) -> None:
+    busy_day(bench)
+    with bench.store.transaction() as tx:
+        tx._driver.execute(tampering)
+    assert faults(bench) == ["order PO-1 is stored with another state than its events give"]
+    again(bench)
+    assert faults(bench) == []
+
+
+def test_a_hash_is_eight_bytes_of_sha256_over_what_is_shown(bench: Bench) -> None:
+    bench.create("PO-1")
+    ((digest, status),) = bench.rows("SELECT hash, status FROM orders")
+    assert cbor2.loads(status)["hash"] == digest
+    assert len(digest) == len(digest8(b"")) == 8
+
+
+# --- who may connect ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry(bench: Bench) -> Registry:
+    return Registry(bench.engine, bench.engine, SITE)
+
+
+def test_an_enrolled_device_is_known_by_its_secret_and_by_nothing_else(registry: Registry) -> None:
+    secret = registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS, at="dock-3")
+    assert secret is not None
+    for _ in range(2):
+        identity = registry.verify("scan-7", secret)
+        assert identity is not None
+        assert (identity.site, identity.device, identity.role, identity.at) == (SITE, "scan-7", Role.SCANNER, "dock-3")
+        for wrong in ("", secret[:-1], secret + "x", "scan-7"):
+            assert registry.verify("scan-7", wrong) is None
+    assert registry.verify("scan-8", secret) is None
+
+
+def test_a_secret_is_stored_only_as_its_hash(bench: Bench, registry: Registry) -> None:
+    secret = registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    assert secret is not None
+    ((stored,),) = bench.rows("SELECT password_hash FROM devices")
+    assert stored.startswith("$argon2id$")
+    bench.store.close()
+    bench.engine.dispose()
+    assert secret.encode() not in b"".join(p.read_bytes() for p in bench.path.parent.iterdir() if p.is_file())
+
+
+def test_a_new_secret_voids_the_old_one_at_once(registry: Registry) -> None:
+    old = registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    assert old is not None
+    assert registry.verify("scan-7", old) is not None
+    new = registry.rotate("scan-7", now_ms=NOW_MS + 1)
+    assert registry.verify("scan-7", old) is None
+    assert registry.verify("scan-7", new) is not None
+    assert registry.get("scan-7").rotated_ms == NOW_MS + 1
+
+
+def test_a_revoked_device_is_out_until_it_gets_a_new_secret(registry: Registry) -> None:
+    secret = registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    assert secret is not None
+    assert registry.verify("scan-7", secret) is not None
+    registry.revoke("scan-7", now_ms=NOW_MS + 1)
+    assert registry.verify("scan-7", secret) is None
+    assert (registry.get("scan-7").revoked_ms, registry.get("scan-7").has_secret) == (NOW_MS + 1, False)
+    assert registry.verify("scan-7", registry.rotate("scan-7", now_ms=NOW_MS + 2)) is not None
+
+
+def test_a_channel_without_a_secret_lets_nobody_in(registry: Registry) -> None:
+    assert registry.add("shop1", Role.SYSTEM, now_ms=NOW_MS, with_secret=False) is None
+    assert registry.verify("shop1", "") is None
+    assert registry.identity("shop1").role is Role.SYSTEM
+
+
+def test_an_unknown_name_costs_a_verification_too(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    matches = registries._matches
+
+    def noting(password_hash: str, secret: str) -> bool:
+        tried.append(secret)
+        return matches(password_hash, secret)
+
+    monkeypatch.setattr(registries, "_matches", noting)
+    registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    registry.revoke("scan-7", now_ms=NOW_MS)
+    registry.add("shop1", Role.SYSTEM, now_ms=NOW_MS, with_secret=False)
+    for name in ("nobody", "scan-7", "shop1"):
+        assert registry.verify(name, f"guess for {name}") is None
+    assert tried == ["guess for nobody", "guess for scan-7", "guess for shop1"]
+
+
+def test_a_courier_is_named_after_its_phone_unless_it_is_named(registry: Registry) -> None:
+    registry.add("phone-1", Role.COURIER, now_ms=NOW_MS)
+    registry.add("phone-2", Role.COURIER, now_ms=NOW_MS, courier="anna")
+    assert [registry.identity(d).courier for d in ("phone-1", "phone-2")] == ["phone-1", "anna"]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 97, "单" * 40, "bridge"])
+def test_a_name_that_makes_no_topic_is_refused(registry: Registry, name: str) -> None:
+    with pytest.raises(Refused) as caught:
+        registry.add(name, Role.SCANNER, now_ms=NOW_MS)
+    assert caught.value.fix
+
+
+def test_what_can_not_be_done_is_refused_with_a_fix(registry: Registry) -> None:
+    registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    with pytest.raises(Refused, match="enrolled already") as twice:
+        registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    assert "rotate" in str(twice.value.fix)
+    with pytest.raises(Refused, match="can't be enrolled"):
+        registry.add("guest-1", Role.GUEST, now_ms=NOW_MS)
+    for work in (registry.identity, registry.get, lambda d: registry.rotate(d, now_ms=NOW_MS), lambda d: registry.revoke(d, now_ms=NOW_MS)):
+        with pytest.raises(NotFound, match="scan-9"):
+            work("scan-9")
