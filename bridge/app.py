@@ -368,6 +368,7 @@ def _door_limits(settings: Settings) -> DoorLimits:
         sessions_max=broker.sessions_max,
         subscriptions_max=broker.subscriptions_max,
         connect_timeout_s=broker.connect_timeout_s,
+        authentication_timeout_s=broker.authentication_timeout_s,
     )
 
 

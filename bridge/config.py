@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from bridge.errors import ConfigError
+from devices.protocol.topics import escape
 
 CONFIG_NAME: Final = "bridge.toml"
 DATABASE_NAME: Final = "dockbridge.db"
@@ -48,6 +50,7 @@ class BrokerSettings:
     sessions_max: int = _setting(20_000, "Sessions kept, connected or not.", least=1)
     subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
     connect_timeout_s: float = _setting(5.0, "Time from the connection to a whole CONNECT, seconds.", least=0.1)
+    authentication_timeout_s: float = _setting(60.0, "Time that checking a password may take when a whole fleet comes back at once, seconds.", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +146,8 @@ def _section(name: str, kind: type[Any], values: Any) -> Any:
 
 
 def _check_value(name: str, value: Any, kind: type[Any], metadata: Any) -> None:
-    right = isinstance(value, (int, float)) and not isinstance(value, bool) if kind is float else type(value) is kind
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    right = number if kind is float else type(value) is kind
     if not right:
         raise ConfigError(f"{name} is {value!r}, should be {_TYPE_WORDS[kind]}", fix=metadata["about"])
     if metadata["least"] is not None and value < metadata["least"]:
@@ -155,8 +159,12 @@ def _check_value(name: str, value: Any, kind: type[Any], metadata: Any) -> None:
 def _check(settings: Settings) -> None:
     if settings.publish.format not in ("cbor", "json"):
         raise ConfigError(f"publish.format is {settings.publish.format!r}", fix="cbor or json")
-    if not settings.site.name or len(settings.site.name) > 64:
-        raise ConfigError("site.name has 1 to 64 characters", fix="choose a short name, such as main")
+    try:
+        if not settings.site.name.isprintable():
+            raise ValueError("expected characters that can be printed")
+        escape(settings.site.name)
+    except ValueError as error:
+        raise ConfigError(f"site.name: {error}", fix="choose a short name, such as main") from error
     listen = settings.listen
     if not listen.mqtt and not listen.websocket:
         raise ConfigError("listen.mqtt and listen.websocket are both empty", fix="give at least one of them an address, such as 127.0.0.1:1883")
@@ -180,9 +188,11 @@ def split_address(name: str, bind: str) -> tuple[str, int]:
         ConfigError: where it is none.
     """
     host, _, port = bind.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
+    if ":" in host:
+        raise ConfigError(f"{name} is {bind!r}: IPv6 addresses can't be listened on yet", fix="use an IPv4 address, such as 127.0.0.1:1883")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         raise ConfigError(f"{name} is {bind!r}, should be host:port", fix="for example 127.0.0.1:1883")
-    return host.strip("[]"), int(port)
+    return host, int(port)
 
 
 def is_loopback(host: str) -> bool:

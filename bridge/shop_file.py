@@ -23,6 +23,7 @@ from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType
 COLUMNS: Final = ("order", "status", "created", "paid", "approved", "shipped", "delivered", "promised", "sku", "qty", "amount")
 """What a shop's column can be. `order` and `created` are needed."""
 LINES_MAX: Final = 500
+QTY_MAX: Final = 1_000_000
 ROWS_MAX: Final = 5_000_000
 
 
@@ -117,6 +118,10 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         zone = ZoneInfo(channel["timezone"])
     except (OSError, ValueError, KeyError):
         raise MapError(f"{path}: channel.timezone {channel['timezone']!r} is not known", fix='use an IANA name, such as "Europe/Berlin"') from None
+    if len(channel.get("delimiter", ",")) != 1:
+        raise MapError(f"{path}: channel.delimiter is one character", fix='for example delimiter = ";"')
+    if channel.get("payment", "prepaid") not in ("prepaid", "on_delivery"):
+        raise MapError(f"{path}: channel.payment is {channel['payment']!r}", fix="prepaid or on_delivery")
     optional = {k: channel[k] for k in ("time_format", "currency", "payment", "encoding", "delimiter") if k in channel}
     return ShopMap(channel=channel["name"], prefix=channel["prefix"], timezone=zone, columns=columns, status=status, **optional)
 
@@ -147,6 +152,8 @@ def read_orders(path: Path, shop: ShopMap) -> tuple[list[ShopOrder], list[BadRow
                     bad.append(BadRow(number, str(error)))
     except FileNotFoundError:
         raise MapError(f"there is no {path}", fix="give the path of the shop's export") from None
+    except (OSError, csv.Error) as error:
+        raise MapError(f"{path} can't be read: {error}", fix="give a CSV file whose first line names its columns") from error
     except (UnicodeDecodeError, LookupError) as error:
         raise MapError(f"{path} is not in {shop.encoding}", fix="set channel.encoding, for example latin-1") from error
     return sorted(orders.values(), key=_by_creation), bad
@@ -160,12 +167,13 @@ def _rows(reader: csv.DictReader[str], bad: list[BadRow]) -> Iterator[tuple[int,
         except StopIteration:
             return
         except csv.Error as error:
-            bad.append(BadRow(reader.line_num, f"not CSV: {error}"))
+            bad.append(BadRow(reader.reader.line_num, f"not CSV: {error}"))
             return
-        if reader.line_num > ROWS_MAX:
-            bad.append(BadRow(reader.line_num, f"more than {ROWS_MAX} lines; split the file"))
+        line = reader.reader.line_num
+        if line > ROWS_MAX:
+            bad.append(BadRow(line, f"more than {ROWS_MAX} lines; split the file"))
             return
-        yield reader.line_num, row
+        yield line, row
 
 
 def _check_header(path: Path, header: Iterable[str], shop: ShopMap) -> None:
@@ -189,6 +197,9 @@ def _one(row: dict[str, str], line: int, shop: ShopMap) -> ShopOrder:
     if len(order_id) > 96:
         raise ValueError(f"{shop.columns['order']}: an order id has at most 96 characters, its prefix counted")
     escape(order_id)
+    sku = cell.get("sku") or "item"
+    if len(sku) > 96 or any("\0" in c for c in cell.values()):
+        raise ValueError("a sku has at most 96 characters, and no text a NUL")
     times = {
         name: _time(cell.get(name, ""), shop.columns.get(name, name), shop) for name in ("created", "paid", "approved", "shipped", "delivered", "promised")
     }
@@ -209,7 +220,7 @@ def _one(row: dict[str, str], line: int, shop: ShopMap) -> ShopOrder:
         amount_minor=_minor(cell.get("amount", ""), shop.columns.get("amount", "")),
         status=status,
         expected=shop.status.get(status),
-        items={cell.get("sku") or "item": _quantity(cell.get("qty", ""), shop.columns.get("qty", ""))},
+        items={sku: _quantity(cell.get("qty", ""), shop.columns.get("qty", ""))},
     )
 
 
@@ -217,7 +228,8 @@ def _time(text: str, column: str, shop: ShopMap) -> int | None:
     if not text:
         return None
     try:
-        local = datetime.strptime(text, shop.time_format).replace(tzinfo=shop.timezone)
+        local = datetime.strptime(text, shop.time_format)  # noqa: DTZ007 -- its zone is the next line's business
+        local = local if local.tzinfo is not None else local.replace(tzinfo=shop.timezone)
     except ValueError:
         raise ValueError(f"{column} is {text!r}, not a time of the form {shop.time_format}") from None
     ms = round(local.timestamp() * 1000)
@@ -238,7 +250,7 @@ def _minor(text: str, column: str) -> int:
 def _quantity(text: str, column: str) -> int:
     if not text:
         return 1
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 1_000_000:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= QTY_MAX:
         raise ValueError(f"{column} is {text!r}, not a quantity")
     return int(text)
 
@@ -253,6 +265,8 @@ def _take(orders: dict[str, ShopOrder], fresh: ShopOrder) -> None:
     (sku, qty), *_ = fresh.items.items()
     if sku not in known.items and len(known.items) >= LINES_MAX:
         raise ValueError(f"order {fresh.order} has more than {LINES_MAX} items")
+    if known.items.get(sku, 0) + qty > QTY_MAX:
+        raise ValueError(f"order {fresh.order} has more than {QTY_MAX} of {sku}")
     known.items[sku] = known.items.get(sku, 0) + qty
     known.amount_minor += fresh.amount_minor
 
@@ -293,7 +307,11 @@ def order_events(order: ShopOrder, shop: ShopMap) -> list[tuple[EventType, bytes
     if order.expected == "completed":
         rows.append((EventType.COMPLETED, order.delivered_ms or rows[-1][1], {}))
     log = derived_log(shop.channel, order.order)
-    return [(kind, _payload(kind, at_ms, body, order.order, shop.channel, log, seq)) for seq, (kind, at_ms, body) in enumerate(rows, 1)]
+    return [(kind, _payload(kind, at_ms, body, order.order, shop.channel, log)) for kind, at_ms, body in rows]
+
+
+_SEQ: Final = {EventType.CREATED: 1, EventType.PAID: 2, EventType.APPROVED: 3, EventType.CANCELLED: 4, EventType.COMPLETED: 5}
+"""A place for each type, so that a later export of the same order can add what the first did not have."""
 
 
 def _created(order: ShopOrder, shop: ShopMap) -> dict[str, Any]:
@@ -304,12 +322,12 @@ def _created(order: ShopOrder, shop: ShopMap) -> dict[str, Any]:
     return body
 
 
-def _payload(kind: EventType, at_ms: int, body: dict[str, Any], order: str, channel: str, log: bytes, seq: int) -> bytes:
+def _payload(kind: EventType, at_ms: int, body: dict[str, Any], order: str, channel: str, log: bytes) -> bytes:
     boot = log
     event = {
         "id": derived_event_id(at_ms, channel, order, kind),
         "log": log,
-        "seq": seq,
+        "seq": _SEQ[kind],
         "boot": boot,
         "mono_ms": at_ms,
         "at_ms": at_ms,

@@ -58,6 +58,7 @@ class AmqttDecoder:
 
     def connect(self, packet: bytes) -> Connect:
         _check_protocol(packet)
+        _walk_connect(packet)
         decoded = _decode(ConnectPacket, packet)
         header = decoded.variable_header
         _check_connect_flags(header)
@@ -76,6 +77,7 @@ class AmqttDecoder:
         )
 
     def subscribe(self, packet: bytes) -> tuple[int, list[Subscription]]:
+        _walk_filters(packet, options=1)
         decoded = _decode(SubscribePacket, packet)
         subscriptions = [Subscription(topic_filter, qos) for topic_filter, qos in decoded.payload.topics]
         if not subscriptions:
@@ -87,6 +89,7 @@ class AmqttDecoder:
         return _packet_id(decoded), subscriptions
 
     def unsubscribe(self, packet: bytes) -> tuple[int, list[str]]:
+        _walk_filters(packet, options=0)
         decoded = _decode(UnsubscribePacket, packet)
         filters: list[str] = list(decoded.payload.topics)
         if not filters:
@@ -94,6 +97,47 @@ class AmqttDecoder:
         for topic_filter in filters:
             _check_filter(topic_filter)
         return _packet_id(decoded), filters
+
+
+def _field(packet: bytes, at: int, *, is_text: bool = True) -> int:
+    """Where a field with a length before it ends; amqtt passes over fields that are cut off, and over bytes that are no text (§1.5.3)."""
+    end = at + 2 + int.from_bytes(packet[at : at + 2], "big")
+    if at + 2 > len(packet) or end > len(packet):
+        raise ProtocolError("a packet that ends before its fields do")
+    if is_text:
+        try:
+            packet[at + 2 : end].decode()
+        except UnicodeDecodeError as error:
+            raise ProtocolError("a text that is not UTF-8 (1.5.3-1)") from error
+    return end
+
+
+def _walk_filters(packet: bytes, *, options: int) -> None:
+    at = _body(packet) + 2
+    while at < len(packet):
+        at = _field(packet, at) + options
+    if at != len(packet):
+        raise ProtocolError("a packet that ends before its fields do")
+
+
+def _walk_connect(packet: bytes) -> None:
+    start = _body(packet)
+    flags = packet[start + 7]
+    at = _field(packet, start + 10)
+    if flags & 0x04:
+        at = _field(packet, _field(packet, at), is_text=False)
+    if flags & 0x80:
+        at = _field(packet, at)
+    if flags & 0x40:
+        at = _field(packet, at, is_text=False)
+    if at != len(packet):
+        raise ProtocolError(f"{len(packet) - at} bytes after the end of a CONNECT")
+
+
+def _body(packet: bytes) -> int:
+    header = packets.read_header(packet, 0)
+    assert header is not None
+    return header.start
 
 
 def _check_filter(topic_filter: str) -> None:
@@ -115,7 +159,7 @@ def _check_protocol(packet: bytes) -> None:
     if header.first & 0x0F:
         raise ProtocolError("CONNECT with reserved flags set (2.2.2-2)")
     body = packet[header.start :]
-    if body[:6] == b"\0\4MQTT" and len(body) > 6:
+    if body[:6] == b"\0\4MQTT" and len(body) >= 10:
         if body[6] != PROTOCOL_LEVEL:
             raise RefusedConnect(ConnectCode.UNACCEPTABLE_PROTOCOL, f"MQTT protocol level {body[6]}; level {PROTOCOL_LEVEL} (3.1.1) is spoken here")
     elif body[:8] == b"\0\6MQIsdp":

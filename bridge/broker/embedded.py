@@ -243,6 +243,7 @@ class _SocketWire(_Wire, asyncio.Protocol):
     """A TCP or TLS connection."""
 
     _transport: asyncio.Transport
+    _is_full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -261,13 +262,31 @@ class _SocketWire(_Wire, asyncio.Protocol):
         data = self.connection.take_output()
         if data:
             self._transport.write(data)
+            if self.connection.has_more:
+                asyncio.get_running_loop().call_soon(self._send_more)
         if self.connection.state is State.CLOSED:
             self._transport.close()
         elif self._transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX:
             self.connection.close("the client does not read")
             self._transport.abort()
 
+    def _send_more(self) -> None:
+        assert self.connection is not None
+        if not self._is_full:
+            self.connection.send_more()
+            self.broker.flush()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than we write; asyncio says so."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        self._send_more()
+
     def pause(self, *, paused: bool) -> None:
+        assert self.connection is not None
+        self.connection.pause(paused=paused)
         if not self._transport.is_closing():
             if paused:
                 self._transport.pause_reading()
@@ -320,6 +339,8 @@ class _WebSocketWire(_Wire):
                 self._out.clear()
                 if data:
                     await self._websocket.send(data)
+                    connection.send_more()
+                    self.broker.flush()
         await self._websocket.close()
 
     def flush(self) -> None:
@@ -331,6 +352,8 @@ class _WebSocketWire(_Wire):
         self._written.set()
 
     def pause(self, *, paused: bool) -> None:
+        assert self.connection is not None
+        self.connection.pause(paused=paused)
         if paused:
             self._may_read.clear()
         else:

@@ -38,6 +38,7 @@ class DoorLimits:
     sessions_max: int = 20_000
     subscriptions_max: int = 100
     connect_timeout_s: float = 5.0
+    authentication_timeout_s: float = 60.0
 
 
 class Sink(Protocol):
@@ -225,7 +226,8 @@ class Connection:
         self._connect: Connect | None = None
         self._topics: dict[bytes, _Topic] = {}
         self._keep_alive_s = 0.0
-        self._heard_s = door.now_s()
+        self._since_s = self._heard_s = door.now_s()
+        self._paused = False
         door.connections.add(self)
         door.counters.connections += 1
 
@@ -304,6 +306,7 @@ class Connection:
             raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, "an empty client id needs a clean session (3.1.3-8)")
         self._connect = connect
         self.state = State.AUTHENTICATING
+        self._since_s = self.door.now_s()
         self.door.authenticate(self, connect)
 
     def authenticated(self, identity: Identity | None) -> None:
@@ -379,10 +382,13 @@ class Connection:
     def _is_new(self, packet_id: int) -> bool:
         """Whether a QoS 2 message has not come before; a repeat is answered again once the first is committed (§4.3.3)."""
         assert self.session is not None
-        if packet_id in self.session.incoming:
+        state = self.session.incoming.get(packet_id)
+        if state is None:
+            self.session.incoming[packet_id] = False
+            return True
+        if state:
             self._write(packets.pubrec(packet_id))
-            return False
-        return True
+        return False
 
     def _accept(self, topic: _Topic, payload: bytes, qos: int, packet_id: int) -> None:
         assert self.identity is not None
@@ -395,17 +401,17 @@ class Connection:
         else:
             kind, event_type, detail = topic.publishing.kind, topic.publishing.event_type, None
         incoming = Incoming(self.identity, kind, event_type, payload, self.door.now_ms(), detail)
-        self.door.sink.offer(incoming, _Stored(self, qos, packet_id))
+        assert self.session is not None
+        self.door.sink.offer(incoming, _Stored(self, self.session, qos, packet_id))
 
-    def stored(self, qos: int, packet_id: int) -> None:
+    def stored(self, session: Session, qos: int, packet_id: int) -> None:
         """A message's batch is committed: now, and not before, it is acknowledged (§4.3.2, §4.3.3)."""
-        if self.state is not State.OPEN or self.session is None:
-            return
-        if qos == 1:
-            self._write(packets.puback(packet_id))
-        elif qos == 2:
-            self.session.incoming.add(packet_id)
-            self._write(packets.pubrec(packet_id))
+        if qos == 2:
+            session.incoming[packet_id] = True
+        if self.state is State.OPEN:
+            self._write(packets.puback(packet_id) if qos == 1 else packets.pubrec(packet_id))
+        elif qos == 2 and session.write is not None:
+            session.write(packets.pubrec(packet_id))  # the client came back over another connection, and sent it again
 
     # --- the other packets ------------------------------------------------------------------------------------------------
 
@@ -422,7 +428,7 @@ class Connection:
         """The client knows that its message is stored; the id is free again. Answered also where the id is not known (§4.3.3)."""
         assert self.session is not None
         packet_id = _packet_id(packet, start)
-        self.session.incoming.discard(packet_id)
+        self.session.incoming.pop(packet_id, None)
         self._write(packets.pubcomp(packet_id))
 
     def _on_pubcomp(self, packet: bytes, start: int) -> None:
@@ -466,15 +472,32 @@ class Connection:
         assert self.session is not None
         self.session.pump(self.door.retained.get)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether retained messages wait that need no acknowledgement: they are sent in portions, as fast as the client reads."""
+        return self.state is State.OPEN and self.session is not None and self.session.has_more
+
+    def send_more(self) -> None:
+        """Send the next portion; called when what was written before is on its way."""
+        if self.has_more:
+            self._pump()
+
     # --- the end ----------------------------------------------------------------------------------------------------------
 
     def check_silence(self, now_s: float) -> None:
         """Close the connection where it was silent for too long."""
-        silent_s = now_s - self._heard_s
-        if self.state in (State.NEW, State.AUTHENTICATING) and silent_s > self.door.limits.connect_timeout_s:
+        limits = self.door.limits
+        if self.state is State.NEW and now_s - self._since_s > limits.connect_timeout_s:
             self.close("no CONNECT in time (broker.connect_timeout_s)")
-        elif self.state is State.OPEN and 0 < self._keep_alive_s < silent_s:
+        elif self.state is State.AUTHENTICATING and now_s - self._since_s > limits.authentication_timeout_s:
+            self.close("not authenticated in time (broker.authentication_timeout_s)")
+        elif self.state is State.OPEN and not self._paused and 0 < self._keep_alive_s < now_s - self._heard_s:
             self.close("silent for one and a half times its keep-alive (3.1.2-24)")
+
+    def pause(self, *, paused: bool) -> None:
+        """Nothing is read from the client for a while: its silence is ours."""
+        self._paused = paused
+        self._heard_s = self.door.now_s()
 
     def lost(self) -> None:
         """The network connection is gone."""
@@ -505,16 +528,17 @@ class Connection:
 class _Stored:
     """Acknowledges one message; a small object instead of a closure, because there is one for every message."""
 
-    __slots__ = ("_connection", "_packet_id", "_qos")
+    __slots__ = ("_connection", "_packet_id", "_qos", "_session")
 
-    def __init__(self, connection: Connection, qos: int, packet_id: int) -> None:
+    def __init__(self, connection: Connection, session: Session, qos: int, packet_id: int) -> None:
         self._connection = connection
+        self._session = session
         self._qos = qos
         self._packet_id = packet_id
 
     def __call__(self, receipt: dict[str, Any]) -> None:
         if self._qos:
-            self._connection.stored(self._qos, self._packet_id)
+            self._connection.stored(self._session, self._qos, self._packet_id)
 
 
 def _nobody_waits(receipt: dict[str, Any]) -> None:

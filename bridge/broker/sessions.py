@@ -45,7 +45,8 @@ class Session:
         self.client_id = client_id
         self.clean = clean
         self.subscriptions: dict[str, int] = {}
-        self.incoming: set[int] = set()
+        self.incoming: dict[int, bool] = {}
+        """QoS 2 packet ids of the client's that are not released yet, and whether their message is committed."""
         self.write: Callable[[bytes], None] | None = None
         self.dropped = 0
         self._window = window
@@ -84,10 +85,19 @@ class Session:
         """Retained topics, with the QoS of their subscription, to be sent as the window allows; they are read when they are sent."""
         self._retained.extend(topics)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether retained messages wait and the window has room for them."""
+        return bool(self._retained) and len(self._flying) < self._window
+
     def pump(self, retained: Callable[[str], Outgoing | None]) -> None:
-        """Fill the window from what waits."""
+        """Fill the window from what waits; of what needs no acknowledgement, one window's worth at a time."""
+        portion = self._window
         while self.write is not None and len(self._flying) < self._window:
             if self._retained:
+                if not portion:
+                    return
+                portion -= 1
                 topic, qos = self._retained.popleft()
                 message = retained(topic)
                 if message is not None:

@@ -125,8 +125,9 @@ class Registry:
             raise Refused(f"role {role} can't be enrolled", fix=f"roles are {', '.join(ENROLLABLE)}")
         if role is Role.COURIER and courier is None:
             courier = device
-        if courier is not None:
-            _check_name("courier", courier)
+        for what, name in (("courier", courier), ("place", at), ("prefix", orders_prefix)):
+            if name is not None:
+                _check_name(what, name)
         if self._row(device) is not None:
             raise Refused(f"device {device} is enrolled already", fix=f"`dockbridge device rotate {device}` gives it a new secret")
         secret = secrets.token_urlsafe(SECRET_BYTES) if with_secret else None

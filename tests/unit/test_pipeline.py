@@ -12,7 +12,7 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_site import CREATED, DEADLINE_S, IDENTITIES, LINES, NOW_MS, SITE, Bench, event
+from a_site import CREATED, DEADLINE_S, IDENTITIES, LINES, NOW_MS, SITE, Bench, commit_all, event
 
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Limits, Pipeline, Settler
@@ -213,7 +213,7 @@ def settler_on(store: Store) -> Settler:
 def test_a_poisonous_message_is_found_and_the_others_go_on(bench: Bench, caplog: pytest.LogCaptureFixture, poisonous: list[int]) -> None:
     settler = settler_on(Marked(bench.store))
     batch = [message(i, event("scan-1", i, None, {"worker": "w"}, note=MARK if i in poisonous else b"")) for i in range(1, 33)]
-    settled = settler.commit(batch)
+    settled = commit_all(settler, batch)
     rejected = [i for i, receipt in enumerate(settled.outcomes, 1) if receipt["outcome"] == "rejected"]
     assert rejected == poisonous
     assert {settled.outcomes[i - 1]["reason"] for i in poisonous} == {"poison"}
@@ -229,8 +229,8 @@ def test_what_comes_after_a_poisonous_message_is_settled_as_if_it_had_not_been(b
     pack = bench.draft("scan-1", "pack", "PO-1")
     stage = bench.draft("scan-2", "stage", "PO-1", {"dock": "d1"})
     poison = bench.draft("scan-1", "load", "PO-1", {"vehicle": "v1"}, note=MARK)
-    assert [r["outcome"] for r in settler.commit([pack, poison, stage]).outcomes] == ["applied", "rejected", "applied"]
-    assert [r["outcome"] for r in settler.commit([pack, poison, stage]).outcomes] == ["applied", "rejected", "applied"]
+    assert [r["outcome"] for r in commit_all(settler, [pack, poison, stage]).outcomes] == ["applied", "rejected", "applied"]
+    assert [r["outcome"] for r in commit_all(settler, [pack, poison, stage]).outcomes] == ["applied", "rejected", "applied"]
     assert bench.rows("SELECT state FROM parcels") == [("staged",)]
     assert len(bench.rows("SELECT 1 FROM quarantine")) == 1
 
@@ -309,7 +309,7 @@ def test_a_batch_that_could_not_be_committed_leaves_no_trace_and_is_whole_afterw
         with pytest.raises(StoreUnavailable):
             settler.commit(batch)
         assert bench.dump("events", "orders", "receipts", "parcels", "ledger") == before
-    assert [(r["outcome"], r.get("again")) for r in settler.commit(batch).outcomes] == [("applied", None), ("applied", None)]
+    assert [(r["outcome"], r.get("again")) for r in commit_all(settler, batch).outcomes] == [("applied", None), ("applied", None)]
     assert bench.rows("SELECT pos FROM events WHERE device = 'scan-1' ORDER BY pos") == [(3,), (4,)]
 
 
