@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +23,7 @@ from amqtt.errors import BrokerError
 from sqlalchemy import Engine
 
 from bridge import __version__
-from bridge.broker.embedded import AmqttDecoder, EmbeddedBroker, Listener
+from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor
 from bridge.broker.packets import Connect
 from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load, render
@@ -32,20 +31,20 @@ from bridge.domain.access import Identity
 from bridge.errors import BridgeError, NoSite, SiteError, SiteInUse, StoreError
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Limits, Pipeline, Settler
-from bridge.ingest.ports import Incoming, Message, Settled, StoreUnavailable
+from bridge.ingest.ports import Incoming, Message, Settled, StoreUnavailable, Writes
 from bridge.ingest.settle import Rules
 from bridge.store import queries
 from bridge.store.migrate import migrate
 from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore, open_engine
-from devices.protocol.messages import CONTRACT_VERSION, encode_json
+from devices.protocol.messages import CONTRACT_VERSION, PayloadError, encode_cbor, encode_json
+from devices.protocol.messages import load as load_payload
 from devices.protocol.topics import Topics
 
 logger = logging.getLogger("dockbridge")
 
 HOUR_MS: Final = 3_600_000
-AUTHENTICATION_THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +99,9 @@ class _Outlet:
             self._held = {}
             for courier, orders in self.jobs.values():
                 self._held.setdefault(courier, set()).update(orders)
+            if self.broker is not None:
+                for courier in {job.courier for job in settled.jobs}:
+                    self.broker.door.recheck(courier)
         if self.broker is not None:
             for message in settled.messages:
                 self.broker.door.publish(message)
@@ -137,7 +139,7 @@ class Application:
         self._settler = Settler(self._store, self._memory, self._rules)
         self._writer = ThreadWriter(self._settler, self._store)
         self._outlet = _Outlet()
-        self._authenticators = ThreadPoolExecutor(AUTHENTICATION_THREADS, thread_name_prefix="authenticate")
+        self._authenticators = ThreadPoolExecutor(AUTHENTICATIONS_MAX, thread_name_prefix="authenticate")
         self.pipeline = Pipeline(self._writer, self._outlet, _pipeline_limits(settings), self._room)
         self._tasks: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
@@ -219,6 +221,7 @@ class Application:
         """
         listeners = list(_listeners(self.settings))
         broker = EmbeddedBroker(listeners, authenticate=self._authenticate, make_door=self._make_door)
+        await self._writer.run(self._everybody_is_away)
         self._fill_retained(broker.door)
         self._outlet.broker = broker
         self._outlet.show(await self._writer.run(lambda: self._settler.show_jobs(self.clock.now_ms())))
@@ -230,6 +233,20 @@ class Application:
             raise SiteError(f"can't listen on {', '.join(x.bind for x in listeners)}: {_cause(error)}", fix="choose another address in bridge.toml") from error
         self._spawn("sweep", self._sweep())
         return broker.addresses()
+
+    def _everybody_is_away(self) -> None:
+        """Nobody is connected yet, whatever presences said when the last server ended."""
+        with self._store.transaction() as tx:
+            writes = Writes()
+            for topic, payload in tx.retained():
+                try:
+                    plain = load_payload(payload)
+                except PayloadError:
+                    continue
+                if topic.endswith("/presence") and isinstance(plain, dict) and plain.get("online"):
+                    plain["online"] = False
+                    writes.retained[topic] = encode_json(plain) if payload[:1] == b"{" else encode_cbor(plain)
+            tx.write(writes)
 
     def _make_door(self, authenticate: Callable[[Connection, Connect], None]) -> FrontDoor:
         return FrontDoor(
@@ -256,10 +273,16 @@ class Application:
         return Message(self.topics.bridge_state, self._rules.encode(plain), 1, True)
 
     async def _sweep(self) -> None:
+        fails = False
         while True:
-            with suppress(StoreUnavailable):
+            try:
                 self._outlet.show(await self._writer.run(lambda: self._settler.sweep(self.clock.now_ms())))
                 self._outlet.flush()
+                fails = False
+            except StoreUnavailable as error:
+                if not fails:
+                    logger.error("deadlines can't be looked at (%s); it is tried again", error)
+                fails = True
             await asyncio.sleep(self.settings.orders.sweep_every_s)
 
     def _room(self) -> None:
@@ -295,15 +318,6 @@ class Application:
     async def on_writer(self, work: Callable[[], Any]) -> Any:
         """Do something between two batches, on the writer's thread."""
         return await self._writer.run(work)
-
-    def revoke(self, device: str) -> None:
-        """Shut a device out: when this returns, its connection is closed.
-
-        Raises:
-            NotFound: where it is not enrolled.
-        """
-        self.registry.revoke(device, now_ms=self.clock.now_ms())
-        self.disconnect(device)
 
     def disconnect(self, device: str) -> None:
         """Close a device's connections and end its sessions."""
@@ -366,6 +380,7 @@ def _door_limits(settings: Settings) -> DoorLimits:
         window=broker.window,
         session_queue_max=broker.session_queue_max,
         sessions_max=broker.sessions_max,
+        sessions_per_device_max=broker.sessions_per_device_max,
         subscriptions_max=broker.subscriptions_max,
         connect_timeout_s=broker.connect_timeout_s,
         authentication_timeout_s=broker.authentication_timeout_s,

@@ -48,6 +48,7 @@ class BrokerSettings:
     window: int = _setting(64, "QoS 1 and 2 messages in flight to one client.", least=1, most=65_535)
     session_queue_max: int = _setting(10_000, "Messages that wait for one client; the oldest goes when there are more.", least=1)
     sessions_max: int = _setting(20_000, "Sessions kept, connected or not.", least=1)
+    sessions_per_device_max: int = _setting(8, "Sessions of one device; its oldest that is not connected goes.", least=1)
     subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
     connect_timeout_s: float = _setting(5.0, "Time from the connection to a whole CONNECT, seconds.", least=0.1)
     authentication_timeout_s: float = _setting(60.0, "Time that checking a password may take when a whole fleet comes back at once, seconds.", least=1)

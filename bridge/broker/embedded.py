@@ -50,6 +50,9 @@ AMQTT_NAMES: Final = (
 IDENTITY: Final = "dockbridge.identity"
 """Where the authentication plugin leaves who it was, among the attributes of amqtt's throw-away session."""
 
+AUTHENTICATIONS_MAX: Final = 2
+"""Passwords that are checked at once, each with 19 MiB and a core of its own."""
+AUTHENTICATIONS_WAITING_MAX: Final = 5_000
 TICK_S: Final = 0.5
 WRITE_BUFFER_BYTES_MAX: Final = 8_388_608
 """A client that has this much waiting in its socket does not read; it is disconnected, and its session keeps what it is owed."""
@@ -113,6 +116,7 @@ class EmbeddedBroker(Broker):
         self.wires: set[_Wire] = set()
         self._dirty: set[_Wire] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._checking = asyncio.Semaphore(AUTHENTICATIONS_MAX)
         self._ticker: asyncio.Task[None] | None = None
 
     # --- start and stop ---------------------------------------------------------------------------------------------------
@@ -177,17 +181,23 @@ class EmbeddedBroker(Broker):
     # --- authentication ---------------------------------------------------------------------------------------------------
 
     def _start_authentication(self, connection: Connection, connect: Connect) -> None:
+        if len(self._tasks) >= AUTHENTICATIONS_WAITING_MAX:
+            connection.unavailable()
+            return
         task = asyncio.get_running_loop().create_task(self._authenticate_device(connection, connect), name=f"authenticate {connection.peer}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _authenticate_device(self, connection: Connection, connect: Connect) -> None:
         """Check the credentials on a throw-away session of amqtt: nothing of any client is touched before this succeeds."""
-        session = AmqttSession()
-        session.client_id = connect.client_id
-        session.username = connect.username
-        session.password = connect.password
-        verdicts = await self.plugins_manager.map_plugin_auth(session=session)
+        async with self._checking:
+            if connection.state is not State.AUTHENTICATING:
+                return  # it hung up while it waited; its password is not worth the time
+            session = AmqttSession()
+            session.client_id = connect.client_id
+            session.username = connect.username
+            session.password = connect.password
+            verdicts = await self.plugins_manager.map_plugin_auth(session=session)
         accepted = bool(verdicts) and all(v is True for v in verdicts.values())
         connection.authenticated(session.attributes.get(IDENTITY) if accepted else None)
         self.flush()

@@ -24,6 +24,8 @@ from bridge.ingest.ports import Incoming, Message
 logger = logging.getLogger("dockbridge.broker")
 
 CONNECT_BYTES_MAX: Final = 131_072
+TOPIC_LEVELS_MAX: Final = 16
+"""Levels of a topic filter; the contract's own have seven at most."""
 TOPICS_CACHED_MAX: Final = 256
 """Topics of one connection whose access answer is remembered."""
 
@@ -36,6 +38,7 @@ class DoorLimits:
     window: int = 64
     session_queue_max: int = 10_000
     sessions_max: int = 20_000
+    sessions_per_device_max: int = 8
     subscriptions_max: int = 100
     connect_timeout_s: float = 5.0
     authentication_timeout_s: float = 60.0
@@ -107,6 +110,7 @@ class FrontDoor:
         self.connections: set[Connection] = set()
         self._subscribers: FilterTree[Session, int] = FilterTree()
         self._sessions: dict[tuple[str, str], Session] = {}
+        self._of_device: dict[str, dict[str, Session]] = {}
         self._holders: dict[Session, Connection] = {}
 
     # --- messages out -----------------------------------------------------------------------------------------------------
@@ -151,8 +155,7 @@ class FrontDoor:
             session = None
         present = session is not None
         if session is None:
-            if len(self._sessions) >= self.limits.sessions_max:
-                raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "no more sessions are kept (broker.sessions_max)")
+            self._make_room(identity.device)
             session = Session(
                 identity,
                 connect.client_id,
@@ -161,10 +164,26 @@ class FrontDoor:
                 queue_max=self.limits.session_queue_max,
             )
             self._sessions[key] = session
+            self._of_device.setdefault(identity.device, {})[connect.client_id] = session
         session.identity = identity
         self._holders[session] = connection
         connection.session = session
         return present
+
+    def _make_room(self, device: str) -> None:
+        """Before a new session: a device that has its share gives up its oldest that is not connected.
+
+        Raises:
+            RefusedConnect: where there is none to give up, or no more sessions are kept at all.
+        """
+        own = self._of_device.get(device, {})
+        if len(own) >= self.limits.sessions_per_device_max:
+            away = next((s for s in own.values() if s not in self._holders), None)
+            if away is None:
+                raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the device has too many connections (broker.sessions_per_device_max)")
+            self._end_session(away)
+        if len(self._sessions) >= self.limits.sessions_max:
+            raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "no more sessions are kept (broker.sessions_max)")
 
     def close_session(self, connection: Connection, session: Session) -> None:
         """The connection of a session is gone; a clean session goes with it (§3.1.2.4)."""
@@ -177,14 +196,26 @@ class FrontDoor:
     def _end_session(self, session: Session) -> None:
         for topic_filter in session.subscriptions:
             self._subscribers.remove(topic_filter, session)
-        self._sessions.pop((session.identity.device, session.client_id), None)
+        device = session.identity.device
+        self._sessions.pop((device, session.client_id), None)
+        own = self._of_device.get(device, {})
+        own.pop(session.client_id, None)
+        if not own:
+            self._of_device.pop(device, None)
 
     def forget_device(self, device: str) -> None:
         """A device was revoked: its connections are closed and its sessions end, now."""
-        for connection in [c for c in self.connections if c.identity is not None and c.identity.device == device]:
+        for connection in [c for c in self.connections if c.device == device]:
             connection.close("the device was revoked")
-        for session in [s for (d, _), s in self._sessions.items() if d == device]:
+        for session in list(self._of_device.get(device, {}).values()):
             self._end_session(session)
+
+    def recheck(self, courier: str) -> None:
+        """A courier's jobs changed: subscriptions that are no longer allowed end."""
+        for session in [s for s in self._sessions.values() if s.identity.courier == courier]:
+            for topic_filter in list(session.subscriptions):
+                if not may_subscribe(session.identity, topic_filter, self.in_open_job).allowed:
+                    self.unsubscribe(session, topic_filter)
 
     def subscribe(self, session: Session, topic_filter: str, qos: int) -> None:
         """Grant a filter; an earlier subscription to the same filter is replaced (§3.8.4), and its retained messages are sent again."""
@@ -230,6 +261,13 @@ class Connection:
         self._paused = False
         door.connections.add(self)
         door.counters.connections += 1
+
+    @property
+    def device(self) -> str | None:
+        """Who is connected, or says so and is being checked."""
+        if self.identity is not None:
+            return self.identity.device
+        return self._connect.username if self._connect is not None else None
 
     # --- bytes ------------------------------------------------------------------------------------------------------------
 
@@ -304,6 +342,8 @@ class Connection:
         connect = self.door.decoder.connect(packet)
         if not connect.client_id and not connect.clean_session:
             raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, "an empty client id needs a clean session (3.1.3-8)")
+        if self.door.sink.is_full:
+            raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the store is behind; come back later")
         self._connect = connect
         self.state = State.AUTHENTICATING
         self._since_s = self.door.now_s()
@@ -336,6 +376,11 @@ class Connection:
         self.session.write = self._write
         self.session.resume()
         self._pump()
+
+    def unavailable(self) -> None:
+        """Too many are being checked already; the client may come back later."""
+        if self.state is State.AUTHENTICATING:
+            self._refuse(ConnectCode.SERVER_UNAVAILABLE, "too many log in at once ")
 
     def _refuse(self, code: ConnectCode, why: str) -> None:
         self.door.counters.refused += 1
@@ -439,7 +484,10 @@ class Connection:
     def _on_subscribe(self, packet: bytes, start: int) -> None:
         assert self.session is not None
         packet_id, subscriptions = self.door.decoder.subscribe(packet)
-        codes = [self._grant(s.topic_filter, s.qos) for s in subscriptions]
+        # The last of several subscriptions to one filter holds (§3.8.4), and each filter's retained messages are looked for once.
+        wanted = {s.topic_filter: s.qos for s in subscriptions}
+        granted = {topic_filter: self._grant(topic_filter, qos) for topic_filter, qos in wanted.items()}
+        codes = [granted[s.topic_filter] for s in subscriptions]
         self._write(packets.suback(packet_id, codes))
         self._pump()
 
@@ -447,7 +495,9 @@ class Connection:
         assert self.identity is not None
         assert self.session is not None
         answer = may_subscribe(self.identity, topic_filter, self.door.in_open_job)
-        room = topic_filter in self.session.subscriptions or len(self.session.subscriptions) < self.door.limits.subscriptions_max
+        held = self.session.subscriptions
+        room = topic_filter in held or len(held) < self.door.limits.subscriptions_max
+        room = room and topic_filter.count("/") < TOPIC_LEVELS_MAX
         if not (answer.allowed and room):
             self.door.counters.denied += 1
             return packets.SUBSCRIPTION_REFUSED

@@ -52,7 +52,7 @@ class Session:
         self._window = window
         self._queue_max = queue_max
         self._queue: deque[_Owed] = deque()
-        self._retained: deque[tuple[str, int]] = deque()
+        self._retained: dict[str, int] = {}
         self._flying: OrderedDict[int, _Flying] = OrderedDict()
         self._last_id = 0
 
@@ -82,8 +82,8 @@ class Session:
         self._queue.append(_Owed(message, qos, retain))
 
     def owe_retained(self, topics: list[tuple[str, int]]) -> None:
-        """Retained topics, with the QoS of their subscription, to be sent as the window allows; they are read when they are sent."""
-        self._retained.extend(topics)
+        """Retained topics, with the QoS of their subscription, to be sent as the window allows, each once; they are read when they are sent."""
+        self._retained.update(topics)
 
     @property
     def has_more(self) -> bool:
@@ -98,7 +98,8 @@ class Session:
                 if not portion:
                     return
                 portion -= 1
-                topic, qos = self._retained.popleft()
+                topic = next(iter(self._retained))
+                qos = self._retained.pop(topic)
                 message = retained(topic)
                 if message is not None:
                     self._send_retained(message, min(qos, message.qos))

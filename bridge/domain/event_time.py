@@ -20,6 +20,8 @@ BOOTS_MAX: Final = 16
 SKEW_NOISE_MS: Final = 2_000
 """A wall clock that is off by less than this is taken as right: the way through the network is not known better."""
 DRIFT_PPM: Final = 50
+BOOT_MS_MIN: Final = 946_684_800_000
+"""No device has been running since before 2000: a counter that says so is broken, and would date everything to the beginning of time."""
 UNKNOWN_SKEW_ERROR_MS: Final = 86_400_000
 
 
@@ -99,6 +101,8 @@ class DeviceClock:
 
     def heard(self, *, boot: bytes, sent_mono_ms: int, received_ms: int) -> None:
         """A message of this boot was handed to the network at `sent_mono_ms` and came in at `received_ms`."""
+        if received_ms - sent_mono_ms < BOOT_MS_MIN:
+            return
         mapping = self.boots.get(boot)
         if mapping is None:
             if len(self.boots) >= BOOTS_MAX:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bridge.domain.facts import APPLIED, DECIDED, Decided, Fact, Verdict, refusal
+from bridge.domain.facts import APPLIED, DECIDED, Decided, Fact, Verdict, refusal, same_answer
 from bridge.domain.order import Order
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType, Outcome, Reason, Role
@@ -52,6 +52,11 @@ class OrderFold:
         self._latest: dict[tuple[str, bytes], tuple[int, int]] = {}
 
     @property
+    def size(self) -> int:
+        """How many facts it holds, voids counted."""
+        return len(self.facts) + len(self.voids)
+
+    @property
     def exists(self) -> bool:
         """Whether the order was created; until then everything about it waits."""
         return self.order.created is not None
@@ -74,7 +79,11 @@ class OrderFold:
         state_before = self._signature()
         self._keep(fact)
         self._tell_all()
-        changed = {uid: verdict for uid, verdict in self.verdicts.items() if before.get(uid) != verdict and uid != fact.uid}
+        changed = {
+            uid: verdict
+            for uid, verdict in self.verdicts.items()
+            if uid != fact.uid and (told := before[uid]) is not verdict and not same_answer(told.outcome, told.reason, verdict)
+        }
         verdict = self.verdicts[fact.uid]
         if verdict.outcome is Outcome.APPLIED and fact.type not in _NEVER_LATE and fact is not self.facts[-1] and self._signature() == state_before:
             verdict = verdict._replace(outcome=Outcome.LATE)
@@ -97,7 +106,7 @@ class OrderFold:
             stream = (fact.device, fact.log)
             latest = self._latest.get(stream)
             if latest is not None:
-                if fact.seq < latest[0]:
+                if fact.seq <= latest[0]:
                     return False
                 if latest[1] > fact.event_ms:
                     fact.place(latest[1])
@@ -145,10 +154,13 @@ class OrderFold:
         """The facts that never were: removed before anything is told. A device voids its own; desk and system void any."""
         voided: set[Uid] = set()
         void_ids = {f.id for f in self.voids}
+        by_id: dict[bytes, list[Fact]] = {}
+        for fact in self.facts:
+            by_id.setdefault(fact.id, []).append(fact)
         for void in self.voids:
             assert isinstance(void.body, bodies.Void)
             ref = void.body.ref
-            targets = [f for f in self.facts if f.id == ref]
+            targets = by_id.get(ref, [])
             mine = [f for f in targets if f.device == void.device or void.role in _MAY_VOID_ANY]
             if ref in void_ids:
                 self.verdicts[void.uid] = refusal(Outcome.REJECTED, Reason.VOID_OF_VOID)

@@ -689,7 +689,7 @@ def _unassigned(order: Order, fact: Fact) -> Verdict:
 def _decided(order: Order, fact: Fact) -> Verdict:
     """What the bridge decided about a courier's answer; see `domain.jobs`. A refusal leaves the order without a courier."""
     body: Decided = _as(fact.body)
-    if body.answer != E.DECLINE or body.outcome is not Outcome.APPLIED or order.assigned is None or order.assigned[1] != body.job:
+    if body.answer == E.CLAIM or body.outcome is not Outcome.APPLIED or order.assigned is None or order.assigned[1] != body.job:
         return NOOP
     _nobody_has_it(order)
     return APPLIED

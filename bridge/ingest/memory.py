@@ -65,6 +65,7 @@ class Memory:
         self._devices: OrderedDict[str, DeviceEntry] = OrderedDict()
         self.jobs: dict[str, Job] = {}
         self.jobs_of_order: dict[str, set[str]] = {}
+        self.jobs_of_courier: dict[str, set[str]] = {}
         self.awaited: set[str] = set()
         self.alerts: set[tuple[str, str]] = set()
         self.loaded = False
@@ -122,12 +123,26 @@ class Memory:
     def keep_job(self, job: Job) -> None:
         """Take a job's new state: open jobs stay in memory, closed ones leave it."""
         known = self.jobs.pop(job.id, None)
-        for order in known.orders if known else ():
-            self.jobs_of_order.get(order, set()).discard(job.id)
+        if known is not None:
+            _discard(self.jobs_of_courier, known.courier, job.id)
+            for order in known.orders:
+                _discard(self.jobs_of_order, order, job.id)
         if job.is_open:
             self.jobs[job.id] = job
+            self.jobs_of_courier.setdefault(job.courier, set()).add(job.id)
             for order in job.orders:
                 self.jobs_of_order.setdefault(order, set()).add(job.id)
 
+    def open_jobs_with(self, courier: str | None) -> list[Job]:
+        return [self.jobs[j] for j in sorted(self.jobs_of_courier.get(courier or "", ()))]
+
     def open_jobs_of(self, order_id: str) -> list[Job]:
         return [self.jobs[j] for j in sorted(self.jobs_of_order.get(order_id, ()))]
+
+
+def _discard(index: dict[str, set[str]], key: str, job_id: str) -> None:
+    held = index.get(key)
+    if held is not None:
+        held.discard(job_id)
+        if not held:
+            del index[key]

@@ -50,7 +50,7 @@ def place(event: Event[Body], event_type: EventType, directory: Directory) -> Pl
     """Find the order of an event."""
     if event_type in WITHOUT_ORDER:
         return Placement(None)
-    if event_type in _REFERS and (event.order is None or event_type is EventType.VOID):
+    if event_type in _REFERS:
         return _by_reference(event, event_type, directory)
     text = event.body.code if isinstance(event.body, bodies.Labelled) else event.code
     if text is not None:
@@ -71,22 +71,26 @@ def _by_reference(event: Event[Body], event_type: EventType, directory: Director
 
 
 def _by_code(event: Event[Body], event_type: EventType, text: str, directory: Directory) -> Placement:
-    scanned = barcodes.read(text)
+    # On a label, the device says what kind of number it is: one waybill number in ten could pass for an article's.
+    plain_label = isinstance(event.body, bodies.Labelled) and event.body.kind != "sscc"
+    scanned = barcodes.Scanned(kind=barcodes.Kind.PLAIN, key=text, text=text) if plain_label else barcodes.read(text)
     if isinstance(scanned, barcodes.Unreadable):
         return Placement(event.order, fault=scanned.reason, detail=scanned.detail)
-    bound = directory.order_of_code(scanned.key) or (directory.order_of_code(text) if text != scanned.key else None)
+    key, bound = scanned.key, directory.order_of_code(scanned.key)
+    if bound is None and scanned.text != key and (bound := directory.order_of_code(scanned.text)) is not None:
+        key = scanned.text
     holder = bound
     if scanned.kind is barcodes.Kind.GTIN and holder is None:
         return _by_article(event, event_type, scanned)
     if holder is None and scanned.order is not None:
         holder = scanned.order
-    if holder is None and scanned.key != event.order and directory.order_known(scanned.key):
-        holder = scanned.key
+    if holder is None and key != event.order and directory.order_known(key):
+        holder = key
     if event.order is None:
-        return Placement(holder, scanned.key, awaits=None if holder is not None else f"code:{scanned.key}")
+        return Placement(holder, key, awaits=None if holder is not None else f"code:{key}")
     if holder is not None and holder != event.order:
-        return _contradiction(event, event_type, scanned.key, holder)
-    code = None if scanned.key == event.order else scanned.key
+        return _contradiction(event, event_type, key, holder)
+    code = None if key == event.order else key
     return Placement(event.order, code, label=bound is None and code is not None and event_type in LABELS)
 
 

@@ -193,6 +193,7 @@ class Writes:
     quarantine: list[QuarantineRow] = field(default_factory=list)
     unquarantined: set[int] = field(default_factory=set)
     ledgers: list[LedgerRow] = field(default_factory=list)
+    ledgers_gone: list[tuple[str, bytes]] = field(default_factory=list)
     clocks: list[tuple[str, bytes]] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
     alerts: dict[tuple[str, str], AlertRow | None] = field(default_factory=dict)

@@ -50,8 +50,11 @@ from devices.protocol.vocabulary import AlertCode, EventType, Flag, OrderState, 
 BRIDGE_LOG: Final = b"\0" * 8
 """The log under which the bridge writes its own events; their seq is their place in the event log."""
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
+"""Roles whose seq is a promise, kept in a ledger. Systems retry and reshuffle, and owe nothing by number."""
 _CLOCK_SAVE_MS: Final = 600_000
 NAME_CHARS_MAX: Final = 96
+LOGS_MAX: Final = 64
+"""Logs of one device that a ledger is kept for; each new outbox makes one."""
 SWEEP_ORDERS_MAX: Final = 500
 """Orders that one sweep looks at; the rest waits for the next."""
 _DETAIL_CHARS_MAX: Final = 200
@@ -158,8 +161,6 @@ class _Batch:
         self.seen: dict[tuple[str, bytes], _Seen] = {}
         self.labels: dict[str, str] = {}
         self.freed: set[str] = set()
-        self.counted: set[str] = set()
-        """Devices whose seq is a promise: systems retry and reshuffle, and owe nothing by number."""
         self.events: dict[bytes, str] = {}
         self.changed_jobs: dict[str, Job] = {}
         self.couriers: dict[str, str | None] = {}
@@ -187,6 +188,7 @@ class _Batch:
                     self._location(incoming, message)
                     self.answers.append(None)
                 case (reason, detail):
+                    self._count_refused(incoming)
                     self.answers.append(self._refuse(incoming, reason, detail))
 
     def _decode(self, incoming: Incoming) -> Event[bodies.Body] | Presence | LocationBatch | tuple[Reason, str]:
@@ -216,16 +218,16 @@ class _Batch:
         if (stored := self.known.get(uid)) is not None:
             return self._again(incoming, event, stored)
         self.couriers[device] = incoming.identity.courier
-        if incoming.identity.role in BY_SEQ:
-            self.counted.add(device)
         entry = self._device(device)
-        ledger = self._ledger(entry, device, event.log)
+        ledger = self._ledger(entry, device, event.log) if incoming.identity.role in BY_SEQ else Ledger()
         if event.seq in ledger and not ledger.forgotten:
             return self._refuse(incoming, Reason.ID_REUSED, f"seq {event.seq} of this log was used for another event", event)
         event_type = _TYPES[incoming.event_type or ""]
         when = self._when(incoming, event, event_type, entry)
         ledger.add(event.seq)
         placement = self._bounded(place(event, event_type, self.directory))
+        if isinstance(event.body, bodies.Assigned) and placement.order_id is not None and self._job_is_full(event.body, placement.order_id):
+            placement = Placement(None, fault=Reason.TOO_MANY_EVENTS, detail=f"job {event.body.job} has {jobs.ORDERS_MAX} orders")
         row = self._append(incoming, event, event_type, when, placement)
         answer = self._apply(row, event.body, placement, event.parcel)
         if when.jumped:
@@ -235,7 +237,7 @@ class _Batch:
 
     def _bounded(self, placement: Placement) -> Placement:
         """An order takes so many events and no more: what comes beyond stands in the log alone, so that no fold ever meets it."""
-        if placement.order_id is None or len(self.memory.order(placement.order_id, self.tx).fold.facts) < self.rules.order_events_max:
+        if placement.order_id is None or self.memory.order(placement.order_id, self.tx).fold.size < self.rules.order_events_max:
             return placement
         detail = f"order {placement.order_id} has {self.rules.order_events_max} events (orders.events_max)"
         return Placement(None, fault=Reason.TOO_MANY_EVENTS, detail=detail)
@@ -294,6 +296,8 @@ class _Batch:
         answer.detail = placement.detail
         # Known from here on: what waited for this event may change its verdict before its receipt is written.
         self.seen[(row.device, row.id)] = _Seen(row.type, row.payload, answer)
+        if placement.label and answer.verdict.outcome in (Outcome.REJECTED, Outcome.BLOCKED):
+            self._take_label(row)
         self.events[row.id] = row.order_id
         self._place_waiting(f"event:{row.id.hex()}", row.order_id)
         return answer
@@ -333,7 +337,9 @@ class _Batch:
         if fold.exists and not existed:
             self._place_waiting(f"code:{order_id}", order_id)
         verdict = folded.verdict
-        if verdict.outcome is Outcome.PARKED:
+        if row.type == DECIDED:
+            pass  # the bridge's own; nobody waits for it
+        elif verdict.outcome is Outcome.PARKED:
             ref = f"code:{row.code}" if verdict.reason is Reason.UNKNOWN_PARCEL else f"order:{order_id}"
             self.writes.parked[row.pos] = self._parked_row(row, ref, order_id)
         elif verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
@@ -376,10 +382,12 @@ class _Batch:
             if verdict.outcome is Outcome.PARKED:
                 deadline_ms = self.now_ms + self.rules.parked_deadline_ms
                 self.writes.parked[fact.pos] = ParkedRow(fact.pos, f"order:{entry.fold.id}", entry.fold.id, self.now_ms, deadline_ms)
-            if told[0] == Outcome.REJECTED and verdict.outcome is not Outcome.REJECTED:
+            if told[0] == Outcome.REJECTED:
                 self.writes.unquarantined.add(fact.pos)
-            if verdict.reason is Reason.VOIDED:
+            if verdict.outcome in (Outcome.REJECTED, Outcome.BLOCKED):
                 self._take_label(fact)
+            if verdict.reason is Reason.VOIDED:
+                pass  # it never happened, and is no trouble to anybody
             elif verdict.outcome is Outcome.REJECTED and verdict.reason is not None:
                 row = QuarantineRow(fact.device, fact.type, fact.received_ms, verdict.reason, "", b"", fact.pos, b"")
                 self.writes.quarantine.append(row)
@@ -395,8 +403,8 @@ class _Batch:
         reason = Reason.UNKNOWN_REFERENCE if ref.startswith("event:") else Reason.UNKNOWN_PARCEL
         return self._answer(row, refusal(Outcome.PARKED, reason), None)
 
-    def _take_label(self, fact: Fact) -> None:
-        """The event that put a code on a parcel never happened: the code is free again."""
+    def _take_label(self, fact: Fact | EventRow) -> None:
+        """The event that put a code on a parcel never happened, or did not count: the code is free again."""
         if fact.code is not None and fact.type in LABELS:
             self.writes.labels = [label for label in self.writes.labels if label[2] != fact.pos]
             self.writes.labels_gone.append((fact.pos,))
@@ -462,13 +470,19 @@ class _Batch:
                     self._leave_other_jobs(row.order_id, job_id)
                 self._keep(decision)
             case bodies.Unassigned(job=job_id):
-                self._keep(jobs.release(self._job(job_id)))
+                decision = jobs.release(self._job(job_id))
+                self._keep(decision)
+                self._log_decision(row, EventType.UNASSIGNED, job_id, decision, decision.job.orders[1:] if decision.job else ())
             case bodies.Claim(job=job_id, rev=rev):
                 self._decide(row, body, job_id, jobs.claim(self._job(job_id), courier=self.couriers.get(row.device), rev=rev))
             case bodies.Decline(job=job_id):
                 self._decide(row, body, job_id, jobs.decline(self._job(job_id), courier=self.couriers.get(row.device)))
             case _:
                 pass
+
+    def _job_is_full(self, body: bodies.Assigned, order_id: str) -> bool:
+        job = self._job(body.job) if body.job is not None else None
+        return job is not None and job.is_open and order_id not in job.orders and len(job.orders) >= jobs.ORDERS_MAX
 
     def _keep(self, decision: Decision) -> None:
         if decision.job is not None and decision.outcome is Outcome.APPLIED:
@@ -486,9 +500,13 @@ class _Batch:
 
     def _decide(self, row: EventRow, body: bodies.Claim | bodies.Decline, job_id: str, decision: Decision) -> None:
         self._keep(decision)
-        answer = "claim" if isinstance(body, bodies.Claim) else "decline"
+        answer = EventType.CLAIM if isinstance(body, bodies.Claim) else EventType.DECLINE
+        self._log_decision(row, answer, job_id, decision, decision.job.orders if decision.job else ())
+
+    def _log_decision(self, row: EventRow, answer: EventType, job_id: str, decision: Decision, orders: Sequence[str]) -> None:
+        """Tell the orders of a job what was decided about it, as events of the bridge's own."""
         decided = Decided(device=row.device, ref=row.id, job=job_id, answer=answer, outcome=decision.outcome, reason=decision.reason)
-        for nth, order_id in enumerate(decision.job.orders if decision.job else ()):
+        for nth, order_id in enumerate(orders):
             own = decided_row(self._next_pos(), row, decided, order_id, nth)
             self.writes.events.append(own)
             self._fold(own, decided, None, order_id)
@@ -523,9 +541,7 @@ class _Batch:
 
     def _show_position(self, identity: Identity, position: dict[str, int]) -> None:
         payload = self.rules.encode(position)
-        for job in self.memory.jobs.values():
-            if job.courier != identity.courier:
-                continue
+        for job in self.memory.open_jobs_with(identity.courier):
             for order_id in job.orders:
                 entry = self.memory.order(order_id, self.tx)
                 if entry.fold.order.state is OrderState.OUT_FOR_DELIVERY and position["at_ms"] > entry.position_ms:
@@ -567,6 +583,19 @@ class _Batch:
             "_device": device,
         }
 
+    def _count_refused(self, incoming: Incoming) -> None:
+        """A refused event came all the same: where its log and seq can be read, the device does not owe it."""
+        if incoming.kind == "poison" or incoming.identity.role not in BY_SEQ:
+            return
+        try:
+            plain = messages.load(incoming.payload)
+        except PayloadError:
+            return
+        log, seq = (plain.get("log"), plain.get("seq")) if isinstance(plain, dict) else (None, None)
+        if isinstance(log, bytes) and len(log) == len(BRIDGE_LOG) and type(seq) is int and 1 <= seq <= bodies.UINT_MAX:
+            device = incoming.identity.device
+            self._ledger(self._device(device), device, log).add(seq)
+
     def _again(self, incoming: Incoming, event: Event[bodies.Body], stored: StoredReceipt) -> dict[str, Any]:
         """A resent event gets its current outcome again."""
         if stored.type != incoming.event_type or not _same_content(stored.event_payload, incoming.payload):
@@ -589,6 +618,11 @@ class _Batch:
     def _ledger(self, entry: DeviceEntry, device: str, log: bytes) -> Ledger:
         ledger = entry.ledgers.get(log)
         if ledger is None:
+            if len(entry.ledgers) >= LOGS_MAX:
+                oldest = next(iter(entry.ledgers))
+                del entry.ledgers[oldest]
+                self.ledgers.pop((device, oldest), None)
+                self.writes.ledgers_gone.append((device, oldest))
             ledger = entry.ledgers[log] = Ledger()
         self.ledgers[(device, log)] = ledger
         return ledger
@@ -622,7 +656,7 @@ class _Batch:
         """Publish what of an order differs from what was last shown of it; its rev grows by one with every visible change."""
         order = entry.fold.order
         if not entry.fold.exists:
-            if entry.rev:
+            if entry.hash:
                 self._hide_order(entry)
             return
         view = OrderView(order)
@@ -684,7 +718,7 @@ class _Batch:
             if all(self._carried_out(o) for o in job.orders):
                 self._keep(Decision(jobs.done(job), Outcome.APPLIED))
         for code, flag, text, fix in _ORDER_ALERTS:
-            if flag in order.flags:
+            if flag in order.flags and order.state not in SETTLED:
                 self._raise_alert(code, order.id, Severity.CRITICAL, text.format(order=order.id), fix)
             else:
                 self._clear_alert(code, order.id)
@@ -827,8 +861,7 @@ class _Batch:
     def _save_devices(self) -> None:
         for (device, log), ledger in self.ledgers.items():
             ranges = cbor2.dumps(ledger.ranges)
-            owed = ledger.owed if device in self.counted else 0
-            self.writes.ledgers.append(LedgerRow(device, log, ledger.high, owed, ledger.forgotten, ranges, self.now_ms))
+            self.writes.ledgers.append(LedgerRow(device, log, ledger.high, ledger.owed, ledger.forgotten, ranges, self.now_ms))
         for device, entry in self.devices.items():
             offsets = {b: m.offset for b, m in entry.clock.boots.items()}
             saved = entry.saved

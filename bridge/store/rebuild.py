@@ -79,7 +79,7 @@ def rebuild(connection: Connection, rules: Rules, *, now_ms: int, on_progress: P
         tx.write(writes)
         if on_progress is not None:
             on_progress(done, total)
-    tx.write(Writes(jobs=across.jobs_done()))
+    tx.write(Writes(jobs=across.jobs_done(), labels=across.labels()))
     return Rebuilt(events=total, orders=shown, changed=sorted(changed))
 
 
@@ -96,7 +96,7 @@ class _AcrossOrders:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._labels: dict[str, tuple[str, int]] = {}
+        self._labels: dict[str, list[tuple[str, int]]] = {}
         self._waiting: dict[str, list[EventRow]] = {}
         self._placed: list[tuple[int, str]] = []
         self._parked: dict[int, ParkedRow] = {}
@@ -105,22 +105,21 @@ class _AcrossOrders:
         self._answered: set[tuple[str, bytes]] = set()
         self._alone: dict[int, tuple[EventRow, Verdict]] = {}
         self._carried_out: set[str] = set()
-        self._counted: set[str] = set()
+        self._not_counted: set[int] = set()
 
     def take(self, row: EventRow) -> None:
         if row.type == DECIDED:
             self._decided(stored_fact(row).body)
             return
-        ledger, _ = self._ledgers.get((row.device, row.log)) or (Ledger(), 0)
-        ledger.add(row.seq)
         if row.role in BY_SEQ:
-            self._counted.add(row.device)
-        self._ledgers[(row.device, row.log)] = (ledger, row.received_ms)
+            ledger, _ = self._ledgers.get((row.device, row.log)) or (Ledger(), 0)
+            ledger.add(row.seq)
+            self._ledgers[(row.device, row.log)] = (ledger, row.received_ms)
         if row.order_id is None:
             self._without_order(row)
             return
-        if row.type in LABELS and row.code is not None and row.fault is None and row.code not in self._labels:
-            self._labels[row.code] = (row.order_id, row.pos)
+        if row.type in LABELS and row.code is not None and row.fault is None:
+            self._labels.setdefault(row.code, []).append((row.order_id, row.pos))
             self._place(f"code:{row.code}", row.order_id)
         if row.type == EventType.CREATED:
             self._place(f"code:{row.order_id}", row.order_id)
@@ -168,15 +167,21 @@ class _AcrossOrders:
     def _decided(self, body: object) -> None:
         assert isinstance(body, Decided)
         job = self._jobs.get(body.job)
-        if body.outcome is Outcome.APPLIED and job is not None and (body.device, body.ref) not in self._answered:
+        if body.outcome is Outcome.APPLIED and job is not None and (body.device, body.ref) not in self._answered and body.answer != EventType.UNASSIGNED:
             state = JobState.ACCEPTED if body.answer == EventType.CLAIM else JobState.DECLINED
             self._jobs[job.id] = replace(job, rev=job.rev + 1, state=state)
         self._answered.add((body.device, body.ref))
 
     def note(self, retold: _Retold) -> None:
-        """Whether a courier has nothing more to do for an order."""
+        """What an order tells about what spans orders: whether a courier has nothing more to do for it, and which labels did not count."""
         if jobs.carried_out(tuple(p.state for p in retold.fold.order.parcels.values())):
             self._carried_out.add(retold.fold.id)
+        self._not_counted |= retold.uncounted_labels()
+
+    def labels(self) -> list[tuple[str, str, int]]:
+        """Each code's first holder whose label counted: one that was voided, rejected or blocked left the code to the next."""
+        held = ((code, [h for h in holders if h[1] not in self._not_counted]) for code, holders in self._labels.items())
+        return [(code, *holders[0]) for code, holders in held if holders]
 
     def jobs_done(self) -> dict[str, Job]:
         """Open jobs whose orders are all carried out: they are done."""
@@ -184,12 +189,10 @@ class _AcrossOrders:
 
     def writes(self) -> Writes:
         writes = Writes()
-        writes.labels = [(code, order_id, pos) for code, (order_id, pos) in self._labels.items()]
         writes.placed = self._placed
         writes.parked = self._parked
         for (device, log), (ledger, heard_ms) in self._ledgers.items():
-            owed = ledger.owed if device in self._counted else 0
-            writes.ledgers.append(LedgerRow(device, log, ledger.high, owed, ledger.forgotten, cbor2.dumps(ledger.ranges), heard_ms))
+            writes.ledgers.append(LedgerRow(device, log, ledger.high, ledger.owed, ledger.forgotten, cbor2.dumps(ledger.ranges), heard_ms))
         writes.jobs = self._jobs
         for row, verdict in self._alone.values():
             plain = receipt_plain(n=1, event_id=row.id, log=row.log, seq=row.seq, verdict=verdict, at_ms=row.received_ms, order_id=None)
@@ -237,6 +240,11 @@ class _Retold:
         if fact.type != DECIDED:
             self.verdicts[fact.uid] = (fact, folded.verdict, 1)
 
+    def uncounted_labels(self) -> set[int]:
+        """Places in the log of labels that did not count."""
+        told = self.verdicts.values()
+        return {f.pos for f, v, _ in told if f.code is not None and f.type in LABELS and v.outcome in (Outcome.REJECTED, Outcome.BLOCKED)}
+
     def write(self, writes: Writes, before: _Before | None) -> bool:
         """Collect the order's rows; whether it is shown."""
         rev = before.rev if before is not None else 0
@@ -280,10 +288,7 @@ class _Retold:
             if verdict.outcome is Outcome.PARKED:
                 ref = f"code:{fact.code}" if verdict.reason is Reason.UNKNOWN_PARCEL else f"order:{self.fold.id}"
                 writes.parked[fact.pos] = ParkedRow(fact.pos, ref, self.fold.id, fact.received_ms, fact.received_ms + self.rules.parked_deadline_ms)
-            elif verdict.reason is Reason.VOIDED:
-                if fact.code is not None and fact.type in LABELS:
-                    writes.labels_gone.append((fact.pos,))
-            elif verdict.outcome is Outcome.REJECTED:
+            elif verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
                 writes.quarantine.append(_quarantined(fact.device, fact.type, fact.received_ms, verdict, fact.pos, b""))
 
 

@@ -27,7 +27,6 @@ from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
 
 BUSY_TIMEOUT_MS: Final = 5_000
 _FULL: Final = 2
-_UNAVAILABLE: Final = (sqlite3.OperationalError, sqlite3.DatabaseError)
 _CONTENT: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
 
@@ -217,7 +216,11 @@ class SqlTransaction:
         return {r[0]: r[1] for r in self._rows("SELECT ref, count(*) FROM parked WHERE deadline_ms <= ? GROUP BY ref", (now_ms,))}
 
     def owing(self, before_ms: int) -> dict[str, int]:
-        return {r[0]: r[1] for r in self._rows("SELECT device, sum(owed) FROM ledger WHERE owed > 0 AND updated_ms <= ? GROUP BY device", (before_ms,))}
+        return {r[0]: int(r[1]) for r in self._rows("SELECT device, total(owed) FROM ledger WHERE owed > 0 AND updated_ms <= ? GROUP BY device", (before_ms,))}
+
+    def retained(self) -> list[tuple[str, bytes]]:
+        """Every retained message of a device: topic and payload."""
+        return [(r[0], r[1]) for r in self._rows("SELECT topic, payload FROM retained")]
 
     def quarantine_counts(self) -> dict[str, int]:
         return {r[0]: r[1] for r in self._rows("SELECT device, count(*) FROM quarantine GROUP BY device")}
@@ -234,6 +237,7 @@ class SqlTransaction:
         self._many(_UPSERT[tables.orders], writes.orders)
         self._many(_UPSERT[tables.parcels], writes.parcels)
         self._many(_INSERT_STATUS_LOG, writes.status_log)
+        self._many("DELETE FROM ledger WHERE device = ? AND log = ?", writes.ledgers_gone)
         self._many(_UPSERT[tables.ledger], writes.ledgers)
         self._many(_UPSERT[tables.clocks], writes.clocks)
         self._many("DELETE FROM parcels WHERE order_id = ? AND parcel = ?", writes.parcels_gone)
@@ -243,8 +247,8 @@ class SqlTransaction:
         self._many("DELETE FROM parked WHERE pos = ?", [(p,) for p in writes.unparked])
         self._many(_UPSERT[tables.parked], list(writes.parked.values()))
         self._many(_UPSERT[tables.placed], writes.placed)
-        self._many(_INSERT_QUARANTINE, writes.quarantine)
         self._many("DELETE FROM quarantine WHERE pos = ?", [(p,) for p in writes.unquarantined])
+        self._many(_INSERT_QUARANTINE, writes.quarantine)
         self._many(_UPSERT[tables.jobs], [(j.id, j.rev, j.state.value, j.courier, cbor2.dumps(list(j.orders))) for j in writes.jobs.values()])
         self._many(_UPSERT[tables.alerts], [a for a in writes.alerts.values() if a is not None])
         self._many("DELETE FROM alerts WHERE code = ? AND subject = ?", [key for key, a in writes.alerts.items() if a is None])

@@ -77,10 +77,10 @@ def plan(devices: int, orders: int, passwords: dict[str, str], seed: int = 1) ->
                     "log": device.name.encode().ljust(8, b"\0")[:8],
                     "seq": seqs[device.name],
                     "boot": boot,
-                    "mono_ms": base + step,
+                    "mono_ms": 60_000 + step,
                     "at_ms": base + step,
                     "sent_boot": boot,
-                    "sent_mono_ms": base + step,
+                    "sent_mono_ms": 60_000 + step,
                     "order": f"b-{order}",
                     "body": {**body, "code": f"WB-{order}"} if kind == "labelled" else body,
                 }

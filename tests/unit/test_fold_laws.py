@@ -44,7 +44,7 @@ def told(facts: Sequence[Fact]) -> Iterator[Told]:
     """The told sequence, replayed beside the fold."""
     whole = fold(ORDER, fresh(facts))
     order = Order(ORDER)
-    order.decisions = {f.body.ref: (f.body.outcome, f.body.reason) for f in whole.facts if isinstance(f.body, Decided)}
+    order.decisions = {(f.body.device, f.body.ref): (f.body.outcome, f.body.reason) for f in whole.facts if isinstance(f.body, Decided)}
     for fact in whole.facts:
         if not whole.exists or whole.verdicts[fact.uid].reason is Reason.VOIDED:
             continue
@@ -128,8 +128,8 @@ def test_what_add_says_is_the_verdict_and_the_verdicts_that_changed(facts: list[
     for fact in arrivals:
         verdict, changed = warm.add(fact)
         heard |= {**changed, fact.uid: verdict}
-    late_is_applied = {uid: v._replace(outcome=Outcome.APPLIED) if v.outcome is Outcome.LATE else v for uid, v in heard.items()}
-    assert late_is_applied == warm.verdicts
+    late_is_applied = {uid: (Outcome.APPLIED if v.outcome is Outcome.LATE else v.outcome, v.reason) for uid, v in heard.items()}
+    assert late_is_applied == {uid: (v.outcome, v.reason) for uid, v in warm.verdicts.items()}
 
 
 # --- the order in which facts are told ------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ def test_a_cancelled_order_is_never_prepared(facts: list[Fact]) -> None:
     for step in told(facts):
         if cancelled and step.fact.fault is None and step.fact.type in PREPARATION:
             assert (step.verdict.outcome, step.verdict.reason) == (Outcome.BLOCKED, Reason.CANCELLED)
-        if cancelled and step.shown_before is OrderState.CANCELLED and step.before.keys() == step.after.keys():
+        if cancelled and step.shown_before is OrderState.CANCELLED:
             assert step.shown_after is OrderState.CANCELLED or step.fact.type in CUSTODY_FACTS
         cancelled = cancelled or (step.fact.type == E.CANCELLED and step.verdict.outcome is Outcome.APPLIED)
 
@@ -303,7 +303,6 @@ def test_a_voided_event_leaves_no_trace(facts: list[Fact], data: st.DataObject) 
     gone = {f.id for f in voided}
     with_voids = fold(ORDER, fresh([*facts, *voids]))
     without = fold(ORDER, fresh([f for f in facts if f.id not in gone]))
-    assume(all(f.order_ms == g.order_ms for f, g in zip((f for f in with_voids.facts if f.id not in gone), without.facts, strict=True)))
     hash_, state, verdicts = seen(with_voids)
     assert (hash_, state) == seen(without)[:2]
     assert {uid: v for uid, v in verdicts.items() if uid[1] not in gone and not uid[1].startswith(b"void")} == without.verdicts

@@ -1,0 +1,295 @@
+"""The front door without sockets: clients that repeat, cut off, drip and stall, and what they hear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from a_site import IDENTITIES, NOW_MS, TOPICS, connect_packet, frame, publish_packet, subscribe_packet, text
+
+from bridge.broker import packets
+from bridge.broker.decoding import AmqttDecoder
+from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
+from bridge.ingest.ports import Incoming, Message
+
+PACK = TOPICS.event("scan-1", "pack")
+KEEP_ALIVE_S = 60
+
+
+class Pipeline:
+    """A sink that commits when it is told to."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.offered: list[Incoming] = []
+        self._waiting: list[Callable[[dict[str, Any]], None]] = []
+
+    def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None:
+        self.offered.append(incoming)
+        self._waiting.append(acknowledge)
+
+    def commit(self) -> None:
+        """Everything that was offered is stored now."""
+        for acknowledge in self._waiting:
+            acknowledge({})
+        self._waiting.clear()
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [i.payload for i in self.offered]
+
+
+class Door:
+    """A front door on a clock that stands still until it is set."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.now_s = 0.0
+        self.pipeline = Pipeline()
+        self.front = FrontDoor(
+            decoder=AmqttDecoder(),
+            sink=self.pipeline,
+            limits=DoorLimits(**limits),
+            now_ms=lambda: NOW_MS,
+            now_s=lambda: self.now_s,
+            authenticate=lambda connection, connect: None,
+            in_open_job=lambda courier, order: False,
+        )
+
+    def stranger(self) -> Connection:
+        """A connection that has not said anything."""
+        return Connection(self.front, "somewhere", lambda connection: None)
+
+    def client(self, device: str, *, clean: bool = True) -> Connection:
+        """A client that has logged in as a device."""
+        connection = self.stranger()
+        connection.receive(connect_packet(device, device, "secret", clean=clean, keep_alive_s=KEEP_ALIVE_S))
+        connection.authenticated(IDENTITIES[device])
+        assert [kind for kind, _ in heard(connection)] == [packets.CONNACK]
+        return connection
+
+    def after(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.front.tick()
+
+
+def heard(connection: Connection) -> list[tuple[int, bytes]]:
+    """(type, what follows the fixed header) of every packet that a client was sent since it last listened."""
+    return list(_packets(connection.take_output()))
+
+
+def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(data):
+        header = packets.read_header(data, at)
+        assert header is not None
+        yield header.first >> 4, data[header.start : header.end]
+        at = header.end
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+# --- QoS 2 ----------------------------------------------------------------------------------------------------------------
+
+FIVE = b"\0\5"
+PUBREL_FIVE = b"\x62\x02" + FIVE
+
+
+def test_a_qos_2_publish_that_is_repeated_before_its_commit_frees_its_id_when_it_is_released(door: Door) -> None:
+    scanner = door.client("scan-1")
+    scanner.receive(publish_packet(PACK, b"first", qos=2, packet_id=5))
+    scanner.receive(publish_packet(PACK, b"first", qos=2, packet_id=5, dup=True))
+    assert (door.pipeline.payloads, heard(scanner)) == ([b"first"], [])
+    door.pipeline.commit()
+    assert heard(scanner) == [(packets.PUBREC, FIVE)]
+    scanner.receive(PUBREL_FIVE)
+    assert heard(scanner) == [(packets.PUBCOMP, FIVE)]
+    scanner.receive(publish_packet(PACK, b"next", qos=2, packet_id=5))
+    assert (door.pipeline.payloads, heard(scanner)) == ([b"first", b"next"], [])
+    door.pipeline.commit()
+    assert heard(scanner) == [(packets.PUBREC, FIVE)]
+
+
+def test_a_qos_2_publish_that_is_repeated_after_its_commit_is_answered_and_not_offered_again(door: Door) -> None:
+    scanner = door.client("scan-1")
+    scanner.receive(publish_packet(PACK, b"first", qos=2, packet_id=5))
+    door.pipeline.commit()
+    scanner.receive(publish_packet(PACK, b"first", qos=2, packet_id=5, dup=True))
+    assert heard(scanner) == [(packets.PUBREC, FIVE)] * 2
+    assert door.pipeline.payloads == [b"first"]
+
+
+def test_a_qos_2_publish_that_comes_again_over_a_new_connection_is_answered_when_the_first_is_committed(door: Door) -> None:
+    before = door.client("scan-1", clean=False)
+    before.receive(publish_packet(PACK, b"first", qos=2, packet_id=5))
+    before.lost()
+    scanner = door.client("scan-1", clean=False)
+    scanner.receive(publish_packet(PACK, b"first", qos=2, packet_id=5, dup=True))
+    assert (door.pipeline.payloads, heard(scanner)) == ([b"first"], [])
+    door.pipeline.commit()
+    assert heard(scanner) == [(packets.PUBREC, FIVE)]
+    scanner.receive(PUBREL_FIVE)
+    assert heard(scanner) == [(packets.PUBCOMP, FIVE)]
+
+
+def test_what_a_clean_session_left_behind_is_not_answered_in_the_next(door: Door) -> None:
+    before = door.client("scan-1")
+    before.receive(publish_packet(PACK, b"first", qos=2, packet_id=5))
+    before.lost()
+    scanner = door.client("scan-1")
+    door.pipeline.commit()
+    assert heard(scanner) == []
+    scanner.receive(publish_packet(PACK, b"next", qos=2, packet_id=5))
+    assert door.pipeline.payloads == [b"first", b"next"]
+
+
+# --- packets that end too early -------------------------------------------------------------------------------------------
+
+BODIES = {
+    "SUBSCRIBE": (0x82, b"\0\1" + text("v1/a") + b"\1"),
+    "UNSUBSCRIBE": (0xA2, b"\0\1" + text("v1/a")),
+}
+FLAGS_ALL = b"\4\xee\0\x3c"
+"""MQTT 3.1.1, with a username, a password and a retained will at QoS 1, in a clean session."""
+CONNECT_BODY = text("MQTT") + FLAGS_ALL + text("scan-1") + text(TOPICS.presence("scan-1")) + text(b"gone") + text("scan-1") + text("secret")
+
+GARBLED = {
+    "a filter that is not UTF-8": frame(0x82, b"\0\1" + text(b"v1/\xff") + b"\1"),
+    "half of a surrogate pair in a filter": frame(0x82, b"\0\1" + text(b"v1/\xed\xa0\x80") + b"\1"),
+    "a second filter that is cut off": frame(0x82, b"\0\1" + text("v1/a") + b"\1" + b"\0\x20v1/b"),
+    "a second filter without its QoS": frame(0x82, b"\0\1" + text("v1/a") + b"\1" + text("v1/b")),
+    "a second UNSUBSCRIBE filter that is cut off": frame(0xA2, b"\0\1" + text("v1/a") + b"\0\x20v1/b"),
+    "an UNSUBSCRIBE filter that is not UTF-8": frame(0xA2, b"\0\1" + text(b"v1/\xff")),
+    "a topic name that is not UTF-8": publish_packet(b"v1/\xff", b""),
+}
+
+GARBLED_CONNECTS = {
+    "a client id that is not UTF-8": text("MQTT") + b"\4\2\0\x3c" + text(b"\xff\xfe"),
+    "no client id": text("MQTT") + b"\4\2\0\x3c",
+    "a client id that is cut off": text("MQTT") + b"\4\2\0\x3c" + b"\0\x20ab",
+    "a username that is not UTF-8": text("MQTT") + b"\4\x82\0\x3c" + text("a") + text(b"\xff"),
+    "half of a surrogate pair in a username": text("MQTT") + b"\4\x82\0\x3c" + text("a") + text(b"\xed\xa0\x80"),
+    "a will that is cut off": text("MQTT") + b"\4\x06\0\x3c" + text("a") + text("t") + b"\0\x20x",
+    "a will topic that is not UTF-8": text("MQTT") + b"\4\x06\0\x3c" + text("a") + text(b"\xff") + text("x"),
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_a_packet_that_is_cut_off_anywhere_closes_its_connection(door: Door, kind: str) -> None:
+    first, body = BODIES[kind]
+    for end in range(len(body)):
+        client = door.client("scan-1")
+        client.receive(frame(first, body[:end]))
+        assert (client.state, heard(client)) == (State.CLOSED, []), body[:end]
+    assert door.front.counters.protocol_errors == len(body)
+    whole = door.client("scan-1")
+    whole.receive(frame(first, body))
+    assert (whole.state, len(heard(whole))) == (State.OPEN, 1)
+
+
+def test_a_connect_that_is_cut_off_anywhere_is_closed_without_an_answer(door: Door) -> None:
+    for end in range(len(CONNECT_BODY)):
+        stranger = door.stranger()
+        stranger.receive(frame(0x10, CONNECT_BODY[:end]))
+        assert (stranger.state, heard(stranger)) == (State.CLOSED, []), CONNECT_BODY[:end]
+    whole = door.stranger()
+    whole.receive(frame(0x10, CONNECT_BODY))
+    assert whole.state is State.AUTHENTICATING
+
+
+@pytest.mark.parametrize("packet", GARBLED.values(), ids=GARBLED.keys())
+def test_a_garbled_packet_closes_its_connection_and_no_other(door: Door, packet: bytes) -> None:
+    neighbour, client = door.client("scan-2"), door.client("scan-1")
+    client.receive(packet)
+    assert (client.state, heard(client)) == (State.CLOSED, [])
+    assert (neighbour.state, door.front.counters.protocol_errors) == (State.OPEN, 1)
+
+
+@pytest.mark.parametrize("body", GARBLED_CONNECTS.values(), ids=GARBLED_CONNECTS.keys())
+def test_a_garbled_connect_is_closed_without_an_answer(door: Door, body: bytes) -> None:
+    stranger = door.stranger()
+    stranger.receive(frame(0x10, body))
+    assert (stranger.state, heard(stranger)) == (State.CLOSED, [])
+
+
+# --- time -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_that_we_do_not_read_from_is_not_closed_for_its_silence(door: Door) -> None:
+    client = door.client("scan-1")
+    client.pause(paused=True)
+    door.after(10 * KEEP_ALIVE_S)
+    assert client.state is State.OPEN
+    client.pause(paused=False)
+    door.after(1.5 * KEEP_ALIVE_S)
+    assert client.state is State.OPEN, "its silence counts from when it is read again"
+    door.after(1)
+    assert client.state is State.CLOSED
+
+
+def test_bytes_that_drip_in_do_not_extend_the_time_to_say_connect() -> None:
+    door = Door(connect_timeout_s=5.0)
+    stranger = door.stranger()
+    for byte in connect_packet("scan-1", "scan-1", "secret")[:5]:
+        stranger.receive(bytes((byte,)))
+        door.after(1)
+    assert stranger.state is State.NEW
+    door.after(0.1)
+    assert (stranger.state, heard(stranger)) == (State.CLOSED, [])
+
+
+# --- many retained messages -----------------------------------------------------------------------------------------------
+
+WINDOW = 64
+ORDERS = 3_000
+
+
+@pytest.fixture
+def busy() -> Door:
+    """A door behind which thousands of statuses are retained."""
+    door = Door(window=WINDOW)
+    for number in range(ORDERS):
+        door.front.publish(Message(TOPICS.status(f"PO-{number}"), b"x", 1, True))
+    return door
+
+
+def topics(connection: Connection) -> list[str]:
+    """The topics of the PUBLISH packets that a client was sent since it last listened."""
+    return [body[2 : 2 + int.from_bytes(body[:2], "big")].decode() for kind, body in heard(connection) if kind == packets.PUBLISH]
+
+
+def test_thousands_of_retained_qos_0_messages_are_sent_in_portions(busy: Door) -> None:
+    desk = busy.client("desk")
+    desk.receive(subscribe_packet([(TOPICS.base + "/orders/#", 0)]))
+    portions = [topics(desk)]
+    while desk.has_more:
+        desk.send_more()
+        portions.append(topics(desk))
+    assert max(map(len, portions)) <= WINDOW
+    sent = [topic for portion in portions for topic in portion]
+    assert len(sent) == ORDERS
+    assert set(sent) == {TOPICS.status(f"PO-{number}") for number in range(ORDERS)}
+
+
+def test_at_qos_1_it_is_the_acknowledgements_that_bring_more(busy: Door) -> None:
+    desk = busy.client("desk")
+    desk.receive(subscribe_packet([(TOPICS.base + "/orders/#", 1)]))
+    assert len(topics(desk)) == WINDOW
+    assert not desk.has_more
+    desk.send_more()
+    assert topics(desk) == []
+    desk.receive(b"\x40\x02\0\1")
+    assert len(topics(desk)) == 1
+
+
+def test_a_client_that_left_is_sent_nothing_more(busy: Door) -> None:
+    desk = busy.client("desk")
+    desk.receive(subscribe_packet([(TOPICS.base + "/orders/#", 0)]))
+    heard(desk)
+    desk.receive(b"\xe0\x00")
+    assert not desk.has_more
+    desk.send_more()
+    assert heard(desk) == []
