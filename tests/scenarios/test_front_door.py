@@ -40,6 +40,7 @@ from a_site import (
 )
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage
 
+from bridge.control import Operations
 from devices.protocol.vocabulary import Role
 
 REFUSED = 0x80
