@@ -172,8 +172,9 @@ def _row(device: Device, ledgers: list[dict[str, Any]], presence: dict[str, Any]
         "at": device.at,
         "orders": device.orders_prefix,
         "online": bool(presence and presence.get("online")),
-        "events": sum(x["high"] - x["owed"] for x in ledgers),
-        "owes": sum(x["owed"] for x in ledgers),
+        # Only of devices that count: a system's seq is no promise, and no ledger is kept of it.
+        "events": sum(x["high"] - x["owed"] for x in ledgers) if ledgers else None,
+        "owes": sum(x["owed"] for x in ledgers) if ledgers else None,
         "heard_ms": max((x["updated_ms"] for x in ledgers), default=None),
         "enrolled_ms": device.created_ms,
         "state": "revoked" if device.revoked_ms is not None else "enrolled" if device.has_secret else "no login",
