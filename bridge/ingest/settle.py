@@ -6,7 +6,6 @@ The caller commits, then shows `Settled.messages`, then acknowledges.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -16,7 +15,7 @@ import cbor2
 from bridge.domain import event_time, jobs
 from bridge.domain.access import Identity
 from bridge.domain.event_time import EventTime
-from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, refusal, same_answer, tone_of
+from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, refusal, same_answer, tone_of
 from bridge.domain.jobs import Decision, Job
 from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
@@ -35,20 +34,28 @@ from bridge.ingest.ports import (
     ParkedRow,
     PositionRow,
     QuarantineRow,
-    ReceiptRow,
     Settled,
     StatusLogRow,
     StoredReceipt,
     Transaction,
     Writes,
 )
+from bridge.ingest.rows import (
+    BRIDGE_LOG,
+    DETAIL_CHARS_MAX,
+    alert_plain,
+    decided_row,
+    fact_of,
+    once_more,
+    receipt_plain,
+    receipt_row,
+    same_content,
+)
 from devices.protocol import bodies, messages
 from devices.protocol.messages import Event, LocationBatch, PayloadError, Presence
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import AlertCode, EventType, Flag, OrderState, Outcome, ParcelState, Reason, Role, Severity, Warn
 
-BRIDGE_LOG: Final = b"\0" * 8
-"""The log under which the bridge writes its own events; their seq is their place in the event log."""
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
 """Roles whose seq is a promise, kept in a ledger. Systems retry and reshuffle, and owe nothing by number."""
 _CLOCK_SAVE_MS: Final = 600_000
@@ -57,7 +64,6 @@ LOGS_MAX: Final = 64
 """Logs of one device that a ledger is kept for; each new outbox makes one."""
 SWEEP_ORDERS_MAX: Final = 500
 """Orders that one sweep looks at; the rest waits for the next."""
-_DETAIL_CHARS_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +218,7 @@ class _Batch:
         device = incoming.identity.device
         uid = (device, event.id)
         if (twin := self.seen.get(uid)) is not None:
-            if twin.type != incoming.event_type or not _same_content(twin.payload, incoming.payload):
+            if twin.type != incoming.event_type or not same_content(twin.payload, incoming.payload):
                 return self._refuse(incoming, Reason.ID_REUSED, "this id was used for another event", event)
             return twin.answer
         if (stored := self.known.get(uid)) is not None:
@@ -576,7 +582,7 @@ class _Batch:
             **({"again": True} if again else {}),
             "at_ms": self.now_ms,
             "final": True,
-            **({"detail": detail[:_DETAIL_CHARS_MAX]} if detail else {}),
+            **({"detail": detail[:DETAIL_CHARS_MAX]} if detail else {}),
             "digest": digest,
             "reason": reason.value,
             "outcome": Outcome.REJECTED.value,
@@ -598,11 +604,11 @@ class _Batch:
 
     def _again(self, incoming: Incoming, event: Event[bodies.Body], stored: StoredReceipt) -> dict[str, Any]:
         """A resent event gets its current outcome again."""
-        if stored.type != incoming.event_type or not _same_content(stored.event_payload, incoming.payload):
+        if stored.type != incoming.event_type or not same_content(stored.event_payload, incoming.payload):
             return self._refuse(incoming, Reason.ID_REUSED, "this id was used for another event", event)
         if event.sent_boot == event.boot and incoming.identity.role in BY_SEQ:
             self._device(incoming.identity.device).clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=incoming.received_ms)
-        return {**_once_more(cbor2.loads(stored.receipt)), "_device": incoming.identity.device}
+        return {**once_more(cbor2.loads(stored.receipt)), "_device": incoming.identity.device}
 
     def _quarantine_row(self, row: EventRow, reason: Reason, detail: str) -> None:
         self.writes.quarantine.append(QuarantineRow(row.device, row.type, row.received_ms, reason.value, detail, digest8(row.payload), row.pos, b""))
@@ -827,7 +833,7 @@ class _Batch:
                 if plain is None:
                     plain = written[answer.pos] = self._receipt(answer)
                 else:
-                    plain = _once_more(plain)
+                    plain = once_more(plain)
                 device = answer.device
             else:
                 plain = answer
@@ -891,134 +897,6 @@ _ORDER_ALERTS: Final = (
 )
 
 
-def receipt_plain(
-    *,
-    n: int,
-    event_id: bytes,
-    log: bytes,
-    seq: int,
-    verdict: Verdict,
-    at_ms: int,
-    order_id: str | None,
-    rev: int = 0,
-    left: Sequence[tuple[str, int]] = (),
-    detail: str | None = None,
-) -> dict[str, Any]:
-    """A plain `Receipt`, keys in deterministic order."""
-    plain: dict[str, Any] = {"n": n, "id": event_id, "log": log}
-    if rev:
-        plain["rev"] = rev
-    plain["seq"] = seq
-    if left:
-        plain["left"] = [{"qty": qty, "sku": sku} for sku, qty in left]
-    if verdict.next is not None:
-        plain["next"] = verdict.next
-    plain["tone"] = tone_of(verdict)
-    if verdict.warn:
-        plain["warn"] = list(verdict.warn)
-    plain["at_ms"] = at_ms
-    plain["final"] = verdict.outcome is not Outcome.PARKED
-    if order_id is not None:
-        plain["order"] = order_id
-        if verdict.state is not None:
-            plain["state"] = verdict.state
-    if detail:
-        plain["detail"] = detail[:_DETAIL_CHARS_MAX]
-    if verdict.parcel is not None:
-        plain["parcel"] = verdict.parcel
-    if verdict.reason is not None:
-        plain["reason"] = verdict.reason
-    plain["outcome"] = verdict.outcome
-    return plain
-
-
-def receipt_row(pos: int, device: str, plain: dict[str, Any]) -> ReceiptRow:
-    """The row of a receipt."""
-    return ReceiptRow(pos, device, plain["n"], plain["outcome"], plain.get("reason"), cbor2.dumps(plain))
-
-
-def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> Fact:
-    """A row of the event log as the fold takes it."""
-    return Fact(
-        id=row.id,
-        device=row.device,
-        role=row.role,
-        type=row.type,
-        log=row.log,
-        seq=row.seq,
-        event_ms=row.event_ms,
-        received_ms=row.received_ms,
-        body=body,
-        parcel=parcel,
-        code=row.code,
-        at=row.at,
-        fault=row.fault,
-        misload=bool(row.misload),
-        pos=row.pos,
-    )
-
-
-def stored_fact(row: EventRow) -> Fact:
-    """A row of the event log, read back, as the fold takes it."""
-    if row.type == DECIDED:
-        told = cbor2.loads(row.payload)
-        reason = Reason(told["reason"]) if told["reason"] else None
-        return fact_of(
-            row, Decided(device=told["device"], ref=told["ref"], job=told["job"], answer=told["answer"], outcome=Outcome(told["outcome"]), reason=reason), None
-        )
-    event = messages.decode_event(row.payload, EventType(row.type))
-    return fact_of(row, event.body, event.parcel)
-
-
-def decided_row(pos: int, asked: EventRow, decided: Decided, order_id: str, nth: int) -> EventRow:
-    """The bridge's own event about a courier's answer, one for each order of the job."""
-    payload = cbor2.dumps(
-        {
-            "job": decided.job,
-            "ref": decided.ref,
-            "device": decided.device,
-            "answer": decided.answer,
-            "reason": decided.reason and decided.reason.value,
-            "outcome": decided.outcome.value,
-        },
-    )
-    event_id = hashlib.sha256(b"decided" + asked.device.encode() + b"\0" + asked.id + nth.to_bytes(4, "big")).digest()[:16]
-    return EventRow(
-        pos,
-        event_id,
-        BRIDGE,
-        BRIDGE,
-        DECIDED,
-        BRIDGE_LOG,
-        pos,
-        asked.received_ms,
-        asked.received_ms,
-        event_time.Source.RECEIVED.value,
-        0,
-        order_id,
-        None,
-        None,
-        None,
-        False,
-        payload,
-    )
-
-
-def alert_plain(row: AlertRow) -> dict[str, Any]:
-    """An alert as it is published, keys in deterministic order."""
-    return {"fix": row.fix, "code": row.code, "text": row.text, "subject": row.subject, "severity": row.severity, "since_ms": row.since_ms}
-
-
-def _same_content(a: bytes, b: bytes) -> bool:
-    """Whether two payloads tell the same event; when it was handed to the network does not matter."""
-    return a == b or _content(a) == _content(b)
-
-
-def _content(payload: bytes) -> dict[str, Any]:
-    plain: dict[str, Any] = messages.load(payload)
-    return {k: v for k, v in plain.items() if k not in ("sent_boot", "sent_mono_ms") and v is not None}
-
-
 def _collects(order: Order) -> bool:
     """Whether the courier is to ask for payment."""
     return order.created is not None and order.created.payment == "on_delivery" and not order.paid
@@ -1028,15 +906,6 @@ def _subject(ref: str) -> str:
     """The subject of an alert about a reference: the order itself, or a short form of a code or event."""
     kind, _, name = ref.partition(":")
     return name if kind == "order" else f"{kind}-{digest8(name.encode()).hex()}"
-
-
-def _once_more(receipt: dict[str, Any]) -> dict[str, Any]:
-    """A receipt that was given before, keys in deterministic order again."""
-    return dict(sorted({**receipt, "again": True}.items(), key=_by_key))
-
-
-def _by_key(item: tuple[str, Any]) -> tuple[int, str]:
-    return (len(item[0]), item[0])
 
 
 def _by_mono(point: messages.Point) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from bridge.domain.facts import Fact
 from bridge.domain.view import SETTLED
 from bridge.ingest.ports import AlertRow, EventRow
-from bridge.ingest.settle import alert_plain, stored_fact
+from bridge.ingest.rows import alert_plain, stored_fact
 from bridge.store import tables as t
 from bridge.store.sql import translated
 from devices.protocol.topics import Topics

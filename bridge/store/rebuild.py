@@ -21,7 +21,8 @@ from bridge.domain.ledger import Ledger
 from bridge.domain.view import SETTLED, OrderView, digest8, timed_flags
 from bridge.ingest.placing import LABELS
 from bridge.ingest.ports import EventRow, LedgerRow, OrderRow, ParcelRow, ParkedRow, QuarantineRow, StatusLogRow, Writes
-from bridge.ingest.settle import BY_SEQ, Rules, receipt_plain, receipt_row, stored_fact
+from bridge.ingest.rows import receipt_plain, receipt_row, stored_fact
+from bridge.ingest.settle import BY_SEQ, Rules
 from bridge.store import tables
 from bridge.store.sql import EVENT_COLUMNS, SqlTransaction
 from devices.protocol import bodies

@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from bridge.domain.facts import Fact
 from bridge.domain.jobs import Job
 from bridge.ingest.ports import EventRow, LedgerRow, ReceiptRow, StoredOrder, StoredReceipt, StoreUnavailable, Writes
-from bridge.ingest.settle import stored_fact
+from bridge.ingest.rows import stored_fact
 from bridge.store import tables
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
 
