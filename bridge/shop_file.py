@@ -167,7 +167,7 @@ def _rows(reader: csv.DictReader[str], bad: list[BadRow]) -> Iterator[tuple[int,
         except StopIteration:
             return
         except csv.Error as error:
-            bad.append(BadRow(reader.reader.line_num, f"not CSV: {error}"))
+            bad.append(BadRow(reader.reader.line_num, f"not CSV, and nothing behind it was read: {error}"))
             return
         line = reader.reader.line_num
         if line > ROWS_MAX:

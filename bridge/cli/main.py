@@ -68,6 +68,9 @@ def _run() -> int:
     except BrokenPipeError:
         # The reader of our output has seen enough; what is still buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, OverflowError, UnicodeError) as error:
+        say(f"error: {error}\n  fix: check the file's name and rights, and that the text is UTF-8")
+        return 1
     return 0
 
 

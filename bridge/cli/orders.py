@@ -55,6 +55,9 @@ def import_(
         emit({"orders": len(orders), "events": len(events), "again": again, "outcomes": dict(outcomes), "bad_rows": [b._asdict() for b in bad]})
     else:
         say(f"{len(orders)} orders, {len(events)} events: {len(events) - again} new, {again} known already; {len(bad)} rows not used")
+    if any("nothing behind it was read" in row.reason for row in bad):
+        say("the file was not read to its end: mend that line and import it again")
+        raise typer.Exit(1)
     if outcomes["rejected"]:
         say(f"{outcomes['rejected']} events were rejected: see `dockbridge quarantine list`")
         raise typer.Exit(1)

@@ -60,7 +60,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
 
 
 def _cell(cell: Any) -> str:
-    return cell.hex() if isinstance(cell, bytes) else str(cell).replace("[", "\\[")
+    """A value as one line of a table. What others wrote must not steer the terminal: control characters are shown, not sent."""
+    if isinstance(cell, bytes):
+        return cell.hex()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(cell)).replace("[", "\\[")
 
 
 def show(renderable: Any) -> None:
