@@ -164,14 +164,16 @@ class Outgoing:
         """The PUBLISH packet for one subscriber (§3.3)."""
         if qos == 0 and not retain:
             if self._quick is None:
-                name = self.topic.encode()
-                self._quick = b"".join((b"\x30", remaining_length(2 + len(name) + len(self.payload)), len(name).to_bytes(2, "big"), name, self.payload))
+                self._quick = self._without_id(PUBLISH << 4)
             return self._quick
         first = PUBLISH << 4 | (8 if dup else 0) | qos << 1 | retain
         if self._head is None:
             name = self.topic.encode()
             self._head = b"".join((remaining_length(4 + len(name) + len(self.payload)), len(name).to_bytes(2, "big"), name))
         if qos == 0:
-            name = self.topic.encode()
-            return b"".join((bytes((first,)), remaining_length(2 + len(name) + len(self.payload)), len(name).to_bytes(2, "big"), name, self.payload))
+            return self._without_id(first)
         return b"".join((bytes((first,)), self._head, packet_id.to_bytes(2, "big"), self.payload))
+
+    def _without_id(self, first: int) -> bytes:
+        name = self.topic.encode()
+        return b"".join((bytes((first,)), remaining_length(2 + len(name) + len(self.payload)), len(name).to_bytes(2, "big"), name, self.payload))

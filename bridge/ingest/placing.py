@@ -51,7 +51,7 @@ def place(event: Event[Body], event_type: EventType, directory: Directory) -> Pl
     if event_type in WITHOUT_ORDER:
         return Placement(None)
     if event_type in _REFERS:
-        return _by_reference(event, event_type, directory)
+        return _by_reference(event.body, directory)
     text = event.body.code if isinstance(event.body, bodies.Labelled) else event.code
     if text is not None:
         return _by_code(event, event_type, text, directory)
@@ -60,13 +60,14 @@ def place(event: Event[Body], event_type: EventType, directory: Directory) -> Pl
     return Placement(event.order)
 
 
-def _by_reference(event: Event[Body], event_type: EventType, directory: Directory) -> Placement:
-    if isinstance(event.body, bodies.Void):
-        order = directory.order_of_event(event.body.ref)
-        return Placement(order, awaits=None if order is not None else f"event:{event.body.ref.hex()}")
-    order = directory.order_of_job(event.body.job)  # type: ignore[attr-defined]
+def _by_reference(body: Body, directory: Directory) -> Placement:
+    if isinstance(body, bodies.Void):
+        order = directory.order_of_event(body.ref)
+        return Placement(order, awaits=None if order is not None else f"event:{body.ref.hex()}")
+    assert isinstance(body, bodies.Claim | bodies.Decline | bodies.Unassigned)
+    order = directory.order_of_job(body.job)
     if order is None:
-        return Placement(None, fault=Reason.UNKNOWN_JOB, detail=f"there is no job {event.body.job}")  # type: ignore[attr-defined]
+        return Placement(None, fault=Reason.UNKNOWN_JOB, detail=f"there is no job {body.job}")
     return Placement(order)
 
 
