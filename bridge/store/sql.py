@@ -253,7 +253,7 @@ class SqlTransaction:
         self._many(_UPSERT[tables.alerts], [a for a in writes.alerts.values() if a is not None])
         self._many("DELETE FROM alerts WHERE code = ? AND subject = ?", [key for key, a in writes.alerts.items() if a is None])
         self._many(_UPSERT[tables.positions], writes.positions)
-        self._many(_UPSERT[tables.retained], [(t, p) for t, p in writes.retained.items() if p])
+        self._many(_UPSERT[tables.retained], [(t, p, 1) for t, p in writes.retained.items() if p])
         self._many("DELETE FROM retained WHERE topic = ?", [(t,) for t, p in writes.retained.items() if not p])
 
     def _many(self, statement: str, rows: Sequence[Any]) -> None:

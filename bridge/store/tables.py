@@ -195,7 +195,58 @@ retained = Table(
     metadata,
     Column("topic", String, primary_key=True),
     Column("payload", LargeBinary, nullable=False),
+    Column("qos", Integer, nullable=False, server_default="1"),
     comment="retained messages of devices; those of the bridge are a projection of the tables above",
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("sid", _Pos, primary_key=True, autoincrement=False),
+    Column("device", String, nullable=False),
+    Column("client_id", String, nullable=False),
+    Column("next_pos", BigInteger, nullable=False),
+    Column("next_index", BigInteger, nullable=False),
+    Column("slots", LargeBinary, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    UniqueConstraint("device", "client_id"),
+    comment="persistent sessions (MQTT 3.1.1 §4.1): what waits begins at next_pos with delivery index next_index; slots are what is in flight before it",
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("sid", _Pos, primary_key=True),
+    Column("topic_filter", String, primary_key=True),
+    Column("from_pos", BigInteger, primary_key=True),
+    Column("to_pos", BigInteger),
+    Column("qos", Integer, nullable=False),
+    Column("retained_after", String),
+    comment="intervals of the message log in which a session is subscribed to a filter; open where to_pos is null. "
+    "retained_after: the last retained topic that was handed to it; null where all were",
+    sqlite_with_rowid=False,
+)
+
+message_log = Table(
+    "message_log",
+    metadata,
+    Column("pos", _Pos, primary_key=True, autoincrement=False),
+    Column("topic", String, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("qos", Integer, nullable=False),
+    Column("sid", BigInteger),
+    Column("at_ms", BigInteger, nullable=False),
+    comment="QoS 1 and 2 messages that a persistent session is owed, once each; sid: a retained message for this new subscriber alone",
+)
+
+incoming_ids = Table(
+    "incoming_ids",
+    metadata,
+    Column("sid", _Pos, primary_key=True),
+    Column("packet_id", Integer, primary_key=True),
+    comment="QoS 2 packet ids that a client has not released yet (MQTT 3.1.1 §4.3.3)",
+    sqlite_with_rowid=False,
 )
 
 devices = Table(
@@ -210,6 +261,7 @@ devices = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("rotated_ms", BigInteger),
     Column("revoked_ms", BigInteger),
+    Column("certificate_sha256", String),
 )
 
 DERIVED = (placed, receipts, orders, parcels, labels, parked)
