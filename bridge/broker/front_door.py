@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any, Final, NamedTuple, Protocol
 
 from bridge.broker import packets
-from bridge.broker.packets import Connect, ConnectCode, Decoder, Outgoing, ProtocolError, RefusedConnect
+from bridge.broker.packets import ClientCertificate, Connect, ConnectCode, Decoder, Outgoing, ProtocolError, RefusedConnect
 from bridge.broker.retained import Retained
 from bridge.broker.sessions import Session
 from bridge.broker.topic_tree import FilterTree
@@ -247,6 +247,7 @@ class Connection:
     def __init__(self, door: FrontDoor, peer: str, wake: Callable[[Connection], None]) -> None:
         self.door = door
         self.peer = peer
+        self.certificate: ClientCertificate | None = None
         self.state = State.NEW
         self.identity: Identity | None = None
         self.session: Session | None = None
@@ -267,7 +268,9 @@ class Connection:
         """Who is connected, or says so and is being checked."""
         if self.identity is not None:
             return self.identity.device
-        return self._connect.username if self._connect is not None else None
+        if self._connect is None:
+            return None
+        return self._connect.username or (self.certificate.device if self.certificate is not None else None)
 
     # --- bytes ------------------------------------------------------------------------------------------------------------
 
@@ -342,6 +345,8 @@ class Connection:
         connect = self.door.decoder.connect(packet)
         if not connect.client_id and not connect.clean_session:
             raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, "an empty client id needs a clean session (3.1.3-8)")
+        if self.certificate is not None and connect.username not in (None, self.certificate.device):
+            raise RefusedConnect(ConnectCode.NOT_AUTHORIZED, f"the username is not {self.certificate.device}, as the certificate says")
         if self.door.sink.is_full:
             raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the store is behind; come back later")
         self._connect = connect
@@ -354,7 +359,7 @@ class Connection:
         if self.state is not State.AUTHENTICATING or self._connect is None:
             return
         if identity is None:
-            self._refuse(ConnectCode.BAD_CREDENTIALS, "wrong username or password")
+            self._refuse(ConnectCode.BAD_CREDENTIALS, "wrong username, password or certificate")
             return
         try:
             self._open(identity, self._connect)
