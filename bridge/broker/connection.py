@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.broker import packets
-from bridge.broker.packets import Connect, ConnectCode, ProtocolError, RefusedConnect
+from bridge.broker.packets import ClientCertificate, Connect, ConnectCode, ProtocolError, RefusedConnect
 from bridge.broker.sessions import Session
 from bridge.domain.access import Answer, Identity, Publishing, may_publish, may_subscribe
 from bridge.ingest.ports import Incoming
@@ -57,8 +57,7 @@ class Connection:
         self.state = State.NEW
         self.identity: Identity | None = None
         self.session: Session | None = None
-        self.certificate: tuple[str, str] | None = None
-        """Name and SHA-256 (hex) of a client certificate that TLS has verified."""
+        self.certificate: ClientCertificate | None = None
         self.claim: tuple[str, str] | None = None
         """(device, client id) that it holds, or is about to."""
         self.why_closed: str | None = None
@@ -83,7 +82,9 @@ class Connection:
         """Who is connected, or says so and is being checked."""
         if self.identity is not None:
             return self.identity.device
-        return self._connect.username if self._connect is not None else None
+        if self._connect is None:
+            return None
+        return self._connect.username or (self.certificate.device if self.certificate is not None else None)
 
     # --- bytes ------------------------------------------------------------------------------------------------------------
 
@@ -165,6 +166,8 @@ class Connection:
         connect = self.door.decoder.connect(packet)
         if not connect.client_id and not connect.clean_session:
             raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, "an empty client id needs a clean session (3.1.3-8)")
+        if self.certificate is not None and connect.username not in (None, self.certificate.device):
+            raise RefusedConnect(ConnectCode.NOT_AUTHORIZED, f"the username is not {self.certificate.device}, as the certificate says")
         if self.door.sink.is_full:
             raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the store is behind; come back later")
         self._connect = connect
@@ -177,7 +180,7 @@ class Connection:
         if self.state is not State.AUTHENTICATING or self._connect is None:
             return
         if identity is None:
-            self._refuse(ConnectCode.BAD_CREDENTIALS, "wrong username or password")
+            self._refuse(ConnectCode.BAD_CREDENTIALS, "wrong username, password or certificate")
             return
         connect = self._connect
         try:
@@ -188,11 +191,6 @@ class Connection:
             self.door.open_session(self, identity, connect)
         except RefusedConnect as error:
             self._refuse(error.code, str(error))
-
-    def not_authorized(self, why: str) -> None:
-        """Who it is is known, and it may not come in as it says."""
-        if self.state is State.AUTHENTICATING:
-            self._refuse(ConnectCode.NOT_AUTHORIZED, why)
 
     def opened(self, session: Session, *, present: bool) -> None:
         """Its session is there, and stored where it has to be."""

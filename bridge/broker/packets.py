@@ -60,6 +60,13 @@ class Connect:
     will: Will | None
 
 
+class ClientCertificate(NamedTuple):
+    """A certificate that a client has shown and that its authority vouches for: the common name, and the SHA-256 of the whole as hex."""
+
+    device: str
+    sha256: str
+
+
 class Subscription(NamedTuple):
     topic_filter: str
     qos: int
