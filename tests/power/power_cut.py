@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 SECTOR_BYTES: Final = 512
+_CONNACK: Final = b"\x20"
 _HEAD: Final = struct.Struct("=cxxxIiIq")
 
 
@@ -228,9 +229,10 @@ class Disk:
 
 
 class Sent(NamedTuple):
-    """A control packet that the server began to send at a step."""
+    """A control packet that the server began to send at a step, on a socket."""
 
     step: int
+    socket: int
     kind: int
     body: bytes
 
@@ -260,17 +262,22 @@ class Loss(NamedTuple):
 
 
 def packets(steps: Sequence[Did]) -> list[Sent]:
-    """The MQTT packets of all connections, each at the step in which its last byte was sent."""
+    """The packets of all MQTT connections (what is said first is a CONNACK), each at the step in which its last byte was sent."""
     streams: dict[int, bytearray] = {}
+    strangers: set[int] = set()
     found: list[Sent] = []
     for step, did in enumerate(steps):
-        if did.what is What.SEND:
-            stream = streams.setdefault(did.at, bytearray())
-            stream += did.data
-            while (packet := _first_packet(stream)) is not None:
-                kind, body, length = packet
-                del stream[:length]
-                found.append(Sent(step, kind, body))
+        if did.what is not What.SEND or not did.data or did.at in strangers:
+            continue
+        if did.at not in streams and not did.data.startswith(_CONNACK):
+            strangers.add(did.at)
+            continue
+        stream = streams.setdefault(did.at, bytearray())
+        stream += did.data
+        while (packet := _first_packet(stream)) is not None:
+            kind, body, length = packet
+            del stream[:length]
+            found.append(Sent(step, did.at, kind, body))
     return found
 
 
