@@ -60,6 +60,7 @@ AUTHENTICATIONS_MAX: Final = 2
 """Passwords that are checked at once, each with 19 MiB and a core of its own."""
 AUTHENTICATIONS_WAITING_MAX: Final = 5_000
 TICK_S: Final = 0.5
+GOODBYE_S: Final = 1.0
 WEBSOCKET_MESSAGE_BYTES_MAX: Final = 1_048_576
 """A WebSocket message may hold many packets; and it may always be as long as the longest packet."""
 PACKET_HEADER_BYTES_MAX: Final = 5
@@ -137,6 +138,7 @@ class EmbeddedBroker(Broker):
         authentication.authenticate_certificate = authenticate_certificate
         self.door = make_door(self._start_authentication)
         self.wires: set[_Wire] = set()
+        self.nobody_left = asyncio.Event()
         self._dirty: set[_Wire] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking = asyncio.Semaphore(AUTHENTICATIONS_MAX)
@@ -161,10 +163,21 @@ class EmbeddedBroker(Broker):
         for connection in list(self.door.connections):
             connection.close("the server stops")
         self.flush()
+        await self._goodbyes()
         await self.shutdown()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _goodbyes(self) -> None:
+        """A TLS connection ends when the client has answered its end; who does not answer is cut off."""
+        if self.wires:
+            self.nobody_left.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.nobody_left.wait(), GOODBYE_S)
+        for wire in list(self.wires):
+            wire.abort()
+        await asyncio.sleep(0)
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         """(host, port) of each listener."""
@@ -205,6 +218,7 @@ class EmbeddedBroker(Broker):
             port,
             subprotocols=[Subprotocol("mqtt")],
             open_timeout=limits.connect_timeout_s,
+            close_timeout=limits.connect_timeout_s,
             max_size=max(WEBSOCKET_MESSAGE_BYTES_MAX, limits.packet_bytes_max + PACKET_HEADER_BYTES_MAX),
             ssl=tls,
             ssl_handshake_timeout=patience_s,
@@ -277,6 +291,8 @@ class _Wire:
         """The network connection is gone."""
         assert self.connection is not None
         self.broker.wires.discard(self)
+        if not self.broker.wires:
+            self.broker.nobody_left.set()
         self.connection.lost()
         self.broker.flush()
 
@@ -287,6 +303,9 @@ class _Wire:
         raise NotImplementedError
 
     def pause(self, *, paused: bool) -> None:
+        raise NotImplementedError
+
+    def abort(self) -> None:
         raise NotImplementedError
 
 
@@ -343,6 +362,9 @@ class _SocketWire(_Wire, asyncio.Protocol):
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost()
@@ -409,6 +431,9 @@ class _WebSocketWire(_Wire):
             self._may_read.clear()
         else:
             self._may_read.set()
+
+    def abort(self) -> None:
+        self._websocket.transport.abort()
 
 
 def _listener_config(listener: Listener) -> dict[str, Any]:
