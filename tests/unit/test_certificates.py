@@ -206,6 +206,11 @@ def test_a_file_that_is_no_authority_is_named(folder: Path) -> None:
     assert "listen.tls_client_ca_file: there is no /nowhere.pem" in str(refused(folder, tls_client_ca_file="/nowhere.pem"))
 
 
+def test_a_file_that_can_t_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    error = refused(folder, tls_key_file=str(tmp_path))
+    assert f"listen.tls_key_file: {tmp_path} can't be read" in str(error)
+
+
 def test_an_encrypted_key_is_an_error_and_not_a_question(folder: Path, tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
 
