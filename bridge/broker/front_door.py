@@ -17,7 +17,7 @@ from bridge.broker.limits import DoorLimits
 from bridge.broker.message_log import Fetch, MessageLog
 from bridge.broker.packets import Connect, ConnectCode, Decoder, Outgoing, RefusedConnect
 from bridge.broker.retained import Retained
-from bridge.broker.sessions import LogQueue, MemoryQueue, Owed, Session, Todo
+from bridge.broker.sessions import LogQueue, MemoryQueue, Owed, Session, Todo, Unstored
 from bridge.domain.access import Identity, OpenOrders, may_subscribe
 from bridge.domain.topic_tree import FilterTree
 from bridge.ingest.ports import (
@@ -441,12 +441,14 @@ class FrontDoor:
         if due is None:
             return
         self._progress_is_out = True
-        self.sink.change(Progress(received_ms=self.now_ms(), done=partial(self._progress_stored, due.received), sessions=due.rows, finished=due.finished))
+        self.sink.change(Progress(received_ms=self.now_ms(), done=partial(self._progress_stored, due.unstored), sessions=due.rows, finished=due.finished))
 
-    def _progress_stored(self, received: Sequence[tuple[Session, list[int]]], _: Any) -> None:
+    def _progress_stored(self, unstored: Sequence[Unstored], _: Any) -> None:
         self._progress_is_out = False
-        for session, indexes in received:
-            session.release(indexes)
+        for waiting in unstored:
+            waiting.session.stored(waiting)
+            waiting.session.pump()
+            self.after_pump(waiting.session)
         self.flush_progress()
 
     # --- start ------------------------------------------------------------------------------------------------------------

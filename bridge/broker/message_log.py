@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bridge.broker.packets import Outgoing
-from bridge.broker.sessions import Session
+from bridge.broker.sessions import Session, Unstored
 from bridge.ingest.ports import SessionProgress
 
 Fetch = Callable[[Sequence[int]], dict[int, Outgoing] | None]
@@ -15,11 +15,11 @@ Fetch = Callable[[Sequence[int]], dict[int, Outgoing] | None]
 
 
 class Due(NamedTuple):
-    """What is to be written: rows of sessions, places that nobody is owed any more, and the PUBRECs that wait for it."""
+    """What is to be written: rows of sessions, places that nobody is owed any more, and what waits for it."""
 
     rows: tuple[SessionProgress, ...]
     finished: tuple[int, ...]
-    received: tuple[tuple[Session, list[int]], ...]
+    unstored: tuple[Unstored, ...]
 
 
 class MessageLog:
@@ -104,7 +104,7 @@ class MessageLog:
         due = Due(
             tuple(s.progress() for s in sessions),
             tuple(self._finished),
-            tuple((s, indexes) for s in sessions if (indexes := s.received())),
+            tuple(u for s in sessions if (u := s.unstored()) is not None),
         )
         self._changed = {}
         self._finished = []

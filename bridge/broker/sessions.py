@@ -23,6 +23,8 @@ PACKET_IDS: Final = 65_535
 _RETAIN, _DUP, _RELEASED = 4, 8, 16
 """Bits beside the QoS in the rows of a session and in the codes of its queue."""
 _BITS: Final = 5
+_DROPPED_AT_ONCE: Final = 16
+"""Of a full queue whose client is there, one part in so many is dropped at once."""
 _READ_AHEAD: Final = 64
 """Messages that are read from the log at a time."""
 
@@ -67,6 +69,14 @@ class Owed(NamedTuple):
     retain: bool = False
     pos: int = 0
     dup: bool = False
+
+
+class Unstored(NamedTuple):
+    """What of a session waits until its row is committed."""
+
+    session: Session
+    received: list[int]
+    drops: int
 
 
 class Queue(Protocol):
@@ -251,6 +261,7 @@ class Session:
         self._retained: dict[str, tuple[int, int]] = {}
         self._slots: dict[int, _Slot] = {}
         self._next_index = 0
+        self._drops = self._drops_stored = 0
 
     @property
     def clean(self) -> bool:
@@ -281,17 +292,25 @@ class Session:
             self._send(owed)
         else:
             if self.queue.is_full:
-                self._drop()
+                self._make_room()
             self.queue.push(owed)
         if self._log is not None:
             self._log.changed(self)
+
+    def _make_room(self) -> None:
+        """Let go of the oldest; while the client is there of some at once, because each time it must be stored before anything more is sent."""
+        for _ in range(1 if self.wire is None or self._log is None else max(1, len(self.queue) // _DROPPED_AT_ONCE)):
+            self._drop()
 
     def _drop(self) -> None:
         self._next_index += 1
         self.dropped += 1
         pos = self.queue.drop()
         if self._log is not None:
+            # After a crash what was dropped must not come back behind what was sent since.
+            self._drops += 1
             self._log.finished(pos)
+            self._log.changed(self, now=self.wire is not None)
 
     def expire(self, is_too_old: Callable[[int], bool]) -> None:
         """Let go of what has waited for too long."""
@@ -310,7 +329,7 @@ class Session:
 
     def _may_send(self) -> bool:
         slots = self._slots
-        if self.wire is None or len(slots) >= self._window or not self.wire.has_room:
+        if self.wire is None or len(slots) >= self._window or not self.wire.has_room or self._drops != self._drops_stored:
             return False
         # Whoever never acknowledges one message must not meet its packet id again.
         return not slots or self._next_index - next(iter(slots)) < PACKET_IDS
@@ -386,13 +405,15 @@ class Session:
         slot.flight = Flight.RELEASED
         return pubrel(packet_id)
 
-    def received(self) -> list[int]:
-        """Indexes whose PUBREC is not committed yet."""
-        return [index for index, slot in self._slots.items() if slot.flight is Flight.RECEIVED]
+    def unstored(self) -> Unstored | None:
+        """What waits for the session's row: indexes whose PUBREC came, and how many messages were dropped; None where nothing does."""
+        received = [index for index, slot in self._slots.items() if slot.flight is Flight.RECEIVED]
+        return Unstored(self, received, self._drops) if received or self._drops != self._drops_stored else None
 
-    def release(self, indexes: Sequence[int]) -> None:
-        """The PUBRECs of these are committed: PUBREL may go out."""
-        for index in indexes:
+    def stored(self, unstored: Unstored) -> None:
+        """The row is committed: PUBREL may go out, and so may what was behind a dropped message."""
+        self._drops_stored = unstored.drops
+        for index in unstored.received:
             slot = self._slots.get(index)
             if slot is not None and slot.flight is Flight.RECEIVED:
                 slot.flight = Flight.RELEASED
@@ -413,7 +434,7 @@ class Session:
         self.wire = wire
         self.seen_ms = 0
         if self._log is not None:
-            self._log.changed(self)
+            self._log.changed(self, now=self._drops != self._drops_stored)
         missing = [s.owed.pos for s in self._slots.values() if s.owed.message is None]
         found = (self._log.read(missing) or {}) if missing and self._log is not None else {}
         for index, slot in list(self._slots.items()):

@@ -334,7 +334,7 @@ def live(steps: list[str], qos: int, **limits: Any) -> Life:
     return life
 
 
-LAWS = settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAWS = settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @LAWS
