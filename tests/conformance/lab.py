@@ -196,6 +196,20 @@ class Lab:
             heard.append(packet)
         return heard
 
+    def heard_among_answers(self, listener: Client) -> list[Packet]:
+        """As `heard`, of a listener that has asked for other things meanwhile: their answers are passed over."""
+        mark = str(next(self._fences)).encode()
+        self.say(self._fence, mark)
+        heard: list[Packet] = []
+        while True:
+            packet = listener.read()
+            assert packet is not None, "the connection was closed"
+            if packet.kind == PUBLISH:
+                listener.complete(packet)
+                if (packet.topic, packet.payload) == (self._fence, mark):
+                    return heard
+                heard.append(packet)
+
     def fetch(self, *filters: str, qos: int = 2) -> list[Packet]:
         """What is retained at these filters: what a new subscriber is sent."""
         reader = self.client("reader")
