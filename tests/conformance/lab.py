@@ -18,6 +18,7 @@ from io import BufferedReader
 from types import TracebackType
 from typing import Any, Final, Self
 
+import pytest
 from a_site import (
     CONNACK,
     PUBACK,
@@ -166,6 +167,20 @@ class Lab:
             self._sessions.add(self.client_id(who))
         client.session_present, code = client.connect(self.client_id(who), clean=clean, **connect)
         assert code == 0, f"CONNACK {code}"
+        return client
+
+    def websocket(self, *, protocols: Sequence[str] = ("mqtt",)) -> WebSocketClient:
+        """A WebSocket over which nothing was said; the test is skipped where the broker has none."""
+        if self.broker.websocket is None:
+            pytest.skip("no address for WebSockets was given")
+        client = WebSocketClient(self.broker.websocket, protocols=protocols)
+        self._tracked(client)
+        return client
+
+    def entered_websocket(self, who: str = "web") -> WebSocketClient:
+        """A client over a WebSocket that was accepted."""
+        client = self.websocket()
+        self.enter(client, who)
         return client
 
     def listener(self, *filters: str, qos: int = 2, who: str = "listener", clean: bool = True) -> Client:
