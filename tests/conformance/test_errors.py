@@ -1,0 +1,33 @@
+"""Errors (MQTT 3.1.1 §4.8): whoever breaks the protocol is closed, and nobody else notices."""
+
+from __future__ import annotations
+
+import pytest
+from a_site import publish_packet
+from conformance.lab import Broker, Lab
+from conformance.wire_cases import BAD, Bad
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
+def test_a_packet_that_breaks_the_protocol_closes_its_connection_and_nothing_else(ours: Broker, lab: Lab, case: Bad) -> None:
+    topic = lab.topic("a")
+    bystander = lab.listener(topic)
+    client = lab.stranger() if case.first else lab.client()
+    client.send(case.wire + publish_packet(topic, b"after it"))
+    answers = client.expect_closed()
+    assert [p.body for p in answers] == ([] if case.code is None else [bytes((0, case.code))])
+    assert lab.heard(bystander) == []
+
+
+def test_a_connection_that_ends_in_the_middle_of_a_packet_is_forgotten(lab: Lab) -> None:
+    topic = lab.topic("a")
+    bystander = lab.listener(topic)
+    with lab.client() as client:
+        client.send(publish_packet(topic, b"whole", packet_id=1) + publish_packet(topic, b"half", packet_id=2)[:-1])
+    assert [p.payload for p in lab.heard(bystander)] == [b"whole"]
+
+
+def test_a_packet_over_our_limit_closes_the_connection_before_it_has_come_whole(ours: Broker, lab: Lab) -> None:
+    client = lab.client()
+    client.send(b"\x32\x80\x80\x80\x64")  # 200 MiB announced, nothing sent
+    assert client.expect_closed() == []
