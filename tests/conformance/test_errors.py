@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from a_site import publish_packet
+from a_site import connect_packet, publish_packet
 from conformance.lab import Broker, Lab
 from conformance.wire_cases import BAD, Bad
+from unit.test_odd_connections import Door
+
+from bridge.broker import packets
+from bridge.broker.front_door import State
+from bridge.broker.packets import ConnectCode
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
@@ -31,3 +36,13 @@ def test_a_packet_over_our_limit_closes_the_connection_before_it_has_come_whole(
     client = lab.client()
     client.send(b"\x32\x80\x80\x80\x64")  # 200 MiB announced, nothing sent
     assert client.expect_closed() == []
+
+
+def test_a_connect_that_cannot_be_served_now_is_refused_with_code_3_and_closed() -> None:
+    """Without a socket: the store is behind."""
+    door = Door()
+    door.pipeline.is_full = True
+    connection = door.stranger()
+    connection.receive(connect_packet("a"))
+    assert connection.state is State.CLOSED
+    assert connection.take_output() == packets.connack(session_present=False, code=ConnectCode.SERVER_UNAVAILABLE)
