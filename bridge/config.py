@@ -16,6 +16,8 @@ CONFIG_NAME: Final = "bridge.toml"
 DATABASE_NAME: Final = "dockbridge.db"
 SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
+LISTENERS: Final = {"mqtt": False, "mqtts": True, "websocket": False, "wss": True}
+"""The settings of listeners, and whether each speaks TLS."""
 
 
 def _setting(default: Any, about: str, *, least: float | None = None, most: float | None = None) -> Any:
@@ -33,11 +35,14 @@ class SiteSettings:
 class ListenSettings:
     """Where devices connect. Port 0 takes a free one."""
 
-    mqtt: str = _setting("127.0.0.1:1883", "host:port of MQTT over TCP; empty for none.")
-    websocket: str = _setting("", "host:port of MQTT over WebSocket; empty for none.")
-    tls_cert_file: str = _setting("", "Certificate chain (PEM) for both listeners; needed outside loopback.")
-    tls_key_file: str = _setting("", "Private key (PEM) of that certificate.")
-    allow_plain: bool = _setting(False, "Listen outside loopback without TLS. Passwords then cross the network readable.")
+    mqtt: str = _setting("127.0.0.1:1883", "host:port of MQTT over TCP, without TLS; empty for none.")
+    mqtts: str = _setting("", "host:port of MQTT over TLS; empty for none.")
+    websocket: str = _setting("", "host:port of MQTT over WebSocket, without TLS; empty for none.")
+    wss: str = _setting("", "host:port of MQTT over WebSocket over TLS; empty for none.")
+    tls_cert_file: str = _setting("tls/server.pem", "Certificate chain (PEM) for mqtts and wss. Relative files are relative to the site's folder.")
+    tls_key_file: str = _setting("tls/server.key", "Private key (PEM) of that certificate.")
+    tls_client_ca_file: str = _setting("", "Authority (PEM) of client certificates, tls/ca.pem for the site's own; empty for no client certificates.")
+    allow_plain: bool = _setting(False, "Let mqtt and websocket listen outside loopback. Passwords then cross the network readable.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +51,26 @@ class BrokerSettings:
 
     packet_bytes_max: int = _setting(262_144, "Largest MQTT packet, bytes.", least=1_024, most=268_435_455)
     window: int = _setting(64, "QoS 1 and 2 messages in flight to one client.", least=1, most=65_535)
-    session_queue_max: int = _setting(10_000, "Messages that wait for one client; the oldest goes when there are more.", least=1)
+    session_queue_max: int = _setting(10_000, "Messages that wait for one client; the oldest goes when there are more, and an alert is raised.", least=1)
+    session_queue_bytes_max: int = _setting(16_777_216, "Bytes that wait in memory for one client without a persistent session.", least=65_536)
+    session_queue_age_h: float = _setting(168.0, "Hours that a message waits for a client that is away.", least=0.001)
+    session_expiry_days: float = _setting(30.0, "Days after which the session of a client that never came back ends.", least=0.001)
     sessions_max: int = _setting(20_000, "Sessions kept, connected or not.", least=1)
     sessions_per_device_max: int = _setting(8, "Sessions of one device; its oldest that is not connected goes.", least=1)
     subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
+    connections_max: int = _setting(10_000, "Connections in all; also bounded by the file descriptors that the system gives.", least=1)
+    connections_per_address_max: int = _setting(5_000, "Connections from one address.", least=1)
+    topic_levels_max: int = _setting(32, "Levels of a topic or topic filter.", least=8, most=65_535)
+    topic_bytes_max: int = _setting(1_024, "Length of a topic or topic filter, bytes.", least=512, most=65_535)
+    publish_rate_max: int = _setting(2_000, "Messages a second that one client may publish over time; beyond it is read more slowly.", least=1)
+    output_bytes_max: int = _setting(
+        1_048_576, "Bytes on their way to one client; beyond it messages wait in its queue.", least=4_096
+    )
+    recent_bytes_max: int = _setting(
+        8_388_608, "Bytes of the newest messages of persistent sessions that stay in memory.", least=0
+    )
+    retained_max: int = _setting(100_000, "Retained topics up to which gear outside v1/ may add more.", least=0)
+    ack_flush_ms: int = _setting(200, "Milliseconds after which what a client has acknowledged is stored at the latest.", least=2, most=60_000)
     connect_timeout_s: float = _setting(5.0, "Time from the connection to a whole CONNECT, seconds.", least=0.1)
     authentication_timeout_s: float = _setting(60.0, "Time that checking a password may take when a whole fleet comes back at once, seconds.", least=1)
 
@@ -166,20 +187,25 @@ def _check(settings: Settings) -> None:
         escape(settings.site.name)
     except ValueError as error:
         raise ConfigError(f"site.name: {error}", fix="choose a short name, such as main") from error
-    listen = settings.listen
-    if not listen.mqtt and not listen.websocket:
-        raise ConfigError("listen.mqtt and listen.websocket are both empty", fix="give at least one of them an address, such as 127.0.0.1:1883")
-    if bool(listen.tls_cert_file) != bool(listen.tls_key_file):
-        raise ConfigError("listen.tls_cert_file and listen.tls_key_file come together", fix="give both, or none")
-    for name in ("mqtt", "websocket"):
-        bind = getattr(listen, name)
-        if bind:
-            host, _ = split_address(f"listen.{name}", bind)
-            if not (listen.tls_cert_file or listen.allow_plain or is_loopback(host)):
-                raise ConfigError(
-                    f"listen.{name} is {bind}: outside loopback without TLS",
-                    fix="set listen.tls_cert_file and listen.tls_key_file (or, on a network that you trust, listen.allow_plain = true)",
-                )
+    _check_listen(settings.listen)
+
+
+def _check_listen(listen: ListenSettings) -> None:
+    binds = {name: getattr(listen, name) for name in LISTENERS}
+    if not any(binds.values()):
+        raise ConfigError("every listener is empty", fix=f"give at least one of listen.{', listen.'.join(LISTENERS)} an address, such as 127.0.0.1:1883")
+    for name in ("tls_cert_file", "tls_key_file"):
+        if not getattr(listen, name) and (listen.mqtts or listen.wss or listen.tls_cert_file or listen.tls_key_file):
+            raise ConfigError(f"listen.{name} is empty; listen.tls_cert_file and listen.tls_key_file come together", fix="give both: mqtts and wss need them")
+    for name, bind in binds.items():
+        if not bind:
+            continue
+        host, _ = split_address(f"listen.{name}", bind)
+        if not (LISTENERS[name] or listen.allow_plain or is_loopback(host)):
+            raise ConfigError(
+                f"listen.{name} is {bind}: outside loopback without TLS",
+                fix=f"use listen.{'mqtts' if name == 'mqtt' else 'wss'} (or, on a network that you trust, listen.allow_plain = true)",
+            )
 
 
 def split_address(name: str, bind: str) -> tuple[str, int]:

@@ -1,15 +1,19 @@
 """The embedded broker: an amqtt `Broker` whose connections are ours.
 
-amqtt does here: configuration, listeners with their TLS and WebSocket set-up, the authentication plugins, the packet classes of what is not hot. It does
-not do: reading, delivery, sessions, retained messages and timers; those are the front door's. Where we reach into amqtt, `AMQTT_NAMES` says so, and a
-test fails when one of these names changes.
+amqtt does here: configuration, the life of listeners, the authentication plugins, the packet classes of what is not hot. It does not do: TLS, reading,
+delivery, sessions, retained messages and timers; those are ours. Where we reach into amqtt, `AMQTT_NAMES` says so, and a test fails when one of these
+names changes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import os
 import ssl
+import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,11 +24,14 @@ from amqtt.broker import Broker
 from amqtt.contexts import BaseContext, ListenerType
 from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import Session as AmqttSession
+from websockets.asyncio.server import serve as serve_websocket
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, FrontDoor, State
-from bridge.broker.packets import Connect
+from bridge.broker.logins import Logins
+from bridge.broker.packets import ClientCertificate, Connect
 from bridge.domain.access import Identity
 
 logger = logging.getLogger("dockbridge.broker")
@@ -50,31 +57,47 @@ AMQTT_NAMES: Final = (
 IDENTITY: Final = "dockbridge.identity"
 """Where the authentication plugin leaves who it was, among the attributes of amqtt's throw-away session."""
 
+CERTIFICATE: Final = "dockbridge.certificate"
+"""Where it finds the certificate that the client has shown."""
+
 AUTHENTICATIONS_MAX: Final = 2
 """Passwords that are checked at once, each with 19 MiB and a core of its own."""
 AUTHENTICATIONS_WAITING_MAX: Final = 5_000
 TICK_S: Final = 0.5
-WRITE_BUFFER_BYTES_MAX: Final = 8_388_608
-"""A client that has this much waiting in its socket does not read; it is disconnected, and its session keeps what it is owed."""
+WEBSOCKET_MESSAGE_BYTES_MAX: Final = 1_048_576
+"""A WebSocket message may hold many packets; and it may always be as long as the longest packet."""
+PACKET_HEADER_BYTES_MAX: Final = 5
+STUCK_OUTPUT_FACTOR: Final = 4
+"""A client that asks for answers and does not read them is closed at so many times broker.output_bytes_max; what it is owed is kept."""
+LOGIN_NICENESS: Final = 10
+"""Checking passwords gives way to scans: a thousand devices that come back at once take the time that is left."""
 
 Authenticate = Callable[[str, str], Awaitable[Identity | None]]
+"""Who a device is, by its name and its secret, or by its name and the SHA-256 of its certificate."""
+
+
+def give_way() -> None:
+    """Lower the priority of the thread that calls (Linux knows one for each thread)."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOGIN_NICENESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Where to listen. `bind` is `host:port`; port 0 takes a free one."""
+    """Where to listen. `bind` is `host:port`; port 0 takes a free one. `tls` None is plain."""
 
     name: str
     bind: str
     websocket: bool = False
-    cert_file: str | None = None
-    key_file: str | None = None
+    tls: ssl.SSLContext | None = None
 
 
 class SiteAuthentication(BaseAuthPlugin):
-    """amqtt's authentication plugin for a site's enrolled devices: username is the device, password its secret."""
+    """amqtt's authentication plugin for a site's enrolled devices: username is the device, password its secret. Without a password its certificate says who
+    it is."""
 
     authenticate_device: Authenticate | None = None
+    authenticate_certificate: Authenticate | None = None
+    anybody: Identity | None = None
 
     @dataclass
     class Config:
@@ -84,11 +107,19 @@ class SiteAuthentication(BaseAuthPlugin):
         super().__init__(context)
 
     async def authenticate(self, *, session: AmqttSession) -> bool:
-        if self.authenticate_device is None or session.username is None or session.password is None:
-            return False
-        identity = await self.authenticate_device(session.username, session.password)
+        identity = await self._identity(session)
         session.attributes[IDENTITY] = identity
         return identity is not None
+
+    async def _identity(self, session: AmqttSession) -> Identity | None:
+        if self.anybody is not None:
+            return self.anybody
+        certificate: ClientCertificate | None = session.attributes.get(CERTIFICATE)
+        if session.password is None and certificate is not None and self.authenticate_certificate is not None:
+            return await self.authenticate_certificate(certificate.device, certificate.sha256)
+        if session.username is None or session.password is None or self.authenticate_device is None:
+            return None
+        return await self.authenticate_device(session.username, session.password)
 
 
 class EmbeddedBroker(Broker):
@@ -97,6 +128,10 @@ class EmbeddedBroker(Broker):
     Args:
         listeners: where to listen.
         authenticate: checks a device's secret, off the event loop.
+        authenticate_certificate: checks a device's certificate, which its authority has vouched for already.
+        remembers: whether a name and secret were right before, answered at once; such a login is never slowed down.
+        on_failed: called with the name, the address and the count of a failed login.
+        anybody: who everybody is, where nobody has to log in.
         make_door: builds the front door, given what starts an authentication.
     """
 
@@ -105,15 +140,28 @@ class EmbeddedBroker(Broker):
         listeners: list[Listener],
         *,
         authenticate: Authenticate,
+        authenticate_certificate: Authenticate,
+        remembers: Callable[[str, str], bool],
+        on_failed: Callable[[str, str, int], None],
+        anybody: Identity | None = None,
         make_door: Callable[[Callable[[Connection, Connect], None]], FrontDoor],
     ) -> None:
         plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
         # amqtt's default listener binds 0.0.0.0:1883 unless it is told not to; an empty address makes it pass over it.
         configs = {"default": {"type": "tcp", "bind": None}, **{x.name: _listener_config(x) for x in listeners}}
         super().__init__({"listeners": configs, "plugins": {plugin: {}}})
-        cast("SiteAuthentication", self.plugins_manager.get_plugin(SiteAuthentication.__name__)).authenticate_device = authenticate
+        # TLS stays out of amqtt's configuration: there, what one listener does not say is taken from another.
+        self._tls = {x.name: x.tls for x in listeners}
+        authentication = cast("SiteAuthentication", self.plugins_manager.get_plugin(SiteAuthentication.__name__))
+        authentication.authenticate_device = authenticate
+        authentication.authenticate_certificate = authenticate_certificate
+        authentication.anybody = anybody
         self.door = make_door(self._start_authentication)
+        self.logins = Logins()
         self.wires: set[_Wire] = set()
+        self.hosts: Counter[str] = Counter()
+        self._remembers = remembers
+        self._on_failed = on_failed
         self._dirty: set[_Wire] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking = asyncio.Semaphore(AUTHENTICATIONS_MAX)
@@ -130,18 +178,28 @@ class EmbeddedBroker(Broker):
         await super().start()
         self._ticker = asyncio.create_task(self._tick(), name="broker-ticker")
 
-    async def stop(self) -> None:
-        """Stop listening and close every connection, wills included."""
-        if self._ticker is not None:
-            self._ticker.cancel()
-            await asyncio.gather(self._ticker, return_exceptions=True)
+    def stop_listening(self) -> None:
+        """Take no more connections, and read nothing more from those that stand."""
+        for server in self._servers.values():
+            server.instance.close()
+        self.pause(paused=True)
+
+    def hang_up(self) -> None:
+        """Close every connection; their wills are on their way into the pipeline when this returns."""
         for connection in list(self.door.connections):
             connection.close("the server stops")
         self.flush()
-        await self.shutdown()
+
+    async def stop(self) -> None:
+        """End what still runs."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        self.hang_up()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.shutdown()
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         """(host, port) of each listener."""
@@ -153,9 +211,14 @@ class EmbeddedBroker(Broker):
         return found
 
     async def _tick(self) -> None:
+        flush_s = self.door.limits.ack_flush_ms / 2_000
+        ticked_s = 0.0
         while True:
-            await asyncio.sleep(TICK_S)
-            self.door.tick()
+            await asyncio.sleep(min(flush_s, TICK_S))
+            self.door.tick_progress()
+            if (now_s := self.door.now_s()) - ticked_s >= TICK_S:
+                ticked_s = now_s
+                self.door.tick()
             self.flush()
 
     # --- amqtt's listeners, our connections -------------------------------------------------------------------------------
@@ -168,15 +231,31 @@ class EmbeddedBroker(Broker):
         port: int,
         ssl_context: ssl.SSLContext | None,
     ) -> Any:
+        tls = self._tls[listener_name]
+        limits = self.door.limits
+        # A handshake that does not end, and a goodbye that is not answered, get the time that a CONNECT gets.
+        patience_s = limits.connect_timeout_s if tls is not None else None
         if listener_type is ListenerType.TCP:
-            return await asyncio.get_running_loop().create_server(partial(_SocketWire, self), address, port, ssl=ssl_context, backlog=1024)
-        return await super()._create_server_instance(listener_name, listener_type, address, port, ssl_context)
+            wire = partial(_SocketWire, self)
+            create_server = asyncio.get_running_loop().create_server
+            return await create_server(wire, address, port, ssl=tls, backlog=1024, ssl_handshake_timeout=patience_s, ssl_shutdown_timeout=patience_s)
+        return await serve_websocket(
+            partial(self.ws_connected, listener_name=listener_name),
+            address,
+            port,
+            subprotocols=[Subprotocol("mqtt")],
+            open_timeout=limits.connect_timeout_s,
+            max_size=max(WEBSOCKET_MESSAGE_BYTES_MAX, limits.packet_bytes_max + PACKET_HEADER_BYTES_MAX),
+            ssl=tls,
+            ssl_handshake_timeout=patience_s,
+            ssl_shutdown_timeout=patience_s,
+        )
 
     async def ws_connected(self, websocket: Any, listener_name: str) -> None:
         """A WebSocket, through the same door: its binary messages are a stream of bytes (§6)."""
-        host, port = websocket.remote_address[:2]
-        wire = _WebSocketWire(self, websocket, f"{host}:{port}")
-        await wire.run()
+        wire = _WebSocketWire(self, websocket)
+        if wire.is_admitted:
+            await wire.run()
 
     # --- authentication ---------------------------------------------------------------------------------------------------
 
@@ -190,6 +269,15 @@ class EmbeddedBroker(Broker):
 
     async def _authenticate_device(self, connection: Connection, connect: Connect) -> None:
         """Check the credentials on a throw-away session of amqtt: nothing of any client is touched before this succeeds."""
+        source = connection.peer.rpartition(":")[0]
+        delay_s = self.logins.delay_s(source, self.door.now_s())
+        if delay_s and not self._remembers(connect.username or "", connect.password or ""):
+            if not self.logins.has_place(source):
+                connection.unavailable()
+                self.flush()
+                return
+            with self.logins.waiting(source):
+                await asyncio.sleep(delay_s)
         async with self._checking:
             if connection.state is not State.AUTHENTICATING:
                 return  # it hung up while it waited; its password is not worth the time
@@ -197,8 +285,12 @@ class EmbeddedBroker(Broker):
             session.client_id = connect.client_id
             session.username = connect.username
             session.password = connect.password
+            session.attributes[CERTIFICATE] = connection.certificate
             verdicts = await self.plugins_manager.map_plugin_auth(session=session)
         accepted = bool(verdicts) and all(v is True for v in verdicts.values())
+        if not accepted:
+            name = connection.device or ""
+            self._on_failed(name, source, self.logins.failed(name, source, now_s=self.door.now_s(), now_ms=self.door.now_ms()))
         connection.authenticated(session.attributes.get(IDENTITY) if accepted else None)
         self.flush()
 
@@ -210,6 +302,7 @@ class EmbeddedBroker(Broker):
 
     def flush(self) -> None:
         """Write what every connection has collected, once each."""
+        self.door.flush_progress()
         dirty = self._dirty
         while dirty:
             dirty.pop().flush()
@@ -221,31 +314,75 @@ class EmbeddedBroker(Broker):
 
 
 class _Wire:
-    """What stands between a network connection and its `Connection`."""
+    """What stands between a network connection and its `Connection`. Reading is held while the store is behind, or the client publishes too fast."""
+
+    connection: Connection
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         self.broker = broker
-        self.connection: Connection | None = None
+        self.is_admitted = False
+        self._host = ""
+        self._is_paused = False
+        self._is_throttled = False
 
-    def open(self, peer: str) -> Connection:
-        self.connection = Connection(self.broker.door, peer, self.wake)
-        self.broker.wires.add(self)
-        return self.connection
+    def open(self, peer: tuple[str, int], transport: asyncio.BaseTransport) -> None:
+        """Let a connection in, where there is room for one more of its address."""
+        broker = self.broker
+        limits = broker.door.limits
+        self._host = peer[0]
+        broker.hosts[self._host] += 1
+        if len(broker.wires) >= limits.connections_max or broker.hosts[self._host] > limits.connections_per_address_max:
+            broker.door.counters.turned_away += 1
+            if broker.door.counters.turned_away == 1:
+                logger.warning("a connection from %s was turned away: there are too many (broker.connections_max, connections_per_address_max)", self._host)
+            return
+        self.is_admitted = True
+        self.connection = Connection(broker.door, f"{peer[0]}:{peer[1]}", self.wake)
+        self.connection.certificate = _client_certificate(transport.get_extra_info("ssl_object"))
+        broker.wires.add(self)
 
     def lost(self) -> None:
         """The network connection is gone."""
-        assert self.connection is not None
-        self.broker.wires.discard(self)
-        self.connection.lost()
-        self.broker.flush()
+        self.broker.hosts[self._host] -= 1
+        if not self.broker.hosts[self._host]:
+            del self.broker.hosts[self._host]
+        if self.is_admitted:
+            self.broker.wires.discard(self)
+            self.connection.lost()
+            self.broker.flush()
 
     def wake(self, connection: Connection) -> None:
         self.broker.wake(self)
 
-    def flush(self) -> None:
-        raise NotImplementedError
+    def received(self, data: bytes) -> None:
+        """Bytes came."""
+        self.connection.receive(data)
+        self.broker.flush()
+        if self.broker.door.sink.is_full:
+            self.pause(paused=True)
+        delay_s = self.connection.throttle_s()
+        if delay_s and not self._is_throttled:
+            self._is_throttled = True
+            self._hold()
+            asyncio.get_running_loop().call_later(delay_s, self._unthrottle)
+
+    def _unthrottle(self) -> None:
+        self._is_throttled = False
+        self._hold()
 
     def pause(self, *, paused: bool) -> None:
+        self._is_paused = paused
+        self._hold()
+
+    def _hold(self) -> None:
+        held = self._is_paused or self._is_throttled
+        self.connection.pause(paused=held)
+        self.read_on(not held)
+
+    def read_on(self, go: bool) -> None:
+        raise NotImplementedError
+
+    def flush(self) -> None:
         raise NotImplementedError
 
 
@@ -253,22 +390,20 @@ class _SocketWire(_Wire, asyncio.Protocol):
     """A TCP or TLS connection."""
 
     _transport: asyncio.Transport
-    _is_full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername") or ("?", 0)
-        self.open(f"{peer[0]}:{peer[1]}")
-
-    def data_received(self, data: bytes) -> None:
-        assert self.connection is not None
-        self.connection.receive(data)
-        self.broker.flush()
-        if self.broker.door.sink.is_full:
+        self.open((transport.get_extra_info("peername") or ("?", 0))[:2], transport)
+        if not self.is_admitted:
+            self._transport.abort()
+        elif self.broker.door.sink.is_full:
             self.pause(paused=True)
 
+    def data_received(self, data: bytes) -> None:
+        if self.is_admitted:
+            self.received(data)
+
     def flush(self) -> None:
-        assert self.connection is not None
         data = self.connection.take_output()
         if data:
             self._transport.write(data)
@@ -276,32 +411,34 @@ class _SocketWire(_Wire, asyncio.Protocol):
                 asyncio.get_running_loop().call_soon(self._send_more)
         if self.connection.state is State.CLOSED:
             self._transport.close()
-        elif self._transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX:
+            if self._transport.get_write_buffer_size():
+                # A client that does not read does not hold the connection either.
+                asyncio.get_running_loop().call_later(self.broker.door.limits.connect_timeout_s, self._transport.abort)
+        elif self._transport.get_write_buffer_size() > STUCK_OUTPUT_FACTOR * self.broker.door.limits.output_bytes_max:
             self.connection.close("the client does not read")
             self._transport.abort()
 
     def _send_more(self) -> None:
-        assert self.connection is not None
-        if not self._is_full:
+        if not self.connection.is_full:
             self.connection.send_more()
             self.broker.flush()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write; asyncio says so."""
-        self._is_full = True
+        if self.is_admitted:
+            self.connection.is_full = True
 
     def resume_writing(self) -> None:
-        self._is_full = False
-        self._send_more()
+        if self.is_admitted:
+            self.connection.is_full = False
+            self._send_more()
 
-    def pause(self, *, paused: bool) -> None:
-        assert self.connection is not None
-        self.connection.pause(paused=paused)
+    def read_on(self, go: bool) -> None:
         if not self._transport.is_closing():
-            if paused:
-                self._transport.pause_reading()
-            else:
+            if go:
                 self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost()
@@ -310,18 +447,21 @@ class _SocketWire(_Wire, asyncio.Protocol):
 class _WebSocketWire(_Wire):
     """A WebSocket connection: one task reads, one writes what was collected."""
 
-    def __init__(self, broker: EmbeddedBroker, websocket: Any, peer: str) -> None:
+    def __init__(self, broker: EmbeddedBroker, websocket: Any) -> None:
         super().__init__(broker)
         self._websocket = websocket
-        self._peer = peer
         self._out = bytearray()
         self._written = asyncio.Event()
         self._may_read = asyncio.Event()
         self._may_read.set()
+        self.open(websocket.remote_address[:2], websocket.transport)
+        if not self.is_admitted:
+            self.lost()
+            websocket.transport.abort()
 
     async def run(self) -> None:
-        connection = self.open(self._peer)
-        writer = asyncio.get_running_loop().create_task(self._write(), name=f"websocket writer {self._peer}")
+        connection = self.connection
+        writer = asyncio.get_running_loop().create_task(self._write(), name=f"websocket writer {connection.peer}")
         try:
             with suppress(ConnectionClosed):
                 while connection.state is not State.CLOSED:
@@ -330,17 +470,13 @@ class _WebSocketWire(_Wire):
                     if isinstance(data, str):
                         connection.close("a text frame; MQTT is binary (6.0.0-1)")
                         break
-                    connection.receive(data)
-                    self.broker.flush()
-                    if self.broker.door.sink.is_full:
-                        self.pause(paused=True)
+                    self.received(data)
         finally:
             self.lost()
             await writer
 
     async def _write(self) -> None:
         connection = self.connection
-        assert connection is not None
         with suppress(ConnectionClosed):
             while self._out or connection.state is not State.CLOSED:
                 await self._written.wait()
@@ -349,32 +485,39 @@ class _WebSocketWire(_Wire):
                 self._out.clear()
                 if data:
                     await self._websocket.send(data)
-                    connection.send_more()
-                    self.broker.flush()
+                connection.is_full = False
+                connection.send_more()
+                self.broker.flush()
         await self._websocket.close()
 
     def flush(self) -> None:
-        assert self.connection is not None
+        limit = self.broker.door.limits.output_bytes_max
         self._out += self.connection.take_output()
-        if len(self._out) > WRITE_BUFFER_BYTES_MAX:
+        self.connection.is_full = len(self._out) >= limit
+        if len(self._out) > STUCK_OUTPUT_FACTOR * limit:
             self._out.clear()
             self.connection.close("the client does not read")
         self._written.set()
 
-    def pause(self, *, paused: bool) -> None:
-        assert self.connection is not None
-        self.connection.pause(paused=paused)
-        if paused:
-            self._may_read.clear()
-        else:
+    def read_on(self, go: bool) -> None:
+        if go:
             self._may_read.set()
+        else:
+            self._may_read.clear()
 
 
 def _listener_config(listener: Listener) -> dict[str, Any]:
-    config: dict[str, Any] = {"type": "ws" if listener.websocket else "tcp", "bind": listener.bind, "ssl": listener.cert_file is not None}
-    if listener.cert_file is not None:
-        config |= {"certfile": listener.cert_file, "keyfile": listener.key_file}
-    return config
+    return {"type": "ws" if listener.websocket else "tcp", "bind": listener.bind, "ssl": False}
+
+
+def _client_certificate(tls: ssl.SSLObject | None) -> ClientCertificate | None:
+    """Who a connection says it is by its certificate, which the handshake has verified. One with another number of names than one says nothing."""
+    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+    if tls is None or not certificate:
+        return None
+    subject = (tls.getpeercert() or {}).get("subject", ())
+    names = [value for part in cast("Any", subject) for key, value in part if key == "commonName"]
+    return ClientCertificate(names[0], hashlib.sha256(certificate).hexdigest()) if len(names) == 1 else None
 
 
 __all__ = ["AMQTT_NAMES", "AmqttDecoder", "EmbeddedBroker", "Listener", "SiteAuthentication"]

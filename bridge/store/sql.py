@@ -20,7 +20,17 @@ from sqlalchemy.pool import NullPool
 
 from bridge.domain.facts import Fact
 from bridge.domain.jobs import Job
-from bridge.ingest.ports import EventRow, LedgerRow, ReceiptRow, StoredOrder, StoredReceipt, StoreUnavailable, Writes
+from bridge.ingest.ports import (
+    EventRow,
+    LedgerRow,
+    ReceiptRow,
+    SessionRow,
+    StoredOrder,
+    StoredReceipt,
+    StoreUnavailable,
+    SubscriptionRow,
+    Writes,
+)
 from bridge.ingest.rows import stored_fact
 from bridge.store import tables
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
@@ -36,7 +46,7 @@ def open_engine(path: Path, *, read_only: bool = False) -> Engine:
     Raises:
         StoreUnavailable: on first use, where the file can't be opened, or the disk does not take `synchronous=FULL`.
     """
-    engine = create_engine("sqlite://", creator=lambda: _connect(path, read_only=read_only), poolclass=NullPool)
+    engine = create_engine("sqlite://", creator=lambda: connect(path, read_only=read_only), poolclass=NullPool)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -45,7 +55,12 @@ def open_engine(path: Path, *, read_only: bool = False) -> Engine:
     return engine
 
 
-def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """A connection of the driver's own, with what we rely on set and read back.
+
+    Raises:
+        sqlite3.Error: where the file can't be opened, or does not keep `synchronous=FULL`.
+    """
     mode = "?mode=ro" if read_only else ""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}{mode}", uri=True, check_same_thread=False, isolation_level=None, cached_statements=256)
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
@@ -131,7 +146,7 @@ class SqlTransaction:
 
     def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:
         statement = f"""
-            SELECT e.device, e.id, e.pos, e.type, e.payload, r.n, r.payload FROM events e JOIN receipts r ON r.pos = e.pos WHERE e.id IN ({_marks(ids)})
+            SELECT e.device, e.id, e.pos, e.type, e.payload, r.n, r.payload FROM events e JOIN receipts r ON r.pos = e.pos WHERE e.id IN ({marks(ids)})
         """
         return {(r[0], bytes(r[1])): StoredReceipt(r[2], r[3], r[4], r[5], r[6]) for r in self._rows(statement, ids)}
 
@@ -141,9 +156,9 @@ class SqlTransaction:
         for some in _chunks(ids):
             for order_id, facts in self.facts(some).items():
                 found[order_id] = StoredOrder(facts, 0, b"", "", {}, None, "")
-            rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms, state FROM orders WHERE order_id IN ({_marks(some)})", some)
+            rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms, state FROM orders WHERE order_id IN ({marks(some)})", some)
             parcels: dict[str, dict[str, tuple[bytes, str | None]]] = {}
-            held = self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ()
+            held = self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({marks(some)})", some) if rows else ()
             for order_id, parcel, digest, code in held:
                 parcels.setdefault(order_id, {})[parcel] = (digest, code)
             for order_id, rev, digest, timed, due_ms, state in rows:
@@ -153,9 +168,9 @@ class SqlTransaction:
 
     def facts(self, order_ids: Sequence[str]) -> dict[str, list[Fact]]:
         """The facts of some orders, in the order of arrival."""
-        marks = _marks(order_ids)
-        rows = self._rows(f"SELECT e.order_id, {EVENT_COLUMNS} FROM events e WHERE e.order_id IN ({marks}) ORDER BY e.pos", order_ids)
-        moved = self._rows(f"SELECT p.order_id, {EVENT_COLUMNS} FROM placed p JOIN events e ON e.pos = p.pos WHERE p.order_id IN ({marks})", order_ids)
+        these = f"IN ({marks(order_ids)})"
+        rows = self._rows(f"SELECT e.order_id, {EVENT_COLUMNS} FROM events e WHERE e.order_id {these} ORDER BY e.pos", order_ids)
+        moved = self._rows(f"SELECT p.order_id, {EVENT_COLUMNS} FROM placed p JOIN events e ON e.pos = p.pos WHERE p.order_id {these}", order_ids)
         facts: dict[str, list[Fact]] = {}
         for row in sorted((*rows, *moved), key=_by_pos) if moved else rows:
             facts.setdefault(row[0], []).append(stored_fact(EventRow(*row[1:])))
@@ -188,7 +203,7 @@ class SqlTransaction:
         wanted = list(positions)
         found = {}
         for some in _chunks(wanted):
-            for row in self._rows(f"SELECT pos, device, n, outcome, reason, payload FROM receipts WHERE pos IN ({_marks(some)})", some):
+            for row in self._rows(f"SELECT pos, device, n, outcome, reason, payload FROM receipts WHERE pos IN ({marks(some)})", some):
                 found[row[0]] = ReceiptRow(*row)
         return found
 
@@ -198,7 +213,7 @@ class SqlTransaction:
 
     def open_jobs(self) -> list[Job]:
         states = sorted(OPEN_JOB_STATES)
-        return [_job(r) for r in self._rows(f"SELECT job, rev, state, courier, orders FROM jobs WHERE state IN ({_marks(states)})", states)]
+        return [_job(r) for r in self._rows(f"SELECT job, rev, state, courier, orders FROM jobs WHERE state IN ({marks(states)})", states)]
 
     def awaited(self) -> set[str]:
         return {r[0] for r in self._rows("SELECT DISTINCT ref FROM parked WHERE order_id IS NULL")}
@@ -218,9 +233,30 @@ class SqlTransaction:
     def owing(self, before_ms: int) -> dict[str, int]:
         return {r[0]: int(r[1]) for r in self._rows("SELECT device, total(owed) FROM ledger WHERE owed > 0 AND updated_ms <= ? GROUP BY device", (before_ms,))}
 
-    def retained(self) -> list[tuple[str, bytes]]:
-        """Every retained message of a device: topic and payload."""
-        return [(r[0], r[1]) for r in self._rows("SELECT topic, payload FROM retained")]
+    def retained(self) -> list[tuple[str, bytes, int]]:
+        return [tuple(r) for r in self._rows("SELECT topic, payload, qos FROM retained")]
+
+    def next_message(self) -> int:
+        # Messages leave the log when nobody is owed them; a place that a session or a subscription still counts from must not be given again.
+        row = self._one("""
+            SELECT max(coalesce((SELECT max(pos) FROM message_log), 0) + 1, coalesce((SELECT max(next_pos) FROM sessions), 1),
+                       coalesce((SELECT max(max(from_pos, coalesce(to_pos, 0))) FROM subscriptions), 1))
+        """)
+        return int(row[0])
+
+    def sessions(self) -> list[SessionRow]:
+        return [SessionRow(*r) for r in self._rows("SELECT sid, device, client_id, next_pos, next_index, slots, dropped, seen_ms FROM sessions")]
+
+    def message_heads(self) -> list[tuple[int, str, int, int | None, int]]:
+        """The message log without its payloads: place, topic, QoS, sid, time."""
+        return [tuple(r) for r in self._rows("SELECT pos, topic, qos, sid, at_ms FROM message_log ORDER BY pos")]
+
+    def incoming_ids(self) -> list[tuple[int, int]]:
+        """(sid, packet id) of QoS 2 messages that clients have not released."""
+        return [tuple(r) for r in self._rows("SELECT sid, packet_id FROM incoming_ids")]
+
+    def subscriptions(self) -> list[SubscriptionRow]:
+        return [SubscriptionRow(*r) for r in self._rows("SELECT sid, topic_filter, from_pos, to_pos, qos, retained_after FROM subscriptions")]
 
     def quarantine_counts(self) -> dict[str, int]:
         return {r[0]: r[1] for r in self._rows("SELECT device, count(*) FROM quarantine GROUP BY device")}
@@ -228,6 +264,10 @@ class SqlTransaction:
     def trim(self, *, quarantine_entries_max: int, positions_before_ms: int) -> None:
         self._driver.execute("DELETE FROM quarantine WHERE no <= (SELECT max(no) FROM quarantine) - ?", (quarantine_entries_max,))
         self._driver.execute("DELETE FROM positions WHERE event_ms < ?", (positions_before_ms,))
+        # Subscriptions that ended and from whose time nothing waits any more.
+        self._driver.execute(
+            "DELETE FROM subscriptions WHERE to_pos IS NOT NULL AND to_pos <= (SELECT next_pos FROM sessions WHERE sessions.sid = subscriptions.sid)",
+        )
 
     # --- the write --------------------------------------------------------------------------------------------------------
 
@@ -253,15 +293,30 @@ class SqlTransaction:
         self._many(_UPSERT[tables.alerts], [a for a in writes.alerts.values() if a is not None])
         self._many("DELETE FROM alerts WHERE code = ? AND subject = ?", [key for key, a in writes.alerts.items() if a is None])
         self._many(_UPSERT[tables.positions], writes.positions)
-        self._many(_UPSERT[tables.retained], [(t, p, 1) for t, p in writes.retained.items() if p])
-        self._many("DELETE FROM retained WHERE topic = ?", [(t,) for t, p in writes.retained.items() if not p])
+        self._many(_UPSERT[tables.retained], [(t, p, qos) for t, (p, qos) in writes.retained.items() if p])
+        self._many("DELETE FROM retained WHERE topic = ?", [(t,) for t, (p, _) in writes.retained.items() if not p])
+        self._many(_INSERT[tables.message_log], writes.messages)
+        self._write_sessions(writes)
+
+    def _write_sessions(self, writes: Writes) -> None:
+        self._many(_UPSERT[tables.sessions], writes.sessions)
+        self._many("UPDATE sessions SET next_pos = ?, next_index = ?, slots = ?, dropped = ?, seen_ms = ? WHERE sid = ?", writes.progress)
+        self._many("DELETE FROM message_log WHERE pos = ?", writes.messages_gone)
+        self._many("UPDATE subscriptions SET to_pos = ? WHERE sid = ? AND topic_filter = ? AND to_pos IS NULL", writes.subscriptions_closed)
+        self._many(_UPSERT[tables.subscriptions], writes.subscriptions)
+        self._many("UPDATE subscriptions SET retained_after = ? WHERE sid = ? AND topic_filter = ? AND to_pos IS NULL", writes.handed_over)
+        self._many(_UPSERT[tables.incoming_ids], writes.incoming_ids)
+        self._many("DELETE FROM incoming_ids WHERE sid = ? AND packet_id = ?", writes.incoming_ids_gone)
+        for table in ("sessions", "subscriptions", "incoming_ids"):
+            self._many(f"DELETE FROM {table} WHERE sid = ?", writes.sessions_gone)
 
     def _many(self, statement: str, rows: Sequence[Any]) -> None:
         if rows:
             self._driver.executemany(statement, rows)
 
 
-def _marks(values: Sequence[Any]) -> str:
+def marks(values: Sequence[Any]) -> str:
+    """Placeholders for so many values."""
     return ", ".join("?" * len(values))
 
 
@@ -272,7 +327,7 @@ def _quoted(column: str) -> str:
 def _insert(table: Table, *without: str) -> str:
     """One row, in the order of the table's columns."""
     columns = [c.name for c in table.columns if c.name not in without]
-    return f"INSERT INTO {table.name} ({', '.join(map(_quoted, columns))}) VALUES ({_marks(columns)})"
+    return f"INSERT INTO {table.name} ({', '.join(map(_quoted, columns))}) VALUES ({marks(columns)})"
 
 
 def _upsert(table: Table) -> str:
@@ -297,7 +352,7 @@ def _job(row: Any) -> Job:
 
 
 EVENT_COLUMNS: Final = ", ".join(f"e.{_quoted(c.name)}" for c in tables.events.columns)
-_INSERT: Final = {tables.events: _insert(tables.events)}
+_INSERT: Final = {t: _insert(t) for t in (tables.events, tables.message_log)}
 _INSERT_STATUS_LOG: Final = _insert(tables.status_log, "no")
 _INSERT_QUARANTINE: Final = _insert(tables.quarantine, "no")
-_UPSERT: Final = {t: _upsert(t) for t in tables.metadata.sorted_tables if t not in (tables.events, tables.status_log, tables.quarantine)}
+_UPSERT: Final = {t: _upsert(t) for t in tables.metadata.sorted_tables if t not in (tables.events, tables.message_log, tables.status_log, tables.quarantine)}
