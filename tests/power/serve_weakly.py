@@ -11,16 +11,16 @@ from bridge.cli.main import main
 from bridge.store import sql
 
 LEVEL: Final = sys.argv.pop(1)
-_connect = sql._connect
+connect = sql.connect
 
 
 def _connect_weakly(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    connection = _connect(path, read_only=read_only)
+    connection = connect(path, read_only=read_only)
     connection.execute(f"PRAGMA synchronous={LEVEL}")
     return connection
 
 
-sql._connect = _connect_weakly
+sql.connect = _connect_weakly
 
 if __name__ == "__main__":
     main()

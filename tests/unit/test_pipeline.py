@@ -363,8 +363,8 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._open: list[sqlite3.Connection] = []
         self._full = True
-        self._connect = sql._connect
-        monkeypatch.setattr(sql, "_connect", self.connect)
+        self._connect = sql.connect
+        monkeypatch.setattr(sql, "connect", self.connect)
 
     def connect(self, path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection = self._connect(path, read_only=read_only)
