@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from a_site import PUBLISH, frame, subscribe_packet, text
+from a_site import frame, subscribe_packet, text
 from conformance.lab import REFUSED, Broker, Lab
 
 MANY: Final = 256
@@ -122,13 +122,3 @@ def test_a_filter_that_is_not_allowed_is_refused_in_its_place_and_the_others_are
     assert listener.ask((lab.topic("a"), 1), ("$dockbridge/none/x", 2), (lab.topic("b"), 0)) == [1, REFUSED, 0]
     lab.say(lab.topic("b"), b"x")
     assert [p.payload for p in lab.heard(listener)] == [b"x"]
-
-
-def test_shared_subscriptions_are_delivered_by_their_rules_or_refused(lab: Lab) -> None:
-    """They are not in 3.1.1; a broker that grants one delivers each message to one of its members."""
-    one, two = lab.client("one"), lab.client("two")
-    shared = f"$share/{lab.name}/{lab.topic('a')}"
-    codes = [client.ask((shared, 1)) for client in (one, two)]
-    lab.say(lab.topic("a"), b"x")
-    heard = [p for client in (one, two) for p in client.ping() if p.kind == PUBLISH]
-    assert len(heard) == (0 if codes == [[REFUSED], [REFUSED]] else 1)
