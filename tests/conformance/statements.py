@@ -989,7 +989,7 @@ UNNUMBERED: Final = (
             "test_fixed_header.py::test_packets_at_the_borders_of_the_remaining_length_arrive_whole",
         ),
     ),
-    Statement("3.1.2.10", "A keep-alive of 0 asks for no timer.", BOTH, ("test_connect.py::test_a_keep_alive_of_zero_is_taken",)),
+    Statement("3.1.2.10", "A keep-alive of 0 asks for no timer.", BOTH, ("test_connect.py::test_a_keep_alive_of_zero_is_taken_and_asks_for_no_timer",)),
     Statement("3.2.2.3", "The return codes of CONNACK are 0 to 5.", SERVER, ("test_codec.py::test_every_return_code_has_its_number",)),
     Statement(
         "3.3.3", "A payload is bytes of any kind and number, none included.", BOTH, ("test_publish.py::test_a_payload_is_bytes_and_arrives_as_it_was_sent",)

@@ -46,6 +46,7 @@ ROWS: Final = {
     "more is acknowledged than is delivered": f"{HERE}::test_what_many_clients_publish_is_delivered_as_fast_as_it_is_acknowledged",
     "a client that never acknowledges is sent everything": f"{FRONT_DOOR}::test_no_more_than_a_window_is_in_flight_and_an_acknowledgement_makes_room",
     "what waits for a client that is away has no bound": f"{HERE}::test_what_waits_for_a_client_that_is_away_is_bounded_and_its_loss_is_an_alert",
+    "what waits for a client that is away never ages": f"{HERE}::test_what_has_waited_for_too_long_is_let_go_and_told",
     "the lower QoS is not the one that counts": "test_subscribe.py::test_a_message_is_delivered_at_the_lower_of_the_two_qos",
     "subscribing again keeps the old QoS": "test_subscribe.py::test_subscribing_to_the_same_filter_replaces_its_qos",
     "a second PUBREL is not answered": "test_publish.py::test_pubrel_is_answered_as_often_as_it_comes",
@@ -147,6 +148,33 @@ def test_what_waits_for_a_client_that_is_away_is_bounded_and_its_loss_is_an_aler
             assert [p.payload for p in owed] == [str(i).encode() for i in range(sent - kept, sent)]
             assert not any(p.retain for p in owed)
             assert panel.ping() == []
+
+
+def test_what_has_waited_for_too_long_is_let_go_and_told(tmp_path: Path) -> None:
+    with Site(tmp_path / "site") as site:
+        site.enrol("desk", Role.DESK)
+        for device in ("gear", "panel"):
+            site.enrol(device, Role.LAB)
+        with site.client("panel", clean=False) as panel:
+            panel.subscribe("plant/#")
+        with site.client("desk") as desk, site.client("gear") as gear:
+            desk.subscribe(f"{TOPICS.base}/alerts/#")
+            gear.publish("plant/temperature", b"old")
+            assert gear.expect(PUBACK).packet_id == 1
+            keep_house(site, in_days=6)
+            assert desk.ping() == []
+            keep_house(site, in_days=8)
+            assert desk.receive().topic == TOPICS.alert(AlertCode.DROPPED, "panel")
+        with site.client("panel", clean=False) as panel:
+            assert panel.session_present
+            assert panel.ping() == []
+
+
+def keep_house(site: Site, *, in_days: int) -> None:
+    """What the server does now and then, as if it were later."""
+    broker = site.app._outlet.broker
+    assert broker is not None
+    site.on_loop(lambda: broker.door._keep_house(site.now_ms() + in_days * 86_400_000))
 
 
 def test_a_flow_that_was_half_way_delays_nothing(lab: Lab) -> None:

@@ -7,8 +7,11 @@ import time
 from typing import Final
 
 import pytest
-from a_site import CONNACK, PUBACK, SUBACK, connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
+from a_site import CONNACK, IDENTITIES, PUBACK, SUBACK, connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 from conformance.lab import Broker, Client, Lab
+from unit.test_odd_connections import Door
+
+from bridge.broker.front_door import State
 
 ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -250,5 +253,11 @@ def has_something_to_read(client: Client, wait_s: float) -> bool:
     return bool(select.select([client._socket], [], [], wait_s)[0])
 
 
-def test_a_keep_alive_of_zero_is_taken(lab: Lab) -> None:
+def test_a_keep_alive_of_zero_is_taken_and_asks_for_no_timer(lab: Lab) -> None:
     assert lab.client(keep_alive_s=0).is_open()
+    door = Door()  # and without a socket, because a month passes
+    client = door.stranger()
+    client.receive(connect_packet("scan-1", "scan-1", "secret", keep_alive_s=0))
+    client.authenticated(IDENTITIES["scan-1"])
+    door.after(30 * 86_400)
+    assert client.state is State.OPEN
