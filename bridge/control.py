@@ -304,10 +304,30 @@ def _read_line(connection: socket.socket) -> bytes:
             return b"".join(parts)
 
 
+def ask(directory: Path, name: str) -> Any | None:
+    """Ask the running server something; None where none runs.
+
+    Raises:
+        BridgeError: where it can't answer.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _in_folder(directory / SOCKET_NAME, connection.connect)
+    except OSError:
+        connection.close()
+        return None
+    with connection:
+        connection.sendall(json.dumps({"call": name, "with": {}}).encode() + b"\n")
+        answer = json.loads(_read_line(connection))
+    if "error" in answer:
+        raise Refused(answer["error"], fix=answer["fix"])
+    return answer["ok"]
+
+
 def call(directory: Path, name: str, **arguments: Any) -> Any:
     """One call; see `Caller`."""
     with Caller(directory) as caller:
         return caller.call(name, **arguments)
 
 
-__all__ = ["CALL_EVENTS_MAX", "CONSOLE", "Caller", "ControlServer", "Operations", "call"]
+__all__ = ["CALL_EVENTS_MAX", "CONSOLE", "Caller", "ControlServer", "Operations", "ask", "call"]

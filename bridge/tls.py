@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Final
 
 from bridge.config import ListenSettings
 from bridge.errors import BridgeError, ConfigError
 
-RENEW = "`dockbridge certificate renew` makes one; or name your own (PEM)"
+RENEW: Final = "`dockbridge certificate renew` makes one; or name your own (PEM)"
 
 
 def server_context(listen: ListenSettings, directory: Path) -> ssl.SSLContext | None:
@@ -62,9 +63,10 @@ def certificate_ends_ms(path: Path) -> int | None:
 def _readable(setting: str, path: Path, fix: str) -> Path:
     try:
         path.open("rb").close()
+    except FileNotFoundError as error:
+        raise ConfigError(f"listen.{setting}: there is no {path}", fix=fix) from error
     except OSError as error:
-        what = f"there is no {path}" if isinstance(error, FileNotFoundError) else f"{path} can't be read: {error.strerror}"
-        raise ConfigError(f"listen.{setting}: {what}", fix=fix) from error
+        raise ConfigError(f"listen.{setting}: {path} can't be read: {error.strerror}", fix="give it to the user that the server runs as") from error
     return path
 
 

@@ -72,6 +72,7 @@ class Connection:
         self._keep_alive_s = 0.0
         self._since_s = self._heard_s = door.now_s()
         self._paused = False
+        self._is_reading = False
         self._may_send = door.limits.publish_rate_max * BURST_S
         self._counted_s = self._since_s
         door.connections.add(self)
@@ -115,6 +116,9 @@ class Connection:
         return not self.is_full and self._out_bytes < self.door.limits.output_bytes_max
 
     def _read(self) -> None:
+        if self._is_reading:
+            return  # somebody answers at once what was asked by a packet that is being read
+        self._is_reading = True
         buffer = self._buffer
         at = 0
         try:
@@ -134,6 +138,7 @@ class Connection:
             self.close(str(error))
         except RefusedConnect as error:
             self._refuse(error.code, str(error))
+        self._is_reading = False
         if self.state is State.CLOSED:
             buffer.clear()
         else:

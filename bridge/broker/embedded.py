@@ -64,6 +64,7 @@ AUTHENTICATIONS_MAX: Final = 2
 """Passwords that are checked at once, each with 19 MiB and a core of its own."""
 AUTHENTICATIONS_WAITING_MAX: Final = 5_000
 TICK_S: Final = 0.5
+GOODBYE_S: Final = 1.0
 WEBSOCKET_MESSAGE_BYTES_MAX: Final = 1_048_576
 """A WebSocket message may hold many packets; and it may always be as long as the longest packet."""
 PACKET_HEADER_BYTES_MAX: Final = 5
@@ -162,6 +163,7 @@ class EmbeddedBroker(Broker):
         self.hosts: Counter[str] = Counter()
         self._remembers = remembers
         self._on_failed = on_failed
+        self.nobody_left = asyncio.Event()
         self._dirty: set[_Wire] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking = asyncio.Semaphore(AUTHENTICATIONS_MAX)
@@ -196,10 +198,21 @@ class EmbeddedBroker(Broker):
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
         self.hang_up()
+        await self._goodbyes()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.shutdown()
+
+    async def _goodbyes(self) -> None:
+        """A TLS connection ends when the client has answered its end; who does not answer is cut off."""
+        if self.wires:
+            self.nobody_left.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.nobody_left.wait(), GOODBYE_S)
+        for wire in list(self.wires):
+            wire.abort()
+        await asyncio.sleep(0)
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         """(host, port) of each listener."""
@@ -245,6 +258,7 @@ class EmbeddedBroker(Broker):
             port,
             subprotocols=[Subprotocol("mqtt")],
             open_timeout=limits.connect_timeout_s,
+            close_timeout=limits.connect_timeout_s,
             max_size=max(WEBSOCKET_MESSAGE_BYTES_MAX, limits.packet_bytes_max + PACKET_HEADER_BYTES_MAX),
             ssl=tls,
             ssl_handshake_timeout=patience_s,
@@ -348,6 +362,8 @@ class _Wire:
             del self.broker.hosts[self._host]
         if self.is_admitted:
             self.broker.wires.discard(self)
+            if not self.broker.wires:
+                self.broker.nobody_left.set()
             self.connection.lost()
             self.broker.flush()
 
@@ -383,6 +399,9 @@ class _Wire:
         raise NotImplementedError
 
     def flush(self) -> None:
+        raise NotImplementedError
+
+    def abort(self) -> None:
         raise NotImplementedError
 
 
@@ -439,6 +458,9 @@ class _SocketWire(_Wire, asyncio.Protocol):
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost()
@@ -504,6 +526,9 @@ class _WebSocketWire(_Wire):
             self._may_read.set()
         else:
             self._may_read.clear()
+
+    def abort(self) -> None:
+        self._websocket.transport.abort()
 
 
 def _listener_config(listener: Listener) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from bridge.cli.output import JsonOption, SiteOption, emit, moment, reader_of, say, table
 from bridge.config import CONFIG_NAME, load
-from bridge.control import Caller, call
+from bridge.control import Caller, ask, call
 from bridge.errors import BridgeError, Refused
 from bridge.store import queries
 from bridge.store.registry import ENROLLABLE, Device, Registry
@@ -114,12 +114,14 @@ def list_(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     Example: `dockbridge device list`
     """
     reader, settings = reader_of(site)
-    rows = [_row(d, queries.ledgers(reader, d.device), queries.presence(reader, Topics(settings.site.name), d.device)) for d in _registry(site).list()]
+    topics = Topics(settings.site.name)
+    logins = ask(site, "logins") or {}
+    rows = [_row(d, queries.ledgers(reader, d.device), queries.presence(reader, topics, d.device), logins.get(d.device)) for d in _registry(site).list()]
     if as_json:
         emit(rows)
         return
-    columns = ("device", "role", "courier", "at", "online", "events", "owes", "heard", "state")
-    table(columns, [[*(r[c] for c in columns[:4]), _yes(r["online"]), r["events"], r["owes"], moment(r["heard_ms"]), r["state"]] for r in rows])
+    columns = ("device", "role", "courier", "at", "online", "events", "owes", "heard", "failed", "state")
+    table(columns, [[*(r[c] for c in columns[:4]), _yes(r["online"]), r["events"], r["owes"], moment(r["heard_ms"]), _failed(r), r["state"]] for r in rows])
 
 
 @app.command()
@@ -132,7 +134,7 @@ def show(device: str, site: SiteOption = Path(), as_json: JsonOption = False) ->
     found = _registry(site).get(device)
     ledgers = queries.ledgers(reader, device)
     presence = queries.presence(reader, Topics(settings.site.name), device)
-    row = _row(found, ledgers, presence)
+    row = _row(found, ledgers, presence, (ask(site, "logins") or {}).get(device))
     logs = [{"log": x["log"], "high": x["high"], "owes": x["owed"], "gaps": _gaps(x["ranges"]), "heard_ms": x["updated_ms"]} for x in ledgers]
     if as_json:
         emit({**row, "presence": presence, "logs": logs})
@@ -201,7 +203,12 @@ def _registry(site: Path) -> Registry:
     return Registry(reader, reader, settings.site.name)
 
 
-def _row(device: Device, ledgers: list[dict[str, Any]], presence: dict[str, Any] | None) -> dict[str, Any]:
+def _failed(row: dict[str, Any]) -> str:
+    """Logins as this device that failed lately, and where the last came from."""
+    return f"{row['failed']} from {row['failed_from']}" if row["failed"] else ""
+
+
+def _row(device: Device, ledgers: list[dict[str, Any]], presence: dict[str, Any] | None, failed: list[Any] | None) -> dict[str, Any]:
     return {
         "device": device.device,
         "role": Role(device.role).value,
@@ -215,8 +222,19 @@ def _row(device: Device, ledgers: list[dict[str, Any]], presence: dict[str, Any]
         "heard_ms": max((x["updated_ms"] for x in ledgers), default=None),
         "enrolled_ms": device.created_ms,
         "certificate": device.certificate_sha256,
-        "state": "revoked" if device.revoked_ms is not None else "enrolled" if device.has_secret or device.certificate_sha256 else "no login",
+        "failed": failed[0] if failed else 0,
+        "failed_ms": failed[1] if failed else None,
+        "failed_from": failed[2] if failed else None,
+        "state": _state(device),
     }
+
+
+def _state(device: Device) -> str:
+    if device.revoked_ms is not None:
+        return "revoked"
+    if not device.can_log_in:
+        return "no login"
+    return "enrolled, outside v1/ only" if device.role is Role.LAB else "enrolled"
 
 
 def _gaps(ranges: list[list[int]]) -> list[list[int]]:

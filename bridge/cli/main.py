@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, site
+from bridge.cli import access, certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, site, status
 from bridge.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
@@ -34,8 +34,10 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 
 app.command()(site.init)
 app.command()(site.serve)
+app.command()(status.status)
 app.command()(demo.demo)
 app.add_typer(device.app, name="device")
+app.add_typer(access.app, name="access")
 app.add_typer(orders.app, name="orders")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(events.app, name="events")

@@ -64,9 +64,7 @@ def serve(
     lab: Annotated[bool, typer.Option("--lab", help="A laboratory: a temporary site on loopback that anybody may use without logging in.")] = False,
     listen: Annotated[str, typer.Option(help="With --lab: host:port of MQTT over TCP; port 0 takes a free one.")] = LAB_LISTEN,
     websocket: Annotated[str, typer.Option(help="With --lab: host:port of MQTT over WebSocket; empty for none.")] = "",
-    kill_at: Annotated[
-        str, typer.Option(hidden=True, help="LABEL:N kills the process when it passes a point for the Nth time.")
-    ] = "",
+    kill_at: Annotated[str, typer.Option(hidden=True, help="LABEL:N kills the process when it passes a point for the Nth time.")] = "",
 ) -> None:
     """Run a site until it is stopped (Ctrl-C or SIGTERM). Prints one line when it is ready, with its addresses.
 

@@ -40,6 +40,10 @@ class Device:
     has_secret: bool
     certificate_sha256: str | None
 
+    @property
+    def can_log_in(self) -> bool:
+        return self.revoked_ms is None and (self.has_secret or self.certificate_sha256 is not None)
+
 
 class Registry:
     """Who may connect. Writes go through the same engine as everything else; a verified secret is remembered for as long as its hash stands."""

@@ -135,6 +135,70 @@ def test_the_same_works_without_a_server(shell: Shell) -> None:
     assert shell.data("db", "rebuild")["changed"] == []
 
 
+def test_certificates_at_the_command_line(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "site")
+    made = shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "127.0.0.1:0", "--host", "bridge.example.com")
+    authority, server = shell.data("certificate", "show")
+    assert f"SHA-256  {server['sha256']}" in made.stderr
+    assert f"devices trust {shell.site / 'tls' / 'ca.pem'}" in made.stderr
+    assert (authority["certificate"], server["certificate"]) == ("authority", "server")
+    assert {"bridge.example.com", "localhost", "127.0.0.1", "::1"} <= set(server["names"])
+    assert server["sha256"] in shell("certificate", "show").stdout
+    shell("config", "check")
+    shell("certificate", "renew")
+    renewed = shell.data("certificate", "show")
+    assert renewed[0] == authority
+    assert (renewed[1]["names"], renewed[1]["sha256"] != server["sha256"]) == (server["names"], True)
+    shell("certificate", "renew", "--host", "192.168.1.7")
+    names = shell.data("certificate", "show")[1]["names"]
+    assert "192.168.1.7" in names
+    assert "bridge.example.com" not in names
+    assert "it can be used" in shell("certificate", "reload").stderr
+
+
+def test_a_device_gets_a_certificate_at_the_command_line(served: Shell, tmp_path: Path) -> None:
+    served("device", "add", "scan-07")
+    out = tmp_path / "for scan-07"
+    done = served("device", "certificate", "scan-07", "--out", out)
+    assert sorted(p.name for p in out.iterdir()) == ["ca.pem", "scan-07.key", "scan-07.pem"]
+    assert (out / "scan-07.key").stat().st_mode & 0o777 == 0o600
+    assert "client certificates are not asked for yet" in done.stderr
+    recorded = served.data("device", "show", "scan-07")["certificate"]
+    assert recorded.upper() == done.stderr.split("by the certificate ")[1].splitlines()[0].replace(":", "")
+    served("certificate", "renew")
+    assert "from now on" in served("certificate", "reload").stderr
+    served("device", "add", "scan-08")
+    assert "is for scan-07, not for scan-08" in served("device", "certificate", "scan-08", "--accept", out / "scan-07.pem", code=1).stderr
+    served("device", "certificate", "scan-07", "--accept", out / "scan-07.pem")
+    served("device", "revoke", "scan-07")
+    assert served.data("device", "show", "scan-07")["certificate"] is None
+    assert "is shut out" in served("device", "certificate", "scan-07", "--out", out, code=1).stderr
+
+
+def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "site")
+    shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "")
+    assert "no listener speaks TLS" in shell("certificate", "reload", code=1).stderr
+    (shell.site / "tls" / "server.pem").unlink()
+    shell("config", "check")
+    config = shell.site / "bridge.toml"
+    config.write_text(config.read_text().replace('mqtts = ""', 'mqtts = "127.0.0.1:0"'))
+    for command in (("config", "check"), ("serve",)):
+        said = shell(*command, code=1).stderr
+        assert "listen.tls_cert_file: there is no" in said
+        assert "dockbridge certificate renew" in said
+    shell("certificate", "renew")
+    shell("config", "check")
+    config.write_text(config.read_text().replace("tls/server.pem", "/etc/ssl/bridge.pem"))
+    assert "not made here" in shell("certificate", "renew", code=1).stderr
+
+
+def test_what_looks_like_an_emoji_is_printed_as_it_is(shell: Shell) -> None:
+    """`:AB:` is one to rich; it stands in fingerprints."""
+    shell("device", "add", "x:AB:y")
+    assert "x:AB:y" in shell("device", "list").stdout
+
+
 def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
     refused = served("serve", code=1)
     assert "has this site open" in refused.stderr
@@ -166,6 +230,13 @@ def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
         (("init", "/proc/nowhere"), 1, "can't be written"),
         (("init", "other", "--listen", "0.0.0.0:1883"), 1, "outside loopback without TLS"),
         (("init", "other", "--listen", "here"), 1, "host:port"),
+        (("init", "other", "--mqtts", "8883"), 1, "listen.mqtts is '8883', should be host:port"),
+        (("init", "other", "--host", "two words"), 1, "'two words' is no host name or address"),
+        (("device", "certificate", "nobody", "--out", "there"), 1, "there is no device nobody"),
+        (("device", "certificate", "nobody"), 2, "give a folder for a new certificate"),
+        (("certificate", "show"), 1, "there is no certificate in"),
+        (("certificate", "show", "--site", "/nowhere"), 1, "there is no /nowhere/bridge.toml"),
+        (("certificate", "reload"), 1, "no listener speaks TLS"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
 )

@@ -6,8 +6,6 @@ They need Debian's mosquitto-clients, and Node.js with the npm package `mqtt` (f
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,26 +13,11 @@ from pathlib import Path
 import cbor2
 import pytest
 from a_site import BOOT, TOPICS, Site, event, event_id, log_of
+from foreign_tools import needs
 
 from devices.protocol.vocabulary import Role
 
 TIMEOUT_S = 20
-
-
-def _missing(tool: str) -> str | None:
-    if shutil.which(tool) is None:
-        return f"{tool} is not installed"
-    if tool == "node" and subprocess.run(["node", "-e", "require('mqtt')"], capture_output=True, check=False).returncode:
-        return "npm package mqtt is not installed, or NODE_PATH does not lead to it"
-    return None
-
-
-def needs(tool: str) -> None:
-    """Without the tool the test says so; where everything must be there (CI), it fails."""
-    missing = _missing(tool)
-    if missing is not None:
-        assert not os.environ.get("CI"), missing
-        pytest.skip(missing)
 
 
 @pytest.fixture

@@ -411,6 +411,24 @@ def test_a_new_secret_voids_the_old_one_at_once(registry: Registry) -> None:
     assert registry.get("scan-7").rotated_ms == NOW_MS + 1
 
 
+def test_only_the_newest_certificate_stands_for_a_device(registry: Registry) -> None:
+    registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    assert registry.verify_certificate("scan-7", "") is None
+    registry.certify("scan-7", "aa")
+    assert registry.verify_certificate("scan-7", "aa") == registry.identity("scan-7")
+    registry.certify("scan-7", "bb")
+    registry.rotate("scan-7", now_ms=NOW_MS)
+    assert registry.verify_certificate("scan-7", "aa") is None
+    assert registry.verify_certificate("scan-7", "bb") is not None
+    assert registry.verify_certificate("nobody", "bb") is None
+    registry.revoke("scan-7", now_ms=NOW_MS)
+    assert registry.verify_certificate("scan-7", "bb") is None
+    with pytest.raises(Refused, match="shut out"):
+        registry.certify("scan-7", "cc")
+    registry.rotate("scan-7", now_ms=NOW_MS)
+    assert registry.get("scan-7").certificate_sha256 is None
+
+
 def test_a_revoked_device_is_out_until_it_gets_a_new_secret(registry: Registry) -> None:
     secret = registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
     assert secret is not None

@@ -1,0 +1,45 @@
+"""`dockbridge status`: what the running server has to do, and what it had to turn away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from bridge.cli.output import JsonOption, SiteOption, emit, reader_of, say, table
+from bridge.control import ask
+from bridge.store import queries
+
+MEANINGS = {
+    "connected": "connections now",
+    "sessions": "sessions, connected or kept",
+    "waiting": "messages that wait for a client",
+    "in_flight": "messages that a client has not acknowledged yet",
+    "retained": "retained topics",
+    "connections": "connections since the start",
+    "turned_away": "connections beyond broker.connections_max",
+    "refused": "logins refused",
+    "denied": "publishes and filters that were not allowed",
+    "dropped": "queues that overflowed",
+    "protocol_errors": "connections closed for breaking the protocol",
+}
+
+
+def status(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+    """Show what the running server has to do, what it had to turn away, and which alerts stand.
+
+    Example: `dockbridge status`
+    """
+    reader, _ = reader_of(site)
+    counters = ask(site, "counters")
+    alerts = queries.alerts(reader)
+    if as_json:
+        emit({"running": counters is not None, "counters": counters or {}, "alerts": alerts})
+    elif counters is None:
+        say("no server runs on this site; `dockbridge serve` starts one")
+    else:
+        table(("", "", ""), [(name, counters.get(name, 0), meaning) for name, meaning in MEANINGS.items()])
+    if not as_json and alerts:
+        table(("alert", "about", "severity", "what", "fix"), [(a["code"], a["subject"], a["severity"], a["text"], a["fix"]) for a in alerts])
+    if counters is None:
+        raise typer.Exit(1)

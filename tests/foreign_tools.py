@@ -1,0 +1,25 @@
+"""Tools of others that a test needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+
+def _missing(tool: str) -> str | None:
+    if shutil.which(tool) is None:
+        return f"{tool} is not installed"
+    if tool == "node" and subprocess.run(["node", "-e", "require('mqtt')"], capture_output=True, check=False).returncode:
+        return "npm package mqtt is not installed, or NODE_PATH does not lead to it"
+    return None
+
+
+def needs(tool: str) -> None:
+    """Without the tool the test says so; where everything must be there (CI), it fails."""
+    missing = _missing(tool)
+    if missing is not None:
+        assert not os.environ.get("CI"), missing
+        pytest.skip(missing)
