@@ -374,7 +374,7 @@ CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, U
 
 
 class Packet(NamedTuple):
-    """A control packet. Of a PUBLISH also its parts."""
+    """A control packet: `flags` are the lower four bits of its first byte. Of a PUBLISH also its parts."""
 
     kind: int
     packet_id: int
@@ -384,6 +384,7 @@ class Packet(NamedTuple):
     qos: int = 0
     dup: bool = False
     retain: bool = False
+    flags: int = 0
 
     @property
     def plain(self) -> Any:
@@ -495,11 +496,11 @@ class MqttWire:
 def _packet(first: int, body: bytes) -> Packet:
     kind = first >> 4
     if kind != PUBLISH:
-        return Packet(kind, int.from_bytes(body[:2], "big"), body)
+        return Packet(kind, int.from_bytes(body[:2], "big"), body, flags=first & 15)
     end = 2 + int.from_bytes(body[:2], "big")
     qos = first >> 1 & 3
     start = end + (2 if qos else 0)
-    return Packet(kind, int.from_bytes(body[end:start], "big"), body, body[2:end].decode(), body[start:], qos, bool(first & 8), bool(first & 1))
+    return Packet(kind, int.from_bytes(body[end:start], "big"), body, body[2:end].decode(), body[start:], qos, bool(first & 8), bool(first & 1), first & 15)
 
 
 def frame(first: int, body: bytes) -> bytes:
@@ -524,10 +525,13 @@ def connect_packet(
     clean: bool = True,
     keep_alive_s: int = 60,
     will: tuple[str, bytes] | None = None,
+    will_qos: int = 1,
+    will_retain: bool = True,
     protocol: str = "MQTT",
     level: int = 4,
 ) -> bytes:
-    flags = (0x80 if username is not None else 0) | (0x40 if password is not None else 0) | (0x0C | 0x20 if will else 0) | (2 if clean else 0)
+    will_flags = 0x04 | will_qos << 3 | will_retain << 5 if will else 0
+    flags = (0x80 if username is not None else 0) | (0x40 if password is not None else 0) | will_flags | (2 if clean else 0)
     fields = [text(client_id), *(text(w) for w in will or ()), *(text(v) for v in (username, password) if v is not None)]
     return frame(CONNECT << 4, text(protocol) + struct.pack("!BBH", level, flags, keep_alive_s) + b"".join(fields))
 
@@ -537,5 +541,9 @@ def publish_packet(topic: str | bytes, payload: bytes, *, qos: int = 1, packet_i
     return frame(PUBLISH << 4 | dup << 3 | qos << 1 | retain, text(topic) + packet_id_bytes + payload)
 
 
-def subscribe_packet(filters: Sequence[tuple[str, int]], packet_id: int = 1, *, flags: int = 2) -> bytes:
+def unsubscribe_packet(filters: Sequence[str | bytes], packet_id: int = 1, *, flags: int = 2) -> bytes:
+    return frame(UNSUBSCRIBE << 4 | flags, packet_id.to_bytes(2, "big") + b"".join(text(f) for f in filters))
+
+
+def subscribe_packet(filters: Sequence[tuple[str | bytes, int]], packet_id: int = 1, *, flags: int = 2) -> bytes:
     return frame(SUBSCRIBE << 4 | flags, packet_id.to_bytes(2, "big") + b"".join(text(f) + bytes((qos,)) for f, qos in filters))
