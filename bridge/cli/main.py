@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import config, contract, db, demo, device, events, jobs, orders, quarantine, site
+from bridge.cli import config, contract, db, demo, device, events, jobs, orders, quarantine, site, torture
 from bridge.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
@@ -35,6 +35,7 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 app.command()(site.init)
 app.command()(site.serve)
 app.command()(demo.demo)
+app.command()(torture.torture)
 app.add_typer(device.app, name="device")
 app.add_typer(orders.app, name="orders")
 app.add_typer(jobs.app, name="jobs")
