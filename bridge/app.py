@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ from bridge.store.migrate import migrate
 from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore, open_engine
+from bridge.tls import certificate_ends_ms, load_certificate, server_context
 from devices.protocol.messages import CONTRACT_VERSION, PayloadError, encode_cbor, encode_json
 from devices.protocol.messages import load as load_payload
 from devices.protocol.topics import Topics
@@ -45,6 +47,8 @@ from devices.protocol.topics import Topics
 logger = logging.getLogger("dockbridge")
 
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+CERTIFICATE_WARNING_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,7 @@ class Application:
         self._outlet = _Outlet()
         self._authenticators = ThreadPoolExecutor(AUTHENTICATIONS_MAX, thread_name_prefix="authenticate")
         self.pipeline = Pipeline(self._writer, self._outlet, _pipeline_limits(settings), self._room)
+        self._tls: ssl.SSLContext | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
         """Set when a part that must always run has ended: nothing is acknowledged any more, and the process had better start anew."""
@@ -217,10 +222,12 @@ class Application:
         """Start the broker; (host, port) of each listener.
 
         Raises:
+            ConfigError: where the certificate can't be used.
             SiteError: where a listener can't be opened.
         """
-        listeners = list(_listeners(self.settings))
-        broker = EmbeddedBroker(listeners, authenticate=self._authenticate, make_door=self._make_door)
+        self._tls = server_context(self.settings.listen, self.directory)
+        listeners = _listeners(self.settings, self._tls)
+        broker = EmbeddedBroker(listeners, authenticate=self._authenticate, authenticate_certificate=self._authenticate_certificate, make_door=self._make_door)
         await self._writer.run(self._everybody_is_away)
         self._fill_retained(broker.door)
         self._outlet.broker = broker
@@ -232,6 +239,8 @@ class Application:
             self._outlet.broker = None
             raise SiteError(f"can't listen on {', '.join(x.bind for x in listeners)}: {_cause(error)}", fix="choose another address in bridge.toml") from error
         self._spawn("sweep", self._sweep())
+        if self._tls is not None:
+            self._spawn("certificate watch", self._watch_certificate())
         return broker.addresses()
 
     def _everybody_is_away(self) -> None:
@@ -261,6 +270,29 @@ class Application:
 
     async def _authenticate(self, device: str, secret: str) -> Identity | None:
         return await asyncio.get_running_loop().run_in_executor(self._authenticators, self.registry.verify, device, secret)
+
+    async def _authenticate_certificate(self, device: str, sha256: str) -> Identity | None:
+        return await asyncio.get_running_loop().run_in_executor(self._authenticators, self.registry.verify_certificate, device, sha256)
+
+    def reload_certificate(self) -> bool:
+        """Show the server's certificate as it now lies in its file to whoever connects from now on; False where nothing here speaks TLS.
+
+        Raises:
+            ConfigError: where it can't be used; then the one before stays.
+        """
+        if self._tls is None:
+            return False
+        server_context(self.settings.listen, self.directory)  # a trial, so that a key that does not fit leaves the context in use as it is
+        load_certificate(self._tls, self.settings.listen, self.directory)
+        return True
+
+    async def _watch_certificate(self) -> None:
+        while True:
+            ends_ms = certificate_ends_ms(self.directory / self.settings.listen.tls_cert_file)
+            if ends_ms is not None and (left_ms := ends_ms - self.clock.now_ms()) < CERTIFICATE_WARNING_DAYS * DAY_MS:
+                when = "has ended" if left_ms < 0 else f"ends in {left_ms // DAY_MS} days"
+                logger.warning("the server's certificate %s; `dockbridge certificate renew` makes another", when)
+            await asyncio.sleep(DAY_MS / 1000)
 
     def _fill_retained(self, door: FrontDoor) -> None:
         """Statuses, parcels and alerts from the store: whatever a crash left unpublished is published here."""
@@ -387,15 +419,15 @@ def _door_limits(settings: Settings) -> DoorLimits:
     )
 
 
-def _listeners(settings: Settings) -> list[Listener]:
+def _listeners(settings: Settings, tls: ssl.SSLContext | None) -> list[Listener]:
     listen = settings.listen
-    cert, key = listen.tls_cert_file or None, listen.tls_key_file or None
-    found = []
-    if listen.mqtt:
-        found.append(Listener(name="mqtts" if cert else "mqtt", bind=listen.mqtt, cert_file=cert, key_file=key))
-    if listen.websocket:
-        found.append(Listener(name="wss" if cert else "ws", bind=listen.websocket, websocket=True, cert_file=cert, key_file=key))
-    return found
+    every = (
+        Listener(name="mqtt", bind=listen.mqtt),
+        Listener(name="mqtts", bind=listen.mqtts, tls=tls),
+        Listener(name="ws", bind=listen.websocket, websocket=True),
+        Listener(name="wss", bind=listen.wss, websocket=True, tls=tls),
+    )
+    return [x for x in every if x.bind]
 
 
 def _take_lock(path: Path) -> IO[str]:

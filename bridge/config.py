@@ -16,6 +16,8 @@ CONFIG_NAME: Final = "bridge.toml"
 DATABASE_NAME: Final = "dockbridge.db"
 SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
+LISTENERS: Final = {"mqtt": False, "mqtts": True, "websocket": False, "wss": True}
+"""The settings of listeners, and whether each speaks TLS."""
 
 
 def _setting(default: Any, about: str, *, least: float | None = None, most: float | None = None) -> Any:
@@ -33,11 +35,14 @@ class SiteSettings:
 class ListenSettings:
     """Where devices connect. Port 0 takes a free one."""
 
-    mqtt: str = _setting("127.0.0.1:1883", "host:port of MQTT over TCP; empty for none.")
-    websocket: str = _setting("", "host:port of MQTT over WebSocket; empty for none.")
-    tls_cert_file: str = _setting("", "Certificate chain (PEM) for both listeners; needed outside loopback.")
-    tls_key_file: str = _setting("", "Private key (PEM) of that certificate.")
-    allow_plain: bool = _setting(False, "Listen outside loopback without TLS. Passwords then cross the network readable.")
+    mqtt: str = _setting("127.0.0.1:1883", "host:port of MQTT over TCP, without TLS; empty for none.")
+    mqtts: str = _setting("", "host:port of MQTT over TLS; empty for none.")
+    websocket: str = _setting("", "host:port of MQTT over WebSocket, without TLS; empty for none.")
+    wss: str = _setting("", "host:port of MQTT over WebSocket over TLS; empty for none.")
+    tls_cert_file: str = _setting("tls/server.pem", "Certificate chain (PEM) for mqtts and wss. Relative files are relative to the site's folder.")
+    tls_key_file: str = _setting("tls/server.key", "Private key (PEM) of that certificate.")
+    tls_client_ca_file: str = _setting("", "Authority (PEM) of client certificates, tls/ca.pem for the site's own; empty for no client certificates.")
+    allow_plain: bool = _setting(False, "Let mqtt and websocket listen outside loopback. Passwords then cross the network readable.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,20 +171,25 @@ def _check(settings: Settings) -> None:
         escape(settings.site.name)
     except ValueError as error:
         raise ConfigError(f"site.name: {error}", fix="choose a short name, such as main") from error
-    listen = settings.listen
-    if not listen.mqtt and not listen.websocket:
-        raise ConfigError("listen.mqtt and listen.websocket are both empty", fix="give at least one of them an address, such as 127.0.0.1:1883")
-    if bool(listen.tls_cert_file) != bool(listen.tls_key_file):
-        raise ConfigError("listen.tls_cert_file and listen.tls_key_file come together", fix="give both, or none")
-    for name in ("mqtt", "websocket"):
-        bind = getattr(listen, name)
-        if bind:
-            host, _ = split_address(f"listen.{name}", bind)
-            if not (listen.tls_cert_file or listen.allow_plain or is_loopback(host)):
-                raise ConfigError(
-                    f"listen.{name} is {bind}: outside loopback without TLS",
-                    fix="set listen.tls_cert_file and listen.tls_key_file (or, on a network that you trust, listen.allow_plain = true)",
-                )
+    _check_listen(settings.listen)
+
+
+def _check_listen(listen: ListenSettings) -> None:
+    binds = {name: getattr(listen, name) for name in LISTENERS}
+    if not any(binds.values()):
+        raise ConfigError("every listener is empty", fix=f"give at least one of listen.{', listen.'.join(LISTENERS)} an address, such as 127.0.0.1:1883")
+    for name in ("tls_cert_file", "tls_key_file"):
+        if not getattr(listen, name) and (listen.mqtts or listen.wss or listen.tls_cert_file or listen.tls_key_file):
+            raise ConfigError(f"listen.{name} is empty; listen.tls_cert_file and listen.tls_key_file come together", fix="give both: mqtts and wss need them")
+    for name, bind in binds.items():
+        if not bind:
+            continue
+        host, _ = split_address(f"listen.{name}", bind)
+        if not (LISTENERS[name] or listen.allow_plain or is_loopback(host)):
+            raise ConfigError(
+                f"listen.{name} is {bind}: outside loopback without TLS",
+                fix=f"use listen.{'mqtts' if name == 'mqtt' else 'wss'} (or, on a network that you trust, listen.allow_plain = true)",
+            )
 
 
 def split_address(name: str, bind: str) -> tuple[str, int]:

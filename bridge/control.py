@@ -78,6 +78,14 @@ class Operations:
         self._app.disconnect(device)
         return {"device": device}
 
+    async def do_device_certificate(self, device: str, sha256: str) -> dict[str, Any]:
+        await self._app.on_writer(lambda: self._app.registry.certify(device, sha256))
+        self._app.disconnect(device)
+        return {"device": device, "sha256": sha256}
+
+    def do_certificate_reload(self) -> bool:
+        return self._app.reload_certificate()
+
     def do_connected(self) -> list[str]:
         return sorted(self._app.connected)
 

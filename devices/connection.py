@@ -100,12 +100,12 @@ class Traffic(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where to connect, as whom, and how patiently. `tls` None is plain TCP."""
+    """Where to connect, as whom, and how patiently. `tls` None is plain TCP; `password` None leaves it to the certificate in `tls`."""
 
     host: str
     port: int
     device: str
-    password: str
+    password: str | None
     tls: ssl.SSLContext | None = None
     in_flight_max: int = IN_FLIGHT_MAX
     backoff_first_s: float = BACKOFF_FIRST_S
@@ -206,6 +206,8 @@ class Connection:
         except _RefusedError as error:
             log.warning("%s: refused: %s", self._settings.device, error)
             self._refused = str(error)
+        except ssl.SSLCertVerificationError as error:
+            log.warning("%s: the server's certificate is not trusted: %s", self._settings.device, error.verify_message)
         except (OSError, _LostError) as error:
             log.info("%s: connection lost: %s", self._settings.device, error)
         except DeviceError as error:

@@ -256,13 +256,14 @@ class Device:
 
     Raises:
         OutboxError: the outbox file cannot be used (`OutboxLocked`: another process has it).
-        OSError: `ca_file` cannot be read.
+        OSError: `ca_file`, `cert_file` or `key_file` cannot be read.
         ValueError: `site` or `device` cannot stand in a topic.
     """
 
     site: str
     device: str
-    password: str = field(repr=False)
+    password: str | None = field(default=None, repr=False)
+    """None where the device's certificate says who it is."""
     outbox: str | Path
     """The outbox file; it is made where there is none."""
     host: str = "localhost"
@@ -271,6 +272,11 @@ class Device:
     tls: bool = False
     """TLS with the system's certificate authorities; `ca_file` names others."""
     ca_file: str | Path | None = None
+    """The site's `ca.pem`; with it, or with `cert_file`, TLS is on."""
+    cert_file: str | Path | None = None
+    """The device's own certificate (PEM)."""
+    key_file: str | Path | None = None
+    """The key of `cert_file` (PEM); None where it is in the same file."""
     at: str | None = None
     """The place of every event that does not name its own."""
     firmware: str | None = None
@@ -446,7 +452,7 @@ class Device:
     # --- below -----------------------------------------------------------------------------------------------------------
 
     def _settings(self) -> Settings:
-        tls = ssl.create_default_context(cafile=self.ca_file) if self.tls or self.ca_file is not None else None
+        tls = self._tls_context()
         return Settings(
             host=self.host,
             port=self.port or (PORT if tls is None else PORT_TLS),
@@ -462,6 +468,14 @@ class Device:
             ack_timeout_s=self.ack_timeout_s,
             close_timeout_s=self.close_timeout_s,
         )
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        if not self.tls and self.ca_file is None and self.cert_file is None:
+            return None
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.cert_file is not None:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        return context
 
     def _new_mail(self) -> Mail:
         return Mail(self.device, self._topics, self._outbox, self.clock, firmware=self.firmware, battery=self.battery, on_receipt=self.on_receipt)

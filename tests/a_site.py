@@ -7,10 +7,12 @@ import hashlib
 import json
 import socket
 import sqlite3
+import ssl
 import struct
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,7 @@ from typing import Any, Final, NamedTuple, Self
 import cbor2
 import uvloop
 
+from bridge import certificates
 from bridge.app import Application, make_site
 from bridge.config import parse
 from bridge.domain.access import Identity
@@ -247,6 +250,10 @@ class Site:
         self._seq = 0
         if not (directory / "bridge.toml").exists():
             make_site(directory, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, **settings}))
+            if {"mqtts", "wss"} & settings.get("listen", {}).keys():
+                now = datetime.now(UTC)
+                certificates.make_authority(self.tls, SITE, now)
+                certificates.issue_server(self.tls, ["localhost", "127.0.0.1"], now)
 
     def __enter__(self) -> Self:
         self.start()
@@ -307,6 +314,11 @@ class Site:
         secret = self.wait_for(self.app.on_writer(lambda: self.app.registry.add(device, role, now_ms=self.app.clock.now_ms(), **other)))
         self.secrets[device] = secret
         return str(secret)
+
+    @property
+    def tls(self) -> Path:
+        """The folder of its certificates; they are made where a listener speaks TLS."""
+        return self.directory / certificates.FOLDER_NAME
 
     def now_ms(self) -> int:
         return self.app.clock.now_ms()
@@ -383,12 +395,14 @@ class Packet(NamedTuple):
 
 
 class MqttWire:
-    """MQTT 3.1.1 on a blocking socket: says exactly what it is told, and hears packets in the order in which they come."""
+    """MQTT 3.1.1 on a blocking socket: says exactly what it is told, and hears packets in the order in which they come. `tls` None is plain TCP."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         self.session_present = False
         self._socket = socket.create_connection(address, DEADLINE_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=address[0])
         self._stream = self._socket.makefile("rb")
 
     def __enter__(self) -> Self:

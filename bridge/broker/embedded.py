@@ -1,13 +1,14 @@
 """The embedded broker: an amqtt `Broker` whose connections are ours.
 
-amqtt does here: configuration, listeners with their TLS and WebSocket set-up, the authentication plugins, the packet classes of what is not hot. It does
-not do: reading, delivery, sessions, retained messages and timers; those are the front door's. Where we reach into amqtt, `AMQTT_NAMES` says so, and a
-test fails when one of these names changes.
+amqtt does here: configuration, the life of listeners, the authentication plugins, the packet classes of what is not hot. It does not do: TLS, reading,
+delivery, sessions, retained messages and timers; those are ours. Where we reach into amqtt, `AMQTT_NAMES` says so, and a test fails when one of these
+names changes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
@@ -20,11 +21,13 @@ from amqtt.broker import Broker
 from amqtt.contexts import BaseContext, ListenerType
 from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import Session as AmqttSession
+from websockets.asyncio.server import serve as serve_websocket
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, FrontDoor, State
-from bridge.broker.packets import Connect
+from bridge.broker.packets import ClientCertificate, Connect
 from bridge.domain.access import Identity
 
 logger = logging.getLogger("dockbridge.broker")
@@ -50,31 +53,39 @@ AMQTT_NAMES: Final = (
 IDENTITY: Final = "dockbridge.identity"
 """Where the authentication plugin leaves who it was, among the attributes of amqtt's throw-away session."""
 
+CERTIFICATE: Final = "dockbridge.certificate"
+"""Where it finds the certificate that the client has shown."""
+
 AUTHENTICATIONS_MAX: Final = 2
 """Passwords that are checked at once, each with 19 MiB and a core of its own."""
 AUTHENTICATIONS_WAITING_MAX: Final = 5_000
 TICK_S: Final = 0.5
+WEBSOCKET_MESSAGE_BYTES_MAX: Final = 1_048_576
+"""A WebSocket message may hold many packets; and it may always be as long as the longest packet."""
+PACKET_HEADER_BYTES_MAX: Final = 5
 WRITE_BUFFER_BYTES_MAX: Final = 8_388_608
 """A client that has this much waiting in its socket does not read; it is disconnected, and its session keeps what it is owed."""
 
 Authenticate = Callable[[str, str], Awaitable[Identity | None]]
+"""Who a device is, by its name and its secret, or by its name and the SHA-256 of its certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Where to listen. `bind` is `host:port`; port 0 takes a free one."""
+    """Where to listen. `bind` is `host:port`; port 0 takes a free one. `tls` None is plain."""
 
     name: str
     bind: str
     websocket: bool = False
-    cert_file: str | None = None
-    key_file: str | None = None
+    tls: ssl.SSLContext | None = None
 
 
 class SiteAuthentication(BaseAuthPlugin):
-    """amqtt's authentication plugin for a site's enrolled devices: username is the device, password its secret."""
+    """amqtt's authentication plugin for a site's enrolled devices: username is the device, password its secret. Without a password its certificate says who
+    it is."""
 
     authenticate_device: Authenticate | None = None
+    authenticate_certificate: Authenticate | None = None
 
     @dataclass
     class Config:
@@ -84,11 +95,17 @@ class SiteAuthentication(BaseAuthPlugin):
         super().__init__(context)
 
     async def authenticate(self, *, session: AmqttSession) -> bool:
-        if self.authenticate_device is None or session.username is None or session.password is None:
-            return False
-        identity = await self.authenticate_device(session.username, session.password)
+        identity = await self._identity(session)
         session.attributes[IDENTITY] = identity
         return identity is not None
+
+    async def _identity(self, session: AmqttSession) -> Identity | None:
+        certificate: ClientCertificate | None = session.attributes.get(CERTIFICATE)
+        if session.password is None and certificate is not None and self.authenticate_certificate is not None:
+            return await self.authenticate_certificate(certificate.device, certificate.sha256)
+        if session.username is None or session.password is None or self.authenticate_device is None:
+            return None
+        return await self.authenticate_device(session.username, session.password)
 
 
 class EmbeddedBroker(Broker):
@@ -97,6 +114,7 @@ class EmbeddedBroker(Broker):
     Args:
         listeners: where to listen.
         authenticate: checks a device's secret, off the event loop.
+        authenticate_certificate: checks a device's certificate, which its authority has vouched for already.
         make_door: builds the front door, given what starts an authentication.
     """
 
@@ -105,13 +123,18 @@ class EmbeddedBroker(Broker):
         listeners: list[Listener],
         *,
         authenticate: Authenticate,
+        authenticate_certificate: Authenticate,
         make_door: Callable[[Callable[[Connection, Connect], None]], FrontDoor],
     ) -> None:
         plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
         # amqtt's default listener binds 0.0.0.0:1883 unless it is told not to; an empty address makes it pass over it.
         configs = {"default": {"type": "tcp", "bind": None}, **{x.name: _listener_config(x) for x in listeners}}
         super().__init__({"listeners": configs, "plugins": {plugin: {}}})
-        cast("SiteAuthentication", self.plugins_manager.get_plugin(SiteAuthentication.__name__)).authenticate_device = authenticate
+        # TLS stays out of amqtt's configuration: there, what one listener does not say is taken from another.
+        self._tls = {x.name: x.tls for x in listeners}
+        authentication = cast("SiteAuthentication", self.plugins_manager.get_plugin(SiteAuthentication.__name__))
+        authentication.authenticate_device = authenticate
+        authentication.authenticate_certificate = authenticate_certificate
         self.door = make_door(self._start_authentication)
         self.wires: set[_Wire] = set()
         self._dirty: set[_Wire] = set()
@@ -168,9 +191,25 @@ class EmbeddedBroker(Broker):
         port: int,
         ssl_context: ssl.SSLContext | None,
     ) -> Any:
+        tls = self._tls[listener_name]
+        limits = self.door.limits
+        # A handshake that does not end, and a goodbye that is not answered, get the time that a CONNECT gets.
+        patience_s = limits.connect_timeout_s if tls is not None else None
         if listener_type is ListenerType.TCP:
-            return await asyncio.get_running_loop().create_server(partial(_SocketWire, self), address, port, ssl=ssl_context, backlog=1024)
-        return await super()._create_server_instance(listener_name, listener_type, address, port, ssl_context)
+            wire = partial(_SocketWire, self)
+            create_server = asyncio.get_running_loop().create_server
+            return await create_server(wire, address, port, ssl=tls, backlog=1024, ssl_handshake_timeout=patience_s, ssl_shutdown_timeout=patience_s)
+        return await serve_websocket(
+            partial(self.ws_connected, listener_name=listener_name),
+            address,
+            port,
+            subprotocols=[Subprotocol("mqtt")],
+            open_timeout=limits.connect_timeout_s,
+            max_size=max(WEBSOCKET_MESSAGE_BYTES_MAX, limits.packet_bytes_max + PACKET_HEADER_BYTES_MAX),
+            ssl=tls,
+            ssl_handshake_timeout=patience_s,
+            ssl_shutdown_timeout=patience_s,
+        )
 
     async def ws_connected(self, websocket: Any, listener_name: str) -> None:
         """A WebSocket, through the same door: its binary messages are a stream of bytes (§6)."""
@@ -197,6 +236,7 @@ class EmbeddedBroker(Broker):
             session.client_id = connect.client_id
             session.username = connect.username
             session.password = connect.password
+            session.attributes[CERTIFICATE] = connection.certificate
             verdicts = await self.plugins_manager.map_plugin_auth(session=session)
         accepted = bool(verdicts) and all(v is True for v in verdicts.values())
         connection.authenticated(session.attributes.get(IDENTITY) if accepted else None)
@@ -227,8 +267,9 @@ class _Wire:
         self.broker = broker
         self.connection: Connection | None = None
 
-    def open(self, peer: str) -> Connection:
+    def open(self, peer: str, transport: asyncio.BaseTransport) -> Connection:
         self.connection = Connection(self.broker.door, peer, self.wake)
+        self.connection.certificate = _client_certificate(transport.get_extra_info("ssl_object"))
         self.broker.wires.add(self)
         return self.connection
 
@@ -258,7 +299,7 @@ class _SocketWire(_Wire, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername") or ("?", 0)
-        self.open(f"{peer[0]}:{peer[1]}")
+        self.open(f"{peer[0]}:{peer[1]}", transport)
 
     def data_received(self, data: bytes) -> None:
         assert self.connection is not None
@@ -320,7 +361,7 @@ class _WebSocketWire(_Wire):
         self._may_read.set()
 
     async def run(self) -> None:
-        connection = self.open(self._peer)
+        connection = self.open(self._peer, self._websocket.transport)
         writer = asyncio.get_running_loop().create_task(self._write(), name=f"websocket writer {self._peer}")
         try:
             with suppress(ConnectionClosed):
@@ -371,10 +412,17 @@ class _WebSocketWire(_Wire):
 
 
 def _listener_config(listener: Listener) -> dict[str, Any]:
-    config: dict[str, Any] = {"type": "ws" if listener.websocket else "tcp", "bind": listener.bind, "ssl": listener.cert_file is not None}
-    if listener.cert_file is not None:
-        config |= {"certfile": listener.cert_file, "keyfile": listener.key_file}
-    return config
+    return {"type": "ws" if listener.websocket else "tcp", "bind": listener.bind, "ssl": False}
+
+
+def _client_certificate(tls: ssl.SSLObject | None) -> ClientCertificate | None:
+    """Who a connection says it is by its certificate, which the handshake has verified. One with another number of names than one says nothing."""
+    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+    if tls is None or not certificate:
+        return None
+    subject = (tls.getpeercert() or {}).get("subject", ())
+    names = [value for part in cast("Any", subject) for key, value in part if key == "commonName"]
+    return ClientCertificate(names[0], hashlib.sha256(certificate).hexdigest()) if len(names) == 1 else None
 
 
 __all__ = ["AMQTT_NAMES", "AmqttDecoder", "EmbeddedBroker", "Listener", "SiteAuthentication"]

@@ -60,6 +60,13 @@ class Connect:
     will: Will | None
 
 
+class ClientCertificate(NamedTuple):
+    """A certificate that a client has shown and that its authority vouches for: the common name, and the SHA-256 of the whole as hex."""
+
+    device: str
+    sha256: str
+
+
 class Subscription(NamedTuple):
     topic_filter: str
     qos: int
@@ -151,14 +158,21 @@ def unsuback(packet_id: int) -> bytes:
 class Outgoing:
     """One message on its way out. The bytes that all its subscribers share are made once."""
 
-    __slots__ = ("_head", "_quick", "payload", "qos", "topic")
+    __slots__ = ("_head", "_quick", "order", "payload", "qos", "topic")
 
     def __init__(self, topic: str, payload: bytes, qos: int) -> None:
         self.topic = topic
         self.payload = payload
         self.qos = qos
+        self.order = 0
+        """Of a retained message: the how many-th it was."""
         self._head: bytes | None = None
         self._quick: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of topic and payload, about."""
+        return len(self.topic) + len(self.payload)
 
     def wire(self, qos: int, packet_id: int, *, retain: bool, dup: bool = False) -> bytes:
         """The PUBLISH packet for one subscriber (§3.3)."""

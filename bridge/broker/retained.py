@@ -6,13 +6,14 @@ Statuses are a projection of the order table and are filled from it at the start
 from __future__ import annotations
 
 from bridge.broker.packets import Outgoing
-from bridge.broker.topic_tree import TopicTree
+from bridge.domain.topic_tree import TopicTree
 
 
 class Retained:
-    """The last retained message of each topic."""
+    """The last retained message of each topic. `count` says how many there have been; each message knows which of them it was."""
 
     def __init__(self) -> None:
+        self.count = 0
         self._tree: TopicTree[Outgoing] = TopicTree()
 
     def __len__(self) -> int:
@@ -20,6 +21,8 @@ class Retained:
 
     def put(self, message: Outgoing) -> None:
         """Keep a message; an empty payload clears its topic."""
+        self.count += 1
+        message.order = self.count
         if message.payload:
             self._tree.put(message.topic, message)
         else:

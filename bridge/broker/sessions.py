@@ -1,152 +1,474 @@
 """Sessions: what a client is subscribed to, and what is on its way to it (MQTT 3.1.1 §4.1, §4.3, §4.4).
 
-A session holds bytes and numbers, no socket: `write` is set while the client is there. Outgoing messages wait in a bounded queue and are sent through a
-window; whoever reads slowly costs its own queue and nobody else's.
+A session holds bytes and numbers, no socket: `wire` is set while the client is there. Every QoS 1 and 2 message that a session is owed has an index, one more
+than the one before it; the packet id is 1 + index mod 65535. What is in flight stands in slots, what waits behind it in a queue: for a clean session in
+memory, for a persistent one as places in the message log, whose payloads are read when their turn comes. Whoever reads slowly costs its own queue and nobody
+else's.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import NamedTuple
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, NamedTuple, Protocol
 
 from bridge.broker.packets import Outgoing, pubrel
 from bridge.domain.access import Identity
+from bridge.ingest.ports import SessionProgress, SessionRow
 
-PACKET_IDS = 65_535
+PACKET_IDS: Final = 65_535
+_RETAIN, _DUP, _RELEASED = 4, 8, 16
+"""Bits beside the QoS in the rows of a session and in the codes of its queue."""
+_BITS: Final = 5
+_READ_AHEAD: Final = 64
+"""Messages that are read from the log at a time."""
 
 
-class _Owed(NamedTuple):
-    message: Outgoing
+class Wire(Protocol):
+    """The connection of a session's client."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client reads as fast as it is written to."""
+        ...
+
+    def write(self, data: bytes) -> None: ...
+
+
+class Log(Protocol):
+    """The message log, as sessions need it."""
+
+    @property
+    def last_pos(self) -> int:
+        """The newest place whose message was published to the sessions."""
+        ...
+
+    def read(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
+        """Messages by their places; None where they can't be read now."""
+        ...
+
+    def finished(self, pos: int) -> None:
+        """A session is no longer owed the message at a place."""
+        ...
+
+    def changed(self, session: Session, *, now: bool = False) -> None:
+        """A session's row is to be written: soon, or now because a packet waits for it."""
+        ...
+
+
+class Owed(NamedTuple):
+    """A message for one session. `message` is None where it is gone from the log. `pos` is 0 where it is not in the log."""
+
+    message: Outgoing | None
     qos: int
-    retain: bool
+    retain: bool = False
+    pos: int = 0
+    dup: bool = False
 
 
-class _Flying:
-    """A message in the window. `released` is set once PUBREC came: from then on only PUBREL is sent (§4.3.3)."""
+class Queue(Protocol):
+    """What waits, oldest first."""
 
-    __slots__ = ("owed", "released")
+    def __len__(self) -> int: ...
 
-    def __init__(self, owed: _Owed) -> None:
+    def push(self, owed: Owed) -> None: ...
+
+    @property
+    def is_full(self) -> bool: ...
+
+    def pop(self) -> Owed | None:
+        """The oldest; None where it can't be read now."""
+        ...
+
+    def drop(self) -> int:
+        """Let go of the oldest; its place in the log."""
+        ...
+
+
+class MemoryQueue:
+    """The queue of a clean session: it ends with the connection.
+
+    Args:
+        messages_max, bytes_max: what is kept at most.
+    """
+
+    def __init__(self, messages_max: int, bytes_max: int) -> None:
+        self._waiting: deque[Owed] = deque()
+        self._bytes = 0
+        self._messages_max = messages_max
+        self._bytes_max = bytes_max
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._waiting) >= self._messages_max or self._bytes >= self._bytes_max
+
+    def push(self, owed: Owed) -> None:
+        self._waiting.append(owed)
+        self._bytes += owed.message.size if owed.message is not None else 0
+
+    def pop(self) -> Owed | None:
+        owed = self._waiting.popleft()
+        self._bytes -= owed.message.size if owed.message is not None else 0
+        return owed
+
+    def drop(self) -> int:
+        self.pop()
+        return 0
+
+
+class LogQueue:
+    """The queue of a persistent session: places in the message log, eight bytes each."""
+
+    def __init__(self, messages_max: int, log: Log) -> None:
+        self._codes = array("q")
+        self._head = 0
+        self._ahead: dict[int, Outgoing] = {}
+        self._messages_max = messages_max
+        self._log = log
+
+    def __len__(self) -> int:
+        return len(self._codes) - self._head
+
+    @property
+    def is_full(self) -> bool:
+        return len(self) >= self._messages_max
+
+    def positions(self) -> list[int]:
+        """The places of what waits, oldest first."""
+        return [code >> _BITS for code in self._codes[self._head :]]
+
+    @property
+    def first_pos(self) -> int:
+        return self._codes[self._head] >> _BITS
+
+    def push(self, owed: Owed) -> None:
+        self._codes.append(owed.pos << _BITS | (_RETAIN if owed.retain else 0) | (_DUP if owed.dup else 0) | owed.qos)
+
+    def pop(self) -> Owed | None:
+        code = self._codes[self._head]
+        pos = code >> _BITS
+        message = self._ahead.pop(pos, None)
+        if message is None:
+            found = self._log.read([c >> _BITS for c in self._codes[self._head : self._head + _READ_AHEAD]])
+            if found is None:
+                return None
+            self._ahead = found
+            message = found.pop(pos, None)
+        self._advance()
+        return Owed(message, code & 3, bool(code & _RETAIN), pos, bool(code & _DUP))
+
+    def drop(self) -> int:
+        pos = self.first_pos
+        self._ahead.pop(pos, None)
+        self._advance()
+        return pos
+
+    def forget_ahead(self) -> None:
+        """The client is away: payloads that were read for it are not kept."""
+        self._ahead = {}
+
+    def _advance(self) -> None:
+        self._head += 1
+        if self._head >= 4_096 and self._head * 2 >= len(self._codes):
+            del self._codes[: self._head]
+            self._head = 0
+
+
+class Flight(IntEnum):
+    """Where a message in flight stands. RECEIVED: PUBREC came, and is not committed yet. RELEASED: from now on only PUBREL is sent (§4.3.3)."""
+
+    SENT = 0
+    RECEIVED = 1
+    RELEASED = 2
+
+
+class _Slot:
+    """A message in flight."""
+
+    __slots__ = ("flight", "owed")
+
+    def __init__(self, owed: Owed, flight: Flight = Flight.SENT) -> None:
         self.owed = owed
-        self.released = False
+        self.flight = flight
+
+
+@dataclass(slots=True)
+class Todo:
+    """Retained messages that a new subscription is still to get: topics in their order, `place` is the next. What was published after `as_of` comes anyway."""
+
+    topic_filter: str
+    qos: int
+    topics: list[str]
+    as_of: int
+    place: int = 0
 
 
 class Session:
     """One client's session. It outlives the connection unless it is clean.
 
     Args:
+        queue: where messages wait.
         window: QoS 1 and 2 messages in flight at a time.
-        queue_max: messages that wait beyond the window; the oldest goes when there is no room.
+        retained: the retained message of a topic.
+        sid: its number in the store; 0 for a clean session.
+        log: the message log of a persistent session.
     """
 
-    def __init__(self, identity: Identity, client_id: str, *, clean: bool, window: int, queue_max: int) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        client_id: str,
+        *,
+        queue: Queue,
+        window: int,
+        retained: Callable[[str], Outgoing | None],
+        sid: int = 0,
+        log: Log | None = None,
+    ) -> None:
         self.identity = identity
         self.client_id = client_id
-        self.clean = clean
+        self.sid = sid
         self.subscriptions: dict[str, int] = {}
         self.incoming: dict[int, bool] = {}
         """QoS 2 packet ids of the client's that are not released yet, and whether their message is committed."""
-        self.write: Callable[[bytes], None] | None = None
+        self.wire: Wire | None = None
+        self.queue = queue
+        self.todo: deque[Todo] = deque()
+        self.handing_over = False
+        self.ended = False
         self.dropped = 0
+        self.dropped_told = False
+        self.seen_ms = 0
         self._window = window
-        self._queue_max = queue_max
-        self._queue: deque[_Owed] = deque()
-        self._retained: dict[str, int] = {}
-        self._flying: OrderedDict[int, _Flying] = OrderedDict()
-        self._last_id = 0
+        self._retained_now = retained
+        self._log = log
+        self._retained: dict[str, tuple[int, int]] = {}
+        self._slots: dict[int, _Slot] = {}
+        self._next_index = 0
+
+    @property
+    def clean(self) -> bool:
+        return not self.sid
 
     @property
     def waiting(self) -> int:
         """Messages that are not sent yet."""
-        return len(self._queue) + len(self._retained)
+        return len(self.queue) + len(self._retained)
 
     @property
     def in_flight(self) -> int:
-        return len(self._flying)
+        return len(self._slots)
 
     # --- out --------------------------------------------------------------------------------------------------------------
 
-    def deliver(self, message: Outgoing, qos: int, *, retain: bool = False) -> None:
-        """Send a message, or queue it for when there is room or a connection. QoS 0 is not kept for a client that is away (§3.1.2.4)."""
+    def deliver(self, message: Outgoing, qos: int, *, retain: bool = False, pos: int = 0) -> None:
+        """Send a message, or queue it for when there is room or a connection. QoS 0 is not kept for a client that is away or does not read (§3.1.2.4)."""
         if qos == 0:
-            if self.write is not None:
-                self.write(message.wire(0, 0, retain=retain))
+            if self.wire is not None:
+                if self.wire.has_room:
+                    self.wire.write(message.wire(0, 0, retain=retain))
+                else:
+                    self.dropped += 1
             return
-        if self.write is not None and len(self._flying) < self._window and not self._queue:
-            self._send(_Owed(message, qos, retain))
-            return
-        if len(self._queue) >= self._queue_max:
-            self._queue.popleft()
-            self.dropped += 1
-        self._queue.append(_Owed(message, qos, retain))
+        owed = Owed(message, qos, retain, pos)
+        if not len(self.queue) and self._may_send():
+            self._send(owed)
+        else:
+            if self.queue.is_full:
+                self._drop()
+            self.queue.push(owed)
+        if self._log is not None:
+            self._log.changed(self)
 
-    def owe_retained(self, topics: list[tuple[str, int]]) -> None:
-        """Retained topics, with the QoS of their subscription, to be sent as the window allows, each once; they are read when they are sent."""
-        self._retained.update(topics)
+    def _drop(self) -> None:
+        self._next_index += 1
+        self.dropped += 1
+        pos = self.queue.drop()
+        if self._log is not None:
+            self._log.finished(pos)
+
+    def expire(self, is_too_old: Callable[[int], bool]) -> None:
+        """Let go of what has waited for too long."""
+        assert isinstance(self.queue, LogQueue)
+        while len(self.queue) and is_too_old(self.queue.first_pos):
+            self._drop()
+
+    def owe_retained(self, topics: Iterable[tuple[str, int]], as_of: int) -> None:
+        """Retained topics, with the QoS of their subscription, to be sent as the client reads, each once; they are read when they are sent."""
+        self._retained.update((topic, (qos, as_of)) for topic, qos in topics)
 
     @property
     def has_more(self) -> bool:
         """Whether retained messages wait and the window has room for them."""
-        return bool(self._retained) and len(self._flying) < self._window
+        return bool(self._retained) and self._may_send()
 
-    def pump(self, retained: Callable[[str], Outgoing | None]) -> None:
+    def _may_send(self) -> bool:
+        slots = self._slots
+        if self.wire is None or len(slots) >= self._window or not self.wire.has_room:
+            return False
+        # Whoever never acknowledges one message must not meet its packet id again.
+        return not slots or self._next_index - next(iter(slots)) < PACKET_IDS
+
+    def pump(self) -> None:
         """Fill the window from what waits; of what needs no acknowledgement, one window's worth at a time."""
         portion = self._window
-        while self.write is not None and len(self._flying) < self._window:
-            if self._retained:
-                if not portion:
-                    return
-                portion -= 1
-                topic = next(iter(self._retained))
-                qos = self._retained.pop(topic)
-                message = retained(topic)
-                if message is not None:
-                    self._send_retained(message, min(qos, message.qos))
-            elif self._queue:
-                self._send(self._queue.popleft())
-            else:
+        while self._retained and self._may_send():
+            if not portion:
                 return
+            portion -= 1
+            topic = next(iter(self._retained))
+            qos, as_of = self._retained.pop(topic)
+            message = self._retained_now(topic)
+            if message is None or message.order > as_of:
+                continue
+            if min(qos, message.qos) and not self._log:
+                self._send(Owed(message, min(qos, message.qos), True))
+            else:
+                assert self.wire is not None
+                self.wire.write(message.wire(0, 0, retain=True))
+        while len(self.queue) and self._may_send():
+            owed = self.queue.pop()
+            if owed is None:
+                return
+            self._send(owed)
 
-    def _send_retained(self, message: Outgoing, qos: int) -> None:
-        assert self.write is not None
-        if qos == 0:
-            self.write(message.wire(0, 0, retain=True))
-        else:
-            self._send(_Owed(message, qos, True))
+    def _send(self, owed: Owed) -> None:
+        assert self.wire is not None
+        index = self._next_index
+        self._next_index = index + 1
+        message = owed.message
+        if message is None or (owed.retain and owed.pos and self._is_stale(message)):
+            self._finish(owed)
+            return
+        self._slots[index] = _Slot(owed)
+        self.wire.write(message.wire(owed.qos, 1 + index % PACKET_IDS, retain=owed.retain, dup=owed.dup))
 
-    def _send(self, owed: _Owed) -> None:
-        assert self.write is not None
-        packet_id = self._next_id()
-        self._flying[packet_id] = _Flying(owed)
-        self.write(owed.message.wire(owed.qos, packet_id, retain=owed.retain))
+    def _is_stale(self, message: Outgoing) -> bool:
+        """Whether a retained message was replaced while it waited: the newer one was owed too, and went before it."""
+        now = self._retained_now(message.topic)
+        return now is None or now.payload != message.payload
 
-    def _next_id(self) -> int:
-        while True:
-            self._last_id = self._last_id % PACKET_IDS + 1
-            if self._last_id not in self._flying:
-                return self._last_id
+    def _finish(self, owed: Owed) -> None:
+        if self._log is not None:
+            if owed.pos:
+                self._log.finished(owed.pos)
+            self._log.changed(self)
+
+    # --- acknowledgements -------------------------------------------------------------------------------------------------
 
     def on_puback(self, packet_id: int) -> None:
-        flying = self._flying.get(packet_id)
-        if flying is not None and flying.owed.qos == 1:
-            del self._flying[packet_id]
-
-    def on_pubrec(self, packet_id: int) -> bytes:
-        """The PUBREL that answers a PUBREC; also for an id that is not known, so that the client can finish (§4.3.3)."""
-        flying = self._flying.get(packet_id)
-        if flying is not None and flying.owed.qos == 2:
-            flying.released = True
-        return pubrel(packet_id)
+        self._settle(packet_id, 1)
 
     def on_pubcomp(self, packet_id: int) -> None:
-        flying = self._flying.get(packet_id)
-        if flying is not None and flying.owed.qos == 2:
-            del self._flying[packet_id]
+        self._settle(packet_id, 2)
 
-    def resume(self) -> None:
-        """After a reconnect: send again what was in flight, in its order, with DUP (§4.4)."""
-        assert self.write is not None
-        for packet_id, flying in self._flying.items():
-            owed = flying.owed
-            self.write(pubrel(packet_id) if flying.released else owed.message.wire(owed.qos, packet_id, retain=owed.retain, dup=True))
+    def _settle(self, packet_id: int, qos: int) -> None:
+        index = self._index_of(packet_id)
+        if index is not None and self._slots[index].owed.qos == qos:
+            self._finish(self._slots.pop(index).owed)
+
+    def on_pubrec(self, packet_id: int) -> bytes:
+        """The PUBREL that answers a PUBREC, also for an id that is not known, so that the client can finish (§4.3.3); empty while it is to be stored first."""
+        index = self._index_of(packet_id)
+        slot = self._slots[index] if index is not None else None
+        if slot is None or slot.owed.qos != 2:
+            return pubrel(packet_id)
+        if self._log is not None and slot.flight is not Flight.RELEASED:
+            slot.flight = Flight.RECEIVED
+            self._log.changed(self, now=True)
+            return b""
+        slot.flight = Flight.RELEASED
+        return pubrel(packet_id)
+
+    def received(self) -> list[int]:
+        """Indexes whose PUBREC is not committed yet."""
+        return [index for index, slot in self._slots.items() if slot.flight is Flight.RECEIVED]
+
+    def release(self, indexes: Sequence[int]) -> None:
+        """The PUBRECs of these are committed: PUBREL may go out."""
+        for index in indexes:
+            slot = self._slots.get(index)
+            if slot is not None and slot.flight is Flight.RECEIVED:
+                slot.flight = Flight.RELEASED
+                if self.wire is not None:
+                    self.wire.write(pubrel(1 + index % PACKET_IDS))
+
+    def _index_of(self, packet_id: int) -> int | None:
+        if not self._slots:
+            return None
+        oldest = next(iter(self._slots))
+        index = oldest + (packet_id - 1 - oldest) % PACKET_IDS
+        return index if index in self._slots else None
+
+    # --- coming and going -------------------------------------------------------------------------------------------------
+
+    def attach(self, wire: Wire) -> None:
+        """The client is there: send again what was in flight, in its order, with DUP (§4.4)."""
+        self.wire = wire
+        self.seen_ms = 0
+        if self._log is not None:
+            self._log.changed(self)
+        missing = [s.owed.pos for s in self._slots.values() if s.owed.message is None]
+        found = (self._log.read(missing) or {}) if missing and self._log is not None else {}
+        for index, slot in list(self._slots.items()):
+            if slot.flight is not Flight.SENT:
+                if slot.flight is Flight.RELEASED:
+                    wire.write(pubrel(1 + index % PACKET_IDS))
+                continue
+            message = slot.owed.message or found.get(slot.owed.pos)
+            if message is None:
+                self._finish(self._slots.pop(index).owed)
+                continue
+            slot.owed = slot.owed._replace(message=message)
+            wire.write(message.wire(slot.owed.qos, 1 + index % PACKET_IDS, retain=slot.owed.retain, dup=True))
+
+    def detach(self, now_ms: int) -> None:
+        """The client is gone. Of a persistent session only places stay in memory."""
+        self.wire = None
+        self.seen_ms = now_ms
+        self._retained.clear()  # of a persistent session only QoS 0: not kept for who is away
+        if self._log is not None:
+            for slot in self._slots.values():
+                slot.owed = slot.owed._replace(message=None)
+            assert isinstance(self.queue, LogQueue)
+            self.queue.forget_ahead()
+            self._log.changed(self)
+
+    def owed_positions(self) -> list[int]:
+        """Every place of the log that the session still needs."""
+        assert isinstance(self.queue, LogQueue)
+        return [s.owed.pos for s in self._slots.values()] + self.queue.positions()
+
+    # --- the row in the store ---------------------------------------------------------------------------------------------
+
+    def progress(self) -> SessionProgress:
+        """The session's row as of now."""
+        assert isinstance(self.queue, LogQueue)
+        assert self._log is not None
+        slots = array("q")
+        for index, slot in self._slots.items():
+            # RECEIVED is written as RELEASED: PUBREL goes out once the row is committed.
+            released = _RELEASED if slot.flight is not Flight.SENT else 0
+            slots.extend((index, slot.owed.pos, slot.owed.qos | (_RETAIN if slot.owed.retain else 0) | released))
+        next_pos = self.queue.first_pos if len(self.queue) else self._log.last_pos + 1
+        return SessionProgress(next_pos, self._next_index, slots.tobytes(), self.dropped, self.seen_ms, self.sid)
+
+    def restore(self, row: SessionRow) -> list[int]:
+        """Take over a stored row; the places in the log of what is in flight."""
+        self._next_index = row.next_index
+        self.dropped = row.dropped
+        self.dropped_told = row.dropped > 0
+        self.seen_ms = row.seen_ms
+        numbers = array("q")
+        numbers.frombytes(row.slots)
+        for at in range(0, len(numbers), 3):
+            index, pos, bits = numbers[at : at + 3]
+            owed = Owed(None, bits & 3, bool(bits & _RETAIN), pos)
+            self._slots[index] = _Slot(owed, Flight.RELEASED if bits & _RELEASED else Flight.SENT)
+        return [s.owed.pos for s in self._slots.values()]

@@ -11,6 +11,7 @@ import typer
 
 from bridge.cli.output import JsonOption, SiteOption, emit, say
 from bridge.config import CONFIG_NAME, Settings, load, render
+from bridge.tls import server_context
 
 app = typer.Typer(no_args_is_help=True, help="Look at a site's settings.")
 
@@ -34,9 +35,9 @@ def show(
 
 @app.command()
 def check(site: SiteOption = Path()) -> None:
-    """Check a site's settings without starting it.
+    """Check a site's settings, and the files of its certificate, without starting it.
 
     Example: `dockbridge config check --site ams1`
     """
-    load(site / CONFIG_NAME)
+    server_context(load(site / CONFIG_NAME).listen, site)
     say(f"{site / CONFIG_NAME} is right")

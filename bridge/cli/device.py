@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bridge.cli.output import JsonOption, SiteOption, emit, moment, reader_of, say, table
+from bridge.config import CONFIG_NAME, load
 from bridge.control import Caller, call
 from bridge.errors import BridgeError, Refused
 from bridge.store import queries
 from bridge.store.registry import ENROLLABLE, Device, Registry
-from devices.protocol.topics import Topics
+from devices.protocol.topics import Topics, escape
 from devices.protocol.vocabulary import Role
 
 app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut them out.")
@@ -150,6 +152,41 @@ def rotate(device: str, site: SiteOption = Path(), as_json: JsonOption = False) 
 
 
 @app.command()
+def certificate(
+    device: str,
+    out: Annotated[Path | None, typer.Option(help="The folder for DEVICE.pem, DEVICE.key and ca.pem.")] = None,
+    accept: Annotated[Path | None, typer.Option(help="Issue none: accept this certificate (PEM), of the authority in listen.tls_client_ca_file.")] = None,
+    site: SiteOption = Path(),
+) -> None:
+    """Give a device a certificate, with which it needs no password; the one before is void at once.
+
+    Example: `dockbridge device certificate scan-07 --out scan-07`
+    """
+    from bridge import certificates
+
+    if (out is None) == (accept is None):
+        raise typer.BadParameter("give a folder for a new certificate, or --accept one that is there", param_hint="--out")
+    found = _registry(site).get(device)
+    if found.revoked_ms is not None:
+        raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device}` lets it in again")
+    if accept is not None:
+        certificate, key = accept.read_bytes(), None
+    else:
+        certificate, key = certificates.issue_device(site / certificates.FOLDER_NAME, device, datetime.now(UTC))
+    name, sha256 = certificates.device_of(certificate)
+    if name != device:
+        raise Refused(f"the certificate is for {name or 'no single name'}, not for {device}", fix="its subject's common name must be the device's")
+    if out is not None and key is not None:
+        certificates.write_pair(out, f"{escape(device)}.pem", f"{escape(device)}.key", certificate, key)
+        (out / certificates.AUTHORITY_FILE).write_bytes((site / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE).read_bytes())
+        say(f"{escape(device)}.pem, {escape(device)}.key and {certificates.AUTHORITY_FILE} are in {out}")
+    call(site, "device_certificate", device=device, sha256=sha256)
+    say(f"{device} is known by the certificate {certificates.fingerprint(certificate)}")
+    if not load(site / CONFIG_NAME).listen.tls_client_ca_file:
+        say('client certificates are not asked for yet: set listen.tls_client_ca_file = "tls/ca.pem" and restart the server')
+
+
+@app.command()
 def revoke(device: str, site: SiteOption = Path()) -> None:
     """Shut a device out: when this returns, its connection is closed. What it sent stays.
 
@@ -177,7 +214,8 @@ def _row(device: Device, ledgers: list[dict[str, Any]], presence: dict[str, Any]
         "owes": sum(x["owed"] for x in ledgers) if ledgers else None,
         "heard_ms": max((x["updated_ms"] for x in ledgers), default=None),
         "enrolled_ms": device.created_ms,
-        "state": "revoked" if device.revoked_ms is not None else "enrolled" if device.has_secret else "no login",
+        "certificate": device.certificate_sha256,
+        "state": "revoked" if device.revoked_ms is not None else "enrolled" if device.has_secret or device.certificate_sha256 else "no login",
     }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import config, contract, db, demo, device, events, jobs, orders, quarantine, site, torture
+from bridge.cli import certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, site, torture
 from bridge.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
@@ -43,6 +43,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(contract.app, name="contract")
 app.add_typer(config.app, name="config")
+app.add_typer(certificate.app, name="certificate")
 app.add_typer(db.app, name="db")
 
 

@@ -23,13 +23,14 @@ SiteOption = Annotated[Path, typer.Option("--site", "-s", envvar="DOCKBRIDGE_SIT
 JsonOption = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Rows at most.")]
 
-_words = Console(stderr=True, highlight=False, soft_wrap=True)
+# No emoji: `:AB:` is a piece of a fingerprint, or of somebody's id.
+_words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def _stdout() -> Console:
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     # A table that is read by a program must not be cut at the width of a terminal that is not there.
-    return console if console.is_terminal else Console(highlight=False, width=400)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=400)
 
 
 def say(text: str) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from bridge import __version__
 from bridge.app import Application, make_site
+from bridge.cli.certificate import HostOption, check_names, make_certificates, own_names
 from bridge.cli.output import JsonOption, emit_line, say
 from bridge.config import parse
 from bridge.control import ControlServer
@@ -24,16 +25,27 @@ Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_defau
 def init(
     directory: Annotated[Path, typer.Argument(help="The folder to make.")],
     name: Annotated[str, typer.Option(help="The site's name, the tenant in every topic.")] = "main",
-    listen: Annotated[str, typer.Option(help="host:port of MQTT over TCP; port 0 takes a free one.")] = "127.0.0.1:1883",
-    websocket: Annotated[str, typer.Option(help="host:port of MQTT over WebSocket; empty for none.")] = "",
+    host: HostOption = [],  # noqa: B006 -- Typer's way to say "may be given again"
+    listen: Annotated[str, typer.Option(help="host:port of MQTT over TCP, without TLS; port 0 takes a free one, empty for none.")] = "127.0.0.1:1883",
+    mqtts: Annotated[str, typer.Option(help="host:port of MQTT over TLS; empty for none.")] = "0.0.0.0:8883",
+    websocket: Annotated[str, typer.Option(help="host:port of MQTT over WebSocket, without TLS; empty for none.")] = "",
+    wss: Annotated[str, typer.Option(help="host:port of MQTT over WebSocket over TLS; empty for none.")] = "",
     publish: Annotated[str, typer.Option(help="What the bridge publishes: cbor, or json for tools that read no CBOR.")] = "cbor",
 ) -> None:
-    """Make a site: a folder with its configuration and its database.
+    """Make a site: a folder with its configuration, its database, its certificate authority and its server certificate.
 
-    Example: `dockbridge init ams1 --name ams1`
+    Example: `dockbridge init ams1 --name ams1 --host bridge.example.com`
     """
-    make_site(directory, parse({"site": {"name": name}, "listen": {"mqtt": listen, "websocket": websocket}, "publish": {"format": publish}}))
-    say(f"made site {name} in {directory}\n  next: dockbridge serve {directory}")
+    listeners = {"mqtt": listen, "mqtts": mqtts, "websocket": websocket, "wss": wss}
+    settings = parse({"site": {"name": name}, "listen": listeners, "publish": {"format": publish}})
+    names = [*host, *own_names()]
+    check_names(names)
+    make_site(directory, settings)
+    say(f"made site {name} in {directory}")
+    make_certificates(directory, name, names)
+    if (mqtts or wss) and not host:
+        say("  it is for this machine only: `dockbridge certificate renew --host NAME` adds the name or address by which devices reach it")
+    say(f"  next: dockbridge serve {directory}")
 
 
 def serve(directory: Directory = Path(), as_json: JsonOption = False) -> None:

@@ -13,6 +13,7 @@ from bridge.domain.event_time import DeviceClock
 from bridge.domain.fold import OrderFold
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
+from bridge.ingest.delivery import Subscribers
 from bridge.ingest.ports import StoredOrder, Transaction
 
 
@@ -50,7 +51,7 @@ class DeviceEntry:
 
 
 class Memory:
-    """Orders and devices by use, oldest out first; open jobs, standing alerts and awaited references in full.
+    """Orders and devices by use, oldest out first; open jobs, standing alerts, awaited references and subscriptions in full.
 
     Args:
         orders_max: orders kept.
@@ -68,6 +69,7 @@ class Memory:
         self.jobs_of_courier: dict[str, set[str]] = {}
         self.awaited: set[str] = set()
         self.alerts: set[tuple[str, str]] = set()
+        self.subscribers = Subscribers()
         self.loaded = False
 
     def load(self, tx: Transaction) -> None:
@@ -76,6 +78,7 @@ class Memory:
             self.next_pos = tx.next_pos()
             self.awaited = tx.awaited()
             self.alerts = tx.alerts()
+            self.subscribers.load(tx)
             for job in tx.open_jobs():
                 self.keep_job(job)
             self.loaded = True

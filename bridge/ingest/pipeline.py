@@ -9,14 +9,25 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol
 
 from bridge.ingest.memory import Memory
-from bridge.ingest.ports import Incoming, Settled, Store, StoreUnavailable, Transaction
-from bridge.ingest.settle import Rules, settle, show_jobs, sweep
+from bridge.ingest.ports import Change, Incoming, Item, Settled, Store, StoreUnavailable, Transaction
+from bridge.ingest.settle import Rules, everybody_is_away, settle, show_jobs, sweep
 
 logger = logging.getLogger("dockbridge.ingest")
+
+Passed = Callable[[str], None]
+"""Called with a label of `POINTS` at each of these places of the way, so that a test can end the process exactly there."""
+POINTS: Final = ("taken", "written", "committed", "shown", "acknowledged", "flushed")
+"""A batch was taken · its rows are written, before COMMIT · after COMMIT · its messages are with the sessions · its acknowledgements are with the
+connections · all of it is with the sockets."""
+
+
+def nobody_looks(label: str) -> None:
+    """What `Passed` is in production."""
+
 
 Acknowledge = Callable[[dict[str, Any]], None]
 """Called on the loop when a message's batch is committed and shown, with its receipt (empty where it has none)."""
@@ -40,7 +51,7 @@ class Writer(Protocol):
         StoreUnavailable: where the store can't take writes now; nothing of the batch is committed then.
     """
 
-    async def commit(self, batch: Sequence[Incoming]) -> Settled: ...
+    async def commit(self, batch: Sequence[Item]) -> Settled: ...
 
 
 class Outlet(Protocol):
@@ -56,7 +67,7 @@ class Outlet(Protocol):
 
 
 class _Waiting(NamedTuple):
-    incoming: Incoming
+    incoming: Item
     acknowledge: Acknowledge
 
 
@@ -67,11 +78,12 @@ class Pipeline:
         on_room: called when there is room again after `is_full` said that there was none.
     """
 
-    def __init__(self, writer: Writer, outlet: Outlet, limits: Limits, on_room: Callable[[], None] | None = None) -> None:
+    def __init__(self, writer: Writer, outlet: Outlet, limits: Limits, on_room: Callable[[], None] | None = None, passed: Passed = nobody_looks) -> None:
         self._writer = writer
         self._outlet = outlet
         self._limits = limits
         self._on_room = on_room
+        self._passed = passed
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
@@ -92,7 +104,11 @@ class Pipeline:
         self._was_full = self._was_full or full
         return full
 
-    def offer(self, incoming: Incoming, acknowledge: Acknowledge) -> None:
+    def change(self, change: Change) -> None:
+        """Take in a change of a session; its `done` is called in its place among the messages, once it is committed."""
+        self.offer(change, _nobody_waits)
+
+    def offer(self, incoming: Item, acknowledge: Acknowledge) -> None:
         """Take a message in."""
         self._waiting.append(_Waiting(incoming, acknowledge))
         self._bytes += len(incoming.payload)
@@ -103,11 +119,15 @@ class Pipeline:
         """Work until cancelled."""
         while True:
             batch = await self._take()
+            self._passed("taken")
             while batch:
                 settled = await self._store([w.incoming for w in batch])
                 self._outlet.show(settled)
+                self._passed("shown")
                 _acknowledge(batch, settled)
+                self._passed("acknowledged")
                 self._outlet.flush()
+                self._passed("flushed")
                 # A batch that failed for its content is committed in part; the rest is the next batch.
                 batch = batch[len(settled.outcomes) :]
             self._make_room()
@@ -125,7 +145,7 @@ class Pipeline:
         self._bytes -= sum(len(w.incoming.payload) for w in batch)
         return batch
 
-    async def _store(self, batch: Sequence[Incoming]) -> Settled:
+    async def _store(self, batch: Sequence[Item]) -> Settled:
         """Commit a batch, however long the store takes to come back."""
         delay_s = self._limits.retry_first_s
         while True:
@@ -150,6 +170,10 @@ class Pipeline:
                 self._on_room()
 
 
+def _nobody_waits(receipt: dict[str, Any]) -> None:
+    """A change is told by its `done`."""
+
+
 def _acknowledge(batch: Sequence[_Waiting], settled: Settled) -> None:
     for waiting, outcome in zip(batch, settled.outcomes, strict=False):
         try:
@@ -164,12 +188,13 @@ class Settler:
     A batch that fails for its content is bisected until the one message is found that does it; that one is quarantined, the others go on.
     """
 
-    def __init__(self, store: Store, memory: Memory, rules: Rules) -> None:
+    def __init__(self, store: Store, memory: Memory, rules: Rules, passed: Passed = nobody_looks) -> None:
         self._store = store
         self._memory = memory
         self._rules = rules
+        self._passed = passed
 
-    def commit(self, batch: Sequence[Incoming]) -> Settled:
+    def commit(self, batch: Sequence[Item]) -> Settled:
         """Settle and commit a batch; where it fails for its content, the first part that does not.
 
         Raises:
@@ -181,7 +206,10 @@ class Settler:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever a hostile payload can cause must not stop the others
             if len(batch) == 1:
-                return self._quarantine(batch[0], error)
+                (item,) = batch
+                if isinstance(item, Incoming):
+                    return self._quarantine(item, error)
+                raise StoreUnavailable(f"a session could not be changed: {error}") from error
             return self.commit(batch[: len(batch) // 2])
 
     def sweep(self, now_ms: int) -> Settled:
@@ -200,21 +228,32 @@ class Settler:
         """
         return self._in_transaction(lambda tx: show_jobs(now_ms, tx, self._memory, self._rules))
 
-    def _try(self, batch: Sequence[Incoming]) -> Settled:
+    def everybody_is_away(self, now_ms: int) -> Settled:
+        """Presences that say so, at the start.
+
+        Raises:
+            StoreUnavailable: where the store can't take writes now.
+        """
+        return self._in_transaction(lambda tx: everybody_is_away(now_ms, tx, self._memory, self._rules))
+
+    def _try(self, batch: Sequence[Item]) -> Settled:
         return self._in_transaction(lambda tx: settle(batch, tx, self._memory, self._rules))
 
     def _in_transaction(self, work: Callable[[Transaction], Settled]) -> Settled:
         try:
             with self._store.transaction() as tx:
-                return work(tx)
+                settled = work(tx)
+                self._passed("written")
+            self._passed("committed")
         except BaseException:
             self._memory.forget()
             raise
+        return settled
 
     def _quarantine(self, poison: Incoming, error: Exception) -> Settled:
         logger.error("a message of %s could not be settled (%s: %s); it is in quarantine", poison.identity.device, type(error).__name__, error)
         try:
-            return self._try([replace(poison, kind="poison", detail=f"{type(error).__name__} while it was settled")])
+            return self._try([poison._replace(kind="poison", detail=f"{type(error).__name__} while it was settled")])
         except StoreUnavailable:
             raise
         except Exception as again:

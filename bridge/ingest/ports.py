@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from bridge.domain.access import Identity
 from bridge.domain.facts import Fact
@@ -16,11 +16,12 @@ class StoreUnavailable(Exception):
     """The database can't take writes at the moment: disk full, locked, or gone. Nothing was acknowledged; it is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One message as the front door hands it in. `kind` is `events`, `presence`, `location` or `denied`; `detail` says why it was denied.
+class Incoming(NamedTuple):
+    """One message as the front door hands it in.
 
-    `received_ms` is the server's monotonic time, anchored to the wall clock at its start.
+    `kind` is `events`, `presence`, `location`, `plain` (outside v1/) or `denied`; `detail` says why it was denied. `received_ms` is the server's monotonic
+    time, anchored to the wall clock at its start. A plain message has its topic, QoS and retain flag. `sid` and `packet_id` are set where a persistent
+    session sent it at QoS 2: the id is stored with the message (§4.3.3).
     """
 
     identity: Identity
@@ -29,15 +30,162 @@ class Incoming:
     payload: bytes
     received_ms: int
     detail: str | None = None
+    topic: str = ""
+    qos: int = 1
+    retain: bool = False
+    sid: int = 0
+    packet_id: int = 0
 
 
 class Message(NamedTuple):
-    """One publish that a batch causes. An empty retained payload clears the topic."""
+    """One publish that a batch causes. An empty retained payload clears the topic. `pos` is its place in the message log, 0 where it is not in it."""
 
     topic: str
     payload: bytes
     qos: int
     retain: bool
+    pos: int = 0
+
+
+# --- what changes a session -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something that changes a persistent session, in its place among the messages. `done` is called on the loop, in that place, once it is committed."""
+
+    payload: ClassVar[bytes] = b""
+    received_ms: int
+    done: Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession(Change):
+    """A client connects: its session is made where there is none, or, with clean session, ended where there is one. `done` gets its sid, 0 where clean."""
+
+    device: str
+    client_id: str
+    clean: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndSession(Change):
+    sid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribe(Change):
+    """Filters with their QoS. `sid` 0 is a clean session: nothing is stored, but the place among the messages counts all the same."""
+
+    sid: int
+    filters: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsubscribe(Change):
+    sid: int
+    filters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOver(Change):
+    """Retained messages for a new subscription, in portions. `after` is the last topic handed over, None where these were all.
+
+    `done` gets the places in the message log, or None where the session is no longer subscribed.
+    """
+
+    sid: int
+    topic_filter: str
+    after: str | None
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(Change):
+    """PUBREL: the client knows that its QoS 2 message is stored; the packet id is free again."""
+
+    sid: int
+    packet_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress(Change):
+    """What clients have acknowledged: the new rows of some sessions, and messages that nobody is owed any more."""
+
+    sessions: tuple[SessionProgress, ...]
+    finished: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm(Change):
+    """An alert of the broker's own, raised or (with `text` empty) cleared."""
+
+    code: str
+    subject: str
+    text: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announce(Change):
+    """Something that the bridge itself publishes."""
+
+    message: Message
+
+
+class SessionProgress(NamedTuple):
+    """How far a session is: in the order in which it is written. `seen_ms` is 0 while its client is connected."""
+
+    next_pos: int
+    next_index: int
+    slots: bytes
+    dropped: int
+    seen_ms: int
+    sid: int
+
+
+class Told(NamedTuple):
+    """A change that is committed, and what its `done` is to get."""
+
+    change: Change
+    result: Any
+
+
+Effect = Message | Told
+Item = Incoming | Change
+
+
+class SessionRow(NamedTuple):
+    sid: int
+    device: str
+    client_id: str
+    next_pos: int
+    next_index: int
+    slots: bytes
+    dropped: int
+    seen_ms: int
+
+
+class SubscriptionRow(NamedTuple):
+    """An interval of the message log. `retained_after` is None where every retained message was handed over."""
+
+    sid: int
+    topic_filter: str
+    from_pos: int
+    to_pos: int | None
+    qos: int
+    retained_after: str | None
+
+
+class MessageRow(NamedTuple):
+    """A message in the log. `sid` is set where it is a retained message for one new subscriber."""
+
+    pos: int
+    topic: str
+    payload: bytes
+    qos: int
+    sid: int | None
+    at_ms: int
 
 
 class EventRow(NamedTuple):
@@ -198,7 +346,20 @@ class Writes:
     jobs: dict[str, Job] = field(default_factory=dict)
     alerts: dict[tuple[str, str], AlertRow | None] = field(default_factory=dict)
     positions: list[PositionRow] = field(default_factory=list)
-    retained: dict[str, bytes | None] = field(default_factory=dict)
+    retained: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    """Payload and QoS by topic; an empty payload clears it."""
+    messages: list[MessageRow] = field(default_factory=list)
+    sessions: list[SessionRow] = field(default_factory=list)
+    sessions_gone: list[tuple[int]] = field(default_factory=list)
+    subscriptions: list[SubscriptionRow] = field(default_factory=list)
+    subscriptions_closed: list[tuple[int, int, str]] = field(default_factory=list)
+    """(to_pos, sid, filter) of intervals that end."""
+    handed_over: list[tuple[str | None, int, str]] = field(default_factory=list)
+    """(retained_after, sid, filter)."""
+    progress: list[SessionProgress] = field(default_factory=list)
+    messages_gone: list[tuple[int]] = field(default_factory=list)
+    incoming_ids: list[tuple[int, int]] = field(default_factory=list)
+    incoming_ids_gone: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Transaction(Protocol):
@@ -272,6 +433,18 @@ class Transaction(Protocol):
         """Let go of what is beyond its limit: the oldest in quarantine, and positions from before a time."""
         ...
 
+    def next_message(self) -> int:
+        """The place that the next message of the message log takes; no place that a session knows of is taken twice."""
+        ...
+
+    def sessions(self) -> list[SessionRow]: ...
+
+    def subscriptions(self) -> list[SubscriptionRow]: ...
+
+    def retained(self) -> list[tuple[str, bytes, int]]:
+        """Topic, payload and QoS of every retained message that a client published."""
+        ...
+
     def write(self, writes: Writes) -> None:
         """Write a batch. The caller commits."""
         ...
@@ -288,9 +461,13 @@ class Store(Protocol):
 
 
 class Settled(NamedTuple):
-    """What a committed batch causes: publishes in their order, and the jobs that changed."""
+    """What a committed batch causes: publishes and changes of sessions in their order, and the jobs that changed."""
 
-    messages: list[Message]
+    effects: list[Effect]
     jobs: list[Job]
     outcomes: list[dict[str, Any]]
-    """One receipt a message of the batch (plain, as sent), in its order; empty for presence and location."""
+    """One receipt an item of the batch (plain, as sent), in its order; empty for everything but events."""
+
+    @property
+    def messages(self) -> list[Message]:
+        return [e for e in self.effects if isinstance(e, Message)]

@@ -24,9 +24,12 @@ from bridge.domain.view import SETTLED, OrderView, digest8, timed_flags
 from bridge.ingest.memory import DeviceEntry, Memory, OrderEntry
 from bridge.ingest.placing import LABELS, Directory, Placement, place
 from bridge.ingest.ports import (
+    Alarm,
     AlertRow,
+    Change,
     EventRow,
     Incoming,
+    Item,
     LedgerRow,
     Message,
     OrderRow,
@@ -83,7 +86,7 @@ class Rules:
     """How published payloads are encoded; maps come with their keys in deterministic order."""
 
 
-def settle(batch: Sequence[Incoming], tx: Transaction, memory: Memory, rules: Rules) -> Settled:
+def settle(batch: Sequence[Item], tx: Transaction, memory: Memory, rules: Rules) -> Settled:
     """Settle a batch inside an open transaction.
 
     Raises:
@@ -106,9 +109,19 @@ def sweep(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> Settled
 
 
 def show_jobs(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> Settled:
-    """Publish every open job as it stands: at the start of the server."""
+    """Every open job as it stands, to be retained at the start of the server. Nothing of it is new to anybody: nothing is written."""
     work = _Batch(tx, memory, rules, now_ms=now_ms)
-    work.changed_jobs = dict(memory.jobs)
+    for job in memory.jobs.values():
+        work.show_job(job)
+    return Settled([m for m in work.shown if isinstance(m, Message)], list(memory.jobs.values()), [])
+
+
+def everybody_is_away(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> Settled:
+    """At the start of the server nobody is connected, whatever presences said when the last one ended."""
+    work = _Batch(tx, memory, rules, now_ms=now_ms)
+    for topic, payload, _ in tx.retained():
+        if topic.startswith(work.topics.base) and topic.endswith("/presence"):
+            work.show_absence(topic, payload)
     return work.finish()
 
 
@@ -172,32 +185,58 @@ class _Batch:
         self.couriers: dict[str, str | None] = {}
         self.answers: list[_Answer | dict[str, Any] | None] = []
         self.second: dict[int, _Answer] = {}
-        self.shown: list[Message] = []
+        self.shown: list[Message | Change] = []
         self.directory = Directory(self._order_of_code, self._order_known, self._order_of_event, self._order_of_job)
         memory.load(tx)
 
     # --- messages in ------------------------------------------------------------------------------------------------------
 
-    def take(self, batch: Sequence[Incoming]) -> None:
-        decoded = [self._decode(i) for i in batch]
+    def take(self, batch: Sequence[Item]) -> None:
+        decoded = [self._decode(i) if isinstance(i, Incoming) else i for i in batch]
         events = [d for d in decoded if isinstance(d, Event)]
         self.known = self.tx.known([e.id for e in events]) if events else {}
         self.memory.load_orders({e.order for e in events if e.order is not None}, self.tx)
-        for incoming, message in zip(batch, decoded, strict=True):
-            match message:
-                case Event():
-                    self.answers.append(self._event(incoming, message))
-                case Presence():
-                    self._presence(incoming, message)
-                    self.answers.append(None)
-                case LocationBatch():
-                    self._location(incoming, message)
-                    self.answers.append(None)
-                case (reason, detail):
-                    self._count_refused(incoming)
-                    self.answers.append(self._refuse(incoming, reason, detail))
+        for item, message in zip(batch, decoded, strict=True):
+            if isinstance(item, Incoming):
+                if item.sid and item.packet_id:
+                    self.writes.incoming_ids.append((item.sid, item.packet_id))
+                self.answers.append(self._message(item, message))
+            else:
+                self._change(item)
+                self.answers.append(None)
 
-    def _decode(self, incoming: Incoming) -> Event[bodies.Body] | Presence | LocationBatch | tuple[Reason, str]:
+    def _message(self, incoming: Incoming, message: object) -> _Answer | dict[str, Any] | None:
+        match message:
+            case Event():
+                return self._event(incoming, message)
+            case Presence():
+                self._presence(incoming, message)
+            case LocationBatch():
+                self._location(incoming, message)
+            case None:
+                self._plain(incoming)
+            case (Reason() as reason, str(detail)):
+                self._count_refused(incoming)
+                return self._refuse(incoming, reason, detail)
+        return None
+
+    def _plain(self, incoming: Incoming) -> None:
+        """A message outside v1/: none of ours, and as durable as ours."""
+        if incoming.retain:
+            self.writes.retained[incoming.topic] = (incoming.payload, incoming.qos)
+        self.shown.append(Message(incoming.topic, incoming.payload, incoming.qos, incoming.retain))
+
+    def _change(self, change: Change) -> None:
+        if isinstance(change, Alarm):
+            if change.text:
+                self._raise_alert(AlertCode(change.code), change.subject, Severity.WARNING, change.text, change.fix)
+            else:
+                self._clear_alert(AlertCode(change.code), change.subject)
+        self.shown.append(change)
+
+    def _decode(self, incoming: Incoming) -> Event[bodies.Body] | Presence | LocationBatch | tuple[Reason, str] | None:
+        if incoming.kind == "plain":
+            return None
         if incoming.kind == "poison":
             return Reason.POISON, incoming.detail or ""
         if incoming.kind == "denied":
@@ -526,8 +565,20 @@ class _Batch:
             if presence.at_ms is not None:
                 entry.clock.wall(at_ms=presence.at_ms, received_ms=incoming.received_ms)
         topic = self.topics.presence(incoming.identity.device)
-        self.writes.retained[topic] = incoming.payload
+        self.writes.retained[topic] = (incoming.payload, 1)
         self.shown.append(Message(topic, incoming.payload, 1, True))
+
+    def show_absence(self, topic: str, payload: bytes) -> None:
+        """Say of a device that it is away, where its presence says that it is there."""
+        try:
+            plain = messages.load(payload)
+        except PayloadError:
+            return
+        if isinstance(plain, dict) and plain.get("online"):
+            plain["online"] = False
+            payload = messages.encode_json(plain) if payload[:1] == b"{" else messages.encode_cbor(plain)
+            self.writes.retained[topic] = (payload, 1)
+            self.shown.append(Message(topic, payload, 1, True))
 
     def _location(self, incoming: Incoming, batch: LocationBatch) -> None:
         identity = incoming.identity
@@ -639,13 +690,14 @@ class _Batch:
         for entry in list(self.dirty.values()):
             self._show_order(entry)
         for job in self.changed_jobs.values():
-            self._show_job(job)
+            self.show_job(job)
         receipts = self._receipts()
         self._save_devices()
         self.writes.jobs = self.changed_jobs
+        effects = self.memory.subscribers.take(self.shown, self.writes, self.now_ms)
         self.tx.write(self.writes)
         self.memory.trim()
-        return Settled(self.shown, list(self.changed_jobs.values()), receipts)
+        return Settled(effects, list(self.changed_jobs.values()), receipts)
 
     def _show(self, topic: str, plain: dict[str, Any]) -> None:
         self.shown.append(Message(topic, self.rules.encode(plain), 1, True))
@@ -757,7 +809,7 @@ class _Batch:
         self.writes.orders.append(OrderRow(entry.fold.id, entry.rev, "", b"", "", 0, self.now_ms, None, b""))
         self.writes.status_log.append(StatusLogRow(entry.fold.id, entry.rev, self.now_ms, "", b""))
 
-    def _show_job(self, job: Job) -> None:
+    def show_job(self, job: Job) -> None:
         topic = self.topics.assignment(job.courier, job.id)
         if not job.is_open:
             self._clear(topic)

@@ -27,7 +27,7 @@ ENROLLABLE: Final = (Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """An enrolled device. `has_secret` is false for channels that only import."""
+    """An enrolled device. `has_secret` is false for channels that only import; `certificate_sha256` (hex) is the one certificate that stands for it."""
 
     device: str
     role: Role
@@ -38,6 +38,7 @@ class Device:
     rotated_ms: int | None
     revoked_ms: int | None
     has_secret: bool
+    certificate_sha256: str | None
 
 
 class Registry:
@@ -70,6 +71,13 @@ class Registry:
             return None
         self._verified[device] = (row.password_hash, proof)
         return self._identity(row)
+
+    def verify_certificate(self, device: str, sha256: str) -> Identity | None:
+        """The identity behind a certificate that its authority vouches for, or None: only a device's newest one stands for it."""
+        row = self._row(device)
+        if row is None or row.revoked_ms is not None or row.certificate_sha256 is None:
+            return None
+        return self._identity(row) if hmac.compare_digest(row.certificate_sha256, sha256) else None
 
     def identity(self, device: str) -> Identity:
         """The identity of an enrolled device.
@@ -162,8 +170,19 @@ class Registry:
             NotFound: where it is not enrolled.
         """
         self.identity(device)
-        self._update(device, revoked_ms=now_ms, password_hash=None)
+        self._update(device, revoked_ms=now_ms, password_hash=None, certificate_sha256=None)
         self._verified.pop(device, None)
+
+    def certify(self, device: str, sha256: str) -> None:
+        """From now on this certificate (its SHA-256, hex) stands for a device, and none before it. Its secret stays.
+
+        Raises:
+            NotFound: where it is not enrolled.
+            Refused: where it was shut out.
+        """
+        if self.get(device).revoked_ms is not None:
+            raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device}` lets it in again")
+        self._update(device, certificate_sha256=sha256)
 
     def _update(self, device: str, **values: Any) -> None:
         with translated(), self._engine.begin() as connection:
@@ -188,6 +207,7 @@ def _device(row: Any) -> Device:
         rotated_ms=row.rotated_ms,
         revoked_ms=row.revoked_ms,
         has_secret=row.password_hash is not None,
+        certificate_sha256=row.certificate_sha256,
     )
 
 

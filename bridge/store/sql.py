@@ -20,7 +20,17 @@ from sqlalchemy.pool import NullPool
 
 from bridge.domain.facts import Fact
 from bridge.domain.jobs import Job
-from bridge.ingest.ports import EventRow, LedgerRow, ReceiptRow, StoredOrder, StoredReceipt, StoreUnavailable, Writes
+from bridge.ingest.ports import (
+    EventRow,
+    LedgerRow,
+    ReceiptRow,
+    SessionRow,
+    StoredOrder,
+    StoredReceipt,
+    StoreUnavailable,
+    SubscriptionRow,
+    Writes,
+)
 from bridge.ingest.rows import stored_fact
 from bridge.store import tables
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
@@ -218,9 +228,22 @@ class SqlTransaction:
     def owing(self, before_ms: int) -> dict[str, int]:
         return {r[0]: int(r[1]) for r in self._rows("SELECT device, total(owed) FROM ledger WHERE owed > 0 AND updated_ms <= ? GROUP BY device", (before_ms,))}
 
-    def retained(self) -> list[tuple[str, bytes]]:
-        """Every retained message of a device: topic and payload."""
-        return [(r[0], r[1]) for r in self._rows("SELECT topic, payload FROM retained")]
+    def retained(self) -> list[tuple[str, bytes, int]]:
+        return [tuple(r) for r in self._rows("SELECT topic, payload, qos FROM retained")]
+
+    def next_message(self) -> int:
+        # Messages leave the log when nobody is owed them; a place that a session or a subscription still counts from must not be given again.
+        row = self._one("""
+            SELECT max(coalesce((SELECT max(pos) FROM message_log), 0) + 1, coalesce((SELECT max(next_pos) FROM sessions), 1),
+                       coalesce((SELECT max(max(from_pos, coalesce(to_pos, 0))) FROM subscriptions), 1))
+        """)
+        return int(row[0])
+
+    def sessions(self) -> list[SessionRow]:
+        return [SessionRow(*r) for r in self._rows("SELECT sid, device, client_id, next_pos, next_index, slots, dropped, seen_ms FROM sessions")]
+
+    def subscriptions(self) -> list[SubscriptionRow]:
+        return [SubscriptionRow(*r) for r in self._rows("SELECT sid, topic_filter, from_pos, to_pos, qos, retained_after FROM subscriptions")]
 
     def quarantine_counts(self) -> dict[str, int]:
         return {r[0]: r[1] for r in self._rows("SELECT device, count(*) FROM quarantine GROUP BY device")}
@@ -228,6 +251,10 @@ class SqlTransaction:
     def trim(self, *, quarantine_entries_max: int, positions_before_ms: int) -> None:
         self._driver.execute("DELETE FROM quarantine WHERE no <= (SELECT max(no) FROM quarantine) - ?", (quarantine_entries_max,))
         self._driver.execute("DELETE FROM positions WHERE event_ms < ?", (positions_before_ms,))
+        # Subscriptions that ended and from whose time nothing waits any more.
+        self._driver.execute(
+            "DELETE FROM subscriptions WHERE to_pos IS NOT NULL AND to_pos <= (SELECT next_pos FROM sessions WHERE sessions.sid = subscriptions.sid)",
+        )
 
     # --- the write --------------------------------------------------------------------------------------------------------
 
@@ -253,8 +280,22 @@ class SqlTransaction:
         self._many(_UPSERT[tables.alerts], [a for a in writes.alerts.values() if a is not None])
         self._many("DELETE FROM alerts WHERE code = ? AND subject = ?", [key for key, a in writes.alerts.items() if a is None])
         self._many(_UPSERT[tables.positions], writes.positions)
-        self._many(_UPSERT[tables.retained], [(t, p, 1) for t, p in writes.retained.items() if p])
-        self._many("DELETE FROM retained WHERE topic = ?", [(t,) for t, p in writes.retained.items() if not p])
+        self._many(_UPSERT[tables.retained], [(t, p, qos) for t, (p, qos) in writes.retained.items() if p])
+        self._many("DELETE FROM retained WHERE topic = ?", [(t,) for t, (p, _) in writes.retained.items() if not p])
+        self._many(_INSERT[tables.message_log], writes.messages)
+        self._write_sessions(writes)
+
+    def _write_sessions(self, writes: Writes) -> None:
+        self._many(_UPSERT[tables.sessions], writes.sessions)
+        self._many("UPDATE sessions SET next_pos = ?, next_index = ?, slots = ?, dropped = ?, seen_ms = ? WHERE sid = ?", writes.progress)
+        self._many("DELETE FROM message_log WHERE pos = ?", writes.messages_gone)
+        self._many("UPDATE subscriptions SET to_pos = ? WHERE sid = ? AND topic_filter = ? AND to_pos IS NULL", writes.subscriptions_closed)
+        self._many(_UPSERT[tables.subscriptions], writes.subscriptions)
+        self._many("UPDATE subscriptions SET retained_after = ? WHERE sid = ? AND topic_filter = ? AND to_pos IS NULL", writes.handed_over)
+        self._many(_UPSERT[tables.incoming_ids], writes.incoming_ids)
+        self._many("DELETE FROM incoming_ids WHERE sid = ? AND packet_id = ?", writes.incoming_ids_gone)
+        for table in ("sessions", "subscriptions", "incoming_ids"):
+            self._many(f"DELETE FROM {table} WHERE sid = ?", writes.sessions_gone)
 
     def _many(self, statement: str, rows: Sequence[Any]) -> None:
         if rows:
@@ -297,7 +338,7 @@ def _job(row: Any) -> Job:
 
 
 EVENT_COLUMNS: Final = ", ".join(f"e.{_quoted(c.name)}" for c in tables.events.columns)
-_INSERT: Final = {tables.events: _insert(tables.events)}
+_INSERT: Final = {t: _insert(t) for t in (tables.events, tables.message_log)}
 _INSERT_STATUS_LOG: Final = _insert(tables.status_log, "no")
 _INSERT_QUARANTINE: Final = _insert(tables.quarantine, "no")
-_UPSERT: Final = {t: _upsert(t) for t in tables.metadata.sorted_tables if t not in (tables.events, tables.status_log, tables.quarantine)}
+_UPSERT: Final = {t: _upsert(t) for t in tables.metadata.sorted_tables if t not in (tables.events, tables.message_log, tables.status_log, tables.quarantine)}

@@ -59,7 +59,7 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     run = Shell(tmp_path / "site")
-    run("init", run.site, "--listen", "127.0.0.1:0")
+    run("init", run.site, "--listen", "127.0.0.1:0", "--mqtts", "127.0.0.1:0")
     return run
 
 

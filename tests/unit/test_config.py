@@ -46,8 +46,8 @@ printable = st.text(st.characters(min_codepoint=0x20, exclude_characters="\x7f",
         listen=st.builds(
             ListenSettings,
             mqtt=st.sampled_from(["127.0.0.1:0", "localhost:1883"]),
-            tls_cert_file=st.just(""),
-            tls_key_file=st.just(""),
+            mqtts=st.sampled_from(["", "0.0.0.0:8883"]),
+            tls_client_ca_file=st.sampled_from(["", "tls/ca.pem"]),
             allow_plain=st.booleans(),
         ),
         broker=st.builds(BrokerSettings, window=st.integers(1, 65_535), connect_timeout_s=st.floats(0.1, 1e6)),
@@ -115,15 +115,18 @@ def test_a_value_above_its_bound_is_refused_by_name(section: str, setting: datac
         ({"site": {"name": ""}}, "site.name: expected 1 to"),
         ({"site": {"name": "x" * 97}}, "site.name: expected 1 to"),
         ({"publish": {"format": "xml"}}, "publish.format is 'xml'"),
-        ({"listen": {"mqtt": ""}}, "both empty"),
+        ({"listen": {"mqtt": ""}}, "every listener is empty"),
         ({"listen": {"mqtt": "1883"}}, "listen.mqtt is '1883', should be host:port"),
         ({"listen": {"mqtt": ":1883"}}, "should be host:port"),
         ({"listen": {"mqtt": "localhost:"}}, "should be host:port"),
         ({"listen": {"mqtt": "localhost:mqtt"}}, "should be host:port"),
         ({"listen": {"mqtt": "localhost:65536"}}, "should be host:port"),
         ({"listen": {"websocket": "localhost:-1"}}, "listen.websocket is 'localhost:-1', should be host:port"),
-        ({"listen": {"tls_cert_file": "cert.pem"}}, "come together"),
-        ({"listen": {"tls_key_file": "key.pem"}}, "come together"),
+        ({"listen": {"mqtts": "8883"}}, "listen.mqtts is '8883', should be host:port"),
+        ({"listen": {"wss": "0.0.0.0:https"}}, "listen.wss is '0.0.0.0:https', should be host:port"),
+        ({"listen": {"tls_cert_file": ""}}, "listen.tls_cert_file is empty"),
+        ({"listen": {"tls_key_file": ""}}, "listen.tls_key_file is empty"),
+        ({"listen": {"wss": "0.0.0.0:8884", "tls_cert_file": "", "tls_key_file": ""}}, "listen.tls_cert_file is empty"),
     ],
     ids=str,
 )
@@ -134,14 +137,15 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(data: dict[str, Any], sa
 OUTSIDE = ["0.0.0.0:1883", "192.168.1.7:1883", "broker.example.com:1883", "10.0.0.1:0"]
 
 
-@pytest.mark.parametrize("name", ["mqtt", "websocket"])
+@pytest.mark.parametrize(("name", "with_tls"), [("mqtt", "mqtts"), ("websocket", "wss")])
 @pytest.mark.parametrize("bind", OUTSIDE)
-def test_outside_loopback_without_tls_is_refused_unless_the_operator_insists(name: str, bind: str) -> None:
-    error = refused({"listen": {name: bind}})
+def test_outside_loopback_without_tls_is_refused_unless_the_operator_insists(name: str, with_tls: str, bind: str) -> None:
+    error = refused({"listen": {name: bind, with_tls: "0.0.0.0:8883"}})
     assert f"listen.{name} is {bind}: outside loopback without TLS" in str(error)
+    assert f"listen.{with_tls}" in str(error.fix)
     assert "allow_plain" in str(error.fix)
     assert getattr(parse({"listen": {name: bind, "allow_plain": True}}).listen, name) == bind
-    assert getattr(parse({"listen": {name: bind, "tls_cert_file": "c", "tls_key_file": "k"}}).listen, name) == bind
+    assert getattr(parse({"listen": {with_tls: bind}}).listen, with_tls) == bind
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:1883", "127.9.9.9:1", "localhost:1883"])

@@ -1,0 +1,449 @@
+"""One client's connection: framing, the handshake and the QoS flows of MQTT 3.1.1, without a socket.
+
+A `Connection` takes bytes with `receive` and gives bytes with `take_output`. PUBLISH, the acknowledgements and PINGREQ are handled here byte by byte; PUBACK and
+PUBREC leave only when the pipeline says that the message's batch is committed. Sections in comments are of the OASIS standard, MQTT Version 3.1.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bridge.broker import packets
+from bridge.broker.packets import ClientCertificate, Connect, ConnectCode, ProtocolError, RefusedConnect
+from bridge.broker.sessions import Session
+from bridge.domain.access import Answer, Identity, Publishing, may_publish, may_subscribe
+from bridge.ingest.ports import Incoming
+from devices.protocol.vocabulary import Role
+
+if TYPE_CHECKING:
+    from bridge.broker.front_door import FrontDoor
+
+CONNECT_BYTES_MAX: Final = 131_072
+TOPICS_CACHED_MAX: Final = 256
+"""Topics of one connection whose access answer is remembered."""
+BURST_S: Final = 2.0
+"""Seconds at `publish_rate_max` that a client may send at once after it was silent."""
+
+
+class State(Enum):
+    """Where a connection stands. OPENING: it is who it says, and its session is being stored."""
+
+    NEW = auto()
+    AUTHENTICATING = auto()
+    OPENING = auto()
+    OPEN = auto()
+    CLOSED = auto()
+
+
+class _Topic(NamedTuple):
+    name: str
+    answer: Answer
+    publishing: Publishing | None
+
+
+class Connection:
+    """One client's connection.
+
+    Args:
+        peer: where it comes from, for the log.
+        wake: called when there is output to take, or when the connection has closed itself.
+    """
+
+    def __init__(self, door: FrontDoor, peer: str, wake: Callable[[Connection], None]) -> None:
+        self.door = door
+        self.peer = peer
+        self.state = State.NEW
+        self.identity: Identity | None = None
+        self.session: Session | None = None
+        self.certificate: ClientCertificate | None = None
+        self.claim: tuple[str, str] | None = None
+        """(device, client id) that it holds, or is about to."""
+        self.why_closed: str | None = None
+        self.is_full = False
+        """Whether the network takes no more for now; the wire says so."""
+        self._wake = wake
+        self._buffer = bytearray()
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._connect: Connect | None = None
+        self._topics: dict[bytes, _Topic] = {}
+        self._keep_alive_s = 0.0
+        self._since_s = self._heard_s = door.now_s()
+        self._paused = False
+        self._may_send = door.limits.publish_rate_max * BURST_S
+        self._counted_s = self._since_s
+        door.connections.add(self)
+        door.counters.connections += 1
+
+    @property
+    def device(self) -> str | None:
+        """Who is connected, or says so and is being checked."""
+        if self.identity is not None:
+            return self.identity.device
+        if self._connect is None:
+            return None
+        return self._connect.username or (self.certificate.device if self.certificate is not None else None)
+
+    # --- bytes ------------------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes in. Whatever breaks the protocol closes the connection and nothing else."""
+        self._heard_s = self.door.now_s()
+        self._buffer += data
+        self._read()
+
+    def take_output(self) -> bytes:
+        """What is to be written now."""
+        if not self._out:
+            return b""
+        data = b"".join(self._out)
+        self._out.clear()
+        self._out_bytes = 0
+        return data
+
+    def write(self, data: bytes) -> None:
+        if not self._out:
+            self._wake(self)
+        self._out.append(data)
+        self._out_bytes += len(data)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more messages may be written to the client: it reads them, and not too much waits already (broker.output_bytes_max)."""
+        return not self.is_full and self._out_bytes < self.door.limits.output_bytes_max
+
+    def _read(self) -> None:
+        buffer = self._buffer
+        at = 0
+        try:
+            while self.state in (State.NEW, State.OPEN):
+                header = packets.read_header(buffer, at)
+                if header is None:
+                    break
+                self._check_size(header.end - header.start)
+                if len(buffer) < header.end:
+                    break
+                self._packet(header, bytes(buffer[at : header.end]), header.start - at)
+                at = header.end
+            if self.state in (State.AUTHENTICATING, State.OPENING) and len(buffer) - at > self.door.limits.packet_bytes_max:
+                raise ProtocolError("too much sent before CONNACK")
+        except ProtocolError as error:
+            self.door.counters.protocol_errors += 1
+            self.close(str(error))
+        except RefusedConnect as error:
+            self._refuse(error.code, str(error))
+        if self.state is State.CLOSED:
+            buffer.clear()
+        else:
+            del buffer[:at]
+
+    def _check_size(self, length: int) -> None:
+        limit = CONNECT_BYTES_MAX if self.state is State.NEW else self.door.limits.packet_bytes_max
+        if length > limit:
+            raise ProtocolError(f"a packet of {length} bytes, {limit} at most (broker.packet_bytes_max)")
+
+    def _packet(self, header: packets.Header, packet: bytes, start: int) -> None:
+        kind = header.first >> 4
+        if self.state is State.NEW:
+            if kind != packets.CONNECT:
+                raise ProtocolError("the first packet is not CONNECT (3.1.0-1)")
+            self._on_connect(packet)
+        elif kind == packets.PUBLISH:
+            self._on_publish(header.first, packet, start)
+        else:
+            handler = _HANDLERS.get(kind)
+            if handler is None:
+                raise ProtocolError(f"packet type {kind} is not for a server")
+            if header.first & 0x0F != _FLAGS.get(kind, 0):
+                raise ProtocolError(f"packet type {kind} with reserved flags set (2.2.2-2)")
+            handler(self, packet, start)
+
+    # --- the handshake ----------------------------------------------------------------------------------------------------
+
+    def _on_connect(self, packet: bytes) -> None:
+        connect = self.door.decoder.connect(packet)
+        if not connect.client_id and not connect.clean_session:
+            raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, "an empty client id needs a clean session (3.1.3-8)")
+        if self.certificate is not None and connect.username not in (None, self.certificate.device):
+            raise RefusedConnect(ConnectCode.NOT_AUTHORIZED, f"the username is not {self.certificate.device}, as the certificate says")
+        if self.door.sink.is_full:
+            raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the store is behind; come back later")
+        self._connect = connect
+        self.state = State.AUTHENTICATING
+        self._since_s = self.door.now_s()
+        self.door.authenticate(self, connect)
+
+    def authenticated(self, identity: Identity | None) -> None:
+        """The credentials were checked. Only now is session state looked at."""
+        if self.state is not State.AUTHENTICATING or self._connect is None:
+            return
+        if identity is None:
+            self._refuse(ConnectCode.BAD_CREDENTIALS, "wrong username, password or certificate")
+            return
+        connect = self._connect
+        try:
+            if connect.will is not None and not (answer := may_publish(identity, connect.will.topic)[0]).allowed:
+                raise RefusedConnect(ConnectCode.NOT_AUTHORIZED, f"the will's topic is not allowed: {answer.rule}")
+            self.identity = identity
+            self.state = State.OPENING
+            self.door.open_session(self, identity, connect)
+        except RefusedConnect as error:
+            self._refuse(error.code, str(error))
+
+    def opened(self, session: Session, *, present: bool) -> None:
+        """Its session is there, and stored where it has to be."""
+        assert self._connect is not None
+        self.session = session
+        self.state = State.OPEN
+        self._heard_s = self.door.now_s()
+        self._keep_alive_s = self._connect.keep_alive_s * 1.5
+        self.write(packets.connack(session_present=present, code=ConnectCode.ACCEPTED))
+        session.attach(self)
+        session.pump()
+        self.door.after_pump(session)
+        self._read()
+
+    def unavailable(self) -> None:
+        """Too many are being checked already; the client may come back later."""
+        if self.state is State.AUTHENTICATING:
+            self._refuse(ConnectCode.SERVER_UNAVAILABLE, "too many log in at once")
+
+    def _refuse(self, code: ConnectCode, why: str) -> None:
+        self.door.counters.refused += 1
+        self.write(packets.connack(session_present=False, code=code))
+        self._connect = None
+        self.close(why)
+
+    # --- PUBLISH ----------------------------------------------------------------------------------------------------------
+
+    def _on_publish(self, first: int, packet: bytes, start: int) -> None:
+        qos = first >> 1 & 3
+        if qos == 3:
+            raise ProtocolError("PUBLISH with QoS 3 (3.3.1-4)")
+        body = start + 2 + int.from_bytes(packet[start : start + 2], "big")
+        name = packet[start + 2 : body]
+        payload_at = body + 2 if qos else body
+        if payload_at > len(packet):
+            raise ProtocolError("PUBLISH ends before its payload begins (3.3.2)")
+        topic = self._topics.get(name) or self._look_at_topic(name)
+        packet_id = 0
+        if qos:
+            packet_id = packet[body] << 8 | packet[body + 1]
+            if not packet_id:
+                raise ProtocolError("packet id 0 (2.3.1-1)")
+        payload = packet[payload_at:]
+        self._may_send -= 1
+        if qos == 2 and not self._is_new(packet_id):
+            return
+        self._accept(topic, payload, qos, packet_id, retain=bool(first & 1))
+
+    def _look_at_topic(self, name: bytes) -> _Topic:
+        assert self.identity is not None
+        try:
+            text = name.decode()
+        except UnicodeDecodeError as error:
+            raise ProtocolError("a topic name that is not UTF-8 (1.5.3-1)") from error
+        if not text or "\0" in text or "+" in text or "#" in text:
+            raise ProtocolError("a topic name that is empty, or has a wildcard or NUL in it (3.3.2-2)")
+        if len(name) > self.door.limits.topic_bytes_max or text.count("/") >= self.door.limits.topic_levels_max:
+            raise ProtocolError("a topic name that is too long (broker.topic_bytes_max, broker.topic_levels_max)")
+        topic = _Topic(text, *may_publish(self.identity, text))
+        if len(self._topics) >= TOPICS_CACHED_MAX:
+            self._topics.clear()
+        self._topics[name] = topic
+        return topic
+
+    def _is_new(self, packet_id: int) -> bool:
+        """Whether a QoS 2 message has not come before; a repeat is answered again once the first is committed (§4.3.3)."""
+        assert self.session is not None
+        state = self.session.incoming.get(packet_id)
+        if state is None:
+            self.session.incoming[packet_id] = False
+            return True
+        if state:
+            self.write(packets.pubrec(packet_id))
+        return False
+
+    def _accept(self, topic: _Topic, payload: bytes, qos: int, packet_id: int, *, retain: bool) -> None:
+        assert self.identity is not None
+        assert self.session is not None
+        door = self.door
+        publishing = topic.publishing
+        detail: str | None = None
+        if publishing is None or not topic.answer.allowed:
+            door.counters.denied += 1
+            kind, event_type, detail = "denied", publishing.event_type if publishing is not None else None, topic.answer.rule
+        else:
+            kind, event_type = publishing
+            if retain and kind == "plain" and payload and not door.has_room_for_retained(topic.name):
+                raise ProtocolError("no more retained messages are kept (broker.retained_max)")
+        sid = self.session.sid if qos == 2 else 0
+        incoming = Incoming(self.identity, kind, event_type, payload, door.now_ms(), detail, topic.name, qos, retain, sid, packet_id if sid else 0)
+        door.sink.offer(incoming, _Stored(self, self.session, qos, packet_id))
+        if detail is not None and self.identity.role is Role.LAB and not self.identity.reads_everything:
+            # It can't read a receipt; an acknowledgement would be a silent success.
+            raise ProtocolError(f"a publish that is not allowed: {detail}")
+
+    def stored(self, session: Session, qos: int, packet_id: int) -> None:
+        """A message's batch is committed: now, and not before, it is acknowledged (§4.3.2, §4.3.3)."""
+        if qos == 2:
+            session.incoming[packet_id] = True
+        if self.state is State.OPEN:
+            self.write(packets.puback(packet_id) if qos == 1 else packets.pubrec(packet_id))
+        elif qos == 2 and session.wire is not None:
+            session.wire.write(packets.pubrec(packet_id))  # the client came back over another connection, and sent it again
+
+    # --- the other packets ------------------------------------------------------------------------------------------------
+
+    def _on_puback(self, packet: bytes, start: int) -> None:
+        assert self.session is not None
+        self.session.on_puback(_packet_id(packet, start))
+        self._pump()
+
+    def _on_pubrec(self, packet: bytes, start: int) -> None:
+        assert self.session is not None
+        answer = self.session.on_pubrec(_packet_id(packet, start))
+        if answer:
+            self.write(answer)
+
+    def _on_pubrel(self, packet: bytes, start: int) -> None:
+        """The client knows that its message is stored; the id is free again. Answered also where the id is not known (§4.3.3)."""
+        assert self.session is not None
+        self.door.release(self, self.session, _packet_id(packet, start))
+
+    def _on_pubcomp(self, packet: bytes, start: int) -> None:
+        assert self.session is not None
+        self.session.on_pubcomp(_packet_id(packet, start))
+        self._pump()
+
+    def _on_subscribe(self, packet: bytes, start: int) -> None:
+        assert self.session is not None
+        packet_id, subscriptions = self.door.decoder.subscribe(packet)
+        # The last of several subscriptions to one filter holds (§3.8.4), and each filter's retained messages are looked for once.
+        wanted = {s.topic_filter: s.qos for s in subscriptions}
+        self.door.subscribe(self, self.session, wanted, packet_id, [s.topic_filter for s in subscriptions])
+
+    def may_read(self, topic_filter: str) -> bool:
+        """Whether a filter is granted, and there is room for it."""
+        assert self.identity is not None
+        limits = self.door.limits
+        fits = topic_filter.count("/") < limits.topic_levels_max and len(topic_filter.encode()) <= limits.topic_bytes_max
+        return fits and may_subscribe(self.identity, topic_filter, self.door.in_open_job).allowed
+
+    def _on_unsubscribe(self, packet: bytes, start: int) -> None:
+        assert self.session is not None
+        packet_id, filters = self.door.decoder.unsubscribe(packet)
+        self.door.unsubscribe(self, self.session, filters, packet_id)
+
+    def _on_pingreq(self, packet: bytes, start: int) -> None:
+        self.write(packets.PINGRESP_BYTES)
+
+    def _on_disconnect(self, packet: bytes, start: int) -> None:
+        self._connect = None  # with it goes the will (§3.14.4-3)
+        self.close("the client disconnected")
+
+    def _pump(self) -> None:
+        assert self.session is not None
+        self.session.pump()
+        self.door.after_pump(self.session)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether retained messages wait that need no acknowledgement: they are sent in portions, as fast as the client reads."""
+        return self.state is State.OPEN and self.session is not None and self.session.has_more
+
+    def send_more(self) -> None:
+        """Send the next portion; called when what was written before is on its way."""
+        if self.state is State.OPEN:
+            self._pump()
+
+    def throttle_s(self) -> float:
+        """Seconds for which nothing more is to be read from the client, because it publishes faster than it may (broker.publish_rate_max)."""
+        rate = self.door.limits.publish_rate_max
+        now_s = self.door.now_s()
+        self._may_send = min(self._may_send + (now_s - self._counted_s) * rate, rate * BURST_S)
+        self._counted_s = now_s
+        return -self._may_send / rate if self._may_send < 0 else 0.0
+
+    # --- the end ----------------------------------------------------------------------------------------------------------
+
+    def check_silence(self, now_s: float) -> None:
+        """Close the connection where it was silent for too long."""
+        limits = self.door.limits
+        if self.state is State.NEW and now_s - self._since_s > limits.connect_timeout_s:
+            self.close("no CONNECT in time (broker.connect_timeout_s)")
+        elif self.state in (State.AUTHENTICATING, State.OPENING) and now_s - self._since_s > limits.authentication_timeout_s:
+            self.close("not authenticated in time (broker.authentication_timeout_s)")
+        elif self.state is State.OPEN and not self._paused and 0 < self._keep_alive_s < now_s - self._heard_s:
+            self.close("silent for one and a half times its keep-alive (3.1.2-24)")
+
+    def pause(self, *, paused: bool) -> None:
+        """Nothing is read from the client for a while: its silence is ours."""
+        self._paused = paused
+        self._heard_s = self.door.now_s()
+
+    def lost(self) -> None:
+        """The network connection is gone."""
+        self.close("the connection was lost")
+
+    def close(self, why: str) -> None:
+        """End the connection; its will is published unless the client said goodbye (§3.1.2.5)."""
+        if self.state is State.CLOSED:
+            return
+        was_open = self.state is State.OPEN
+        self.state = State.CLOSED
+        self.why_closed = why
+        self.door.connections.discard(self)
+        self.door.close_session(self)
+        will = self._connect.will if was_open and self._connect is not None else None
+        if will is not None and self.identity is not None:
+            self._publish_will(self.identity, will)
+        self._wake(self)
+
+    def _publish_will(self, identity: Identity, will: packets.Will) -> None:
+        answer, publishing = may_publish(identity, will.topic)
+        if answer.allowed and publishing is not None:
+            kind, event_type = publishing
+            incoming = Incoming(identity, kind, event_type, will.payload, self.door.now_ms(), None, will.topic, will.qos, will.retain)
+            self.door.sink.offer(incoming, _nobody_waits)
+
+
+class _Stored:
+    """Acknowledges one message; a small object instead of a closure, because there is one for every message."""
+
+    __slots__ = ("_connection", "_packet_id", "_qos", "_session")
+
+    def __init__(self, connection: Connection, session: Session, qos: int, packet_id: int) -> None:
+        self._connection = connection
+        self._session = session
+        self._qos = qos
+        self._packet_id = packet_id
+
+    def __call__(self, receipt: dict[str, Any]) -> None:
+        if self._qos:
+            self._connection.stored(self._session, self._qos, self._packet_id)
+
+
+def _nobody_waits(receipt: dict[str, Any]) -> None:
+    """A will's client is gone."""
+
+
+def _packet_id(packet: bytes, start: int) -> int:
+    if len(packet) != start + 2:
+        raise ProtocolError("an acknowledgement is two bytes, its packet id (3.4)")
+    return packet[start] << 8 | packet[start + 1]
+
+
+_FLAGS: Final = {packets.PUBREL: 2, packets.SUBSCRIBE: 2, packets.UNSUBSCRIBE: 2}
+_HANDLERS: Final[dict[int, Callable[[Connection, bytes, int], None]]] = {
+    packets.PUBACK: Connection._on_puback,
+    packets.PUBREC: Connection._on_pubrec,
+    packets.PUBREL: Connection._on_pubrel,
+    packets.PUBCOMP: Connection._on_pubcomp,
+    packets.SUBSCRIBE: Connection._on_subscribe,
+    packets.UNSUBSCRIBE: Connection._on_unsubscribe,
+    packets.PINGREQ: Connection._on_pingreq,
+    packets.DISCONNECT: Connection._on_disconnect,
+}

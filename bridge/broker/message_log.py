@@ -1,0 +1,111 @@
+"""The loop's view of the message log: who is still owed what, and which rows of it and of its sessions are to be written next."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from bridge.broker.packets import Outgoing
+from bridge.broker.sessions import Session
+from bridge.ingest.ports import SessionProgress
+
+Fetch = Callable[[Sequence[int]], dict[int, Outgoing] | None]
+"""Messages of the store by their places; None where it can't be read now."""
+
+
+class Due(NamedTuple):
+    """What is to be written: rows of sessions, places that nobody is owed any more, and the PUBRECs that wait for it."""
+
+    rows: tuple[SessionProgress, ...]
+    finished: tuple[int, ...]
+    received: tuple[tuple[Session, list[int]], ...]
+
+
+class MessageLog:
+    """See `sessions.Log`.
+
+    Args:
+        fetch: reads from the store what is not in memory any more.
+        recent_bytes_max: payloads of the newest messages that are kept in memory.
+    """
+
+    def __init__(self, fetch: Fetch, recent_bytes_max: int) -> None:
+        self.last_pos = 0
+        self.is_urgent = False
+        self._fetch = fetch
+        self._recent: OrderedDict[int, Outgoing] = OrderedDict()
+        self._recent_bytes = 0
+        self._recent_bytes_max = recent_bytes_max
+        self._owners: dict[int, int] = {}
+        self._finished: list[int] = []
+        self._changed: dict[Session, None] = {}
+
+    def __len__(self) -> int:
+        """Messages that somebody is owed."""
+        return len(self._owners)
+
+    def owe(self, pos: int, owners: int, message: Outgoing | None = None) -> None:
+        """A message of the log was published to so many sessions."""
+        self.last_pos = max(self.last_pos, pos)
+        if not owners:
+            self._finished.append(pos)
+            return
+        self._owners[pos] = owners
+        if message is not None:
+            self._recent[pos] = message
+            self._recent_bytes += message.size
+            while self._recent_bytes > self._recent_bytes_max:
+                self._recent_bytes -= self._recent.popitem(last=False)[1].size
+
+    def owners(self, pos: int) -> int:
+        """How many sessions are owed the message at a place."""
+        return self._owners.get(pos, 0)
+
+    def read(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
+        recent = self._recent
+        found = {pos: recent[pos] for pos in positions if pos in recent}
+        if len(found) < len(positions):
+            fetched = self._fetch([pos for pos in positions if pos not in found])
+            if fetched is None:
+                return None
+            found |= fetched
+        return found
+
+    def finished(self, pos: int) -> None:
+        owners = self._owners.get(pos)
+        if owners is None:
+            return
+        if owners > 1:
+            self._owners[pos] = owners - 1
+            return
+        del self._owners[pos]
+        self._finished.append(pos)
+        message = self._recent.pop(pos, None)
+        if message is not None:
+            self._recent_bytes -= message.size
+
+    def changed(self, session: Session, *, now: bool = False) -> None:
+        self._changed[session] = None
+        self.is_urgent = self.is_urgent or now
+
+    def forget(self, session: Session) -> None:
+        """A persistent session ended: it is owed nothing any more."""
+        self._changed.pop(session, None)
+        for pos in session.owed_positions():
+            self.finished(pos)
+
+    def take_due(self) -> Due | None:
+        """What is to be written now, once; None where nothing is."""
+        self.is_urgent = False
+        if not (self._changed or self._finished):
+            return None
+        sessions = [s for s in self._changed if not s.ended]
+        due = Due(
+            tuple(s.progress() for s in sessions),
+            tuple(self._finished),
+            tuple((s, indexes) for s in sessions if (indexes := s.received())),
+        )
+        self._changed = {}
+        self._finished = []
+        return due

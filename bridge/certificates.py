@@ -1,0 +1,288 @@
+"""A site's certificates: its own authority, the server's certificate, and certificates of devices (X.509 as RFC 5280 has it).
+
+Keys are EC P-256. Everything lies in one folder, keys with mode 0600. Times come in as arguments; nothing here asks the machine for its name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from bridge.errors import Refused, SiteError
+
+FOLDER_NAME: Final = "tls"
+AUTHORITY_FILE: Final = "ca.pem"
+AUTHORITY_KEY: Final = "ca.key"
+SERVER_FILE: Final = "server.pem"
+SERVER_KEY: Final = "server.key"
+
+AUTHORITY_VALID: Final = timedelta(days=3_653)
+LEAF_VALID: Final = timedelta(days=825)
+"""The longest that every platform takes from an authority that its user installed."""
+CLOCK_SKEW: Final = timedelta(days=1)
+"""Certificates begin this long ago, for devices whose clock is behind."""
+COMMON_NAME_CHARS_MAX: Final = 64
+
+_HOST: Final = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What people look for in a certificate. `names` are those that it is valid for."""
+
+    subject: str
+    names: tuple[str, ...]
+    not_after: datetime
+    fingerprint: str
+
+
+# --- making -----------------------------------------------------------------------------------------------------------------
+
+
+def make_authority(folder: Path, site_name: str, now: datetime) -> None:
+    """Make a site's authority: `ca.pem`, which devices trust, and `ca.key`.
+
+    Raises:
+        Refused: where there is one already; every device would have to learn the new one.
+        SiteError: where the folder can't be written.
+    """
+    if (folder / AUTHORITY_KEY).exists():
+        raise Refused(f"{folder / AUTHORITY_KEY} is there already", fix="move the folder away if every device is to trust a new authority")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Dockbridge {site_name}"[:COMMON_NAME_CHARS_MAX])])
+    certificate = (
+        _builder(name, name, key, now, now + AUTHORITY_VALID)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    _store(folder, AUTHORITY_FILE, AUTHORITY_KEY, _pem(certificate), _key_pem(key))
+
+
+def issue_server(folder: Path, names: Iterable[str], now: datetime) -> None:
+    """Make the server's certificate for host names and addresses: `server.pem` and `server.key`. The ones before are replaced.
+
+    Raises:
+        Refused: where a name can't stand in a certificate.
+        SiteError: where the authority can't be read, or the folder not be written.
+    """
+    unique = list(dict.fromkeys(names))
+    alternatives = x509.SubjectAlternativeName([check_name(n) for n in unique])
+    _store(folder, SERVER_FILE, SERVER_KEY, *_issue(folder, unique[0], ExtendedKeyUsageOID.SERVER_AUTH, now, alternatives))
+
+
+def issue_device(folder: Path, device: str, now: datetime) -> tuple[bytes, bytes]:
+    """A device's certificate and its key (both PEM), by which the server knows it. The key is kept nowhere here.
+
+    Raises:
+        Refused: where the name is too long for a certificate.
+        SiteError: where the authority can't be read.
+    """
+    return _issue(folder, device, ExtendedKeyUsageOID.CLIENT_AUTH, now)
+
+
+def _issue(
+    folder: Path, common_name: str, usage: x509.ObjectIdentifier, now: datetime, alternatives: x509.SubjectAlternativeName | None = None
+) -> tuple[bytes, bytes]:
+    authority, authority_key = _authority(folder)
+    if len(common_name) > COMMON_NAME_CHARS_MAX:
+        if alternatives is None:
+            raise Refused(f"{common_name} has {len(common_name)} characters, a certificate's name {COMMON_NAME_CHARS_MAX} at most", fix="use a password")
+        common_name = common_name[:COMMON_NAME_CHARS_MAX]
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    ends = min(now - CLOCK_SKEW + LEAF_VALID, authority.not_valid_after_utc)
+    issuer_key = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    builder = (
+        _builder(subject, authority.subject, key, now, ends)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    )
+    if alternatives is not None:
+        builder = builder.add_extension(alternatives, critical=False)
+    return _pem(builder.sign(authority_key, hashes.SHA256())), _key_pem(key)
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, ends: datetime) -> x509.CertificateBuilder:
+    public = key.public_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def check_name(name: str) -> x509.GeneralName:
+    """A host name or address as it stands in a certificate.
+
+    Raises:
+        Refused: where it is neither.
+    """
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        if not is_host_name(name):
+            raise Refused(f"{name!r} is no host name or address", fix="give names such as bridge.example.com or 192.168.1.7") from None
+        return x509.DNSName(name)
+
+
+def is_host_name(name: str) -> bool:
+    """Whether a text can stand in a certificate as the name of a machine."""
+    return len(name) <= 253 and all(len(label) <= 63 for label in name.split(".")) and _HOST.fullmatch(name) is not None
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------------
+
+
+def describe(pem: bytes) -> Described:
+    """What stands in the first certificate of a PEM text.
+
+    Raises:
+        Refused: where it holds none.
+    """
+    certificate = _certificate(pem)
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        found = x509.SubjectAlternativeName([])
+    addresses = [str(a) for a in found.get_values_for_type(x509.IPAddress)]
+    return Described(
+        subject=certificate.subject.rfc4514_string(),
+        names=(*found.get_values_for_type(x509.DNSName), *addresses),
+        not_after=certificate.not_valid_after_utc,
+        fingerprint=fingerprint(pem),
+    )
+
+
+def not_after(pem: bytes) -> datetime:
+    """When the first certificate of a PEM text ends.
+
+    Raises:
+        Refused: where it holds none.
+    """
+    return _certificate(pem).not_valid_after_utc
+
+
+def fingerprint(pem: bytes) -> str:
+    """The SHA-256 of the first certificate of a PEM text, as people compare it: `AB:CD:…`.
+
+    Raises:
+        Refused: where it holds none.
+    """
+    return _certificate(pem).fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def device_of(pem: bytes) -> tuple[str | None, str]:
+    """(common name, SHA-256 as hex) of a device's certificate. The name is None unless there is exactly one.
+
+    Raises:
+        Refused: where the text holds no certificate.
+    """
+    certificate = _certificate(pem)
+    names = [str(a.value) for a in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return names[0] if len(names) == 1 else None, certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def _certificate(pem: bytes) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem)
+    except ValueError as error:
+        raise Refused("there is no certificate (PEM) in it", fix="give a file that begins with -----BEGIN CERTIFICATE-----") from error
+
+
+def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    try:
+        certificate = x509.load_pem_x509_certificate((folder / AUTHORITY_FILE).read_bytes())
+        key = load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise SiteError(f"the site's authority in {folder} can't be read: {error}", fix="put ca.pem and ca.key back from a backup") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        raise SiteError(f"{folder / AUTHORITY_KEY} is not the key of {folder / AUTHORITY_FILE}", fix="put both back from one backup")
+    return certificate, key
+
+
+# --- files ------------------------------------------------------------------------------------------------------------------
+
+
+def write_pair(folder: Path, certificate_name: str, key_name: str, certificate: bytes, key: bytes) -> None:
+    """Write a certificate and its key, which only its owner may read. Each file is there whole, or as it was before.
+
+    Raises:
+        OSError: where the folder can't be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    _write(folder / key_name, key, 0o600)
+    _write(folder / certificate_name, certificate, 0o644)
+
+
+def _store(folder: Path, certificate_name: str, key_name: str, certificate: bytes, key: bytes) -> None:
+    try:
+        write_pair(folder, certificate_name, key_name, certificate, key)
+    except OSError as error:
+        raise SiteError(f"{folder} can't be written: {error.strerror}", fix="check the folder's rights") from error
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+__all__ = [
+    "Described",
+    "check_name",
+    "describe",
+    "device_of",
+    "fingerprint",
+    "is_host_name",
+    "issue_device",
+    "issue_server",
+    "make_authority",
+    "not_after",
+    "write_pair",
+]
