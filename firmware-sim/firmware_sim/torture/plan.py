@@ -22,7 +22,7 @@ LANES: Final = ("a", "b")
 FILLER_BYTES_MAX: Final = 48
 PASSES_MAX: Final = 30
 """A labelled point is passed at most this often before it kills."""
-MESSAGES_A_PASS: Final = 60
+MESSAGES_A_PASS: Final = 100
 """About how many messages one batch holds; nothing depends on it but how often a labelled point is reached in time."""
 UPTIME_MS: Final = 60_000
 
@@ -59,6 +59,10 @@ class Kill(NamedTuple):
     pause_s: float
     label: str | None
     nth: int
+
+    @property
+    def kill_at(self) -> str | None:
+        return f"{self.label}:{self.nth}" if self.label is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain
 from random import Random
 from typing import Final
 
@@ -107,15 +107,16 @@ class _Run:
         for client in self._clients:
             client.start()
         await self._until(self._all_are_there, STUCK_S)
-        for kill, then in zip_longest(self._plan.kills, self._plan.kills[1:]):
-            await self._work_until_killed(kill)
-            await self._start_again(then)
+        kills = deque(self._plan.kills)
+        while kills:
+            await self._work_until_killed(kills.popleft())
+            await self._start_again(kills)
         self._allow(self._plan.total)
         await self._until(lambda: all(p.is_finished for p in self._publishers), STUCK_S)
         await self._until(self._all_is_delivered, QUIET_S, look_every_s=COUNT_EVERY_S)
         if self._plan.is_killed_at_rest:
             self._killed(AT_REST)
-            await self._start_again(None)
+            await self._start_again(kills)
             await self._until(self._all_are_there, STUCK_S)
             await self._until(lambda: False, REST_QUIET_S)
 
@@ -141,13 +142,10 @@ class _Run:
         await self._until(lambda: self._server.is_dead or self.book.answered >= kill.allowed or time.monotonic() > end_s, STUCK_S)
         self._killed(kill.label if self._server.is_dead else AT_RANDOM)
 
-    async def _start_again(self, then: Kill | None) -> None:
-        while not await self._server.start(f"{then.label}:{then.nth}" if then is not None and then.label is not None else None):
-            # It passed the point before it was ready, and the point is what counts.
-            assert then is not None
-            assert then.label is not None
-            self._killed(then.label)
-            then = None
+    async def _start_again(self, kills: deque[Kill]) -> None:
+        """Start it, with the label of the next kill; where it passes that point before it is ready, that was the kill."""
+        while not await self._server.start(kills[0].kill_at if kills else None):
+            self._killed(kills.popleft().label or AT_RANDOM)
 
     def _killed(self, where: str) -> None:
         """The server is dead, or dies now: what it acknowledged must be in its log."""
