@@ -23,6 +23,7 @@ from bridge.app import anchored_clock, make_site
 from bridge.cli.output import JsonOption, emit, progress, say, show
 from bridge.config import DATABASE_NAME, ListenSettings, Settings
 from bridge.errors import BridgeError
+from bridge.ingest.pipeline import POINTS
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from firmware_sim.torture.server import Server
 
 SITE: Final = "main"
-LABELS: Final = ("taken", "written", "committed", "shown", "acknowledged", "flushed")
-"""Code points of the server, in the order in which a message passes them: `dockbridge serve --kill-at LABEL:N`."""
 
 
 def torture(
@@ -71,7 +70,7 @@ def torture(
         events=events,
         publishers=publishers,
         subscribers=subscribers,
-        labels=() if against else LABELS,
+        labels=() if against else POINTS,
         site=None if against else SITE,
         now_ms=anchored_clock().now_ms(),
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridge.cli.torture import LABELS
+from bridge.ingest.pipeline import POINTS
 
 
 def torture(*, kills: int, events: int, timeout_s: float) -> dict[str, Any]:
@@ -37,14 +37,14 @@ def assert_clean(result: dict[str, Any], *, kills: int, events: int) -> None:
 
 
 def test_nothing_is_lost_doubled_or_out_of_order_wherever_the_server_is_killed() -> None:
-    kills, events = 2 * len(LABELS) + 1, 2_000
+    kills, events = 2 * len(POINTS) + 1, 2_000
     result = torture(kills=kills, events=events, timeout_s=120)
     assert_clean(result, kills=kills, events=events)
-    assert set(LABELS) <= set(result["kills"]), "a labelled point was not reached"
+    assert set(POINTS) <= set(result["kills"]), "a labelled point was not reached"
 
 
 @pytest.mark.slow
 def test_a_hundred_kills_and_a_hundred_thousand_events() -> None:
     result = torture(kills=100, events=100_000, timeout_s=1_800)
     assert_clean(result, kills=100, events=100_000)
-    assert set(LABELS) <= set(result["kills"])
+    assert set(POINTS) <= set(result["kills"])
