@@ -24,31 +24,37 @@ from amqtt.errors import BrokerError
 from sqlalchemy import Engine
 
 from bridge import __version__
-from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener
+from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener, give_way
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor
-from bridge.broker.packets import Connect
+from bridge.broker.packets import Connect, Outgoing
+from bridge.broker.restore import restore
 from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load, render
 from bridge.domain.access import Identity
 from bridge.errors import BridgeError, NoSite, SiteError, SiteInUse, StoreError
 from bridge.ingest.memory import Memory
-from bridge.ingest.pipeline import Limits, Pipeline, Settler
-from bridge.ingest.ports import Incoming, Message, Settled, StoreUnavailable, Writes
+from bridge.ingest.pipeline import Limits, Passed, Pipeline, Settler, nobody_looks
+from bridge.ingest.ports import Announce, EndSession, Incoming, Item, Message, Settled, StoreUnavailable
 from bridge.ingest.settle import Rules
 from bridge.store import queries
+from bridge.store.message_log import LogReader, Stored
 from bridge.store.migrate import migrate
 from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore, open_engine
 from bridge.tls import certificate_ends_ms, load_certificate, server_context
-from devices.protocol.messages import CONTRACT_VERSION, PayloadError, encode_cbor, encode_json
-from devices.protocol.messages import load as load_payload
+from devices.protocol.messages import CONTRACT_VERSION, encode_json
 from devices.protocol.topics import Topics
+from devices.protocol.vocabulary import AlertCode
 
 logger = logging.getLogger("dockbridge")
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 CERTIFICATE_WARNING_DAYS: Final = 30
+FAILED_LOGINS_ALERT: Final = 5
+"""Failed logins of one device within some minutes that raise an alert."""
+STOP_S: Final = 10.0
+"""How long an ending server waits for the store to take what was read; what is not stored by then was not acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class ThreadWriter:
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
 
-    async def commit(self, batch: Sequence[Incoming]) -> Settled:
+    async def commit(self, batch: Sequence[Item]) -> Settled:
         settled: Settled = await self.run(lambda: self._settler.commit(batch))
         return settled
 
@@ -106,9 +112,11 @@ class _Outlet:
             if self.broker is not None:
                 for courier in {job.courier for job in settled.jobs}:
                     self.broker.door.recheck(courier)
-        if self.broker is not None:
-            for message in settled.messages:
-                self.broker.door.publish(message)
+        for effect in settled.effects:
+            if not isinstance(effect, Message):
+                effect.change.done(effect.result)
+            elif self.broker is not None:
+                self.broker.door.publish(effect)
 
     def flush(self) -> None:
         if self.broker is not None:
@@ -124,9 +132,21 @@ class Application:
     Args:
         directory: the site's folder, as `init` made it.
         settings: what its configuration says.
+        anybody: the identity of whoever connects, where nobody has to log in (a laboratory).
+        passed: see `pipeline.Passed`.
     """
 
-    def __init__(self, directory: Path, settings: Settings, engine: Engine, lock: IO[str], clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Settings,
+        engine: Engine,
+        lock: IO[str],
+        clock: Clock,
+        *,
+        anybody: Identity | None = None,
+        passed: Passed = nobody_looks,
+    ) -> None:
         self.directory = directory
         self.settings = settings
         self.clock = clock
@@ -140,18 +160,29 @@ class Application:
         self._rules = rules_of(settings)
         self._store = SqlStore(engine)
         self._memory = Memory(orders_max=settings.ingest.orders_cached_max, devices_max=settings.ingest.devices_cached_max)
-        self._settler = Settler(self._store, self._memory, self._rules)
+        self._settler = Settler(self._store, self._memory, self._rules, passed)
         self._writer = ThreadWriter(self._settler, self._store)
         self._outlet = _Outlet()
-        self._authenticators = ThreadPoolExecutor(AUTHENTICATIONS_MAX, thread_name_prefix="authenticate")
-        self.pipeline = Pipeline(self._writer, self._outlet, _pipeline_limits(settings), self._room)
+        self._authenticators = ThreadPoolExecutor(AUTHENTICATIONS_MAX, thread_name_prefix="authenticate", initializer=give_way)
+        self._anybody = anybody
+        self._log = LogReader(self.database)
+        self._alarmed: set[str] = set()
+        self._errands: set[asyncio.Task[None]] = set()
+        self.pipeline = Pipeline(self._writer, self._outlet, _pipeline_limits(settings), self._room, passed)
         self._tls: ssl.SSLContext | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
         """Set when a part that must always run has ended: nothing is acknowledged any more, and the process had better start anew."""
 
     @classmethod
-    async def open(cls, directory: Path, clock: Clock | None = None) -> Self:
+    async def open(
+        cls,
+        directory: Path,
+        clock: Clock | None = None,
+        *,
+        anybody: Identity | None = None,
+        passed: Passed = nobody_looks,
+    ) -> Self:
         """Open a site: take its lock, migrate its database, start the pipeline.
 
         Raises:
@@ -176,7 +207,7 @@ class Application:
             raise
         if copy is not None:
             logger.warning("the database was brought to a newer form; the old one is kept as %s", copy)
-        app = cls(directory, settings, engine, lock, clock or anchored_clock())
+        app = cls(directory, settings, engine, lock, clock or anchored_clock(), anybody=anybody, passed=passed)
         app._spawn("pipeline", app.pipeline.run())
         return app
 
@@ -197,24 +228,36 @@ class Application:
             self.failed.set()
 
     async def close(self) -> None:
-        """Finish what was taken in, close connections, and let go of the site."""
-        if self._outlet.broker is not None:
-            self._outlet.broker.door.publish(self._bridge_state(online=False))
-            await self._outlet.broker.stop()
+        """Finish what was taken in, acknowledge it, close connections, and let go of the site."""
+        broker = self._outlet.broker
+        if broker is not None:
+            broker.stop_listening()
+            self.announce(self._bridge_state(online=False))
+            await self._finished()
+            broker.door.flush_progress(now=True)
+            broker.hang_up()
+            await self._finished()
+            broker.door.flush_progress(now=True)
+            await self._finished()
+            await broker.stop()
             self._outlet.broker = None
-        # What was taken in is finished first, unless nothing can be finished: then it was not acknowledged, and its senders keep it.
-        ends = [asyncio.ensure_future(wait) for wait in (self.pipeline.drained(), self.pipeline.failing.wait(), self.failed.wait())]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()
-        for task in self._tasks:
+        await self._finished()
+        for task in (*self._tasks, *self._errands):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._errands, return_exceptions=True)
         await self._writer.close()
         self._authenticators.shutdown()
+        self._log.close()
         self.engine.dispose()
         self.reader.dispose()
         self._lock.close()
+
+    async def _finished(self) -> None:
+        """What was taken in is finished, unless nothing can be finished: then it was not acknowledged, and its senders keep it."""
+        ends = [asyncio.ensure_future(wait) for wait in (self.pipeline.drained(), self.pipeline.failing.wait(), self.failed.wait())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=STOP_S)
+        for end in ends:
+            end.cancel()
 
     # --- serving ----------------------------------------------------------------------------------------------------------
 
@@ -227,12 +270,16 @@ class Application:
         """
         self._tls = server_context(self.settings.listen, self.directory)
         listeners = _listeners(self.settings, self._tls)
-        broker = EmbeddedBroker(listeners, authenticate=self._authenticate, authenticate_certificate=self._authenticate_certificate, make_door=self._make_door)
-        await self._writer.run(self._everybody_is_away)
-        self._fill_retained(broker.door)
-        self._outlet.broker = broker
-        self._outlet.show(await self._writer.run(lambda: self._settler.show_jobs(self.clock.now_ms())))
-        broker.door.publish(self._bridge_state(online=True))
+        broker = EmbeddedBroker(
+            listeners,
+            authenticate=self._authenticate,
+            authenticate_certificate=self._authenticate_certificate,
+            remembers=self.registry.remembers,
+            on_failed=self._login_failed,
+            anybody=self._anybody,
+            make_door=self._make_door,
+        )
+        await self._restore(broker)
         try:
             await broker.start()
         except BrokerError as error:
@@ -243,19 +290,41 @@ class Application:
             self._spawn("certificate watch", self._watch_certificate())
         return broker.addresses()
 
-    def _everybody_is_away(self) -> None:
-        """Nobody is connected yet, whatever presences said when the last server ended."""
+    async def _restore(self, broker: EmbeddedBroker) -> None:
+        """Retained messages, jobs and sessions as the store has them; then what the start itself has to tell."""
+        door = broker.door
+        encode = self._rules.encode
+        for message in queries.retained(self.reader, self.topics, encode if encode is not cbor2.dumps else None):
+            door.retained.put(Outgoing(message.topic, message.payload, message.qos))
+        jobs = await self._writer.run(lambda: self._settler.show_jobs(self.clock.now_ms()))
+        for message in jobs.messages:
+            door.retained.put(Outgoing(message.topic, message.payload, message.qos))
+        self._outlet.show(Settled([], jobs.jobs, []))
+        stored: Stored = await self._writer.run(self._stored_sessions)
+        enrolled = {d.device: self.registry.identity(d.device) for d in self.registry.list() if d.revoked_ms is None}
+        gone = restore(
+            door,
+            sessions=stored.sessions,
+            subscriptions=stored.subscriptions,
+            messages=stored.messages,
+            incoming_ids=stored.incoming_ids,
+            next_pos=stored.next_pos,
+            identity_of=lambda device: self._anybody if self._anybody is not None and device == self._anybody.device else enrolled.get(device),
+        )
+        self._outlet.broker = broker
+        for sid in gone:
+            self.pipeline.change(EndSession(received_ms=self.clock.now_ms(), done=_nobody_waits, sid=sid))
+        self._outlet.show(await self._writer.run(lambda: self._settler.everybody_is_away(self.clock.now_ms())))
+        self.announce(self._bridge_state(online=True))
+        await self.pipeline.drained()
+
+    def _stored_sessions(self) -> Stored:
         with self._store.transaction() as tx:
-            writes = Writes()
-            for topic, payload in tx.retained():
-                try:
-                    plain = load_payload(payload)
-                except PayloadError:
-                    continue
-                if topic.endswith("/presence") and isinstance(plain, dict) and plain.get("online"):
-                    plain["online"] = False
-                    writes.retained[topic] = encode_json(plain) if payload[:1] == b"{" else encode_cbor(plain)
-            tx.write(writes)
+            return Stored(tx)
+
+    def announce(self, message: Message) -> None:
+        """Publish something of the bridge's own, in its place among what ingest publishes."""
+        self.pipeline.change(Announce(received_ms=self.clock.now_ms(), done=_nobody_waits, message=message))
 
     def _make_door(self, authenticate: Callable[[Connection, Connect], None]) -> FrontDoor:
         return FrontDoor(
@@ -266,7 +335,13 @@ class Application:
             now_s=self.clock.now_s,
             authenticate=authenticate,
             in_open_job=self._outlet.in_open_job,
+            fetch=self._fetch,
+            is_older=self._log.is_older,
         )
+
+    def _fetch(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
+        found = self._log.fetch(positions)
+        return {pos: Outgoing(*message) for pos, message in found.items()} if found is not None else None
 
     async def _authenticate(self, device: str, secret: str) -> Identity | None:
         return await asyncio.get_running_loop().run_in_executor(self._authenticators, self.registry.verify, device, secret)
@@ -294,11 +369,55 @@ class Application:
                 logger.warning("the server's certificate %s; `dockbridge certificate renew` makes another", when)
             await asyncio.sleep(DAY_MS / 1000)
 
-    def _fill_retained(self, door: FrontDoor) -> None:
-        """Statuses, parcels and alerts from the store: whatever a crash left unpublished is published here."""
-        encode = self._rules.encode
-        for topic, payload in queries.retained(self.reader, self.topics, encode if encode is not cbor2.dumps else None):
-            door.publish(Message(topic, payload, 1, True))
+    def _login_failed(self, name: str, source: str, count: int) -> None:
+        """Somebody could not log in: said in the log once, and raised as an alert where it goes on against a device of ours."""
+        if count == 1:
+            logger.warning("a login as %r from %s was refused", name[:96], source)
+        if count >= FAILED_LOGINS_ALERT and name not in self._alarmed:
+            self._alarmed.add(name)
+            errand = asyncio.get_running_loop().create_task(self._alarm_logins(name, source, count), name=f"alert about logins as {name[:96]}")
+            self._errands.add(errand)
+            errand.add_done_callback(self._errands.discard)
+
+    async def _alarm_logins(self, name: str, source: str, count: int) -> None:
+        known = await asyncio.get_running_loop().run_in_executor(self._authenticators, self.registry.is_enrolled, name)
+        broker = self._outlet.broker
+        if known and broker is not None:
+            text = f"{count} logins as device {name} failed, the last from {source}."
+            fix = f"If it is the device itself, give it the right password (`dockbridge device rotate {name}`); if not, look at who is at that address."
+            broker.door.alarm(AlertCode.LOGINS, name, text, fix)
+
+    def _forget_failed_logins(self) -> None:
+        broker = self._outlet.broker
+        if broker is None:
+            return
+        for name in broker.logins.forget_old(self.clock.now_s()):
+            if name in self._alarmed:
+                self._alarmed.discard(name)
+                broker.door.alarm(AlertCode.LOGINS, name, "", "")
+
+    @property
+    def failed_logins(self) -> dict[str, tuple[int, int, str]]:
+        """Of each name that failed to log in lately: how often, when last (ms), and from where."""
+        broker = self._outlet.broker
+        return {name: (f.times, f.last_ms, f.source) for name, f in broker.logins.of_names().items()} if broker else {}
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What happened at the front door since the start, and how much stands there now."""
+        broker = self._outlet.broker
+        if broker is None:
+            return {}
+        door = broker.door
+        sessions = door.sessions
+        now = {
+            "connected": len(door.connections),
+            "sessions": len(sessions),
+            "waiting": sum(s.waiting for s in sessions),
+            "in_flight": sum(s.in_flight for s in sessions),
+            "retained": len(door.retained),
+        }
+        return now | door.counters.plain()
 
     def _bridge_state(self, *, online: bool) -> Message:
         plain = {"online": online, "version": __version__, "contract": CONTRACT_VERSION, "started_ms": self.started_ms}
@@ -310,6 +429,7 @@ class Application:
             try:
                 self._outlet.show(await self._writer.run(lambda: self._settler.sweep(self.clock.now_ms())))
                 self._outlet.flush()
+                self._forget_failed_logins()
                 fails = False
             except StoreUnavailable as error:
                 if not fails:
@@ -351,10 +471,10 @@ class Application:
         """Do something between two batches, on the writer's thread."""
         return await self._writer.run(work)
 
-    def disconnect(self, device: str) -> None:
-        """Close a device's connections and end its sessions."""
+    def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
+        """Close a device's connections; with `end_sessions` let go of what is kept for it."""
         if self._outlet.broker is not None:
-            self._outlet.broker.door.forget_device(device)
+            self._outlet.broker.door.disconnect(device, why, end_sessions=end_sessions)
             self._outlet.broker.flush()
 
     async def rebuild(self) -> Rebuilt:
@@ -372,9 +492,13 @@ class Application:
 
         done: Rebuilt = await self._writer.run(work)
         if self._outlet.broker is not None:
-            self._fill_retained(self._outlet.broker.door)
-            self._outlet.flush()
+            for message in queries.retained(self.reader, self.topics, self._rules.encode if self._rules.encode is not cbor2.dumps else None):
+                self.announce(message)
         return done
+
+
+def _nobody_waits(result: object) -> None:
+    """What the bridge does of itself."""
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -411,11 +535,23 @@ def _door_limits(settings: Settings) -> DoorLimits:
         packet_bytes_max=broker.packet_bytes_max,
         window=broker.window,
         session_queue_max=broker.session_queue_max,
+        session_queue_bytes_max=broker.session_queue_bytes_max,
+        session_queue_age_ms=int(broker.session_queue_age_h * HOUR_MS),
+        session_expiry_ms=int(broker.session_expiry_days * DAY_MS),
         sessions_max=broker.sessions_max,
         sessions_per_device_max=broker.sessions_per_device_max,
         subscriptions_max=broker.subscriptions_max,
+        connections_max=broker.connections_max,
+        connections_per_address_max=broker.connections_per_address_max,
         connect_timeout_s=broker.connect_timeout_s,
         authentication_timeout_s=broker.authentication_timeout_s,
+        topic_levels_max=broker.topic_levels_max,
+        topic_bytes_max=broker.topic_bytes_max,
+        publish_rate_max=broker.publish_rate_max,
+        output_bytes_max=broker.output_bytes_max,
+        recent_bytes_max=broker.recent_bytes_max,
+        retained_max=broker.retained_max,
+        ack_flush_ms=broker.ack_flush_ms,
     )
 
 

@@ -51,10 +51,26 @@ class BrokerSettings:
 
     packet_bytes_max: int = _setting(262_144, "Largest MQTT packet, bytes.", least=1_024, most=268_435_455)
     window: int = _setting(64, "QoS 1 and 2 messages in flight to one client.", least=1, most=65_535)
-    session_queue_max: int = _setting(10_000, "Messages that wait for one client; the oldest goes when there are more.", least=1)
+    session_queue_max: int = _setting(10_000, "Messages that wait for one client; the oldest goes when there are more, and an alert is raised.", least=1)
+    session_queue_bytes_max: int = _setting(16_777_216, "Bytes that wait in memory for one client without a persistent session.", least=65_536)
+    session_queue_age_h: float = _setting(168.0, "Hours that a message waits for a client that is away.", least=0.001)
+    session_expiry_days: float = _setting(30.0, "Days after which the session of a client that never came back ends.", least=0.001)
     sessions_max: int = _setting(20_000, "Sessions kept, connected or not.", least=1)
     sessions_per_device_max: int = _setting(8, "Sessions of one device; its oldest that is not connected goes.", least=1)
     subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
+    connections_max: int = _setting(10_000, "Connections in all; also bounded by the file descriptors that the system gives.", least=1)
+    connections_per_address_max: int = _setting(5_000, "Connections from one address.", least=1)
+    topic_levels_max: int = _setting(32, "Levels of a topic or topic filter.", least=8, most=65_535)
+    topic_bytes_max: int = _setting(1_024, "Length of a topic or topic filter, bytes.", least=512, most=65_535)
+    publish_rate_max: int = _setting(2_000, "Messages a second that one client may publish over time; beyond it is read more slowly.", least=1)
+    output_bytes_max: int = _setting(
+        1_048_576, "Bytes on their way to one client; beyond it messages wait in its queue.", least=4_096
+    )
+    recent_bytes_max: int = _setting(
+        8_388_608, "Bytes of the newest messages of persistent sessions that stay in memory.", least=0
+    )
+    retained_max: int = _setting(100_000, "Retained topics up to which gear outside v1/ may add more.", least=0)
+    ack_flush_ms: int = _setting(200, "Milliseconds after which what a client has acknowledged is stored at the latest.", least=2, most=60_000)
     connect_timeout_s: float = _setting(5.0, "Time from the connection to a whole CONNECT, seconds.", least=0.1)
     authentication_timeout_s: float = _setting(60.0, "Time that checking a password may take when a whole fleet comes back at once, seconds.", least=1)
 

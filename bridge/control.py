@@ -70,17 +70,17 @@ class Operations:
 
     async def do_device_rotate(self, device: str) -> dict[str, Any]:
         secret = await self._app.on_writer(lambda: self._app.registry.rotate(device, now_ms=self._app.clock.now_ms()))
-        self._app.disconnect(device)
+        self._app.disconnect(device, "its password was changed", end_sessions=False)
         return {"device": device, "secret": secret}
 
     async def do_device_revoke(self, device: str) -> dict[str, Any]:
         await self._app.on_writer(lambda: self._app.registry.revoke(device, now_ms=self._app.clock.now_ms()))
-        self._app.disconnect(device)
+        self._app.disconnect(device, "the device was revoked", end_sessions=True)
         return {"device": device}
 
     async def do_device_certificate(self, device: str, sha256: str) -> dict[str, Any]:
         await self._app.on_writer(lambda: self._app.registry.certify(device, sha256))
-        self._app.disconnect(device)
+        self._app.disconnect(device, "it has a new certificate", end_sessions=False)
         return {"device": device, "sha256": sha256}
 
     def do_certificate_reload(self) -> bool:
@@ -88,6 +88,12 @@ class Operations:
 
     def do_connected(self) -> list[str]:
         return sorted(self._app.connected)
+
+    def do_logins(self) -> dict[str, tuple[int, int, str]]:
+        return self._app.failed_logins
+
+    def do_counters(self) -> dict[str, int]:
+        return self._app.counters
 
     async def do_channel(self, channel: str) -> None:
         await self._ensure(channel, Role.SYSTEM)

@@ -115,7 +115,7 @@ def commit_all(settler: Settler, batch: Sequence[Incoming]) -> Settled:
     whole = Settled([], [], [])
     while batch:
         part = settler.commit(batch)
-        whole = Settled(whole.messages + part.messages, whole.jobs + part.jobs, whole.outcomes + part.outcomes)
+        whole = Settled(whole.effects + part.effects, whole.jobs + part.jobs, whole.outcomes + part.outcomes)
         batch = batch[len(part.outcomes) :]
     return whole
 
@@ -343,10 +343,7 @@ class Site:
         """What the bridge has to say, at a QoS that it never uses by itself, say."""
 
         def work() -> None:
-            broker = self.app._outlet.broker
-            assert broker is not None
-            broker.door.publish(Message(topic, payload, qos, retain))
-            broker.flush()
+            self.app.announce(Message(topic, payload, qos, retain))
 
         self.on_loop(work)
 

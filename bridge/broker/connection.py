@@ -1,7 +1,7 @@
 """One client's connection: framing, the handshake and the QoS flows of MQTT 3.1.1, without a socket.
 
-A `Connection` takes bytes with `receive` and gives bytes with `take_output`. PUBLISH, the acknowledgements and PINGREQ are handled here byte by byte; PUBACK and
-PUBREC leave only when the pipeline says that the message's batch is committed. Sections in comments are of the OASIS standard, MQTT Version 3.1.1.
+A `Connection` takes bytes with `receive` and gives bytes with `take_output`. PUBLISH, the acknowledgements and PINGREQ are handled here byte by byte; PUBACK
+and PUBREC leave only when the pipeline says that the message's batch is committed. Sections in comments are of the OASIS standard, MQTT Version 3.1.1.
 """
 
 from __future__ import annotations

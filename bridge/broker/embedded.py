@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import ssl
+import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +30,7 @@ from websockets.typing import Subprotocol
 
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, FrontDoor, State
+from bridge.broker.logins import Logins
 from bridge.broker.packets import ClientCertificate, Connect
 from bridge.domain.access import Identity
 
@@ -63,11 +67,18 @@ TICK_S: Final = 0.5
 WEBSOCKET_MESSAGE_BYTES_MAX: Final = 1_048_576
 """A WebSocket message may hold many packets; and it may always be as long as the longest packet."""
 PACKET_HEADER_BYTES_MAX: Final = 5
-WRITE_BUFFER_BYTES_MAX: Final = 8_388_608
-"""A client that has this much waiting in its socket does not read; it is disconnected, and its session keeps what it is owed."""
+STUCK_OUTPUT_FACTOR: Final = 4
+"""A client that asks for answers and does not read them is closed at so many times broker.output_bytes_max; what it is owed is kept."""
+LOGIN_NICENESS: Final = 10
+"""Checking passwords gives way to scans: a thousand devices that come back at once take the time that is left."""
 
 Authenticate = Callable[[str, str], Awaitable[Identity | None]]
 """Who a device is, by its name and its secret, or by its name and the SHA-256 of its certificate."""
+
+
+def give_way() -> None:
+    """Lower the priority of the thread that calls (Linux knows one for each thread)."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOGIN_NICENESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +97,7 @@ class SiteAuthentication(BaseAuthPlugin):
 
     authenticate_device: Authenticate | None = None
     authenticate_certificate: Authenticate | None = None
+    anybody: Identity | None = None
 
     @dataclass
     class Config:
@@ -100,6 +112,8 @@ class SiteAuthentication(BaseAuthPlugin):
         return identity is not None
 
     async def _identity(self, session: AmqttSession) -> Identity | None:
+        if self.anybody is not None:
+            return self.anybody
         certificate: ClientCertificate | None = session.attributes.get(CERTIFICATE)
         if session.password is None and certificate is not None and self.authenticate_certificate is not None:
             return await self.authenticate_certificate(certificate.device, certificate.sha256)
@@ -115,6 +129,9 @@ class EmbeddedBroker(Broker):
         listeners: where to listen.
         authenticate: checks a device's secret, off the event loop.
         authenticate_certificate: checks a device's certificate, which its authority has vouched for already.
+        remembers: whether a name and secret were right before, answered at once; such a login is never slowed down.
+        on_failed: called with the name, the address and the count of a failed login.
+        anybody: who everybody is, where nobody has to log in.
         make_door: builds the front door, given what starts an authentication.
     """
 
@@ -124,6 +141,9 @@ class EmbeddedBroker(Broker):
         *,
         authenticate: Authenticate,
         authenticate_certificate: Authenticate,
+        remembers: Callable[[str, str], bool],
+        on_failed: Callable[[str, str, int], None],
+        anybody: Identity | None = None,
         make_door: Callable[[Callable[[Connection, Connect], None]], FrontDoor],
     ) -> None:
         plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
@@ -135,8 +155,13 @@ class EmbeddedBroker(Broker):
         authentication = cast("SiteAuthentication", self.plugins_manager.get_plugin(SiteAuthentication.__name__))
         authentication.authenticate_device = authenticate
         authentication.authenticate_certificate = authenticate_certificate
+        authentication.anybody = anybody
         self.door = make_door(self._start_authentication)
+        self.logins = Logins()
         self.wires: set[_Wire] = set()
+        self.hosts: Counter[str] = Counter()
+        self._remembers = remembers
+        self._on_failed = on_failed
         self._dirty: set[_Wire] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking = asyncio.Semaphore(AUTHENTICATIONS_MAX)
@@ -153,18 +178,28 @@ class EmbeddedBroker(Broker):
         await super().start()
         self._ticker = asyncio.create_task(self._tick(), name="broker-ticker")
 
-    async def stop(self) -> None:
-        """Stop listening and close every connection, wills included."""
-        if self._ticker is not None:
-            self._ticker.cancel()
-            await asyncio.gather(self._ticker, return_exceptions=True)
+    def stop_listening(self) -> None:
+        """Take no more connections, and read nothing more from those that stand."""
+        for server in self._servers.values():
+            server.instance.close()
+        self.pause(paused=True)
+
+    def hang_up(self) -> None:
+        """Close every connection; their wills are on their way into the pipeline when this returns."""
         for connection in list(self.door.connections):
             connection.close("the server stops")
         self.flush()
-        await self.shutdown()
+
+    async def stop(self) -> None:
+        """End what still runs."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        self.hang_up()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.shutdown()
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         """(host, port) of each listener."""
@@ -176,9 +211,14 @@ class EmbeddedBroker(Broker):
         return found
 
     async def _tick(self) -> None:
+        flush_s = self.door.limits.ack_flush_ms / 2_000
+        ticked_s = 0.0
         while True:
-            await asyncio.sleep(TICK_S)
-            self.door.tick()
+            await asyncio.sleep(min(flush_s, TICK_S))
+            self.door.tick_progress()
+            if (now_s := self.door.now_s()) - ticked_s >= TICK_S:
+                ticked_s = now_s
+                self.door.tick()
             self.flush()
 
     # --- amqtt's listeners, our connections -------------------------------------------------------------------------------
@@ -213,9 +253,9 @@ class EmbeddedBroker(Broker):
 
     async def ws_connected(self, websocket: Any, listener_name: str) -> None:
         """A WebSocket, through the same door: its binary messages are a stream of bytes (§6)."""
-        host, port = websocket.remote_address[:2]
-        wire = _WebSocketWire(self, websocket, f"{host}:{port}")
-        await wire.run()
+        wire = _WebSocketWire(self, websocket)
+        if wire.is_admitted:
+            await wire.run()
 
     # --- authentication ---------------------------------------------------------------------------------------------------
 
@@ -229,6 +269,15 @@ class EmbeddedBroker(Broker):
 
     async def _authenticate_device(self, connection: Connection, connect: Connect) -> None:
         """Check the credentials on a throw-away session of amqtt: nothing of any client is touched before this succeeds."""
+        source = connection.peer.rpartition(":")[0]
+        delay_s = self.logins.delay_s(source, self.door.now_s())
+        if delay_s and not self._remembers(connect.username or "", connect.password or ""):
+            if not self.logins.has_place(source):
+                connection.unavailable()
+                self.flush()
+                return
+            with self.logins.waiting(source):
+                await asyncio.sleep(delay_s)
         async with self._checking:
             if connection.state is not State.AUTHENTICATING:
                 return  # it hung up while it waited; its password is not worth the time
@@ -239,6 +288,9 @@ class EmbeddedBroker(Broker):
             session.attributes[CERTIFICATE] = connection.certificate
             verdicts = await self.plugins_manager.map_plugin_auth(session=session)
         accepted = bool(verdicts) and all(v is True for v in verdicts.values())
+        if not accepted:
+            name = connection.device or ""
+            self._on_failed(name, source, self.logins.failed(name, source, now_s=self.door.now_s(), now_ms=self.door.now_ms()))
         connection.authenticated(session.attributes.get(IDENTITY) if accepted else None)
         self.flush()
 
@@ -250,6 +302,7 @@ class EmbeddedBroker(Broker):
 
     def flush(self) -> None:
         """Write what every connection has collected, once each."""
+        self.door.flush_progress()
         dirty = self._dirty
         while dirty:
             dirty.pop().flush()
@@ -261,32 +314,75 @@ class EmbeddedBroker(Broker):
 
 
 class _Wire:
-    """What stands between a network connection and its `Connection`."""
+    """What stands between a network connection and its `Connection`. Reading is held while the store is behind, or the client publishes too fast."""
+
+    connection: Connection
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         self.broker = broker
-        self.connection: Connection | None = None
+        self.is_admitted = False
+        self._host = ""
+        self._is_paused = False
+        self._is_throttled = False
 
-    def open(self, peer: str, transport: asyncio.BaseTransport) -> Connection:
-        self.connection = Connection(self.broker.door, peer, self.wake)
+    def open(self, peer: tuple[str, int], transport: asyncio.BaseTransport) -> None:
+        """Let a connection in, where there is room for one more of its address."""
+        broker = self.broker
+        limits = broker.door.limits
+        self._host = peer[0]
+        broker.hosts[self._host] += 1
+        if len(broker.wires) >= limits.connections_max or broker.hosts[self._host] > limits.connections_per_address_max:
+            broker.door.counters.turned_away += 1
+            if broker.door.counters.turned_away == 1:
+                logger.warning("a connection from %s was turned away: there are too many (broker.connections_max, connections_per_address_max)", self._host)
+            return
+        self.is_admitted = True
+        self.connection = Connection(broker.door, f"{peer[0]}:{peer[1]}", self.wake)
         self.connection.certificate = _client_certificate(transport.get_extra_info("ssl_object"))
-        self.broker.wires.add(self)
-        return self.connection
+        broker.wires.add(self)
 
     def lost(self) -> None:
         """The network connection is gone."""
-        assert self.connection is not None
-        self.broker.wires.discard(self)
-        self.connection.lost()
-        self.broker.flush()
+        self.broker.hosts[self._host] -= 1
+        if not self.broker.hosts[self._host]:
+            del self.broker.hosts[self._host]
+        if self.is_admitted:
+            self.broker.wires.discard(self)
+            self.connection.lost()
+            self.broker.flush()
 
     def wake(self, connection: Connection) -> None:
         self.broker.wake(self)
 
-    def flush(self) -> None:
-        raise NotImplementedError
+    def received(self, data: bytes) -> None:
+        """Bytes came."""
+        self.connection.receive(data)
+        self.broker.flush()
+        if self.broker.door.sink.is_full:
+            self.pause(paused=True)
+        delay_s = self.connection.throttle_s()
+        if delay_s and not self._is_throttled:
+            self._is_throttled = True
+            self._hold()
+            asyncio.get_running_loop().call_later(delay_s, self._unthrottle)
+
+    def _unthrottle(self) -> None:
+        self._is_throttled = False
+        self._hold()
 
     def pause(self, *, paused: bool) -> None:
+        self._is_paused = paused
+        self._hold()
+
+    def _hold(self) -> None:
+        held = self._is_paused or self._is_throttled
+        self.connection.pause(paused=held)
+        self.read_on(not held)
+
+    def read_on(self, go: bool) -> None:
+        raise NotImplementedError
+
+    def flush(self) -> None:
         raise NotImplementedError
 
 
@@ -294,22 +390,20 @@ class _SocketWire(_Wire, asyncio.Protocol):
     """A TCP or TLS connection."""
 
     _transport: asyncio.Transport
-    _is_full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername") or ("?", 0)
-        self.open(f"{peer[0]}:{peer[1]}", transport)
-
-    def data_received(self, data: bytes) -> None:
-        assert self.connection is not None
-        self.connection.receive(data)
-        self.broker.flush()
-        if self.broker.door.sink.is_full:
+        self.open((transport.get_extra_info("peername") or ("?", 0))[:2], transport)
+        if not self.is_admitted:
+            self._transport.abort()
+        elif self.broker.door.sink.is_full:
             self.pause(paused=True)
 
+    def data_received(self, data: bytes) -> None:
+        if self.is_admitted:
+            self.received(data)
+
     def flush(self) -> None:
-        assert self.connection is not None
         data = self.connection.take_output()
         if data:
             self._transport.write(data)
@@ -317,32 +411,34 @@ class _SocketWire(_Wire, asyncio.Protocol):
                 asyncio.get_running_loop().call_soon(self._send_more)
         if self.connection.state is State.CLOSED:
             self._transport.close()
-        elif self._transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX:
+            if self._transport.get_write_buffer_size():
+                # A client that does not read does not hold the connection either.
+                asyncio.get_running_loop().call_later(self.broker.door.limits.connect_timeout_s, self._transport.abort)
+        elif self._transport.get_write_buffer_size() > STUCK_OUTPUT_FACTOR * self.broker.door.limits.output_bytes_max:
             self.connection.close("the client does not read")
             self._transport.abort()
 
     def _send_more(self) -> None:
-        assert self.connection is not None
-        if not self._is_full:
+        if not self.connection.is_full:
             self.connection.send_more()
             self.broker.flush()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write; asyncio says so."""
-        self._is_full = True
+        if self.is_admitted:
+            self.connection.is_full = True
 
     def resume_writing(self) -> None:
-        self._is_full = False
-        self._send_more()
+        if self.is_admitted:
+            self.connection.is_full = False
+            self._send_more()
 
-    def pause(self, *, paused: bool) -> None:
-        assert self.connection is not None
-        self.connection.pause(paused=paused)
+    def read_on(self, go: bool) -> None:
         if not self._transport.is_closing():
-            if paused:
-                self._transport.pause_reading()
-            else:
+            if go:
                 self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost()
@@ -351,18 +447,21 @@ class _SocketWire(_Wire, asyncio.Protocol):
 class _WebSocketWire(_Wire):
     """A WebSocket connection: one task reads, one writes what was collected."""
 
-    def __init__(self, broker: EmbeddedBroker, websocket: Any, peer: str) -> None:
+    def __init__(self, broker: EmbeddedBroker, websocket: Any) -> None:
         super().__init__(broker)
         self._websocket = websocket
-        self._peer = peer
         self._out = bytearray()
         self._written = asyncio.Event()
         self._may_read = asyncio.Event()
         self._may_read.set()
+        self.open(websocket.remote_address[:2], websocket.transport)
+        if not self.is_admitted:
+            self.lost()
+            websocket.transport.abort()
 
     async def run(self) -> None:
-        connection = self.open(self._peer, self._websocket.transport)
-        writer = asyncio.get_running_loop().create_task(self._write(), name=f"websocket writer {self._peer}")
+        connection = self.connection
+        writer = asyncio.get_running_loop().create_task(self._write(), name=f"websocket writer {connection.peer}")
         try:
             with suppress(ConnectionClosed):
                 while connection.state is not State.CLOSED:
@@ -371,17 +470,13 @@ class _WebSocketWire(_Wire):
                     if isinstance(data, str):
                         connection.close("a text frame; MQTT is binary (6.0.0-1)")
                         break
-                    connection.receive(data)
-                    self.broker.flush()
-                    if self.broker.door.sink.is_full:
-                        self.pause(paused=True)
+                    self.received(data)
         finally:
             self.lost()
             await writer
 
     async def _write(self) -> None:
         connection = self.connection
-        assert connection is not None
         with suppress(ConnectionClosed):
             while self._out or connection.state is not State.CLOSED:
                 await self._written.wait()
@@ -390,25 +485,25 @@ class _WebSocketWire(_Wire):
                 self._out.clear()
                 if data:
                     await self._websocket.send(data)
-                    connection.send_more()
-                    self.broker.flush()
+                connection.is_full = False
+                connection.send_more()
+                self.broker.flush()
         await self._websocket.close()
 
     def flush(self) -> None:
-        assert self.connection is not None
+        limit = self.broker.door.limits.output_bytes_max
         self._out += self.connection.take_output()
-        if len(self._out) > WRITE_BUFFER_BYTES_MAX:
+        self.connection.is_full = len(self._out) >= limit
+        if len(self._out) > STUCK_OUTPUT_FACTOR * limit:
             self._out.clear()
             self.connection.close("the client does not read")
         self._written.set()
 
-    def pause(self, *, paused: bool) -> None:
-        assert self.connection is not None
-        self.connection.pause(paused=paused)
-        if paused:
-            self._may_read.clear()
-        else:
+    def read_on(self, go: bool) -> None:
+        if go:
             self._may_read.set()
+        else:
+            self._may_read.clear()
 
 
 def _listener_config(listener: Listener) -> dict[str, Any]:

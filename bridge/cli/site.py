@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import resource
 import signal
+import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -15,9 +18,16 @@ from bridge import __version__
 from bridge.app import Application, make_site
 from bridge.cli.certificate import HostOption, check_names, make_certificates, own_names
 from bridge.cli.output import JsonOption, emit_line, say
-from bridge.config import parse
+from bridge.config import Settings, is_loopback, parse, split_address
 from bridge.control import ControlServer
+from bridge.domain.access import Identity
 from bridge.errors import BridgeError
+from bridge.ingest.pipeline import POINTS, Passed, nobody_looks
+from devices.protocol.vocabulary import Role
+
+LAB_LISTEN: Final = "127.0.0.1:1883"
+ANYBODY: Final = Identity(site="lab", device="anonymous", role=Role.LAB, reads_everything=True)
+"""Who everybody is in a laboratory."""
 
 Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE")]
 
@@ -48,20 +58,70 @@ def init(
     say(f"  next: dockbridge serve {directory}")
 
 
-def serve(directory: Directory = Path(), as_json: JsonOption = False) -> None:
+def serve(
+    directory: Directory = Path(),
+    as_json: JsonOption = False,
+    lab: Annotated[bool, typer.Option("--lab", help="A laboratory: a temporary site on loopback that anybody may use without logging in.")] = False,
+    listen: Annotated[str, typer.Option(help="With --lab: host:port of MQTT over TCP; port 0 takes a free one.")] = LAB_LISTEN,
+    websocket: Annotated[str, typer.Option(help="With --lab: host:port of MQTT over WebSocket; empty for none.")] = "",
+    kill_at: Annotated[
+        str, typer.Option(hidden=True, help="LABEL:N kills the process when it passes a point for the Nth time.")
+    ] = "",
+) -> None:
     """Run a site until it is stopped (Ctrl-C or SIGTERM). Prints one line when it is ready, with its addresses.
 
-    Example: `dockbridge serve ams1`
+    Example: `dockbridge serve ams1`, or, to point other people's MQTT tools and tests at the broker, `dockbridge serve --lab`
     """
-    _loop_runner()(_serve(directory, as_json=as_json))
+    passed = _killer(kill_at) if kill_at else nobody_looks
+    if not lab:
+        _loop_runner()(_serve(directory, as_json=as_json, anybody=None, passed=passed))
+        return
+    with tempfile.TemporaryDirectory(prefix="dockbridge-lab-") as folder:
+        site = Path(folder) / "site"
+        make_site(site, _lab_settings(listen, websocket))
+        _loop_runner()(_serve(site, as_json=as_json, anybody=ANYBODY, passed=passed))
 
 
-async def _serve(directory: Path, *, as_json: bool) -> None:
+def _lab_settings(listen: str, websocket: str) -> Settings:
+    """A site that bounds as little as the protocol allows. Outside loopback it would be open to everybody: refused."""
+    for name, bind in (("--listen", listen), ("--websocket", websocket)):
+        if bind and not is_loopback(split_address(name, bind)[0]):
+            raise typer.BadParameter(f"{bind} is not on loopback; a laboratory lets everybody in", param_hint=name)
+    broker = {
+        "sessions_per_device_max": 20_000,
+        "subscriptions_max": 100_000,
+        "packet_bytes_max": 268_435_455,
+        "topic_levels_max": 65_535,
+        "topic_bytes_max": 65_535,
+        "publish_rate_max": 1_000_000,
+    }
+    return parse({"site": {"name": "lab"}, "listen": {"mqtt": listen, "websocket": websocket}, "broker": broker})
+
+
+def _killer(text: str) -> Passed:
+    """What ends the process at a labelled point of the pipeline."""
+    label, _, times = text.partition(":")
+    if label not in POINTS or not times.isdecimal():
+        raise typer.BadParameter(f"LABEL:N, with a label of {', '.join(POINTS)}", param_hint="--kill-at")
+    left = int(times)
+
+    def passed(here: str) -> None:
+        nonlocal left
+        if here == label:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return passed
+
+
+async def _serve(directory: Path, *, as_json: bool, anybody: Identity | None, passed: Passed) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with await Application.open(directory) as app:
+    _raise_descriptor_limit()
+    async with await Application.open(directory, anybody=anybody, passed=passed) as app:
         addresses = {name: f"{name}://{host}:{port}" for name, (host, port) in (await app.serve()).items()}
         control = ControlServer(app)
         await control.start()
@@ -78,6 +138,13 @@ async def _serve(directory: Path, *, as_json: bool) -> None:
         await control.stop()
         if app.failed.is_set():
             raise BridgeError("the server ended by itself; nothing that was acknowledged is lost", fix="start it again, and report the line above")
+
+
+def _raise_descriptor_limit() -> None:
+    """As many connections as the system lets this process have: the soft limit is a habit, the hard one is the rule."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _tune_garbage_collection() -> None:

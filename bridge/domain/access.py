@@ -40,6 +40,7 @@ class Identity:
     """Who a connection is, as its credentials say; the payload is never asked.
 
     `courier` is the courier a phone is bound to. `orders_prefix` narrows a system to its own orders. `order` is the one order of a guest.
+    `reads_everything` is set for the clients of a laboratory (`dockbridge serve --lab`), and nowhere else.
     """
 
     site: str
@@ -49,6 +50,7 @@ class Identity:
     orders_prefix: str | None = None
     order: str | None = None
     at: str | None = None
+    reads_everything: bool = False
 
 
 class Answer(NamedTuple):
@@ -59,7 +61,7 @@ class Answer(NamedTuple):
 
 
 class Publishing(NamedTuple):
-    """What a publish to an allowed topic is: an event (with its type), presence or location."""
+    """What a publish to an allowed topic is: an event (with its type), presence or location, or, outside v1/, plain."""
 
     kind: str
     event_type: str | None = None
@@ -84,11 +86,13 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
     """Whether an identity may publish to a topic name, and as what the bridge takes it."""
     if fault := topic_name_fault(topic):
         return Answer(False, fault), None
-    if topic.startswith("$"):
+    if topic.startswith("$") and not identity.reads_everything:
         return Answer(False, "topics that begin with $ are the broker's"), None
     levels = topic.split("/")
     if levels[0] != "v1":
-        return Answer(identity.role is Role.LAB, "outside v1/ only role lab publishes"), None
+        if identity.role is not Role.LAB:
+            return Answer(False, "outside v1/ only role lab publishes"), None
+        return Answer(True, "role lab publishes outside v1/"), Publishing("plain")
     if identity.role is Role.LAB:
         return Answer(False, "role lab has no part in v1/"), None
     own = [*Topics(identity.site).base.split("/"), "devices", escape(identity.device)]
@@ -128,6 +132,9 @@ def may_subscribe(identity: Identity, topic_filter: str, in_open_job: OpenOrders
     """Whether an identity may be granted a topic filter."""
     if fault := topic_filter_fault(topic_filter):
         return Answer(False, fault)
+    if identity.reads_everything:
+        is_none = topic_filter.split("/")[:2] == ["$dockbridge", "none"]
+        return Answer(not is_none, "a laboratory reads everything but $dockbridge/none/")
     if topic_filter.startswith("$"):
         return Answer(False, "filters that begin with $ are not served")
     if identity.role is Role.LAB:

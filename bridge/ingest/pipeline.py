@@ -204,7 +204,7 @@ class Settler:
             return self._try(batch)
         except StoreUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 -- whatever a hostile payload can cause must not stop the others
+        except Exception as error:
             if len(batch) == 1:
                 (item,) = batch
                 if isinstance(item, Incoming):

@@ -22,7 +22,7 @@ from devices.protocol.vocabulary import Role
 SECRET_BYTES: Final = 18
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """OWASP's first choice for argon2id: 19 MiB, two passes. Secrets are random and long, so that guessing is hopeless at any cost."""
-ENROLLABLE: Final = (Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK)
+ENROLLABLE: Final = (Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK, Role.LAB)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,14 @@ class Registry:
             return None
         self._verified[device] = (row.password_hash, proof)
         return self._identity(row)
+
+    def remembers(self, device: str, secret: str) -> bool:
+        """Whether this secret was right for this device before; says nothing about now."""
+        known = self._verified.get(device)
+        return known is not None and hmac.compare_digest(known[1], hmac.new(self._key, secret.encode(), hashlib.sha256).digest())
+
+    def is_enrolled(self, device: str) -> bool:
+        return self._row(device) is not None
 
     def verify_certificate(self, device: str, sha256: str) -> Identity | None:
         """The identity behind a certificate that its authority vouches for, or None: only a device's newest one stands for it."""

@@ -46,7 +46,7 @@ def open_engine(path: Path, *, read_only: bool = False) -> Engine:
     Raises:
         StoreUnavailable: on first use, where the file can't be opened, or the disk does not take `synchronous=FULL`.
     """
-    engine = create_engine("sqlite://", creator=lambda: _connect(path, read_only=read_only), poolclass=NullPool)
+    engine = create_engine("sqlite://", creator=lambda: connect(path, read_only=read_only), poolclass=NullPool)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -55,7 +55,12 @@ def open_engine(path: Path, *, read_only: bool = False) -> Engine:
     return engine
 
 
-def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """A connection of the driver's own, with what we rely on set and read back.
+
+    Raises:
+        sqlite3.Error: where the file can't be opened, or does not keep `synchronous=FULL`.
+    """
     mode = "?mode=ro" if read_only else ""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}{mode}", uri=True, check_same_thread=False, isolation_level=None, cached_statements=256)
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
@@ -141,7 +146,7 @@ class SqlTransaction:
 
     def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:
         statement = f"""
-            SELECT e.device, e.id, e.pos, e.type, e.payload, r.n, r.payload FROM events e JOIN receipts r ON r.pos = e.pos WHERE e.id IN ({_marks(ids)})
+            SELECT e.device, e.id, e.pos, e.type, e.payload, r.n, r.payload FROM events e JOIN receipts r ON r.pos = e.pos WHERE e.id IN ({marks(ids)})
         """
         return {(r[0], bytes(r[1])): StoredReceipt(r[2], r[3], r[4], r[5], r[6]) for r in self._rows(statement, ids)}
 
@@ -151,9 +156,9 @@ class SqlTransaction:
         for some in _chunks(ids):
             for order_id, facts in self.facts(some).items():
                 found[order_id] = StoredOrder(facts, 0, b"", "", {}, None, "")
-            rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms, state FROM orders WHERE order_id IN ({_marks(some)})", some)
+            rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms, state FROM orders WHERE order_id IN ({marks(some)})", some)
             parcels: dict[str, dict[str, tuple[bytes, str | None]]] = {}
-            held = self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({_marks(some)})", some) if rows else ()
+            held = self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({marks(some)})", some) if rows else ()
             for order_id, parcel, digest, code in held:
                 parcels.setdefault(order_id, {})[parcel] = (digest, code)
             for order_id, rev, digest, timed, due_ms, state in rows:
@@ -163,9 +168,9 @@ class SqlTransaction:
 
     def facts(self, order_ids: Sequence[str]) -> dict[str, list[Fact]]:
         """The facts of some orders, in the order of arrival."""
-        marks = _marks(order_ids)
-        rows = self._rows(f"SELECT e.order_id, {EVENT_COLUMNS} FROM events e WHERE e.order_id IN ({marks}) ORDER BY e.pos", order_ids)
-        moved = self._rows(f"SELECT p.order_id, {EVENT_COLUMNS} FROM placed p JOIN events e ON e.pos = p.pos WHERE p.order_id IN ({marks})", order_ids)
+        these = f"IN ({marks(order_ids)})"
+        rows = self._rows(f"SELECT e.order_id, {EVENT_COLUMNS} FROM events e WHERE e.order_id {these} ORDER BY e.pos", order_ids)
+        moved = self._rows(f"SELECT p.order_id, {EVENT_COLUMNS} FROM placed p JOIN events e ON e.pos = p.pos WHERE p.order_id {these}", order_ids)
         facts: dict[str, list[Fact]] = {}
         for row in sorted((*rows, *moved), key=_by_pos) if moved else rows:
             facts.setdefault(row[0], []).append(stored_fact(EventRow(*row[1:])))
@@ -198,7 +203,7 @@ class SqlTransaction:
         wanted = list(positions)
         found = {}
         for some in _chunks(wanted):
-            for row in self._rows(f"SELECT pos, device, n, outcome, reason, payload FROM receipts WHERE pos IN ({_marks(some)})", some):
+            for row in self._rows(f"SELECT pos, device, n, outcome, reason, payload FROM receipts WHERE pos IN ({marks(some)})", some):
                 found[row[0]] = ReceiptRow(*row)
         return found
 
@@ -208,7 +213,7 @@ class SqlTransaction:
 
     def open_jobs(self) -> list[Job]:
         states = sorted(OPEN_JOB_STATES)
-        return [_job(r) for r in self._rows(f"SELECT job, rev, state, courier, orders FROM jobs WHERE state IN ({_marks(states)})", states)]
+        return [_job(r) for r in self._rows(f"SELECT job, rev, state, courier, orders FROM jobs WHERE state IN ({marks(states)})", states)]
 
     def awaited(self) -> set[str]:
         return {r[0] for r in self._rows("SELECT DISTINCT ref FROM parked WHERE order_id IS NULL")}
@@ -241,6 +246,14 @@ class SqlTransaction:
 
     def sessions(self) -> list[SessionRow]:
         return [SessionRow(*r) for r in self._rows("SELECT sid, device, client_id, next_pos, next_index, slots, dropped, seen_ms FROM sessions")]
+
+    def message_heads(self) -> list[tuple[int, str, int, int | None, int]]:
+        """The message log without its payloads: place, topic, QoS, sid, time."""
+        return [tuple(r) for r in self._rows("SELECT pos, topic, qos, sid, at_ms FROM message_log ORDER BY pos")]
+
+    def incoming_ids(self) -> list[tuple[int, int]]:
+        """(sid, packet id) of QoS 2 messages that clients have not released."""
+        return [tuple(r) for r in self._rows("SELECT sid, packet_id FROM incoming_ids")]
 
     def subscriptions(self) -> list[SubscriptionRow]:
         return [SubscriptionRow(*r) for r in self._rows("SELECT sid, topic_filter, from_pos, to_pos, qos, retained_after FROM subscriptions")]
@@ -302,7 +315,8 @@ class SqlTransaction:
             self._driver.executemany(statement, rows)
 
 
-def _marks(values: Sequence[Any]) -> str:
+def marks(values: Sequence[Any]) -> str:
+    """Placeholders for so many values."""
     return ", ".join("?" * len(values))
 
 
@@ -313,7 +327,7 @@ def _quoted(column: str) -> str:
 def _insert(table: Table, *without: str) -> str:
     """One row, in the order of the table's columns."""
     columns = [c.name for c in table.columns if c.name not in without]
-    return f"INSERT INTO {table.name} ({', '.join(map(_quoted, columns))}) VALUES ({_marks(columns)})"
+    return f"INSERT INTO {table.name} ({', '.join(map(_quoted, columns))}) VALUES ({marks(columns)})"
 
 
 def _upsert(table: Table) -> str:

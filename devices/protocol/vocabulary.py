@@ -278,6 +278,8 @@ class AlertCode(StrEnum):
     MOVED_AFTER_CANCEL = "moved_after_cancel"
     FORBIDDEN = "forbidden"
     QUARANTINE = "quarantine"
+    DROPPED = "dropped"
+    LOGINS = "logins"
 
 
 class Words(NamedTuple):

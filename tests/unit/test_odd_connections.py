@@ -11,7 +11,7 @@ from a_site import IDENTITIES, NOW_MS, TOPICS, connect_packet, frame, publish_pa
 from bridge.broker import packets
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
-from bridge.ingest.ports import Incoming, Message
+from bridge.ingest.ports import Change, HandOver, Incoming, Message, OpenSession
 
 PACK = TOPICS.event("scan-1", "pack")
 KEEP_ALIVE_S = 60
@@ -23,11 +23,23 @@ class Pipeline:
     def __init__(self) -> None:
         self.is_full = False
         self.offered: list[Incoming] = []
+        self.next_pos = 1
+        self._sids: dict[tuple[str, str], int] = {}
         self._waiting: list[Callable[[dict[str, Any]], None]] = []
 
     def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None:
         self.offered.append(incoming)
         self._waiting.append(acknowledge)
+
+    def change(self, change: Change) -> None:
+        """Changes of sessions are committed at once, and numbered as the store would."""
+        result: object = None
+        if isinstance(change, OpenSession):
+            result = 0 if change.clean else self._sids.setdefault((change.device, change.client_id), len(self._sids) + 1)
+        elif isinstance(change, HandOver):
+            result = tuple(range(self.next_pos, self.next_pos + len(change.messages)))
+            self.next_pos += len(change.messages)
+        change.done(result)
 
     def commit(self) -> None:
         """Everything that was offered is stored now."""

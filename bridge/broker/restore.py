@@ -1,0 +1,78 @@
+"""Sessions after a start: who is still owed what follows from the message log and the intervals of the subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from bridge.broker.front_door import FrontDoor
+from bridge.broker.sessions import Session
+from bridge.domain.access import Identity
+from bridge.domain.topic_tree import FilterTree
+from bridge.ingest.ports import MessageRow, SessionRow, SubscriptionRow
+
+
+class _Interval(NamedTuple):
+    session: Session
+    qos: int
+    from_pos: int
+    to_pos: int | None
+    next_pos: int
+
+
+def restore(
+    door: FrontDoor,
+    *,
+    sessions: Iterable[SessionRow],
+    subscriptions: Iterable[SubscriptionRow],
+    messages: Iterable[MessageRow],
+    incoming_ids: Iterable[tuple[int, int]],
+    next_pos: int,
+    identity_of: Callable[[str], Identity | None],
+) -> list[int]:
+    """Fill a front door that nobody has come through yet; the sids of sessions whose device may not come back.
+
+    The retained messages are there already. `messages` come in their order.
+    """
+    rows = {s.sid: s for s in sessions}
+    there: dict[int, Session] = {}
+    for row in rows.values():
+        identity = identity_of(row.device)
+        if identity is not None:
+            there[row.sid] = door.restore(row, identity)
+    intervals: FilterTree[tuple[int, int], _Interval] = FilterTree()
+    now: dict[int, list[SubscriptionRow]] = {}
+    for held in subscriptions:
+        if held.sid not in there:
+            continue
+        if held.to_pos is None:
+            now.setdefault(held.sid, []).append(held)
+        interval = _Interval(there[held.sid], held.qos, held.from_pos, held.to_pos, rows[held.sid].next_pos)
+        intervals.put(held.topic_filter, (held.sid, held.from_pos), interval)
+    for packet in incoming_ids:
+        if packet[0] in there:
+            there[packet[0]].incoming[packet[1]] = True
+    matching: dict[str, list[_Interval]] = {}
+    for message in messages:
+        if message.sid is not None:
+            session = there.get(message.sid)
+            owners = [(session, message.qos)] if session is not None and message.pos >= rows[message.sid].next_pos else []
+        else:
+            if message.topic not in matching:
+                matching[message.topic] = [interval for _, interval in intervals.match(message.topic)]
+            owners = _owners(message, matching[message.topic])
+        door.restore_message(message, owners)
+    door.log.last_pos = next_pos - 1
+    for sid, session in there.items():
+        door.restore_subscriptions(session, now.get(sid, []))
+    door.restored()
+    return [sid for sid in rows if sid not in there]
+
+
+def _owners(message: MessageRow, intervals: Iterable[_Interval]) -> list[tuple[Session, int]]:
+    best: dict[Session, int] = {}
+    for interval in intervals:
+        stood = interval.from_pos <= message.pos and (interval.to_pos is None or message.pos < interval.to_pos)
+        if stood and message.pos >= interval.next_pos and best.get(interval.session, 0) < interval.qos:
+            best[interval.session] = interval.qos
+    return [(session, min(qos, message.qos)) for session, qos in best.items()]
