@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from random import Random
 from typing import Final, NamedTuple
 
@@ -22,7 +23,7 @@ LANES: Final = ("a", "b")
 FILLER_BYTES_MAX: Final = 48
 PASSES_MAX: Final = 30
 """A labelled point is passed at most this often before it kills."""
-MESSAGES_A_PASS: Final = 100
+MESSAGES_A_PASS: Final = 30
 """About how many messages one batch holds; nothing depends on it but how often a labelled point is reached in time."""
 UPTIME_MS: Final = 60_000
 
@@ -164,10 +165,10 @@ def _orders(rng: Random, shop: str, number: int, topics: Topics, seed: int, now_
 
 
 def _kills(rng: Random, number: int, total: int, labels: Sequence[str]) -> Iterator[Kill]:
-    """The kills in the work: in turn from outside, and at each label. Each has its slice of the work, and falls into it."""
+    """The kills in the work, each in its slice of it: from outside and at a label in turn, or, where there are few, one at each label first."""
     part = total / (number + 1)
-    for n in range(number):
-        label = labels[n // 2 % len(labels)] if labels and n % 2 else None
+    turns = [None, *labels] if number <= 2 * len(labels) else [turn for label in labels for turn in (None, label)] or [None]
+    for n, label in zip(range(number), cycle(turns), strict=False):
         yield Kill(
             answered=round(part * (n + rng.uniform(0.1, 0.9))),
             allowed=round(part * (n + 1)),

@@ -143,8 +143,13 @@ class _Run:
         self._killed(kill.label if self._server.is_dead else AT_RANDOM)
 
     async def _start_again(self, kills: deque[Kill]) -> None:
-        """Start it, with the label of the next kill; where it passes that point before it is ready, that was the kill."""
-        while not await self._server.start(kills[0].kill_at if kills else None):
+        """Start it, with the label of the next kill; where it passes that point before it says that it is ready, that was the kill."""
+        while True:
+            kill = kills[0] if kills else None
+            if kill is not None and kill.label is not None:
+                self._allow(kill.allowed)
+            if await self._server.start(kill.kill_at if kill is not None else None):
+                return
             self._killed(kills.popleft().label or AT_RANDOM)
 
     def _killed(self, where: str) -> None:
