@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import access, certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, site, status
+from bridge.cli import access, certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, site, status, torture
 from bridge.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
@@ -36,6 +36,7 @@ app.command()(site.init)
 app.command()(site.serve)
 app.command()(status.status)
 app.command()(demo.demo)
+app.command()(torture.torture)
 app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
 app.add_typer(orders.app, name="orders")

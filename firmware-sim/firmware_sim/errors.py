@@ -4,7 +4,8 @@ SimError
 ├── NotReachable     nobody listens at the address
 ├── NotAdmitted      the bridge refuses a device's credentials
 ├── NoPassword       a device of the workload has no password here
-└── BadCredentials   the credentials file can't be used
+├── BadCredentials   the credentials file can't be used
+└── ServerEnded      the server under torture does not run, or ended by itself
 """
 
 from __future__ import annotations
@@ -32,3 +33,7 @@ class NoPassword(SimError):
 
 class BadCredentials(SimError):
     """The credentials can't be used."""
+
+
+class ServerEnded(SimError):
+    """The server ended by itself."""

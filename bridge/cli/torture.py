@@ -1,0 +1,184 @@
+"""`dockbridge torture`: kill a server again and again under load, and count what became of every message."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bridge.app import anchored_clock, make_site
+from bridge.cli.output import JsonOption, emit, progress, say, show
+from bridge.config import DATABASE_NAME, ListenSettings, Settings
+from bridge.errors import BridgeError
+from bridge.ingest.pipeline import POINTS
+from bridge.store.registry import Registry
+from bridge.store.sql import open_engine
+from devices.protocol.vocabulary import Role
+from firmware_sim.torture.server import ServerProcess
+
+if TYPE_CHECKING:
+    from firmware_sim.torture.plan import Plan
+    from firmware_sim.torture.run import Tortured
+    from firmware_sim.torture.server import Server
+
+SITE: Final = "main"
+
+
+def torture(
+    seed: Annotated[int, typer.Option(help="Another seed is another plan of messages and kills.")] = 1,
+    kills: Annotated[int, typer.Option(min=0, max=10_000, help="How often the server is killed.")] = 20,
+    events: Annotated[int, typer.Option(min=2, max=10_000_000, help="Messages sent: half are plain messages, half are order events.")] = 5_000,
+    publishers: Annotated[int, typer.Option(min=1, max=500, help="Clients that publish plain messages.")] = 6,
+    subscribers: Annotated[int, typer.Option(min=1, max=500, help="Clients that subscribe to them, with persistent sessions.")] = 4,
+    against: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Another broker; it gets the plain messages only.")] = None,
+    restart_with: Annotated[str | None, typer.Option(metavar="CMD", help="The command line that starts that broker in the foreground.")] = None,
+    username: Annotated[str | None, typer.Option(help="For that broker.")] = None,
+    password: Annotated[str | None, typer.Option(help="For that broker.")] = None,
+    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Make the site here, and leave it there.", show_default="a temporary folder")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Kill a server with SIGKILL, again and again under load, and print what became of every message.
+
+    The server is killed at random moments, at every labelled point between socket, commit and acknowledgement, and once at rest. Publishers use QoS 1 and 2,
+    subscribers have persistent sessions. Exit 0: nothing acknowledged was lost, nothing came twice at QoS 2, nothing came out of order.
+
+    Example: `dockbridge torture --kills 100 --events 100000`
+    """
+    # Imported here: no other command needs the simulator.
+    from firmware_sim.torture.plan import plan_run
+    from firmware_sim.torture.server import ForeignServer
+    from firmware_sim.torture.show import render, to_json
+
+    if (against is None) != (restart_with is None):
+        raise typer.BadParameter("--against and --restart-with go together")
+    plan = plan_run(
+        seed,
+        kills=kills,
+        events=events,
+        publishers=publishers,
+        subscribers=subscribers,
+        labels=() if against else POINTS,
+        site=None if against else SITE,
+        now_ms=anchored_clock().now_ms(),
+    )
+    if against is not None and restart_with is not None:
+        passwords = dict.fromkeys(_clients(plan), (username, password or "")) if username is not None else {}
+        result = _run(plan, ForeignServer(restart_with, *_address(against)), passwords)
+    else:
+        with _folder(keep) as folder:
+            result = _run(plan, OwnServer(folder), _enrol(folder, plan))
+    if as_json:
+        emit(to_json(result))
+    else:
+        show(render(result))
+    if not result.ledger.ok:
+        raise typer.Exit(1)
+
+
+class OwnServer(ServerProcess):
+    """`dockbridge serve` on a fixed port of a new site in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.address = ("127.0.0.1", _free_port())
+        self._folder = folder
+        make_site(folder, Settings(listen=ListenSettings(mqtt="{}:{}".format(*self.address))))
+
+    async def start(self, kill_at: str | None) -> bool:
+        line = await asyncio.to_thread(self._first_line, ["--kill-at", kill_at] if kill_at is not None else [])
+        if line and json.loads(line)["ready"]:
+            return True
+        if kill_at is None:
+            raise BridgeError("the server did not start", fix=f"see why with `dockbridge serve {self._folder}`; --keep leaves the folder there")
+        return False
+
+    def _first_line(self, options: list[str]) -> str:
+        """Start it; what it says when it is ready, or nothing where it ended."""
+        command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self._folder), "--json", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)  # noqa: S603 -- our own program
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def stored(self) -> Counter[bytes] | None:
+        """Read as a stranger would: from the file that the server left."""
+        with closing(sqlite3.connect(f"{(self._folder / DATABASE_NAME).absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return Counter(row[0] for row in connection.execute("SELECT id FROM events"))
+
+
+def _run(plan: Plan, server: Server, passwords: dict[str, tuple[str, str]]) -> Tortured:
+    from firmware_sim.errors import SimError
+    from firmware_sim.torture.run import torture as carry_out
+
+    with progress() as bar:
+        task = bar.add_task("answered", total=plan.total)
+        try:
+            return asyncio.run(
+                carry_out(
+                    plan,
+                    server,
+                    passwords,
+                    token=secrets.token_hex(4),
+                    on_progress=lambda p: bar.update(task, completed=p.answered, description=f"{p.kills} kills, answered"),
+                ),
+            )
+        except SimError as error:
+            raise BridgeError(str(error), fix=error.fix) from error
+
+
+def _clients(plan: Plan) -> list[str]:
+    return [*plan.messages, *(t.name for t in plan.takers)]
+
+
+def _enrol(folder: Path, plan: Plan) -> dict[str, tuple[str, str]]:
+    """Every client of the plan becomes a device of its own; their logins."""
+    engine = open_engine(folder / DATABASE_NAME)
+    registry = Registry(engine, engine, SITE)
+    now_ms = anchored_clock().now_ms()
+    return {name: (name, registry.add(name, _role(plan, name), now_ms=now_ms) or "") for name in _clients(plan)}
+
+
+def _role(plan: Plan, name: str) -> Role:
+    from firmware_sim.torture.plan import DESK
+
+    if name in plan.systems:
+        return Role.SYSTEM
+    return Role.DESK if name == DESK else Role.LAB
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise typer.BadParameter(f"--against is {text!r}, should be HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        yield keep
+        say(f"the site is in {keep}")
+        return
+    made = Path(tempfile.mkdtemp(prefix="dockbridge-torture-"))
+    try:
+        yield made / "site"
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
