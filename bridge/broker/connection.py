@@ -227,6 +227,8 @@ class Connection:
         qos = first >> 1 & 3
         if qos == 3:
             raise ProtocolError("PUBLISH with QoS 3 (3.3.1-4)")
+        if first & 8 and not qos:
+            raise ProtocolError("PUBLISH at QoS 0 with DUP (3.3.1-2)")
         body = start + 2 + int.from_bytes(packet[start : start + 2], "big")
         name = packet[start + 2 : body]
         payload_at = body + 2 if qos else body
@@ -343,9 +345,11 @@ class Connection:
         self.door.unsubscribe(self, self.session, filters, packet_id)
 
     def _on_pingreq(self, packet: bytes, start: int) -> None:
+        _check_no_body(packet, start)
         self.write(packets.PINGRESP_BYTES)
 
     def _on_disconnect(self, packet: bytes, start: int) -> None:
+        _check_no_body(packet, start)
         self._connect = None  # with it goes the will (§3.14.4-3)
         self.close("the client disconnected")
 
@@ -433,6 +437,11 @@ class _Stored:
 
 def _nobody_waits(receipt: dict[str, Any]) -> None:
     """A will's client is gone."""
+
+
+def _check_no_body(packet: bytes, start: int) -> None:
+    if len(packet) != start:
+        raise ProtocolError("a packet with a body where there is none (3.12, 3.14)")
 
 
 def _packet_id(packet: bytes, start: int) -> int:
