@@ -6,6 +6,7 @@ and PUBREC leave only when the pipeline says that the message's batch is committ
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -19,6 +20,8 @@ from devices.protocol.vocabulary import Role
 
 if TYPE_CHECKING:
     from bridge.broker.front_door import FrontDoor
+
+logger = logging.getLogger("dockbridge.broker")
 
 CONNECT_BYTES_MAX: Final = 131_072
 TOPICS_CACHED_MAX: Final = 256
@@ -138,6 +141,10 @@ class Connection:
             self.close(str(error))
         except RefusedConnect as error:
             self._refuse(error.code, str(error))
+        except Exception as error:  # noqa: BLE001 -- a fault of ours costs the client that found it, and nobody else
+            self.door.counters.faults += 1
+            logger.error("a fault at the front door, with a packet of %s: %s: %s", self.peer, type(error).__name__, error)
+            self.close("the server could not handle a packet")
         self._is_reading = False
         if self.state is State.CLOSED:
             buffer.clear()
