@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer
+from a_site import MqttWire
 
 from bridge.app import make_site
 from bridge.cli.main import app, main
@@ -283,3 +284,74 @@ def test_the_demo_ends_as_planned() -> None:
     result = json.loads(done.stdout)
     assert result["ok"] is True
     assert {o["order"]: o["state"] for o in result["orders"]} == plan_demo(1).expected
+
+
+# --- who may do what ------------------------------------------------------------------------------------------------------------
+
+
+def test_access_why_answers_with_the_rule(shell: Shell) -> None:
+    shell("device", "add", "scan-07")
+    yes = shell.data("access", "why", "scan-07", "publish", "v1/main/devices/scan-07/events/pack")
+    assert (yes["allowed"], yes["rule"]) == (True, "role scanner sends pack")
+    no = shell.data("access", "why", "scan-07", "subscribe", "v1/main/orders/#")
+    assert no["allowed"] is False
+    assert "receipts" in no["rule"]
+    assert "nobody" in shell("access", "why", "nobody", "publish", "x", code=1).stderr
+    assert "neither publish nor subscribe" in shell("access", "why", "scan-07", "read", "x", code=2).stderr
+
+
+def test_access_why_says_that_a_revoked_device_gets_nowhere(shell: Shell) -> None:
+    shell("device", "add", "scan-07")
+    shell("device", "revoke", "scan-07")
+    answer = shell.data("access", "why", "scan-07", "publish", "v1/main/devices/scan-07/events/pack")
+    assert (answer["allowed"], answer["rule"]) == (False, "scan-07 can't log in: it is revoked")
+
+
+def test_access_who_lists_readers_and_writers(shell: Shell) -> None:
+    for device, role in (("scan-07", "scanner"), ("screen", "desk"), ("printer", "lab")):
+        shell("device", "add", device, "--role", role)
+    assert [(r["device"], r["reads"], r["writes"]) for r in shell.data("access", "who", "v1/main/orders/PO-1/status")] == [("screen", True, False)]
+    assert [r["device"] for r in shell.data("access", "who", "v1/main/devices/scan-07/events/pack")] == ["scan-07"]
+    assert [r["device"] for r in shell.data("access", "who", "labels/1")] == ["printer"]
+    assert "give the name of one topic" in shell("access", "who", "v1/#", code=1).stderr
+
+
+def test_device_list_marks_other_gear(shell: Shell) -> None:
+    shell("device", "add", "printer", "--role", "lab")
+    (row,) = shell.data("device", "list")
+    assert (row["role"], row["state"], row["failed"]) == ("lab", "enrolled, outside v1/ only", 0)
+
+
+def test_status_shows_what_the_server_has_to_do(served: Shell) -> None:
+    found = served.data("status")
+    assert found["running"] is True
+    assert (found["counters"]["connected"], found["counters"]["faults"], found["alerts"]) == (0, 0, [])
+    assert "connections now" in served("status").stdout
+
+
+def test_status_without_a_server_says_so(shell: Shell) -> None:
+    assert "no server runs" in shell("status", code=1).stderr
+
+
+# --- a laboratory -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_laboratory_lets_anybody_in_on_loopback_and_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    lab = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    assert lab.stdout is not None
+    ready = json.loads(lab.stdout.readline())
+    host, _, port = ready["addresses"]["mqtt"].removeprefix("mqtt://").rpartition(":")
+    with MqttWire((host, int(port))) as anybody:
+        assert anybody.connect("anybody") == (False, 0)
+        assert anybody.subscribe("#", "v1/lab/orders/#", "$dockbridge/none/x", "$dockbridge/none/#") == [1, 1, 0x80, 0x80]
+    lab.send_signal(signal.SIGTERM)
+    _, words = lab.communicate(timeout=TIMEOUT_S)
+    assert lab.returncode == 0
+    assert "Traceback" not in words
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_laboratory_outside_loopback_is_refused(shell: Shell) -> None:
+    assert "not on loopback" in shell("serve", "--lab", "--listen", "0.0.0.0:0", code=2).stderr
