@@ -45,12 +45,15 @@ WORK: Final[dict[str, tuple[Role, str, dict[str, object]]]] = {
     "scan-4": (Role.SCANNER, "stage", {"dock": "dock-1"}),
 }
 """What each device says of every order."""
+GEAR: Final = "printer"
+"""Other gear: it publishes outside v1/, to a client that is subscribed with a persistent session and away."""
+AWAY: Final = "reader"
 SERVE_WEAKLY: Final = str(Path(__file__).with_name("serve_weakly.py"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """An event that a device publishes. The packet id is like no other device's, so the server's answer alone says what it acknowledges."""
+    """An event that a device publishes, or a message of other gear. The packet id is like no other's, so the server's answer alone says what it acknowledges."""
 
     packet_id: int
     device: str
@@ -59,13 +62,16 @@ class Publication:
 
     @property
     def id(self) -> bytes:
-        return event_id(self.device, self.seq)
+        return b"label-%d" % self.seq if self.device == GEAR else event_id(self.device, self.seq)
 
     @property
     def qos(self) -> int:
         return 1 + self.seq % 2
 
     def send(self, wire: MqttWire) -> None:
+        if self.device == GEAR:
+            wire.publish(f"labels/{self.seq}", self.id, qos=self.qos, packet_id=self.packet_id)
+            return
         _, event_type, body = WORK[self.device]
         payload = event(self.device, self.seq, f"PO-{self.seq}", body, at_ms=self.at_ms)
         wire.publish(TOPICS.event(self.device, event_type), payload, qos=self.qos, packet_id=self.packet_id)
@@ -85,20 +91,35 @@ class Run:
 
     def acknowledgements(self) -> list[int]:
         """The steps in which events were acknowledged."""
-        return [sent.step for sent in packets(self.steps) if self.acknowledged(sent) is not None]
+        return [sent.step for sent in packets(self.steps) if self._acknowledged(sent) is not None]
 
-    def acknowledged(self, sent: Sent) -> bytes | None:
-        """The event whose PUBACK or PUBREC a packet is."""
-        if sent.kind not in (PUBACK, PUBREC):
-            return None
-        return self.events[int.from_bytes(sent.body[:2], "big")].id
+    def _acknowledged(self, sent: Sent) -> Publication | None:
+        """What a packet acknowledges, where it is a PUBACK or PUBREC."""
+        return self.events[int.from_bytes(sent.body[:2], "big")] if sent.kind in (PUBACK, PUBREC) else None
+
+    def event(self, sent: Sent) -> bytes | None:
+        found = self._acknowledged(sent)
+        return found.id if found is not None and found.device != GEAR else None
+
+    def message(self, sent: Sent) -> bytes | None:
+        found = self._acknowledged(sent)
+        return found.id if found is not None and found.device == GEAR else None
 
     def promises(self) -> list[Promise]:
-        return [Promise(name="events", made=self.acknowledged, found=events_in)]
+        return [
+            Promise(name="events", made=self.event, found=events_in),
+            Promise(name="messages for a client that is away", made=self.message, found=messages_in),
+        ]
 
 
 def events_in(connection: Connection) -> Counter[bytes]:
     return Counter(row[0] for row in connection.execute("SELECT id FROM events"))
+
+
+def messages_in(connection: Connection) -> Counter[bytes]:
+    """Messages that a subscribed session is still owed: without the subscription they would be lost all the same."""
+    owed = connection.execute("SELECT payload FROM message_log, sessions, subscriptions USING (sid) WHERE topic_filter = 'labels/#' AND pos >= next_pos")
+    return Counter(row[0] for row in owed)
 
 
 @pytest.fixture(scope="module")
@@ -124,19 +145,26 @@ def record_a_run(folder: Path, shim: Path, *serve: str) -> Run:
     make_site(site, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, "ingest": {"batch_messages_max": BATCH_MESSAGES_MAX}}))
     engine = open_engine(database)
     registry = Registry(engine, engine, SITE)
-    secrets = {device: registry.add(device, role, now_ms=0) or "" for device, (role, _, _) in WORK.items()}
+    roles = {device: role for device, (role, _, _) in WORK.items()} | {GEAR: Role.LAB, AWAY: Role.LAB}
+    secrets = {device: registry.add(device, role, now_ms=0) or "" for device, role in roles.items()}
     engine.dispose()
     before = read_files(database)
     now_ms = int(time.time() * 1000)
-    numbered = enumerate(((device, seq) for device in WORK for seq in range(1, ORDERS + 1)), 1)
+    devices = [*WORK, GEAR]
+    numbered = enumerate(((device, seq) for device in devices for seq in range(1, ORDERS + 1)), 1)
     events = {n: Publication(packet_id=n, device=device, seq=seq, at_ms=now_ms) for n, (device, seq) in numbered}
     command = [sys.executable, *serve, "serve", str(site), "--json"]
     with subprocess.Popen(command, env=os.environ | environment(shim, database, log), stdout=subprocess.PIPE) as server:
         try:
             assert server.stdout is not None
             host, _, port = json.loads(server.stdout.readline())["addresses"]["mqtt"].removeprefix("mqtt://").partition(":")
-            with ThreadPoolExecutor(len(WORK)) as devices:
-                list(devices.map(lambda device: send_all((host, int(port)), device, secrets[device], [e for e in events.values() if e.device == device]), WORK))
+            address = (host, int(port))
+            with MqttWire(address) as away:
+                assert away.connect(AWAY, AWAY, secrets[AWAY], clean=False)[1] == 0
+                away.subscribe("labels/#", qos=2)
+                away.goodbye()
+            with ThreadPoolExecutor(len(devices)) as pool:
+                list(pool.map(lambda device: send_all(address, device, secrets[device], [e for e in events.values() if e.device == device]), devices))
             server.send_signal(signal.SIGTERM)
             assert server.wait(DEADLINE_S) == 0
         finally:
@@ -189,7 +217,7 @@ def test_the_record_is_whole(run: Run) -> None:
     """Every acknowledgement is in it, and all that was written, also while the -wal file was copied into the database."""
     disk = run.disk()
     acknowledgements = run.acknowledgements()
-    assert len(acknowledgements) == len(run.events) == len(WORK) * ORDERS
+    assert len(acknowledgements) == len(run.events) == (len(WORK) + 1) * ORDERS
     for did in run.steps[: acknowledgements[-1]]:
         disk.do(did)
     assert disk.after(Fate.GONE, random.Random(SEED))["dockbridge.db"] != run.before["dockbridge.db"], "the run was too short for a checkpoint"
