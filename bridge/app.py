@@ -12,7 +12,7 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -293,8 +293,7 @@ class Application:
     async def _restore(self, broker: EmbeddedBroker) -> None:
         """Retained messages, jobs and sessions as the store has them; then what the start itself has to tell."""
         door = broker.door
-        encode = self._rules.encode
-        for message in queries.retained(self.reader, self.topics, encode if encode is not cbor2.dumps else None):
+        for message in self._retained():
             door.retained.put(Outgoing(message.topic, message.payload, message.qos))
         jobs = await self._writer.run(lambda: self._settler.show_jobs(self.clock.now_ms()))
         for message in jobs.messages:
@@ -317,6 +316,10 @@ class Application:
         self._outlet.show(await self._writer.run(lambda: self._settler.everybody_is_away(self.clock.now_ms())))
         self.announce(self._bridge_state(online=True))
         await self.pipeline.drained()
+
+    def _retained(self) -> Iterator[Message]:
+        encode = self._rules.encode
+        return queries.retained(self.reader, self.topics, encode if encode is not cbor2.dumps else None)
 
     def _stored_sessions(self) -> Stored:
         with self._store.transaction() as tx:
@@ -492,8 +495,10 @@ class Application:
 
         done: Rebuilt = await self._writer.run(work)
         if self._outlet.broker is not None:
-            for message in queries.retained(self.reader, self.topics, self._rules.encode if self._rules.encode is not cbor2.dumps else None):
-                self.announce(message)
+            retained = self._outlet.broker.door.retained
+            for message in self._retained():
+                if (shown := retained.get(message.topic)) is None or shown.payload != message.payload:
+                    self.announce(message)
         return done
 
 
@@ -551,6 +556,7 @@ def _door_limits(settings: Settings) -> DoorLimits:
         output_bytes_max=broker.output_bytes_max,
         recent_bytes_max=broker.recent_bytes_max,
         retained_max=broker.retained_max,
+        message_log_max=broker.message_log_max,
         ack_flush_ms=broker.ack_flush_ms,
     )
 

@@ -65,6 +65,9 @@ class BrokerSettings:
     publish_rate_max: int = _setting(2_000, "Messages a second that one client may publish over time; beyond it is read more slowly.", least=1)
     output_bytes_max: int = _setting(1_048_576, "Bytes on their way to one client; beyond it messages wait in its queue.", least=4_096)
     recent_bytes_max: int = _setting(8_388_608, "Bytes of the newest messages of persistent sessions that stay in memory.", least=0)
+    message_log_max: int = _setting(
+        1_000_000, "Messages that wait for all persistent sessions together; beyond it the longest queue gives some up.", least=1_000
+    )
     retained_max: int = _setting(100_000, "Retained topics up to which gear outside v1/ may add more.", least=0)
     ack_flush_ms: int = _setting(200, "Milliseconds after which what a client has acknowledged is stored at the latest.", least=2, most=60_000)
     connect_timeout_s: float = _setting(5.0, "Time from the connection to a whole CONNECT, seconds.", least=0.1)

@@ -6,6 +6,7 @@ and PUBREC leave only when the pipeline says that the message's batch is committ
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -19,6 +20,8 @@ from devices.protocol.vocabulary import Role
 
 if TYPE_CHECKING:
     from bridge.broker.front_door import FrontDoor
+
+logger = logging.getLogger("dockbridge.broker")
 
 CONNECT_BYTES_MAX: Final = 131_072
 TOPICS_CACHED_MAX: Final = 256
@@ -138,6 +141,10 @@ class Connection:
             self.close(str(error))
         except RefusedConnect as error:
             self._refuse(error.code, str(error))
+        except Exception as error:  # noqa: BLE001 -- a fault of ours costs the client that found it, and nobody else
+            self.door.counters.faults += 1
+            logger.error("a fault at the front door, with a packet of %s: %s: %s", self.peer, type(error).__name__, error)
+            self.close("the server could not handle a packet")
         self._is_reading = False
         if self.state is State.CLOSED:
             buffer.clear()
@@ -227,6 +234,8 @@ class Connection:
         qos = first >> 1 & 3
         if qos == 3:
             raise ProtocolError("PUBLISH with QoS 3 (3.3.1-4)")
+        if first & 8 and not qos:
+            raise ProtocolError("PUBLISH at QoS 0 with DUP (3.3.1-2)")
         body = start + 2 + int.from_bytes(packet[start : start + 2], "big")
         name = packet[start + 2 : body]
         payload_at = body + 2 if qos else body
@@ -343,9 +352,11 @@ class Connection:
         self.door.unsubscribe(self, self.session, filters, packet_id)
 
     def _on_pingreq(self, packet: bytes, start: int) -> None:
+        _check_no_body(packet, start)
         self.write(packets.PINGRESP_BYTES)
 
     def _on_disconnect(self, packet: bytes, start: int) -> None:
+        _check_no_body(packet, start)
         self._connect = None  # with it goes the will (§3.14.4-3)
         self.close("the client disconnected")
 
@@ -433,6 +444,11 @@ class _Stored:
 
 def _nobody_waits(receipt: dict[str, Any]) -> None:
     """A will's client is gone."""
+
+
+def _check_no_body(packet: bytes, start: int) -> None:
+    if len(packet) != start:
+        raise ProtocolError("a packet with a body where there is none (3.12, 3.14)")
 
 
 def _packet_id(packet: bytes, start: int) -> int:

@@ -127,7 +127,9 @@ def _walk_connect(packet: bytes) -> None:
     if flags & 0x04:
         at = _field(packet, _field(packet, at), is_text=False)
     if flags & 0x80:
-        at = _field(packet, at)
+        username, at = at, _field(packet, at)
+        if b"\0" in packet[username + 2 : at]:
+            raise ProtocolError("a username with a NUL in it (1.5.3-2)")
     if flags & 0x40:
         at = _field(packet, at, is_text=False)
     if at != len(packet):

@@ -61,10 +61,10 @@ class Sink(Protocol):
 class Counters:
     """What happened at the door since the start."""
 
-    __slots__ = ("connections", "denied", "dropped", "protocol_errors", "refused", "turned_away")
+    __slots__ = ("connections", "denied", "dropped", "faults", "protocol_errors", "refused", "turned_away")
 
     def __init__(self) -> None:
-        self.connections = self.refused = self.denied = self.protocol_errors = self.dropped = self.turned_away = 0
+        self.connections = self.refused = self.denied = self.protocol_errors = self.dropped = self.turned_away = self.faults = 0
 
     def plain(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -137,12 +137,22 @@ class FrontDoor:
                 session.deliver(outgoing, lower)
             if session.dropped and not session.dropped_told:
                 self._tell_dropped(session)
+        if len(self.log) > self.limits.message_log_max:
+            self._bound_log()
+
+    def _bound_log(self) -> None:
+        """The log is full: whoever has most waiting gives up a part of it."""
+        longest = max((s for s in self._sessions.values() if s.sid), key=_waiting, default=None)
+        if longest is not None and longest.waiting:
+            longest.give_up()
+            if not longest.dropped_told:
+                self._tell_dropped(longest)
 
     def _tell_dropped(self, session: Session) -> None:
         """What is dropped is said once, and again only after the client has caught up."""
         session.dropped_told = True
         self.counters.dropped += 1
-        logger.warning("messages for %s (client %s) are dropped: it does not read them, and its queue is full", session.identity.device, session.client_id)
+        logger.warning("messages for %s (client %s) are dropped: it does not fetch them, and no more may wait", session.identity.device, session.client_id)
         self.alarm(
             AlertCode.DROPPED,
             session.identity.device,
@@ -213,6 +223,7 @@ class FrontDoor:
         if session is None:
             session = self._add(identity, key[1], sid)
         session.identity = identity
+        self._end_forbidden(session)  # what it may read can be less than when it was here last
         connection.opened(session, present=present and not clean)
 
     def _add(self, identity: Identity, client_id: str, sid: int) -> Session:
@@ -279,6 +290,8 @@ class FrontDoor:
                 del self._of_device[key[0]]
         if session.sid:
             self.log.forget(session)
+        if session.dropped_told:
+            self._clear_dropped(session)
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
         """Close a device's connections, now; with `end_sessions` also what is kept for it."""
@@ -379,8 +392,12 @@ class FrontDoor:
             session.dropped_told = False
             if session.sid:
                 self.log.changed(session)
-            if not any(s.dropped_told for s in self._of_device.get(session.identity.device, {}).values()):
-                self.alarm(AlertCode.DROPPED, session.identity.device, "", "")
+            self._clear_dropped(session)
+
+    def _clear_dropped(self, session: Session) -> None:
+        device = session.identity.device
+        if not any(s.dropped_told for s in self._of_device.get(device, {}).values()):
+            self.alarm(AlertCode.DROPPED, device, "", "")
 
     def _hand_over(self, session: Session) -> None:
         todo = session.todo[0]
@@ -519,6 +536,10 @@ class FrontDoor:
     @property
     def sessions(self) -> list[Session]:
         return list(self._sessions.values())
+
+
+def _waiting(session: Session) -> int:
+    return session.waiting
 
 
 def _nothing(_: Any) -> None:

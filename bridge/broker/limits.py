@@ -28,4 +28,5 @@ class DoorLimits:
     output_bytes_max: int = 1_048_576
     recent_bytes_max: int = 8_388_608
     retained_max: int = 100_000
+    message_log_max: int = 1_000_000
     ack_flush_ms: int = 200

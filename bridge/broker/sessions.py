@@ -299,7 +299,14 @@ class Session:
 
     def _make_room(self) -> None:
         """Let go of the oldest; while the client is there of some at once, because each time it must be stored before anything more is sent."""
-        for _ in range(1 if self.wire is None or self._log is None else max(1, len(self.queue) // _DROPPED_AT_ONCE)):
+        if self.wire is None or self._log is None:
+            self._drop()
+        else:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Let go of a part of what waits, the oldest first."""
+        for _ in range(max(1, len(self.queue) // _DROPPED_AT_ONCE)):
             self._drop()
 
     def _drop(self) -> None:

@@ -21,6 +21,7 @@ MEANINGS = {
     "refused": "logins refused",
     "denied": "publishes and filters that were not allowed",
     "dropped": "queues that overflowed",
+    "faults": "packets that the server itself could not handle",
     "protocol_errors": "connections closed for breaking the protocol",
 }
 

@@ -122,6 +122,7 @@ def everybody_is_away(now_ms: int, tx: Transaction, memory: Memory, rules: Rules
     for topic, payload, _ in tx.retained():
         if topic.startswith(work.topics.base) and topic.endswith("/presence"):
             work.show_absence(topic, payload)
+    work.forget_logins()
     return work.finish()
 
 
@@ -567,6 +568,12 @@ class _Batch:
         topic = self.topics.presence(incoming.identity.device)
         self.writes.retained[topic] = (incoming.payload, 1)
         self.shown.append(Message(topic, incoming.payload, 1, True))
+
+    def forget_logins(self) -> None:
+        """Failed logins are counted in memory: what was said of them before the start is over."""
+        for code, subject in list(self.memory.alerts):
+            if code == AlertCode.LOGINS:
+                self._clear_alert(AlertCode.LOGINS, subject)
 
     def show_absence(self, topic: str, payload: bytes) -> None:
         """Say of a device that it is away, where its presence says that it is there."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -74,7 +73,7 @@ ROWS: Final = {
     "a publish to an empty topic makes a client mute": "test_topics.py::test_a_topic_name_that_is_empty_or_has_a_wildcard_closes_the_connection",
     "packets in a payload are read": f"{FRONT_DOOR}::test_a_malformed_packet_closes_its_connection_and_nothing_else",
     "unsubscribing is not stored": f"{HERE}::test_what_was_unsubscribed_stays_so_after_a_kill",
-    "a listener without TLS has it beside one with it": f"{HERE}::test_listeners_with_and_without_tls_stand_side_by_side",
+    "a listener without TLS has it beside one with it": "scenarios/test_tls.py::test_a_plain_listener_beside_a_tls_one_stays_plain",
     "a listener without TLS is opened to the world": "unit/test_config.py::test_outside_loopback_without_tls_is_refused_unless_the_operator_insists",
     "failed logins are kept": f"{HERE}::test_failed_logins_are_slowed_down_and_kept_within_a_bound",
     "malformed packets are acknowledged, or end in a traceback": f"{FRONT_DOOR}::test_a_malformed_packet_closes_its_connection_and_nothing_else",
@@ -336,17 +335,6 @@ def test_a_publish_to_a_dollar_topic_is_refused_and_told(tmp_path: Path) -> None
             scanner.publish(TOPICS.event("scan-1", "shift_started"), site.event("scan-1", 1, None, {"worker": "w-17"}), packet_id=8)
             assert scanner.receive().plain["outcome"] == "applied"
             assert scanner.expect(PUBACK).packet_id == 8
-
-
-def test_listeners_with_and_without_tls_stand_side_by_side(tmp_path: Path) -> None:
-    with Site(tmp_path / "site", listen={"mqtt": "127.0.0.1:0", "mqtts": "127.0.0.1:0"}) as site:
-        secret = site.enrol("scan-1")
-        with site.client("scan-1") as plain:
-            assert plain.ping() == []
-        context = ssl.create_default_context(cafile=str(site.tls / "ca.pem"))
-        with MqttWire(site.addresses["mqtts"], context) as secured:
-            assert secured.connect("scan-1", "scan-1", secret) == (False, 0)
-            assert secured.ping() == []
 
 
 def test_failed_logins_are_slowed_down_and_kept_within_a_bound() -> None:

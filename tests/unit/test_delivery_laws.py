@@ -370,7 +370,8 @@ def test_at_qos_1_every_message_arrives_and_what_was_acknowledged_and_stored_doe
 @LAWS
 @given(STEPS, st.integers(1, 4))
 def test_a_queue_that_is_too_short_loses_the_oldest_and_nothing_else(steps: list[str], room: int) -> None:
-    life = live(steps, 2, session_queue_max=room)
+    # At QoS 1 a publisher that sends again after a crash makes new messages, which push out others.
+    life = live([s.replace("publish1", "publish2") for s in steps], 2, session_queue_max=room)
     heard = [payload for _, payload, _, _ in life.subscriber.heard]
     counts = Counter(p for _, p, q, _ in life.subscriber.heard if q == 2)
     assert not [p for p, n in counts.items() if n > 1]
