@@ -52,12 +52,14 @@ class Kill(NamedTuple):
     answered: how many messages are answered when it comes.
     allowed: how many are sent before it at most.
     pause_s: how much later it comes, to fall anywhere between socket and acknowledgement.
+    all_back: its slice of the work begins when every client is back; otherwise with the first that is, while others are still away.
     label: the code point at which the server kills itself, at the `nth` pass; None for a kill from outside.
     """
 
     answered: int
     allowed: int
     pause_s: float
+    all_back: bool
     label: str | None
     nth: int
 
@@ -173,6 +175,7 @@ def _kills(rng: Random, number: int, total: int, labels: Sequence[str]) -> Itera
             answered=round(part * (n + rng.uniform(0.1, 0.9))),
             allowed=round(part * (n + 1)),
             pause_s=rng.random() * 0.02,
+            all_back=label is None and rng.random() < 0.5,
             label=label,
             nth=rng.randint(1, max(1, min(PASSES_MAX, int(part) // MESSAGES_A_PASS))),
         )

@@ -130,6 +130,8 @@ class _Run:
 
     async def _work_until_killed(self, kill: Kill) -> None:
         """Publish what the kill's slice allows, until the kill comes: from outside, or from within at its label."""
+        if kill.all_back:
+            await self._until(self._all_are_there, STUCK_S)
         self._allow(kill.allowed)
         if kill.label is None:
             await self._until(lambda: self.book.answered >= kill.answered, STUCK_S)
