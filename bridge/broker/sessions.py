@@ -208,7 +208,7 @@ class _Slot:
         self.flight = flight
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Todo:
     """Retained messages that a new subscription is still to get: topics in their order, `place` is the next. What was published after `as_of` comes anyway."""
 

@@ -53,7 +53,7 @@ SERVE_WEAKLY: Final = str(Path(__file__).with_name("serve_weakly.py"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """An event that a device publishes, or a message of other gear. The packet id is like no other's, so the server's answer alone says what it acknowledges."""
+    """An event that a device publishes, or a message of other gear. The packet id is like no other's: the answer alone says what it acknowledges."""
 
     packet_id: int
     device: str
@@ -118,7 +118,8 @@ def events_in(connection: Connection) -> Counter[bytes]:
 
 def messages_in(connection: Connection) -> Counter[bytes]:
     """Messages that a subscribed session is still owed: without the subscription they would be lost all the same."""
-    owed = connection.execute("SELECT payload FROM message_log, sessions, subscriptions USING (sid) WHERE topic_filter = 'labels/#' AND pos >= next_pos")
+    subscribed = "sessions JOIN subscriptions ON subscriptions.sid = sessions.sid"
+    owed = connection.execute(f"SELECT payload FROM message_log JOIN {subscribed} WHERE topic_filter = 'labels/#' AND pos >= next_pos")
     return Counter(row[0] for row in owed)
 
 
