@@ -11,10 +11,8 @@ import fcntl
 import logging
 import os
 import ssl
-import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -28,11 +26,13 @@ from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBr
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor
 from bridge.broker.packets import Connect, Outgoing
 from bridge.broker.restore import restore
+from bridge.clock import Clock, anchored_clock
 from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load, render
 from bridge.domain.access import Identity
 from bridge.errors import BridgeError, NoSite, SiteError, SiteInUse, StoreError
 from bridge.ingest.memory import Memory
-from bridge.ingest.pipeline import Limits, Passed, Pipeline, Settler, nobody_looks
+from bridge.ingest.pipeline import Limits, Pipeline, Settler
+from bridge.ingest.points import Passed, nobody_looks
 from bridge.ingest.ports import Announce, EndSession, Incoming, Item, Message, Settled, StoreUnavailable
 from bridge.ingest.settle import Rules
 from bridge.store import queries
@@ -55,20 +55,6 @@ FAILED_LOGINS_ALERT: Final = 5
 """Failed logins of one device within some minutes that raise an alert."""
 STOP_S: Final = 10.0
 """How long an ending server waits for the store to take what was read; what is not stored by then was not acknowledged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time from outside: `now_ms` is the wall clock at the start plus what the monotonic clock has counted since."""
-
-    now_ms: Callable[[], int]
-    now_s: Callable[[], float]
-
-
-def anchored_clock() -> Clock:
-    """A clock that no step of the wall clock moves: stored times stay in order, whatever the time daemon does."""
-    anchor_ns = time.time_ns() - time.monotonic_ns()
-    return Clock(lambda: (anchor_ns + time.monotonic_ns()) // 1_000_000, time.monotonic)
 
 
 class ThreadWriter:

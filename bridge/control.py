@@ -13,11 +13,10 @@ import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete
 
-from bridge.app import Application
 from bridge.config import SOCKET_NAME
 from bridge.domain.access import may_send
 from bridge.errors import BridgeError, NotFound, Refused
@@ -28,6 +27,9 @@ from bridge.store.sql import translated
 from bridge.store.tables import quarantine
 from devices.protocol import messages
 from devices.protocol.vocabulary import Outcome, Role
+
+if TYPE_CHECKING:
+    from bridge.app import Application
 
 CONSOLE: Final = "console"
 """The device in whose name the command line speaks."""
@@ -259,6 +261,9 @@ class Caller:
             self._socket = connection
         except OSError:
             connection.close()
+            # Imported here: where a server runs, a command does without everything that a server is made of, and starts in half the time.
+            from bridge.app import Application
+
             self._loop = asyncio.Runner()
             try:
                 self._app = self._loop.run(Application.open(self._directory))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.app import anchored_clock, make_site
 from bridge.cli.output import JsonOption, emit, progress, say, show
+from bridge.clock import anchored_clock
 from bridge.config import DATABASE_NAME, ListenSettings, Settings
 from bridge.errors import BridgeError
 from bridge.store.registry import Registry
@@ -60,6 +60,8 @@ def demo(
 
 def _make_site(site: Path, workload: Workload) -> dict[str, str]:
     """A site with the shift's devices; their passwords."""
+    from bridge.app import make_site
+
     make_site(site, Settings(listen=ListenSettings(mqtt="127.0.0.1:0")))
     engine = open_engine(site / DATABASE_NAME)
     registry = Registry(engine, engine, "main")

@@ -15,14 +15,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from bridge import __version__
-from bridge.app import Application, make_site
 from bridge.cli.certificate import HostOption, check_names, make_certificates, own_names
 from bridge.cli.output import JsonOption, emit_line, say
 from bridge.config import Settings, is_loopback, parse, split_address
 from bridge.control import ControlServer
 from bridge.domain.access import Identity
 from bridge.errors import BridgeError
-from bridge.ingest.pipeline import POINTS, Passed, nobody_looks
+from bridge.ingest.points import POINTS, Passed, nobody_looks
 from devices.protocol.vocabulary import Role
 
 LAB_LISTEN: Final = "127.0.0.1:1883"
@@ -48,6 +47,8 @@ def init(
     """
     listeners = {"mqtt": listen, "mqtts": mqtts, "websocket": websocket, "wss": wss}
     settings = parse({"site": {"name": name}, "listen": listeners, "publish": {"format": publish}})
+    from bridge.app import make_site  # here and below: only these commands need a server's parts
+
     names = [*host, *own_names()]
     check_names(names)
     make_site(directory, settings)
@@ -74,6 +75,8 @@ def serve(
     if not lab:
         _loop_runner()(_serve(directory, as_json=as_json, anybody=None, passed=passed))
         return
+    from bridge.app import make_site
+
     with tempfile.TemporaryDirectory(prefix="dockbridge-lab-") as folder:
         site = Path(folder) / "site"
         make_site(site, _lab_settings(listen, websocket))
@@ -114,6 +117,8 @@ def _killer(text: str) -> Passed:
 
 
 async def _serve(directory: Path, *, as_json: bool, anybody: Identity | None, passed: Passed) -> None:
+    from bridge.app import Application
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.app import anchored_clock, make_site
 from bridge.cli.output import JsonOption, emit, progress, say, show
+from bridge.clock import anchored_clock
 from bridge.config import DATABASE_NAME, ListenSettings, Settings
 from bridge.errors import BridgeError
-from bridge.ingest.pipeline import POINTS
+from bridge.ingest.points import POINTS
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
@@ -95,6 +95,8 @@ class OwnServer(ServerProcess):
         super().__init__()
         self.address = ("127.0.0.1", _free_port())
         self._folder = folder
+        from bridge.app import make_site
+
         make_site(folder, Settings(listen=ListenSettings(mqtt="{}:{}".format(*self.address))))
 
     async def start(self, kill_at: str | None) -> bool:

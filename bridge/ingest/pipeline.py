@@ -10,24 +10,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bridge.ingest.memory import Memory
+from bridge.ingest.points import Passed, nobody_looks
 from bridge.ingest.ports import Change, Incoming, Item, Settled, Store, StoreUnavailable, Transaction
 from bridge.ingest.settle import Rules, everybody_is_away, settle, show_jobs, sweep
 
 logger = logging.getLogger("dockbridge.ingest")
-
-Passed = Callable[[str], None]
-"""Called with a label of `POINTS` at each of these places of the way, so that a test can end the process exactly there."""
-POINTS: Final = ("taken", "written", "committed", "shown", "acknowledged", "flushed")
-"""A batch was taken · its rows are written, before COMMIT · after COMMIT · its messages are with the sessions · its acknowledgements are with the
-connections · all of it is with the sockets."""
-
-
-def nobody_looks(label: str) -> None:
-    """What `Passed` is in production."""
-
 
 Acknowledge = Callable[[dict[str, Any]], None]
 """Called on the loop when a message's batch is committed and shown, with its receipt (empty where it has none)."""
