@@ -892,7 +892,11 @@ STATEMENTS: Final = (
         "4.7.3-3",
         "Topic names and filters have at most 65,535 bytes.",
         BOTH,
-        ("test_topics.py::test_a_topic_may_have_65535_bytes", "test_topics.py::test_a_topic_may_have_many_levels"),
+        (
+            "test_topics.py::test_a_topic_may_have_65535_bytes",
+            "test_topics.py::test_a_topic_may_have_many_levels",
+            "test_topics.py::test_a_topic_may_have_as_many_levels_as_fit_into_it",
+        ),
     ),
     Statement(
         "4.7.3-4",
