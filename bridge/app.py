@@ -13,6 +13,7 @@ import os
 import ssl
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -143,7 +144,7 @@ class Application:
         self.started_ms = clock.now_ms()
         self.engine = engine
         self._lock = lock
-        self._rules = rules_of(settings)
+        self._rules = replace(rules_of(settings), is_lab=anybody is not None)
         self._store = SqlStore(engine)
         self._memory = Memory(orders_max=settings.ingest.orders_cached_max, devices_max=settings.ingest.devices_cached_max)
         self._settler = Settler(self._store, self._memory, self._rules, passed)
@@ -218,7 +219,7 @@ class Application:
         broker = self._outlet.broker
         if broker is not None:
             broker.stop_listening()
-            self.announce(self._bridge_state(online=False))
+            self._announce_state(online=False)
             await self._finished()
             broker.door.flush_progress(now=True)
             broker.hang_up()
@@ -300,7 +301,7 @@ class Application:
         for sid in gone:
             self.pipeline.change(EndSession(received_ms=self.clock.now_ms(), done=_nobody_waits, sid=sid))
         self._outlet.show(await self._writer.run(lambda: self._settler.everybody_is_away(self.clock.now_ms())))
-        self.announce(self._bridge_state(online=True))
+        self._announce_state(online=True)
         await self.pipeline.drained()
 
     def _retained(self) -> Iterator[Message]:
@@ -408,9 +409,11 @@ class Application:
         }
         return now | door.counters.plain()
 
-    def _bridge_state(self, *, online: bool) -> Message:
-        plain = {"online": online, "version": __version__, "contract": CONTRACT_VERSION, "started_ms": self.started_ms}
-        return Message(self.topics.bridge_state, self._rules.encode(plain), 1, True)
+    def _announce_state(self, *, online: bool) -> None:
+        """Tell the site's devices whether the bridge is there; a laboratory has none."""
+        if not self._rules.is_lab:
+            plain = {"online": online, "version": __version__, "contract": CONTRACT_VERSION, "started_ms": self.started_ms}
+            self.announce(Message(self.topics.bridge_state, self._rules.encode(plain), 1, True))
 
     async def _sweep(self) -> None:
         fails = False

@@ -60,7 +60,7 @@ class BrokerSettings:
     subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
     connections_max: int = _setting(10_000, "Connections in all; also bounded by the file descriptors that the system gives.", least=1)
     connections_per_address_max: int = _setting(5_000, "Connections from one address.", least=1)
-    topic_levels_max: int = _setting(32, "Levels of a topic or topic filter.", least=8, most=65_535)
+    topic_levels_max: int = _setting(32, "Levels of a topic or topic filter.", least=8, most=65_536)
     topic_bytes_max: int = _setting(1_024, "Length of a topic or topic filter, bytes.", least=512, most=65_535)
     publish_rate_max: int = _setting(2_000, "Messages a second that one client may publish over time; beyond it is read more slowly.", least=1)
     output_bytes_max: int = _setting(1_048_576, "Bytes on their way to one client; beyond it messages wait in its queue.", least=4_096)

@@ -454,7 +454,10 @@ def _check_no_body(packet: bytes, start: int) -> None:
 def _packet_id(packet: bytes, start: int) -> int:
     if len(packet) != start + 2:
         raise ProtocolError("an acknowledgement is two bytes, its packet id (3.4)")
-    return packet[start] << 8 | packet[start + 1]
+    packet_id = packet[start] << 8 | packet[start + 1]
+    if not packet_id:
+        raise ProtocolError("packet id 0 (2.3.1-1)")
+    return packet_id
 
 
 _FLAGS: Final = {packets.PUBREL: 2, packets.SUBSCRIBE: 2, packets.UNSUBSCRIBE: 2}

@@ -65,8 +65,8 @@ class AmqttDecoder:
         client_id = decoded.client_id or ""
         if decoded.payload.client_id_is_random:
             client_id = "" if not decoded.clean_session_flag else uuid.uuid4().hex
-        if len(client_id) > CLIENT_ID_CHARS_MAX or "\0" in client_id:
-            raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, f"a client id has at most {CLIENT_ID_CHARS_MAX} characters and no NUL")
+        if len(client_id) > CLIENT_ID_CHARS_MAX:
+            raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, f"a client id has at most {CLIENT_ID_CHARS_MAX} characters")
         return Connect(
             client_id=client_id,
             clean_session=decoded.clean_session_flag,
@@ -124,6 +124,8 @@ def _walk_connect(packet: bytes) -> None:
     start = _body(packet)
     flags = packet[start + 7]
     at = _field(packet, start + 10)
+    if b"\0" in packet[start + 12 : at]:
+        raise ProtocolError("a client id with a NUL in it (1.5.3-2)")
     if flags & 0x04:
         at = _field(packet, _field(packet, at), is_text=False)
     if flags & 0x80:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
-from bridge.broker.packets import Outgoing, pubrel
+from bridge.broker.packets import Outgoing, ProtocolError, pubrel
 from bridge.domain.access import Identity
 from bridge.ingest.ports import SessionProgress, SessionRow
 
@@ -388,23 +388,32 @@ class Session:
 
     # --- acknowledgements -------------------------------------------------------------------------------------------------
 
+    # An id that is not known was settled before: that is no fault. What is in flight is acknowledged in its QoS's own way, or not at all.
+
     def on_puback(self, packet_id: int) -> None:
-        self._settle(packet_id, 1)
+        index = self._index_of(packet_id)
+        if index is None:
+            return
+        if self._slots[index].owed.qos != 1:
+            raise ProtocolError("PUBACK for a message at QoS 2 (4.3.3)")
+        self._finish(self._slots.pop(index).owed)
 
     def on_pubcomp(self, packet_id: int) -> None:
-        self._settle(packet_id, 2)
-
-    def _settle(self, packet_id: int, qos: int) -> None:
         index = self._index_of(packet_id)
-        if index is not None and self._slots[index].owed.qos == qos:
-            self._finish(self._slots.pop(index).owed)
+        if index is None:
+            return
+        if self._slots[index].flight is not Flight.RELEASED:
+            raise ProtocolError("PUBCOMP where no PUBREL was sent (4.3.3)")
+        self._finish(self._slots.pop(index).owed)
 
     def on_pubrec(self, packet_id: int) -> bytes:
         """The PUBREL that answers a PUBREC, also for an id that is not known, so that the client can finish (§4.3.3); empty while it is to be stored first."""
         index = self._index_of(packet_id)
         slot = self._slots[index] if index is not None else None
-        if slot is None or slot.owed.qos != 2:
+        if slot is None:
             return pubrel(packet_id)
+        if slot.owed.qos != 2:
+            raise ProtocolError("PUBREC for a message at QoS 1 (4.3.2)")
         if self._log is not None and slot.flight is not Flight.RELEASED:
             slot.flight = Flight.RECEIVED
             self._log.changed(self, now=True)

@@ -92,7 +92,7 @@ def _lab_settings(listen: str, websocket: str) -> Settings:
         "sessions_per_device_max": 20_000,
         "subscriptions_max": 100_000,
         "packet_bytes_max": 268_435_455,
-        "topic_levels_max": 65_535,
+        "topic_levels_max": 65_536,
         "topic_bytes_max": 65_535,
         "publish_rate_max": 1_000_000,
     }

@@ -34,6 +34,9 @@ MAY_SEND: Final[dict[Role, frozenset[E]]] = {
 }
 """The role table of the contract."""
 
+NOSUBSCRIBE: Final = "test/nosubscribe"
+"""The filter that Eclipse Paho's interoperability tests want to see refused."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
@@ -133,8 +136,8 @@ def may_subscribe(identity: Identity, topic_filter: str, in_open_job: OpenOrders
     if fault := topic_filter_fault(topic_filter):
         return Answer(False, fault)
     if identity.reads_everything:
-        is_none = topic_filter.split("/")[:2] == ["$dockbridge", "none"]
-        return Answer(not is_none, "a laboratory reads everything but $dockbridge/none/")
+        refused = topic_filter == NOSUBSCRIBE or topic_filter.split("/")[:2] == ["$dockbridge", "none"]
+        return Answer(not refused, f"a laboratory reads everything but $dockbridge/none/ and {NOSUBSCRIBE}")
     if topic_filter.startswith("$"):
         return Answer(False, "filters that begin with $ are not served")
     if identity.role is Role.LAB:

@@ -1,6 +1,7 @@
 """Topic trees: subscriptions by topic, and retained messages by filter (MQTT 3.1.1 §4.7).
 
-Matching walks the levels of one topic or filter and never the whole set: its time does not grow with the number of topics.
+Matching walks the levels of one topic or filter and never the whole set: its time does not grow with the number of topics. It walks without recursion,
+because a topic has up to 65,536 levels.
 """
 
 from __future__ import annotations
@@ -53,21 +54,26 @@ class FilterTree(Generic[K, V]):
 
     def match(self, topic: str) -> Iterator[tuple[K, V]]:
         """The (key, value) of every filter that matches a topic name; a key comes once for each of its filters."""
-        levels = topic.split("/")
         # A wildcard in the first level does not match topics that begin with $ (§4.7.2).
-        return self._match(self._root, levels, 0, wild=not topic.startswith("$"))
-
-    def _match(self, node: _Node[K, V], levels: list[str], place: int, *, wild: bool) -> Iterator[tuple[K, V]]:
-        children = node.children
-        if wild and (rest := children.get("#")) is not None:
-            yield from rest.values.items()
-        if place == len(levels):
+        wild = not topic.startswith("$")
+        nodes = [self._root]
+        for level in topic.split("/"):
+            below: list[_Node[K, V]] = []
+            for node in nodes:
+                if (exact := node.children.get(level)) is not None:
+                    below.append(exact)
+                if wild:
+                    if (any_level := node.children.get("+")) is not None:
+                        below.append(any_level)
+                    if (rest := node.children.get("#")) is not None:
+                        yield from rest.values.items()
+            if not below:
+                return
+            nodes, wild = below, True
+        for node in nodes:
             yield from node.values.items()
-            return
-        if (exact := children.get(levels[place])) is not None:
-            yield from self._match(exact, levels, place + 1, wild=True)
-        if wild and (any_level := children.get("+")) is not None:
-            yield from self._match(any_level, levels, place + 1, wild=True)
+            if (rest := node.children.get("#")) is not None:
+                yield from rest.values.items()
 
 
 class TopicTree(Generic[V]):
@@ -114,24 +120,15 @@ class TopicTree(Generic[V]):
             if topic_filter in self._topics:
                 yield topic_filter
             return
-        yield from self._match(self._root, topic_filter.split("/"), 0)
-
-    def _match(self, node: _Node[str, V], levels: list[str], place: int) -> Iterator[str]:
-        if place == len(levels):
-            yield from node.values
-            return
-        level = levels[place]
-        if level == "#":
-            yield from self._all(node, at_root=place == 0)
-        elif level == "+":
-            for name, child in node.children.items():
-                if place or not name.startswith("$"):
-                    yield from self._match(child, levels, place + 1)
-        elif (exact := node.children.get(level)) is not None:
-            yield from self._match(exact, levels, place + 1)
-
-    def _all(self, node: _Node[str, V], *, at_root: bool = False) -> Iterator[str]:
-        yield from node.values
-        for name, child in node.children.items():
-            if not (at_root and name.startswith("$")):
-                yield from self._all(child)
+        levels = topic_filter.split("/")
+        todo = [(self._root, 0)]
+        while todo:
+            node, place = todo.pop()
+            level = levels[place] if place < len(levels) else None
+            if level is None or level == "#":
+                yield from node.values
+            if level in ("+", "#"):
+                below = [child for name, child in node.children.items() if node is not self._root or not name.startswith("$")]
+                todo.extend((child, place + (level == "+")) for child in reversed(below))
+            elif level is not None and (exact := node.children.get(level)) is not None:
+                todo.append((exact, place + 1))

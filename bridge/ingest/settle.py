@@ -84,6 +84,8 @@ class Rules:
     quarantine_entries_max: int = 10_000
     encode: Callable[[Any], bytes] = cbor2.dumps
     """How published payloads are encoded; maps come with their keys in deterministic order."""
+    is_lab: bool = False
+    """A laboratory publishes nothing of its own: who reads `#` there hears what its guests published."""
 
 
 def settle(batch: Sequence[Item], tx: Transaction, memory: Memory, rules: Rules) -> Settled:
@@ -701,7 +703,8 @@ class _Batch:
         receipts = self._receipts()
         self._save_devices()
         self.writes.jobs = self.changed_jobs
-        effects = self.memory.subscribers.take(self.shown, self.writes, self.now_ms)
+        shown = [s for s in self.shown if isinstance(s, Change) or not s.topic.startswith("v1/")] if self.rules.is_lab else self.shown
+        effects = self.memory.subscribers.take(shown, self.writes, self.now_ms)
         self.tx.write(self.writes)
         self.memory.trim()
         return Settled(effects, list(self.changed_jobs.values()), receipts)

@@ -765,7 +765,7 @@ STATEMENTS: Final = (
         (
             "test_publish.py::test_a_qos_2_message_goes_out_in_its_four_packets",
             "test_publish.py::test_pubrec_that_is_repeated_is_answered_with_pubrel_and_not_with_the_message",
-            "test_publish.py::test_acknowledgements_of_the_wrong_kind_do_not_end_a_flow",
+            "test_publish.py::test_an_answer_of_another_flow_closes_the_connection_and_the_message_is_still_owed",
             "test_sessions.py::test_after_pubrec_only_pubrel_is_sent_again",
         ),
     ),
@@ -892,7 +892,11 @@ STATEMENTS: Final = (
         "4.7.3-3",
         "Topic names and filters have at most 65,535 bytes.",
         BOTH,
-        ("test_topics.py::test_a_topic_may_have_65535_bytes", "test_topics.py::test_a_topic_may_have_many_levels"),
+        (
+            "test_topics.py::test_a_topic_may_have_65535_bytes",
+            "test_topics.py::test_a_topic_may_have_many_levels",
+            "test_topics.py::test_a_topic_may_have_as_many_levels_as_fit_into_it",
+        ),
     ),
     Statement(
         "4.7.3-4",
@@ -911,6 +915,7 @@ STATEMENTS: Final = (
             "test_codec.py::test_a_good_packet_whose_length_says_one_byte_less_is_refused",
             "test_fixed_header.py::test_a_packet_type_that_is_not_for_a_server_closes_the_connection",
             "test_publish.py::test_one_malformed_publish_does_not_take_what_came_before_it",
+            "test_publish.py::test_an_answer_of_another_flow_closes_the_connection_and_the_message_is_still_owed",
             "test_ping_and_disconnect.py::test_a_packet_without_a_body_that_has_one_closes_the_connection",
         ),
     ),
@@ -1002,6 +1007,12 @@ UNNUMBERED: Final = (
             "test_codec.py::test_a_packet_that_comes_byte_by_byte_is_understood_the_same",
             "test_errors.py::test_a_connection_that_ends_in_the_middle_of_a_packet_is_forgotten",
         ),
+    ),
+    Statement(
+        "4.7.2",
+        "What a server says of itself is not among what # brings.",
+        SERVER,
+        ("test_retained.py::test_nothing_is_retained_that_nobody_published",),
     ),
     Statement(
         "6", "What breaks the protocol over a WebSocket closes it.", SERVER, ("test_websocket.py::test_a_packet_that_breaks_the_protocol_closes_the_websocket",)

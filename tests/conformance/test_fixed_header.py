@@ -117,6 +117,10 @@ WITHOUT_ID: Final = {
     "PUBLISH at QoS 2": publish_packet("a", b"x", qos=2, packet_id=0),
     "SUBSCRIBE": subscribe_packet([("a", 1)], 0),
     "UNSUBSCRIBE": unsubscribe_packet(["a"], 0),
+    "PUBACK": b"\x40\x02\0\0",
+    "PUBREC": b"\x50\x02\0\0",
+    "PUBREL": b"\x62\x02\0\0",
+    "PUBCOMP": b"\x70\x02\0\0",
 }
 
 

@@ -221,16 +221,35 @@ def test_an_acknowledgement_of_nothing_is_passed_over(ours: Broker, lab: Lab, ki
     assert client.ping() == []
 
 
-def test_acknowledgements_of_the_wrong_kind_do_not_end_a_flow(ours: Broker, lab: Lab) -> None:
+WRONG_ANSWERS: Final = {
+    "PUBREC at QoS 1": (1, (PUBREC,)),
+    "PUBCOMP at QoS 1": (1, (PUBCOMP,)),
+    "PUBACK at QoS 2": (2, (PUBACK,)),
+    "PUBCOMP before PUBREC": (2, (PUBCOMP,)),
+    "PUBACK after PUBREC": (2, (PUBREC, PUBACK)),
+}
+
+
+@pytest.mark.parametrize(("qos", "answers"), WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+@pytest.mark.parametrize("clean", [True, False], ids=["clean", "persistent"])
+def test_an_answer_of_another_flow_closes_the_connection_and_the_message_is_still_owed(
+    ours: Broker, lab: Lab, qos: int, answers: tuple[int, ...], clean: bool
+) -> None:
     topic = lab.topic("a")
-    with lab.client(clean=False) as client:
-        assert client.ask((topic, 2)) == [2]
-        lab.say(topic, b"x", qos=2)
-        packet = client.expect(PUBLISH)
-        client.answer(PUBACK, packet.packet_id)
-        assert client.ping() == []
-    again = lab.client(clean=False).receive()
-    assert (again.packet_id, again.payload, again.dup) == (packet.packet_id, b"x", True)
+    client = lab.client(clean=clean)
+    assert client.ask((topic, qos)) == [qos]
+    lab.say(topic, b"x", qos=qos)
+    packet_id = client.expect(PUBLISH).packet_id
+    for kind in answers:
+        client.answer(kind, packet_id)
+        if kind == PUBREC and qos == 2:
+            assert client.expect(PUBREL).packet_id == packet_id
+    assert client.expect_closed() == []
+    if not clean:
+        again = lab.client(clean=False)
+        owed = again.read()
+        assert owed is not None
+        assert (owed.kind, owed.packet_id) == (PUBREL if PUBREC in answers and qos == 2 else PUBLISH, packet_id)
 
 
 def test_every_topic_that_is_delivered_matches_the_filter(lab: Lab) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conformance.lab import Lab
+from conformance.lab import Broker, Lab
 
 
 @pytest.mark.parametrize("subscribed", [0, 1, 2])
@@ -120,3 +120,9 @@ def test_a_client_that_has_not_subscribed_is_sent_nothing(lab: Lab) -> None:
 def test_what_is_retained_does_not_come_to_another_filter(lab: Lab) -> None:
     lab.say(lab.topic("a"), b"kept", retain=True)
     assert lab.fetch(lab.topic("b"), lab.topic("a", "+"), lab.topic("A")) == []
+
+
+def test_nothing_is_retained_that_nobody_published(ours: Broker, lab: Lab) -> None:
+    """A laboratory says nothing of its own, not even that a publish was denied: other people's tests count what `#` hears."""
+    lab.say("v1/lab/bridge/state")
+    assert [p.topic for p in lab.fetch("#") if p.topic.startswith("v1/")] == []

@@ -119,6 +119,6 @@ def test_filters_with_wildcards_are_granted_and_work(lab: Lab) -> None:
 
 def test_a_filter_that_is_not_allowed_is_refused_in_its_place_and_the_others_are_granted(ours: Broker, lab: Lab) -> None:
     listener = lab.listener()
-    assert listener.ask((lab.topic("a"), 1), ("$dockbridge/none/x", 2), (lab.topic("b"), 0)) == [1, REFUSED, 0]
+    assert listener.ask((lab.topic("a"), 1), ("$dockbridge/none/x", 2), ("test/nosubscribe", 2), (lab.topic("b"), 0)) == [1, REFUSED, REFUSED, 0]
     lab.say(lab.topic("b"), b"x")
     assert [p.payload for p in lab.heard(listener)] == [b"x"]

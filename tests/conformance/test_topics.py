@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 from a_site import publish_packet, subscribe_packet, unsubscribe_packet
-from conformance.lab import Lab
+from conformance.lab import Broker, Lab
 
 MATCHING: Final = [
     # (filter, topics that it matches, topics that it does not), each below a level of the test's own
@@ -122,3 +122,14 @@ def test_a_topic_may_have_many_levels(lab: Lab) -> None:
     listener = lab.listener(topic)
     lab.say(topic, b"deep")
     assert [(p.topic, p.payload) for p in lab.heard(listener)] == [(topic, b"deep")]
+
+
+def test_a_topic_may_have_as_many_levels_as_fit_into_it(ours: Broker, lab: Lab) -> None:
+    topic = lab.topic() + "/" * 65_000
+    listener = lab.listener(topic, lab.topic("#"), qos=1)
+    lab.say(topic, b"deep", retain=True)
+    assert [p.payload for p in lab.heard(listener)] == [b"deep"]
+    for topic_filter in (topic, lab.topic("#"), lab.topic() + "/+" * 30_000 + "/#"):
+        assert [p.payload for p in lab.fetch(topic_filter)] == [b"deep"]
+    lab.say(topic, b"", retain=True)
+    assert lab.fetch(topic) == []

@@ -245,7 +245,7 @@ BAD: Final = (
         code=ConnectCode.IDENTIFIER_REJECTED,
         first=True,
     ),
-    Bad(name="CONNECT with a NUL", wire=_hex("10 0d 0004 'MQTT' 04 02 003c 0001 00"), why="NUL", code=ConnectCode.IDENTIFIER_REJECTED, first=True),
+    Bad(name="CONNECT with a NUL", wire=_hex("10 0d 0004 'MQTT' 04 02 003c 0001 00"), why="1.5.3-2", first=True),
     Bad(name="CONNECT with a NUL in its username", wire=_hex("10 12 0004 'MQTT' 04 82 003c 0001 'a' 0003 'b' 00 'b'"), why="1.5.3-2", first=True),
     Bad(name="CONNECT that is not UTF-8", wire=_hex("10 0d 0004 'MQTT' 04 02 003c 0001 ff"), why="1.5.3-1", first=True),
     Bad(name="CONNECT with a surrogate", wire=_hex("10 0f 0004 'MQTT' 04 02 003c 0003 eda080"), why="1.5.3-1", first=True),
