@@ -139,10 +139,7 @@ class Connection:
         except RefusedConnect as error:
             self._refuse(error.code, str(error))
         self._is_reading = False
-        if self.state is State.CLOSED:
-            buffer.clear()
-        else:
-            del buffer[:at]
+        del buffer[: at if self.state is not State.CLOSED else None]
 
     def _check_size(self, length: int) -> None:
         limit = CONNECT_BYTES_MAX if self.state is State.NEW else self.door.limits.packet_bytes_max
@@ -404,6 +401,7 @@ class Connection:
         was_open = self.state is State.OPEN
         self.state = State.CLOSED
         self.why_closed = why
+        self._buffer.clear()  # a login that is still being checked keeps the connection, and must not keep what it sent
         self.door.connections.discard(self)
         self.door.close_session(self)
         will = self._connect.will if was_open and self._connect is not None else None

@@ -253,6 +253,13 @@ def test_bytes_that_drip_in_do_not_extend_the_time_to_say_connect() -> None:
     assert (stranger.state, heard(stranger)) == (State.CLOSED, [])
 
 
+def test_a_connection_that_ends_while_its_password_is_checked_keeps_nothing_of_what_it_sent(door: Door) -> None:
+    stranger = door.stranger()
+    stranger.receive(connect_packet("scan-1", "scan-1", "secret") + publish_packet(PACK, bytes(10_000)))
+    stranger.lost()
+    assert len(stranger._buffer) == 0
+
+
 # --- many retained messages -----------------------------------------------------------------------------------------------
 
 WINDOW = 64
