@@ -57,7 +57,7 @@ def read(first: int, body_bytes: bytes) -> Read:
     elif kind not in FLAGS or flags != FLAGS[kind]:
         raise Fault("a type or flags that no client sends")
     elif kind == CONNECT:
-        _connect(body)
+        found = _connect(body)
     elif kind in (SUBSCRIBE, UNSUBSCRIBE):
         _filters(kind, body)
     elif kind in (PUBACK, PUBREC, PUBREL, PUBCOMP):
@@ -120,7 +120,8 @@ def _filters(kind: int, body: _Body) -> None:
             raise Fault("a QoS that can't be")
 
 
-def _connect(body: _Body) -> None:
+def _connect(body: _Body) -> Read:
+    """Of a CONNECT others hear its will."""
     if body.binary() != b"MQTT" or body.byte() != 4:
         raise Fault("another protocol")
     flags = body.byte()
@@ -131,12 +132,14 @@ def _connect(body: _Body) -> None:
     client_id = body.text()
     if (not client_id and not flags & 2) or len(client_id) > CLIENT_ID_CHARS_MAX or "\0" in client_id:
         raise Fault("a client id that is turned down")
+    found = Read(CONNECT)
     if will:
-        topic = body.text()
-        body.binary()
+        topic, payload = body.text(), body.binary()
+        found = Read(CONNECT, 0, topic, payload, will_qos, bool(flags & 0x20))
         if not topic or any(c in topic for c in "+#\0"):
             raise Fault("a will that can't be published")
     if flags & 0x80 and "\0" in body.text():
         raise Fault("a NUL in the username")
     if flags & 0x40:
         body.binary()
+    return found

@@ -444,6 +444,7 @@ def _grammar_says(stream: bytes, *, is_open: bool) -> tuple[list[grammar.Read], 
     """What is published, and how it ends: fault, bye or open."""
     said: list[grammar.Read] = []
     held: set[int] = set()
+    will: list[grammar.Read] = []
     try:
         while stream and (header := grammar.length_of(stream)) is not None:
             start, length = header
@@ -456,6 +457,8 @@ def _grammar_says(stream: bytes, *, is_open: bool) -> tuple[list[grammar.Read], 
             found = grammar.read(stream[0], stream[start : start + length])
             if is_open and found.kind == grammar.CONNECT:
                 raise grammar.Fault("a second CONNECT")
+            if found.kind == grammar.CONNECT and found.topic:
+                will = [found._replace(kind=grammar.PUBLISH)]
             is_open = True
             stream = stream[start + length :]
             if found.kind == grammar.DISCONNECT:
@@ -467,7 +470,7 @@ def _grammar_says(stream: bytes, *, is_open: bool) -> tuple[list[grammar.Read], 
                 if found.qos == 2:
                     held.add(found.packet_id)
     except grammar.Fault:
-        return said, "fault"
+        return said + will, "fault"
     return said, "open"
 
 
