@@ -23,6 +23,7 @@ from amqtt.errors import BrokerError
 from sqlalchemy import Engine
 
 from bridge import __version__
+from bridge.broker.decoding import FILTERS_MAX
 from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener, give_way
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor
 from bridge.broker.packets import Connect, Outgoing
@@ -318,7 +319,7 @@ class Application:
 
     def _make_door(self, authenticate: Callable[[Connection, Connect], None]) -> FrontDoor:
         return FrontDoor(
-            decoder=AmqttDecoder(),
+            decoder=AmqttDecoder(max(FILTERS_MAX, self.settings.broker.subscriptions_max)),
             sink=self.pipeline,
             limits=_door_limits(self.settings),
             now_ms=self.clock.now_ms,

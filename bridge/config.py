@@ -62,7 +62,7 @@ class BrokerSettings:
     connections_per_address_max: int = _setting(5_000, "Connections from one address.", least=1)
     topic_levels_max: int = _setting(32, "Levels of a topic or topic filter.", least=8, most=65_536)
     topic_bytes_max: int = _setting(1_024, "Length of a topic or topic filter, bytes.", least=512, most=65_535)
-    publish_rate_max: int = _setting(2_000, "Messages a second that one client may publish over time; beyond it is read more slowly.", least=1)
+    publish_rate_max: int = _setting(2_000, "Messages and filters a second that one client may send over time; beyond it is read more slowly.", least=1)
     output_bytes_max: int = _setting(1_048_576, "Bytes on their way to one client; beyond it messages wait in its queue.", least=4_096)
     recent_bytes_max: int = _setting(8_388_608, "Bytes of the newest messages of persistent sessions that stay in memory.", least=0)
     message_log_max: int = _setting(

@@ -146,10 +146,7 @@ class Connection:
             logger.error("a fault at the front door, with a packet of %s: %s: %s", self.peer, type(error).__name__, error)
             self.close("the server could not handle a packet")
         self._is_reading = False
-        if self.state is State.CLOSED:
-            buffer.clear()
-        else:
-            del buffer[:at]
+        del buffer[: at if self.state is not State.CLOSED else None]
 
     def _check_size(self, length: int) -> None:
         limit = CONNECT_BYTES_MAX if self.state is State.NEW else self.door.limits.packet_bytes_max
@@ -335,6 +332,7 @@ class Connection:
     def _on_subscribe(self, packet: bytes, start: int) -> None:
         assert self.session is not None
         packet_id, subscriptions = self.door.decoder.subscribe(packet)
+        self._may_send -= len(subscriptions)
         # The last of several subscriptions to one filter holds (§3.8.4), and each filter's retained messages are looked for once.
         wanted = {s.topic_filter: s.qos for s in subscriptions}
         self.door.subscribe(self, self.session, wanted, packet_id, [s.topic_filter for s in subscriptions])
@@ -349,6 +347,7 @@ class Connection:
     def _on_unsubscribe(self, packet: bytes, start: int) -> None:
         assert self.session is not None
         packet_id, filters = self.door.decoder.unsubscribe(packet)
+        self._may_send -= len(filters)
         self.door.unsubscribe(self, self.session, filters, packet_id)
 
     def _on_pingreq(self, packet: bytes, start: int) -> None:
@@ -376,7 +375,7 @@ class Connection:
             self._pump()
 
     def throttle_s(self) -> float:
-        """Seconds for which nothing more is to be read from the client, because it publishes faster than it may (broker.publish_rate_max)."""
+        """Seconds for which nothing more is to be read from the client, because it publishes or subscribes faster than it may (broker.publish_rate_max)."""
         rate = self.door.limits.publish_rate_max
         now_s = self.door.now_s()
         self._may_send = min(self._may_send + (now_s - self._counted_s) * rate, rate * BURST_S)
@@ -411,6 +410,7 @@ class Connection:
         was_open = self.state is State.OPEN
         self.state = State.CLOSED
         self.why_closed = why
+        self._buffer.clear()  # a login that is still being checked keeps the connection, and must not keep what it sent
         self.door.connections.discard(self)
         self.door.close_session(self)
         will = self._connect.will if was_open and self._connect is not None else None
@@ -422,7 +422,9 @@ class Connection:
         answer, publishing = may_publish(identity, will.topic)
         if answer.allowed and publishing is not None:
             kind, event_type = publishing
-            incoming = Incoming(identity, kind, event_type, will.payload, self.door.now_ms(), None, will.topic, will.qos, will.retain)
+            retain = will.retain and (kind != "plain" or not will.payload or self.door.has_room_for_retained(will.topic))
+            self.door.counters.denied += retain is not will.retain
+            incoming = Incoming(identity, kind, event_type, will.payload, self.door.now_ms(), None, will.topic, will.qos, retain)
             self.door.sink.offer(incoming, _nobody_waits)
 
 

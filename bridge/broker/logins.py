@@ -16,6 +16,8 @@ FORGET_S: Final = 300.0
 WAITING_MAX: Final = 8
 """Logins of a slowed address that wait at a time; more are turned away."""
 NAMES_MAX: Final = 10_000
+NAME_CHARS_MAX: Final = 128
+"""Longer than the name of any device; what is beyond is not kept."""
 
 
 class Failures(NamedTuple):
@@ -38,7 +40,7 @@ class Logins:
     def failed(self, name: str, source: str, *, now_s: float, now_ms: int) -> int:
         """Count a failure; how many there are under this name by now."""
         _count(self._sources, source, source, now_s, now_ms)
-        return _count(self._names, name, source, now_s, now_ms)
+        return _count(self._names, name[:NAME_CHARS_MAX], source, now_s, now_ms)
 
     def delay_s(self, source: str, now_s: float) -> float:
         """How long the next login from an address waits before it is looked at."""

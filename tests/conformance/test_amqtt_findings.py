@@ -25,7 +25,7 @@ from unit.test_odd_connections import Door, heard
 from bridge.app import make_site
 from bridge.broker import packets
 from bridge.broker.front_door import State
-from bridge.broker.logins import DELAY_MAX_S, NAMES_MAX, Logins
+from bridge.broker.logins import DELAY_MAX_S, NAME_CHARS_MAX, NAMES_MAX, Logins
 from bridge.config import parse
 from bridge.ingest.ports import Message
 from bridge.store.registry import Registry
@@ -342,7 +342,9 @@ def test_failed_logins_are_slowed_down_and_kept_within_a_bound() -> None:
     logins = Logins()
     for i in range(3 * NAMES_MAX):
         logins.failed(f"nobody-{i}", "203.0.113.7", now_s=float(i) / 100, now_ms=i * 10)
+    logins.failed("n" * 65_535, "203.0.113.7", now_s=3 * NAMES_MAX / 100, now_ms=0)
     assert len(logins.of_names()) <= NAMES_MAX
+    assert max(map(len, logins.of_names())) <= NAME_CHARS_MAX
     assert logins.delay_s("203.0.113.7", 3 * NAMES_MAX / 100) == DELAY_MAX_S
     assert logins.delay_s("203.0.113.8", 3 * NAMES_MAX / 100) == 0
 

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from a_site import IDENTITIES, NOW_MS, TOPICS, connect_packet, frame, publish_packet, subscribe_packet, text
+from a_site import IDENTITIES, NOW_MS, TOPICS, connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 
 from bridge.broker import packets
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
+from bridge.domain.access import Identity
 from bridge.ingest.ports import Change, HandOver, Incoming, Message, OpenSession
+from devices.protocol.vocabulary import Role
 
 PACK = TOPICS.event("scan-1", "pack")
 KEEP_ALIVE_S = 60
+GEAR = Identity(site="ams1", device="gear", role=Role.LAB)
 
 
 class Pipeline:
@@ -251,6 +254,47 @@ def test_bytes_that_drip_in_do_not_extend_the_time_to_say_connect() -> None:
     assert stranger.state is State.NEW
     door.after(0.1)
     assert (stranger.state, heard(stranger)) == (State.CLOSED, [])
+
+
+def test_a_connection_that_ends_while_its_password_is_checked_keeps_nothing_of_what_it_sent(door: Door) -> None:
+    stranger = door.stranger()
+    stranger.receive(connect_packet("scan-1", "scan-1", "secret") + publish_packet(PACK, bytes(10_000)))
+    stranger.lost()
+    assert len(stranger._buffer) == 0
+
+
+# --- what would grow ------------------------------------------------------------------------------------------------------
+
+
+def test_a_will_is_retained_only_where_there_is_room_and_is_published_all_the_same() -> None:
+    door = Door(retained_max=2)
+    for number in range(3):
+        gear = door.stranger()
+        gear.receive(connect_packet("gear", "gear", "secret", will=(f"lab/{number}", b"gone"), will_retain=True))
+        gear.authenticated(GEAR)
+        gear.lost()
+        for left in door.pipeline.offered[number:]:
+            door.front.publish(Message(left.topic, left.payload, left.qos, left.retain))
+    assert [(o.topic, o.retain) for o in door.pipeline.offered] == [("lab/0", True), ("lab/1", True), ("lab/2", False)]
+    assert (len(door.front.retained), door.front.counters.denied) == (2, 1)
+
+
+@pytest.mark.parametrize("packet", [subscribe_packet([("v1/a", 1)] * 1_001), unsubscribe_packet(["v1/a"] * 1_001)], ids=["SUBSCRIBE", "UNSUBSCRIBE"])
+def test_a_packet_of_thousands_of_filters_is_not_read_to_its_end(door: Door, packet: bytes) -> None:
+    client = door.client("scan-1")
+    client.receive(packet)
+    assert (client.state, door.front.counters.protocol_errors) == (State.CLOSED, 1)
+    assert client.why_closed is not None
+    assert "1000 filters" in client.why_closed
+
+
+def test_whoever_subscribes_all_the_time_is_read_more_slowly() -> None:
+    door = Door(publish_rate_max=100)
+    client = door.client("scan-1")
+    client.receive(subscribe_packet([("v1/a", 1)] * 150))
+    assert client.throttle_s() == 0
+    client.receive(unsubscribe_packet(["v1/a"] * 150))
+    assert client.throttle_s() == pytest.approx(1.0)
 
 
 # --- many retained messages -----------------------------------------------------------------------------------------------

@@ -1,0 +1,590 @@
+"""What the fuzzers aim at: the front door without sockets, its reading of single packets, and the payloads that a device can send.
+
+Each target takes bytes and says with an `AssertionError`, or any other exception, that something is wrong. A story of the front door is a list of steps; it is
+written as bytes, so that a coverage-guided fuzzer can change it and a file can keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from a_site import IDENTITIES, NOW_MS, TOPICS, Bench, commit_all, connect_packet, event, frame, kind_of, subscribe_packet
+from fuzz import grammar
+
+from bridge.broker import packets
+from bridge.broker.connection import CONNECT_BYTES_MAX, TOPICS_CACHED_MAX
+from bridge.broker.decoding import AmqttDecoder
+from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
+from bridge.broker.packets import Connect, Outgoing
+from bridge.broker.sessions import Session
+from bridge.domain.access import Identity, may_send
+from bridge.ingest.delivery import Subscribers
+from bridge.ingest.memory import Memory
+from bridge.ingest.pipeline import Settler
+from bridge.ingest.ports import Announce, Change, Incoming, Message, StoreUnavailable, Transaction, Writes
+from bridge.ingest.settle import Rules
+from devices.protocol import messages
+from devices.protocol.vocabulary import EventType, Reason, Role
+
+LAB: Final = Identity(site="ams1", device="gear", role=Role.LAB)
+PROBE: Final = Identity(site="ams1", device="probe", role=Role.LAB, reads_everything=True)
+DEVICES: Final = {**IDENTITIES, "gear": LAB, "probe": PROBE}
+SECRET: Final = "s"
+BYSTANDER: Final = "desk"
+"""Keeps to the protocol; whatever the others do, it is not to notice."""
+HOSTILE: Final = ("scan-1", "phone-anna", "gear", "probe")
+LIMITS: Final = DoorLimits(
+    packet_bytes_max=2_048,
+    window=4,
+    session_queue_max=8,
+    session_queue_bytes_max=4_096,
+    sessions_max=12,
+    sessions_per_device_max=3,
+    subscriptions_max=6,
+    topic_levels_max=8,
+    topic_bytes_max=128,
+    output_bytes_max=4_096,
+    recent_bytes_max=512,
+    retained_max=3,
+)
+
+OWN_TOPICS: Final = 4
+"""Topics that the bridge itself publishes to."""
+HEADER_BYTES_MAX: Final = 5
+
+
+class Act(IntEnum):
+    """What a step does. BYTES feeds a connection as it stands, PACKET puts a right remaining length in front of a first byte and a body."""
+
+    BYTES = 0
+    PACKET = 1
+    CONNECT = 2
+    CHECK = 3
+    COMMIT = 4
+    CUT = 5
+    PUBLISH = 6
+    WAIT = 7
+
+
+class Step(NamedTuple):
+    """One step, by one of four clients."""
+
+    act: Act
+    who: int
+    data: bytes = b""
+
+
+Story = Sequence[Step]
+STEP_BYTES_MAX: Final = 0x7FFF
+_HAS_DATA: Final = frozenset({Act.BYTES, Act.PACKET, Act.CONNECT, Act.PUBLISH, Act.WAIT})
+
+
+def write_story(story: Story) -> bytes:
+    """A story as bytes: act and client in one byte; where the act has data, its length in one byte or two, and the data."""
+    out = bytearray()
+    for act, who, data in story:
+        out.append(act << 2 | who)
+        if act in _HAS_DATA:
+            size = len(data)
+            out += bytes((size,)) if size < 0x80 else bytes((0x80 | size >> 8, size & 0xFF))
+            out += data
+    return bytes(out)
+
+
+def read_story(script: bytes) -> list[Step]:
+    """The story that any bytes are."""
+    story = []
+    at = 0
+    while at < len(script):
+        act, who = Act(script[at] >> 2 & 7), script[at] & 3
+        at += 1
+        data = b""
+        if act in _HAS_DATA and at < len(script):
+            size = script[at]
+            at += 1
+            if size & 0x80:
+                size = (size & 0x7F) << 8 | (script[at] if at < len(script) else 0)
+                at += 1
+            data = script[at : at + size]
+            at += size
+        story.append(Step(act, who, data))
+    return story
+
+
+class Sink:
+    """The pipeline without a store: it numbers as the writer does, and commits when it is told to."""
+
+    is_full = False
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.subscribers = Subscribers()
+        self.log: dict[int, Outgoing] = {}
+        self.queue: list[tuple[Incoming | Change, Callable[[dict[str, Any]], None]]] = []
+
+    def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None:
+        assert incoming.identity.device in self.world.let_in, f"a message of {incoming.identity.device}, who was never let in"
+        assert len(incoming.payload) <= LIMITS.packet_bytes_max
+        self.queue.append((incoming, acknowledge))
+
+    def change(self, change: Change) -> None:
+        self.queue.append((change, _nobody))
+
+    def commit(self) -> None:
+        door = self.world.door
+        while True:
+            door.flush_progress()
+            if not self.queue:
+                return
+            batch, self.queue = self.queue, []
+            retained = len(door.retained)
+            writes = Writes()
+            shown = [e for item, _ in batch for e in (_shown(item) if isinstance(item, Incoming) else [item])]
+            told = self.subscribers.take(shown, writes, NOW_MS)
+            self.log.update((m.pos, Outgoing(m.topic, m.payload, m.qos)) for m in writes.messages)
+            for effect in told:
+                if isinstance(effect, Message):
+                    door.publish(effect)
+                else:
+                    effect.change.done(effect.result)
+            for _, acknowledge in batch:
+                acknowledge({})
+            for (pos,) in writes.messages_gone:
+                self.log.pop(pos, None)
+            assert retained < LIMITS.retained_max or len(door.retained) <= retained + OWN_TOPICS, "retained messages grow"
+
+
+def _nobody(receipt: object) -> None:
+    pass
+
+
+def _shown(incoming: Incoming) -> list[Message]:
+    if incoming.kind == "plain":
+        return [Message(incoming.topic, incoming.payload, incoming.qos, incoming.retain)]
+    return [Message(TOPICS.receipts(incoming.identity.device), b"receipt", 1, False)]
+
+
+class Client:
+    """A connection and whoever is at its other end: what it was sent is read, and must make sense."""
+
+    def __init__(self, world: World, peer: str) -> None:
+        self.world = world
+        self.connection = Connection(world.door, peer, lambda connection: None)
+        self.accepted = False
+        self.counted = False
+        self.heard: list[tuple[str, bytes]] = []
+        self.sent: list[bytes] = []
+
+    def receive(self, data: bytes) -> None:
+        self.connection.receive(data)
+        limit = CONNECT_BYTES_MAX if self.connection.state is State.NEW else LIMITS.packet_bytes_max
+        assert len(self.connection._buffer) <= limit + HEADER_BYTES_MAX, "its buffer grows"
+        self.listen()
+
+    def listen(self) -> None:
+        """Read what it was sent: whole packets, and none before a CONNACK."""
+        data = self.connection.take_output()
+        at = 0
+        while at < len(data):
+            header = packets.read_header(data, at)
+            assert header is not None
+            assert header.end <= len(data), "half a packet was written"
+            self._hear(header.first, data[header.start : header.end])
+            at = header.end
+        if self.connection.state is State.OPEN:
+            self.world.let_in.add(self.connection.device or "")
+
+    def _hear(self, first: int, body: bytes) -> None:
+        kind = first >> 4
+        if kind == packets.CONNACK:
+            assert not self.accepted, "a second CONNACK"
+            self.accepted = body[1] == 0
+            assert self.accepted or self.connection.state is State.CLOSED, "refused, and not closed"
+            return
+        assert self.accepted, f"a packet of type {kind} for somebody who was not let in"
+        if kind == packets.PUBLISH:
+            end = 2 + int.from_bytes(body[:2], "big")
+            qos = first >> 1 & 3
+            self.heard.append((body[2:end].decode(), body[end + (2 if qos else 0) :]))
+            if qos:
+                assert body[end : end + 2] != b"\0\0"
+                self.sent.append(bytes(((packets.PUBACK if qos == 1 else packets.PUBREC) << 4, 2)) + body[end : end + 2])
+        elif kind == packets.PUBREL:
+            self.sent.append(packets.pubcomp(int.from_bytes(body, "big")))
+        else:
+            assert kind in _ANSWERS, f"a packet of type {kind} from a server"
+
+    def answer(self) -> None:
+        """Acknowledge what it was sent."""
+        self.listen()
+        while self.sent:
+            self.receive(self.sent.pop(0))
+
+
+_ANSWERS: Final = frozenset({packets.PUBACK, packets.PUBREC, packets.PUBCOMP, packets.SUBACK, packets.UNSUBACK, packets.PINGRESP})
+_OTHER_ENDS: Final = ("disconnected", "was lost", "took over", "in time", "silent")
+"""Reasons of a closed connection that are nobody's fault, or the clock's."""
+
+
+class World:
+    """A front door, four clients that do anything, and a bystander."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.let_in: set[str] = set()
+        self.pending: list[tuple[Connection, Connect]] = []
+        self.sink = Sink(self)
+        self.door = FrontDoor(
+            decoder=AmqttDecoder(),
+            sink=self.sink,
+            limits=LIMITS,
+            now_ms=lambda: NOW_MS + int(self.now_s * 1_000),
+            now_s=lambda: self.now_s,
+            authenticate=lambda connection, connect: self.pending.append((connection, connect)),
+            in_open_job=lambda courier, order: order == "PO-1",
+            fetch=lambda positions: {p: self.sink.log[p] for p in positions if p in self.sink.log},
+        )
+        self.faults = 0
+        self.published = 0
+        self.gone: list[Client] = []
+        self.clients = [Client(self, f"10.0.0.{n}:1") for n in range(4)]
+        self.bystander = Client(self, "10.0.1.1:1")
+        self.bystander.receive(connect_packet(BYSTANDER, BYSTANDER, SECRET, clean=False, keep_alive_s=0))
+        self.check()
+        self.settle()
+        self.bystander.receive(subscribe_packet([(f"{TOPICS.base}/alerts/+/bystander", 1)]))
+        self.settle()
+        assert self.bystander.connection.state is State.OPEN
+
+    # --- steps ------------------------------------------------------------------------------------------------------------
+
+    def take(self, step: Step) -> None:
+        act, who, data = step
+        client = self.clients[who]
+        if client.connection.state is State.CLOSED:
+            self.gone = [*self.gone[-3:], client]
+            client = self.clients[who] = Client(self, f"10.0.0.{who}:1")
+        flags = data[0] if data else 0
+        match act:
+            case Act.BYTES:
+                client.receive(data)
+            case Act.PACKET:
+                client.receive(frame(flags, data[1:]))
+            case Act.CONNECT:
+                device, client_id = HOSTILE[flags >> 1 & 3], f"c{flags >> 3 & 3}"
+                secret = "wrong" if flags & 0x80 else SECRET
+                client.receive(connect_packet(client_id, device, secret, clean=bool(flags & 1), keep_alive_s=flags & 0x20) + data[1:])
+            case Act.CHECK:
+                self.check()
+            case Act.COMMIT:
+                self.settle()
+            case Act.CUT:
+                client.connection.lost()
+            case Act.PUBLISH:
+                self._publish(flags, data[1:])
+            case Act.WAIT:
+                self.now_s += flags / 4
+                client.connection.is_full = data[1:2] == b"\1"
+                client.connection.send_more()
+                self.door.tick()
+                self.door.tick_progress()
+        self.look()
+
+    def check(self) -> None:
+        """The credentials of all who wait are checked."""
+        waiting, self.pending = self.pending, []
+        for connection, connect in waiting:
+            identity = DEVICES.get(connect.username or "") if connect.password == SECRET else None
+            if identity is not None and connection.state is State.AUTHENTICATING:
+                self.let_in.add(identity.device)
+            connection.authenticated(identity)
+
+    def settle(self) -> None:
+        """Everything that waits is committed, and the bystander acknowledges what it got."""
+        self.sink.commit()
+        self.bystander.answer()
+
+    def _publish(self, flags: int, payload: bytes) -> None:
+        """What the bridge has to say: to whoever is subscribed, or, by a number, to the bystander."""
+        topic = (TOPICS.status("PO-1"), TOPICS.receipts("scan-1"), "lab/a", TOPICS.alert("dropped", "bystander"))[flags >> 3 & 3]
+        message = Message(topic, payload, min(flags & 3, 2), bool(flags & 4))
+        if flags >> 3 & 3 == 3:
+            self.published += 1
+            message = Message(topic, b"%d" % self.published, 1, False)
+        self.sink.change(Announce(received_ms=NOW_MS, done=_nobody, message=message))
+        if self.published - len(self.bystander.heard) >= LIMITS.session_queue_max:
+            self.settle()
+
+    # --- what must always hold --------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        door = self.door
+        for client in self.gone:
+            assert not client.connection.take_output(), "written to after its end"
+        for client in (*self.clients, self.bystander):
+            client.listen()
+            connection = client.connection
+            is_closed = connection.state is State.CLOSED
+            assert is_closed is (connection not in door.connections)
+            assert len(connection._topics) <= TOPICS_CACHED_MAX
+            if is_closed:
+                assert not connection._buffer, "a closed connection keeps what it was sent"
+                self.faults += not client.counted and not any(end in (connection.why_closed or "") for end in _OTHER_ENDS)
+                client.counted = True
+        assert door.counters.protocol_errors + door.counters.refused == self.faults, "a connection was closed and not counted"
+        assert self.bystander.connection.state is State.OPEN, self.bystander.connection.why_closed
+        for device in DEVICES:
+            own = [s for s in door.sessions if s.identity.device == device]
+            assert len(own) <= LIMITS.sessions_per_device_max
+            for session in own:
+                _look_at(session)
+
+    def finish(self) -> None:
+        """Everybody leaves: of whoever was there nothing is left, and the bystander has heard everything, once and in order."""
+        self.check()
+        self.settle()
+        for client in self.clients:
+            client.connection.lost()
+            client.listen()
+        self.settle()
+        door = self.door
+        assert [s for s in door.sessions if s.clean] == [], "a clean session outlives its connection"
+        for device in HOSTILE:
+            door.disconnect(device, "was lost", end_sessions=True)
+        door.flush_progress(now=True)
+        self.settle()
+        door.flush_progress(now=True)
+        self.settle()
+        self.look()
+        assert self.bystander.heard == [(TOPICS.alert("dropped", "bystander"), b"%d" % (n + 1)) for n in range(self.published)]
+        assert [s.identity.device for s in door.sessions] == [BYSTANDER]
+        assert door.connections == {self.bystander.connection}
+        assert (list(door._claims), list(door._of_device), door._opening) == ([(BYSTANDER, BYSTANDER)], [BYSTANDER], {})
+        assert (len(self.sink.subscribers._keys), len(door.log), self.sink.log) == (1, 0, {}), "messages stay that nobody is owed"
+        assert _filters(door._subscribers._root) == 1, "a subscription outlives its session"
+        assert not door.log._recent_bytes
+
+
+def _look_at(session: Session) -> None:
+    assert session.in_flight <= LIMITS.window
+    assert len(session.queue) <= LIMITS.session_queue_max
+    assert len(session.subscriptions) <= LIMITS.subscriptions_max
+    assert len(session.todo) <= LIMITS.subscriptions_max
+
+
+def _filters(node: Any) -> int:
+    return len(node.values) + sum(_filters(child) for child in node.children.values())
+
+
+def door(script: bytes) -> None:
+    """A story of four clients at one door."""
+    world = World()
+    for step in read_story(script):
+        world.take(step)
+    world.finish()
+
+
+# --- packets ----------------------------------------------------------------------------------------------------------------
+
+
+class Taken:
+    """A sink that keeps what it is offered, and commits at once."""
+
+    is_full = False
+
+    def __init__(self) -> None:
+        self.offered: list[grammar.Read] = []
+
+    def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None:
+        packet_id = incoming.packet_id
+        self.offered.append(grammar.Read(packets.PUBLISH, packet_id, incoming.topic, incoming.payload, incoming.qos, incoming.retain))
+        acknowledge({})
+
+    def change(self, change: Change) -> None:
+        change.done(0)
+
+
+WIDE: Final = DoorLimits(packet_bytes_max=CONNECT_BYTES_MAX, topic_levels_max=65_535, topic_bytes_max=65_535)
+
+
+def packet(data: bytes) -> None:
+    """A stream of bytes of one client, read by the front door and by `grammar`. The first byte says whether it has logged in, and where the stream is cut."""
+    if not data:
+        return
+    flags, stream = data[0], data[1:]
+    sink = Taken()
+    front = FrontDoor(
+        decoder=AmqttDecoder(),
+        sink=sink,
+        limits=WIDE,
+        now_ms=lambda: NOW_MS,
+        now_s=lambda: 0.0,
+        authenticate=lambda connection, connect: connection.authenticated(PROBE),
+        in_open_job=lambda courier, order: False,
+    )
+    connection = Connection(front, "10.0.0.1:1", lambda connection: None)
+    if flags & 1:
+        connection.receive(connect_packet("probe", "probe", SECRET))
+    size = flags >> 1 or len(data)
+    for start in range(0, len(stream), size):
+        connection.receive(stream[start : start + size])
+    said, end = _grammar_says(stream, is_open=bool(flags & 1))
+    faults = front.counters.protocol_errors + front.counters.refused
+    seen = "fault" if faults else "bye" if connection.state is State.CLOSED else "open"
+    assert (seen, faults) == (end, int(end == "fault")), f"{connection.why_closed}: {stream.hex()}"
+    assert sink.offered == said
+
+
+def _grammar_says(stream: bytes, *, is_open: bool) -> tuple[list[grammar.Read], str]:
+    """What is published, and how it ends: fault, bye or open."""
+    said: list[grammar.Read] = []
+    held: set[int] = set()
+    will: list[grammar.Read] = []
+    try:
+        while stream and (header := grammar.length_of(stream)) is not None:
+            start, length = header
+            if length > CONNECT_BYTES_MAX:
+                raise grammar.Fault("too long")
+            if len(stream) < start + length:
+                break
+            if not is_open and stream[0] >> 4 != grammar.CONNECT:
+                raise grammar.Fault("no CONNECT")
+            found = grammar.read(stream[0], stream[start : start + length])
+            if is_open and found.kind == grammar.CONNECT:
+                raise grammar.Fault("a second CONNECT")
+            if found.kind == grammar.CONNECT and found.topic:
+                will = [found._replace(kind=grammar.PUBLISH)]
+            is_open = True
+            stream = stream[start + length :]
+            if found.kind == grammar.DISCONNECT:
+                return said, "bye"
+            if found.kind == grammar.PUBREL:
+                held.discard(found.packet_id)
+            if found.kind == grammar.PUBLISH and (found.qos < 2 or found.packet_id not in held):
+                said.append(found._replace(packet_id=0))
+                if found.qos == 2:
+                    held.add(found.packet_id)
+    except grammar.Fault:
+        return said + will, "fault"
+    return said, "open"
+
+
+# --- payloads ---------------------------------------------------------------------------------------------------------------
+
+SENDERS: Final = ("scan-1", "phone-anna", "shop1", "desk")
+KINDS: Final = (*((("events", t.value)) for t in EventType), ("presence", None), ("location", None))
+
+
+class _Undo(Exception):
+    """Nothing of a trial is kept."""
+
+
+class Trial:
+    """A bench whose database is as it was after each trial."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bench = Bench(folder / "site.db")
+        self.bench.create("PO-1")
+        assert self.bench.tell("scan-1", "pack", "PO-1", {"items": [{"sku": "pen", "qty": 1}]}, code="WB-1")["outcome"] == "applied"
+        assert self.bench.tell("desk", "assigned", "PO-1", {"courier": "anna", "job": "job-1"})["outcome"] == "applied"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bench.__exit__(kind, error, trace)
+
+    @contextmanager
+    def settler(self, *, as_json: bool) -> Iterator[Settler]:
+        memory = Memory(orders_max=4, devices_max=4)
+        rules = Rules(site="ams1", encode=messages.encode_json) if as_json else Rules(site="ams1")
+        try:
+            with self.bench.store.transaction() as tx:
+                yield Settler(_Within(tx), memory, rules)
+                raise _Undo
+        except _Undo:
+            pass
+
+
+class _Within:
+    """A store whose transactions are parts of one that is never committed."""
+
+    def __init__(self, tx: Any) -> None:
+        self._tx = tx
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with self._tx.connection.begin_nested():
+            yield self._tx
+
+
+def payload(trial: Trial, data: bytes) -> None:
+    """A batch that devices send: of each message a byte for its sender and one for its kind, its length in two bytes, and its payload."""
+    if not data:
+        return
+    batch = [i for i in _messages(data[1:], trial.bench.now_ms) if _may_come(i)]
+    for incoming in batch:
+        _decode(incoming)
+    good = [trial.bench.message("scan-2", "shift_started", event("scan-2", n, None, {"worker": "w"}, at_ms=trial.bench.now_ms)) for n in (1, 2)]
+    with trial.settler(as_json=bool(data[0] & 1)) as settler:
+        try:
+            settled = commit_all(settler, [good[0], *batch, good[1]])
+        except StoreUnavailable as error:
+            raise AssertionError("the message would be tried again for ever") from error
+    first, *receipts, last = settled.outcomes
+    assert (first["outcome"], last["outcome"]) == ("applied", "applied"), "its neighbours do not count"
+    for incoming, receipt in zip(batch, receipts, strict=True):
+        assert receipt.get("reason") != Reason.POISON, f"it could not be settled: {incoming}"
+        assert receipt or incoming.kind != "events", "an event without a receipt"
+    for message in settled.messages:
+        if message.payload and not message.topic.endswith("/presence"):
+            messages.decode(message.payload, kind_of(message.topic))
+
+
+def _decode(incoming: Incoming) -> None:
+    try:
+        if incoming.kind == "events":
+            messages.decode_event(incoming.payload, EventType(incoming.event_type or ""))
+        else:
+            messages.decode(incoming.payload, messages.Presence if incoming.kind == "presence" else messages.LocationBatch)
+    except messages.PayloadError as error:
+        str(error).encode()
+
+
+def _may_come(incoming: Incoming) -> bool:
+    """What its role does not send is refused at the front door."""
+    return incoming.kind != "events" or may_send(incoming.identity.role, incoming.event_type or "").allowed
+
+
+def _messages(data: bytes, now_ms: int) -> Iterator[Incoming]:
+    at = 0
+    while at + 4 <= len(data):
+        kind, event_type = KINDS[data[at + 1] % len(KINDS)]
+        end = at + 4 + int.from_bytes(data[at + 2 : at + 4], "big")
+        yield Incoming(IDENTITIES[SENDERS[data[at] % len(SENDERS)]], kind, event_type, data[at + 4 : end], now_ms)
+        at = end
+
+
+def write_payloads(batch: Sequence[tuple[str, str, bytes]], *, as_json: bool = False) -> bytes:
+    """A batch as bytes, each message as (device, event type or kind, payload)."""
+    names = [event_type or kind for kind, event_type in KINDS]
+    parts = [bytes((SENDERS.index(d), names.index(k))) + len(p).to_bytes(2, "big") + p for d, k, p in batch]
+    return bytes((as_json,)) + b"".join(parts)
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------------
+
+SEEDS: Final = Path(__file__).parent / "seeds"
+"""A file for each target: one input a line, as hex; what follows a # is for the reader."""
+
+
+def seeds(target: str) -> list[bytes]:
+    """The inputs that are kept for a target."""
+    path = SEEDS / f"{target}.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [bytes.fromhex(line.partition("#")[0]) for line in lines if line.partition("#")[0].strip()]
