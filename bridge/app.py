@@ -40,7 +40,7 @@ from bridge.store.message_log import LogReader, Stored
 from bridge.store.migrate import migrate
 from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
-from bridge.store.sql import SqlStore, open_engine
+from bridge.store.sql import SqlStore, check_writable, open_engine
 from bridge.tls import certificate_ends_ms, load_certificate, server_context
 from devices.protocol.messages import CONTRACT_VERSION, encode_json
 from devices.protocol.topics import Topics
@@ -199,9 +199,10 @@ class Application:
             database = directory / DATABASE_NAME
             engine = open_engine(database)
             copy = migrate(engine, database)
+            check_writable(engine)
         except StoreUnavailable as error:
             lock.close()
-            raise StoreError(f"{directory / DATABASE_NAME} can't be used: {error}", fix="check the disk and the file's rights") from error
+            raise StoreError(f"{directory / DATABASE_NAME} can't be used: {error}", fix=error.fix) from error
         except BaseException:
             lock.close()
             raise
@@ -416,6 +417,8 @@ class Application:
             "waiting": sum(s.waiting for s in sessions),
             "in_flight": sum(s.in_flight for s in sessions),
             "retained": len(door.retained),
+            "unstored": self.pipeline.waiting,
+            "store_failing": int(self.pipeline.store_failing),
         }
         return now | door.counters.plain()
 
@@ -433,7 +436,7 @@ class Application:
                 fails = False
             except StoreUnavailable as error:
                 if not fails:
-                    logger.error("deadlines can't be looked at (%s); it is tried again", error)
+                    logger.error("deadlines can't be looked at (%s); it is tried again: %s", error, error.fix)
                 fails = True
             await asyncio.sleep(self.settings.orders.sweep_every_s)
 
