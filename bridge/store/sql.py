@@ -96,6 +96,17 @@ def check_writable(engine: Engine) -> None:
         connection.exec_driver_sql("DELETE FROM alembic_version WHERE 0")
 
 
+def pass_over(engine: Engine, away_ms: int) -> None:
+    """Count no time as passed for sessions whose client is away, and for what waits for them.
+
+    Raises:
+        StoreUnavailable: where the database does not take it.
+    """
+    with translated(), engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("UPDATE sessions SET seen_ms = seen_ms + ? WHERE seen_ms > 0", (away_ms,))
+        connection.exec_driver_sql("UPDATE message_log SET at_ms = at_ms + ?", (away_ms,))
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Driver errors in our words: what is the content's fault passes as it is, what is the database's is `StoreUnavailable`.
