@@ -10,7 +10,9 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import ssl
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -42,7 +44,7 @@ from bridge.store.message_log import LogReader, Stored
 from bridge.store.migrate import migrate
 from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
-from bridge.store.sql import SqlStore, open_engine
+from bridge.store.sql import SqlStore, check_writable, open_engine, pass_over
 from bridge.tls import certificate_ends_ms, load_certificate, server_context
 from devices.protocol.messages import CONTRACT_VERSION, encode_json
 from devices.protocol.topics import Topics
@@ -55,6 +57,12 @@ DAY_MS: Final = 24 * HOUR_MS
 CERTIFICATE_WARNING_DAYS: Final = 30
 FAILED_LOGINS_ALERT: Final = 5
 """Failed logins of one device within some minutes that raise an alert."""
+CLOCK_BEHIND_MS: Final = 60_000
+"""A wall clock that is further behind the newest stored time is worth a warning."""
+AWAY_MS: Final = HOUR_MS
+"""Time without a server from which on ages are moved: it writes every row that waits."""
+DESCRIPTORS_KEPT: Final = 48
+"""File descriptors that no connection gets: for the database and its readers, the listeners, the control socket and the runtime."""
 STOP_S: Final = 10.0
 """How long an ending server waits for the store to take what was read; what is not stored by then was not acknowledged."""
 
@@ -187,15 +195,18 @@ class Application:
             database = directory / DATABASE_NAME
             engine = open_engine(database)
             copy = migrate(engine, database)
+            check_writable(engine)
+            if clock is None:
+                clock = _clock_after(engine)
         except StoreUnavailable as error:
             lock.close()
-            raise StoreError(f"{directory / DATABASE_NAME} can't be used: {error}", fix="check the disk and the file's rights") from error
+            raise StoreError(f"{directory / DATABASE_NAME} can't be used: {error}", fix=error.fix) from error
         except BaseException:
             lock.close()
             raise
         if copy is not None:
             logger.warning("the database was brought to a newer form; the old one is kept as %s", copy)
-        app = cls(directory, settings, engine, lock, clock or anchored_clock(), anybody=anybody, passed=passed)
+        app = cls(directory, settings, engine, lock, clock, anybody=anybody, passed=passed)
         app._spawn("pipeline", app.pipeline.run())
         return app
 
@@ -321,7 +332,7 @@ class Application:
         return FrontDoor(
             decoder=AmqttDecoder(max(FILTERS_MAX, self.settings.broker.subscriptions_max)),
             sink=self.pipeline,
-            limits=_door_limits(self.settings),
+            limits=_door_limits(self.settings, _connections_max(self.settings)),
             now_ms=self.clock.now_ms,
             now_s=self.clock.now_s,
             authenticate=authenticate,
@@ -407,6 +418,8 @@ class Application:
             "waiting": sum(s.waiting for s in sessions),
             "in_flight": sum(s.in_flight for s in sessions),
             "retained": len(door.retained),
+            "unstored": self.pipeline.waiting,
+            "store_failing": int(self.pipeline.store_failing),
         }
         return now | door.counters.plain()
 
@@ -426,7 +439,7 @@ class Application:
                 fails = False
             except StoreUnavailable as error:
                 if not fails:
-                    logger.error("deadlines can't be looked at (%s); it is tried again", error)
+                    logger.error("deadlines can't be looked at (%s); it is tried again: %s", error, error.fix)
                 fails = True
             await asyncio.sleep(self.settings.orders.sweep_every_s)
 
@@ -524,7 +537,45 @@ def _pipeline_limits(settings: Settings) -> Limits:
     )
 
 
-def _door_limits(settings: Settings) -> DoorLimits:
+def _clock_after(engine: Engine) -> Clock:
+    """A clock that goes on where the last run ended, whatever the wall clock did since.
+
+    Where that was set back, times go on from the newest that is stored: an order must not be packed before it was picked. The time in which nobody ran, or by
+    which the wall clock was set forward, makes nothing older that waits for a client, and no session.
+
+    Raises:
+        StoreUnavailable: where the store can't take writes now.
+    """
+    newest_ms = queries.newest_ms(engine)
+    away_ms = time.time_ns() // 1_000_000 - newest_ms
+    if newest_ms and away_ms < -CLOCK_BEHIND_MS:
+        logger.warning(
+            "the clock is %.1f hours behind the newest time in the database: times go on from there. Check the system's clock, then start the server again",
+            -away_ms / HOUR_MS,
+        )
+    elif newest_ms and away_ms > AWAY_MS:
+        logger.warning("the newest time in the database is %.1f hours old; sessions and what waits for them do not age by that", away_ms / HOUR_MS)
+        pass_over(engine, away_ms)
+    return anchored_clock(newest_ms)
+
+
+def _connections_max(settings: Settings) -> int:
+    """Connections that may stand at a time: what was asked for, as far as the system gives descriptors for them."""
+    wanted = settings.broker.connections_max
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = max(1, limit - DESCRIPTORS_KEPT)
+    if limit == resource.RLIM_INFINITY or room >= wanted:
+        return wanted
+    logger.warning(
+        "the system gives %d file descriptors: room for %d connections instead of broker.connections_max = %d; raise the limit (ulimit -n, LimitNOFILE=)",
+        limit,
+        room,
+        wanted,
+    )
+    return room
+
+
+def _door_limits(settings: Settings, connections_max: int) -> DoorLimits:
     broker = settings.broker
     return DoorLimits(
         packet_bytes_max=broker.packet_bytes_max,
@@ -536,7 +587,7 @@ def _door_limits(settings: Settings) -> DoorLimits:
         sessions_max=broker.sessions_max,
         sessions_per_device_max=broker.sessions_per_device_max,
         subscriptions_max=broker.subscriptions_max,
-        connections_max=broker.connections_max,
+        connections_max=connections_max,
         connections_per_address_max=broker.connections_per_address_max,
         connect_timeout_s=broker.connect_timeout_s,
         authentication_timeout_s=broker.authentication_timeout_s,

@@ -15,7 +15,11 @@ class Clock:
     now_s: Callable[[], float]
 
 
-def anchored_clock() -> Clock:
-    """A clock that no step of the wall clock moves: stored times stay in order, whatever the time daemon does."""
-    anchor_ns = time.time_ns() - time.monotonic_ns()
+def anchored_clock(not_before_ms: int = 0) -> Clock:
+    """A clock that no step of the wall clock moves: stored times stay in order, whatever the time daemon does.
+
+    Args:
+        not_before_ms: where the clock begins if the wall clock is behind it.
+    """
+    anchor_ns = max(time.time_ns(), not_before_ms * 1_000_000) - time.monotonic_ns()
     return Clock(lambda: (anchor_ns + time.monotonic_ns()) // 1_000_000, time.monotonic)

@@ -224,7 +224,7 @@ class ControlServer:
         except BridgeError as error:
             return {"error": str(error), "fix": error.fix}
         except StoreUnavailable as error:
-            return {"error": f"the database can't take writes: {error}", "fix": "check the disk"}
+            return {"error": f"the database can't take writes: {error}", "fix": error.fix}
         except (ValueError, KeyError, TypeError) as error:
             return {"error": f"the server did not understand the command ({error})", "fix": "use the same version for both"}
 

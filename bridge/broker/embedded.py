@@ -33,6 +33,7 @@ from bridge.broker.front_door import Connection, FrontDoor, State
 from bridge.broker.logins import Logins
 from bridge.broker.packets import ClientCertificate, Connect
 from bridge.domain.access import Identity
+from bridge.ingest.ports import StoreUnavailable
 
 logger = logging.getLogger("dockbridge.broker")
 
@@ -167,6 +168,7 @@ class EmbeddedBroker(Broker):
         self._dirty: set[_Wire] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking = asyncio.Semaphore(AUTHENTICATIONS_MAX)
+        self._lookups_fail = False
         self._ticker: asyncio.Task[None] | None = None
 
     # --- start and stop ---------------------------------------------------------------------------------------------------
@@ -300,7 +302,17 @@ class EmbeddedBroker(Broker):
             session.username = connect.username
             session.password = connect.password
             session.attributes[CERTIFICATE] = connection.certificate
-            verdicts = await self.plugins_manager.map_plugin_auth(session=session)
+            try:
+                verdicts = await self.plugins_manager.map_plugin_auth(session=session)
+            except StoreUnavailable as error:
+                # Who it is can't be looked up now: that is no wrong password, and the device is to come again.
+                if not self._lookups_fail:
+                    logger.error("logins can't be looked up (%s), and are put off until they can: %s", error, error.fix)
+                self._lookups_fail = True
+                connection.unavailable()
+                self.flush()
+                return
+        self._lookups_fail = False
         accepted = bool(verdicts) and all(v is True for v in verdicts.values())
         if not accepted:
             name = connection.device or ""
@@ -375,7 +387,8 @@ class _Wire:
         self.connection.receive(data)
         self.broker.flush()
         if self.broker.door.sink.is_full:
-            self.pause(paused=True)
+            # All of them at once: otherwise each would still read a piece of its own into a queue that is full.
+            self.broker.pause(paused=True)
         delay_s = self.connection.throttle_s()
         if delay_s and not self._is_throttled:
             self._is_throttled = True

@@ -16,6 +16,8 @@ MEANINGS = {
     "waiting": "messages that wait for a client",
     "in_flight": "messages that a client has not acknowledged yet",
     "retained": "retained topics",
+    "unstored": "messages that wait for the database",
+    "store_failing": "1 while the database takes no writes: nothing is acknowledged until it does; the server's log says why",
     "connections": "connections since the start",
     "turned_away": "connections beyond broker.connections_max",
     "refused": "logins refused",

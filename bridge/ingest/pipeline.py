@@ -88,6 +88,11 @@ class Pipeline:
         return self.failing.is_set()
 
     @property
+    def waiting(self) -> int:
+        """Messages that wait for the store, those of the batch that it has in hand left out."""
+        return len(self._waiting)
+
+    @property
     def is_full(self) -> bool:
         """Whether senders should pause. What is offered all the same is still taken: nothing that was read is dropped."""
         full = len(self._waiting) >= self._limits.queue_messages_max or self._bytes >= self._limits.queue_bytes_max
@@ -144,7 +149,7 @@ class Pipeline:
             except StoreUnavailable as error:
                 if not self.failing.is_set():
                     self.failing.set()
-                    logger.error("the store can't take writes (%s); nothing is acknowledged until it can", error)
+                    logger.error("the store can't take writes (%s); nothing is acknowledged until it can: %s", error, error.fix)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, self._limits.retry_max_s)
             else:

@@ -13,7 +13,14 @@ from bridge.domain.jobs import Job
 
 
 class StoreUnavailable(Exception):
-    """The database can't take writes at the moment: disk full, locked, or gone. Nothing was acknowledged; it is tried again."""
+    """The database can't take writes at the moment: disk full, locked, or gone. Nothing was acknowledged; it is tried again.
+
+    `fix` says what to do.
+    """
+
+    def __init__(self, message: str | None = None, *, fix: str = "check the disk and the file's rights") -> None:
+        super().__init__(message or type(self).__doc__)
+        self.fix = fix
 
 
 class Incoming(NamedTuple):

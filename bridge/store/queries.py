@@ -33,6 +33,21 @@ def retained(reader: Engine, topics: Topics, encode: Callable[[Any], bytes] | No
         yield from (Message(r.topic, r.payload, r.qos, True) for r in connection.execute(select(t.retained)))
 
 
+def newest_ms(reader: Engine) -> int:
+    """The newest time at which a server did something, as far as its database says; 0 where it has done nothing."""
+    newest = (
+        select(t.events.c.received_ms).order_by(t.events.c.pos.desc()).limit(1),
+        select(t.quarantine.c.received_ms).order_by(t.quarantine.c.no.desc()).limit(1),
+        select(t.message_log.c.at_ms).order_by(t.message_log.c.pos.desc()).limit(1),
+        select(t.status_log.c.updated_ms).order_by(t.status_log.c.no.desc()).limit(1),
+        select(func.max(t.sessions.c.seen_ms)),
+        select(func.max(t.alerts.c.since_ms)),
+        select(func.max(t.ledger.c.updated_ms)),
+    )
+    with translated(), reader.connect() as connection:
+        return max(connection.execute(query).scalar() or 0 for query in newest)
+
+
 def orders(reader: Engine, *, state: str | None, limit: int) -> list[Row]:
     """Orders as they stand, the ones that changed last first."""
     query = select(t.orders).where(t.orders.c.state != "").order_by(t.orders.c.updated_ms.desc(), t.orders.c.order_id).limit(limit)

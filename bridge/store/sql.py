@@ -37,6 +37,17 @@ from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
 
 BUSY_TIMEOUT_MS: Final = 5_000
 _FULL: Final = 2
+_FIXES: Final = {
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_READONLY: "let the server write the site's folder and its files, on a file system that is mounted for writing",
+    sqlite3.SQLITE_BUSY: "end the other program that writes this database",
+    sqlite3.SQLITE_IOERR: "check the disk, its room and its quotas, and the system's log",
+    sqlite3.SQLITE_CANTOPEN: "check that the site's folder is there, its rights, and how many files the server may have open (ulimit -n)",
+    sqlite3.SQLITE_CORRUPT: "stop the server and run `dockbridge db check`",
+    sqlite3.SQLITE_NOTADB: "stop the server and run `dockbridge db check`",
+}
+"""What to do, by SQLite's primary result code."""
+_PRIMARY: Final = 0xFF
 _CONTENT: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
 
@@ -75,6 +86,27 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
+def check_writable(engine: Engine) -> None:
+    """See whether the database takes writes: SQLite opens a file that may not be written all the same, and begins transactions on it.
+
+    Raises:
+        StoreUnavailable: where it does not.
+    """
+    with translated(), engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("DELETE FROM alembic_version WHERE 0")
+
+
+def pass_over(engine: Engine, away_ms: int) -> None:
+    """Count no time as passed for sessions whose client is away, and for what waits for them.
+
+    Raises:
+        StoreUnavailable: where the database does not take it.
+    """
+    with translated(), engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("UPDATE sessions SET seen_ms = seen_ms + ? WHERE seen_ms > 0", (away_ms,))
+        connection.exec_driver_sql("UPDATE message_log SET at_ms = at_ms + ?", (away_ms,))
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Driver errors in our words: what is the content's fault passes as it is, what is the database's is `StoreUnavailable`.
@@ -87,11 +119,16 @@ def translated() -> Iterator[None]:
     except DBAPIError as error:
         if isinstance(error.orig, _CONTENT):
             raise
-        raise StoreUnavailable(str(error.orig)) from error
+        raise _unavailable(error.orig) from error
     except sqlite3.Error as error:
         if isinstance(error, _CONTENT):
             raise
-        raise StoreUnavailable(str(error)) from error
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: BaseException | None) -> StoreUnavailable:
+    fix = _FIXES.get(getattr(error, "sqlite_errorcode", 0) & _PRIMARY)
+    return StoreUnavailable(str(error), fix=fix) if fix is not None else StoreUnavailable(str(error))
 
 
 class SqlStore:

@@ -1,0 +1,146 @@
+"""Whoever reads slowly, or not at all, costs its own window and queue: nobody else waits for it, and the server's memory stays bounded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from a_server import Server, shift, until
+from a_site import PUBACK, PUBLISH, SUBACK, TOPICS, MqttWire, Packet, publish_packet, subscribe_packet
+
+from devices.protocol.vocabulary import Role
+
+PAYLOAD = bytes(200)
+MEGABYTE = 1_048_576
+EVERYTHING = "lab/#"
+DROPPED = TOPICS.alert("dropped", "sleeper")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+
+
+@contextmanager
+def served(server: Server) -> Iterator[Server]:
+    server.enrol(Role.SCANNER, "scan-1")
+    server.enrol(Role.LAB, "sleeper", "reader", "gauge")
+    server.enrol(Role.DESK, "desk")
+    with server:
+        yield server
+    assert not server.said("Traceback")
+
+
+# --- many retained topics -----------------------------------------------------------------------------------------------------
+
+
+class Stream(threading.Thread):
+    """A client that reads every retained topic, acknowledging a few at a time and only when they are all there."""
+
+    def __init__(self, wire: MqttWire, expected: int) -> None:
+        super().__init__(name="stream")
+        self.wire = wire
+        self.expected = expected
+        self.topics: list[str] = []
+        self.is_over = False
+
+    def run(self) -> None:
+        self.wire.send(subscribe_packet([(EVERYTHING, 1)]))
+        waiting: list[Packet] = []
+        while len(self.topics) < self.expected and (packet := self.wire.read()) is not None:
+            if packet.kind != PUBLISH:
+                assert packet.kind == SUBACK
+                continue
+            assert packet.retain
+            self.topics.append(packet.topic)
+            waiting.append(packet)
+            if len(waiting) == 16 or len(self.topics) == self.expected:
+                for held in waiting:
+                    self.wire.answer(PUBACK, held.packet_id)
+                waiting.clear()
+        self.is_over = True
+
+
+@needs_proc
+@pytest.mark.parametrize("many", [5_000, pytest.param(50_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("clean", [True, False], ids=["clean", "persistent"])
+def test_thousands_of_retained_topics_stream_past_a_scanner_that_is_answered(tmp_path: Path, clean: bool, many: int) -> None:
+    server = Server(tmp_path / "site")
+    topics = [f"lab/shelf-{n % 100}/box-{n}" for n in range(many)]
+    server.write("INSERT INTO retained (topic, payload, qos) VALUES (?, ?, 1)", [(t, PAYLOAD) for t in topics])
+    with served(server), server.client("reader", clean=clean) as reader, server.client("scan-1") as scanner:
+        before = server.memory_bytes()
+        stream = Stream(reader, many)
+        stream.start()
+        scans = 0
+        while not stream.is_over:
+            scans += 1
+            scanner.publish(TOPICS.event("scan-1", "shift_started"), shift("scan-1", scans), packet_id=scans)
+            assert scanner.expect(PUBACK).packet_id == scans
+        stream.join()
+        assert scans > many / 500
+        assert sorted(stream.topics) == sorted(topics)
+        assert reader.ping() == []
+        assert server.memory_bytes() - before < 100 * MEGABYTE
+
+
+# --- clients that do not read -------------------------------------------------------------------------------------------------
+
+
+@needs_proc
+@pytest.mark.parametrize(("qos", "clean"), [(0, True), (1, True), (1, False)], ids=["at QoS 0", "at QoS 1", "with a persistent session"])
+def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messages(tmp_path: Path, qos: int, clean: bool) -> None:
+    broker = {"session_queue_max": 200, "output_bytes_max": 65_536}
+    with (
+        served(Server(tmp_path / "site", broker=broker)) as server,
+        server.client("sleeper", clean=clean) as sleeper,
+        server.client("reader") as reader,
+        server.client("gauge") as gauge,
+        server.client("desk") as desk,
+    ):
+        desk.subscribe(f"{TOPICS.base}/alerts/#")
+        sleeper.subscribe(EVERYTHING, qos=qos)
+        reader.subscribe(EVERYTHING)
+        before = server.memory_bytes()
+        # From here on the sleeper reads nothing. Everybody else gets everything, message by message.
+        messages = 1_500
+        for n in range(messages):
+            gauge.publish("lab/gauge", n.to_bytes(2, "big") + bytes(40_000), packet_id=1 + n)
+            assert reader.receive().payload[:2] == n.to_bytes(2, "big")
+            assert gauge.expect(PUBACK).packet_id == 1 + n
+        assert server.memory_bytes() - before < 60 * MEGABYTE  # which is what was published
+        alert = desk.receive()
+        assert (alert.topic, alert.retain) == (DROPPED, False)
+        assert "sleeper" in alert.plain["text"]
+        assert len(server.said("messages for sleeper")) == 1
+        assert server.counters()["dropped"] == 1
+        assert "dropped" in server.status()
+        # It wakes up: it is still there, what it was sent is in its order, and the alert goes when it has caught up.
+        heard = [int.from_bytes(p.payload[:2], "big") for p in read_on(sleeper, gauge, messages)]
+        assert heard == sorted(set(heard))
+        assert 0 < len(heard) < messages
+        if qos:
+            assert heard[-200:] == list(range(messages - 200, messages))
+        assert desk.receive().payload == b""
+        until(lambda: not server.rows("SELECT 1 FROM alerts"), "the end of the alert")
+
+
+def read_on(sleeper: MqttWire, gauge: MqttWire, messages: int) -> list[Packet]:
+    """Reads until everything that waited is there: until a message is heard that was published when it was reading again."""
+    heard: list[Packet] = []
+    heard += sleeper_reads(sleeper)
+    gauge.send(publish_packet("lab/gauge", messages.to_bytes(2, "big"), packet_id=1 + messages))
+    gauge.expect(PUBACK)
+    while True:
+        last = sleeper.receive()
+        if last.payload == messages.to_bytes(2, "big"):
+            return heard
+        heard.append(last)
+
+
+def sleeper_reads(sleeper: MqttWire) -> list[Packet]:
+    """What is there by the time that a ping is answered; what is acknowledged brings more behind it."""
+    heard = sleeper.ping()
+    for packet in heard:
+        if packet.qos:
+            sleeper.answer(PUBACK, packet.packet_id)
+    return heard

@@ -1,0 +1,459 @@
+"""What can go wrong around a server: a full disk, a database that can't be written or is held by somebody else, a clock that jumps, no descriptors left.
+
+Each time nothing that was acknowledged is lost, nothing that is not stored is acknowledged, whoever looks after the server is told once and what to do, and
+when the trouble is over everything goes on by itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from a_server import SECRET, Server, shift, until
+from a_site import CONNACK, CREATED, PUBACK, TOPICS, MqttWire, Site, connect_packet, encode_cbor, event, publish_packet
+
+from devices.protocol.vocabulary import Role
+
+STARTED = TOPICS.event("scan-1", "shift_started")
+LIBC = ctypes.CDLL(None)
+STATUSES = f"{TOPICS.base}/orders/+/status"
+PRESENCES = f"{TOPICS.base}/devices/+/presence"
+GONE = encode_cbor({"online": False, "boot": b"boot-one"})
+THERE = encode_cbor({"online": True, "boot": b"boot-one"})
+FAILING = "the store can't take writes"
+AGAIN = "the store takes writes again"
+HOUR_S = 3_600
+YEAR_S = 365 * 24 * HOUR_S
+
+
+@contextmanager
+def served(server: Server) -> Iterator[Server]:
+    server.enrol(Role.SCANNER, "scan-1", "scan-2")
+    server.enrol(Role.DESK, "desk")
+    with server:
+        yield server
+    assert not server.said("Traceback")
+
+
+def scan(wire: MqttWire, *seqs: int, device: str = "scan-1", size: int = 0) -> None:
+    """Publishes events without waiting for an answer. The packet id is the sequence number."""
+    for seq in seqs:
+        wire.publish(TOPICS.event(device, "shift_started"), shift(device, seq, note=b"x" * size), packet_id=seq)
+
+
+def acknowledged(wire: MqttWire, *seqs: int) -> None:
+    """Waits for the acknowledgements of events, in this order."""
+    assert [wire.expect(PUBACK).packet_id for _ in seqs] == list(seqs)
+
+
+# --- a disk without room ------------------------------------------------------------------------------------------------------
+
+
+class FullDisk:
+    """A small file system of its own, filled with something else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ballast = folder / "ballast"
+
+    def fill(self, server: Server) -> None:
+        with suppress(OSError), self._ballast.open("wb", buffering=0) as ballast:
+            while True:
+                ballast.write(bytes(65_536))
+
+    def make_room(self, server: Server) -> None:
+        self._ballast.unlink()
+
+
+class FullQuota:
+    """The server may make no file longer than its longest is now. It needs no rights to set up."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self, server: Server) -> None:
+        longest = max(f.stat().st_size for f in server.directory.iterdir() if f.is_file())
+        self._limit(server, longest)
+
+    def make_room(self, server: Server) -> None:
+        self._limit(server, resource.RLIM_INFINITY)
+
+    def _limit(self, server: Server, size: int) -> None:
+        assert server.process is not None
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.fixture(params=["disk", "quota"])
+def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FullDisk | FullQuota]:
+    if request.param == "quota":
+        yield FullQuota(tmp_path)
+        return
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(small)], capture_output=True, check=False) if shutil.which("mount") else None
+    if mount is None or mount.returncode:
+        pytest.skip("only root may mount a file system; the quota tells the same story")
+    try:
+        yield FullDisk(small)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_full_disk_stops_acknowledgements_and_nothing_else(full: FullDisk | FullQuota, tmp_path: Path) -> None:
+    with served(Server(full.folder / "site", aside=tmp_path)) as server, server.client("scan-1") as scanner, server.client("desk") as desk:
+        desk.subscribe(PRESENCES)
+        scan(scanner, 1)
+        acknowledged(scanner, 1)
+        full.fill(server)
+        scan(scanner, *range(2, 200), size=40_000)
+        until(lambda: bool(server.said(FAILING)), "word of the full disk")
+        # Those before it was full were acknowledged, and are there; from the first that was not, none is.
+        answered = [p.packet_id for p in scanner.ping()]
+        assert answered == list(range(2, 2 + len(answered)))
+        assert server.stored("scan-1") == [1, *answered]
+        assert [p for p in scanner.ping() if p.kind == PUBACK] == []
+        assert desk.ping() == []
+        assert server.counters()["store_failing"] == 1
+        assert "store_failing" in server.status()
+        full.make_room(server)
+        acknowledged(scanner, *range(2 + len(answered), 200))
+        with server.client("scan-2", will=(TOPICS.presence("scan-2"), GONE)) as other:
+            other.publish(TOPICS.presence("scan-2"), THERE, retain=True)
+            other.expect(PUBACK)
+        assert [desk.receive().plain["online"] for _ in range(2)] == [True, False]
+        assert server.counters()["store_failing"] == 0
+        assert server.stored("scan-1") == list(range(1, 200))
+    told = server.said(FAILING)
+    assert len(told) == 1
+    assert "room" in told[0]
+    assert len(server.said(AGAIN)) == 1
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_with_a_full_disk_has_lost_nothing_that_it_acknowledged(full: FullDisk | FullQuota, tmp_path: Path) -> None:
+    with served(Server(full.folder / "site", aside=tmp_path)) as server:
+        with server.client("scan-1") as scanner:
+            full.fill(server)
+            scan(scanner, *range(1, 200), size=40_000)
+            until(lambda: bool(server.said(FAILING)), "word of the full disk")
+            answered = [p.packet_id for p in scanner.ping()]
+            server.end(signal.SIGKILL)
+        if isinstance(full, FullDisk):
+            full.make_room(server)
+        server.start()
+        assert server.stored("scan-1") == answered
+        with server.client("scan-1") as scanner:
+            scan(scanner, *range(1, 200), size=40_000)
+            acknowledged(scanner, *range(1, 200))
+        assert server.stored("scan-1") == list(range(1, 200))
+
+
+# --- a database that can't be written -----------------------------------------------------------------------------------------
+
+
+def test_a_database_that_becomes_read_only_stops_acknowledgements_until_it_can_be_written(tmp_path: Path) -> None:
+    with served(Server(tmp_path / "site")) as server, server.client("scan-1") as scanner:
+        scan(scanner, 1)
+        acknowledged(scanner, 1)
+        server.fault("read_only")
+        scan(scanner, 2, 3)
+        until(lambda: bool(server.said(FAILING)), "word of the database")
+        assert scanner.ping() == []
+        server.fault("read_only", None)
+        acknowledged(scanner, 2, 3)
+        assert server.stored("scan-1") == [1, 2, 3]
+    assert len(server.said(FAILING)) == 1
+    assert "mounted for writing" in server.said(FAILING)[0]
+
+
+def test_a_stop_while_nothing_can_be_written_ends_in_time_and_acknowledges_nothing(tmp_path: Path) -> None:
+    with served(Server(tmp_path / "site")) as server, server.client("scan-1") as scanner:
+        server.fault("read_only")
+        scan(scanner, 1)
+        until(lambda: bool(server.said(FAILING)), "word of the database")
+        assert server.end() == 0
+        assert [p for p in scanner.expect_closed() if p.kind == PUBACK] == []
+        assert server.stored("scan-1") == []
+
+
+def obey_rights() -> None:
+    """Root may write everything: for what this process starts, take that away (prctl(2), PR_CAPBSET_DROP of CAP_DAC_OVERRIDE)."""
+    LIBC.prctl(24, 1, 0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
+@pytest.mark.parametrize(("name", "mode"), [("dockbridge.db", 0o444), (".", 0o555)], ids=["the database", "the folder"])
+def test_a_site_that_may_not_be_written_is_said_at_the_start(tmp_path: Path, name: str, mode: int) -> None:
+    server = Server(tmp_path / "site", prepare=obey_rights)
+    where = server.directory / name
+    where.chmod(mode)
+    server.launch()
+    assert server.ended() == 1
+    for path in (server.directory, *server.directory.iterdir()):  # SQLite gave the files beside the database its mode
+        path.chmod(0o755)
+    (error,) = server.said("error: ")
+    assert str(server.directory) in error
+    (fix,) = server.said("fix: ")
+    assert "rights" in fix or "write" in fix
+    assert not server.said("Traceback")
+    with server:
+        assert server.end() == 0
+
+
+# --- a database that somebody else holds --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(server: Server) -> Iterator[None]:
+    """Another process holds the database."""
+    connection = sqlite3.connect(server.directory / "dockbridge.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+def test_a_database_that_is_locked_for_long_stops_acknowledgements_until_it_is_free(tmp_path: Path) -> None:
+    server = Server(tmp_path / "site")
+    server.fault("busy_ms", 50)
+    with served(server), server.client("scan-1") as scanner:
+        with locked(server):
+            scan(scanner, 1, 2)
+            until(lambda: bool(server.said(FAILING)), "word of the lock")
+            assert scanner.ping() == []
+            # Who is in stays in, who comes gets in, and whoever looks is told.
+            with server.client("scan-2") as other:
+                assert other.ping() == []
+            assert server.counters()["store_failing"] == 1
+        acknowledged(scanner, 1, 2)
+        assert server.stored("scan-1") == [1, 2]
+    assert len(server.said(FAILING)) == 1
+    assert "locked" in server.said(FAILING)[0]
+    assert "other program" in server.said(FAILING)[0]
+
+
+def test_a_server_that_finds_its_database_locked_says_so_and_ends(tmp_path: Path) -> None:
+    server = Server(tmp_path / "site")
+    server.fault("busy_ms", 50)
+    with locked(server):
+        server.launch()
+        assert server.ended() == 1
+    assert len(server.said("error: ")) == 1
+    assert "locked" in server.said("error: ")[0]
+    assert not server.said("Traceback")
+
+
+# --- a slow database ----------------------------------------------------------------------------------------------------------
+
+
+def test_while_the_database_is_slow_reading_pauses_and_everything_is_acknowledged_late(tmp_path: Path) -> None:
+    ingest = {"queue_messages_max": 40, "batch_messages_max": 20}
+    with served(Server(tmp_path / "site", ingest=ingest)) as server, server.client("scan-1") as scanner, server.client("scan-2") as other:
+        server.fault("commit_s", 0.1)
+        sent = range(1, 301)
+        packets = b"".join(publish_packet(STARTED, shift("scan-1", seq, note=b"x" * 20_000), packet_id=seq) for seq in sent)
+        writer = threading.Thread(target=scanner.send, args=(packets,))
+        writer.start()
+        most = 0
+        heard: list[int] = []
+        while len(heard) < len(sent):
+            heard.append(scanner.expect(PUBACK).packet_id)
+            # Nobody is lied to: what is acknowledged is there.
+            assert server.stored("scan-1")[-1] >= heard[-1]
+            most = max(most, server.counters()["unstored"])
+        writer.join()
+        assert heard == list(sent)
+        # Beyond the queue only what one read of the socket brought.
+        assert 0 < most < 100
+        assert server.counters()["store_failing"] == 0
+        scan(other, 1, device="scan-2")
+        acknowledged(other, 1)
+
+
+# --- a clock that jumps -------------------------------------------------------------------------------------------------------
+
+
+def times(server: Server, device: str = "scan-1") -> list[int]:
+    """When the events of a device came in, by the server's clock."""
+    return [ms for (ms,) in server.rows("SELECT received_ms FROM events WHERE device = ? ORDER BY pos", device)]
+
+
+def test_a_clock_that_jumps_while_the_server_runs_moves_nothing(tmp_path: Path) -> None:
+    with served(Server(tmp_path / "site")) as server, server.client("scan-1") as scanner:
+        for seq, offset_s in enumerate((0, 5 * HOUR_S, -9 * HOUR_S, 40 * YEAR_S), 1):
+            server.fault("clock_s", offset_s)
+            scan(scanner, seq)
+            acknowledged(scanner, seq)
+        assert scanner.ping() == []
+        came = times(server)
+        assert came == sorted(came)
+        assert came[-1] - came[0] < HOUR_S * 1_000
+
+
+def test_a_clock_that_is_set_back_between_two_runs_leaves_times_in_order(tmp_path: Path) -> None:
+    server = Server(tmp_path / "site")
+    server.fault("clock_s", 3 * HOUR_S)
+    server.enrol(Role.SYSTEM, "shop1")
+    with served(server):
+        with server.client("shop1") as shop, server.client("scan-1") as scanner, server.client("desk", clean=False) as desk:
+            desk.subscribe(STATUSES)
+            now_ms = time.time_ns() // 1_000_000
+            shop.publish(TOPICS.event("shop1", "created"), event("shop1", 1, "PO-1", CREATED, at_ms=now_ms))
+            acknowledged(shop, 1)
+            scanner.publish(TOPICS.event("scan-1", "pack"), event("scan-1", 1, "PO-1", at_ms=now_ms))
+            acknowledged(scanner, 1)
+        server.end()
+        server.fault("clock_s", 0)
+        server.start()
+        with server.client("scan-1") as scanner, server.client("desk", clean=False) as desk:
+            assert desk.session_present
+            scanner.publish(TOPICS.event("scan-1", "stage"), event("scan-1", 2, "PO-1", {"dock": "d1"}, at_ms=now_ms + 1_000), packet_id=2)
+            acknowledged(scanner, 2)
+            while desk.receive().plain["rev"] < 3:
+                pass  # statuses of before, still owed to the desk
+        came = times(server)
+        assert came == sorted(came)
+        happened = [ms for (ms,) in server.rows("SELECT event_ms FROM events WHERE device = 'scan-1' ORDER BY pos")]
+        assert happened == sorted(happened)
+    (warning,) = server.said("behind the newest time")
+    assert "3.0 hours" in warning
+
+
+def test_a_clock_that_is_set_forward_by_years_between_two_runs_wipes_no_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Site(tmp_path / "site") as site:
+        site.enrol("desk", Role.DESK)
+        with site.client("desk", clean=False) as desk:
+            desk.subscribe(STATUSES)
+        site.create("PO-1", "PO-2")
+        site.stop()
+        real = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: real() + 3 * YEAR_S * 1_000_000_000)
+        site.start()
+        keep_house(site, 0)
+        with site.client("desk", clean=False) as desk:
+            assert desk.session_present
+            assert [desk.receive().topic for _ in range(2)] == [TOPICS.status("PO-1"), TOPICS.status("PO-2")]
+        until(lambda: not site.app.connected, "the desk's leaving")
+        # Time in which the server runs counts as before.
+        keep_house(site, 31)
+        with site.client("desk", clean=False) as desk:
+            assert not desk.session_present
+
+
+def keep_house(site: Site, in_days: int) -> None:
+    broker = site.app._outlet.broker
+    assert broker is not None
+    site.on_loop(lambda: broker.door._keep_house(site.now_ms() + in_days * 86_400_000))
+
+
+# --- no file descriptors ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_without_descriptors_who_is_in_goes_on_and_who_comes_is_turned_away(tmp_path: Path) -> None:
+    with served(Server(tmp_path / "site", limits={resource.RLIMIT_NOFILE: 64})) as server, server.client("scan-1") as scanner:
+        (warning,) = server.said("file descriptors")
+        assert "64" in warning
+        assert "room for 16 connections" in warning
+        others = [server.client("scan-2", f"gun-{n}") for n in range(7)]
+        strangers = [MqttWire(server.address) for _ in range(8)]
+        for _ in range(20):
+            late = MqttWire(server.address)
+            assert late.expect_closed() == []
+            late.cut()
+        assert server.counters()["turned_away"] == 20
+        # A crowd at once, more than there are descriptors.
+        crowd = [socket.socket() for _ in range(150)]
+        for one in crowd:
+            one.setblocking(False)
+            one.connect_ex(server.address)
+        scan(scanner, *range(1, 101))
+        acknowledged(scanner, *range(1, 101))
+        used_s, began_s = server.cpu_s(), time.monotonic()
+        for other in others:
+            assert other.ping() == []
+        assert server.counters()["connected"] == 16
+        assert "turned_away" in server.status()
+        # However long that took, the server had next to nothing to do meanwhile.
+        assert server.cpu_s() - used_s < 0.5 * (time.monotonic() - began_s) + 0.1
+        for one in (*crowd, *strangers, *others):
+            one.close() if isinstance(one, socket.socket) else one.cut()
+        until(lambda: server.counters()["connected"] == 1, "room for others")
+        with server.client("scan-2") as back:
+            scan(back, 1, device="scan-2")
+            acknowledged(back, 1)
+        assert server.stored("scan-1") == list(range(1, 101))
+    assert len(server.said("turned away")) == 1
+
+
+# --- presence -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_device_whose_connection_is_cut_is_offline_at_once(tmp_path: Path) -> None:
+    with served(Server(tmp_path / "site")) as server, server.client("desk") as desk:
+        desk.subscribe(PRESENCES)
+        with online(server, "scan-1"):
+            assert desk.receive().plain["online"]
+        gone = desk.receive()
+        assert (gone.topic, gone.plain["online"]) == (TOPICS.presence("scan-1"), False)
+
+
+def test_after_a_crash_of_the_server_every_device_is_offline_until_it_is_back(tmp_path: Path) -> None:
+    with served(Server(tmp_path / "site")) as server:
+        with server.client("desk", clean=False) as desk:
+            desk.subscribe(PRESENCES)
+            with online(server, "scan-1"), online(server, "scan-2"):
+                assert [desk.receive().plain["online"] for _ in range(2)] == [True, True]
+                server.restart(signal.SIGKILL)
+        with server.client("desk", clean=False) as desk:
+            assert desk.session_present
+            told = [desk.receive() for _ in range(2)]
+            # What was in flight when the server was killed may come again; what it says now is last.
+            while told[-1].plain["online"] or told[-2].plain["online"]:
+                told.append(desk.receive())
+            assert {p.topic for p in told[-2:]} == {TOPICS.presence("scan-1"), TOPICS.presence("scan-2")}
+        with server.client("desk", "another screen") as screen:
+            screen.subscribe(PRESENCES)
+            assert [(p.retain, p.plain["online"]) for p in (screen.receive(), screen.receive())] == [(True, False)] * 2
+            with online(server, "scan-1"):
+                assert screen.receive().plain["online"]
+
+
+@contextmanager
+def online(server: Server, device: str) -> Iterator[MqttWire]:
+    """A device that is there, as the device library does it, and is cut off at the end."""
+    with server.client(device, will=(TOPICS.presence(device), GONE)) as wire:
+        wire.publish(TOPICS.presence(device), THERE, retain=True)
+        wire.expect(PUBACK)
+        yield wire
+
+
+# --- a fleet that comes back --------------------------------------------------------------------------------------------------
+
+
+def test_a_fleet_that_comes_back_at_once_gets_in_while_others_scan(tmp_path: Path) -> None:
+    fleet = [f"phone-{n}" for n in range(60)]
+    server = Server(tmp_path / "site")
+    server.enrol(Role.SCANNER, *fleet)
+    with served(server), server.client("scan-1") as scanner, ExitStack() as open_wires:
+        wires = [open_wires.enter_context(MqttWire(server.address)) for _ in fleet]
+        for device, wire in zip(fleet, wires, strict=True):
+            wire.send(connect_packet(device, device, SECRET))
+        scan(scanner, *range(1, 101))
+        acknowledged(scanner, *range(1, 101))
+        assert [wire.expect(CONNACK).body[1] for wire in wires] == [0] * len(fleet)
+        assert server.counters()["connected"] == len(fleet) + 1

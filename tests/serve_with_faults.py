@@ -1,0 +1,46 @@
+"""A server whose disk and clock do what a test says: `python serve_with_faults.py FOLDER serve DIR`.
+
+While it runs it looks for files in FOLDER: `read_only` makes the database refuse writes, `commit_s` holds every commit for so many seconds, `clock_s` sets the
+wall clock so many seconds off, `busy_ms` is how long a locked database is waited for.
+"""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.cli.main import main
+from bridge.store import sql
+
+FAULTS: Final = Path(sys.argv.pop(1))
+real_connect = sqlite3.connect
+real_time_ns = time.time_ns
+
+
+def fault(name: str, default: float = 0.0) -> float:
+    try:
+        return float((FAULTS / name).read_text() or 1)
+    except FileNotFoundError:
+        return default
+
+
+class Connection(sqlite3.Connection):
+    def cursor(self, *args: Any) -> sqlite3.Cursor:
+        super().execute(f"PRAGMA query_only = {int(fault('read_only'))}")
+        return super().cursor(*args)
+
+    def commit(self) -> None:
+        time.sleep(fault("commit_s"))
+        super().commit()
+
+
+sqlite3.connect = functools.partial(real_connect, factory=Connection)
+time.time_ns = lambda: real_time_ns() + int(fault("clock_s") * 1e9)
+sql.BUSY_TIMEOUT_MS = int(fault("busy_ms", sql.BUSY_TIMEOUT_MS))
+
+if __name__ == "__main__":
+    main()
