@@ -41,7 +41,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     elif counters is None:
         say("no server runs on this site; `dockbridge serve` starts one")
     else:
-        table(("", "", ""), [(name, counters.get(name, 0), meaning) for name, meaning in MEANINGS.items()])
+        table(("what", "count", "meaning"), [(name, counters.get(name, 0), meaning) for name, meaning in MEANINGS.items()])
     if not as_json and alerts:
         table(("alert", "about", "severity", "what", "fix"), [(a["code"], a["subject"], a["severity"], a["text"], a["fix"]) for a in alerts])
     if counters is None:
