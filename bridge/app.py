@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -632,9 +633,10 @@ def _take_lock(path: Path) -> IO[str]:
         holder = lock.read().strip() or "unknown"
         lock.close()
         raise SiteInUse(f"process {holder} has this site open", fix="use the running server, or stop it first") from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
+    with suppress(OSError):  # a full disk: the lock holds without its number, which is for people to read
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
     return lock
 
 

@@ -24,6 +24,8 @@ import pytest
 from a_server import SECRET, Server, shift, until
 from a_site import CONNACK, CREATED, PUBACK, TOPICS, MqttWire, Site, connect_packet, encode_cbor, event, publish_packet
 
+from bridge.control import call
+from bridge.errors import Refused
 from devices.protocol.vocabulary import Role
 
 STARTED = TOPICS.event("scan-1", "shift_started")
@@ -171,6 +173,9 @@ def test_a_database_that_becomes_read_only_stops_acknowledgements_until_it_can_b
         scan(scanner, 2, 3)
         until(lambda: bool(server.said(FAILING)), "word of the database")
         assert scanner.ping() == []
+        with pytest.raises(Refused, match="can't take writes") as refused:
+            call(server.directory, "device_add", device="scan-3", role="scanner", courier=None, orders_prefix=None, at=None)
+        assert "mounted for writing" in str(refused.value.fix)
         server.fault("read_only", None)
         acknowledged(scanner, 2, 3)
         assert server.stored("scan-1") == [1, 2, 3]
@@ -263,7 +268,7 @@ def test_a_server_that_finds_its_database_locked_says_so_and_ends(tmp_path: Path
 def test_while_the_database_is_slow_reading_pauses_and_everything_is_acknowledged_late(tmp_path: Path) -> None:
     ingest = {"queue_messages_max": 40, "batch_messages_max": 20}
     with served(Server(tmp_path / "site", ingest=ingest)) as server, server.client("scan-1") as scanner, server.client("scan-2") as other:
-        server.fault("commit_s", 0.1)
+        server.fault("commit_s", 0.05)
         sent = range(1, 301)
         packets = b"".join(publish_packet(STARTED, shift("scan-1", seq, note=b"x" * 20_000), packet_id=seq) for seq in sent)
         writer = threading.Thread(target=scanner.send, args=(packets,))
