@@ -634,9 +634,8 @@ def _take_lock(path: Path) -> IO[str]:
         lock.close()
         raise SiteInUse(f"process {holder} has this site open", fix="use the running server, or stop it first") from None
     with suppress(OSError):  # a full disk: the lock holds without its number, which is for people to read
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        os.ftruncate(lock.fileno(), 0)
+        os.write(lock.fileno(), str(os.getpid()).encode())
     return lock
 
 

@@ -29,7 +29,7 @@ def fault(name: str, default: float = 0.0) -> float:
 
 
 class Connection(sqlite3.Connection):
-    def cursor(self, *args: Any) -> Any:  # type: ignore[override]
+    def cursor(self, *args: Any) -> Any:  # type: ignore[override, unused-ignore]
         super().execute(f"PRAGMA query_only = {int(fault('read_only'))}")
         return super().cursor(*args)
 

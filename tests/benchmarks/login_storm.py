@@ -11,7 +11,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bystanders import SECRET, TOPICS, Client, Role, Server, enter, served
+from bystanders import enter, served  # first: it finds the helpers of the tests  # isort: skip
+from a_server import SECRET, Server
+from a_site import TOPICS
+from load import Client
+
+from devices.protocol.vocabulary import Role
 
 
 def login_storm(server: Server, devices: int) -> Callable[[], Awaitable[dict[str, Any]]]:

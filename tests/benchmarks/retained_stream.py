@@ -11,7 +11,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bystanders import SECRET, Client, Role, Server, enter, length, served
+from bystanders import enter, length, served  # first: it finds the helpers of the tests  # isort: skip
+from a_server import SECRET, Server
+from load import Client
+
+from devices.protocol.vocabulary import Role
 
 
 class Reader(Client):

@@ -119,7 +119,8 @@ def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messag
         assert heard == sorted(set(heard))
         assert 0 < len(heard) < messages
         if qos:
-            assert heard[-200:] == list(range(messages - 200, messages))
+            # Of a full queue some go at once; the newest are there.
+            assert heard[-150:] == list(range(messages - 150, messages))
         assert desk.receive().payload == b""
         until(lambda: not server.rows("SELECT 1 FROM alerts"), "the end of the alert")
 

@@ -22,10 +22,11 @@ from pathlib import Path
 
 import pytest
 from a_server import SECRET, Server, shift, until
-from a_site import CONNACK, CREATED, PUBACK, TOPICS, MqttWire, Site, connect_packet, encode_cbor, event, publish_packet
+from a_site import CONNACK, CREATED, PUBACK, TOPICS, MqttWire, Site, connect_packet, event, publish_packet
 
 from bridge.control import call
 from bridge.errors import Refused
+from devices.protocol.messages import encode_cbor
 from devices.protocol.vocabulary import Role
 
 STARTED = TOPICS.event("scan-1", "shift_started")
@@ -97,11 +98,8 @@ class FullQuota:
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-@pytest.fixture(params=["disk", "quota"])
-def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FullDisk | FullQuota]:
-    if request.param == "quota":
-        yield FullQuota(tmp_path)
-        return
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[FullDisk]:
     small = tmp_path / "small"
     small.mkdir()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(small)], capture_output=True, check=False) if shutil.which("mount") else None
@@ -111,6 +109,11 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FullDisk | 
         yield FullDisk(small)
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.fixture(params=["disk", "quota"])
+def full(request: pytest.FixtureRequest, tmp_path: Path) -> FullDisk | FullQuota:
+    return FullQuota(tmp_path) if request.param == "quota" else request.getfixturevalue("small_disk")
 
 
 def test_a_full_disk_stops_acknowledgements_and_nothing_else(full: FullDisk | FullQuota, tmp_path: Path) -> None:
@@ -141,6 +144,20 @@ def test_a_full_disk_stops_acknowledgements_and_nothing_else(full: FullDisk | Fu
     assert len(told) == 1
     assert "room" in told[0]
     assert len(server.said(AGAIN)) == 1
+
+
+def test_a_server_that_finds_a_full_disk_at_its_start_says_so_and_ends(small_disk: FullDisk, tmp_path: Path) -> None:
+    server = Server(small_disk.folder / "site", aside=tmp_path)
+    small_disk.fill(server)
+    server.launch()
+    assert server.ended() == 1
+    (error,) = server.said("error: ")
+    assert str(server.directory / "dockbridge.db") in error
+    (fix,) = server.said("fix: ")
+    assert "room" in fix
+    small_disk.make_room(server)
+    with server:
+        assert server.end() == 0
 
 
 @pytest.mark.slow
@@ -395,8 +412,10 @@ def test_without_descriptors_who_is_in_goes_on_and_who_comes_is_turned_away(tmp_
         assert "turned_away" in server.status()
         # However long that took, the server had next to nothing to do meanwhile.
         assert server.cpu_s() - used_s < 0.5 * (time.monotonic() - began_s) + 0.1
-        for one in (*crowd, *strangers, *others):
-            one.close() if isinstance(one, socket.socket) else one.cut()
+        for one in crowd:
+            one.close()
+        for wire in (*strangers, *others):
+            wire.cut()
         until(lambda: server.counters()["connected"] == 1, "room for others")
         with server.client("scan-2") as back:
             scan(back, 1, device="scan-2")
