@@ -29,7 +29,7 @@ def fault(name: str, default: float = 0.0) -> float:
 
 
 class Connection(sqlite3.Connection):
-    def cursor(self, *args: Any) -> sqlite3.Cursor:
+    def cursor(self, *args: Any) -> Any:  # type: ignore[override, unused-ignore]
         super().execute(f"PRAGMA query_only = {int(fault('read_only'))}")
         return super().cursor(*args)
 
@@ -38,9 +38,9 @@ class Connection(sqlite3.Connection):
         super().commit()
 
 
-sqlite3.connect = functools.partial(real_connect, factory=Connection)
+sqlite3.connect = functools.partial(real_connect, factory=Connection)  # type: ignore[assignment]
 time.time_ns = lambda: real_time_ns() + int(fault("clock_s") * 1e9)
-sql.BUSY_TIMEOUT_MS = int(fault("busy_ms", sql.BUSY_TIMEOUT_MS))
+sql.BUSY_TIMEOUT_MS = int(fault("busy_ms", sql.BUSY_TIMEOUT_MS))  # type: ignore[misc]
 
 if __name__ == "__main__":
     main()

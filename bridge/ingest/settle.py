@@ -189,7 +189,6 @@ class _Batch:
         self.answers: list[_Answer | dict[str, Any] | None] = []
         self.second: dict[int, _Answer] = {}
         self.shown: list[Message | Change] = []
-        self.directory = Directory(self._order_of_code, self._order_known, self._order_of_event, self._order_of_job)
         memory.load(tx)
 
     # --- messages in ------------------------------------------------------------------------------------------------------
@@ -207,6 +206,10 @@ class _Batch:
             else:
                 self._change(item)
                 self.answers.append(None)
+
+    def _directory(self) -> Directory:
+        # Made anew each time: a batch that held it would be a cycle, and its payloads would stay until the collector comes, which is rarely.
+        return Directory(self._order_of_code, self._order_known, self._order_of_event, self._order_of_job)
 
     def _message(self, incoming: Incoming, message: object) -> _Answer | dict[str, Any] | None:
         match message:
@@ -273,7 +276,7 @@ class _Batch:
         event_type = _TYPES[incoming.event_type or ""]
         when = self._when(incoming, event, event_type, entry)
         ledger.add(event.seq)
-        placement = self._bounded(place(event, event_type, self.directory))
+        placement = self._bounded(place(event, event_type, self._directory()))
         if isinstance(event.body, bodies.Assigned) and placement.order_id is not None and self._job_is_full(event.body, placement.order_id):
             placement = Placement(None, fault=Reason.TOO_MANY_EVENTS, detail=f"job {event.body.job} has {jobs.ORDERS_MAX} orders")
         row = self._append(incoming, event, event_type, when, placement)

@@ -102,12 +102,12 @@ def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messag
         reader.subscribe(EVERYTHING)
         before = server.memory_bytes()
         # From here on the sleeper reads nothing. Everybody else gets everything, message by message.
-        messages = 1_500
+        messages = 800
         for n in range(messages):
             gauge.publish("lab/gauge", n.to_bytes(2, "big") + bytes(40_000), packet_id=1 + n)
             assert reader.receive().payload[:2] == n.to_bytes(2, "big")
             assert gauge.expect(PUBACK).packet_id == 1 + n
-        assert server.memory_bytes() - before < 60 * MEGABYTE  # which is what was published
+        assert server.memory_bytes() - before < 18 * MEGABYTE  # of the 32 that were published
         alert = desk.receive()
         assert (alert.topic, alert.retain) == (DROPPED, False)
         assert "sleeper" in alert.plain["text"]
@@ -119,7 +119,8 @@ def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messag
         assert heard == sorted(set(heard))
         assert 0 < len(heard) < messages
         if qos:
-            assert heard[-200:] == list(range(messages - 200, messages))
+            # Of a full queue some go at once; the newest are there.
+            assert heard[-150:] == list(range(messages - 150, messages))
         assert desk.receive().payload == b""
         until(lambda: not server.rows("SELECT 1 FROM alerts"), "the end of the alert")
 

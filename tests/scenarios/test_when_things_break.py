@@ -22,8 +22,11 @@ from pathlib import Path
 
 import pytest
 from a_server import SECRET, Server, shift, until
-from a_site import CONNACK, CREATED, PUBACK, TOPICS, MqttWire, Site, connect_packet, encode_cbor, event, publish_packet
+from a_site import CONNACK, CREATED, PUBACK, TOPICS, MqttWire, Site, connect_packet, event, publish_packet
 
+from bridge.control import call
+from bridge.errors import Refused
+from devices.protocol.messages import encode_cbor
 from devices.protocol.vocabulary import Role
 
 STARTED = TOPICS.event("scan-1", "shift_started")
@@ -95,11 +98,8 @@ class FullQuota:
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-@pytest.fixture(params=["disk", "quota"])
-def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FullDisk | FullQuota]:
-    if request.param == "quota":
-        yield FullQuota(tmp_path)
-        return
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[FullDisk]:
     small = tmp_path / "small"
     small.mkdir()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(small)], capture_output=True, check=False) if shutil.which("mount") else None
@@ -109,6 +109,11 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FullDisk | 
         yield FullDisk(small)
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.fixture(params=["disk", "quota"])
+def full(request: pytest.FixtureRequest, tmp_path: Path) -> FullDisk | FullQuota:
+    return FullQuota(tmp_path) if request.param == "quota" else request.getfixturevalue("small_disk")
 
 
 def test_a_full_disk_stops_acknowledgements_and_nothing_else(full: FullDisk | FullQuota, tmp_path: Path) -> None:
@@ -141,6 +146,20 @@ def test_a_full_disk_stops_acknowledgements_and_nothing_else(full: FullDisk | Fu
     assert len(server.said(AGAIN)) == 1
 
 
+def test_a_server_that_finds_a_full_disk_at_its_start_says_so_and_ends(small_disk: FullDisk, tmp_path: Path) -> None:
+    server = Server(small_disk.folder / "site", aside=tmp_path)
+    small_disk.fill(server)
+    server.launch()
+    assert server.ended() == 1
+    (error,) = server.said("error: ")
+    assert str(server.directory / "dockbridge.db") in error
+    (fix,) = server.said("fix: ")
+    assert "room" in fix
+    small_disk.make_room(server)
+    with server:
+        assert server.end() == 0
+
+
 @pytest.mark.slow
 def test_a_server_that_is_killed_with_a_full_disk_has_lost_nothing_that_it_acknowledged(full: FullDisk | FullQuota, tmp_path: Path) -> None:
     with served(Server(full.folder / "site", aside=tmp_path)) as server:
@@ -171,6 +190,9 @@ def test_a_database_that_becomes_read_only_stops_acknowledgements_until_it_can_b
         scan(scanner, 2, 3)
         until(lambda: bool(server.said(FAILING)), "word of the database")
         assert scanner.ping() == []
+        with pytest.raises(Refused, match="can't take writes") as refused:
+            call(server.directory, "device_add", device="scan-3", role="scanner", courier=None, orders_prefix=None, at=None)
+        assert "mounted for writing" in str(refused.value.fix)
         server.fault("read_only", None)
         acknowledged(scanner, 2, 3)
         assert server.stored("scan-1") == [1, 2, 3]
@@ -263,7 +285,7 @@ def test_a_server_that_finds_its_database_locked_says_so_and_ends(tmp_path: Path
 def test_while_the_database_is_slow_reading_pauses_and_everything_is_acknowledged_late(tmp_path: Path) -> None:
     ingest = {"queue_messages_max": 40, "batch_messages_max": 20}
     with served(Server(tmp_path / "site", ingest=ingest)) as server, server.client("scan-1") as scanner, server.client("scan-2") as other:
-        server.fault("commit_s", 0.1)
+        server.fault("commit_s", 0.05)
         sent = range(1, 301)
         packets = b"".join(publish_packet(STARTED, shift("scan-1", seq, note=b"x" * 20_000), packet_id=seq) for seq in sent)
         writer = threading.Thread(target=scanner.send, args=(packets,))
@@ -390,8 +412,10 @@ def test_without_descriptors_who_is_in_goes_on_and_who_comes_is_turned_away(tmp_
         assert "turned_away" in server.status()
         # However long that took, the server had next to nothing to do meanwhile.
         assert server.cpu_s() - used_s < 0.5 * (time.monotonic() - began_s) + 0.1
-        for one in (*crowd, *strangers, *others):
-            one.close() if isinstance(one, socket.socket) else one.cut()
+        for one in crowd:
+            one.close()
+        for wire in (*strangers, *others):
+            wire.cut()
         until(lambda: server.counters()["connected"] == 1, "room for others")
         with server.client("scan-2") as back:
             scan(back, 1, device="scan-2")

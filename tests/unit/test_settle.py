@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -695,3 +696,20 @@ def test_a_batch_ends_like_its_events_one_by_one_and_forgetting_changes_nothing(
                     forgetful.send(*messages[start:end])
                 forgetful.memory.forget()
             assert ends(forgetful) == one_by_one
+
+
+def test_a_settled_batch_is_gone_when_it_is_done(bench: Bench) -> None:
+    # The server's collector comes rarely: what it had to take away would be the payloads of thousands of messages.
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        bench.create("PO-1")
+        bench.tell("scan-1", "pack", "PO-1")
+        gc.collect()
+        left = [type(thing).__module__ for thing in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert [module for module in left if module.startswith("bridge.ingest")] == []

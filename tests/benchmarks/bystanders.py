@@ -1,0 +1,123 @@
+"""Who waits for whom: the time from a scan to its PUBACK while something large goes on beside it, compared with the time before, in the same run.
+
+`login_storm.py` and `retained_stream.py` are the large things.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from a_server import SECRET, Server, shift
+from a_site import TOPICS
+from load import Client
+
+from devices.protocol.vocabulary import Role
+
+SCANNERS = 20
+SCANS_A_SECOND = 5
+CALM_S = 8.0
+"""Before it begins: the measure of what comes."""
+
+
+class Scanner(Client):
+    """Scans at a person's pace, and notes how long each PUBACK took."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, SECRET, [TOPICS.receipts(name)])
+        self.device = name
+        self.waits: list[float] = []
+        self._seq = 0
+        self._sent: dict[int, float] = {}
+
+    def on_puback(self, packet_id: int) -> None:
+        self.waits.append(time.perf_counter() - self._sent.pop(packet_id))
+
+    async def work(self) -> None:
+        topic = TOPICS.event(self.device, "shift_started").encode()
+        while True:
+            self._seq += 1
+            payload = shift(self.device, self._seq)
+            body = len(topic).to_bytes(2, "big") + topic + self._seq.to_bytes(2, "big") + payload
+            self._sent[self._seq] = time.perf_counter()
+            self.transport.write(b"\x32" + length(len(body)) + body)
+            await asyncio.sleep(1 / SCANS_A_SECOND)
+
+    def take(self) -> list[float]:
+        """The waits since the last time, and of what waits still."""
+        now = time.perf_counter()
+        waits, self.waits = self.waits + [now - at for at in self._sent.values()], []
+        return waits
+
+
+def length(n: int) -> bytes:
+    out = bytearray()
+    while not out or n:
+        n, low = n >> 7, n & 127
+        out.append(low | (128 if n else 0))
+    return bytes(out)
+
+
+def served(make: Callable[[Server], Callable[[], Awaitable[dict[str, Any]]]]) -> None:
+    """Make a site, prepare what is to happen, serve, and print what came of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder) / "site")
+        server.enrol(Role.SCANNER, *(f"scan-{n}" for n in range(SCANNERS)))
+        event = make(server)
+        with server:
+            print(json.dumps(asyncio.run(beside(server, event)), indent=2))
+
+
+async def beside(server: Server, event: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """Scanners scan; after a while something happens beside them."""
+    scanners = [Scanner(f"scan-{n}") for n in range(SCANNERS)]
+    for scanner in scanners:
+        await enter(server, scanner)
+    work = [asyncio.create_task(s.work()) for s in scanners]
+    await asyncio.sleep(CALM_S)
+    calm = [w for s in scanners for w in s.take()]
+    memory = server.memory_bytes()
+    began = time.perf_counter()
+    found = await event()
+    seconds = time.perf_counter() - began
+    busy = [w for s in scanners for w in s.take()]
+    peak = peak_bytes(server)
+    for task in work:
+        task.cancel()
+    return {
+        **found,
+        "seconds": round(seconds, 1),
+        "scans": {"before": len(calm), "meanwhile": len(busy)},
+        "puback_ms_before": quantiles(calm),
+        "puback_ms_meanwhile": quantiles(busy),
+        "memory_mb": {"before": memory >> 20, "peak": peak >> 20},
+        "cores": os.cpu_count(),
+    }
+
+
+async def enter(server: Server, client: Client) -> None:
+    await asyncio.get_running_loop().create_connection(lambda: client, *server.address)
+    await client.ready
+
+
+def quantiles(seconds: list[float]) -> dict[str, float]:
+    """p50, p99 and the longest, in milliseconds."""
+    cuts = statistics.quantiles(seconds, n=100)
+    return {"p50": round(cuts[49] * 1_000, 1), "p99": round(cuts[98] * 1_000, 1), "max": round(max(seconds) * 1_000, 1)}
+
+
+def peak_bytes(server: Server) -> int:
+    assert server.process is not None
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1_024 for line in lines if line.startswith("VmHWM"))
