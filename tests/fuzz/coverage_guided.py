@@ -9,6 +9,7 @@ goes and kept in `seeds/`; an input that fails is printed, and stays in the fold
 from __future__ import annotations
 
 import argparse
+import random
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -103,7 +105,8 @@ def _work(target: str, arguments: list[str]) -> None:
     with atheris.instrument_imports(include=["bridge", "devices", "amqtt.mqtt", "amqtt.codecs_amqtt", "fuzz"], enable_loader_override=False):
         from fuzz import targets  # noqa: F401 -- it is instrumented here
     with tempfile.TemporaryDirectory(prefix="fuzz-bench-") as folder:
-        atheris.Setup([sys.argv[0], *arguments], _aim(target, Path(folder)))
+        mutator = {"custom_mutator": partial(_mutate_payload, atheris.Mutate)} if target == "payload" else {}
+        atheris.Setup([sys.argv[0], *arguments], _aim(target, Path(folder)), **mutator)
         atheris.Fuzz()
 
 
@@ -115,6 +118,54 @@ def _aim(target: str, folder: Path) -> Callable[[bytes], None]:
         return lambda data: targets.payload(trial, data)
     aim: Callable[[bytes], None] = getattr(targets, target)
     return aim
+
+
+def _mutate_payload(mutate: Callable[[bytes, int], bytes], data: bytes, size_max: int, seed: int) -> bytes:
+    """Every other time change bytes; else change a value inside a payload, which bytes alone hardly ever do so that it can still be read."""
+    from fuzz.targets import join_payloads, split_payloads
+
+    from devices.protocol.messages import PayloadError, encode_cbor, load
+
+    rng = random.Random(seed)
+    parts = split_payloads(data[1:])
+    if not parts or rng.random() < 0.5:
+        return mutate(data, size_max)
+    at = rng.randrange(len(parts))
+    sender, kind, payload = parts[at]
+    if rng.random() < 0.2:
+        parts.insert(at, (rng.randrange(256), kind, payload))
+    try:
+        parts[at] = (sender, kind, encode_cbor(_changed(rng, load(payload))))
+    except (PayloadError, ValueError, TypeError, OverflowError):
+        return mutate(data, size_max)
+    return (data[:1] + join_payloads(parts))[:size_max]
+
+
+def _changed(rng: random.Random, value: Any) -> Any:
+    """A plain value with one thing in it changed, taken away or put in."""
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        key = rng.choice(sorted(value, key=repr))
+        changed = dict(value)
+        if rng.random() < 0.15:
+            del changed[key]
+        elif rng.random() < 0.15:
+            changed[rng.choice(_NAMES)] = rng.choice(_VALUES)
+        else:
+            changed[key] = _changed(rng, value[key])
+        return changed
+    if isinstance(value, list) and value and rng.random() < 0.7:
+        place = rng.randrange(len(value))
+        return [*value[:place], _changed(rng, value[place]), *value[place + rng.randrange(2) :]]
+    return rng.choice(_VALUES)
+
+
+_NAMES: Final = ("order", "parcel", "code", "at", "by", "body", "tz_min", "items", "lines", "job", "courier", "collected", "corrective", "mono_ms")
+_VALUES: Final[tuple[Any, ...]] = (
+    *(None, True, False, 0, 1, 2, 3, -1, 2**53 - 1, 2**53, 2**64, 1.5, "", "x", "\0", "PO-1", "PO-2", "WB-1", "job-1", "anna", "pen", "x" * 96, "é" * 97),
+    *("4006381333931", "00340123450000000018", "]C100340123450000000018", "~", "a/b", "+", b"", bytes(8), b"8" * 8, b"boot-one", bytes(16)),
+    *([], {}, [1], {"sku": "pen", "qty": 1}, [{"sku": "pen", "qty": 1}], {"method": "pin"}, {"amount_minor": 1, "currency": "EUR", "tender": "cash"}),
+    *(1_760_000_000_000, 1_760_000_000_000 + 86_400_000, 3_600_000),
+)
 
 
 # --- where it starts --------------------------------------------------------------------------------------------------------

@@ -562,19 +562,30 @@ def _may_come(incoming: Incoming) -> bool:
 
 
 def _messages(data: bytes, now_ms: int) -> Iterator[Incoming]:
+    for sender, number, body in split_payloads(data):
+        kind, event_type = KINDS[number % len(KINDS)]
+        yield Incoming(IDENTITIES[SENDERS[sender % len(SENDERS)]], kind, event_type, body, now_ms)
+
+
+def split_payloads(data: bytes) -> list[tuple[int, int, bytes]]:
+    """(sender, kind, payload) of each message."""
+    found = []
     at = 0
     while at + 4 <= len(data):
-        kind, event_type = KINDS[data[at + 1] % len(KINDS)]
         end = at + 4 + int.from_bytes(data[at + 2 : at + 4], "big")
-        yield Incoming(IDENTITIES[SENDERS[data[at] % len(SENDERS)]], kind, event_type, data[at + 4 : end], now_ms)
+        found.append((data[at], data[at + 1], data[at + 4 : end]))
         at = end
+    return found
+
+
+def join_payloads(parts: Sequence[tuple[int, int, bytes]]) -> bytes:
+    return b"".join(bytes((sender, kind)) + len(body).to_bytes(2, "big") + body for sender, kind, body in parts)
 
 
 def write_payloads(batch: Sequence[tuple[str, str, bytes]], *, as_json: bool = False) -> bytes:
     """A batch as bytes, each message as (device, event type or kind, payload)."""
     names = [event_type or kind for kind, event_type in KINDS]
-    parts = [bytes((SENDERS.index(d), names.index(k))) + len(p).to_bytes(2, "big") + p for d, k, p in batch]
-    return bytes((as_json,)) + b"".join(parts)
+    return bytes((as_json,)) + join_payloads([(SENDERS.index(d), names.index(k), p) for d, k, p in batch])
 
 
 # --- seeds ------------------------------------------------------------------------------------------------------------------

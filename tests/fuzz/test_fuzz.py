@@ -6,6 +6,7 @@ that is guided by coverage is run by hand (`coverage_guided.py`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -23,7 +24,8 @@ from bridge.domain.access import MAY_SEND
 from devices.protocol.messages import EVENT_KINDS, LocationBatch, Presence, encode_cbor, encode_json
 from devices.protocol.vocabulary import EventType
 
-FUZZ: Final = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+EXAMPLES: Final = int(os.environ.get("DOCKBRIDGE_FUZZ_EXAMPLES", "150"))
+FUZZ: Final = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 CONNECTS: Final = [case.wire for case in GOOD if case.way is not Way.OUT and case.wire[0] >> 4 == 1]
 PACKETS: Final = [case.wire for case in GOOD if case.way is not Way.OUT and case.wire[0] >> 4 not in (1, 14) and len(case.wire) < 400]
 BROKEN: Final = [case.wire for case in BAD if not case.first]
