@@ -87,7 +87,9 @@ def test_thousands_of_retained_topics_stream_past_a_scanner_that_is_answered(tmp
 
 
 @needs_proc
-@pytest.mark.parametrize(("qos", "clean"), [(0, True), (1, True), (1, False)], ids=["at QoS 0", "at QoS 1", "with a persistent session"])
+@pytest.mark.parametrize(
+    ("qos", "clean"), [(0, True), pytest.param(1, True, marks=pytest.mark.slow), (1, False)], ids=["at QoS 0", "at QoS 1", "with a persistent session"]
+)
 def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messages(tmp_path: Path, qos: int, clean: bool) -> None:
     broker = {"session_queue_max": 200, "output_bytes_max": 65_536}
     with (

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ingest.pipeline import POINTS
+from bridge.ingest.points import POINTS
 
 
 def torture(*, kills: int, events: int, timeout_s: float) -> dict[str, Any]:
