@@ -62,6 +62,8 @@ def read(first: int, body_bytes: bytes) -> Read:
         _filters(kind, body)
     elif kind in (PUBACK, PUBREC, PUBREL, PUBCOMP):
         found = Read(kind, body.number())
+        if not found.packet_id:
+            raise Fault("packet id 0")
     body.end()
     return found
 

@@ -336,6 +336,7 @@ class World:
                 assert not connection._buffer, "a closed connection keeps what it was sent"
                 self.faults += not client.counted and not any(end in (connection.why_closed or "") for end in _OTHER_ENDS)
                 client.counted = True
+        assert not door.counters.faults, "the door caught a fault of its own"
         assert door.counters.protocol_errors + door.counters.refused == self.faults, "a connection was closed and not counted"
         assert self.bystander.connection.state is State.OPEN, self.bystander.connection.why_closed
         for device in DEVICES:
@@ -436,6 +437,7 @@ def packet(data: bytes) -> None:
     said, end = _grammar_says(stream, is_open=bool(flags & 1))
     faults = front.counters.protocol_errors + front.counters.refused
     seen = "fault" if faults else "bye" if connection.state is State.CLOSED else "open"
+    assert not front.counters.faults, f"the door caught a fault of its own: {stream.hex()}"
     assert (seen, faults) == (end, int(end == "fault")), f"{connection.why_closed}: {stream.hex()}"
     assert sink.offered == said
 

@@ -1,0 +1,328 @@
+"""A mixed fleet against a server for a long time: half of it keeps to the protocol, half of it does not. Run by hand:
+
+    python tests/soak/fleet.py --minutes 30 --clients 500
+
+prints the server's memory and file descriptors over time, a line through the memory after a warm-up, how long acknowledgements took, and what of the good
+clients' messages is lost or doubled: nothing. Every bad client has a way of its own (`bad.py`); those that can't log in come from other addresses, because
+failed logins slow down whoever comes from the same one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "firmware-sim"), str(ROOT / "tests")]
+
+from a_site import SITE  # noqa: E402 -- run by hand, the folders above are to be known first
+from soak import bad  # noqa: E402
+from soak.good import Book, Courier, Desk, Gear, Good, Place, Scanner, Shop  # noqa: E402
+
+from bridge.app import make_site  # noqa: E402
+from bridge.config import DATABASE_NAME, parse  # noqa: E402
+from bridge.control import ask  # noqa: E402
+from bridge.store.registry import Registry  # noqa: E402
+from bridge.store.sql import open_engine  # noqa: E402
+from devices.protocol.vocabulary import Role  # noqa: E402
+
+SAMPLE_S: Final = 10.0
+WARM_UP_S: Final = 300.0
+END_S: Final = 60.0
+READY_S: Final = 60.0
+DESKS: Final = 4
+SETTINGS: Final[dict[str, Any]] = {
+    # What stays by design is bounded tightly here, so that these bounds are reached in the warm-up.
+    "broker": {"session_queue_max": 1_000},
+    "ingest": {"orders_cached_max": 300, "quarantine_entries_max": 500},
+    "orders": {"status_keep_days": 0.001, "sweep_every_s": 5.0},
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The server at a moment."""
+
+    at_s: float
+    rss_mb: float
+    fds: int
+    threads: int
+    puback_p50_ms: float
+    puback_p99_ms: float
+    counters: dict[str, int]
+
+
+@dataclass
+class Result:
+    """What a soak has shown."""
+
+    clients: int = 0
+    minutes: float = 0.0
+    samples: list[Sample] = field(default_factory=list)
+    growth_mb_per_hour: float = 0.0
+    puback_p50_ms: float = 0.0
+    puback_p99_ms: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+    """Events of good clients that were acknowledged."""
+    events_lost: int = 0
+    events_doubled: int = 0
+    receipts_lost: int = 0
+    messages: int = 0
+    """QoS 1 and 2 messages between good clients that were acknowledged."""
+    messages_lost: int = 0
+    messages_doubled: int = 0
+    """Of QoS 2."""
+    log_faults: list[str] = field(default_factory=list)
+    exit_code: int | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is lost or doubled, everything was closed that had to be, and the server ended as it should."""
+        lost = self.events_lost + self.events_doubled + self.receipts_lost + self.messages_lost + self.messages_doubled
+        not_closed = any(name.startswith("not closed") for name in self.counts)
+        return not lost and not not_closed and not self.log_faults and self.exit_code == 0
+
+    @property
+    def settled(self) -> list[Sample]:
+        """The samples after the warm-up."""
+        end_s = self.samples[-1].at_s
+        return [s for s in self.samples if s.at_s >= min(WARM_UP_S, end_s / 3)]
+
+
+# --- the server -------------------------------------------------------------------------------------------------------------
+
+
+class Server:
+    """`dockbridge serve` in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.site = folder / "site"
+        self.address = ("127.0.0.1", _free_port())
+        self._log = folder / "server.log"
+        make_site(self.site, parse({"site": {"name": SITE}, "listen": {"mqtt": "{}:{}".format(*self.address)}, **SETTINGS}))
+
+    def enrol(self, fleet: dict[str, Role]) -> dict[str, str]:
+        engine = open_engine(self.site / DATABASE_NAME)
+        registry = Registry(engine, engine, SITE)
+        secrets = {device: registry.add(device, role, now_ms=0) or "" for device, role in fleet.items()}
+        engine.dispose()
+        return secrets
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site), "--json"]
+        paths = os.pathsep.join((str(ROOT), str(ROOT / "firmware-sim")))
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONPATH": paths})
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"the server did not start: {self._log.read_text()}"
+
+    def stop(self) -> int:
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(READY_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return code
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def sample(self, at_s: float, latencies_ms: Sequence[float]) -> Sample:
+        process = Path(f"/proc/{self._process.pid}")
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        fds = len(list((process / "fd").iterdir()))
+        rss_mb = int(status["VmRSS"].split()[0]) / 1024
+        counters = ask(self.site, "counters") or {}
+        return Sample(round(at_s, 1), round(rss_mb, 1), fds, int(status["Threads"]), _at(latencies_ms, 0.5), _at(latencies_ms, 0.99), counters)
+
+    def faults(self) -> list[str]:
+        """Tracebacks and errors in its log."""
+        return [line for line in self._log.read_text().splitlines() if "Traceback" in line or "ERROR" in line or "CRITICAL" in line][:20]
+
+    def stored(self) -> Counter[bytes]:
+        """How often each event stands in the log, read from the file that the server left."""
+        with closing(sqlite3.connect(self.site / DATABASE_NAME)) as connection:
+            return Counter(bytes(row[0]) for row in connection.execute("SELECT id FROM events WHERE device != 'bridge'"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _at(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 1) if ordered else 0.0
+
+
+# --- the fleet --------------------------------------------------------------------------------------------------------------
+
+
+def roles(clients: int) -> dict[str, Role]:
+    """Who takes part: half are good, and of these half scan, a quarter fetches, the rest is a shop, desks and laboratory gear."""
+    good = clients // 2
+    scanners, couriers = good // 2, max(1, good // 4)
+    gear = max(2, good - scanners - couriers - DESKS - 1)
+    fleet = {"shop": Role.SYSTEM}
+    fleet |= {f"desk-{n}": Role.DESK for n in range(DESKS)}
+    fleet |= {f"scan-{n}": Role.SCANNER for n in range(scanners)}
+    fleet |= {f"phone-{n}": Role.COURIER for n in range(couriers)}
+    fleet |= {f"gear-{n}": Role.LAB for n in range(gear)}
+    fleet |= {f"bad-{n}": bad.BEHAVIOURS[n % len(bad.BEHAVIOURS)].role for n in range(clients - len(fleet))}
+    return fleet
+
+
+def _good(place: Place, fleet: dict[str, Role]) -> list[Good]:
+    shop = Shop(place, "shop")
+    couriers = [Courier(place, d) for d in fleet if d.startswith("phone-")]
+    scanners = [d for d in fleet if d.startswith("scan-")]
+    gear = [d for d in fleet if d.startswith("gear-")]
+    return [
+        shop,
+        *couriers,
+        *(Scanner(place, d, shop, couriers[n % len(couriers)]) for n, d in enumerate(scanners)),
+        *(Gear(place, d, gear[(n + 1) % len(gear)]) for n, d in enumerate(gear)),
+        *(Desk(place, d) for d in fleet if d.startswith("desk-")),
+    ]
+
+
+async def _run(server: Server, fleet: dict[str, Role], secrets: dict[str, str], *, seconds: float, seed: int, say: bool) -> tuple[Book, list[Sample]]:
+    book = Book()
+    place = Place(server.address, secrets, book, random.Random(seed), asyncio.Event())
+    good = _good(place, fleet)
+    samples: list[Sample] = []
+    # Everybody has logged in and subscribed before anything is sent: what comes earlier is owed to nobody.
+    await asyncio.gather(*(client.connected() for client in good))
+    lives = [asyncio.create_task(client.live(), name=client.device) for client in good]
+    villains = [d for d in fleet if d.startswith("bad-")]
+    bads = [asyncio.create_task(bad.live(bad.BEHAVIOURS[n % len(bad.BEHAVIOURS)], place, d), name=d) for n, d in enumerate(villains)]
+    begun_s = time.monotonic()
+    seen = 0
+    while (at_s := time.monotonic() - begun_s) < seconds:
+        await asyncio.sleep(min(SAMPLE_S, seconds - at_s))
+        latencies, seen = book.latencies_ms[seen:], len(book.latencies_ms)
+        samples.append(await asyncio.to_thread(server.sample, time.monotonic() - begun_s, latencies))
+        if say:
+            _say(samples[-1])
+        for task in (*lives, *bads):
+            if task.done():
+                task.result()
+    place.ending.set()
+    await asyncio.wait_for(asyncio.gather(*lives), END_S)
+    for task in bads:
+        task.cancel()
+    await asyncio.gather(*bads, return_exceptions=True)
+    await _fetch_the_rest(good, book)
+    await place.hang_up()
+    return book, samples
+
+
+async def _fetch_the_rest(good: list[Good], book: Book) -> None:
+    """Everybody comes back once more, and stays until nothing is missing."""
+    end_s = time.monotonic() + END_S
+    while time.monotonic() < end_s and (book.events.keys() - book.receipts or book.sent.keys() - book.heard.keys()):
+        await asyncio.gather(*(client.connected() for client in good))
+        await asyncio.sleep(0.2)
+    for client in good:
+        if client.link is not None:
+            client.link.goodbye()
+
+
+def _say(sample: Sample) -> None:
+    c = sample.counters
+    doing = f"{c.get('connected', 0)} connected, {c.get('sessions', 0)} sessions, {c.get('waiting', 0)} waiting, {c.get('retained', 0)} retained"
+    print(
+        f"{sample.at_s:6.0f} s  {sample.rss_mb:6.1f} MB  {sample.fds:4} fds  {sample.threads:2} threads"
+        f"  PUBACK {sample.puback_p50_ms:6.1f} / {sample.puback_p99_ms:7.1f} ms  {doing}",
+        flush=True,
+    )
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------------
+
+
+def soak(folder: Path, *, seconds: float, clients: int, seed: int = 1, say: bool = False) -> Result:
+    """Start a server in a folder, let the fleet at it, stop it, and look at what it left."""
+    server = Server(folder)
+    fleet = roles(clients)
+    secrets = server.enrol(fleet)
+    server.start()
+    try:
+        book, samples = asyncio.run(_run(server, fleet, secrets, seconds=seconds, seed=seed, say=say))
+        code = server.stop()
+    finally:
+        server.kill()
+    stored = server.stored()
+    result = Result(clients=clients, minutes=round(seconds / 60, 2), samples=samples, counts=dict(sorted(book.counts.items())), exit_code=code)
+    result.growth_mb_per_hour = round(_slope([(s.at_s / 3600, s.rss_mb) for s in result.settled]), 2)
+    result.puback_p50_ms, result.puback_p99_ms = _at(book.latencies_ms, 0.5), _at(book.latencies_ms, 0.99)
+    result.events = len(book.events)
+    result.events_lost = sum(1 for i in book.events if not stored[i])
+    result.events_doubled = sum(1 for i in book.events if stored[i] > 1)
+    result.receipts_lost = len(book.events.keys() - book.receipts)
+    result.messages = len(book.sent)
+    result.messages_lost = len(book.sent.keys() - book.heard.keys())
+    result.messages_doubled = sum(1 for key, qos in book.sent.items() if qos == 2 and book.heard[key] > 1)
+    result.log_faults = server.faults()
+    return result
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of a line through points, by least squares."""
+    n = len(points)
+    x_mean, y_mean = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
+    spread = sum((x - x_mean) ** 2 for x, _ in points)
+    return sum((x - x_mean) * (y - y_mean) for x, y in points) / spread if spread else 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--clients", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write every figure here")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="dockbridge-soak-"))
+    result = soak(folder, seconds=options.minutes * 60, clients=options.clients, seed=options.seed, say=True)
+    if options.json is not None:
+        options.json.write_text(json.dumps(asdict(result), indent=2))
+    first, last = result.settled[0], result.settled[-1]
+    print(f"{result.clients} clients, {result.minutes} minutes; the line begins after {first.at_s:.0f} s")
+    print(f"memory {first.rss_mb} → {last.rss_mb} MB, {result.growth_mb_per_hour:+} MB/h; file descriptors {first.fds} → {last.fds}")
+    print(f"PUBACK p50 {result.puback_p50_ms} ms, p99 {result.puback_p99_ms} ms")
+    print(f"events {result.events}: {result.events_lost} lost, {result.events_doubled} doubled, {result.receipts_lost} without a receipt")
+    print(f"messages {result.messages}: {result.messages_lost} lost, {result.messages_doubled} doubled at QoS 2")
+    for name, count in {**result.counts, **{f"server: {k}": v for k, v in last.counters.items()}}.items():
+        print(f"  {count:8}  {name}")
+    for line in result.log_faults:
+        print(f"  log: {line}")
+    if result.is_clean:
+        shutil.rmtree(folder)
+    else:
+        print(f"not clean (exit {result.exit_code}); the site and the log are in {folder}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""A bare MQTT client on asyncio, which keeps to the protocol exactly as far as it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from a_site import CONNACK, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, connect_packet, publish_packet, subscribe_packet
+
+Address = tuple[str, int]
+Heard = Callable[[str, bytes, int, int], None]
+"""Called with topic, payload, QoS and packet id of every PUBLISH that comes."""
+ANSWER_S = 60.0
+
+
+def nobody_listens(topic: str, payload: bytes, qos: int, packet_id: int) -> None:
+    """What comes is not looked at."""
+
+
+class Gone(Exception):
+    """The connection ended before the answer came, or none came in time."""
+
+
+class Refused(Exception):
+    """CONNACK with a code."""
+
+
+class Link(asyncio.Protocol):
+    """One connection. `acknowledges` is taken away by those who do not."""
+
+    def __init__(self, heard: Heard) -> None:
+        self.acknowledges = True
+        self.session_present = False
+        self.closed = asyncio.get_running_loop().create_future()
+        self._heard = heard
+        self._buffer = bytearray()
+        self._waiting: dict[tuple[int, int], asyncio.Future[bytes]] = {}
+        self._transport: asyncio.Transport
+
+    @classmethod
+    async def open(cls, address: Address, heard: Heard, source: str) -> Link:
+        """Connect from an address of this machine: failed logins slow down whoever comes from the same one."""
+        try:
+            _, link = await asyncio.get_running_loop().create_connection(lambda: cls(heard), *address, local_addr=(source, 0))
+        except OSError as error:
+            raise Gone from error
+        return link
+
+    # --- the network ------------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(Gone())
+        self._waiting = {}
+
+    @property
+    def is_open(self) -> bool:
+        return not self.closed.done() and not self._transport.is_closing()
+
+    def cut(self) -> None:
+        self._transport.abort()
+
+    def goodbye(self) -> None:
+        self.send(b"\xe0\x00")
+        self._transport.close()
+
+    def stop_reading(self) -> None:
+        if self.is_open:
+            self._transport.pause_reading()
+
+    def send(self, data: bytes) -> None:
+        if self.is_open:
+            self._transport.write(data)
+
+    async def is_closed(self, timeout_s: float) -> bool:
+        """Whether the server closes it within a time."""
+        done, _ = await asyncio.wait([self.closed], timeout=timeout_s)
+        return bool(done)
+
+    # --- packets in -------------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        at = 0
+        while (end := self._end(at)) is not None:
+            start, stop = end
+            self._packet(self._buffer[at], bytes(self._buffer[start:stop]))
+            at = stop
+        del self._buffer[:at]
+
+    def _end(self, at: int) -> tuple[int, int] | None:
+        buffer = self._buffer
+        length = shift = 0
+        for place in range(at + 1, min(len(buffer), at + 5)):
+            length |= (buffer[place] & 0x7F) << shift
+            shift += 7
+            if buffer[place] < 0x80:
+                stop = place + 1 + length
+                return (place + 1, stop) if stop <= len(buffer) else None
+        return None
+
+    def _packet(self, first: int, body: bytes) -> None:
+        kind = first >> 4
+        packet_id = int.from_bytes(body[:2], "big")
+        if kind == PUBLISH:
+            end = 2 + packet_id
+            qos = first >> 1 & 3
+            packet_id = int.from_bytes(body[end : end + 2], "big") if qos else 0
+            self._heard(body[2:end].decode(), body[end + (2 if qos else 0) :], qos, packet_id)
+            if qos and self.acknowledges:
+                self.answer(PUBACK if qos == 1 else PUBREC, packet_id)
+        elif kind == PUBREL:
+            self._heard("", b"", 2, packet_id)
+            if self.acknowledges:
+                self.answer(PUBCOMP, packet_id)
+        elif kind in (CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK, PINGRESP):
+            waiting = self._waiting.pop((kind, 0 if kind in (CONNACK, PINGRESP) else packet_id), None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(body)
+
+    # --- packets out ------------------------------------------------------------------------------------------------------
+
+    def answer(self, kind: int, packet_id: int) -> None:
+        self.send(bytes((kind << 4 | (2 if kind == PUBREL else 0), 2)) + packet_id.to_bytes(2, "big"))
+
+    async def ask(self, data: bytes, kind: int, packet_id: int = 0) -> bytes:
+        """Send something and wait for its answer.
+
+        Raises:
+            Gone: where none comes.
+        """
+        if not self.is_open:
+            raise Gone
+        answer = self._waiting[(kind, packet_id)] = asyncio.get_running_loop().create_future()
+        self.send(data)
+        try:
+            return await asyncio.wait_for(answer, ANSWER_S)
+        except TimeoutError as error:
+            self.cut()
+            raise Gone from error
+
+    async def login(
+        self, client_id: str, device: str, secret: str, *, clean: bool = True, keep_alive_s: int = 60, will: tuple[str, bytes] | None = None
+    ) -> None:
+        """Log in.
+
+        Raises:
+            Gone, Refused: where it is not let in.
+        """
+        body = await self.ask(connect_packet(client_id, device, secret, clean=clean, keep_alive_s=keep_alive_s, will=will), CONNACK)
+        if body[1]:
+            raise Refused(str(body[1]))
+        self.session_present = bool(body[0])
+
+    async def subscribe(self, *filters: str, qos: int = 1, packet_id: int = 65_535) -> bytes:
+        """The return codes."""
+        return (await self.ask(subscribe_packet([(f, qos) for f in filters], packet_id), SUBACK, packet_id))[2:]
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, packet_id: int = 1, dup: bool = False, retain: bool = False) -> None:
+        """Publish, and wait for PUBACK or PUBREC."""
+        data = publish_packet(topic, payload, qos=qos, packet_id=packet_id, dup=dup and qos > 0, retain=retain)
+        if qos:
+            await self.ask(data, PUBACK if qos == 1 else PUBREC, packet_id)
+        else:
+            self.send(data)
+
+    async def release(self, packet_id: int) -> None:
+        await self.ask(bytes((PUBREL << 4 | 2, 2)) + packet_id.to_bytes(2, "big"), PUBCOMP, packet_id)
