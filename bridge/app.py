@@ -163,6 +163,7 @@ class Application:
         self._authenticators = ThreadPoolExecutor(AUTHENTICATIONS_MAX, thread_name_prefix="authenticate", initializer=give_way)
         self._anybody = anybody
         self._log = LogReader(self.database)
+        self._log.open()
         self._alarmed: set[str] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self.pipeline = Pipeline(self._writer, self._outlet, _pipeline_limits(settings), self._room, passed)
@@ -285,6 +286,7 @@ class Application:
         except BrokerError as error:
             self._outlet.broker = None
             raise SiteError(f"can't listen on {', '.join(x.bind for x in listeners)}: {_cause(error)}", fix="choose another address in bridge.toml") from error
+        broker.watch(self._ended)
         self._spawn("sweep", self._sweep())
         if self._tls is not None:
             self._spawn("certificate watch", self._watch_certificate())
@@ -312,7 +314,7 @@ class Application:
         )
         self._outlet.broker = broker
         for sid in gone:
-            self.pipeline.change(EndSession(received_ms=self.clock.now_ms(), done=_nobody_waits, sid=sid))
+            self.pipeline.change(EndSession(received_ms=self.clock.now_ms(), sid=sid))
         self._outlet.show(await self._writer.run(lambda: self._settler.everybody_is_away(self.clock.now_ms())))
         self._announce_state(online=True)
         await self.pipeline.drained()
@@ -327,7 +329,7 @@ class Application:
 
     def announce(self, message: Message) -> None:
         """Publish something of the bridge's own, in its place among what ingest publishes."""
-        self.pipeline.change(Announce(received_ms=self.clock.now_ms(), done=_nobody_waits, message=message))
+        self.pipeline.change(Announce(received_ms=self.clock.now_ms(), message=message))
 
     def _make_door(self, authenticate: Callable[[Connection, Connect], None]) -> FrontDoor:
         return FrontDoor(
@@ -339,7 +341,7 @@ class Application:
             authenticate=authenticate,
             in_open_job=self._outlet.in_open_job,
             fetch=self._fetch,
-            is_older=self._log.is_older,
+            young_from=self._log.young_from,
         )
 
     def _fetch(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
@@ -377,7 +379,6 @@ class Application:
         if count == 1:
             logger.warning("a login as %r from %s was refused", name[:96], source)
         if count >= FAILED_LOGINS_ALERT and name not in self._alarmed:
-            self._alarmed.add(name)
             errand = asyncio.get_running_loop().create_task(self._alarm_logins(name, source, count), name=f"alert about logins as {name[:96]}")
             self._errands.add(errand)
             errand.add_done_callback(self._errands.discard)
@@ -385,7 +386,8 @@ class Application:
     async def _alarm_logins(self, name: str, source: str, count: int) -> None:
         known = await asyncio.get_running_loop().run_in_executor(self._authenticators, self.registry.is_enrolled, name)
         broker = self._outlet.broker
-        if known and broker is not None:
+        if known and broker is not None and name not in self._alarmed:
+            self._alarmed.add(name)
             text = f"{count} logins as device {name} failed, the last from {source}."
             fix = f"If it is the device itself, give it the right password (`dockbridge device rotate {name}`); if not, look at who is at that address."
             broker.door.alarm(AlertCode.LOGINS, name, text, fix)
@@ -394,10 +396,10 @@ class Application:
         broker = self._outlet.broker
         if broker is None:
             return
-        for name in broker.logins.forget_old(self.clock.now_s()):
-            if name in self._alarmed:
-                self._alarmed.discard(name)
-                broker.door.alarm(AlertCode.LOGINS, name, "", "")
+        broker.logins.forget_old(self.clock.now_s())
+        for name in self._alarmed - broker.logins.of_names().keys():
+            self._alarmed.discard(name)
+            broker.door.alarm(AlertCode.LOGINS, name, "", "")
 
     @property
     def failed_logins(self) -> dict[str, tuple[int, int, str]]:
@@ -445,7 +447,7 @@ class Application:
             await asyncio.sleep(self.settings.orders.sweep_every_s)
 
     def _room(self) -> None:
-        if self._outlet.broker is not None:
+        if self._outlet.broker is not None and not self._outlet.broker.is_stopping:
             self._outlet.broker.pause(paused=False)
 
     @property
@@ -504,10 +506,6 @@ class Application:
                 if (shown := retained.get(message.topic)) is None or shown.payload != message.payload:
                     self.announce(message)
         return done
-
-
-def _nobody_waits(result: object) -> None:
-    """What the bridge does of itself."""
 
 
 def rules_of(settings: Settings) -> Rules:

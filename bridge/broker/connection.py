@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.broker import packets
 from bridge.broker.packets import ClientCertificate, Connect, ConnectCode, ProtocolError, RefusedConnect
-from bridge.broker.sessions import Session
+from bridge.broker.sessions import Received, Session
 from bridge.domain.access import Answer, Identity, Publishing, may_publish, may_subscribe
 from bridge.ingest.ports import Incoming
 from devices.protocol.vocabulary import Role
@@ -26,6 +26,8 @@ logger = logging.getLogger("dockbridge.broker")
 CONNECT_BYTES_MAX: Final = 131_072
 TOPICS_CACHED_MAX: Final = 256
 """Topics of one connection whose access answer is remembered."""
+EARLY_BYTES_MAX: Final = 16_384
+"""Bytes behind a CONNECT that are read before the client is let in."""
 BURST_S: Final = 2.0
 """Seconds at `publish_rate_max` that a client may send at once after it was silent."""
 
@@ -204,6 +206,9 @@ class Connection:
     def opened(self, session: Session, *, present: bool) -> None:
         """Its session is there, and stored where it has to be."""
         assert self._connect is not None
+        if not session.read_in_flight():
+            self._refuse(ConnectCode.SERVER_UNAVAILABLE, "what its session is owed can't be read now")
+            return
         self.session = session
         self.state = State.OPEN
         self._heard_s = self.door.now_s()
@@ -271,9 +276,9 @@ class Connection:
         assert self.session is not None
         state = self.session.incoming.get(packet_id)
         if state is None:
-            self.session.incoming[packet_id] = False
+            self.session.incoming[packet_id] = Received.OFFERED
             return True
-        if state:
+        if state is not Received.OFFERED:
             self.write(packets.pubrec(packet_id))
         return False
 
@@ -299,8 +304,8 @@ class Connection:
 
     def stored(self, session: Session, qos: int, packet_id: int) -> None:
         """A message's batch is committed: now, and not before, it is acknowledged (§4.3.2, §4.3.3)."""
-        if qos == 2:
-            session.incoming[packet_id] = True
+        if qos == 2 and session.incoming.get(packet_id) is Received.OFFERED:
+            session.incoming[packet_id] = Received.STORED
         if self.state is State.OPEN:
             self.write(packets.puback(packet_id) if qos == 1 else packets.pubrec(packet_id))
         elif qos == 2 and session.wire is not None:
@@ -374,6 +379,15 @@ class Connection:
         if self.state is State.OPEN:
             self._pump()
 
+    def charge(self, messages: int) -> None:
+        """Count work that was done for the client as so many messages of its own (broker.publish_rate_max)."""
+        self._may_send -= messages
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the client has sent enough for as long as nobody knows who it is; the rest may wait in the network."""
+        return self.state in (State.AUTHENTICATING, State.OPENING) and len(self._buffer) > EARLY_BYTES_MAX
+
     def throttle_s(self) -> float:
         """Seconds for which nothing more is to be read from the client, because it publishes or subscribes faster than it may (broker.publish_rate_max)."""
         rate = self.door.limits.publish_rate_max
@@ -387,7 +401,7 @@ class Connection:
     def check_silence(self, now_s: float) -> None:
         """Close the connection where it was silent for too long."""
         limits = self.door.limits
-        if self.state is State.NEW and now_s - self._since_s > limits.connect_timeout_s:
+        if self.state is State.NEW and not self._paused and now_s - self._since_s > limits.connect_timeout_s:
             self.close("no CONNECT in time (broker.connect_timeout_s)")
         elif self.state in (State.AUTHENTICATING, State.OPENING) and now_s - self._since_s > limits.authentication_timeout_s:
             self.close("not authenticated in time (broker.authentication_timeout_s)")
@@ -398,6 +412,8 @@ class Connection:
         """Nothing is read from the client for a while: its silence is ours."""
         self._paused = paused
         self._heard_s = self.door.now_s()
+        if self.state is State.NEW:
+            self._since_s = self._heard_s
 
     def lost(self) -> None:
         """The network connection is gone."""

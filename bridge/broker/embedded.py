@@ -30,7 +30,7 @@ from websockets.typing import Subprotocol
 
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, FrontDoor, State
-from bridge.broker.logins import Logins
+from bridge.broker.logins import NAME_CHARS_MAX, Logins
 from bridge.broker.packets import ClientCertificate, Connect
 from bridge.domain.access import Identity
 from bridge.ingest.ports import StoreUnavailable
@@ -160,6 +160,7 @@ class EmbeddedBroker(Broker):
         authentication.anybody = anybody
         self.door = make_door(self._start_authentication)
         self.logins = Logins()
+        self.is_stopping = False
         self.wires: set[_Wire] = set()
         self.hosts: Counter[str] = Counter()
         self._remembers = remembers
@@ -182,8 +183,14 @@ class EmbeddedBroker(Broker):
         await super().start()
         self._ticker = asyncio.create_task(self._tick(), name="broker-ticker")
 
+    def watch(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
+        """Have somebody told when the timers stop: without them nothing is closed, kept in order or flushed."""
+        assert self._ticker is not None
+        self._ticker.add_done_callback(ended)
+
     def stop_listening(self) -> None:
         """Take no more connections, and read nothing more from those that stand."""
+        self.is_stopping = True
         for server in self._servers.values():
             server.instance.close()
         self.pause(paused=True)
@@ -286,36 +293,52 @@ class EmbeddedBroker(Broker):
     async def _authenticate_device(self, connection: Connection, connect: Connect) -> None:
         """Check the credentials on a throw-away session of amqtt: nothing of any client is touched before this succeeds."""
         source = connection.peer.rpartition(":")[0]
-        delay_s = self.logins.delay_s(source, self.door.now_s())
-        if delay_s and not self._remembers(connect.username or "", connect.password or ""):
-            if not self.logins.has_place(source):
-                connection.unavailable()
-                self.flush()
-                return
-            with self.logins.waiting(source):
-                await asyncio.sleep(delay_s)
+        # Whoever was right before, or shows a certificate, costs no work worth bounding, and does not wait for those who guess.
+        is_quick = self._remembers(connect.username or "", connect.password or "") or (connect.password is None and connection.certificate is not None)
+        if is_quick:
+            await self._check_device(connection, connect, source)
+            return
+        if (delay_s := self.logins.delay_s(source, self.door.now_s())) and not await self._wait(connection, source, delay_s):
+            return
         async with self._checking:
-            if connection.state is not State.AUTHENTICATING:
-                return  # it hung up while it waited; its password is not worth the time
-            session = AmqttSession()
-            session.client_id = connect.client_id
-            session.username = connect.username
-            session.password = connect.password
-            session.attributes[CERTIFICATE] = connection.certificate
-            try:
-                verdicts = await self.plugins_manager.map_plugin_auth(session=session)
-            except StoreUnavailable as error:
-                # Who it is can't be looked up now: that is no wrong password, and the device is to come again.
-                if not self._lookups_fail:
-                    logger.error("logins can't be looked up (%s), and are put off until they can: %s", error, error.fix)
-                self._lookups_fail = True
-                connection.unavailable()
+            if not delay_s and self.logins.delay_s(source, self.door.now_s()):
+                connection.unavailable()  # others of its address failed while it stood in line: it is to come again, and wait
                 self.flush()
                 return
+            await self._check_device(connection, connect, source)
+
+    async def _wait(self, connection: Connection, source: str, delay_s: float) -> bool:
+        """Let a login from an address that failed too often wait; False where too many wait already."""
+        if not self.logins.has_place(source):
+            connection.unavailable()
+            self.flush()
+            return False
+        with self.logins.waiting(source):
+            await asyncio.sleep(delay_s)
+        return True
+
+    async def _check_device(self, connection: Connection, connect: Connect, source: str) -> None:
+        if connection.state is not State.AUTHENTICATING:
+            return  # it hung up while it waited; its password is not worth the time
+        session = AmqttSession()
+        session.client_id = connect.client_id
+        session.username = connect.username
+        session.password = connect.password
+        session.attributes[CERTIFICATE] = connection.certificate
+        try:
+            verdicts = await self.plugins_manager.map_plugin_auth(session=session)
+        except StoreUnavailable as error:
+            # Who it is can't be looked up now: that is no wrong password, and the device is to come again.
+            if not self._lookups_fail:
+                logger.error("logins can't be looked up (%s), and are put off until they can: %s", error, error.fix)
+            self._lookups_fail = True
+            connection.unavailable()
+            self.flush()
+            return
         self._lookups_fail = False
         accepted = bool(verdicts) and all(v is True for v in verdicts.values())
         if not accepted:
-            name = connection.device or ""
+            name = (connection.device or "")[:NAME_CHARS_MAX]
             self._on_failed(name, source, self.logins.failed(name, source, now_s=self.door.now_s(), now_ms=self.door.now_ms()))
         connection.authenticated(session.attributes.get(IDENTITY) if accepted else None)
         self.flush()
@@ -350,6 +373,7 @@ class _Wire:
         self._host = ""
         self._is_paused = False
         self._is_throttled = False
+        self._is_early = False
 
     def open(self, peer: tuple[str, int], transport: asyncio.BaseTransport) -> None:
         """Let a connection in, where there is room for one more of its address."""
@@ -380,12 +404,18 @@ class _Wire:
             self.broker.flush()
 
     def wake(self, connection: Connection) -> None:
+        if self._is_early and not connection.is_early:
+            self._is_early = False
+            self._hold()
         self.broker.wake(self)
 
     def received(self, data: bytes) -> None:
         """Bytes came."""
         self.connection.receive(data)
         self.broker.flush()
+        if self.connection.is_early and not self._is_early:
+            self._is_early = True
+            self._hold()
         if self.broker.door.sink.is_full:
             # All of them at once: otherwise each would still read a piece of its own into a queue that is full.
             self.broker.pause(paused=True)
@@ -404,7 +434,7 @@ class _Wire:
         self._hold()
 
     def _hold(self) -> None:
-        held = self._is_paused or self._is_throttled
+        held = self._is_paused or self._is_throttled or self._is_early
         self.connection.pause(paused=held)
         self.read_on(not held)
 
@@ -493,6 +523,8 @@ class _WebSocketWire(_Wire):
         if not self.is_admitted:
             self.lost()
             websocket.transport.abort()
+        elif broker.door.sink.is_full:
+            self.pause(paused=True)
 
     async def run(self) -> None:
         connection = self.connection
@@ -527,6 +559,8 @@ class _WebSocketWire(_Wire):
 
     def flush(self) -> None:
         limit = self.broker.door.limits.output_bytes_max
+        if self.connection.state is State.CLOSED:
+            self._may_read.set()
         self._out += self.connection.take_output()
         self.connection.is_full = len(self._out) >= limit
         if len(self._out) > STUCK_OUTPUT_FACTOR * limit:

@@ -7,6 +7,7 @@ Whatever a persistent session is made of goes through the pipeline as a `Change`
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
@@ -17,7 +18,7 @@ from bridge.broker.limits import DoorLimits
 from bridge.broker.message_log import Fetch, MessageLog
 from bridge.broker.packets import Connect, ConnectCode, Decoder, Outgoing, RefusedConnect
 from bridge.broker.retained import Retained
-from bridge.broker.sessions import LogQueue, MemoryQueue, Owed, Session, Todo, Unstored
+from bridge.broker.sessions import LogQueue, MemoryQueue, Owed, Received, Session, Todo, Unstored
 from bridge.domain.access import Identity, OpenOrders, may_subscribe
 from bridge.domain.topic_tree import FilterTree
 from bridge.ingest.ports import (
@@ -43,6 +44,10 @@ logger = logging.getLogger("dockbridge.broker")
 PORTION: Final = 256
 """Retained messages that are handed over to a persistent session at a time."""
 HOUSEKEEPING_S: Final = 10.0
+CALM_S: Final = 5.0
+"""Seconds without a loss after which a client that has caught up is said to be well again."""
+TOPICS_PER_MESSAGE: Final = 20
+"""Looking for so many retained topics takes about the time of one message; a subscription counts towards the rate accordingly."""
 
 Key = tuple[str, str]
 
@@ -79,7 +84,7 @@ class FrontDoor:
         authenticate: starts to check credentials; whoever checks calls `Connection.authenticated` when it is done.
         in_open_job: whether an order is in an open job of a courier.
         fetch: reads messages of the message log.
-        is_older: whether the message at a place of the log was published before a time.
+        young_from: the place in the log of the first message that is not older than a time.
     """
 
     def __init__(
@@ -93,7 +98,7 @@ class FrontDoor:
         authenticate: Callable[[Connection, Connect], None],
         in_open_job: OpenOrders,
         fetch: Fetch = lambda positions: {},
-        is_older: Callable[[int, int], bool] = lambda pos, before_ms: False,
+        young_from: Callable[[int], int] = lambda before_ms: 0,
     ) -> None:
         self.decoder = decoder
         self.sink = sink
@@ -106,12 +111,16 @@ class FrontDoor:
         self.log = MessageLog(fetch, limits.recent_bytes_max)
         self.counters = Counters()
         self.connections: set[Connection] = set()
-        self._is_older = is_older
+        self._young_from = young_from
+        self._losing: dict[Session, tuple[int, float]] = {}
         self._subscribers: FilterTree[Session, int] = FilterTree()
         self._sessions: dict[Key, Session] = {}
         self._of_device: dict[str, dict[str, Session]] = {}
         self._claims: dict[Key, Connection] = {}
+        self._claimed: Counter[str] = Counter()
         self._opening: dict[Key, int] = {}
+        self._unwanted: set[Key] = set()
+        """Of `_opening`, those that are to end as soon as they are there."""
         self._progress_is_out = False
         self._flushed_s = self._housekept_s = now_s()
 
@@ -143,7 +152,7 @@ class FrontDoor:
     def _bound_log(self) -> None:
         """The log is full: whoever has most waiting gives up a part of it."""
         longest = max((s for s in self._sessions.values() if s.sid), key=_waiting, default=None)
-        if longest is not None and longest.waiting:
+        if longest is not None and len(longest.queue):
             longest.give_up()
             if not longest.dropped_told:
                 self._tell_dropped(longest)
@@ -151,6 +160,7 @@ class FrontDoor:
     def _tell_dropped(self, session: Session) -> None:
         """What is dropped is said once, and again only after the client has caught up."""
         session.dropped_told = True
+        self._losing[session] = (session.dropped, self.now_s())
         self.counters.dropped += 1
         logger.warning("messages for %s (client %s) are dropped: it does not fetch them, and no more may wait", session.identity.device, session.client_id)
         self.alarm(
@@ -162,7 +172,7 @@ class FrontDoor:
 
     def alarm(self, code: AlertCode, subject: str, text: str, fix: str) -> None:
         """Raise an alert, or, with an empty text, clear it."""
-        self.sink.change(Alarm(received_ms=self.now_ms(), done=_nothing, code=code.value, subject=subject, text=text, fix=fix))
+        self.sink.change(Alarm(received_ms=self.now_ms(), code=code.value, subject=subject, text=text, fix=fix))
 
     def has_room_for_retained(self, topic: str) -> bool:
         return len(self.retained) < self.limits.retained_max or self.retained.get(topic) is not None
@@ -184,6 +194,7 @@ class FrontDoor:
         if session is None:
             self._make_room(key)
         self._claims[key] = connection
+        self._claimed[key[0]] += 1
         connection.claim = key
         is_stored = session is not None and not session.clean
         if key not in self._opening and connect.clean_session is not is_stored:
@@ -209,6 +220,11 @@ class FrontDoor:
         if session is not None and session.sid != sid:
             self._forget(session)
             session = None
+        if sid and key in self._unwanted:
+            self.end_session(session or self._add(identity, key[1], sid))
+            self._unwanted.discard(key)
+            return
+        self._unwanted.discard(key)
         if session is None and sid:
             session = self._add(identity, key[1], sid)
             self._opened(connection, identity, clean, False, sid)
@@ -250,7 +266,8 @@ class FrontDoor:
         """
         device = key[0]
         own = self._of_device.get(device, {})
-        claimed = {client_id for owner, client_id in self._claims if owner == device} if len(own) >= self.limits.sessions_per_device_max - 1 else set()
+        near = len(own) + self._claimed[device] >= self.limits.sessions_per_device_max
+        claimed = {client_id for owner, client_id in self._claims if owner == device} if near else set()
         if len(own.keys() | claimed) >= self.limits.sessions_per_device_max:
             away = next((s for s in own.values() if s.client_id not in claimed), None)
             if away is None:
@@ -263,6 +280,9 @@ class FrontDoor:
         """A connection is gone; a clean session goes with it (§3.1.2.4)."""
         if connection.claim is not None and self._claims.get(connection.claim) is connection:
             del self._claims[connection.claim]
+            self._claimed[connection.claim[0]] -= 1
+            if not self._claimed[connection.claim[0]]:
+                del self._claimed[connection.claim[0]]
         session = connection.session
         if session is not None and session.wire is connection:
             session.detach(self.now_ms())
@@ -273,7 +293,7 @@ class FrontDoor:
         """A session ends for good, in the store too."""
         self._forget(session)
         if session.sid:
-            self.sink.change(EndSession(received_ms=self.now_ms(), done=_nothing, sid=session.sid))
+            self.sink.change(EndSession(received_ms=self.now_ms(), sid=session.sid))
 
     def _forget(self, session: Session) -> None:
         if session.ended:
@@ -298,6 +318,7 @@ class FrontDoor:
         for connection in [c for c in self.connections if c.device == device]:
             connection.close(why)
         if end_sessions:
+            self._unwanted.update(key for key in self._opening if key[0] == device)
             for session in list(self._of_device.get(device, {}).values()):
                 self.end_session(session)
 
@@ -311,33 +332,35 @@ class FrontDoor:
         if forbidden:
             self._take_filters(session, forbidden)
             if session.sid:
-                self.sink.change(Unsubscribe(received_ms=self.now_ms(), done=_nothing, sid=session.sid, filters=tuple(forbidden)))
+                self.sink.change(Unsubscribe(received_ms=self.now_ms(), sid=session.sid, filters=tuple(forbidden)))
 
     # --- subscriptions ----------------------------------------------------------------------------------------------------
 
     def subscribe(self, connection: Connection, session: Session, wanted: dict[str, int], packet_id: int, asked: Sequence[str]) -> None:
         """Ask for filters with their QoS; SUBACK follows with a code for each that was asked, once they are stored."""
-        room = self.limits.subscriptions_max - len(session.subscriptions)
+        room = before = self.limits.subscriptions_max - len(session.subscriptions) - session.asked
         granted: dict[str, int] = {}
         for topic_filter, qos in wanted.items():
             is_new = topic_filter not in session.subscriptions
             if connection.may_read(topic_filter) and (room > 0 or not is_new):
                 granted[topic_filter] = qos
                 room -= is_new
+        session.asked += before - room
         self.sink.change(
             Subscribe(
                 received_ms=self.now_ms(),
-                done=partial(self._subscribed, connection, session, granted, packet_id, asked),
+                done=partial(self._subscribed, connection, session, granted, packet_id, asked, before - room),
                 sid=session.sid,
                 filters=tuple(granted.items()),
             ),
         )
 
-    def _subscribed(self, connection: Connection, session: Session, granted: dict[str, int], packet_id: int, asked: Sequence[str], _: Any) -> None:
+    def _subscribed(self, connection: Connection, session: Session, granted: dict[str, int], packet_id: int, asked: Sequence[str], new: int, _: Any) -> None:
+        session.asked -= new
         if session.ended:
             return
-        for topic_filter, qos in granted.items():
-            self._put_filter(session, topic_filter, qos)
+        found = sum(self._put_filter(session, topic_filter, qos) for topic_filter, qos in granted.items())
+        connection.charge(found // TOPICS_PER_MESSAGE)
         self._end_forbidden(session)  # what was allowed when it was asked for may not be any more
         codes = [granted[f] if f in granted and f in session.subscriptions else packets.SUBSCRIPTION_REFUSED for f in asked]
         self.counters.denied += codes.count(packets.SUBSCRIPTION_REFUSED)
@@ -346,18 +369,21 @@ class FrontDoor:
             session.pump()
             self.after_pump(session)
 
-    def _put_filter(self, session: Session, topic_filter: str, qos: int) -> None:
-        """An earlier subscription to the same filter is replaced (§3.8.4), and its retained messages are sent again."""
+    def _put_filter(self, session: Session, topic_filter: str, qos: int) -> int:
+        """An earlier subscription to the same filter is replaced (§3.8.4), and its retained messages are sent again; how many topics were looked at."""
         session.subscriptions[topic_filter] = qos
         self._subscribers.put(topic_filter, session, qos)
         topics = self.retained.match(topic_filter)
+        found = len(topics)
         if session.sid:
             self._forget_todo(session, topic_filter)
             lasting = sorted(t for t in topics if qos and (message := self.retained.get(t)) is not None and message.qos)
             # Handed over even where there is nothing, so that the store knows that it was.
             session.todo.append(Todo(topic_filter, qos, lasting, self.retained.count))
             topics = list(set(topics).difference(lasting)) if len(lasting) < len(topics) else []
-        session.owe_retained([(topic, qos) for topic in topics], self.retained.count)
+        if session.wire is not None:  # what is not handed over through the log is not kept for who is away
+            session.owe_retained([(topic, qos) for topic in topics], self.retained.count)
+        return found
 
     def unsubscribe(self, connection: Connection, session: Session, filters: Sequence[str], packet_id: int) -> None:
         """UNSUBACK follows once it is stored (§3.10.4)."""
@@ -387,14 +413,21 @@ class FrontDoor:
             return
         if session.todo and not session.handing_over and len(session.queue) < self.limits.window:
             self._hand_over(session)
-        if session.dropped_told and not session.waiting:
-            session.dropped = 0
-            session.dropped_told = False
-            if session.sid:
-                self.log.changed(session)
-            self._clear_dropped(session)
+
+    def _look_at_losses(self, now_s: float) -> None:
+        """Whoever lost messages, has caught up and loses no more, is well again. Not at once: a slow reader would flap."""
+        for session, (dropped, since_s) in list(self._losing.items()):
+            if session.dropped != dropped or session.waiting or session.wire is None:
+                self._losing[session] = (session.dropped, now_s)
+            elif now_s - since_s >= CALM_S:
+                session.dropped = 0
+                session.dropped_told = False
+                if session.sid:
+                    self.log.changed(session)
+                self._clear_dropped(session)
 
     def _clear_dropped(self, session: Session) -> None:
+        self._losing.pop(session, None)
         device = session.identity.device
         if not any(s.dropped_told for s in self._of_device.get(device, {}).values()):
             self.alarm(AlertCode.DROPPED, device, "", "")
@@ -438,7 +471,11 @@ class FrontDoor:
 
     def release(self, connection: Connection, session: Session, packet_id: int) -> None:
         """PUBREL came: the id is free again, and PUBCOMP follows once that is stored (§4.3.3)."""
-        if session.sid and packet_id in session.incoming:
+        state = session.incoming.get(packet_id)
+        if state is Received.RELEASING:
+            return  # PUBCOMP is on its way: a second change could free the id of the message that follows
+        if session.sid and state is not None:
+            session.incoming[packet_id] = Received.RELEASING
             done = partial(self._released, session, packet_id)
             self.sink.change(Release(received_ms=self.now_ms(), done=done, sid=session.sid, packet_id=packet_id))
         else:
@@ -475,6 +512,8 @@ class FrontDoor:
         session = self._add(identity, session_row.client_id, session_row.sid)
         for pos in session.restore(session_row):
             self.log.owe(pos, self.log.owners(pos) + 1)
+        if session.dropped_told:
+            self._losing[session] = (session.dropped, self.now_s())
         return session
 
     def restore_subscriptions(self, session: Session, rows: Sequence[SubscriptionRow]) -> None:
@@ -511,6 +550,7 @@ class FrontDoor:
         now_s = self.now_s()
         for connection in list(self.connections):
             connection.check_silence(now_s)
+        self._look_at_losses(now_s)
         if now_s - self._housekept_s >= HOUSEKEEPING_S:
             self._housekept_s = now_s
             self._keep_house(self.now_ms())
@@ -522,6 +562,7 @@ class FrontDoor:
     def _keep_house(self, now_ms: int) -> None:
         """Messages that waited for too long, and sessions whose client never came back."""
         limits = self.limits
+        young_from = self._young_from(now_ms - limits.session_queue_age_ms)
         for session in list(self._sessions.values()):
             if not session.sid:
                 continue
@@ -529,7 +570,9 @@ class FrontDoor:
                 logger.info("the session of %s (client %s) expired", session.identity.device, session.client_id)
                 self.end_session(session)
             elif len(session.queue):
-                session.expire(lambda pos: self._is_older(pos, now_ms - limits.session_queue_age_ms))
+                session.pump()  # where the log could not be read when it was its turn
+                self.after_pump(session)
+                session.expire(young_from)
                 if session.dropped and not session.dropped_told:
                     self._tell_dropped(session)
 
@@ -539,11 +582,7 @@ class FrontDoor:
 
 
 def _waiting(session: Session) -> int:
-    return session.waiting
-
-
-def _nothing(_: Any) -> None:
-    """Nobody waits for it."""
+    return len(session.queue)
 
 
 __all__ = ["Connection", "Counters", "DoorLimits", "FrontDoor", "Sink", "State"]

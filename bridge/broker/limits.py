@@ -22,7 +22,7 @@ class DoorLimits:
     connections_per_address_max: int = 5_000
     connect_timeout_s: float = 5.0
     authentication_timeout_s: float = 60.0
-    topic_levels_max: int = 16
+    topic_levels_max: int = 32
     topic_bytes_max: int = 1_024
     publish_rate_max: int = 2_000
     output_bytes_max: int = 1_048_576

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from bridge.broker.front_door import FrontDoor
-from bridge.broker.sessions import Session
+from bridge.broker.sessions import Received, Session
 from bridge.domain.access import Identity
 from bridge.domain.topic_tree import FilterTree
 from bridge.ingest.ports import MessageRow, SessionRow, SubscriptionRow
@@ -51,7 +51,7 @@ def restore(
         intervals.put(held.topic_filter, (held.sid, held.from_pos), interval)
     for packet in incoming_ids:
         if packet[0] in there:
-            there[packet[0]].incoming[packet[1]] = True
+            there[packet[0]].incoming[packet[1]] = Received.STORED
     matching: dict[str, list[_Interval]] = {}
     for message in messages:
         if message.sid is not None:

@@ -9,7 +9,7 @@ else's.
 from __future__ import annotations
 
 from array import array
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -198,6 +198,14 @@ class Flight(IntEnum):
     RELEASED = 2
 
 
+class Received(IntEnum):
+    """Where a QoS 2 message of the client's stands. RELEASING: PUBREL came, and is not committed yet; one that comes again asks for nothing more."""
+
+    OFFERED = 0
+    STORED = 1
+    RELEASING = 2
+
+
 class _Slot:
     """A message in flight."""
 
@@ -245,8 +253,10 @@ class Session:
         self.client_id = client_id
         self.sid = sid
         self.subscriptions: dict[str, int] = {}
-        self.incoming: dict[int, bool] = {}
-        """QoS 2 packet ids of the client's that are not released yet, and whether their message is committed."""
+        self.incoming: dict[int, Received] = {}
+        """QoS 2 packet ids of the client's that are not free yet."""
+        self.asked = 0
+        """New filters that are being stored."""
         self.wire: Wire | None = None
         self.queue = queue
         self.todo: deque[Todo] = deque()
@@ -258,7 +268,7 @@ class Session:
         self._window = window
         self._retained_now = retained
         self._log = log
-        self._retained: dict[str, tuple[int, int]] = {}
+        self._retained: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._slots: dict[int, _Slot] = {}
         self._next_index = 0
         self._drops = self._drops_stored = 0
@@ -306,7 +316,7 @@ class Session:
 
     def give_up(self) -> None:
         """Let go of a part of what waits, the oldest first."""
-        for _ in range(max(1, len(self.queue) // _DROPPED_AT_ONCE)):
+        for _ in range(-(-len(self.queue) // _DROPPED_AT_ONCE)):
             self._drop()
 
     def _drop(self) -> None:
@@ -319,10 +329,10 @@ class Session:
             self._log.finished(pos)
             self._log.changed(self, now=self.wire is not None)
 
-    def expire(self, is_too_old: Callable[[int], bool]) -> None:
-        """Let go of what has waited for too long."""
+    def expire(self, young_from: int) -> None:
+        """Let go of what has waited for too long: everything before a place in the log."""
         assert isinstance(self.queue, LogQueue)
-        while len(self.queue) and is_too_old(self.queue.first_pos):
+        while len(self.queue) and self.queue.first_pos < young_from:
             self._drop()
 
     def owe_retained(self, topics: Iterable[tuple[str, int]], as_of: int) -> None:
@@ -331,8 +341,8 @@ class Session:
 
     @property
     def has_more(self) -> bool:
-        """Whether retained messages wait and the window has room for them."""
-        return bool(self._retained) and self._may_send()
+        """Whether something waits and may be sent: nobody else comes back to it where nothing is in flight whose acknowledgement would."""
+        return self.waiting > 0 and self._may_send()
 
     def _may_send(self) -> bool:
         slots = self._slots
@@ -348,8 +358,7 @@ class Session:
             if not portion:
                 return
             portion -= 1
-            topic = next(iter(self._retained))
-            qos, as_of = self._retained.pop(topic)
+            topic, (qos, as_of) = self._retained.popitem(last=False)
             message = self._retained_now(topic)
             if message is None or message.order > as_of:
                 continue
@@ -372,7 +381,8 @@ class Session:
         if message is None or (owed.retain and owed.pos and self._is_stale(message)):
             self._finish(owed)
             return
-        self._slots[index] = _Slot(owed)
+        # The payload is not kept: after a reconnect it is read again.
+        self._slots[index] = _Slot(Owed(None, owed.qos, owed.retain, owed.pos))
         self.wire.write(message.wire(owed.qos, 1 + index % PACKET_IDS, retain=owed.retain, dup=owed.dup))
 
     def _is_stale(self, message: Outgoing) -> bool:
@@ -445,34 +455,41 @@ class Session:
 
     # --- coming and going -------------------------------------------------------------------------------------------------
 
+    def read_in_flight(self) -> bool:
+        """Have at hand what is to be sent again; False where the log can't be read now, which is no reason to let go of anything."""
+        missing = [s.owed.pos for s in self._slots.values() if s.flight is Flight.SENT and s.owed.message is None]
+        found = self._log.read(missing) if missing and self._log is not None else {}
+        if found is None:
+            return False
+        for slot in self._slots.values():
+            if slot.owed.message is None:
+                slot.owed = slot.owed._replace(message=found.get(slot.owed.pos))
+        return True
+
     def attach(self, wire: Wire) -> None:
         """The client is there: send again what was in flight, in its order, with DUP (§4.4)."""
         self.wire = wire
         self.seen_ms = 0
         if self._log is not None:
             self._log.changed(self, now=self._drops != self._drops_stored)
-        missing = [s.owed.pos for s in self._slots.values() if s.owed.message is None]
-        found = (self._log.read(missing) or {}) if missing and self._log is not None else {}
         for index, slot in list(self._slots.items()):
             if slot.flight is not Flight.SENT:
                 if slot.flight is Flight.RELEASED:
                     wire.write(pubrel(1 + index % PACKET_IDS))
                 continue
-            message = slot.owed.message or found.get(slot.owed.pos)
+            message = slot.owed.message
             if message is None:
                 self._finish(self._slots.pop(index).owed)
                 continue
-            slot.owed = slot.owed._replace(message=message)
             wire.write(message.wire(slot.owed.qos, 1 + index % PACKET_IDS, retain=slot.owed.retain, dup=True))
+            slot.owed = slot.owed._replace(message=None)
 
     def detach(self, now_ms: int) -> None:
         """The client is gone. Of a persistent session only places stay in memory."""
         self.wire = None
         self.seen_ms = now_ms
-        self._retained.clear()  # of a persistent session only QoS 0: not kept for who is away
+        self._retained.clear()
         if self._log is not None:
-            for slot in self._slots.values():
-                slot.owed = slot.owed._replace(message=None)
             assert isinstance(self.queue, LogQueue)
             self.queue.forget_ahead()
             self._log.changed(self)

@@ -47,7 +47,7 @@ class Subscribers:
         self._owed: dict[str, bool] = {}
 
     def load(self, tx: Transaction) -> None:
-        self.next_pos = tx.next_message()
+        self.next_pos = max(self.next_pos, tx.next_message())
         for session in tx.sessions():
             self._know(session.sid, (session.device, session.client_id))
         for row in tx.subscriptions():
@@ -171,7 +171,7 @@ class Subscribers:
         if held is None:
             return
         if held[1] == self.next_pos:  # nothing was published while it stood
-            writes.subscriptions = [s for s in writes.subscriptions if (s.sid, s.topic_filter) != (sid, topic_filter)]
+            writes.subscriptions = [s for s in writes.subscriptions if (s.sid, s.topic_filter, s.from_pos) != (sid, topic_filter, held[1])]
         else:
             # One that was made in this batch is closed in its row; the statement closes one that is in the table already.
             writes.subscriptions = [

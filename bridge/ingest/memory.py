@@ -85,7 +85,9 @@ class Memory:
 
     def forget(self) -> None:
         """Drop everything; the next batch reads what it needs from the store."""
+        next_pos = self.subscribers.next_pos
         self.__init__(orders_max=self.orders_max, devices_max=self.devices_max)  # type: ignore[misc]
+        self.subscribers.next_pos = next_pos  # what the loop was told of is never given again, though nothing in the store may name it any more
 
     def load_orders(self, order_ids: set[str], tx: Transaction) -> None:
         """Make sure that these orders are in memory; those that are not stored yet start empty."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from bridge.ingest.memory import Memory
 from bridge.ingest.points import Passed, nobody_looks
-from bridge.ingest.ports import Change, Incoming, Item, Settled, Store, StoreUnavailable, Transaction
+from bridge.ingest.ports import Alarm, Announce, Change, Incoming, Item, Settled, Store, StoreUnavailable, Transaction
 from bridge.ingest.settle import Rules, everybody_is_away, settle, show_jobs, sweep
 
 logger = logging.getLogger("dockbridge.ingest")
@@ -159,7 +159,7 @@ class Pipeline:
                 return settled
 
     def _make_room(self) -> None:
-        if self._was_full and not self.is_full:
+        if self._was_full and len(self._waiting) * 2 <= self._limits.queue_messages_max and self._bytes * 2 <= self._limits.queue_bytes_max:
             self._was_full = False
             if self._on_room is not None:
                 self._on_room()
@@ -204,6 +204,9 @@ class Settler:
                 (item,) = batch
                 if isinstance(item, Incoming):
                     return self._quarantine(item, error)
+                if isinstance(item, (Alarm, Announce)):
+                    logger.error("something of the bridge's own could not be published (%s: %s)", type(error).__name__, error)
+                    return Settled([], [], [{}])
                 raise StoreUnavailable(f"a session could not be changed: {error}") from error
             return self.commit(batch[: len(batch) // 2])
 

@@ -54,6 +54,10 @@ class Message(NamedTuple):
     pos: int = 0
 
 
+def _nobody_waits(result: Any) -> None:
+    """For a change that nobody waits for."""
+
+
 # --- what changes a session -------------------------------------------------------------------------------------------------
 
 
@@ -63,7 +67,7 @@ class Change:
 
     payload: ClassVar[bytes] = b""
     received_ms: int
-    done: Callable[[Any], None]
+    done: Callable[[Any], None] = _nobody_waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-from bridge.ingest.ports import MessageRow, SessionRow, StoreUnavailable, SubscriptionRow
+from bridge.ingest.ports import MessageRow, SessionRow, SubscriptionRow
 from bridge.store.sql import SqlTransaction, connect, marks
+
+AT_ONCE: Final = 500
+"""Places in one statement; SQLite bounds them."""
 
 Found = dict[int, tuple[str, bytes, int]]
 """Topic, payload and QoS by place."""
@@ -20,23 +25,36 @@ class LogReader:
         self._path = path
         self._connection: sqlite3.Connection | None = None
 
+    def open(self) -> None:
+        """Open the file now, so that it is there when descriptors are short."""
+        with suppress(sqlite3.Error):
+            self._execute("SELECT 1 FROM message_log LIMIT 0", ())
+
     def fetch(self, positions: Sequence[int]) -> Found | None:
         """Messages by their places; None where the file can't be read now."""
+        found: Found = {}
         try:
-            rows = self._execute(f"SELECT pos, topic, payload, qos FROM message_log WHERE pos IN ({marks(positions)})", positions)  # noqa: S608
-            return {pos: (topic, payload, qos) for pos, topic, payload, qos in rows}
+            for start in range(0, len(positions), AT_ONCE):
+                some = positions[start : start + AT_ONCE]
+                rows = self._execute(f"SELECT pos, topic, payload, qos FROM message_log WHERE pos IN ({marks(some)})", some)  # noqa: S608
+                found.update((pos, (topic, payload, qos)) for pos, topic, payload, qos in rows)
         except sqlite3.Error:
             self.close()
             return None
+        return found
 
-    def is_older(self, pos: int, before_ms: int) -> bool:
-        """Whether a message was published before a time; not so where that can't be said now."""
+    def young_from(self, before_ms: int) -> int:
+        """The place of the first message that was published at a time or later: all before it are older. 0 where that can't be said now.
+
+        Reads what is too old, once, because it is let go of then.
+        """
         try:
-            found = self._execute("SELECT at_ms FROM message_log WHERE pos = ?", (pos,)).fetchone()
+            found = self._execute("SELECT pos FROM message_log WHERE at_ms >= ? ORDER BY pos LIMIT 1", (before_ms,)).fetchone()
+            newest = self._execute("SELECT max(pos) FROM message_log", ()).fetchone()
         except sqlite3.Error:
             self.close()
-            return False
-        return found is None or found[0] < before_ms
+            return 0
+        return int(found[0]) if found is not None else int(newest[0] or 0) + 1
 
     def close(self) -> None:
         if self._connection is not None:
@@ -64,6 +82,3 @@ def _messages(tx: SqlTransaction) -> Iterator[MessageRow]:
     """The whole log in its order, without payloads."""
     for pos, topic, qos, sid, at_ms in tx.message_heads():
         yield MessageRow(pos, topic, b"", qos, sid, at_ms)
-
-
-__all__ = ["LogReader", "StoreUnavailable", "Stored"]

@@ -173,6 +173,7 @@ class Registry:
         self.identity(device)
         secret = secrets.token_urlsafe(SECRET_BYTES)
         self._update(device, password_hash=HASHER.hash(secret), rotated_ms=now_ms, revoked_ms=None)
+        self._verified.pop(device, None)
         return secret
 
     def revoke(self, device: str, *, now_ms: int) -> None:

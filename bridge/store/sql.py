@@ -336,6 +336,9 @@ class SqlTransaction:
         self._write_sessions(writes)
 
     def _write_sessions(self, writes: Writes) -> None:
+        # First: the same client may have begun a session anew in this batch.
+        for table in ("sessions", "subscriptions", "incoming_ids"):
+            self._many(f"DELETE FROM {table} WHERE sid = ?", writes.sessions_gone)
         self._many(_UPSERT[tables.sessions], writes.sessions)
         self._many("UPDATE sessions SET next_pos = ?, next_index = ?, slots = ?, dropped = ?, seen_ms = ? WHERE sid = ?", writes.progress)
         self._many("DELETE FROM message_log WHERE pos = ?", writes.messages_gone)
@@ -344,8 +347,6 @@ class SqlTransaction:
         self._many("UPDATE subscriptions SET retained_after = ? WHERE sid = ? AND topic_filter = ? AND to_pos IS NULL", writes.handed_over)
         self._many(_UPSERT[tables.incoming_ids], writes.incoming_ids)
         self._many("DELETE FROM incoming_ids WHERE sid = ? AND packet_id = ?", writes.incoming_ids_gone)
-        for table in ("sessions", "subscriptions", "incoming_ids"):
-            self._many(f"DELETE FROM {table} WHERE sid = ?", writes.sessions_gone)
 
     def _many(self, statement: str, rows: Sequence[Any]) -> None:
         if rows:
