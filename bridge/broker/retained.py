@@ -33,4 +33,4 @@ class Retained:
 
     def match(self, topic_filter: str) -> list[str]:
         """The topics that a filter matches, as of now."""
-        return list(self._tree.match(topic_filter))
+        return self._tree.match(topic_filter)

@@ -114,21 +114,30 @@ class TopicTree(Generic[V]):
                 return
             del parent.children[level]
 
-    def match(self, topic_filter: str) -> Iterator[str]:
-        """The topics that a filter matches. The tree may change while they are read only where they were taken into a list first."""
+    def match(self, topic_filter: str) -> list[str]:
+        """The topics that a filter matches, as of now."""
         if "+" not in topic_filter and "#" not in topic_filter:
-            if topic_filter in self._topics:
-                yield topic_filter
-            return
+            return [topic_filter] if topic_filter in self._topics else []
         levels = topic_filter.split("/")
+        found: list[str] = []
         todo = [(self._root, 0)]
         while todo:
             node, place = todo.pop()
-            level = levels[place] if place < len(levels) else None
-            if level is None or level == "#":
-                yield from node.values
-            if level in ("+", "#"):
-                below = [child for name, child in node.children.items() if node is not self._root or not name.startswith("$")]
-                todo.extend((child, place + (level == "+")) for child in reversed(below))
-            elif level is not None and (exact := node.children.get(level)) is not None:
-                todo.append((exact, place + 1))
+            if place == len(levels):
+                found.extend(node.values)
+                continue
+            level = levels[place]
+            if level not in ("+", "#"):
+                if (exact := node.children.get(level)) is not None:
+                    todo.append((exact, place + 1))
+                continue
+            below = [child for name, child in node.children.items() if node is not self._root or not name.startswith("$")]
+            if level == "+":
+                todo.extend((child, place + 1) for child in below)
+                continue
+            found.extend(node.values)
+            while below:
+                child = below.pop()
+                found.extend(child.values)
+                below.extend(child.children.values())
+        return found
