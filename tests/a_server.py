@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -36,6 +39,15 @@ def until(condition: Callable[[], bool], what: str, deadline_s: float = 2 * DEAD
     while not condition():
         assert time.monotonic() < end, f"waited too long for {what}"
         time.sleep(_TICK_S)
+
+
+def free_port() -> int:
+    """A port that stays free while a server is down: below those that the system gives to outgoing connections (Linux: from 32768)."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:

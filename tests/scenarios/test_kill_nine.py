@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cbor2
 import pytest
+from a_server import free_port
 
 from bridge.app import make_site
 from bridge.config import ListenSettings, Settings
@@ -68,14 +69,6 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f"waited too long for {what}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

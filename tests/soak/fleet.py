@@ -16,7 +16,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -32,7 +31,8 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "firmware-sim"), str(ROOT / "tests")]
 
-from a_site import SITE  # noqa: E402 -- run by hand, the folders above are to be known first
+from a_server import free_port  # noqa: E402 -- run by hand, the folders above are to be known first
+from a_site import SITE  # noqa: E402
 from soak import bad  # noqa: E402
 from soak.good import Book, Courier, Desk, Gear, Good, Place, Scanner, Shop  # noqa: E402
 
@@ -115,7 +115,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.site = folder / "site"
-        self.address = ("127.0.0.1", _free_port())
+        self.address = ("127.0.0.1", free_port())
         self._log = folder / "server.log"
         make_site(self.site, parse({"site": {"name": SITE}, "listen": {"mqtt": "{}:{}".format(*self.address)}, **SETTINGS}))
 
@@ -163,12 +163,6 @@ class Server:
         """How often each event stands in the log, read from the file that the server left."""
         with closing(sqlite3.connect(self.site / DATABASE_NAME)) as connection:
             return Counter(bytes(row[0]) for row in connection.execute("SELECT id FROM events WHERE device != 'bridge'"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _at(values: Sequence[float], share: float) -> float:
