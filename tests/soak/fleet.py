@@ -64,6 +64,7 @@ class Sample:
     rss_mb: float
     fds: int
     threads: int
+    database_mb: float
     puback_p50_ms: float
     puback_p99_ms: float
     counters: dict[str, int]
@@ -75,8 +76,11 @@ class Result:
 
     clients: int = 0
     minutes: float = 0.0
+    warm_up_s: float = WARM_UP_S
     samples: list[Sample] = field(default_factory=list)
     growth_mb_per_hour: float = 0.0
+    growth_at_the_end_mb_per_hour: float = 0.0
+    """In the last third."""
     puback_p50_ms: float = 0.0
     puback_p99_ms: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
@@ -104,7 +108,11 @@ class Result:
     def settled(self) -> list[Sample]:
         """The samples after the warm-up."""
         end_s = self.samples[-1].at_s
-        return [s for s in self.samples if s.at_s >= min(WARM_UP_S, end_s / 3)]
+        return [s for s in self.samples if s.at_s >= min(self.warm_up_s, end_s / 3)]
+
+    @property
+    def last_third(self) -> list[Sample]:
+        return self.samples[-max(2, len(self.samples) // 3) :]
 
 
 # --- the server -------------------------------------------------------------------------------------------------------------
@@ -153,7 +161,8 @@ class Server:
         fds = len(list((process / "fd").iterdir()))
         rss_mb = int(status["VmRSS"].split()[0]) / 1024
         counters = ask(self.site, "counters") or {}
-        return Sample(round(at_s, 1), round(rss_mb, 1), fds, int(status["Threads"]), _at(latencies_ms, 0.5), _at(latencies_ms, 0.99), counters)
+        database_mb = round((self.site / DATABASE_NAME).stat().st_size / 1_048_576, 1)
+        return Sample(round(at_s, 1), round(rss_mb, 1), fds, int(status["Threads"]), database_mb, _at(latencies_ms, 0.5), _at(latencies_ms, 0.99), counters)
 
     def faults(self) -> list[str]:
         """Tracebacks and errors in its log."""
@@ -247,7 +256,7 @@ def _say(sample: Sample) -> None:
     c = sample.counters
     doing = f"{c.get('connected', 0)} connected, {c.get('sessions', 0)} sessions, {c.get('waiting', 0)} waiting, {c.get('retained', 0)} retained"
     print(
-        f"{sample.at_s:6.0f} s  {sample.rss_mb:6.1f} MB  {sample.fds:4} fds  {sample.threads:2} threads"
+        f"{sample.at_s:6.0f} s  {sample.rss_mb:6.1f} MB  {sample.fds:4} fds  database {sample.database_mb:5.1f} MB  {sample.threads:2} threads"
         f"  PUBACK {sample.puback_p50_ms:6.1f} / {sample.puback_p99_ms:7.1f} ms  {doing}",
         flush=True,
     )
@@ -256,7 +265,7 @@ def _say(sample: Sample) -> None:
 # --- the whole --------------------------------------------------------------------------------------------------------------
 
 
-def soak(folder: Path, *, seconds: float, clients: int, seed: int = 1, say: bool = False) -> Result:
+def soak(folder: Path, *, seconds: float, clients: int, seed: int = 1, warm_up_s: float = WARM_UP_S, say: bool = False) -> Result:
     """Start a server in a folder, let the fleet at it, stop it, and look at what it left."""
     server = Server(folder)
     fleet = roles(clients)
@@ -268,8 +277,11 @@ def soak(folder: Path, *, seconds: float, clients: int, seed: int = 1, say: bool
     finally:
         server.kill()
     stored = server.stored()
-    result = Result(clients=clients, minutes=round(seconds / 60, 2), samples=samples, counts=dict(sorted(book.counts.items())), exit_code=code)
-    result.growth_mb_per_hour = round(_slope([(s.at_s / 3600, s.rss_mb) for s in result.settled]), 2)
+    result = Result(
+        clients=clients, minutes=round(seconds / 60, 2), warm_up_s=warm_up_s, samples=samples, counts=dict(sorted(book.counts.items())), exit_code=code
+    )
+    result.growth_mb_per_hour = _growth(result.settled)
+    result.growth_at_the_end_mb_per_hour = _growth(result.last_third)
     result.puback_p50_ms, result.puback_p99_ms = _at(book.latencies_ms, 0.5), _at(book.latencies_ms, 0.99)
     result.events = len(book.events)
     result.events_lost = sum(1 for i in book.events if not stored[i])
@@ -282,12 +294,13 @@ def soak(folder: Path, *, seconds: float, clients: int, seed: int = 1, say: bool
     return result
 
 
-def _slope(points: Sequence[tuple[float, float]]) -> float:
-    """Of a line through points, by least squares."""
-    n = len(points)
-    x_mean, y_mean = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
-    spread = sum((x - x_mean) ** 2 for x, _ in points)
-    return sum((x - x_mean) * (y - y_mean) for x, y in points) / spread if spread else 0.0
+def _growth(samples: Sequence[Sample]) -> float:
+    """MB an hour, by a line through the memory (least squares)."""
+    n = len(samples)
+    hours = [s.at_s / 3_600 for s in samples]
+    mean_h, mean_mb = sum(hours) / n, sum(s.rss_mb for s in samples) / n
+    spread = sum((h - mean_h) ** 2 for h in hours)
+    return round(sum((h - mean_h) * (s.rss_mb - mean_mb) for h, s in zip(hours, samples, strict=True)) / spread, 2) if spread else 0.0
 
 
 def main() -> None:
@@ -295,15 +308,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--clients", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--warm-up", type=float, default=WARM_UP_S / 60, metavar="MINUTES", help="where the line through the memory begins")
     parser.add_argument("--json", type=Path, help="write every figure here")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dockbridge-soak-"))
-    result = soak(folder, seconds=options.minutes * 60, clients=options.clients, seed=options.seed, say=True)
+    result = soak(folder, seconds=options.minutes * 60, clients=options.clients, seed=options.seed, warm_up_s=options.warm_up * 60, say=True)
     if options.json is not None:
         options.json.write_text(json.dumps(asdict(result), indent=2))
     first, last = result.settled[0], result.settled[-1]
     print(f"{result.clients} clients, {result.minutes} minutes; the line begins after {first.at_s:.0f} s")
-    print(f"memory {first.rss_mb} → {last.rss_mb} MB, {result.growth_mb_per_hour:+} MB/h; file descriptors {first.fds} → {last.fds}")
+    print(f"memory {first.rss_mb} → {last.rss_mb} MB, {result.growth_mb_per_hour:+} MB/h, in the last third {result.growth_at_the_end_mb_per_hour:+} MB/h")
+    print(f"database {first.database_mb} → {last.database_mb} MB; file descriptors {first.fds} → {last.fds}")
     print(f"PUBACK p50 {result.puback_p50_ms} ms, p99 {result.puback_p99_ms} ms")
     print(f"events {result.events}: {result.events_lost} lost, {result.events_doubled} doubled, {result.receipts_lost} without a receipt")
     print(f"messages {result.messages}: {result.messages_lost} lost, {result.messages_doubled} doubled at QoS 2")
