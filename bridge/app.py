@@ -7,15 +7,10 @@ Nothing below this module reads a clock that it was not given.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
-import resource
 import ssl
-import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -26,44 +21,37 @@ from amqtt.errors import BrokerError
 from sqlalchemy import Engine
 
 from bridge import __version__
+from bridge.bounds import DAY_MS, door_limits, pipeline_limits, rules_of
 from bridge.broker.decoding import FILTERS_MAX
 from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener, give_way
-from bridge.broker.front_door import Connection, DoorLimits, FrontDoor
+from bridge.broker.front_door import Connection, FrontDoor
 from bridge.broker.packets import Connect, Outgoing
 from bridge.broker.restore import restore
-from bridge.clock import Clock, anchored_clock
-from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load, render
+from bridge.clock import Clock
+from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
 from bridge.domain.access import Identity
-from bridge.errors import BridgeError, NoSite, SiteError, SiteInUse, StoreError
+from bridge.errors import NoSite, SiteError, StoreError
 from bridge.ingest.memory import Memory
-from bridge.ingest.pipeline import Limits, Pipeline, Settler
+from bridge.ingest.pipeline import Pipeline, Settler
 from bridge.ingest.points import Passed, nobody_looks
 from bridge.ingest.ports import Announce, EndSession, Incoming, Item, Message, Settled, StoreUnavailable
-from bridge.ingest.settle import Rules
+from bridge.site_folder import clock_after, take_lock
 from bridge.store import queries
 from bridge.store.message_log import LogReader, Stored
 from bridge.store.migrate import migrate
 from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
-from bridge.store.sql import SqlStore, check_writable, open_engine, pass_over
+from bridge.store.sql import SqlStore, check_writable, open_engine
 from bridge.tls import certificate_ends_ms, load_certificate, server_context
-from devices.protocol.messages import CONTRACT_VERSION, encode_json
+from devices.protocol.messages import CONTRACT_VERSION
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import AlertCode
 
 logger = logging.getLogger("dockbridge")
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
 CERTIFICATE_WARNING_DAYS: Final = 30
 FAILED_LOGINS_ALERT: Final = 5
 """Failed logins of one device within some minutes that raise an alert."""
-CLOCK_BEHIND_MS: Final = 60_000
-"""A wall clock that is further behind the newest stored time is worth a warning."""
-AWAY_MS: Final = HOUR_MS
-"""Time without a server from which on ages are moved: it writes every row that waits."""
-DESCRIPTORS_KEPT: Final = 48
-"""File descriptors that no connection gets: for the database and its readers, the listeners, the control socket and the runtime."""
 STOP_S: Final = 10.0
 """How long an ending server waits for the store to take what was read; what is not stored by then was not acknowledged."""
 
@@ -166,7 +154,7 @@ class Application:
         self._log.open()
         self._alarmed: set[str] = set()
         self._errands: set[asyncio.Task[None]] = set()
-        self.pipeline = Pipeline(self._writer, self._outlet, _pipeline_limits(settings), self._room, passed)
+        self.pipeline = Pipeline(self._writer, self._outlet, pipeline_limits(settings), self._room, passed)
         self._tls: ssl.SSLContext | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
@@ -192,14 +180,14 @@ class Application:
         if not (directory / CONFIG_NAME).exists():
             raise NoSite(f"there is no site in {directory}", fix=f"make one with `dockbridge init {directory}`")
         settings = load(directory / CONFIG_NAME)
-        lock = _take_lock(directory / LOCK_NAME)
+        lock = take_lock(directory / LOCK_NAME)
         try:
             database = directory / DATABASE_NAME
             engine = open_engine(database)
             copy = migrate(engine, database)
             check_writable(engine)
             if clock is None:
-                clock = _clock_after(engine)
+                clock = clock_after(engine)
         except StoreUnavailable as error:
             lock.close()
             raise StoreError(f"{directory / DATABASE_NAME} can't be used: {error}", fix=error.fix) from error
@@ -335,7 +323,7 @@ class Application:
         return FrontDoor(
             decoder=AmqttDecoder(max(FILTERS_MAX, self.settings.broker.subscriptions_max)),
             sink=self.pipeline,
-            limits=_door_limits(self.settings, _connections_max(self.settings)),
+            limits=door_limits(self.settings),
             now_ms=self.clock.now_ms,
             now_s=self.clock.now_s,
             authenticate=authenticate,
@@ -508,99 +496,6 @@ class Application:
         return done
 
 
-def rules_of(settings: Settings) -> Rules:
-    """What a site's settings say to ingest."""
-    orders = settings.orders
-    return Rules(
-        site=settings.site.name,
-        order_events_max=orders.events_max,
-        parked_deadline_ms=int(orders.parked_deadline_h * HOUR_MS),
-        silent_after_ms=int(orders.silent_after_h * HOUR_MS),
-        status_keep_ms=int(orders.status_keep_days * 24 * HOUR_MS),
-        gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
-        quarantine_entries_max=settings.ingest.quarantine_entries_max,
-        positions_keep_ms=int(orders.positions_keep_days * 24 * HOUR_MS),
-        position_every_ms=int(orders.position_every_s * 1000),
-        encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
-    )
-
-
-def _pipeline_limits(settings: Settings) -> Limits:
-    ingest = settings.ingest
-    return Limits(
-        queue_messages_max=ingest.queue_messages_max,
-        queue_bytes_max=ingest.queue_bytes_max,
-        batch_messages_max=ingest.batch_messages_max,
-        retry_first_s=ingest.retry_first_s,
-        retry_max_s=ingest.retry_max_s,
-    )
-
-
-def _clock_after(engine: Engine) -> Clock:
-    """A clock that goes on where the last run ended, whatever the wall clock did since.
-
-    Where that was set back, times go on from the newest that is stored: an order must not be packed before it was picked. The time in which nobody ran, or by
-    which the wall clock was set forward, makes nothing older that waits for a client, and no session.
-
-    Raises:
-        StoreUnavailable: where the store can't take writes now.
-    """
-    newest_ms = queries.newest_ms(engine)
-    away_ms = time.time_ns() // 1_000_000 - newest_ms
-    if newest_ms and away_ms < -CLOCK_BEHIND_MS:
-        logger.warning(
-            "the clock is %.1f hours behind the newest time in the database: times go on from there. Check the system's clock, then start the server again",
-            -away_ms / HOUR_MS,
-        )
-    elif newest_ms and away_ms > AWAY_MS:
-        logger.warning("the newest time in the database is %.1f hours old; sessions and what waits for them do not age by that", away_ms / HOUR_MS)
-        pass_over(engine, away_ms)
-    return anchored_clock(newest_ms)
-
-
-def _connections_max(settings: Settings) -> int:
-    """Connections that may stand at a time: what was asked for, as far as the system gives descriptors for them."""
-    wanted = settings.broker.connections_max
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = max(1, limit - DESCRIPTORS_KEPT)
-    if limit == resource.RLIM_INFINITY or room >= wanted:
-        return wanted
-    logger.warning(
-        "the system gives %d file descriptors: room for %d connections instead of broker.connections_max = %d; raise the limit (ulimit -n, LimitNOFILE=)",
-        limit,
-        room,
-        wanted,
-    )
-    return room
-
-
-def _door_limits(settings: Settings, connections_max: int) -> DoorLimits:
-    broker = settings.broker
-    return DoorLimits(
-        packet_bytes_max=broker.packet_bytes_max,
-        window=broker.window,
-        session_queue_max=broker.session_queue_max,
-        session_queue_bytes_max=broker.session_queue_bytes_max,
-        session_queue_age_ms=int(broker.session_queue_age_h * HOUR_MS),
-        session_expiry_ms=int(broker.session_expiry_days * DAY_MS),
-        sessions_max=broker.sessions_max,
-        sessions_per_device_max=broker.sessions_per_device_max,
-        subscriptions_max=broker.subscriptions_max,
-        connections_max=connections_max,
-        connections_per_address_max=broker.connections_per_address_max,
-        connect_timeout_s=broker.connect_timeout_s,
-        authentication_timeout_s=broker.authentication_timeout_s,
-        topic_levels_max=broker.topic_levels_max,
-        topic_bytes_max=broker.topic_bytes_max,
-        publish_rate_max=broker.publish_rate_max,
-        output_bytes_max=broker.output_bytes_max,
-        recent_bytes_max=broker.recent_bytes_max,
-        retained_max=broker.retained_max,
-        message_log_max=broker.message_log_max,
-        ack_flush_ms=broker.ack_flush_ms,
-    )
-
-
 def _listeners(settings: Settings, tls: ssl.SSLContext | None) -> list[Listener]:
     listen = settings.listen
     every = (
@@ -612,47 +507,7 @@ def _listeners(settings: Settings, tls: ssl.SSLContext | None) -> list[Listener]
     return [x for x in every if x.bind]
 
 
-def _take_lock(path: Path) -> IO[str]:
-    try:
-        lock = path.open("a+")
-    except OSError as error:
-        raise SiteError(f"{path} can't be opened: {error.strerror}", fix="check the folder's rights") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        lock.close()
-        raise SiteInUse(f"process {holder} has this site open", fix="use the running server, or stop it first") from None
-    with suppress(OSError):  # a full disk: the lock holds without its number, which is for people to read
-        os.ftruncate(lock.fileno(), 0)
-        os.write(lock.fileno(), str(os.getpid()).encode())
-    return lock
-
-
 def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error)
-
-
-def make_site(directory: Path, settings: Settings) -> None:
-    """Make a site's folder: its configuration and its database.
-
-    Raises:
-        SiteError: where there is one already, or the folder can't be written.
-    """
-    config = directory / CONFIG_NAME
-    if config.exists():
-        raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this one")
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        engine = open_engine(directory / DATABASE_NAME)
-        migrate(engine, directory / DATABASE_NAME)
-        engine.dispose()
-        config.write_text(render(settings), encoding="utf-8")
-    except (OSError, StoreUnavailable) as error:
-        raise SiteError(f"{directory} can't be written: {error}", fix="choose a folder that you may write to") from error
-
-
-__all__ = ["Application", "BridgeError", "Clock", "anchored_clock", "make_site", "rules_of"]

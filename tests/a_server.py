@@ -20,9 +20,9 @@ from typing import Any, Final, Self
 
 from a_site import DEADLINE_S, SITE, MqttWire, event
 
-from bridge.app import make_site
 from bridge.config import parse
 from bridge.control import ask
+from bridge.site_folder import make_site
 from bridge.store.registry import HASHER, Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role

@@ -22,13 +22,14 @@ import cbor2
 import uvloop
 
 from bridge import certificates
-from bridge.app import Application, make_site
+from bridge.app import Application
 from bridge.config import parse
 from bridge.domain.access import Identity
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import Incoming, Message, Settled
 from bridge.ingest.settle import Rules
+from bridge.site_folder import make_site
 from bridge.store.migrate import migrate
 from bridge.store.sql import SqlStore, open_engine
 from devices.ids import uuid7

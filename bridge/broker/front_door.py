@@ -17,8 +17,9 @@ from bridge.broker.connection import Connection, State
 from bridge.broker.limits import DoorLimits
 from bridge.broker.message_log import Fetch, MessageLog
 from bridge.broker.packets import Connect, ConnectCode, Decoder, Outgoing, RefusedConnect
+from bridge.broker.queues import LogQueue, MemoryQueue, Owed
 from bridge.broker.retained import Retained
-from bridge.broker.sessions import LogQueue, MemoryQueue, Owed, Received, Session, Todo, Unstored
+from bridge.broker.sessions import Received, Session, Todo, Unstored
 from bridge.domain.access import Identity, OpenOrders, may_subscribe
 from bridge.domain.topic_tree import FilterTree
 from bridge.ingest.ports import (

@@ -23,7 +23,7 @@ class Due(NamedTuple):
 
 
 class MessageLog:
-    """See `sessions.Log`.
+    """See `queues.Log`.
 
     Args:
         fetch: reads from the store what is not in memory any more.

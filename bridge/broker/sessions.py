@@ -10,23 +10,21 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
 from bridge.broker.packets import Outgoing, ProtocolError, pubrel
+from bridge.broker.queues import RETAIN, Log, LogQueue, Owed, Queue
 from bridge.domain.access import Identity
 from bridge.ingest.ports import SessionProgress, SessionRow
 
 PACKET_IDS: Final = 65_535
-_RETAIN, _DUP, _RELEASED = 4, 8, 16
-"""Bits beside the QoS in the rows of a session and in the codes of its queue."""
-_BITS: Final = 5
+_RELEASED: Final = 16
+"""A bit beside those of the queues, in the rows of a session."""
 _DROPPED_AT_ONCE: Final = 16
 """Of a full queue whose client is there, one part in so many is dropped at once."""
-_READ_AHEAD: Final = 64
-"""Messages that are read from the log at a time."""
 
 
 class Wire(Protocol):
@@ -40,154 +38,12 @@ class Wire(Protocol):
     def write(self, data: bytes) -> None: ...
 
 
-class Log(Protocol):
-    """The message log, as sessions need it."""
-
-    @property
-    def last_pos(self) -> int:
-        """The newest place whose message was published to the sessions."""
-        ...
-
-    def read(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
-        """Messages by their places; None where they can't be read now."""
-        ...
-
-    def finished(self, pos: int) -> None:
-        """A session is no longer owed the message at a place."""
-        ...
-
-    def changed(self, session: Session, *, now: bool = False) -> None:
-        """A session's row is to be written: soon, or now because a packet waits for it."""
-        ...
-
-
-class Owed(NamedTuple):
-    """A message for one session. `message` is None where it is gone from the log. `pos` is 0 where it is not in the log."""
-
-    message: Outgoing | None
-    qos: int
-    retain: bool = False
-    pos: int = 0
-    dup: bool = False
-
-
 class Unstored(NamedTuple):
     """What of a session waits until its row is committed."""
 
     session: Session
     received: list[int]
     drops: int
-
-
-class Queue(Protocol):
-    """What waits, oldest first."""
-
-    def __len__(self) -> int: ...
-
-    def push(self, owed: Owed) -> None: ...
-
-    @property
-    def is_full(self) -> bool: ...
-
-    def pop(self) -> Owed | None:
-        """The oldest; None where it can't be read now."""
-        ...
-
-    def drop(self) -> int:
-        """Let go of the oldest; its place in the log."""
-        ...
-
-
-class MemoryQueue:
-    """The queue of a clean session: it ends with the connection.
-
-    Args:
-        messages_max, bytes_max: what is kept at most.
-    """
-
-    def __init__(self, messages_max: int, bytes_max: int) -> None:
-        self._waiting: deque[Owed] = deque()
-        self._bytes = 0
-        self._messages_max = messages_max
-        self._bytes_max = bytes_max
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    @property
-    def is_full(self) -> bool:
-        return len(self._waiting) >= self._messages_max or self._bytes >= self._bytes_max
-
-    def push(self, owed: Owed) -> None:
-        self._waiting.append(owed)
-        self._bytes += owed.message.size if owed.message is not None else 0
-
-    def pop(self) -> Owed | None:
-        owed = self._waiting.popleft()
-        self._bytes -= owed.message.size if owed.message is not None else 0
-        return owed
-
-    def drop(self) -> int:
-        self.pop()
-        return 0
-
-
-class LogQueue:
-    """The queue of a persistent session: places in the message log, eight bytes each."""
-
-    def __init__(self, messages_max: int, log: Log) -> None:
-        self._codes = array("q")
-        self._head = 0
-        self._ahead: dict[int, Outgoing] = {}
-        self._messages_max = messages_max
-        self._log = log
-
-    def __len__(self) -> int:
-        return len(self._codes) - self._head
-
-    @property
-    def is_full(self) -> bool:
-        return len(self) >= self._messages_max
-
-    def positions(self) -> list[int]:
-        """The places of what waits, oldest first."""
-        return [code >> _BITS for code in self._codes[self._head :]]
-
-    @property
-    def first_pos(self) -> int:
-        return self._codes[self._head] >> _BITS
-
-    def push(self, owed: Owed) -> None:
-        self._codes.append(owed.pos << _BITS | (_RETAIN if owed.retain else 0) | (_DUP if owed.dup else 0) | owed.qos)
-
-    def pop(self) -> Owed | None:
-        code = self._codes[self._head]
-        pos = code >> _BITS
-        message = self._ahead.pop(pos, None)
-        if message is None:
-            found = self._log.read([c >> _BITS for c in self._codes[self._head : self._head + _READ_AHEAD]])
-            if found is None:
-                return None
-            self._ahead = found
-            message = found.pop(pos, None)
-        self._advance()
-        return Owed(message, code & 3, bool(code & _RETAIN), pos, bool(code & _DUP))
-
-    def drop(self) -> int:
-        pos = self.first_pos
-        self._ahead.pop(pos, None)
-        self._advance()
-        return pos
-
-    def forget_ahead(self) -> None:
-        """The client is away: payloads that were read for it are not kept."""
-        self._ahead = {}
-
-    def _advance(self) -> None:
-        self._head += 1
-        if self._head >= 4_096 and self._head * 2 >= len(self._codes):
-            del self._codes[: self._head]
-            self._head = 0
 
 
 class Flight(IntEnum):
@@ -509,7 +365,7 @@ class Session:
         for index, slot in self._slots.items():
             # RECEIVED is written as RELEASED: PUBREL goes out once the row is committed.
             released = _RELEASED if slot.flight is not Flight.SENT else 0
-            slots.extend((index, slot.owed.pos, slot.owed.qos | (_RETAIN if slot.owed.retain else 0) | released))
+            slots.extend((index, slot.owed.pos, slot.owed.qos | (RETAIN if slot.owed.retain else 0) | released))
         next_pos = self.queue.first_pos if len(self.queue) else self._log.last_pos + 1
         return SessionProgress(next_pos, self._next_index, slots.tobytes(), self.dropped, self.seen_ms, self.sid)
 
@@ -523,6 +379,6 @@ class Session:
         numbers.frombytes(row.slots)
         for at in range(0, len(numbers), 3):
             index, pos, bits = numbers[at : at + 3]
-            owed = Owed(None, bits & 3, bool(bits & _RETAIN), pos)
+            owed = Owed(None, bits & 3, bool(bits & RETAIN), pos)
             self._slots[index] = _Slot(owed, Flight.RELEASED if bits & _RELEASED else Flight.SENT)
         return [s.owed.pos for s in self._slots.values()]

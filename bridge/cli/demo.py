@@ -60,7 +60,7 @@ def demo(
 
 def _make_site(site: Path, workload: Workload) -> dict[str, str]:
     """A site with the shift's devices; their passwords."""
-    from bridge.app import make_site
+    from bridge.site_folder import make_site
 
     make_site(site, Settings(listen=ListenSettings(mqtt="127.0.0.1:0")))
     engine = open_engine(site / DATABASE_NAME)

@@ -47,7 +47,7 @@ def init(
     """
     listeners = {"mqtt": listen, "mqtts": mqtts, "websocket": websocket, "wss": wss}
     settings = parse({"site": {"name": name}, "listen": listeners, "publish": {"format": publish}})
-    from bridge.app import make_site  # here and below: only these commands need a server's parts
+    from bridge.site_folder import make_site  # here and below: only these commands need a server's parts
 
     names = [*host, *own_names()]
     check_names(names)
@@ -75,7 +75,7 @@ def serve(
     if not lab:
         _loop_runner()(_serve(directory, as_json=as_json, anybody=None, passed=passed))
         return
-    from bridge.app import make_site
+    from bridge.site_folder import make_site
 
     with tempfile.TemporaryDirectory(prefix="dockbridge-lab-") as folder:
         site = Path(folder) / "site"

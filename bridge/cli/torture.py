@@ -95,7 +95,7 @@ class OwnServer(ServerProcess):
         super().__init__()
         self.address = ("127.0.0.1", _free_port())
         self._folder = folder
-        from bridge.app import make_site
+        from bridge.site_folder import make_site
 
         make_site(folder, Settings(listen=ListenSettings(mqtt="{}:{}".format(*self.address))))
 

@@ -24,12 +24,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from load import EVENTS_PER_ORDER, plan
 
-from bridge.app import make_site, rules_of
+from bridge.bounds import rules_of
 from bridge.config import IngestSettings, ListenSettings, Settings
 from bridge.domain.access import Identity
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import Incoming
+from bridge.site_folder import make_site
 from bridge.store.migrate import migrate
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore, open_engine

@@ -18,9 +18,9 @@ import pytest
 import typer
 from a_site import MqttWire
 
-from bridge.app import make_site
 from bridge.cli.main import app, main
 from bridge.config import Settings
+from bridge.site_folder import make_site
 from firmware_sim.demo import plan_demo
 
 ROOT = Path(__file__).parents[2]

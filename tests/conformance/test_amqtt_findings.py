@@ -22,12 +22,12 @@ from conformance.lab import REFUSED, Lab
 from conformance.test_statements import exists
 from unit.test_odd_connections import Door, heard
 
-from bridge.app import make_site
 from bridge.broker import packets
 from bridge.broker.front_door import State
 from bridge.broker.logins import DELAY_MAX_S, NAME_CHARS_MAX, NAMES_MAX, Logins
 from bridge.config import parse
 from bridge.ingest.ports import Message
+from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import AlertCode, Role

@@ -25,8 +25,8 @@ import pytest
 from a_site import CREATED, DEADLINE_S, PUBACK, PUBCOMP, PUBREC, PUBREL, SITE, TOPICS, MqttWire, event, event_id
 from power.power_cut import Did, Disk, Fate, Promise, Sent, build, environment, losses, packets, read_files, read_log
 
-from bridge.app import make_site
 from bridge.config import parse
+from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role

@@ -21,8 +21,8 @@ import cbor2
 import pytest
 from a_server import free_port
 
-from bridge.app import make_site
 from bridge.config import ListenSettings, Settings
+from bridge.site_folder import make_site
 from bridge.store import queries
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine

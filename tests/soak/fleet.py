@@ -36,9 +36,9 @@ from a_site import SITE  # noqa: E402
 from soak import bad  # noqa: E402
 from soak.good import Book, Courier, Desk, Gear, Good, Place, Scanner, Shop  # noqa: E402
 
-from bridge.app import make_site  # noqa: E402
 from bridge.config import DATABASE_NAME, parse  # noqa: E402
 from bridge.control import ask  # noqa: E402
+from bridge.site_folder import make_site  # noqa: E402
 from bridge.store.registry import Registry  # noqa: E402
 from bridge.store.sql import open_engine  # noqa: E402
 from devices.protocol.vocabulary import Role  # noqa: E402

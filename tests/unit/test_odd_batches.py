@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from a_site import BOOT, BOOT_MS, CREATED, DEADLINE_S, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, Bench, event, event_id, kind_of, log_of
 
-from bridge.app import Application, make_site
+from bridge.app import Application
 from bridge.config import parse
 from bridge.ingest.pipeline import Limits, Pipeline, Settler
 from bridge.ingest.ports import Incoming, Settled, Store, StoreUnavailable, Transaction
+from bridge.site_folder import make_site
 from bridge.store.check import check_database
 from bridge.store.rebuild import Rebuilt, rebuild
 from devices.protocol.messages import decode, encode_cbor

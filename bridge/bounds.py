@@ -1,0 +1,95 @@
+"""A site's settings in the words of each part: what ingest, the pipeline and the front door are given."""
+
+from __future__ import annotations
+
+import logging
+import resource
+from typing import Final
+
+import cbor2
+
+from bridge.broker.limits import DoorLimits
+from bridge.config import Settings
+from bridge.ingest.pipeline import Limits
+from bridge.ingest.settle import Rules
+from devices.protocol.messages import encode_json
+
+logger = logging.getLogger("dockbridge")
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+DESCRIPTORS_KEPT: Final = 48
+"""File descriptors that no connection gets: for the database and its readers, the listeners, the control socket and the runtime."""
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What a site's settings say to ingest."""
+    orders = settings.orders
+    return Rules(
+        site=settings.site.name,
+        order_events_max=orders.events_max,
+        parked_deadline_ms=int(orders.parked_deadline_h * HOUR_MS),
+        silent_after_ms=int(orders.silent_after_h * HOUR_MS),
+        status_keep_ms=int(orders.status_keep_days * 24 * HOUR_MS),
+        gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
+        quarantine_entries_max=settings.ingest.quarantine_entries_max,
+        positions_keep_ms=int(orders.positions_keep_days * 24 * HOUR_MS),
+        position_every_ms=int(orders.position_every_s * 1000),
+        encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
+    )
+
+
+def pipeline_limits(settings: Settings) -> Limits:
+    """What a site's settings say to the pipeline."""
+    ingest = settings.ingest
+    return Limits(
+        queue_messages_max=ingest.queue_messages_max,
+        queue_bytes_max=ingest.queue_bytes_max,
+        batch_messages_max=ingest.batch_messages_max,
+        retry_first_s=ingest.retry_first_s,
+        retry_max_s=ingest.retry_max_s,
+    )
+
+
+def door_limits(settings: Settings) -> DoorLimits:
+    """What a site's settings say to the front door."""
+    broker = settings.broker
+    return DoorLimits(
+        packet_bytes_max=broker.packet_bytes_max,
+        window=broker.window,
+        session_queue_max=broker.session_queue_max,
+        session_queue_bytes_max=broker.session_queue_bytes_max,
+        session_queue_age_ms=int(broker.session_queue_age_h * HOUR_MS),
+        session_expiry_ms=int(broker.session_expiry_days * DAY_MS),
+        sessions_max=broker.sessions_max,
+        sessions_per_device_max=broker.sessions_per_device_max,
+        subscriptions_max=broker.subscriptions_max,
+        connections_max=_connections_max(settings),
+        connections_per_address_max=broker.connections_per_address_max,
+        connect_timeout_s=broker.connect_timeout_s,
+        authentication_timeout_s=broker.authentication_timeout_s,
+        topic_levels_max=broker.topic_levels_max,
+        topic_bytes_max=broker.topic_bytes_max,
+        publish_rate_max=broker.publish_rate_max,
+        output_bytes_max=broker.output_bytes_max,
+        recent_bytes_max=broker.recent_bytes_max,
+        retained_max=broker.retained_max,
+        message_log_max=broker.message_log_max,
+        ack_flush_ms=broker.ack_flush_ms,
+    )
+
+
+def _connections_max(settings: Settings) -> int:
+    """Connections that may stand at a time: what was asked for, as far as the system gives descriptors for them."""
+    wanted = settings.broker.connections_max
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = max(1, limit - DESCRIPTORS_KEPT)
+    if limit == resource.RLIM_INFINITY or room >= wanted:
+        return wanted
+    logger.warning(
+        "the system gives %d file descriptors: room for %d connections instead of broker.connections_max = %d; raise the limit (ulimit -n, LimitNOFILE=)",
+        limit,
+        room,
+        wanted,
+    )
+    return room

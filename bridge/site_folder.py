@@ -1,0 +1,94 @@
+"""A site's folder: how it is made, who has it open, and where its time goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+from sqlalchemy import Engine
+
+from bridge.bounds import HOUR_MS
+from bridge.clock import Clock, anchored_clock
+from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings, render
+from bridge.errors import SiteError, SiteInUse
+from bridge.ingest.ports import StoreUnavailable
+from bridge.store import queries
+from bridge.store.migrate import migrate
+from bridge.store.sql import open_engine, pass_over
+
+logger = logging.getLogger("dockbridge")
+
+CLOCK_BEHIND_MS: Final = 60_000
+"""A wall clock that is further behind the newest stored time is worth a warning."""
+AWAY_MS: Final = HOUR_MS
+"""Time without a server from which on ages are moved: it writes every row that waits."""
+
+
+def make_site(directory: Path, settings: Settings) -> None:
+    """Make a site's folder: its configuration and its database.
+
+    Raises:
+        SiteError: where there is one already, or the folder can't be written.
+    """
+    config = directory / CONFIG_NAME
+    if config.exists():
+        raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this one")
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        engine = open_engine(directory / DATABASE_NAME)
+        migrate(engine, directory / DATABASE_NAME)
+        engine.dispose()
+        config.write_text(render(settings), encoding="utf-8")
+    except (OSError, StoreUnavailable) as error:
+        raise SiteError(f"{directory} can't be written: {error}", fix="choose a folder that you may write to") from error
+
+
+def take_lock(path: Path) -> IO[str]:
+    """Have the site to ourselves until the file is closed.
+
+    Raises:
+        SiteInUse: where another process has it.
+        SiteError: where the file can't be written.
+    """
+    try:
+        lock = path.open("a+")
+    except OSError as error:
+        raise SiteError(f"{path} can't be opened: {error.strerror}", fix="check the folder's rights") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise SiteInUse(f"process {holder} has this site open", fix="use the running server, or stop it first") from None
+    with suppress(OSError):  # a full disk: the lock holds without its number, which is for people to read
+        os.ftruncate(lock.fileno(), 0)
+        os.write(lock.fileno(), str(os.getpid()).encode())
+    return lock
+
+
+def clock_after(engine: Engine) -> Clock:
+    """A clock that goes on where the last run ended, whatever the wall clock did since.
+
+    Where that was set back, times go on from the newest that is stored: an order must not be packed before it was picked. The time in which nobody ran, or by
+    which the wall clock was set forward, makes nothing older that waits for a client, and no session.
+
+    Raises:
+        StoreUnavailable: where the store can't take writes now.
+    """
+    newest_ms = queries.newest_ms(engine)
+    away_ms = time.time_ns() // 1_000_000 - newest_ms
+    if newest_ms and away_ms < -CLOCK_BEHIND_MS:
+        logger.warning(
+            "the clock is %.1f hours behind the newest time in the database: times go on from there. Check the system's clock, then start the server again",
+            -away_ms / HOUR_MS,
+        )
+    elif newest_ms and away_ms > AWAY_MS:
+        logger.warning("the newest time in the database is %.1f hours old; sessions and what waits for them do not age by that", away_ms / HOUR_MS)
+        pass_over(engine, away_ms)
+    return anchored_clock(newest_ms)
