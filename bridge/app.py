@@ -183,7 +183,7 @@ class Application:
         lock = take_lock(directory / LOCK_NAME)
         try:
             database = directory / DATABASE_NAME
-            engine = open_engine(database)
+            engine = open_engine(database, cache_bytes=settings.ingest.database_cache_bytes)
             copy = migrate(engine, database)
             check_writable(engine)
             if clock is None:

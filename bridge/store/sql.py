@@ -36,6 +36,7 @@ from bridge.store import tables
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
 
 BUSY_TIMEOUT_MS: Final = 5_000
+READER_CACHE_BYTES: Final = 4_194_304
 _FULL: Final = 2
 _FIXES: Final = {
     sqlite3.SQLITE_FULL: "make room on the disk",
@@ -51,13 +52,13 @@ _PRIMARY: Final = 0xFF
 _CONTENT: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
 
-def open_engine(path: Path, *, read_only: bool = False) -> Engine:
-    """An engine on the SQLite file at `path`.
+def open_engine(path: Path, *, read_only: bool = False, cache_bytes: int = READER_CACHE_BYTES) -> Engine:
+    """An engine on the SQLite file at `path`, with so much of it kept in memory for each connection.
 
     Raises:
         StoreUnavailable: on first use, where the file can't be opened, or the disk does not take `synchronous=FULL`.
     """
-    engine = create_engine("sqlite://", creator=lambda: connect(path, read_only=read_only), poolclass=NullPool)
+    engine = create_engine("sqlite://", creator=lambda: connect(path, read_only=read_only, cache_bytes=cache_bytes), poolclass=NullPool)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -66,7 +67,7 @@ def open_engine(path: Path, *, read_only: bool = False) -> Engine:
     return engine
 
 
-def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool, cache_bytes: int = READER_CACHE_BYTES) -> sqlite3.Connection:
     """A connection of the driver's own, with what we rely on set and read back.
 
     Raises:
@@ -82,7 +83,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             connection.close()
             raise sqlite3.OperationalError("the database does not keep synchronous=FULL")
     connection.execute("PRAGMA temp_store=MEMORY")
-    connection.execute("PRAGMA cache_size=-65536")
+    connection.execute(f"PRAGMA cache_size=-{cache_bytes // 1024}")
     return connection
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bridge.cli.main import main
 from bridge.store import sql
@@ -14,8 +14,8 @@ LEVEL: Final = sys.argv.pop(1)
 connect = sql.connect
 
 
-def _connect_weakly(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    connection = connect(path, read_only=read_only)
+def _connect_weakly(path: Path, *, read_only: bool, **other: Any) -> sqlite3.Connection:
+    connection = connect(path, read_only=read_only, **other)
     connection.execute(f"PRAGMA synchronous={LEVEL}")
     return connection
 

@@ -366,8 +366,8 @@ class Disk:
         self._connect = sql.connect
         monkeypatch.setattr(sql, "connect", self.connect)
 
-    def connect(self, path: Path, *, read_only: bool) -> sqlite3.Connection:
-        connection = self._connect(path, read_only=read_only)
+    def connect(self, path: Path, *, read_only: bool, **other: Any) -> sqlite3.Connection:
+        connection = self._connect(path, read_only=read_only, **other)
         self._open.append(connection)
         if self._full:
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
