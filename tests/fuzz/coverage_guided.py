@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -80,7 +79,9 @@ def _search(target: str, minutes: float, *, keep: bool) -> bool:
         print(f"  {failure}: {failure.read_bytes().hex()}")
     if failures:
         print(f"  the log is {folder}/log.txt", flush=True)
-    elif keep:
+    if not failures and done.returncode:
+        print(f"  the fuzzer ended with {done.returncode}; the log is {folder}/log.txt", flush=True)
+    elif not failures and keep:
         from fuzz import targets
 
         kept = smallest(target, [*targets.seeds(target), *found])
@@ -105,7 +106,7 @@ def _work(target: str, arguments: list[str]) -> None:
     with atheris.instrument_imports(include=["bridge", "devices", "amqtt.mqtt", "amqtt.codecs_amqtt", "fuzz"], enable_loader_override=False):
         from fuzz import targets  # noqa: F401 -- it is instrumented here
     with tempfile.TemporaryDirectory(prefix="fuzz-bench-") as folder:
-        mutator = {"custom_mutator": partial(_mutate_payload, atheris.Mutate)} if target == "payload" else {}
+        mutator = {"custom_mutator": _mutate_payload} if target == "payload" else {}
         atheris.Setup([sys.argv[0], *arguments], _aim(target, Path(folder)), **mutator)
         atheris.Fuzz()
 
@@ -120,12 +121,14 @@ def _aim(target: str, folder: Path) -> Callable[[bytes], None]:
     return aim
 
 
-def _mutate_payload(mutate: Callable[[bytes, int], bytes], data: bytes, size_max: int, seed: int) -> bytes:
+def _mutate_payload(data: bytes, size_max: int, seed: int) -> bytes:
     """Every other time change bytes; else change a value inside a payload, which bytes alone hardly ever do so that it can still be read."""
+    import atheris
     from fuzz.targets import join_payloads, split_payloads
 
     from devices.protocol.messages import PayloadError, encode_cbor, load
 
+    mutate: Callable[[bytes, int], bytes] = atheris.Mutate
     rng = random.Random(seed)
     parts = split_payloads(data[1:])
     if not parts or rng.random() < 0.5:
