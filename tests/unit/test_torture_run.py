@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from signal import SIGKILL
@@ -74,7 +74,7 @@ class Broker:
         self.kills = 0
         self.published = 0
         self._kill_at = ("", 0)
-        self._late: deque[tuple[str, bytes, int]] = deque()
+        self._held: dict[tuple[str, int], bytes] = {}
 
     # --- a server to be killed --------------------------------------------------------------------------------------------
 
@@ -157,15 +157,14 @@ class Broker:
             if event["id"] not in self.log and (self.fault != "log" or self.published % 10):
                 self.log += [event["id"]] * (2 if self.fault == "stores twice" else 1)
             topic, qos = f"v1/main/orders/{event['order']}/status", 1
-        self._late.append((topic, payload, qos))
-        if self.fault == "order" and self.published % 10 == 0:
+        held = self._held.pop((topic, qos), None)
+        if self.fault == "order" and held is None and self.published % 3 == 0:
+            self._held[(topic, qos)] = payload
             return
-        if self.fault == "order" and len(self._late) == 2:
-            self._late.reverse()
-        while self._late:
-            if self.fault != "delivery" or self.published % 10:
-                self._deliver(*self._late[0])
-            self._late.popleft()
+        if self.fault != "delivery" or self.published % 10:
+            self._deliver(topic, payload, qos)
+        if held is not None:
+            self._deliver(topic, held, qos)
 
     def _deliver(self, topic: str, payload: bytes, qos: int) -> None:
         for session in self.sessions.values():
