@@ -250,13 +250,14 @@ class FrontDoor:
         """
         device = key[0]
         own = self._of_device.get(device, {})
-        claimed = {client_id for owner, client_id in self._claims if owner == device} if len(own) >= self.limits.sessions_per_device_max - 1 else set()
-        if len(own.keys() | claimed) >= self.limits.sessions_per_device_max:
-            away = next((s for s in own.values() if s.client_id not in claimed), None)
+        # Those that are still being stored count, whether their connection stands or not.
+        opening = {client_id for owner, client_id in self._opening if owner == device}
+        if len(own.keys() | opening) >= self.limits.sessions_per_device_max:
+            away = next((s for s in own.values() if (device, s.client_id) not in self._claims), None)
             if away is None:
                 raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the device has too many connections (broker.sessions_per_device_max)")
             self.end_session(away)
-        if len(self._sessions) >= self.limits.sessions_max:
+        if len(self._sessions) + len(self._opening) >= self.limits.sessions_max:
             raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "no more sessions are kept (broker.sessions_max)")
 
     def close_session(self, connection: Connection) -> None:
