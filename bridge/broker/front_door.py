@@ -7,7 +7,6 @@ Whatever a persistent session is made of goes through the pipeline as a `Change`
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
@@ -118,7 +117,6 @@ class FrontDoor:
         self._sessions: dict[Key, Session] = {}
         self._of_device: dict[str, dict[str, Session]] = {}
         self._claims: dict[Key, Connection] = {}
-        self._claimed: Counter[str] = Counter()
         self._opening: dict[Key, int] = {}
         self._unwanted: set[Key] = set()
         """Of `_opening`, those that are to end as soon as they are there."""
@@ -195,7 +193,6 @@ class FrontDoor:
         if session is None:
             self._make_room(key)
         self._claims[key] = connection
-        self._claimed[key[0]] += 1
         connection.claim = key
         is_stored = session is not None and not session.clean
         if key not in self._opening and connect.clean_session is not is_stored:
@@ -267,23 +264,20 @@ class FrontDoor:
         """
         device = key[0]
         own = self._of_device.get(device, {})
-        near = len(own) + self._claimed[device] >= self.limits.sessions_per_device_max
-        claimed = {client_id for owner, client_id in self._claims if owner == device} if near else set()
-        if len(own.keys() | claimed) >= self.limits.sessions_per_device_max:
-            away = next((s for s in own.values() if s.client_id not in claimed), None)
+        # Those that are still being stored count, whether their connection stands or not.
+        opening = {client_id for owner, client_id in self._opening if owner == device}
+        if len(own.keys() | opening) >= self.limits.sessions_per_device_max:
+            away = next((s for s in own.values() if (device, s.client_id) not in self._claims), None)
             if away is None:
                 raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the device has too many connections (broker.sessions_per_device_max)")
             self.end_session(away)
-        if len(self._sessions) >= self.limits.sessions_max:
+        if len(self._sessions) + len(self._opening) >= self.limits.sessions_max:
             raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "no more sessions are kept (broker.sessions_max)")
 
     def close_session(self, connection: Connection) -> None:
         """A connection is gone; a clean session goes with it (§3.1.2.4)."""
         if connection.claim is not None and self._claims.get(connection.claim) is connection:
             del self._claims[connection.claim]
-            self._claimed[connection.claim[0]] -= 1
-            if not self._claimed[connection.claim[0]]:
-                del self._claimed[connection.claim[0]]
         session = connection.session
         if session is not None and session.wire is connection:
             session.detach(self.now_ms())

@@ -279,6 +279,25 @@ def test_a_will_is_retained_only_where_there_is_room_and_is_published_all_the_sa
     assert (len(door.front.retained), door.front.counters.denied) == (2, 1)
 
 
+@pytest.mark.parametrize("stays", [True, False], ids=["it waits", "it hangs up"])
+@pytest.mark.parametrize("limit", ["sessions_per_device_max", "sessions_max"])
+def test_sessions_that_are_still_being_stored_count_towards_the_limit(limit: str, stays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(**{limit: 2})
+    waiting: list[Change] = []
+    monkeypatch.setattr(door.pipeline, "change", waiting.append)
+    clients = [door.stranger() for _ in range(3)]
+    for number, client in enumerate(clients):
+        client.receive(connect_packet(f"c{number}", "scan-1", "secret", clean=False))
+        client.authenticated(IDENTITIES["scan-1"])
+        assert client.state is (State.OPENING if number < 2 else State.CLOSED)
+        if not stays:
+            client.lost()
+    assert heard(clients[2]) == [(packets.CONNACK, b"\0\3")]
+    for number, change in enumerate(waiting, 1):
+        change.done(number)
+    assert len(door.front.sessions) == 2
+
+
 @pytest.mark.parametrize("packet", [subscribe_packet([("v1/a", 1)] * 1_001), unsubscribe_packet(["v1/a"] * 1_001)], ids=["SUBSCRIBE", "UNSUBSCRIBE"])
 def test_a_packet_of_thousands_of_filters_is_not_read_to_its_end(door: Door, packet: bytes) -> None:
     client = door.client("scan-1")
