@@ -121,7 +121,7 @@ class FrontDoor:
         self._unwanted: set[Key] = set()
         """Of `_opening`, those that are to end as soon as they are there."""
         self._progress_is_out = False
-        self._flushed_s = self._housekept_s = now_s()
+        self._housekept_s = now_s()
 
     # --- messages out -----------------------------------------------------------------------------------------------------
 
