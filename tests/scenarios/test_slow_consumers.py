@@ -77,7 +77,9 @@ def test_thousands_of_retained_topics_stream_past_a_scanner_that_is_answered(tmp
             scanner.publish(TOPICS.event("scan-1", "shift_started"), shift("scan-1", scans), packet_id=scans)
             assert scanner.expect(PUBACK).packet_id == scans
         stream.join()
-        assert scans > many / 500
+        # A stream that holds the loop until its end lets the scanner have one answer. How many it has otherwise is the machine's
+        # speed, which `tests/benchmarks/retained_stream.py` measures.
+        assert scans > 10
         assert sorted(stream.topics) == sorted(topics)
         assert reader.ping() == []
         assert server.memory_bytes() - before < 100 * MEGABYTE
