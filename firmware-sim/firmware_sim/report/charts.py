@@ -262,13 +262,14 @@ def _decade_marks(low: float, high: float, x: Callable[[float], float]) -> list[
 
 
 def _quantiles(known: Sequence[tuple[str, int]], x: Callable[[float], float]) -> list[str]:
-    parts = []
+    """Lines first, so that the words stand on them."""
+    lines_down, words = [], []
     for no, (name, ms) in enumerate(known):
         at, y = percent(x(ms)), 10 + 13 * no
         dx, anchor = (-5, "end") if x(ms) > 0.6 else (5, "start")
-        parts.append(f'<line class="quantile" x1="{at}" x2="{at}" y1="{y - 8}" y2="{_BARS_TO_PX}"/>')
-        parts.append(f'<text class="quantile" x="{at}" dx="{dx}" y="{y}" text-anchor="{anchor}">{name} {duration(ms)}</text>')
-    return parts
+        lines_down.append(f'<line class="quantile" x1="{at}" x2="{at}" y1="{y - 8}" y2="{_BARS_TO_PX}"/>')
+        words.append(f'<text class="quantile" x="{at}" dx="{dx}" y="{y}" text-anchor="{anchor}">{name} {duration(ms)}</text>')
+    return [*lines_down, *words]
 
 
 def decade(ms: float) -> str:

@@ -68,10 +68,10 @@ def css() -> str:
 _CSS: Final = """
 :root{color-scheme:light dark;--ink:#16202b;--soft:#566270;--line:#d8dee6;--rule:#e9edf2;--paper:#fff;--panel:#f5f7f9;
 --good:#0b6b52;--good-paper:#e7f4ef;--bad:#b3321a;--bad-paper:#fcefeb;--band:#e08a1e;--band-alpha:.13;--fault:#f3d3a6;--fault-ink:#4d2f05;
---kill:#b3321a;--back:#566270;--up:#b9c6d3;--online:#8fa3b8;--note:#16202b;--ack:#1467a8;--receipt:#c2570c;--area:#7f96ad;--names:10.5rem}
+--kill:#b3321a;--back:#566270;--up:#b9c6d3;--online:#8fa3b8;--note:#16202b;--ack:#1467a8;--receipt:#c2570c;--area:#7f96ad;--edge:#16202b30;--names:10.5rem}
 @media (prefers-color-scheme:dark){:root{--ink:#e6eaef;--soft:#9ba7b4;--line:#323b46;--rule:#252d36;--paper:#12171d;--panel:#1a2129;
 --good:#58c9a4;--good-paper:#13302a;--bad:#ff8f73;--bad-paper:#3a1d17;--band:#e6a24a;--band-alpha:.13;--fault:#6e4d1c;--fault-ink:#fbe6c5;
---kill:#ff7a5c;--back:#9ba7b4;--up:#46576a;--online:#5c7188;--note:#f4f6f8;--ack:#62b0ea;--receipt:#f0a04b;--area:#6f879f}}
+--kill:#ff7a5c;--back:#9ba7b4;--up:#46576a;--online:#5c7188;--note:#f4f6f8;--ack:#62b0ea;--receipt:#f0a04b;--area:#6f879f;--edge:#ffffff50}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
@@ -88,9 +88,9 @@ small{font-size:.8em;color:var(--soft);font-weight:400}
 .verdict{display:flex;gap:.65rem;align-items:baseline;font-size:1.1rem;font-weight:600;padding:.6rem .9rem;border-radius:6px;margin:1.1rem 0}
 .verdict.held{background:var(--good-paper);color:var(--good)}
 .verdict.broken{background:var(--bad-paper);color:var(--bad)}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr));gap:1px;background:var(--line);border:1px solid var(--line);border-radius:6px;
-overflow:hidden;margin:1rem 0}
-.figures div{background:var(--paper);padding:.55rem .8rem}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.2rem,1fr));gap:1px;border:1px solid var(--line);border-radius:6px;overflow:hidden;
+margin:1rem 0}
+.figures div{box-shadow:0 0 0 1px var(--line);padding:.55rem .8rem}
 .figures dt{color:var(--soft);font-size:.78rem}
 .figures dd{margin:0;font-size:1.3rem;font-weight:600;line-height:1.3}
 .figures dd small{display:block;font-size:.72rem;line-height:1.3}
@@ -113,6 +113,7 @@ font:.85rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .scroll:focus-visible{outline:2px solid var(--ack);outline-offset:2px}
 .row{display:grid;grid-template-columns:var(--names) minmax(40rem,1fr);min-width:calc(var(--names) + 40rem)}
 .row.head{margin-top:.55rem}
+.row.chart+.row.chart{margin-top:.7rem}
 .names{position:sticky;left:0;z-index:1;background:var(--paper);padding:0 .7rem 0 0;margin:0;list-style:none;font-size:.75rem}
 ol.names li{height:20px;line-height:20px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .names li.bad{color:var(--bad);font-weight:600}
@@ -149,7 +150,9 @@ ol.names li{height:20px;line-height:20px;overflow:hidden;text-overflow:ellipsis;
 .plot rect.receipt{fill:var(--receipt)}
 .plot line.quantile{stroke:var(--soft);stroke-dasharray:2 2}
 .plot text.quantile{fill:var(--ink);paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
-.s-other{fill:#8a8a8a}text.s-other{fill:#fff}
+.plot rect[class^=s-]{stroke:var(--edge);stroke-width:.75}
+.s-other{fill:#8a8a8a}text.plot rect[class^=s-]{stroke:var(--edge);stroke-width:.75}
+.s-other{fill:#fff}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:1.5rem 2.5rem;margin:.8rem 0}
 figure{margin:0;min-width:0}
 figcaption{font-weight:600;font-size:.85rem;margin-bottom:.5rem}

@@ -16,7 +16,8 @@ from firmware_sim.report.measures import Measures, measure
 from firmware_sim.report.timeline import chosen_orders, timeline
 from firmware_sim.report.words import clock, count, duration, text
 
-FINDINGS_OF_A_LAW_MAX: Final = 40
+FINDINGS_MAX: Final = 300
+"""In words; shared out evenly over the laws that are broken."""
 LAWS_MAX: Final = 40
 WORDS_MAX: Final = 4_000
 """Characters of the story and of the command."""
@@ -116,7 +117,8 @@ def _laws(found: Measures, findings: Sequence[Finding], laws: Mapping[str, str])
     broken: dict[str, list[Finding]] = {}
     for finding in findings:
         broken.setdefault(finding.checker, []).append(finding)
-    bad = "".join(_broken(law, laws.get(law, ""), theirs, found) for law, theirs in list(broken.items())[:LAWS_MAX])
+    room = FINDINGS_MAX // max(1, min(len(broken), LAWS_MAX))
+    bad = "".join(_broken(law, laws.get(law, ""), theirs, found, room) for law, theirs in list(broken.items())[:LAWS_MAX])
     good = "".join(_held(law, laws[law]) for law in laws if law not in broken)
     more = f'<p class="left-out">{count(len(broken) - LAWS_MAX, "more broken law")} left out.</p>' if len(broken) > LAWS_MAX else ""
     parts = [f'<ul class="laws broken">{bad}</ul>{more}' if bad else "", f'<ul class="laws">{good}</ul>' if good else ""]
@@ -129,12 +131,9 @@ def _held(law: str, sentence: str) -> str:
     return f'<li><span class="sign" role="img" aria-label="held">✓</span><b>{text(law)}</b> {text(sentence)}</li>'
 
 
-def _broken(law: str, sentence: str, findings: Sequence[Finding], found: Measures) -> str:
-    shown = "".join(
-        f"<li><time>{clock(f.at_ms - found.begin_ms, fine=True) if f.at_ms else 'at the end'}</time>{text(f.text)}</li>"
-        for f in findings[:FINDINGS_OF_A_LAW_MAX]
-    )
-    more = len(findings) - FINDINGS_OF_A_LAW_MAX
+def _broken(law: str, sentence: str, findings: Sequence[Finding], found: Measures, room: int) -> str:
+    shown = "".join(f"<li><time>{clock(f.at_ms - found.begin_ms, fine=True) if f.at_ms else 'at the end'}</time>{text(f.text)}</li>" for f in findings[:room])
+    more = len(findings) - room
     rest = f"<li>and {count(more, 'more finding')}</li>" if more > 0 else ""
     return (
         f'<li><span class="sign" role="img" aria-label="broken">✗</span><b>{text(law)}</b> {text(sentence)} '
@@ -167,6 +166,8 @@ def _legend(found: Measures, orders: Sequence[str]) -> str:
     if found.kills:
         items.append(('<line class="kill" x1="50%" x2="50%" y1="0" y2="100%"/>', "server killed"))
         items.append(('<line class="back" x1="50%" x2="50%" y1="0" y2="100%"/>', "server back"))
+    if found.up:
+        items.append(('<rect class="up" width="100%" height="100%"/>', "server up"))
     items.append(('<rect class="online" width="100%" height="100%"/>', "device online"))
     if any(life.notes for life in found.devices.values()):
         items.append(('<rect class="note" x="45%" width="2" height="100%"/>', "note"))

@@ -23,14 +23,12 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, 
     """A table; each cell is a finished `<td>`, the first a finished `<th>`. A head that begins with `#` stands over numbers."""
     if not rows:
         return f'<p class="none">{none}</p>'
-    head = "".join(f'<th scope="col"{" class=n" if h.startswith("#") else ""}>{h.lstrip("#")}</th>' for h in heads)
+    title = f"<caption>{caption}</caption>" if caption else ""
+    head = "".join(f'<th scope="col" class="{"n" if h.startswith("#") else "w"}">{h.lstrip("#")}</th>' for h in heads)
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     more = (total or len(rows)) - len(rows)
     left_out = f'<p class="left-out">{count(more, "more row")} left out.</p>' if more > 0 else ""
-    return (
-        f'<div class="table"><table><caption class="{"hidden-caption" if not caption else ""}">{caption}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>{left_out}"
-    )
+    return f'<div class="table"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{left_out}'
 
 
 def _first(cell: str) -> str:
@@ -110,9 +108,9 @@ def alerts(record: Record, found: Measures) -> str:
         if alarm.cleared_ms is not None:
             cleared = _cell(clock(alarm.cleared_ms - found.begin_ms), "t n")
         elif any(fnmatchcase(alarm.code, code) and fnmatchcase(alarm.subject, subject) for code, subject in record.alerts):
-            cleared = _cell("stands, as it may", "t")
+            cleared = _cell("stands, as it may", "t n")
         else:
-            cleared = _cell("stands", "t bad")
+            cleared = _cell("stands", "t n bad")
         code = _first(text(alarm.code)) if alarm.code not in record.alerts_due else _first(f"{text(alarm.code)} <small>due</small>")
         rows.append(
             [

@@ -146,7 +146,7 @@ def _faults(found: Measures, frame: Frame, settings: dict[int, str]) -> Group:
 def _server(found: Measures, frame: Frame) -> Group:
     if not found.up and not found.kills:
         return Group("Server", [], "")
-    marks = [_bar(frame, span, "up", f"up, {_when(found, span)}", "up") for span in found.up[:LANE_MARKS_MAX]]
+    marks = [_bar(frame, span, "up", f"up, {_when(found, span)}") for span in found.up[:LANE_MARKS_MAX]]
     for down in found.kills[:LANE_MARKS_MAX]:
         back = "not started again" if down.back_ms is None else f"back after {duration(down.back_ms - down.at_ms)}"
         marks.append(_sign(frame, down.at_ms, "✕", "died", f"killed at {clock(down.at_ms - found.begin_ms, fine=True)} ({text(down.point)}), {back}"))
@@ -244,8 +244,8 @@ def joined(spans: Sequence[Span], frame: Frame, most: int) -> list[Span]:
 
 
 def _spans(changes: Sequence[Change], end_ms: int) -> list[tuple[int, int, str]]:
-    ends = [*(c.at_ms for c in changes[1:]), end_ms]
-    return [(c.at_ms, end, c.state) for c, end in zip(changes, ends, strict=True) if c.state is not None]
+    following = (*changes[1:], Change(end_ms, None))
+    return [(c.at_ms, after.at_ms, c.state) for c, after in zip(changes, following, strict=False) if c.state is not None]
 
 
 def state_class(state: str) -> str:
