@@ -162,7 +162,7 @@ def states(record: Record, found: Measures, chosen: Sequence[str]) -> str:
         shown = next((c.state for c in reversed(changes) if c.state is not None), None)
         expected = record.expected.get(order)
         is_other = expected is not None and shown != expected
-        rows.append([_first(text(order)), _cell(text(expected or "–")), _cell(text(shown or "never shown"), "bad" if is_other else ""), _cell(", ".join(said))])
+        rows.append([_first(text(order)), _cell(text(expected or "–", 40), "t"), _cell(text(shown or "never shown", 40), "t bad" if is_other else "t"), _cell(", ".join(said))])
     return _folded("Orders in words", ("order", "to end as", "last shown", "states"), rows, len(found.orders))
 
 
