@@ -11,10 +11,10 @@ import logging
 import ssl
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final, Protocol, Self
 
 import cbor2
 from amqtt.errors import BrokerError
@@ -25,6 +25,7 @@ from bridge.bounds import DAY_MS, door_limits, pipeline_limits, rules_of
 from bridge.broker.decoding import FILTERS_MAX
 from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener, give_way
 from bridge.broker.front_door import Connection, FrontDoor
+from bridge.broker.logins import Logins
 from bridge.broker.packets import Connect, Outgoing
 from bridge.broker.restore import restore
 from bridge.clock import Clock
@@ -34,7 +35,7 @@ from bridge.errors import NoSite, SiteError, StoreError
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Pipeline, Settler
 from bridge.ingest.points import Passed, nobody_looks
-from bridge.ingest.ports import Announce, EndSession, Incoming, Item, Message, Settled, StoreUnavailable
+from bridge.ingest.ports import Announce, EndSession, Incoming, Message, Settled, StoreUnavailable
 from bridge.site_folder import clock_after, take_lock
 from bridge.store import queries
 from bridge.store.message_log import LogReader, Stored
@@ -43,6 +44,7 @@ from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore, check_writable, open_engine
 from bridge.tls import certificate_ends_ms, load_certificate, server_context
+from bridge.writer import SiteWriter, ThreadWriter
 from devices.protocol.messages import CONTRACT_VERSION
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import AlertCode
@@ -56,32 +58,51 @@ STOP_S: Final = 10.0
 """How long an ending server waits for the store to take what was read; what is not stored by then was not acknowledged."""
 
 
-class ThreadWriter:
-    """The writer of production: one thread, so that the next batch fills while the last one commits."""
+class SiteBroker(Protocol):
+    """What an application needs of a broker; `EmbeddedBroker` is the one of production and says what each of these does."""
 
-    def __init__(self, settler: Settler, store: SqlStore) -> None:
-        self._settler = settler
-        self._store = store
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+    door: FrontDoor
+    logins: Logins
+    is_stopping: bool
 
-    async def commit(self, batch: Sequence[Item]) -> Settled:
-        settled: Settled = await self.run(lambda: self._settler.commit(batch))
-        return settled
+    async def start(self) -> None: ...
 
-    async def run(self, work: Callable[[], Any]) -> Any:
-        """Do something between two batches, on the writer's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    def watch(self, ended: Callable[[asyncio.Task[None]], None]) -> None: ...
 
-    async def close(self) -> None:
-        await self.run(self._store.close)
-        self._thread.shutdown()
+    def addresses(self) -> dict[str, tuple[str, int]]: ...
+
+    def flush(self) -> None: ...
+
+    def pause(self, *, paused: bool) -> None: ...
+
+    def stop_listening(self) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an application is put together from, where that is not what production takes: a simulation has a writer without a thread and a broker without
+    sockets.
+
+    `passed` is told of each point of the way (`ingest.points`).
+    """
+
+    writer: Callable[[Settler, SqlStore], SiteWriter] = ThreadWriter
+    broker: Callable[..., SiteBroker] = EmbeddedBroker
+    passed: Passed = nobody_looks
+
+
+PRODUCTION: Final = Parts()
 
 
 class _Outlet:
     """Shows what was committed: to the broker where there is one, and to those who wait in this process."""
 
     def __init__(self) -> None:
-        self.broker: EmbeddedBroker | None = None
+        self.broker: SiteBroker | None = None
         self.jobs: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._held: dict[str, set[str]] = {}
 
@@ -118,7 +139,7 @@ class Application:
         directory: the site's folder, as `init` made it.
         settings: what its configuration says.
         anybody: the identity of whoever connects, where nobody has to log in (a laboratory).
-        passed: see `pipeline.Passed`.
+        parts: what it is put together from.
     """
 
     def __init__(
@@ -130,7 +151,7 @@ class Application:
         clock: Clock,
         *,
         anybody: Identity | None = None,
-        passed: Passed = nobody_looks,
+        parts: Parts = PRODUCTION,
     ) -> None:
         self.directory = directory
         self.settings = settings
@@ -145,8 +166,9 @@ class Application:
         self._rules = replace(rules_of(settings), is_lab=anybody is not None)
         self._store = SqlStore(engine)
         self._memory = Memory(orders_max=settings.ingest.orders_cached_max, devices_max=settings.ingest.devices_cached_max)
-        self._settler = Settler(self._store, self._memory, self._rules, passed)
-        self._writer = ThreadWriter(self._settler, self._store)
+        self._settler = Settler(self._store, self._memory, self._rules, parts.passed)
+        self._parts = parts
+        self._writer = parts.writer(self._settler, self._store)
         self._outlet = _Outlet()
         self._authenticators = ThreadPoolExecutor(AUTHENTICATIONS_MAX, thread_name_prefix="authenticate", initializer=give_way)
         self._anybody = anybody
@@ -154,7 +176,7 @@ class Application:
         self._log.open()
         self._alarmed: set[str] = set()
         self._errands: set[asyncio.Task[None]] = set()
-        self.pipeline = Pipeline(self._writer, self._outlet, pipeline_limits(settings), self._room, passed)
+        self.pipeline = Pipeline(self._writer, self._outlet, pipeline_limits(settings), self._room, parts.passed)
         self._tls: ssl.SSLContext | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
@@ -167,7 +189,7 @@ class Application:
         clock: Clock | None = None,
         *,
         anybody: Identity | None = None,
-        passed: Passed = nobody_looks,
+        parts: Parts = PRODUCTION,
     ) -> Self:
         """Open a site: take its lock, migrate its database, start the pipeline.
 
@@ -196,7 +218,7 @@ class Application:
             raise
         if copy is not None:
             logger.warning("the database was brought to a newer form; the old one is kept as %s", copy)
-        app = cls(directory, settings, engine, lock, clock, anybody=anybody, passed=passed)
+        app = cls(directory, settings, engine, lock, clock, anybody=anybody, parts=parts)
         app._spawn("pipeline", app.pipeline.run())
         return app
 
@@ -241,6 +263,17 @@ class Application:
         self.reader.dispose()
         self._lock.close()
 
+    def abandon(self) -> None:
+        """Let go of everything as a process does that is killed: nothing is finished, and nobody is told."""
+        for task in (*self._tasks, *self._errands):
+            task.cancel()
+        self._store.close()
+        self._authenticators.shutdown(wait=False)
+        self._log.close()
+        self.engine.dispose()
+        self.reader.dispose()
+        self._lock.close()
+
     async def _finished(self) -> None:
         """What was taken in is finished, unless nothing can be finished: then it was not acknowledged, and its senders keep it."""
         ends = [asyncio.ensure_future(wait) for wait in (self.pipeline.drained(), self.pipeline.failing.wait(), self.failed.wait())]
@@ -259,7 +292,7 @@ class Application:
         """
         self._tls = server_context(self.settings.listen, self.directory)
         listeners = _listeners(self.settings, self._tls)
-        broker = EmbeddedBroker(
+        broker = self._parts.broker(
             listeners,
             authenticate=self._authenticate,
             authenticate_certificate=self._authenticate_certificate,
@@ -280,7 +313,7 @@ class Application:
             self._spawn("certificate watch", self._watch_certificate())
         return broker.addresses()
 
-    async def _restore(self, broker: EmbeddedBroker) -> None:
+    async def _restore(self, broker: SiteBroker) -> None:
         """Retained messages, jobs and sessions as the store has them; then what the start itself has to tell."""
         door = broker.door
         for message in self._retained():

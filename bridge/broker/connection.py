@@ -80,7 +80,7 @@ class Connection:
         self._is_reading = False
         self._may_send = door.limits.publish_rate_max * BURST_S
         self._counted_s = self._since_s
-        door.connections.add(self)
+        door.connections[self] = None
         door.counters.connections += 1
 
     @property
@@ -427,7 +427,7 @@ class Connection:
         self.state = State.CLOSED
         self.why_closed = why
         self._buffer.clear()  # a login that is still being checked keeps the connection, and must not keep what it sent
-        self.door.connections.discard(self)
+        self.door.connections.pop(self, None)
         self.door.close_session(self)
         will = self._connect.will if was_open and self._connect is not None else None
         if will is not None and self.identity is not None:

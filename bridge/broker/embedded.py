@@ -12,9 +12,7 @@ import logging
 import os
 import ssl
 import threading
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
@@ -28,9 +26,10 @@ from websockets.typing import Subprotocol
 
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, FrontDoor, State
+from bridge.broker.hub import Hub
 from bridge.broker.logins import NAME_CHARS_MAX, Logins
 from bridge.broker.packets import ClientCertificate, Connect
-from bridge.broker.wires import SocketWire, WebSocketWire, Wire
+from bridge.broker.wires import SocketWire, WebSocketWire
 from bridge.domain.access import Identity
 from bridge.ingest.ports import StoreUnavailable
 
@@ -63,8 +62,6 @@ CERTIFICATE: Final = "dockbridge.certificate"
 AUTHENTICATIONS_MAX: Final = 2
 """Passwords that are checked at once, each with 19 MiB and a core of its own."""
 AUTHENTICATIONS_WAITING_MAX: Final = 5_000
-TICK_S: Final = 0.5
-GOODBYE_S: Final = 1.0
 WEBSOCKET_MESSAGE_BYTES_MAX: Final = 1_048_576
 """A WebSocket message may hold many packets; and it may always be as long as the longest packet."""
 PACKET_HEADER_BYTES_MAX: Final = 5
@@ -121,7 +118,7 @@ class SiteAuthentication(BaseAuthPlugin):
         return await self.authenticate_device(session.username, session.password)
 
 
-class EmbeddedBroker(Broker):
+class EmbeddedBroker(Hub, Broker):
     """amqtt's broker with our front door in it.
 
     Args:
@@ -148,22 +145,17 @@ class EmbeddedBroker(Broker):
         plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
         # amqtt's default listener binds 0.0.0.0:1883 unless it is told not to; an empty address makes it pass over it.
         configs = {"default": {"type": "tcp", "bind": None}, **{x.name: _listener_config(x) for x in listeners}}
-        super().__init__({"listeners": configs, "plugins": {plugin: {}}})
+        Broker.__init__(self, {"listeners": configs, "plugins": {plugin: {}}})
+        Hub.__init__(self, make_door(self._start_authentication))
         # TLS stays out of amqtt's configuration: there, what one listener does not say is taken from another.
         self._tls = {x.name: x.tls for x in listeners}
         authentication = cast("SiteAuthentication", self.plugins_manager.get_plugin(SiteAuthentication.__name__))
         authentication.authenticate_device = authenticate
         authentication.authenticate_certificate = authenticate_certificate
         authentication.anybody = anybody
-        self.door = make_door(self._start_authentication)
         self.logins = Logins()
-        self.is_stopping = False
-        self.wires: set[Wire] = set()
-        self.hosts: Counter[str] = Counter()
         self._remembers = remembers
         self._on_failed = on_failed
-        self.nobody_left = asyncio.Event()
-        self._dirty: set[Wire] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking = asyncio.Semaphore(AUTHENTICATIONS_MAX)
         self._lookups_fail = False
@@ -177,8 +169,8 @@ class EmbeddedBroker(Broker):
         Raises:
             BrokerError: where one can't be opened.
         """
-        await super().start()
-        self._ticker = asyncio.create_task(self._tick(), name="broker-ticker")
+        await Broker.start(self)
+        self._ticker = asyncio.create_task(self.tick(), name="broker-ticker")
 
     def watch(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
         """Have somebody told when the timers stop: without them nothing is closed, kept in order or flushed."""
@@ -192,33 +184,17 @@ class EmbeddedBroker(Broker):
             server.instance.close()
         self.pause(paused=True)
 
-    def hang_up(self) -> None:
-        """Close every connection; their wills are on their way into the pipeline when this returns."""
-        for connection in list(self.door.connections):
-            connection.close("the server stops")
-        self.flush()
-
     async def stop(self) -> None:
         """End what still runs."""
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
         self.hang_up()
-        await self._goodbyes()
+        await self.goodbyes()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.shutdown()
-
-    async def _goodbyes(self) -> None:
-        """A TLS connection ends when the client has answered its end; who does not answer is cut off."""
-        if self.wires:
-            self.nobody_left.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.nobody_left.wait(), GOODBYE_S)
-        for wire in list(self.wires):
-            wire.abort()
-        await asyncio.sleep(0)
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         """(host, port) of each listener."""
@@ -228,17 +204,6 @@ class EmbeddedBroker(Broker):
             if sockets:
                 found[name] = cast("tuple[str, int]", next(iter(sockets)).getsockname()[:2])
         return found
-
-    async def _tick(self) -> None:
-        flush_s = self.door.limits.ack_flush_ms / 2_000
-        ticked_s = 0.0
-        while True:
-            await asyncio.sleep(min(flush_s, TICK_S))
-            self.door.tick_progress()
-            if (now_s := self.door.now_s()) - ticked_s >= TICK_S:
-                ticked_s = now_s
-                self.door.tick()
-            self.flush()
 
     # --- amqtt's listeners, our connections -------------------------------------------------------------------------------
 
@@ -339,24 +304,6 @@ class EmbeddedBroker(Broker):
             self._on_failed(name, source, self.logins.failed(name, source, now_s=self.door.now_s(), now_ms=self.door.now_ms()))
         connection.authenticated(session.attributes.get(IDENTITY) if accepted else None)
         self.flush()
-
-    # --- writing ----------------------------------------------------------------------------------------------------------
-
-    def wake(self, wire: Wire) -> None:
-        """A connection has something to write, or has closed; `flush` sees to it."""
-        self._dirty.add(wire)
-
-    def flush(self) -> None:
-        """Write what every connection has collected, once each."""
-        self.door.flush_progress()
-        dirty = self._dirty
-        while dirty:
-            dirty.pop().flush()
-
-    def pause(self, *, paused: bool) -> None:
-        """Stop or go on reading from every connection."""
-        for wire in self.wires:
-            wire.pause(paused=paused)
 
 
 def _listener_config(listener: Listener) -> dict[str, Any]:

@@ -110,7 +110,8 @@ class FrontDoor:
         self.retained = Retained()
         self.log = MessageLog(fetch, limits.recent_bytes_max)
         self.counters = Counters()
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
+        """In the order in which they came."""
         self._young_from = young_from
         self._losing: dict[Session, tuple[int, float]] = {}
         self._subscribers: FilterTree[Session, int] = FilterTree()

@@ -15,7 +15,7 @@ from bridge.broker.front_door import Connection, State
 from bridge.broker.packets import ClientCertificate
 
 if TYPE_CHECKING:
-    from bridge.broker.embedded import EmbeddedBroker
+    from bridge.broker.hub import Hub
 
 logger = logging.getLogger("dockbridge.broker")
 
@@ -28,7 +28,7 @@ class Wire:
 
     connection: Connection
 
-    def __init__(self, broker: EmbeddedBroker) -> None:
+    def __init__(self, broker: Hub) -> None:
         self.broker = broker
         self.is_admitted = False
         self._host = ""
@@ -50,7 +50,7 @@ class Wire:
         self.is_admitted = True
         self.connection = Connection(broker.door, f"{peer[0]}:{peer[1]}", self.wake)
         self.connection.certificate = _client_certificate(transport.get_extra_info("ssl_object"))
-        broker.wires.add(self)
+        broker.wires[self] = None
 
     def lost(self) -> None:
         """The network connection is gone."""
@@ -58,7 +58,7 @@ class Wire:
         if not self.broker.hosts[self._host]:
             del self.broker.hosts[self._host]
         if self.is_admitted:
-            self.broker.wires.discard(self)
+            self.broker.wires.pop(self, None)
             if not self.broker.wires:
                 self.broker.nobody_left.set()
             self.connection.lost()
@@ -173,7 +173,7 @@ class SocketWire(Wire, asyncio.Protocol):
 class WebSocketWire(Wire):
     """A WebSocket connection: one task reads, one writes what was collected."""
 
-    def __init__(self, broker: EmbeddedBroker, websocket: Any) -> None:
+    def __init__(self, broker: Hub, websocket: Any) -> None:
         super().__init__(broker)
         self._websocket = websocket
         self._out = bytearray()

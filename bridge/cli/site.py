@@ -117,14 +117,14 @@ def _killer(text: str) -> Passed:
 
 
 async def _serve(directory: Path, *, as_json: bool, anybody: Identity | None, passed: Passed) -> None:
-    from bridge.app import Application
+    from bridge.app import Application, Parts
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     _raise_descriptor_limit()
-    async with await Application.open(directory, anybody=anybody, passed=passed) as app:
+    async with await Application.open(directory, anybody=anybody, parts=Parts(passed=passed)) as app:
         addresses = {name: f"{name}://{host}:{port}" for name, (host, port) in (await app.serve()).items()}
         control = ControlServer(app)
         await control.start()

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from argon2 import PasswordHasher
@@ -54,7 +55,6 @@ class Registry:
         self._site = site
         self._key = secrets.token_bytes(32)
         self._verified: dict[str, tuple[str, bytes]] = {}
-        self._nobody = HASHER.hash(secrets.token_hex(8))
 
     # --- who --------------------------------------------------------------------------------------------------------------
 
@@ -101,6 +101,11 @@ class Registry:
         if row is None:
             raise NotFound(f"there is no device {device}", fix="see them with `dockbridge device list`")
         return self._identity(row)
+
+    @cached_property
+    def _nobody(self) -> str:
+        """A hash that no secret matches. Made when it is first asked for: it takes longer than the rest of a start."""
+        return HASHER.hash(secrets.token_hex(8))
 
     def _identity(self, row: Any) -> Identity:
         return Identity(site=self._site, device=row.device, role=Role(row.role), courier=row.courier, orders_prefix=row.orders_prefix, at=row.at)

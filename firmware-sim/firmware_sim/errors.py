@@ -37,3 +37,7 @@ class BadCredentials(SimError):
 
 class ServerEnded(SimError):
     """The server ended by itself."""
+
+
+class BadScenario(SimError):
+    """A scenario that can't be read, or that can't be lived through here."""

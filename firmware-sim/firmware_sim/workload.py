@@ -5,13 +5,15 @@ The expected states follow from the plan (`Fate`) alone; nothing here knows how 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from devices.protocol.vocabulary import OrderState, Role, partially
 from firmware_sim.firmware.base import Firmware
+from firmware_sim.firmware.carrier import Carrier, Passage
 from firmware_sim.firmware.courier import Courier, Ending, Visit
 from firmware_sim.firmware.dispatcher import Dispatcher, Route, Screen
 from firmware_sim.firmware.scanner import ParcelToPack, PickList, Scanner
@@ -26,6 +28,8 @@ ORDER_EVERY_MS: Final = 2_000
 SHOP: Final = "shop-1"
 DISPATCHER: Final = "dispatch-1"
 SCREEN: Final = "desk-1"
+CARRIER: Final = "carrier-1"
+COUNTRIES: Final = ("NL", "DE", "GB", "CH", "CN", "US")
 
 
 class Fate(StrEnum):
@@ -45,6 +49,8 @@ class Fate(StrEnum):
     AT_THE_DOCK = "at_the_dock"
     IN_THE_VAN = "in_the_van"
     ON_THE_ROAD = "on_the_road"
+    SENT_BACK = "sent_back"
+    ABROAD = "abroad"
 
 
 class Course(NamedTuple):
@@ -70,10 +76,19 @@ COURSES: Final[dict[Fate, Course]] = {
     Fate.AT_THE_DOCK: Course(OrderState.PACKED, None),
     Fate.IN_THE_VAN: Course(OrderState.SHIPPED, Ending.IN_THE_VAN),
     Fate.ON_THE_ROAD: Course(OrderState.OUT_FOR_DELIVERY, Ending.ON_THE_ROAD),
+    Fate.SENT_BACK: Course(OrderState.RETURNED, Ending.SENT_BACK),
+    Fate.ABROAD: Course(OrderState.DELIVERED, None),
 }
+
+_ONCE: Final = tuple(f for f in Fate if f not in (Fate.SENT_BACK, Fate.ABROAD))
+"""What every day has, where nobody asks for something else."""
 
 _USUAL: Final = (Fate.DELIVERED, Fate.DELIVERED, Fate.COMPLETED, Fate.COMPLETED, Fate.PAID_AT_THE_DOOR, Fate.SECOND_TRY, Fate.HELD, Fate.CANCELLED)
 """What most orders come to, once every fate was met."""
+
+
+def _nothing_more(device: str) -> dict[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +115,7 @@ class PlannedOrder:
     amount_minor: int
     one_by_one: bool
     job: str | None = None
+    dest_country: str | None = None
 
     @property
     def expected(self) -> str:
@@ -126,8 +142,18 @@ class Workload:
     counts: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def from_seed(cls, seed: int, orders: int = 20, scanners: int = 3, couriers: int = 2, *, site: str = "main") -> Workload:
-        """Plan a day.
+    def from_seed(
+        cls,
+        seed: int,
+        orders: int = 20,
+        scanners: int = 3,
+        couriers: int = 2,
+        *,
+        site: str = "main",
+        fates: Mapping[Fate, int] | None = None,
+        every_ms: int = ORDER_EVERY_MS,
+    ) -> Workload:
+        """Plan a day. `fates` weighs what happens to orders; without it every fate comes once, then the usual ones.
 
         Raises:
             ValueError: where there is nobody to do the work, or too much of it.
@@ -137,19 +163,19 @@ class Workload:
         if scanners < 1 or couriers < 1:
             raise ValueError("a workload needs at least one scanner and one courier")
         rng = Random(seed)
-        fates = _fates(rng, orders)
-        planned = tuple(_planned(rng, seed, number, fate, scanners, couriers) for number, fate in enumerate(fates, 1))
+        drawn = rng.choices(list(fates), list(fates.values()), k=orders) if fates else _fates(rng, orders)
+        planned = tuple(_planned(rng, seed, number, fate, scanners, couriers, every_ms) for number, fate in enumerate(drawn, 1))
         return cls(
             site=site,
             seed=seed,
-            devices=_devices(scanners, couriers),
+            devices=_devices(scanners, couriers, has_carrier=any(p.fate is Fate.ABROAD for p in planned)),
             orders=planned,
             expected={p.order: p.expected for p in planned},
             counts=_counts(planned),
         )
 
-    def build(self, *, speed: float = 1.0) -> dict[str, Firmware]:
-        """The devices' firmwares, by device; pauses are `speed` times shorter than in life."""
+    def build(self, *, speed: float = 1.0, more: Callable[[str], dict[str, Any]] = _nothing_more) -> dict[str, Firmware]:
+        """The devices' firmwares, by device; pauses are `speed` times shorter than in life. `more` are further arguments of a scanner or a phone."""
         made: dict[str, Firmware] = {
             SHOP: Shop(site=self.site, device=SHOP, sales=[_sale(p) for p in self.orders], speed=speed),
             DISPATCHER: Dispatcher(site=self.site, device=DISPATCHER, routes=[_route(p) for p in self.orders if p.visit], speed=speed),
@@ -157,28 +183,32 @@ class Workload:
         }
         for device in self.devices:
             if device.role is Role.SCANNER:
-                made[device.name] = self._scanner(device.name, speed)
+                made[device.name] = self._scanner(device.name, {"workers": (f"w-{device.name}",), "speed": speed, **more(device.name)})
             elif device.courier is not None:
-                made[device.name] = self._courier(device.name, device.courier, speed)
+                made[device.name] = self._courier(device.name, device.courier, {"speed": speed, **more(device.name)})
+            elif device.name == CARRIER:
+                made[CARRIER] = Carrier(site=self.site, device=CARRIER, passages=[_passage(p) for p in self.orders if p.fate is Fate.ABROAD], speed=speed)
         return made
 
-    def _scanner(self, name: str, speed: float) -> Scanner:
+    def _scanner(self, name: str, more: dict[str, Any]) -> Scanner:
         mine = [p for p in self.orders if p.scanner == name]
         lists = [p.pick_list for p in mine if p.fate is not Fate.UNPAID]
         returns = [p.pick_list for p in mine if p.expected == OrderState.RETURNED]
-        return Scanner(site=self.site, device=name, worker=f"w-{name}", lists=lists, returns=returns, speed=speed)
+        return Scanner(site=self.site, device=name, lists=lists, returns=returns, **more)
 
-    def _courier(self, name: str, courier: str, speed: float) -> Courier:
+    def _courier(self, name: str, courier: str, more: dict[str, Any]) -> Courier:
         visits = [
             Visit(order=p.order, ending=p.visit, door=p.door, back_to=p.scanner, amount_minor=p.amount_minor)
             for p in self.orders
             if p.courier == courier and p.visit is not None
         ]
-        return Courier(site=self.site, device=name, courier=courier, visits=visits, depot=DEPOT, speed=speed)
+        return Courier(site=self.site, device=name, courier=courier, visits=visits, depot=DEPOT, **more)
 
 
-def _devices(scanners: int, couriers: int) -> tuple[SimDevice, ...]:
+def _devices(scanners: int, couriers: int, *, has_carrier: bool) -> tuple[SimDevice, ...]:
+    carrier = (SimDevice(name=CARRIER, role=Role.SYSTEM),) if has_carrier else ()
     return (
+        *carrier,
         SimDevice(name=SHOP, role=Role.SYSTEM),
         SimDevice(name=DISPATCHER, role=Role.DESK),
         SimDevice(name=SCREEN, role=Role.DESK),
@@ -189,13 +219,13 @@ def _devices(scanners: int, couriers: int) -> tuple[SimDevice, ...]:
 
 def _fates(rng: Random, orders: int) -> list[Fate]:
     """Every fate once, then the usual ones; a small day has the first of the list."""
-    fates = list(Fate)[:orders]
+    fates = list(_ONCE[:orders])
     fates += [rng.choice(_USUAL) for _ in range(orders - len(fates))]
     rng.shuffle(fates)
     return fates
 
 
-def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, couriers: int) -> PlannedOrder:
+def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, couriers: int, every_ms: int) -> PlannedOrder:
     order = f"sim{seed}-{number:04}"
     parcels_count = max(COURSES[fate].parcels_min, rng.choice((1, 1, 1, 2, 3)))
     lines = _lines(rng, parcels_count)
@@ -208,11 +238,12 @@ def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, cou
         scanner=f"scan-{rng.randint(1, scanners)}",
         courier=courier,
         door=(DEPOT[0] + rng.randint(-AROUND_E7, AROUND_E7), DEPOT[1] + rng.randint(-AROUND_E7, AROUND_E7)),
-        start_ms=number * ORDER_EVERY_MS,
+        start_ms=number * every_ms,
         amount_minor=rng.randint(500, 30_000),
         one_by_one=rng.random() < 0.3,
         # Half of the orders travel in jobs of several, the rest in a job of their own.
         job=f"run{seed}-{courier}-{(number - 1) // 8}" if rng.random() < 0.5 else None,
+        dest_country=COUNTRIES[1 + number % (len(COUNTRIES) - 1)] if fate is Fate.ABROAD else None,
     )
 
 
@@ -270,11 +301,17 @@ def _sale(p: PlannedOrder) -> Sale:
         is_held=p.fate is Fate.HELD,
         is_cancelled=p.fate is Fate.CANCELLED,
         is_completed=p.fate is Fate.COMPLETED,
+        dest_country=p.dest_country,
     )
 
 
 def _route(p: PlannedOrder) -> Route:
     return Route(order=p.order, courier=p.courier, job=p.job)
+
+
+def _passage(p: PlannedOrder) -> Passage:
+    hubs = (f"hub-{COUNTRIES[0]}", f"hub-{p.dest_country}-1", f"hub-{p.dest_country}-2")
+    return Passage(order=p.order, hubs=hubs, leaves=COUNTRIES[0], enters=p.dest_country or COUNTRIES[1], is_held=p.one_by_one)
 
 
 def _counts(planned: tuple[PlannedOrder, ...]) -> dict[str, int]:

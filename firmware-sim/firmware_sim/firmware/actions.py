@@ -65,9 +65,18 @@ class Handed:
     order: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PowerCut:
-    """The battery was out and is back: memory is lost, flash is kept, a new boot begins."""
+    """The battery was out and is back: memory is lost, flash is kept, a new boot begins. With `loses_clock` the wall clock stands in 2020."""
+
+    loses_clock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The wall clock was set, so many ms off from the truth."""
+
+    by_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class SwitchOff:
     """The user switches the device off."""
 
 
-Item = Connected | Disconnected | Acknowledged | Received | Handed | PowerCut | SwitchOff
+Item = Connected | Disconnected | Acknowledged | Received | Handed | PowerCut | ClockSet | SwitchOff
 
 
 # --- out ------------------------------------------------------------------------------------------------------------------
@@ -103,6 +112,20 @@ class Connect:
 @dataclass(frozen=True, slots=True)
 class Disconnect:
     """Say goodbye: no will is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Give the connection up without a goodbye: out of range, or nobody answers. No `Disconnected` follows."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something happened to the device that a reader of the record wants to know."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +157,4 @@ class WakeAt:
     at_ms: int
 
 
-Action = Publish | Connect | Disconnect | Subscribe | Beep | Hand | WakeAt
+Action = Publish | Connect | Disconnect | HangUp | Note | Subscribe | Beep | Hand | WakeAt

@@ -19,12 +19,15 @@ from firmware_sim.firmware.actions import (
     Acknowledged,
     Action,
     Beep,
+    ClockSet,
     Connect,
     Connected,
     Disconnect,
     Disconnected,
     Handed,
+    HangUp,
     Item,
+    Note,
     PowerCut,
     Publish,
     Randomness,
@@ -40,8 +43,15 @@ BACKOFF_FIRST_MS: Final = 100
 BACKOFF_MAX_MS: Final = 5_000
 ANSWER_PATIENCE_MS: Final = 15_000
 """A stored event without a receipt for this long is sent again: its answer was lost, and a resent event gets it once more."""
+ACK_PATIENCE_MS: Final = 20_000
+"""A publish without its PUBACK for this long: the connection is given up, and everything in flight is sent again on the next one."""
+FLASH_EVENTS_MAX: Final = 10_000
+"""Events that flash holds; nothing more is scanned while it is full."""
+CLOCK_LOST_MS: Final = 1_577_836_800_000
+"""Where a wall clock stands that has lost the time: the first of January 2020."""
 UPTIME_MS: Final = 60_000
 """How long a device has been running when its story begins."""
+NEWEST_VERSION: Final = 3
 NOTHING: Final = bodies.Nothing()
 
 
@@ -80,9 +90,22 @@ class Firmware:
     Args:
         speed: pauses of people and roads are divided by it. What the network needs (backoff, patience) is not.
         skew_ms: how far the device's wall clock is off.
+        version: what the firmware sends. 3: as the contract has it now. 2: with a field that is gone since, and without who scanned. 1: JSON.
+        flash_events_max: how many events flash holds.
     """
 
-    def __init__(self, *, site: str, device: str, speed: float = 1.0, skew_ms: int = 0, window: int = WINDOW, has_beeper: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        site: str,
+        device: str,
+        speed: float = 1.0,
+        skew_ms: int = 0,
+        window: int = WINDOW,
+        has_beeper: bool = False,
+        version: int = NEWEST_VERSION,
+        flash_events_max: int = FLASH_EVENTS_MAX,
+    ) -> None:
         self.device = device
         self.topics = Topics(site)
         self.speed = speed
@@ -96,6 +119,12 @@ class Firmware:
         self.is_hopeless = False
         self.now_ms = 0
         self.boot = b""
+        self.version = version
+        self.has_signal = True
+        """Whether the radio has a network; without one nobody tries to connect."""
+        self.battery_percent: int | None = None
+        self._flash_events_max = flash_events_max
+        self._asleep_until_ms = 0
         self._skew_ms = skew_ms
         self._window = window
         self._has_beeper = has_beeper
@@ -125,7 +154,11 @@ class Firmware:
         for item in inbox:
             self._take(item)
         if self._is_on:
-            self.act()
+            self.live()
+            if self.now_ms >= self._asleep_until_ms:
+                self.act()
+            else:
+                self.wake_at(self._asleep_until_ms)
             self._connect()
             self._send()
         if self._wakes:
@@ -143,6 +176,9 @@ class Firmware:
         return self.is_settled
 
     # --- what a kind of device adds ---------------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """What the device itself goes through now: its battery, its radio, its system."""
 
     def act(self) -> None:
         """What the user does now, if anything."""
@@ -171,6 +207,44 @@ class Firmware:
     def pause_ms(self, ms: float) -> int:
         """How long something takes that takes `ms` in real life."""
         return round(ms / self.speed)
+
+    def note(self, text: str) -> None:
+        self.do(Note(text))
+
+    def lose_signal(self, why: str) -> None:
+        """The radio has no network any more."""
+        if self.has_signal:
+            self.has_signal = False
+            self.note(why)
+            self.hang_up(why)
+
+    def find_signal(self, why: str) -> None:
+        """The radio has a network again, and need not wait for the end of its backoff."""
+        if not self.has_signal:
+            self.has_signal = True
+            self.connect_in(0)
+            self.note(why)
+
+    def hang_up(self, why: str) -> None:
+        """Give the connection up, where there is one."""
+        if self._online or self._connecting:
+            self.do(HangUp(why))
+            self._on_disconnected()
+
+    def lose_memory(self, until_ms: int) -> None:
+        """The app is killed, and started again: what was in memory is lost, flash and the boot's clock are kept."""
+        self.hang_up("its app was killed")
+        self._asleep_until_ms = self._connect_ms = until_ms
+
+    def connect_in(self, ms: int) -> None:
+        """Try to connect in so many ms, whatever the backoff says."""
+        self._failures = 0
+        self._connect_ms = self.now_ms + ms
+
+    @property
+    def has_room(self) -> bool:
+        """Whether flash takes another event."""
+        return len(self.flash.events) < self._flash_events_max
 
     @property
     def mono_ms(self) -> int:
@@ -239,13 +313,23 @@ class Firmware:
                 self._on_received(topic, payload)
             case Handed():
                 self.on_handed(item)
-            case PowerCut():
-                self._failures = 0
-                self._on_disconnected()
-                self._boot(self.now_ms)
-                self._connect_ms = 0
+            case PowerCut(loses_clock=loses_clock):
+                self.start_anew()
+                if loses_clock:
+                    self._skew_ms = CLOCK_LOST_MS - self.now_ms
+                self.note("starts anew, in 2020" if loses_clock else "starts anew")
+            case ClockSet(by_ms):
+                self._skew_ms = by_ms
+                self.note(f"its clock is {by_ms / 1000:+.0f} s off")
             case SwitchOff():
                 self._switch_off()
+
+    def start_anew(self) -> None:
+        """A new boot: memory is lost, flash is kept."""
+        self._on_disconnected()
+        self._failures = 0
+        self._boot(self.now_ms)
+        self._connect_ms = 0
 
     def _boot(self, booted_ms: int) -> None:
         self.boot = self._rng.randbytes(8)
@@ -307,7 +391,7 @@ class Firmware:
     # --- out --------------------------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        if self._online or self._connecting:
+        if self._online or self._connecting or not self.has_signal:
             return
         if self.now_ms < self._connect_ms:
             self.wake_at(self._connect_ms)
@@ -323,7 +407,8 @@ class Firmware:
             log=self.flash.log,
             last_seq=self.flash.last_seq if online else None,
             backlog=len(self.flash.events) if online else None,
-            firmware="sim-1" if online else None,
+            battery_percent=self.battery_percent if online else None,
+            firmware=f"sim-{self.version}" if online else None,
             at_ms=self.wall_ms if online else None,
             mono_ms=self.mono_ms if online else None,
         )
@@ -335,14 +420,34 @@ class Firmware:
         while self._unsent and len(self._in_flight) < self._window:
             self._publish(self._unsent.popleft())
         self._ask_again()
+        self._look_at_oldest()
 
     def _publish(self, stored: Stored) -> None:
         self._token += 1
         self._in_flight[self._token] = stored
         stored.asked_ms = self.now_ms
-        payload = messages.encode_cbor({**stored.plain, "sent_boot": self.boot, "sent_mono_ms": self.mono_ms})
+        payload = self._payload(stored)
         self.sent[stored.type] += 1
         self.do(Publish(topic=self.topics.event(self.device, stored.type), payload=payload, token=self._token, event=stored.id))
+
+    def _payload(self, stored: Stored) -> bytes:
+        """The event as this version of the firmware sends it; a field that is no longer known is passed over by the bridge, and kept."""
+        plain = {**stored.plain, "sent_boot": self.boot, "sent_mono_ms": self.mono_ms}
+        if self.version < NEWEST_VERSION:
+            plain |= {"model": "hh-20"}
+            plain.pop("by", None)
+        return messages.encode_json(plain) if self.version == 1 else messages.encode_cbor(plain)
+
+    def _look_at_oldest(self) -> None:
+        """Where no acknowledgement comes, the connection is not worth keeping."""
+        oldest = next(iter(self._in_flight.values()), None)
+        if oldest is None:
+            return
+        if oldest.asked_ms + ACK_PATIENCE_MS > self.now_ms:
+            self.wake_at(oldest.asked_ms + ACK_PATIENCE_MS)
+        else:
+            self.hang_up("no acknowledgement comes")
+            self.wake_at(self._connect_ms)
 
     def _ask_again(self) -> None:
         for stored in self.flash.unanswered.values():

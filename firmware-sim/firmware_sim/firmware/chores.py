@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from devices.protocol import bodies, messages
 from devices.protocol.messages import OrderStatus, Receipt
-from devices.protocol.vocabulary import EventType, Outcome, Reason
-from firmware_sim.firmware.actions import Hand, Handed, Thing
+from devices.protocol.vocabulary import EventType, Outcome, Reason, Tone
+from firmware_sim.firmware.actions import Beep, Hand, Handed, Thing
 from firmware_sim.firmware.base import NOTHING, Firmware
 
 THINK_MS: Final = 900
 """From a beep to the next scan."""
+LOOK_AGAIN_MS: Final = 2_000
+"""From a label that could not be read to the next try."""
 RETRY_MS: Final = 8_000
 """How long something that is blocked lies aside."""
 
@@ -66,20 +68,49 @@ class Drive:
     ms: int
 
 
-Step = Scan | Rest | Await | Give | Drive
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Tell the bridge that the last thing told was wrong."""
+
+    reason: Literal["did_not_occur", "incorrect_data"] = "incorrect_data"
+
+
+Step = Scan | Rest | Await | Give | Drive | TakeBack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """How often things go wrong in a user's hands: shares of scans.
+
+    `unreadable`: a label that the reader can't decode. `wrong_label`: an article's barcode next to the right one. `double`: a trigger that bounces, or a
+    button that is tapped twice; firmware 1 sends both. `slip`: a parcel put on the wrong dock, and told so.
+    """
+
+    unreadable: float = 0.0
+    wrong_label: float = 0.0
+    double: float = 0.0
+    slip: float = 0.0
+
+
+CAREFUL: Final = Habits()
+COUNTED: Final = frozenset({EventType.PICK, EventType.ATTEMPT_FAILED})
+"""What counts again when it is told again: no firmware sends it twice."""
+NOT_THE_ARTICLE: Final = "2000000099998"
+"""A barcode (GTIN-13, in-company range) that no order asks for."""
 
 
 @dataclass(slots=True, eq=False)
 class Chore:
     """Steps about one order.
 
-    `asked` is the event whose receipt is awaited; before `ready_ms` nobody touches the chore; `since_ms` and `legs_done` are of the present drive.
+    `asked` is the event whose receipt is awaited, `told` the last one that had its receipt; before `ready_ms` nobody touches the chore; `since_ms` and `legs_done` are of the present drive.
     """
 
     order: str
     steps: list[Step]
     index: int = 0
     asked: bytes | None = None
+    told: bytes | None = None
     ready_ms: int = 0
     since_ms: int | None = None
     legs_done: int = 0
@@ -109,9 +140,11 @@ REACTIONS: Final[dict[Outcome, Reaction]] = {
 
 
 def reaction_to(receipt: Receipt) -> Reaction:
-    """A hold passes, a cancellation does not."""
+    """A hold passes, a cancellation does not; a wrong label is followed by the right one."""
     if receipt.reason is Reason.CANCELLED:
         return Reaction.GIVE_UP
+    if receipt.reason in (Reason.WRONG_SKU, Reason.WRONG_PARCEL):
+        return Reaction.RETRY
     return REACTIONS[receipt.outcome]
 
 
@@ -150,6 +183,7 @@ class Doer(Firmware):
         hands: chores that are worked on at once.
         plans: what to do when something is handed over, by (thing, order).
         by: the pseudonym of the worker.
+        habits: what goes wrong in their hands.
     """
 
     def __init__(
@@ -161,6 +195,7 @@ class Doer(Firmware):
         plans: dict[tuple[Thing, str], list[Step]] | None = None,
         chores: list[Chore] | None = None,
         by: str | None = None,
+        habits: Habits = CAREFUL,
         **more: Any,
     ) -> None:
         super().__init__(site=site, device=device, **more)
@@ -168,6 +203,7 @@ class Doer(Firmware):
         self.plans = plans or {}
         self.states: dict[str, str] = {}
         self.given_up: dict[str, str] = {}
+        self.habits = habits
         self._by = by
         self._asked: dict[bytes, tuple[Chore, Scan]] = {}
         for chore in chores or []:
@@ -223,9 +259,11 @@ class Doer(Firmware):
         """Do a step, or a part of it; False where it has to wait for something."""
         match step:
             case Scan():
-                chore.asked = self.record(step.type, step.body, order=step.order, parcel=step.parcel, code=step.code, by=self._by)
-                self._asked[chore.asked] = (chore, step)
-                return True
+                return self._scan(chore, step)
+            case TakeBack(reason):
+                if chore.told is None:
+                    raise ValueError("there is nothing to take back")
+                return self._scan(chore, Scan(type=EventType.VOID, body=bodies.Void(ref=chore.told, reason=reason)))
             case Await(state):
                 if self.states.get(chore.order) != state:
                     return False
@@ -238,6 +276,29 @@ class Doer(Firmware):
                     return True
         chore.index += 1
         return True
+
+    def _scan(self, chore: Chore, scan: Scan) -> bool:
+        """Pull the trigger; False where flash is full: nothing is scanned then until something is acknowledged."""
+        if not self.has_room:
+            self.note("has no room in its flash")
+            return False
+        habits, chance = self.habits, self.rng.random
+        if scan.code is not None and habits.unreadable and chance() < habits.unreadable:
+            self.do(Beep(Tone.STOP))
+            chore.ready_ms = self.now_ms + self.pause_ms(LOOK_AGAIN_MS)
+            return True
+        code = scan.code
+        if scan.type is EventType.PICK and code is not None and habits.wrong_label and chance() < habits.wrong_label:
+            code = NOT_THE_ARTICLE
+        chore.asked = self.record(scan.type, scan.body, order=scan.order, parcel=scan.parcel, code=code, by=self._by)
+        self._asked[chore.asked] = (chore, scan)
+        if habits.double and chance() < habits.double and self.doubles(scan):
+            self.record(scan.type, scan.body, order=scan.order, parcel=scan.parcel, code=code, by=self._by)
+        return True
+
+    def doubles(self, scan: Scan) -> bool:
+        """Whether a second signal right after the first becomes an event: only where nothing sees to it that it does not."""
+        return self.version == 1 and scan.type not in COUNTED
 
     def drive(self, chore: Chore, drive: Drive) -> bool:
         """Drive a leg of the way; True at its end. Only those with a vehicle do more than arrive."""
@@ -260,7 +321,7 @@ class Doer(Firmware):
         if reaction is Reaction.WAIT:
             self.hands.put_aside(chore)
             return
-        chore.asked = None
+        chore.told, chore.asked = chore.asked, None
         match reaction:
             case Reaction.GO_ON:
                 chore.index += 1

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 
 from devices.protocol import bodies, messages
 from devices.protocol.bodies import Collected, ProofOfDelivery
 from devices.protocol.messages import Assignment, LocationBatch, Point, Receipt, Stop
 from devices.protocol.vocabulary import EventType, JobState, Outcome
 from firmware_sim.firmware.actions import Publish, Thing
-from firmware_sim.firmware.chores import Chore, Doer, Drive, Give, Rest, Scan, Step
+from firmware_sim.firmware.chores import COUNTED, Chore, Doer, Drive, Give, Rest, Scan, Step
 
 DRIVE_MS: Final = 40_000
 LEGS: Final = 4
@@ -24,6 +24,8 @@ POINTS: Final = 3
 NOISE_E7: Final = 400
 """Standard deviation of a fix, degrees × 1e7: some four metres."""
 AT_DOOR_MS: Final = 3_000
+CHANGE_OF_HEART_MS: Final = 120_000
+"""From a delivery to the call that it is to be fetched again."""
 ORDERS_AT_ONCE: Final = 4
 
 Named = tuple[str | None, str | None]
@@ -40,6 +42,7 @@ class Ending(Enum):
     ONE_DELIVERED = auto()
     ON_THE_ROAD = auto()
     IN_THE_VAN = auto()
+    SENT_BACK = auto()
 
 
 class Move(Enum):
@@ -52,6 +55,7 @@ class Move(Enum):
     HAND_OVER_ONE = auto()
     FIND_NOBODY = auto()
     BE_REFUSED = auto()
+    WAIT = auto()
     BRING_BACK = auto()
 
 
@@ -63,6 +67,7 @@ WAYS: Final[dict[Ending, tuple[Move, ...]]] = {
     Ending.ONE_DELIVERED: (Move.LOAD, Move.SET_OUT, Move.DRIVE, Move.HAND_OVER_ONE),
     Ending.ON_THE_ROAD: (Move.LOAD, Move.SET_OUT, Move.DRIVE),
     Ending.IN_THE_VAN: (Move.LOAD,),
+    Ending.SENT_BACK: (Move.LOAD, Move.SET_OUT, Move.DRIVE, Move.HAND_OVER, Move.WAIT, Move.BRING_BACK),
 }
 
 
@@ -78,11 +83,43 @@ class Visit:
     currency: str = "EUR"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Troubles:
+    """What a phone goes through. 0: never.
+
+    `tunnel`: share of the legs of a drive that lead through one. `doze_every_s`, `doze_s`: its system lets it sleep, without network. `killed_every_s`,
+    `killed_s`: its system ends the app, and starts it again so much later. `wrong_parcel`: share of loadings that begin with another stop's parcel.
+    """
+
+    tunnel: float = 0.0
+    doze_every_s: float = 0.0
+    doze_s: float = 120.0
+    killed_every_s: float = 0.0
+    killed_s: float = 20.0
+    wrong_parcel: float = 0.0
+
+
+NO_TROUBLES: Final = Troubles()
+
+
 class Courier(Doer):
     """A phone bound to a courier."""
 
-    def __init__(self, *, site: str, device: str, courier: str, visits: list[Visit], depot: tuple[int, int], speed: float = 1.0) -> None:
-        super().__init__(site=site, device=device, hands=ORDERS_AT_ONCE, speed=speed, has_beeper=True)
+    def __init__(
+        self,
+        *,
+        site: str,
+        device: str,
+        courier: str,
+        visits: list[Visit],
+        depot: tuple[int, int],
+        troubles: Troubles = NO_TROUBLES,
+        **more: Any,
+    ) -> None:
+        super().__init__(site=site, device=device, hands=ORDERS_AT_ONCE, has_beeper=True, **more)
+        self._troubles = troubles
+        self._doze_ms = self._killed_ms = 0
+        self._dark_until_ms = 0
         self.courier = courier
         self.visits = {v.order: v for v in visits}
         self.jobs: dict[str, Assignment] = {}
@@ -92,6 +129,44 @@ class Courier(Doer):
     @property
     def is_finished(self) -> bool:
         return not self.visits and super().is_finished
+
+    def doubles(self, scan: Scan) -> bool:
+        """Nothing keeps a thumb from tapping twice; the bridge sees that it is the same scan."""
+        return scan.type not in COUNTED
+
+    # --- the phone --------------------------------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        troubles = self._troubles
+        if troubles.doze_every_s and not self.is_finished:
+            if not self._doze_ms:
+                self._doze_ms = self._next_ms(troubles.doze_every_s)
+            if self.now_ms >= self._doze_ms:
+                self._go_dark(self.now_ms + round(troubles.doze_s * 1000), "dozes")
+                self._doze_ms = self._next_ms(troubles.doze_every_s)
+            self.wake_at(self._doze_ms)
+        if troubles.killed_every_s and not self.is_finished:
+            if not self._killed_ms:
+                self._killed_ms = self._next_ms(troubles.killed_every_s)
+            if self.now_ms >= self._killed_ms:
+                self.note("its app is killed")
+                self.lose_memory(self.now_ms + round(troubles.killed_s * 1000))
+                self._killed_ms = self._next_ms(troubles.killed_every_s)
+            self.wake_at(self._killed_ms)
+        if not self.has_signal:
+            if self.now_ms >= self._dark_until_ms:
+                self.find_signal("has a network again")
+            else:
+                self.wake_at(self._dark_until_ms)
+
+    def _next_ms(self, every_s: float) -> int:
+        return self.now_ms + round(1000 * every_s * (0.5 + self.rng.random()))
+
+    def _go_dark(self, until_ms: int, why: str) -> None:
+        self._dark_until_ms = max(self._dark_until_ms, until_ms)
+        self.lose_signal(why)
+
+    # --- its user ---------------------------------------------------------------------------------------------------------
 
     def filters(self) -> tuple[str, ...]:
         return (self.topics.assignments(self.courier),)
@@ -108,18 +183,23 @@ class Courier(Doer):
             self.begin(Chore(f"job {job.job}", [claim]))
         if job.state is JobState.ACCEPTED:
             for stop in job.stops:
-                self._set_to_work(stop)
+                self._set_to_work(stop, [code for other in job.stops if other is not stop for code in other.codes])
 
     def give_up(self, chore: Chore, receipt: Receipt) -> None:
         """A claim that came too late is nothing lost: the job's next rev is on its way, or another courier has it."""
         if receipt.outcome is not Outcome.LOST_CLAIM:
             super().give_up(chore, receipt)
 
-    def _set_to_work(self, stop: Stop) -> None:
+    def _set_to_work(self, stop: Stop, beside: list[str]) -> None:
+        """Begin the visits of a stop. `beside` are the labels of the parcels that lie beside its own."""
         for order in stop.orders:
             visit = self.visits.pop(order, None)
-            if visit is not None:
-                self.begin(Chore(order, visiting(visit, stop, self._depot)))
+            if visit is None:
+                continue
+            steps = visiting(visit, stop, self._depot)
+            if beside and self._troubles.wrong_parcel and self.rng.random() < self._troubles.wrong_parcel:
+                steps.insert(0, Scan(type=EventType.PICKUP, order=order, code=beside[0]))
+            self.begin(Chore(order, steps))
 
     def drive(self, chore: Chore, drive: Drive) -> bool:
         if chore.since_ms is None:
@@ -130,6 +210,9 @@ class Courier(Doer):
         if chore.legs_done == LEGS:
             chore.since_ms = None
             return True
+        if self._troubles.tunnel and self.rng.random() < self._troubles.tunnel:
+            self._go_dark(self.now_ms + self.pause_ms(drive.ms / LEGS), "is in a tunnel")
+            self.wake_at(self._dark_until_ms)
         chore.ready_ms = self.now_ms + self.pause_ms(drive.ms / LEGS)
         return False
 
@@ -174,6 +257,8 @@ def _steps(move: Move, visit: Visit, stop: Stop, named: list[Named], depot: tupl
             return [Rest(AT_DOOR_MS), Scan(type=EventType.ATTEMPT_FAILED, body=bodies.Because(reason="nobody_home"), order=visit.order)]
         case Move.BE_REFUSED:
             return [Rest(AT_DOOR_MS), Scan(type=EventType.REFUSED, body=bodies.Because(reason="not_wanted"), order=visit.order)]
+        case Move.WAIT:
+            return [Rest(CHANGE_OF_HEART_MS)]
         case Move.BRING_BACK:
             start = Scan(type=EventType.RETURN_STARTED, body=bodies.Because(reason="undeliverable"), order=visit.order)
             return [start, Drive(visit.door, depot, DRIVE_MS), Give(visit.back_to, Thing.RETURN)]

@@ -5,16 +5,18 @@ A pick list or a returned parcel is handed over (`Handed`); the scanner itself r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from devices.protocol import bodies
 from devices.protocol.bodies import Line
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.actions import Thing
-from firmware_sim.firmware.chores import Chore, Doer, Scan, Step
+from firmware_sim.firmware.chores import CAREFUL, Chore, Doer, Habits, Scan, Step, TakeBack
 
 DOCK: Final = "dock-1"
+WRONG_DOCK: Final = "dock-9"
 RETURNS_DOCK: Final = "dock-r"
 
 
@@ -44,28 +46,142 @@ class PickList:
     one_by_one: bool = False
 
 
-class Scanner(Doer):
-    """A scanner and its worker, who has one pair of hands."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """A part of the hall that a worker passes through. `access_point` None: no network there."""
 
-    def __init__(self, *, site: str, device: str, worker: str, lists: list[PickList], returns: list[PickList], speed: float = 1.0) -> None:
-        plans = {(Thing.PICK_LIST, x.order): picking(x) for x in lists} | {(Thing.RETURN, x.order): taking_back(x) for x in returns}
-        shift = Chore("", [Scan(type=EventType.SHIFT_STARTED, body=bodies.ShiftStarted(worker=worker))])
-        super().__init__(site=site, device=device, hands=1, plans=plans, chores=[shift], by=worker, speed=speed, has_beeper=True)
+    seconds: float
+    access_point: str | None = "ap-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Battery:
+    """How long a charge lasts, and whether a new one goes in without the device losing power."""
+
+    lasts_s: float
+    is_hot_swap: bool = True
+    percent: int = 100
+
+
+SWAP_AT_PERCENT: Final = 5
+ROAM_MS: Final = 150
+"""From one access point to the next."""
+
+
+class Scanner(Doer):
+    """A scanner and its worker, who has one pair of hands.
+
+    Args:
+        workers: who works with it, one after the other.
+        shift_s: how long each has it, where there are several.
+        walk: the hall, zone by zone, over and over; empty: one access point everywhere.
+        battery: None where it hangs on a cable.
+    """
+
+    def __init__(
+        self,
+        *,
+        site: str,
+        device: str,
+        workers: Sequence[str],
+        lists: list[PickList],
+        returns: list[PickList],
+        shift_s: float = 28_800.0,
+        walk: Sequence[Zone] = (),
+        battery: Battery | None = None,
+        **more: Any,
+    ) -> None:
+        habits = more.get("habits", CAREFUL)
+        plans = {(Thing.PICK_LIST, x.order): picking(x, habits) for x in lists} | {(Thing.RETURN, x.order): taking_back(x) for x in returns}
+        super().__init__(site=site, device=device, hands=1, plans=plans, chores=[Chore("", [starting(workers[0])])], by=workers[0], has_beeper=True, **more)
+        self._workers = workers
+        self._shift = 0
+        self._shift_ms = round(shift_s * 1000)
         self._shift_ended = False
+        self._walk = walk
+        self._access_point: str | None = None
+        self._battery = battery
+        self._began_ms: int | None = None
+        self._charged_ms = 0
+        self._charge = battery.percent if battery is not None else 100
 
     @property
     def is_finished(self) -> bool:
         return self._shift_ended and super().is_finished
 
+    # --- the device -------------------------------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        if self._began_ms is None:
+            self._began_ms = self._charged_ms = self.now_ms
+        if self._walk:
+            self._go_on_walking(self.now_ms - self._began_ms)
+        if self._battery is not None:
+            self._drain(self._battery)
+
+    def _go_on_walking(self, since_ms: int) -> None:
+        """Which access point there is where the worker is now; roaming is a new connection."""
+        at_s = since_ms / 1000 % sum(z.seconds for z in self._walk)
+        for zone in self._walk:
+            at_s -= zone.seconds
+            if at_s < 0:
+                break
+        if not self._shift_ended:
+            self.wake_at(self.now_ms + max(1, round(-at_s * 1000)))
+        elif zone.access_point is None:
+            zone = next((z for z in self._walk if z.access_point is not None), zone)  # whoever goes home passes the charger
+        if zone.access_point is None:
+            self._access_point = None
+            self.lose_signal("is where no access point reaches")
+        elif zone.access_point != self._access_point:
+            if self._access_point is not None:
+                self.hang_up("roams to another access point")
+                self.connect_in(ROAM_MS)
+            self._access_point = zone.access_point
+            self.find_signal(f"is back, at {zone.access_point}")
+
+    def _drain(self, battery: Battery) -> None:
+        used = (self.now_ms - self._charged_ms) / 10 / battery.lasts_s
+        self.battery_percent = max(0, round(self._charge - used))
+        if self.battery_percent > SWAP_AT_PERCENT:
+            return
+        self._charged_ms, self._charge = self.now_ms, 100
+        self.battery_percent = 100
+        self.note("gets a new battery" if battery.is_hot_swap else "gets a new battery, and starts anew")
+        if not battery.is_hot_swap:
+            self.hang_up("its battery is out")
+            self.start_anew()
+
+    # --- its worker -------------------------------------------------------------------------------------------------------
+
     def act(self) -> None:
+        self._change_hands()
         super().act()
         if not self._shift_ended and not self.plans and not self.hands.busy and not self.hands.aside:
             self._shift_ended = True
             self.begin(Chore("", [Scan(type=EventType.SHIFT_ENDED)]))
             super().act()
 
+    def _change_hands(self) -> None:
+        """The next worker takes the device over, with whatever lies in hand."""
+        if self._began_ms is None or len(self._workers) < 2 or self._shift_ended:
+            return
+        ends_ms = self._began_ms + (self._shift + 1) * self._shift_ms
+        if self.now_ms < ends_ms:
+            self.wake_at(ends_ms)
+            return
+        self._shift += 1
+        self._by = self._workers[self._shift % len(self._workers)]
+        self.note("is handed to the next worker")
+        self.record(EventType.SHIFT_ENDED)
+        self.record(EventType.SHIFT_STARTED, bodies.ShiftStarted(worker=self._by))
 
-def picking(what: PickList) -> list[Step]:
+
+def starting(worker: str) -> Scan:
+    return Scan(type=EventType.SHIFT_STARTED, body=bodies.ShiftStarted(worker=worker))
+
+
+def picking(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
     """From the shelf to the dock: every piece or line, every parcel, every label, and the dock."""
     steps: list[Step] = []
     for sku, qty in what.lines:
@@ -74,8 +190,13 @@ def picking(what: PickList) -> list[Step]:
         steps += [Scan(type=EventType.PICK, body=bodies.Pick(sku=sku, qty=n, bin="A-01"), order=what.order, code=code) for n in each]
     for parcel in what.parcels:
         steps += _packing(what.order, parcel)
-    # A label that the bridge knows says which order it belongs to; naming the order too is allowed.
-    return steps + [Scan(type=EventType.STAGE, body=bodies.Stage(dock=DOCK), order=what.order if p.name else None, code=p.code) for p in what.parcels]
+    for n, parcel in enumerate(what.parcels):
+        # A label that the bridge knows says which order it belongs to; naming the order too is allowed.
+        order = what.order if parcel.name else None
+        if habits.slip and (n * 7 + len(what.order)) % 10 < habits.slip * 10:
+            steps += [Scan(type=EventType.STAGE, body=bodies.Stage(dock=WRONG_DOCK), order=order, code=parcel.code), TakeBack()]
+        steps.append(Scan(type=EventType.STAGE, body=bodies.Stage(dock=DOCK), order=order, code=parcel.code))
+    return steps
 
 
 def _packing(order: str, parcel: ParcelToPack) -> list[Step]:

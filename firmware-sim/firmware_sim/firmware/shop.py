@@ -38,6 +38,7 @@ class Sale:
     is_held: bool = False
     is_cancelled: bool = False
     is_completed: bool = False
+    dest_country: str | None = None
 
 
 class Shop(Doer):
@@ -59,7 +60,7 @@ class Shop(Doer):
 def selling(sale: Sale, channel: str) -> list[Step]:
     """The steps of a sale."""
     lines = [Line(sku=sku, qty=qty) for sku, qty in sale.lines]
-    created = bodies.Created(channel=channel, lines=lines, allow_partial=False, payment=sale.payment)
+    created = bodies.Created(channel=channel, lines=lines, allow_partial=False, payment=sale.payment, dest_country=sale.dest_country)
     steps: list[Step] = [Rest(sale.start_ms)]
     pick_list = [Give(sale.picked_by, Thing.PICK_LIST)] if sale.picked_by is not None else []
     if sale.fed_late:

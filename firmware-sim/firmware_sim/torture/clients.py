@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, NamedTuple
 
-from firmware_sim.torture import packets
+from firmware_sim.link import packets
 from firmware_sim.torture.ledger import Book, Id
-from firmware_sim.torture.packets import Broken, Cutter, Delivery, Packet
+from firmware_sim.link.packets import Broken, Cutter, Delivery, Packet
 from firmware_sim.torture.plan import Message, Taker
 
 WINDOW: Final = 20
@@ -294,7 +294,7 @@ class Subscriber(Client):
             self._open.clear()
             self.is_subscribed = False
         if not self.is_subscribed:
-            self.write(packets.subscribe(_SUBSCRIBE_ID, self._taker.topic_filter, self._taker.subscription.qos))
+            self.write(packets.subscribe(_SUBSCRIBE_ID, self._taker.topic_filter, qos=self._taker.subscription.qos))
 
     def on_packet(self, packet: Packet) -> None:
         match packet.first & 0xF0:

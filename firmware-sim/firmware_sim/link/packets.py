@@ -12,6 +12,8 @@ PUBREC: Final = 0x50
 PUBREL: Final = 0x62
 PUBCOMP: Final = 0x70
 SUBACK: Final = 0x90
+PINGRESP: Final = 0xD0
+PINGREQ: Final = b"\xc0\x00"
 DISCONNECT: Final = b"\xe0\x00"
 
 _ANSWERS: Final = (PUBACK, PUBREC, PUBREL, PUBCOMP)
@@ -30,27 +32,43 @@ class Packet(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """A PUBLISH from the server."""
+    """A PUBLISH from the server. `packet_id` is 0 at QoS 0."""
 
     topic: str
     payload: bytes
     qos: int
     packet_id: int
+    retain: bool = False
+    dup: bool = False
 
 
-def connect(client_id: str, username: str | None, password: str | None) -> bytes:
-    """CONNECT of a persistent session (clean session 0, MQTT 3.1.1 §3.1.2.4), without keep-alive: a killed server closes its sockets."""
+class Will(NamedTuple):
+    """What the server publishes when the client is cut off."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+
+def connect(client_id: str, username: str | None, password: str | None, *, will: Will | None = None, keep_alive_s: int = 0) -> bytes:
+    """CONNECT of a persistent session (clean session 0, MQTT 3.1.1 §3.1.2.4)."""
     flags = (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
-    fields = [client_id, *(f for f in (username, password) if f is not None)]
-    return _packet(0x10, b"\x00\x04MQTT\x04" + bytes([flags]) + b"\x00\x00" + b"".join(_text(f) for f in fields))
+    last = b""
+    if will is not None:
+        flags |= 0x04 | will.qos << 3 | will.retain << 5
+        last = _text(will.topic) + len(will.payload).to_bytes(2, "big") + will.payload
+    names = b"".join(_text(f) for f in (username, password) if f is not None)
+    return _packet(0x10, b"\x00\x04MQTT\x04" + bytes([flags]) + keep_alive_s.to_bytes(2, "big") + _text(client_id) + last + names)
 
 
-def publish(topic: str, payload: bytes, *, qos: int, packet_id: int, dup: bool) -> bytes:
-    return _packet(PUBLISH | (0x08 if dup else 0) | qos << 1, _text(topic) + packet_id.to_bytes(2, "big") + payload)
+def publish(topic: str, payload: bytes, *, qos: int, packet_id: int = 0, dup: bool = False, retain: bool = False) -> bytes:
+    number = packet_id.to_bytes(2, "big") if qos else b""
+    return _packet(PUBLISH | (0x08 if dup else 0) | qos << 1 | retain, _text(topic) + number + payload)
 
 
-def subscribe(packet_id: int, topic_filter: str, qos: int) -> bytes:
-    return _packet(0x82, packet_id.to_bytes(2, "big") + _text(topic_filter) + bytes([qos]))
+def subscribe(packet_id: int, *filters: str, qos: int) -> bytes:
+    return _packet(0x82, packet_id.to_bytes(2, "big") + b"".join(_text(f) + bytes([qos]) for f in filters))
 
 
 def answer(first: int, packet_id: int) -> bytes:
@@ -59,17 +77,18 @@ def answer(first: int, packet_id: int) -> bytes:
 
 
 def read_delivery(packet: Packet) -> Delivery:
-    """Read a PUBLISH with QoS 1 or 2.
+    """Read a PUBLISH.
 
     Raises:
         Broken: where it is none.
     """
     first, body = packet
     qos = first >> 1 & 3
-    start = 2 + int.from_bytes(body[:2], "big")
-    if qos not in (1, 2) or len(body) < start + 2:
+    end = 2 + int.from_bytes(body[:2], "big")
+    start = end + (2 if qos else 0)
+    if qos == 3 or len(body) < start:
         raise Broken(f"a PUBLISH with QoS {qos} and {len(body)} bytes")
-    return Delivery(body[2:start].decode(), body[start + 2 :], qos, int.from_bytes(body[start : start + 2], "big"))
+    return Delivery(body[2:end].decode(), body[start:], qos, int.from_bytes(body[end:start], "big"), bool(first & 1), bool(first & 8))
 
 
 def read_answer(packet: Packet) -> int:
@@ -95,11 +114,23 @@ class Cutter:
         Raises:
             Broken: where a length is longer than the protocol has it.
         """
+        return (Packet(packet[0], packet[start:]) for packet, start in self._cut(data))
+
+    def whole(self, data: bytes) -> Iterator[bytes]:
+        """The packets that are whole now, header and all.
+
+        Raises:
+            Broken: where a length is longer than the protocol has it.
+        """
+        return (packet for packet, _ in self._cut(data))
+
+    def _cut(self, data: bytes) -> Iterator[tuple[bytes, int]]:
+        """Each packet, and where its body begins."""
         data = self._kept + data
         at = 0
         while (found := _header(data, at)) is not None and found[1] <= len(data):
             start, end = found
-            yield Packet(data[at], data[start:end])
+            yield data[at:end], start - at
             at = end
         self._kept = data[at:]
 

@@ -1,0 +1,71 @@
+"""A carrier's system: takes packed orders over the border, leg by leg, and reports what its own scanners saw.
+
+It is a system: its clock is right, and its events stand in the order of their times, in whatever order they come (contract, "Time and order").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from devices.protocol import bodies
+from devices.protocol.bodies import ProofOfDelivery
+from devices.protocol.vocabulary import EventType, OrderState
+from firmware_sim.firmware.chores import Await, Chore, Doer, Rest, Scan, Step
+
+LEG_MS: Final = 30_000
+"""From one hub to the next."""
+CUSTOMS_MS: Final = 15_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """An order's way abroad: hubs in their order, and the countries (ISO 3166-1 alpha-2) that it leaves and enters. `is_held`: customs want to see a paper."""
+
+    order: str
+    hubs: tuple[str, str, str]
+    leaves: str
+    enters: str
+    is_held: bool = False
+
+
+class Carrier(Doer):
+    """A carrier that watches the shop's orders."""
+
+    def __init__(self, *, site: str, device: str, passages: list[Passage], speed: float = 1.0) -> None:
+        super().__init__(site=site, device=device, chores=[Chore(p.order, passing(p)) for p in passages], speed=speed)
+
+    def filters(self) -> tuple[str, ...]:
+        return (f"{self.topics.base}/orders/+/status",)
+
+
+def passing(p: Passage) -> list[Step]:
+    """Three legs: out of the country, over the border, to the door."""
+    first, second, third = p.hubs
+
+    def scan(event_type: EventType, body: bodies.Body = bodies.Nothing()) -> Scan:  # noqa: B008 -- a frozen value
+        return Scan(type=event_type, body=body, order=p.order)
+
+    held = [scan(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=p.enters, reason="paper_missing")), Rest(CUSTOMS_MS)] if p.is_held else []
+    return [
+        Await(OrderState.PACKED),
+        scan(EventType.PICKUP),
+        scan(EventType.DEPART, bodies.AtHub(hub=first)),
+        Rest(LEG_MS),
+        scan(EventType.ARRIVE, bodies.AtHub(hub=second)),
+        scan(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=p.leaves, direction="export")),
+        Rest(CUSTOMS_MS),
+        scan(EventType.CUSTOMS_CLEARED, bodies.AtBorder(country=p.leaves)),
+        scan(EventType.DEPART, bodies.AtHub(hub=second)),
+        Rest(LEG_MS),
+        scan(EventType.BORDER_ENTERED, bodies.AtBorder(country=p.enters)),
+        scan(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=p.enters, direction="import")),
+        *held,
+        Rest(CUSTOMS_MS),
+        scan(EventType.CUSTOMS_CLEARED, bodies.AtBorder(country=p.enters)),
+        scan(EventType.ARRIVE, bodies.AtHub(hub=third)),
+        Rest(LEG_MS),
+        scan(EventType.OUT_FOR_DELIVERY),
+        Rest(LEG_MS),
+        scan(EventType.DELIVERY, bodies.Delivery(pod=ProofOfDelivery(method="signature"))),
+    ]

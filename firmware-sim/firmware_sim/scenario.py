@@ -1,0 +1,320 @@
+"""A scenario: who works, with what, over which network, and what goes wrong. One TOML file, which reads like a story; every mistake in it is named with its
+line and field."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from devices.protocol.vocabulary import AlertCode, Role
+from firmware_sim import belts
+from firmware_sim.errors import BadScenario
+from firmware_sim.faults import AnyFault
+from firmware_sim.faults.base import Seconds, Share
+from firmware_sim.firmware.base import FLASH_EVENTS_MAX, NEWEST_VERSION, Firmware
+from firmware_sim.firmware.chores import Habits
+from firmware_sim.firmware.courier import Troubles
+from firmware_sim.firmware.scanner import Battery, Zone
+from firmware_sim.record import Cast
+from firmware_sim.workload import ORDER_EVERY_MS, Fate, Workload
+
+FOLDER: Final = "scenarios"
+
+Count = Annotated[int, Meta(ge=1, le=1_000)]
+Version = Annotated[int, Meta(ge=1, le=NEWEST_VERSION)]
+
+
+class Orders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`count` orders, one `every_s`. `fates` weighs what happens to them; without it every fate comes once, then the usual ones."""
+
+    count: Annotated[int, Meta(ge=1, le=10_000)] = 20
+    every_s: Annotated[float, Meta(gt=0, le=86_400)] = ORDER_EVERY_MS / 1000
+    fates: dict[Fate, Annotated[int, Meta(ge=1)]] = {}
+
+
+class WalkPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`seconds` in a part of the hall; no `access_point`: no network."""
+
+    seconds: Annotated[float, Meta(gt=0, le=86_400)]
+    access_point: str | None = None
+
+
+class Scanners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of handhelds: `scan-1`, `scan-2`, …, counted on over the groups."""
+
+    count: Count = 1
+    kind: Literal["simulated", "library"] = "simulated"
+    firmware: Version = NEWEST_VERSION
+    clock_off_s: float = 0.0
+    workers: Annotated[int, Meta(ge=1, le=8)] = 1
+    shift_s: Annotated[float, Meta(gt=0)] = 28_800.0
+    battery_lasts_s: Seconds = 0.0
+    battery_percent: Annotated[int, Meta(ge=1, le=100)] = 100
+    swap: Literal["hot", "cold"] = "hot"
+    walk: list[WalkPart] = []
+    flash_events: Annotated[int, Meta(ge=1, le=1_000_000)] = FLASH_EVENTS_MAX
+    unreadable: Share = 0.0
+    wrong_label: Share = 0.0
+    bounce: Share = 0.0
+    slip: Share = 0.0
+
+
+class Couriers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of phones: `phone-1`, `phone-2`, …, each with its courier."""
+
+    count: Count = 1
+    firmware: Version = NEWEST_VERSION
+    clock_off_s: float = 0.0
+    tunnel: Share = 0.0
+    doze_every_s: Seconds = 0.0
+    doze_s: Seconds = 120.0
+    killed_every_s: Seconds = 0.0
+    killed_s: Seconds = 20.0
+    double_tap: Share = 0.0
+    wrong_parcel: Share = 0.0
+    unreadable: Share = 0.0
+
+
+class Belts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`lanes`, each with a shop, a belt and a carrier, that tell `events_per_s` in all, and `burst` times as many from `burst_from_s` for `burst_for_s`."""
+
+    lanes: Count = 1
+    events_per_s: Annotated[float, Meta(gt=0, le=100_000)] = 10.0
+    until_s: Seconds = 60.0
+    burst: Annotated[float, Meta(ge=1, le=1_000)] = 1.0
+    burst_from_s: Seconds = 0.0
+    burst_for_s: Seconds = 0.0
+
+
+class Expect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`raised`: alerts (by code) that must have been raised. `standing`: those (`code/subject`, with *) that may be there at the end.
+
+    `as_planned`: whether every order ends as its fate says.
+    """
+
+    raised: list[AlertCode] = []
+    standing: list[str] = []
+    as_planned: bool = True
+
+
+class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scenario. `day_s` is when faults without an end of their own end; `patience_s` how long everybody may take after that; `calm_s` how long the site is
+    left alone then, so that alerts are cleared. `settings` are the bridge's, as in its bridge.toml. On the simulated link the belts carry `simulated_load` of
+    their events."""
+
+    name: str
+    story: str
+    day_s: Annotated[float, Meta(gt=0, le=31_622_400)]
+    seed: Annotated[int, Meta(ge=0)] = 1
+    patience_s: Seconds = 14_400.0
+    calm_s: Seconds = 90.0
+    simulated_load: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    orders: Orders = Orders()
+    scanners: list[Scanners] = []
+    couriers: list[Couriers] = []
+    belts: Belts | None = None
+    faults: list[AnyFault] = []
+    settings: dict[str, dict[str, Any]] = {}
+    expect: Expect = Expect()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """Everybody of a run: firmwares by device, who they are, and the state in which each order must end."""
+
+    firmwares: dict[str, Firmware]
+    cast: dict[str, Cast]
+    expected: dict[str, str]
+
+
+# --- reading -------------------------------------------------------------------------------------------------------------------
+
+
+def names() -> list[str]:
+    """The scenarios that come with the program."""
+    return sorted(p.name.removesuffix(".toml") for p in _folder().iterdir() if p.name.endswith(".toml"))
+
+
+def read_scenario(name: str) -> Scenario:
+    """A scenario that comes with the program, by its name, or one from a file, by its path.
+
+    Raises:
+        BadScenario: where there is none, or where it is wrong: with line and field.
+    """
+    path = Path(name)
+    if name in names():
+        return parse(_folder().joinpath(f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml")
+    if path.suffix != ".toml":
+        raise BadScenario(f"there is no scenario {name!r}", fix=f"take one of {', '.join(names())}, or the path of a .toml file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadScenario(f"{path} can't be read: {error}", fix="give the path of a scenario file") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Scenario:
+    """A scenario from its text.
+
+    Raises:
+        BadScenario: where it is wrong: with line and field.
+    """
+    try:
+        plain = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadScenario(f"{source}: {error}", fix="write it as TOML; `firmware-sim new` makes one to begin with") from error
+    try:
+        scenario = msgspec.convert(plain, Scenario, strict=True)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        field = where.rstrip("`").lstrip(".")
+        raise BadScenario(f"{source}, line {_line(text, field, what)}: {field or 'the file'}: {what}", fix=_fix(what)) from None
+    _check(scenario, text, source)
+    return scenario
+
+
+def _check(scenario: Scenario, text: str, source: str) -> None:
+    """What the types can't say."""
+
+    def wrong(field: str, what: str, fix: str) -> BadScenario:
+        return BadScenario(f"{source}, line {_line(text, field, '')}: {field}: {what}", fix=fix)
+
+    devices = list(build(scenario, scenario.seed, load=0.001).firmwares) if scenario.scanners or scenario.belts else []
+    if scenario.scanners and not scenario.couriers:
+        raise wrong("couriers", "there are scanners, and nobody who delivers", "add a [[couriers]] table")
+    if scenario.couriers and not scenario.scanners:
+        raise wrong("scanners", "there are couriers, and nobody who packs", "add a [[scanners]] table")
+    if not devices:
+        raise wrong("scanners", "nobody works here", "add [[scanners]] and [[couriers]], or [belts]")
+    for n, fault in enumerate(scenario.faults):
+        if not any(fnmatchcase(d, fault.on) for d in devices):
+            raise wrong(f"faults[{n}].on", f"{fault.on!r} is none of the devices", f"name some of {', '.join(devices)}; * stands for any text")
+        if fault.to_s is not None and fault.to_s <= fault.from_s:
+            raise wrong(f"faults[{n}].to_s", "it ends before it begins", "make to_s later than from_s")
+
+
+_MISSING: Final = re.compile(r"missing required field `(\w+)`")
+_UNKNOWN: Final = re.compile(r"unknown field `(\w+)`")
+
+
+def _line(text: str, field: str, what: str) -> int:
+    """The line of a field like `faults[1].share`: that of its key, else that of its table, else the first."""
+    lines = text.splitlines()
+    parts = re.findall(r"(\w+)(?:\[(\d+|\.\.\.)\])?", field)
+    at = 0
+    for name, index in parts:
+        nth = int(index) if index.isdigit() else 0
+        heads = [n for n, line in enumerate(lines) if n >= at and re.match(rf"\s*\[\[?\s*(?:\w+\.)*{name}\s*\]", line)]
+        keys = [n for n, line in enumerate(lines) if n >= at and re.match(rf"\s*{name}\s*=", line)]
+        found = heads[nth : nth + 1] or heads[:1] or keys[:1]
+        if found:
+            at = found[0]
+    unknown = _UNKNOWN.search(what)
+    if unknown is not None:
+        at = next((n for n, line in enumerate(lines) if n >= at and re.match(rf"\s*(?:\[\[?\s*)?{unknown[1]}\b", line)), at)
+    return at + 1
+
+
+def _fix(what: str) -> str:
+    if (missing := _MISSING.search(what)) is not None:
+        return f"add {missing[1]} = …"
+    if (unknown := _UNKNOWN.search(what)) is not None:
+        return f"take {unknown[1]} out, or see how it is spelt in the scenarios' README"
+    return "see the scenarios' README for what may stand there"
+
+
+def _folder() -> Any:
+    return resources.files("firmware_sim").joinpath(FOLDER)
+
+
+# --- making its people ---------------------------------------------------------------------------------------------------------
+
+
+def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.0) -> Crew:
+    """Everybody of a scenario, for a seed. `load` is the share of the belts' events."""
+    site = site_of(scenario)
+    firmwares: dict[str, Firmware] = {}
+    cast: dict[str, Cast] = {}
+    expected: dict[str, str] = {}
+    if scenario.scanners and scenario.couriers:
+        groups = _groups(scenario)
+        orders = scenario.orders
+        day = Workload.from_seed(
+            seed,
+            orders.count,
+            sum(g.count for g in scenario.scanners),
+            sum(g.count for g in scenario.couriers),
+            site=site,
+            fates=orders.fates or None,
+            every_ms=max(1, round(orders.every_s * 1000)),
+        )
+        firmwares |= day.build(speed=speed, more=lambda device: _more(device, groups[device]))
+        for d in day.devices:
+            secrets = _workers(d.name, groups[d.name]) if d.role is Role.SCANNER else (d.courier,) if d.courier else ()
+            cast[d.name] = Cast(device=d.name, role=d.role.value, courier=d.courier, secrets=secrets)
+        expected |= day.expected
+    if scenario.belts is not None:
+        _add_belts(scenario.belts, seed, load, site, firmwares, cast, expected)
+    return Crew(firmwares=firmwares, cast=cast, expected=expected if scenario.expect.as_planned else {})
+
+
+def site_of(scenario: Scenario) -> str:
+    name: str = scenario.settings.get("site", {}).get("name", "main")
+    return name
+
+
+def _add_belts(plan: Belts, seed: int, load: float, site: str, firmwares: dict[str, Firmware], cast: dict[str, Cast], expected: dict[str, str]) -> None:
+    pace = belts.Pace(
+        events_per_s=plan.events_per_s * load / plan.lanes,
+        until_s=plan.until_s,
+        burst=plan.burst,
+        burst_from_s=plan.burst_from_s,
+        burst_for_s=plan.burst_for_s,
+    )
+    for lane in range(1, plan.lanes + 1):
+        firmwares |= belts.feeds(seed, lane, pace, site=site)
+        cast |= {f"{part}-lane-{lane}": Cast(device=f"{part}-lane-{lane}", role=role.value) for part, role in belts.ROLES.items()}
+        expected |= dict.fromkeys(belts.orders(seed, lane, pace), "delivered")
+
+
+def _groups(scenario: Scenario) -> dict[str, Scanners | Couriers]:
+    """The group of each scanner and phone."""
+    every_scanner = [g for g in scenario.scanners for _ in range(g.count)]
+    every_courier = [g for g in scenario.couriers for _ in range(g.count)]
+    return {f"scan-{n}": g for n, g in enumerate(every_scanner, 1)} | {f"phone-{n}": g for n, g in enumerate(every_courier, 1)}
+
+
+def _workers(device: str, group: Scanners | Couriers) -> tuple[str, ...]:
+    return tuple(f"w-{device}-{n}" for n in range(1, group.workers + 1)) if isinstance(group, Scanners) else ()
+
+
+def _more(device: str, group: Scanners | Couriers) -> dict[str, Any]:
+    """What a group says, in a firmware's words."""
+    more: dict[str, Any] = {"version": group.firmware, "skew_ms": round(group.clock_off_s * 1000)}
+    if isinstance(group, Couriers):
+        more["habits"] = Habits(double=group.double_tap, unreadable=group.unreadable)
+        more["troubles"] = Troubles(
+            tunnel=group.tunnel,
+            doze_every_s=group.doze_every_s,
+            doze_s=group.doze_s,
+            killed_every_s=group.killed_every_s,
+            killed_s=group.killed_s,
+            wrong_parcel=group.wrong_parcel,
+        )
+        return more
+    more["habits"] = Habits(unreadable=group.unreadable, wrong_label=group.wrong_label, double=group.bounce, slip=group.slip)
+    more["workers"] = _workers(device, group)
+    more["shift_s"] = group.shift_s
+    more["walk"] = tuple(Zone(seconds=w.seconds, access_point=w.access_point) for w in group.walk)
+    more["flash_events_max"] = group.flash_events
+    if group.battery_lasts_s:
+        more["battery"] = Battery(lasts_s=group.battery_lasts_s, is_hot_swap=group.swap == "hot", percent=group.battery_percent)
+    return more
