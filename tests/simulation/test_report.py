@@ -25,7 +25,7 @@ HOSTILE = "<script>alert('x')</script>"
 STORY = "A cable at dock 2 drops every fourth event.\nThe server dies once."
 COMMAND = "firmware-sim run bad_cable --seed 7"
 LAWS = {"stored": "What was acknowledged is stored.", "as_planned": "Every order ends as planned."}
-FAULTS = {1: Drop(share=0.25, on="scan-*", from_s=2, to_s=8), 2: SlowDisk(commit_ms=400)}
+FAULTS = [Drop(share=0.25, on="scan-*", from_s=2, to_s=8), SlowDisk(commit_ms=400)]
 FINDINGS = [
     r.Finding("as_planned", f"order {HOSTILE} ended as packed, not as delivered"),
     r.Finding("as_planned", "order PO-2 went back from shipped to packed", BEGIN_MS + 7_000),
@@ -73,9 +73,9 @@ def record() -> r.Record:
         r.Connected(BEGIN_MS + 100, "scan-01", False),
         r.Noted(BEGIN_MS + 3_000, "scan-01", f"swaps the battery {HOSTILE}"),
         r.Refused(BEGIN_MS + 3_500, "scan-02", 5),
-        r.FaultBegan(BEGIN_MS + 2_000, 1, "drop", ("scan-01", "scan-02")),
-        r.FaultEnded(BEGIN_MS + 8_000, 1, "drop"),
-        r.FaultBegan(BEGIN_MS, 2, "slow_disk", ()),
+        r.FaultBegan(BEGIN_MS + 2_000, 0, "drop", ("scan-01", "scan-02")),
+        r.FaultEnded(BEGIN_MS + 8_000, 0, "drop"),
+        r.FaultBegan(BEGIN_MS, 1, "slow_disk", ()),
         committed(1_000, status(HOSTILE, "packed"), messages=3, waiting=17),
         committed(2_000, status("PO-2", "shipped"), r.Sent(TOPICS.alert("gap", "scan-01"), alert, 1, True)),
         committed(7_000, status("PO-2", "partially_packed", 2), r.Sent(TOPICS.alert("gap", "scan-01"), b"", 1, True)),
@@ -326,8 +326,16 @@ def test_the_server_is_up_between_its_starts_and_kills(record: r.Record) -> None
 
 
 def test_a_fault_that_does_not_end_lasts_to_the_end(record: r.Record) -> None:
-    (spell,) = measure(record).faults[2]
+    (spell,) = measure(record).faults[1]
     assert spell.span == Span(BEGIN_MS, BEGIN_MS + 10_000)
+
+
+def test_a_note_of_the_server_is_no_device(record: r.Record) -> None:
+    record.entries.append(r.Noted(BEGIN_MS + 9_000, "server", "warning: the disk is full"))
+    found = measure(record)
+    assert found.log == [(BEGIN_MS + 9_000, "warning: the disk is full")]
+    assert "server" not in found.devices
+    assert "the disk is full" in Reader(render_report(record, [], "", "")).text
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------------------

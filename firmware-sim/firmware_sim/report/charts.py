@@ -29,6 +29,8 @@ TICKS_MAX: Final = 10
 BANDS_MAX: Final = 120
 LINES_MAX: Final = 200
 """Kills drawn, and times of faults shaded, on every picture; all of them are in the tables."""
+FAINT_FROM: Final = 30
+"""So many kills would hide what is behind them."""
 WHOLE_RUN: Final = 0.98
 """What is on for longer is not shaded: it would shade everything."""
 BINS: Final = 240
@@ -85,13 +87,15 @@ class Frame:
         self._kills = [axis.at(down.at_ms) for down in found.kills[:LINES_MAX]]
         self._backs = [axis.at(down.back_ms) for down in found.kills[:LINES_MAX] if down.back_ms is not None]
 
-    def picture(self, height_px: int, label: str, inner: str, *, with_bands: bool = True) -> str:
-        """A picture of time. `label` says in words what it shows."""
+    def picture(self, height_px: int, label: str, inner: str, *, has_faults: bool = True) -> str:
+        """A picture of time. `label` says in words what it shows; `has_faults`: with the faults under it and the kills over it."""
         under = [f'<line class="tick" x1="{x}" x2="{x}" y1="0" y2="100%"/>' for x in self._ticks]
-        if with_bands:
+        over: list[str] = []
+        if has_faults:
             under += [f'<rect class="band" x="{x}" width="{wide}" y="0" height="100%"/>' for x, wide in self._bands]
-        over = [f'<line class="kill" x1="{x}" x2="{x}" y1="0" y2="100%"/>' for x in self._kills]
-        over += [f'<line class="back" x1="{x}" x2="{x}" y1="0" y2="100%"/>' for x in self._backs]
+            faint = " faint" if len(self._kills) > FAINT_FROM else ""
+            over += [f'<line class="back{faint}" x1="{x}" x2="{x}" y1="0" y2="100%"/>' for x in self._backs]
+            over += [f'<line class="kill{faint}" x1="{x}" x2="{x}" y1="0" y2="100%"/>' for x in self._kills]
         return f'<svg class="plot" height="{height_px}" role="img" aria-label="{text(label)}">{"".join(under)}{inner}{"".join(over)}</svg>'
 
     def scale(self) -> str:

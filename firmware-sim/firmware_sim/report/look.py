@@ -84,7 +84,7 @@ p{margin:.35rem 0}
 small{font-size:.8em;color:var(--soft);font-weight:400}
 .lead{color:var(--soft);max-width:72ch}
 .where{color:var(--soft);font-size:.85rem;margin:.2rem 0 0}
-.story{max-width:72ch;white-space:pre-line;margin:.9rem 0}
+.story{max-width:72ch;margin:.7rem 0}
 .verdict{display:flex;gap:.65rem;align-items:baseline;font-size:1.1rem;font-weight:600;padding:.6rem .9rem;border-radius:6px;margin:1.1rem 0}
 .verdict.held{background:var(--good-paper);color:var(--good)}
 .verdict.broken{background:var(--bad-paper);color:var(--bad)}
@@ -131,8 +131,10 @@ ol.names li{height:20px;line-height:20px;overflow:hidden;text-overflow:ellipsis;
 .plot .band{fill:var(--band);fill-opacity:var(--band-alpha)}
 .plot .kill{stroke:var(--kill);stroke-width:1.5}
 .plot .back{stroke:var(--back);stroke-width:1;stroke-dasharray:2 3}
+.plot .faint{stroke-opacity:.35}
 .plot .fault{fill:var(--fault)}
 .plot text.fault{fill:var(--fault-ink)}
+.plot text.beside{fill:var(--soft);font-size:10.5px}
 .plot .up{fill:var(--up)}
 .plot text.up{fill:var(--ink)}
 .plot .online{fill:var(--online)}

@@ -10,11 +10,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from devices.protocol.messages import PayloadError, load
 from devices.protocol.topics import unescape
 from firmware_sim import record as r
+
+SERVER: Final = "server"
+"""Who speaks where a note is a line of the server's log."""
 
 Uid = tuple[str, bytes]
 """(device, id of the event)."""
@@ -77,6 +80,9 @@ class Life:
     notes: list[tuple[int, str]] = field(default_factory=list)
     connects: int = 0
     losses: int = 0
+    """Connections that ended."""
+    failures: int = 0
+    """Connections that could not be made."""
     since_ms: int | None = None
 
 
@@ -91,6 +97,8 @@ class Measures:
     faults: dict[int, list[Spell]] = field(default_factory=dict)
     up: list[Span] = field(default_factory=list)
     kills: list[Down] = field(default_factory=list)
+    log: list[tuple[int, str]] = field(default_factory=list)
+    """What the server said in its log."""
     acknowledged: list[Latency] = field(default_factory=list)
     answered: list[Latency] = field(default_factory=list)
     events: int = 0
@@ -172,6 +180,8 @@ class _Walk:
                 self._fault(entry)
             case r.ServerStarted() | r.ServerKilled():
                 self._server(entry)
+            case r.Noted(at_ms=at_ms, device=device, text=text) if device == SERVER and SERVER not in self._record.cast:
+                self._found.log.append((at_ms, text))
             case r.Connected() | r.Refused() | r.Lost() | r.Noted():
                 self._life(entry)
             case _:
@@ -188,10 +198,12 @@ class _Walk:
             case r.Refused(at_ms=at_ms):
                 life.refused.append(at_ms)
             case r.Lost(at_ms=at_ms):
-                life.losses += 1
-                if life.since_ms is not None:
+                if life.since_ms is None:
+                    life.failures += 1
+                else:
+                    life.losses += 1
                     life.online.append(Span(life.since_ms, at_ms))
-                life.since_ms = None
+                    life.since_ms = None
             case r.Noted(at_ms=at_ms, text=text):
                 life.notes.append((at_ms, text))
 

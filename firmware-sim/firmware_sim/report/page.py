@@ -30,20 +30,20 @@ def render_report(
     command: str,
     *,
     laws: Mapping[str, str] | None = None,
-    faults: Mapping[int, Fault] | None = None,
+    faults: Sequence[Fault] = (),
 ) -> str:
     """A run as one HTML page that needs nothing else: no script, no font, no request. The same arguments give the same text.
 
-    `command` replays the run. `laws` are the checkers that judged it, by name, with a sentence each; `faults` the scenario's, by the number that the
-    record has of them, so that their settings can be shown.
+    `command` replays the run. `laws` are the checkers that judged it, by name, with a sentence each; `faults` are the
+    scenario's, in its order, so that their settings can be shown.
     """
     found = measure(record)
     frame = Frame(Axis(found.begin_ms, found.end_ms), found)
-    settings = {number: settings_of(fault) for number, fault in (faults or {}).items()}
+    settings = {number: settings_of(fault) for number, fault in enumerate(faults)}
     orders = chosen_orders(found, findings)
     title = f"{record.scenario}, seed {record.seed}: {_verdict(findings)}"
     body = (
-        _head(record, found, findings, story, command)
+        _head(record, found, findings, story, command, laws or {})
         + _laws(found, findings, laws or {})
         + _timeline(record, found, findings, frame, settings, orders)
         + _latencies(found, frame)
@@ -59,9 +59,16 @@ def render_report(
 
 
 def settings_of(fault: Fault) -> str:
-    """A fault's own settings, `share 0.2, within_ms 2000`: not its kind, nor when and on whom."""
-    plain = msgspec.to_builtins(fault)
-    return ", ".join(f"{name} {value}" for name, value in plain.items() if name not in ("kind", "on", "from_s", "to_s"))
+    """A fault's own settings, and on whom where not on all: `share 0.2, within_ms 2000 on scan-*`."""
+    own = {name: value for name, value in msgspec.to_builtins(fault).items() if name not in ("kind", "on", "from_s", "to_s")}
+    said = ", ".join(f"{name} {_setting(value)}" for name, value in own.items())
+    return f"{said} on {fault.on}".strip() if fault.on != "*" else said
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _section(heading: str, *parts: str) -> str:
@@ -75,16 +82,22 @@ def _verdict(findings: Sequence[Finding]) -> str:
     return count(len(findings), "finding") if findings else "all laws held"
 
 
-def _head(record: Record, found: Measures, findings: Sequence[Finding], story: str, command: str) -> str:
+def _head(record: Record, found: Measures, findings: Sequence[Finding], story: str, command: str, laws: Mapping[str, str]) -> str:
     css_class, sign = ("broken", "✗") if findings else ("held", "✓")
     broken = len({f.checker for f in findings})
-    said = f"{count(len(findings), 'finding')}: {count(broken, 'law')} broken" if findings else "All laws held"
+    said = (
+        f"{count(len(findings), 'finding')}: {count(broken, 'law')} broken" if findings else f"All {len(laws)} laws held" if len(laws) > 1 else "All laws held"
+    )
     return (
         f'<header><h1>{text(record.scenario)}</h1><p class="where">seed {record.seed} · link {text(record.link)} · site {text(record.site)}</p>'
-        f'<p class="story">{text(story, WORDS_MAX)}</p>'
+        f"{_story(story)}"
         f'<p class="verdict {css_class}"><span aria-hidden="true">{sign}</span> {said}</p>{_figures(record, found)}'
         f'<h3>The same run again</h3><code class="command">{text(command, WORDS_MAX)}</code></header>'
     )
+
+
+def _story(story: str) -> str:
+    return "".join(f'<p class="story">{text(part.strip(), WORDS_MAX)}</p>' for part in story[:WORDS_MAX].split("\n\n") if part.strip())
 
 
 def _figures(record: Record, found: Measures) -> str:
@@ -96,7 +109,7 @@ def _figures(record: Record, found: Measures) -> str:
         ("devices", f"{len(found.devices):,}", ""),
         ("faults", f"{len(found.faults):,}", ""),
         ("kills", f"{len(found.kills):,}", f"away {duration(sum(downs))} in all" if downs else ""),
-        ("reconnects", f"{found.reconnects:,}", f"{count(lost, 'connection')} lost" if lost else ""),
+        ("reconnects", f"{found.reconnects:,}", f"{count(lost, 'connection')} ended" if lost else ""),
         ("duration", duration(found.end_ms - found.begin_ms), "of simulated time" if found.commits else ""),
     )
     cells = "".join(f"<div><dt>{name}</dt><dd>{number}{f'<small>{more}</small>' if more else ''}</dd></div>" for name, number, more in figures)
@@ -169,7 +182,7 @@ def _legend(found: Measures, orders: Sequence[str]) -> str:
     if found.up:
         items.append(('<rect class="up" width="100%" height="100%"/>', "server up"))
     items.append(('<rect class="online" width="100%" height="100%"/>', "device online"))
-    if any(life.notes for life in found.devices.values()):
+    if found.log or any(life.notes for life in found.devices.values()):
         items.append(('<rect class="note" x="45%" width="2" height="100%"/>', "note"))
     if any(life.refused for life in found.devices.values()):
         items.append(('<rect class="refused" x="45%" width="2" height="100%"/>', "login refused"))

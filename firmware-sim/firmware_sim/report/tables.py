@@ -162,15 +162,23 @@ def states(record: Record, found: Measures, chosen: Sequence[str]) -> str:
         shown = next((c.state for c in reversed(changes) if c.state is not None), None)
         expected = record.expected.get(order)
         is_other = expected is not None and shown != expected
-        rows.append([_first(text(order)), _cell(text(expected or "–", 40), "t"), _cell(text(shown or "never shown", 40), "t bad" if is_other else "t"), _cell(", ".join(said))])
+        rows.append(
+            [
+                _first(text(order)),
+                _cell(text(expected or "–", 40), "t"),
+                _cell(text(shown or "never shown", 40), "t bad" if is_other else "t"),
+                _cell(", ".join(said)),
+            ]
+        )
     return _folded("Orders in words", ("order", "to end as", "last shown", "states"), rows, len(found.orders))
 
 
 def notes(found: Measures) -> str:
-    """What devices noted, in the order of time."""
-    told = sorted((at_ms, device, said) for device, life in found.devices.items() for at_ms, said in life.notes)
+    """What devices noted and the server said, in the order of time."""
+    voices = {**{device: life.notes for device, life in found.devices.items()}, "the server": found.log}
+    told = sorted((at_ms, who, said) for who, notes in voices.items() for at_ms, said in notes)
     rows = [[_first(clock(at_ms - found.begin_ms)), _cell(text(device)), _cell(text(said))] for at_ms, device, said in told[: 2 * ROWS_MAX]]
-    return _folded("Notes of devices", ("at", "device", "note"), rows, len(told))
+    return _folded("Notes", ("at", "who", "note"), rows, len(told))
 
 
 def lives(found: Measures, devices: Iterable[str]) -> str:
@@ -179,9 +187,9 @@ def lives(found: Measures, devices: Iterable[str]) -> str:
     for device in devices:
         life = found.devices[device]
         online_ms = sum(span.to_ms - span.from_ms for span in life.online)
-        counts = (life.connects, life.losses, len(life.refused))
+        counts = (life.connects, life.losses, life.failures, len(life.refused))
         rows.append([_first(text(device)), *(_cell(f"{n:,}", "n") for n in counts), _cell(f"{100 * online_ms / (found.end_ms - found.begin_ms):.1f} %", "n")])
-    heads = ("device", "#connections", "#lost", "#refused", "#of the time online")
+    heads = ("device", "#connections", "#ended", "#attempts failed", "#refused", "#of the time online")
     return _folded("Devices in figures", heads, rows[: 2 * ROWS_MAX], len(rows))
 
 

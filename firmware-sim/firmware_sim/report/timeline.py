@@ -59,7 +59,7 @@ def timeline(found: Measures, findings: Sequence[Finding], frame: Frame, setting
         _orders(found, findings, orders, frame),
         _devices(found, frame),
     ]
-    rows = [_row(group, frame, with_bands=no > 0) for no, group in enumerate(groups) if group.lanes]
+    rows = [_row(group, frame, has_faults=no > 0) for no, group in enumerate(groups) if group.lanes]
     return f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline">{_scale(frame)}{"".join(rows)}{_scale(frame)}</div>'
 
 
@@ -87,14 +87,14 @@ def _scale(frame: Frame) -> str:
     return f'<div class="row"><span class="names scale"></span>{frame.scale()}</div>'
 
 
-def _row(group: Group, frame: Frame, *, with_bands: bool) -> str:
+def _row(group: Group, frame: Frame, *, has_faults: bool) -> str:
     names = "".join(f'<li class="{lane.css}" title="{lane.title}">{lane.name}</li>' for lane in group.lanes)
     inner = []
     for no, lane in enumerate(group.lanes):
         top = no * LANE_PX
         inner.append(f'<line class="lane" x1="0" x2="100%" y1="{top + LANE_PX // 2}" y2="{top + LANE_PX // 2}"/>')
         inner += [mark(top) for mark in lane.marks]
-    picture = frame.picture(len(group.lanes) * LANE_PX, group.label, "".join(inner), with_bands=with_bands)
+    picture = frame.picture(len(group.lanes) * LANE_PX, group.label, "".join(inner), has_faults=has_faults)
     left_out = f'<div class="row"><span class="names"></span><p class="left-out">{group.left_out}</p></div>' if group.left_out else ""
     return f'<div class="row head"><h3 class="names">{group.heading}</h3></div><div class="row"><ol class="names">{names}</ol>{picture}</div>{left_out}'
 
@@ -102,13 +102,19 @@ def _row(group: Group, frame: Frame, *, with_bands: bool) -> str:
 # --- marks ---------------------------------------------------------------------------------------------------------------------
 
 
-def _bar(frame: Frame, span: Span, css: str, title: str, word: str = "") -> Callable[[int], str]:
+def _bar(frame: Frame, span: Span, css: str, title: str, word: str = "", *, beside: bool = False) -> Callable[[int], str]:
+    """A bar with its word on it where there is room, and `beside` it where not."""
     x, wide = frame.axis.at(span.from_ms), frame.axis.wide(span.from_ms, span.to_ms)
-    fits = word and frame.axis.share(span.to_ms) - frame.axis.share(span.from_ms) >= len(word) * _LETTER + _LETTERS_AROUND
+    starts, ends, needs = frame.axis.share(span.from_ms), frame.axis.share(span.to_ms), len(word) * _LETTER + _LETTERS_AROUND
+    place, on = "", "on"
+    if word and ends - starts >= needs:
+        place = x
+    elif word and beside and ends + needs <= 1:
+        place, on = percent(ends), "beside"
 
     def draw(top: int) -> str:
         bar = f'<rect class="{css}" x="{x}" width="{wide}" y="{top + _BAR_Y}" height="{BAR_PX}"><title>{title}</title></rect>'
-        return bar + (f'<text class="on {css}" x="{x}" dx="5" y="{top + LANE_PX // 2 + 4}">{text(word)}</text>' if fits else "")
+        return bar + (f'<text class="{on} {css}" x="{place}" dx="5" y="{top + LANE_PX // 2 + 4}">{text(word)}</text>' if place else "")
 
     return draw
 
@@ -116,6 +122,10 @@ def _bar(frame: Frame, span: Span, css: str, title: str, word: str = "") -> Call
 def _tick(frame: Frame, at_ms: int, css: str, title: str) -> Callable[[int], str]:
     x = frame.axis.at(at_ms)
     return lambda top: f'<rect class="{css}" x="{x}" width="2" y="{top + 2}" height="{LANE_PX - 4}"><title>{title}</title></rect>'
+
+
+def _note(frame: Frame, found: Measures, at_ms: int, said: str) -> Callable[[int], str]:
+    return _tick(frame, at_ms, "note", f"{clock(at_ms - found.begin_ms)} {text(said, NOTE_CHARS_MAX)}")
 
 
 def _sign(frame: Frame, at_ms: int, sign: str, css: str, title: str) -> Callable[[int], str]:
@@ -133,8 +143,15 @@ def _faults(found: Measures, frame: Frame, settings: dict[int, str]) -> Group:
     for number, spells in list(found.faults.items())[:FAULTS_MAX]:
         kind, said = spells[0].kind, settings.get(number, "")
         marks = [
-            _bar(frame, s.span, "fault", f"{text(kind)} {text(said)}, {_when(found, s.span)}, {count(len(s.devices), 'device')}", said or kind)
-            for s in spells[:LANE_MARKS_MAX]
+            _bar(
+                frame,
+                s.span,
+                "fault",
+                f"{text(kind)} {text(said)}, {_when(found, s.span)}, {count(len(s.devices), 'device')}",
+                said or kind,
+                beside=no == len(spells) - 1,
+            )
+            for no, s in enumerate(spells[:LANE_MARKS_MAX])
         ]
         lanes.append(Lane(text(kind), "", text(f"fault {number}: {kind} {said}"), marks))
     more = len(found.faults) - len(lanes)
@@ -144,9 +161,10 @@ def _faults(found: Measures, frame: Frame, settings: dict[int, str]) -> Group:
 
 
 def _server(found: Measures, frame: Frame) -> Group:
-    if not found.up and not found.kills:
+    if not found.up and not found.kills and not found.log:
         return Group("Server", [], "")
     marks = [_bar(frame, span, "up", f"up, {_when(found, span)}") for span in found.up[:LANE_MARKS_MAX]]
+    marks += [_note(frame, found, at_ms, said) for at_ms, said in found.log[:LANE_MARKS_MAX]]
     for down in found.kills[:LANE_MARKS_MAX]:
         back = "not started again" if down.back_ms is None else f"back after {duration(down.back_ms - down.at_ms)}"
         marks.append(_sign(frame, down.at_ms, "✕", "died", f"killed at {clock(down.at_ms - found.begin_ms, fine=True)} ({text(down.point)}), {back}"))
@@ -206,7 +224,7 @@ def _devices(found: Measures, frame: Frame) -> Group:
         spells = joined(life.online, frame, room // 2)
         marks = [_bar(frame, span, "online", f"online, {_when(found, span)}") for span in spells]
         marks += [_tick(frame, at_ms, "refused", f"refused at {clock(at_ms - found.begin_ms, fine=True)}") for at_ms in life.refused[: room // 4]]
-        marks += [_tick(frame, at_ms, "note", f"{clock(at_ms - found.begin_ms)} {text(said, NOTE_CHARS_MAX)}") for at_ms, said in life.notes[: room // 4]]
+        marks += [_note(frame, found, at_ms, said) for at_ms, said in life.notes[: room // 4]]
         hidden += max(0, len(life.refused) - room // 4) + max(0, len(life.notes) - room // 4) + len(life.online) - len(spells)
         lanes.append(Lane(text(device), "", text(device) + _life_said(life), marks))
     said = []
@@ -218,7 +236,9 @@ def _devices(found: Measures, frame: Frame) -> Group:
 
 
 def _life_said(life: Life) -> str:
-    return f": {count(life.connects, 'connection')}, {life.losses} lost" + (f", {len(life.refused)} refused" if life.refused else "")
+    return f": {count(life.connects, 'connection')}, {life.losses} ended, {count(life.failures, 'attempt')} failed" + (
+        f", {len(life.refused)} refused" if life.refused else ""
+    )
 
 
 # --- what is worth a mark ------------------------------------------------------------------------------------------------------
