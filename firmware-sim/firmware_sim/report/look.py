@@ -75,7 +75,7 @@ _CSS: Final = """
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
-font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+font-variant-numeric:tabular-nums;overflow-wrap:break-word}
 main{max-width:1240px;margin:0 auto;padding:2rem 1.5rem 4rem}
 h1{font-size:1.7rem;line-height:1.2;margin:0;letter-spacing:-.01em}
 h2{font-size:1.15rem;margin:2.75rem 0 .35rem;padding-top:.9rem;border-top:1px solid var(--line)}
@@ -105,7 +105,7 @@ font:.85rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .laws.broken .sign{color:var(--bad)}
 .laws ul{margin:.3rem 0 0;padding:0;list-style:none;text-indent:0}
 .laws ul li{padding:.2rem 0;white-space:pre-line;border-top:1px solid var(--line)}
-.laws time{color:var(--soft);margin-right:.6rem;font-size:.85rem}
+.laws time{white-space:nowrap;color:var(--soft);margin-right:.6rem;font-size:.85rem}
 .legend{display:flex;flex-wrap:wrap;gap:.3rem 1rem;margin:.6rem 0;font-size:.78rem;padding:0;list-style:none}
 .legend li{display:inline-flex;align-items:center;gap:.4rem;white-space:nowrap}
 .legend svg{width:1.1rem;height:.8rem;flex:none}
@@ -162,7 +162,7 @@ figcaption{font-weight:600;font-size:.85rem;margin-bottom:.5rem}
 .table{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.85rem;margin:.6rem 0}
 caption{text-align:left;font-weight:600;padding:.2rem 0}
-th,td{text-align:left;vertical-align:top;padding:.32rem .9rem .32rem 0;border-bottom:1px solid var(--rule)}
+th,td{max-width:34rem;text-align:left;vertical-align:top;padding:.32rem .9rem .32rem 0;border-bottom:1px solid var(--rule)}
 thead th{color:var(--soft);font-weight:500;font-size:.78rem;border-bottom-color:var(--line);white-space:nowrap}
 tbody th{font-weight:600}
 td.n,th.n{text-align:right;white-space:nowrap}
@@ -174,8 +174,8 @@ details{margin:.6rem 0}
 summary{cursor:pointer;color:var(--soft);font-size:.85rem}
 footer{margin-top:3rem;padding-top:.9rem;border-top:1px solid var(--line);color:var(--soft);font-size:.8rem}
 .hidden{position:absolute}
-@media (max-width:640px){main{padding:1.2rem 1rem 3rem}:root{--names:6.6rem}h1{font-size:1.4rem}.names{font-size:.7rem}}
+@media (max-width:640px){main{padding:1.2rem 1rem 3rem}:root{--names:7.2rem}h1{font-size:1.4rem}.names{font-size:.7rem}.names.what b{font-size:.75rem}}
 @media print{:root{--ink:#000;--soft:#444;--paper:#fff;--panel:#f5f5f5}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-main{max-width:none;padding:0}.scroll,.table{overflow:visible}.row{min-width:0;grid-template-columns:var(--names) 1fr}h2{break-after:avoid}
+main{max-width:none;padding:0}.scroll,.table{overflow:visible}.row{min-width:0;grid-template-columns:var(--names) 1fr}h2,.row.head{break-after:avoid}
 figure,tr,.laws>li{break-inside:avoid}}
 """

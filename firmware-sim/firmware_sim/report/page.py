@@ -198,7 +198,7 @@ def _latencies(found: Measures, frame: Frame) -> str:
     picture = charts.lines(frame, f"99th percentile of latencies in windows of {window}", series, logarithmic=True, unit=charts.decade)
     name = (
         f"<b>p99 over time</b><small>of the events that began in each {window}</small>"
-        f"<small>{_stroke('ack')} acknowledgement</small><small>{_stroke('receipt')} receipt</small>"
+        f"<small>{_stroke('ack')} PUBACK</small><small>{_stroke('receipt')} receipt</small>"
     )
     return _section(
         "How long events took",
@@ -224,7 +224,7 @@ def _queues(found: Measures, frame: Frame) -> str:
         picture = charts.lines(frame, f"{name} over time, at most {most:,}", [("area", steps)], logarithmic=False, unit=lambda v: f"{v:,.0f}")
         return f"<b>{name}</b><small>{what}; at most {most:,}</small>", picture
 
-    rows = [one("Unacknowledged", "events of all devices on their way", found.unacknowledged, holds=True)]
+    rows = [one("Not acknowledged", "events of all devices on their way", found.unacknowledged, holds=True)]
     if found.commits:
         rows.append(one("Waiting", "messages behind a commit", [(at_ms, waiting) for at_ms, _, waiting in found.commits], holds=False))
         rows.append(one("In a commit", "messages", [(at_ms, messages) for at_ms, messages, _ in found.commits], holds=False))

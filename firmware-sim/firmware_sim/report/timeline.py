@@ -148,7 +148,7 @@ def _faults(found: Measures, frame: Frame, settings: dict[int, str]) -> Group:
                 s.span,
                 "fault",
                 f"{text(kind)} {text(said)}, {_when(found, s.span)}, {count(len(s.devices), 'device')}",
-                said or kind,
+                said,
                 beside=no == len(spells) - 1,
             )
             for no, s in enumerate(spells[:LANE_MARKS_MAX])
