@@ -10,9 +10,9 @@ from typing import Final
 
 from firmware_sim.firmware.actions import Acknowledged, Connect, Connected, Item, Publish, Received
 from firmware_sim.link import packets
-from firmware_sim.record import Entry
 from firmware_sim.record import Acknowledged as SawAcknowledged
 from firmware_sim.record import Connected as SawConnected
+from firmware_sim.record import Entry
 from firmware_sim.record import Published as SawPublished
 from firmware_sim.record import Received as SawReceived
 from firmware_sim.record import Refused as SawRefused

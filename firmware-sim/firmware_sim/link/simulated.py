@@ -8,8 +8,6 @@ its way; connections have no sockets; and who a device is says its name, because
 from __future__ import annotations
 
 import asyncio
-import logging
-import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -24,6 +22,7 @@ from bridge.broker.logins import Logins
 from bridge.broker.packets import Connect as ConnectPacket
 from bridge.broker.wires import SocketWire
 from bridge.clock import Clock
+from bridge.domain.access import Identity
 from bridge.errors import NotFound
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import EndSession, Item, Message, OpenSession, Settled, StoreUnavailable, Subscribe, Told, Unsubscribe
@@ -37,7 +36,6 @@ from firmware_sim.link.weather import Weather
 from firmware_sim.record import (
     Committed,
     Effect,
-    End,
     Entry,
     FiltersAdded,
     FiltersRemoved,
@@ -126,6 +124,7 @@ class SimulatedBroker(Hub):
         super().__init__(make_door(self._authenticate))
         self.logins = Logins()
         self._site = site
+        self._identities: dict[str, Identity | None] = {}
         self._ticker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -155,11 +154,13 @@ class SimulatedBroker(Hub):
         asyncio.get_running_loop().call_later(LOGIN_MS / 1000, self._authenticated, connection, connect)
 
     def _authenticated(self, connection: Connection, connect: ConnectPacket) -> None:
-        try:
-            identity = self._site.app.registry.identity(connect.username or "")
-        except NotFound:
-            identity = None
-        connection.authenticated(identity if connect.password == password_of(connect.username or "") else None)
+        name = connect.username or ""
+        if name not in self._identities:
+            try:
+                self._identities[name] = self._site.app.registry.identity(name)
+            except NotFound:
+                self._identities[name] = None
+        connection.authenticated(self._identities[name] if connect.password == password_of(name) else None)
         self.flush()
 
 

@@ -15,8 +15,8 @@ from random import Random
 from typing import Final, NamedTuple
 
 from firmware_sim.link import packets
-from firmware_sim.torture.ledger import Book, Id
 from firmware_sim.link.packets import Broken, Cutter, Delivery, Packet
+from firmware_sim.torture.ledger import Book, Id
 from firmware_sim.torture.plan import Message, Taker
 
 WINDOW: Final = 20

@@ -13,9 +13,9 @@ from random import Random
 from typing import Final
 
 from firmware_sim.errors import NotAdmitted, ServerEnded
+from firmware_sim.link.packets import Delivery
 from firmware_sim.torture.clients import Client, Gate, Login, Publisher, Subscriber
 from firmware_sim.torture.ledger import Book, Id, Ledger, count, undelivered
-from firmware_sim.link.packets import Delivery
 from firmware_sim.torture.plan import DESK, Kill, Message, Plan, Taker
 from firmware_sim.torture.server import Server
 
