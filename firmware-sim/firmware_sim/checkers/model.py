@@ -1,7 +1,7 @@
 """What an order must look like, worked out from the contract a second time: a plain reading of its stored events, with no line in common with the bridge.
 
-`read_order` sorts the events as "Time and order" says and walks through them once. It knows states and those flags that do not depend on time, and for each event
-whether it was taken (applied, late and noop are one answer here), parked, blocked or refused.
+`read_order` sorts the events as "Time and order" says and walks through them once. It knows states and those flags that do not depend on time,
+and for each event whether it was taken (applied, late and noop are one answer here), parked, blocked or refused.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def leads(step: str, state: str) -> str:
 
 @dataclass(slots=True)
 class _Box:
-    """A parcel. `items` are its contents where a pack named them; `packed` says that it was packed, or moved, which proves it. `told` is whether a pack was told."""
+    """A parcel. `items` are its contents where a pack named them; `packed` says that it was packed, or moved, which proves it; `told` that a pack was told."""
 
     id: str
     state: str = "planned"
