@@ -11,8 +11,8 @@ from firmware_sim.record import Row
 
 def check(view: View) -> Iterator[Broken]:
     parcels: dict[str, dict[str, Row]] = {}
-    for row in view.table("parcels"):
-        parcels.setdefault(row["order_id"], {})[row["parcel"]] = row
+    for held in view.table("parcels"):
+        parcels.setdefault(held["order_id"], {})[held["parcel"]] = held
     for order, expected in view.expected.items():
         row = view.orders.get(order)
         if expected.exists and (row is None or not row["state"]):
