@@ -219,7 +219,7 @@ def _devices(scanners: int, couriers: int, *, has_carrier: bool) -> tuple[SimDev
 
 def _fates(rng: Random, orders: int) -> list[Fate]:
     """Every fate once, then the usual ones; a small day has the first of the list."""
-    fates = list(_ONCE[:orders])
+    fates: list[Fate] = list(_ONCE[:orders])
     fates += [rng.choice(_USUAL) for _ in range(orders - len(fates))]
     rng.shuffle(fates)
     return fates

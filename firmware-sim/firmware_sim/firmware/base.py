@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 
 from devices.protocol import bodies, messages
@@ -62,6 +63,8 @@ class Stored:
     type: EventType
     plain: dict[str, Any]
     asked_ms: int = 0
+    digest: bytes = b""
+    """Of its payload as it was sent last: the first 8 bytes of its SHA-256."""
 
     @property
     def id(self) -> bytes:
@@ -378,7 +381,7 @@ class Firmware:
         if self._has_beeper:
             self.do(Beep(receipt.tone))
         if receipt.id is None:
-            self.troubles.append(f"{self.device}: {receipt.outcome} {receipt.reason}: {receipt.detail}")
+            self._on_unread(receipt)
             return
         known = self.verdicts.get(receipt.id)
         is_mine = known is not None or receipt.id in self.flash.events or receipt.id in self.flash.unanswered
@@ -387,6 +390,14 @@ class Firmware:
         self.verdicts[receipt.id] = receipt
         self.flash.unanswered.pop(receipt.id, None)
         self.on_receipt(receipt)
+
+    def _on_unread(self, receipt: Receipt) -> None:
+        """The bridge could not read something. Where that is not what was sent, it was spoilt on its way, and is sent again for want of a receipt."""
+        sent = (*self._in_flight.values(), *self.flash.events.values(), *self.flash.unanswered.values())
+        if receipt.digest is None or receipt.digest in {s.digest for s in sent}:
+            self.troubles.append(f"{self.device}: {receipt.outcome} {receipt.reason}: {receipt.detail}")
+        else:
+            self.note("hears that something of it arrived spoilt")
 
     # --- out --------------------------------------------------------------------------------------------------------------
 
@@ -427,6 +438,7 @@ class Firmware:
         self._in_flight[self._token] = stored
         stored.asked_ms = self.now_ms
         payload = self._payload(stored)
+        stored.digest = sha256(payload).digest()[:8]
         self.sent[stored.type] += 1
         self.do(Publish(topic=self.topics.event(self.device, stored.type), payload=payload, token=self._token, event=stored.id))
 

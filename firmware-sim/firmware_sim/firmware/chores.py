@@ -103,7 +103,8 @@ NOT_THE_ARTICLE: Final = "2000000099998"
 class Chore:
     """Steps about one order.
 
-    `asked` is the event whose receipt is awaited, `told` the last one that had its receipt; before `ready_ms` nobody touches the chore; `since_ms` and `legs_done` are of the present drive.
+    `asked` is the event whose receipt is awaited, `told` the last one that had its receipt;
+    before `ready_ms` nobody touches the chore; `since_ms` and `legs_done` are of the present drive.
     """
 
     order: str

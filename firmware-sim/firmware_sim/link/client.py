@@ -97,11 +97,7 @@ class Client:
         Raises:
             Broken: where the server does not keep to the protocol.
         """
-        items: list[Item] = []
-        for packet in self._cutter.feed(data):
-            if (item := self._take(packet, now_ms)) is not None:
-                items.append(item)
-        return items
+        return [item for packet in self._cutter.feed(data) if (item := self._take(packet, now_ms)) is not None]
 
     def _take(self, packet: packets.Packet, now_ms: int) -> Item | None:
         kind = packet.first & 0xF0

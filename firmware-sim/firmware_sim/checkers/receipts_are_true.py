@@ -1,0 +1,124 @@
+"""Every acknowledged event was answered, and the answer that holds is the one that is stored and the one that the contract gives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Final
+
+from devices.protocol.topics import matches
+from firmware_sim.checkers.model import Answer
+from firmware_sim.checkers.view import BRIDGE, WITHOUT_ORDER, Broken, Plain, View, called
+from firmware_sim.record import Row, Subscribed
+
+TAKEN: Final = frozenset({"applied", "late", "noop"})
+
+
+def check(view: View) -> Iterator[Broken]:
+    yield from _answered(view)
+    yield from _held(view)
+    yield from _right(view)
+
+
+def _answered(view: View) -> Iterator[Broken]:
+    """Everything that a device was acknowledged, it was told what became of it: by id, or by digest where it was no event."""
+    listening = _listening(view)
+    told = {d: {r.plain.get("id") for r in came} | {r.plain.get("digest") for r in came} for d, came in view.receipts.items()}
+    missed: set[tuple[str, bytes]] = set()
+    for entry, published in view.acknowledged:
+        device = published.device
+        if device not in listening or not view.is_well(device) or view.event_type(published.topic) is None:
+            continue
+        event_id = (view.plain(published.payload) or {}).get("id")
+        heard = told.get(device, set())
+        if event_id is not None and event_id in heard:
+            continue
+        digest = hashlib.sha256(published.payload).digest()[:8]
+        key = event_id if isinstance(event_id, bytes) else digest
+        if digest not in heard and (device, key) not in missed:
+            missed.add((device, key))
+            yield Broken(f"{device} never got a receipt for {key.hex()[:12]}, which was acknowledged at {entry.at_ms}", entry.at_ms)
+
+
+def _listening(view: View) -> set[str]:
+    """Devices that subscribed to their receipts."""
+    own = {device: view.topics.receipts(device) for device in view.record.cast}
+    return {
+        e.device
+        for e in view.record.of(Subscribed)
+        for topic_filter, granted in e.filters
+        if granted < 128 and e.device in own and matches(topic_filter, own[e.device])
+    }
+
+
+def _held(view: View) -> Iterator[Broken]:
+    """The receipt with the highest n that a device got is the stored one."""
+    revs = {(r["order_id"], r["rev"]) for r in view.table("status_log")}
+    for device, came in view.receipts.items():
+        highest: dict[bytes, Plain] = {}
+        for _, plain in came:
+            event_id = plain.get("id")
+            if isinstance(event_id, bytes) and plain.get("digest") is None and plain["n"] >= highest.get(event_id, plain)["n"]:
+                highest[event_id] = plain
+        for event_id, plain in highest.items():
+            row = view.stored.get((device, event_id))
+            stored = view.stored_receipts.get(row["pos"]) if row is not None else None
+            if stored is None:
+                yield Broken(f"{device} has a receipt ({plain['outcome']}) for {event_id.hex()[:12]}, and none is stored")
+            else:
+                yield from _same(view, (device, event_id), plain, stored[1])
+                order, rev = plain.get("order"), plain.get("rev")
+                if rev is not None and (order, rev) not in revs:
+                    yield Broken(f"the receipt for {called((device, event_id))} names rev {rev} of order {order}, which the status log has not")
+
+
+def _same(view: View, uid: tuple[str, bytes], came: Plain, stored: Plain) -> Iterator[Broken]:
+    if came["n"] != stored["n"]:
+        if came["n"] > stored["n"] or view.is_well(uid[0]):
+            yield Broken(f"{called(uid)}: receipt {came['n']} ({came['outcome']}) came, and receipt {stored['n']} ({stored['outcome']}) is stored")
+        return
+    for name in ("outcome", "reason", "order", "state", "rev", "seq", "log"):
+        if came.get(name) != stored.get(name):
+            yield Broken(f"{called(uid)}: the receipt that came says {name} {came.get(name)}, the stored one {stored.get(name)}")
+
+
+def _right(view: View) -> Iterator[Broken]:
+    """What is stored is what the contract says of the event."""
+    for row in view.table("events"):
+        if row["device"] == BRIDGE:
+            continue
+        uid = (row["device"], row["id"])
+        stored = view.stored_receipts.get(row["pos"])
+        if stored is None:
+            yield Broken(f"{called(uid)} ({row['type']}) is stored and has no receipt")
+            continue
+        receipt, plain = stored
+        if (receipt["outcome"], receipt["reason"], receipt["n"]) != (plain.get("outcome"), plain.get("reason"), plain.get("n")):
+            yield Broken(f"{called(uid)}: the row of its receipt says {receipt['outcome']} ({receipt['reason']}), the receipt {plain.get('outcome')}")
+        expected = _expected(view, row)
+        if expected.outcome != "unknown" and not _agrees(receipt, expected):
+            order = view.order_of.get(row["pos"])
+            wanted = "applied or late" if expected.moved else expected.outcome
+            because = f" ({expected.reason})" if expected.reason else ""
+            yield Broken(f"{called(uid)} ({row['type']} of order {order}) is {_worded(receipt)}; by its order's events it is {wanted}{because}")
+
+
+def _expected(view: View, row: Row) -> Answer:
+    order = view.order_of.get(row["pos"])
+    if order is not None and order in view.expected:
+        return view.expected[order].answers.get((row["device"], row["id"]), Answer("unknown"))
+    if row["fault"] is not None:
+        return Answer("rejected", row["fault"])
+    if row["type"] in WITHOUT_ORDER:
+        return Answer("taken")
+    return Answer("parked", "unknown_reference" if row["type"] == "void" else "unknown_parcel")
+
+
+def _agrees(receipt: Row, expected: Answer) -> bool:
+    if expected.outcome == "taken":
+        return receipt["outcome"] in TAKEN and not (expected.moved and receipt["outcome"] == "noop")
+    return bool(receipt["outcome"] == expected.outcome and receipt["reason"] == expected.reason)
+
+
+def _worded(receipt: Row) -> str:
+    return f"{receipt['outcome']} ({receipt['reason']})" if receipt["reason"] else str(receipt["outcome"])
