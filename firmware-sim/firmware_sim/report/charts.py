@@ -258,10 +258,12 @@ def _bars(bars: Sequence[Bucket], total: int, css: str) -> list[str]:
 
 def _decade_marks(low: float, high: float, x: Callable[[float], float]) -> list[str]:
     parts = [f'<line class="ground" x1="0" x2="100%" y1="{_BARS_TO_PX}.5" y2="{_BARS_TO_PX}.5"/>']
-    for k in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1):
-        at = percent(x(10**k))
+    between = (1, 2, 5) if high - low < 2 else (1,)
+    marks = [m * 10.0**k for k in range(math.floor(low), math.floor(high) + 1) for m in between]
+    for mark in (m for m in marks if low - 1e-9 <= math.log10(m) <= high + 1e-9):
+        at = percent(x(mark))
         parts.append(f'<line class="ground" x1="{at}" x2="{at}" y1="{_BARS_TO_PX}" y2="{_BARS_TO_PX + 5}"/>')
-        parts.append(f'<text x="{at}" y="{_BARS_TO_PX + 18}" text-anchor="{_anchor(x(10**k))}">{decade(10**k)}</text>')
+        parts.append(f'<text x="{at}" y="{_BARS_TO_PX + 18}" text-anchor="{_anchor(x(mark))}">{decade(mark)}</text>')
     return parts
 
 
@@ -277,7 +279,7 @@ def _quantiles(known: Sequence[tuple[str, int]], x: Callable[[float], float]) ->
 
 
 def decade(ms: float) -> str:
-    """A power of ten: `10 ms`, `100 s`."""
+    """A mark of a logarithmic scale: `10 ms`, `100 s`."""
     return f"{ms:,.0f} ms" if ms < _SECOND else f"{ms / _SECOND:,.0f} s"
 
 
