@@ -68,6 +68,7 @@ class Scanners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     wrong_label: Share = 0.0
     bounce: Share = 0.0
     slip: Share = 0.0
+    curious: bool = False
 
 
 class Couriers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,6 +85,7 @@ class Couriers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     double_tap: Share = 0.0
     wrong_parcel: Share = 0.0
     unreadable: Share = 0.0
+    curious: bool = False
 
 
 class Belts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -346,7 +348,7 @@ def _workers(device: str, group: Scanners | Couriers) -> tuple[str, ...]:
 
 def _more(device: str, group: Scanners | Couriers) -> dict[str, Any]:
     """What a group says, in a firmware's words."""
-    more: dict[str, Any] = {"version": group.firmware, "skew_ms": round(group.clock_off_s * 1000)}
+    more: dict[str, Any] = {"version": group.firmware, "skew_ms": round(group.clock_off_s * 1000), "is_curious": group.curious}
     if isinstance(group, Couriers):
         more["habits"] = Habits(double=group.double_tap, unreadable=group.unreadable)
         more["troubles"] = Troubles(
