@@ -188,6 +188,30 @@ def test_certificates_at_the_command_line(tmp_path: Path) -> None:
     assert "it can be used" in shell("certificate", "reload").stderr
 
 
+@pytest.mark.parametrize("lost", [("ca.key",), ("ca.pem",), ("ca.key", "ca.pem")], ids=" and ".join)
+def test_a_lost_authority_is_not_replaced_by_a_new_one(shell: Shell, lost: tuple[str, ...]) -> None:
+    """Every device would have to be given the new one."""
+    tls = shell.site / "tls"
+    for name in lost:
+        (tls / name).rename(shell.site / name)
+    before = {path.name: path.read_bytes() for path in tls.iterdir()}
+    for command in (("certificate", "renew"), ("certificate", "renew", "--host", "bridge.example.com")):
+        said = shell(*command, code=1).stderr
+        assert "the site's authority" in said
+        assert "put ca.pem and ca.key back from a backup" in said
+    assert {path.name: path.read_bytes() for path in tls.iterdir()} == before
+    for name in lost:
+        (shell.site / name).rename(tls / name)
+    shell("certificate", "renew")
+
+
+def test_a_site_without_certificates_gets_them_by_name(shell: Shell) -> None:
+    (shell.site / "tls").rename(shell.site / "old")
+    assert "--host NAME" in shell("certificate", "renew", code=1).stderr
+    shell("certificate", "renew", "--host", "bridge.example.com")
+    assert [row["certificate"] for row in shell.data("certificate", "show")] == ["authority", "server"]
+
+
 def test_a_device_gets_a_certificate_at_the_command_line(served: Shell, tmp_path: Path) -> None:
     served("device", "add", "scan-07")
     out = tmp_path / "for scan-07"
@@ -219,7 +243,10 @@ def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
         said = shell(*command, code=1).stderr
         assert "listen.tls_cert_file: there is no" in said
         assert "dockbridge certificate renew" in said
-    shell("certificate", "renew")
+    assert "whose names could be kept" in shell("certificate", "renew", code=1).stderr
+    assert not (shell.site / "tls" / "server.pem").exists()
+    shell("certificate", "renew", "--host", "bridge.example.com")
+    assert "bridge.example.com" in shell.data("certificate", "show")[1]["names"]
     shell("config", "check")
     config.write_text(config.read_text().replace("tls/server.pem", "/etc/ssl/bridge.pem"))
     assert "not made here" in shell("certificate", "renew", code=1).stderr
