@@ -304,6 +304,9 @@ class Application:
         for sid in gone:
             self.pipeline.change(EndSession(received_ms=self.clock.now_ms(), sid=sid))
         self._outlet.show(await self._writer.run(lambda: self._settler.everybody_is_away(self.clock.now_ms())))
+        for alert in queries.alerts(self.reader):
+            if alert["code"] == AlertCode.DROPPED and not door.loses(alert["subject"]):
+                door.alarm(AlertCode.DROPPED, alert["subject"], "", "")
         self._announce_state(online=True)
         await self.pipeline.drained()
 

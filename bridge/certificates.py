@@ -234,8 +234,8 @@ def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
         certificate = x509.load_pem_x509_certificate((folder / AUTHORITY_FILE).read_bytes())
         key = load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        lost = "if they are lost, move the folder away and make a new authority with `dockbridge certificate renew --host NAME`: every device then needs its ca.pem"
-        raise SiteError(f"the site's authority in {folder} can't be read: {error}", fix=f"put ca.pem and ca.key back from a backup; {lost}") from error
+        anew = "if they are lost, move the folder away and run `dockbridge certificate renew --host NAME`: every device then needs the new ca.pem"
+        raise SiteError(f"the site's authority in {folder} can't be read: {error}", fix=f"put ca.pem and ca.key back from a backup; {anew}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise SiteError(f"{folder / AUTHORITY_KEY} is not the key of {folder / AUTHORITY_FILE}", fix="put both back from one backup")
     return certificate, key

@@ -56,7 +56,7 @@ class BrokerSettings:
     session_queue_age_h: float = _setting(168.0, "Hours that a message waits for a client that is away.", least=0.001)
     session_expiry_days: float = _setting(30.0, "Days after which the session of a client that never came back ends.", least=0.001)
     sessions_max: int = _setting(20_000, "Sessions kept, connected or not.", least=1)
-    sessions_per_device_max: int = _setting(8, "Sessions of one device; its oldest that is not connected goes.", least=1)
+    sessions_per_device_max: int = _setting(8, "Sessions of one device; its oldest that is not connected goes, and an alert is raised.", least=1)
     subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
     connections_max: int = _setting(10_000, "Connections in all; also bounded by the file descriptors that the system gives.", least=1)
     connections_per_address_max: int = _setting(5_000, "Connections from one address.", least=1)

@@ -23,6 +23,7 @@ MEANINGS = {
     "refused": "logins refused",
     "denied": "publishes and filters that were not allowed",
     "dropped": "queues that overflowed",
+    "evicted": "sessions that gave way to newer ones of their device (broker.sessions_per_device_max), with what waited for them",
     "faults": "packets that the server itself could not handle",
     "protocol_errors": "connections closed for breaking the protocol",
 }
