@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -19,6 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Table, text
+from sqlalchemy import event as event_of
 
 from bridge.domain.view import digest8
 from bridge.errors import NotFound, Refused, StoreError
@@ -148,6 +150,31 @@ def test_a_database_of_a_newer_program_is_refused_with_a_sentence(bench: Bench, 
         migrate(bench.engine, bench.path)
     assert "newer" in str(caught.value.fix)
     assert bench.rows("SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_nobody_else_reads_a_database_or_its_copies(tmp_path: Path) -> None:
+    """It holds the hashes of passwords. The folder may have been there before, open to everybody; the mode is looked at while the files are made."""
+    seen: dict[str, int] = {}
+
+    def look(*_: object) -> None:
+        seen.update({path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()})
+
+    path = tmp_path / "site.db"
+    old = os.umask(0o022)
+    try:
+        engine = open_engine(path)
+        event_of.listen(engine, "before_cursor_execute", look)
+        migrate(engine, path)
+        Registry(engine, engine, SITE).add("scan-1", Role.SCANNER, now_ms=0)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+            backup(path, tmp_path / "copy.db")
+            look()
+        engine.dispose()
+    finally:
+        os.umask(old)
+    assert {"site.db", "site.db-wal", "site.db-shm", "copy.db"} <= seen.keys()
+    assert set(seen.values()) == {0o600}
 
 
 def test_a_backup_of_a_live_database_is_whole(bench: Bench, tmp_path: Path) -> None:
