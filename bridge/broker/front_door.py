@@ -168,7 +168,7 @@ class FrontDoor:
         session.dropped_told = True
         self._losing[session] = (session.dropped, self.now_s())
         self.counters.dropped += 1
-        logger.warning("messages for %s (client %s) are dropped: it does not fetch them, and no more may wait", session.identity.device, session.client_id)
+        logger.warning("messages for %s (client %r) are dropped: it does not fetch them, and no more may wait", session.identity.device, session.client_id)
         self.alarm(
             AlertCode.DROPPED,
             session.identity.device,
@@ -365,9 +365,14 @@ class FrontDoor:
         granted: dict[str, int] = {}
         for topic_filter, qos in wanted.items():
             is_new = topic_filter not in session.subscriptions
-            if connection.may_read(topic_filter) and (room > 0 or not is_new):
-                granted[topic_filter] = qos
-                room -= is_new
+            why_not = connection.why_not(topic_filter)
+            if not why_not and is_new and room <= 0:
+                why_not = "it has as many as it may have (broker.subscriptions_max)"
+            if why_not:
+                connection.say_refused(why_not)
+                continue
+            granted[topic_filter] = qos
+            room -= is_new
         session.asked += before - room
         self.sink.change(
             Subscribe(
@@ -602,7 +607,7 @@ class FrontDoor:
             if not session.sid:
                 continue
             if session.seen_ms and now_ms - session.seen_ms > limits.session_expiry_ms:
-                logger.info("the session of %s (client %s) expired", session.identity.device, session.client_id)
+                logger.info("the session of %s (client %r) expired", session.identity.device, session.client_id)
                 self.end_session(session)
             elif len(session.queue):
                 session.pump()  # where the log could not be read when it was its turn

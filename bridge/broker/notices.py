@@ -36,7 +36,7 @@ class Notices:
 
     def say(self, what: str, device: str | None, peer: str, reason: str) -> None:
         """Log what went wrong, with whom (device, and `peer` as host:port) and why, unless the same was said a short time ago."""
-        host = peer.rpartition(":")[0] or peer
+        host = peer.rpartition(":")[0]  # not the port: each try comes from another
         key = (what, device if device is not None else host)
         now_s = self._now_s()
         said_s, unsaid = self._known.pop(key, (now_s - EVERY_S, 0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -16,8 +15,6 @@ from bridge.broker.packets import ClientCertificate
 
 if TYPE_CHECKING:
     from bridge.broker.embedded import EmbeddedBroker
-
-logger = logging.getLogger("dockbridge.broker")
 
 STUCK_OUTPUT_FACTOR: Final = 4
 """A client that asks for answers and does not read them is closed at so many times broker.output_bytes_max; what it is owed is kept."""
@@ -44,8 +41,8 @@ class Wire:
         broker.hosts[self._host] += 1
         if len(broker.wires) >= limits.connections_max or broker.hosts[self._host] > limits.connections_per_address_max:
             broker.door.counters.turned_away += 1
-            if broker.door.counters.turned_away == 1:
-                logger.warning("a connection from %s was turned away: there are too many (broker.connections_max, connections_per_address_max)", self._host)
+            why = "there are too many (broker.connections_max, broker.connections_per_address_max)"
+            broker.door.notices.say("a connection was turned away", None, f"{peer[0]}:{peer[1]}", why)
             return
         self.is_admitted = True
         self.connection = Connection(broker.door, f"{peer[0]}:{peer[1]}", self.wake)
