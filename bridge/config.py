@@ -6,6 +6,7 @@ import ipaddress
 import math
 import tomllib
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -197,15 +198,25 @@ def _check_listen(listen: ListenSettings) -> None:
     for name in ("tls_cert_file", "tls_key_file"):
         if not getattr(listen, name) and (listen.mqtts or listen.wss or listen.tls_cert_file or listen.tls_key_file):
             raise ConfigError(f"listen.{name} is empty; listen.tls_cert_file and listen.tls_key_file come together", fix="give both: mqtts and wss need them")
+    addresses: dict[str, tuple[str, int]] = {}
     for name, bind in binds.items():
         if not bind:
             continue
-        host, _ = split_address(f"listen.{name}", bind)
+        host, _ = addresses[name] = split_address(f"listen.{name}", bind)
         if not (LISTENERS[name] or listen.allow_plain or is_loopback(host)):
             raise ConfigError(
                 f"listen.{name} is {bind}: outside loopback without TLS",
                 fix=f"use listen.{'mqtts' if name == 'mqtt' else 'wss'} (or, on a network that you trust, listen.allow_plain = true)",
             )
+    for one, other in combinations(addresses, 2):
+        if _overlap(addresses[one], addresses[other]):
+            raise ConfigError(f"listen.{one} and listen.{other} have the same address, {binds[other]}", fix="give each listener a port of its own")
+
+
+def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether only one of two listeners can have its address: 0.0.0.0 is every address, port 0 any free one."""
+    hosts = {"127.0.0.1" if host == "localhost" else host for host, _ in (one, other)}
+    return one[1] == other[1] != 0 and (len(hosts) == 1 or "0.0.0.0" in hosts)  # noqa: S104 -- looks for it
 
 
 def split_address(name: str, bind: str) -> tuple[str, int]:

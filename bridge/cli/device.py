@@ -22,6 +22,8 @@ app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut 
 
 RoleOption = Annotated[str, typer.Option("--role", "-r", help=f"What it may do: {', '.join(ENROLLABLE)}.")]
 
+PasswordOnly = Annotated[bool, typer.Option("--password-only", help="Print the password and nothing else, for a script.")]
+
 
 def _role(word: str) -> str:
     if word not in {r.value for r in ENROLLABLE}:
@@ -36,7 +38,7 @@ def add(
     courier: Annotated[str | None, typer.Option(help="The courier that a phone is bound to (default: its own name).")] = None,
     at: Annotated[str | None, typer.Option(help="The place where it stands, for scans that name none.")] = None,
     orders: Annotated[str | None, typer.Option(help="For a system: it reads only orders whose id begins with this.")] = None,
-    password_only: Annotated[bool, typer.Option("--password-only", help="Print the password and nothing else, for a script.")] = False,
+    password_only: PasswordOnly = False,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -145,12 +147,22 @@ def show(device: str, site: SiteOption = Path(), as_json: JsonOption = False) ->
 
 
 @app.command()
-def rotate(device: str, site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+def rotate(
+    device: str,
+    readmit: Annotated[bool, typer.Option("--readmit", help="Let a device in again that was shut out.")] = False,
+    password_only: PasswordOnly = False,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
     """Give a device a new password; the old one is void at once.
 
     Example: `dockbridge device rotate scan-07`
     """
-    _show_secrets([call(site, "device_rotate", device=device)], as_json=as_json)
+    made = call(site, "device_rotate", device=device, readmit=readmit)
+    if password_only:
+        print(made["secret"])
+    else:
+        _show_secrets([made], as_json=as_json)
 
 
 @app.command()
@@ -170,7 +182,7 @@ def certificate(
         raise typer.BadParameter("give a folder for a new certificate, or --accept one that is there", param_hint="--out")
     found = _registry(site).get(device)
     if found.revoked_ms is not None:
-        raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device}` lets it in again")
+        raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device} --readmit` lets it in again, with a new password")
     if accept is not None:
         certificate, key = accept.read_bytes(), None
     else:
@@ -190,7 +202,7 @@ def certificate(
 
 @app.command()
 def revoke(device: str, site: SiteOption = Path()) -> None:
-    """Shut a device out: when this returns, its connection is closed. What it sent stays.
+    """Shut a device out: when this returns, its connection is closed. What it sent stays. `device rotate DEVICE --readmit` lets it in again.
 
     Example: `dockbridge device revoke scan-07`
     """

@@ -154,7 +154,10 @@ def test_a_shift_at_the_command_line(served: Shell) -> None:
     assert served.data("db", "check")["faults"] == []
     served("db", "backup", served.site / "copy.db")
     served("db", "backup", served.site / "copy.db", code=1)
-    served("device", "rotate", "scan-07")
+    assert len(served("device", "rotate", "scan-07", "--password-only").stdout.strip()) == 24
+    served("device", "revoke", "scan-07")
+    assert "--readmit" in served("device", "rotate", "scan-07", code=1).stderr
+    served("device", "rotate", "scan-07", "--readmit")
     served("device", "revoke", "scan-07")
     assert {d["device"]: d["state"] for d in served.data("device", "list")}["scan-07"] == "revoked"
     assert served("quarantine", "list").stdout.startswith("no")
@@ -409,6 +412,21 @@ def test_a_laboratory_lets_anybody_in_on_loopback_and_leaves_nothing(tmp_path: P
     assert lab.returncode == 0
     assert "Traceback" not in words
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("site", "--lab"), "a laboratory is a temporary site"),
+        (("--listen", "127.0.0.1:0"), "it goes with --lab"),
+        (("site", "--websocket", "127.0.0.1:0"), "it goes with --lab"),
+    ],
+    ids=["a folder and --lab", "--listen alone", "--websocket alone"],
+)
+def test_an_option_of_serve_that_would_be_passed_over_is_wrong_usage(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
+    done = shell("serve", *arguments, code=2)
+    assert said in done.stderr
+    assert done.stdout == ""
 
 
 def test_a_laboratory_outside_loopback_is_refused(shell: Shell) -> None:

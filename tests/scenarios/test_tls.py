@@ -313,7 +313,7 @@ def test_a_revoked_device_is_out_and_a_new_password_does_not_bring_its_certifica
         site.wait_for(Operations(site.app).call("device_revoke", {"device": "scan-1"}))
         wire.expect_closed()
     assert login(site, context) == BAD_CREDENTIALS
-    site.wait_for(Operations(site.app).call("device_rotate", {"device": "scan-1"}))
+    site.wait_for(Operations(site.app).call("device_rotate", {"device": "scan-1", "readmit": True}))
     assert login(site, context) == BAD_CREDENTIALS
 
 

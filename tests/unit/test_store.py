@@ -452,7 +452,7 @@ def test_only_the_newest_certificate_stands_for_a_device(registry: Registry) -> 
     assert registry.verify_certificate("scan-7", "bb") is None
     with pytest.raises(Refused, match="shut out"):
         registry.certify("scan-7", "cc")
-    registry.rotate("scan-7", now_ms=NOW_MS)
+    registry.rotate("scan-7", now_ms=NOW_MS, readmit=True)
     assert registry.get("scan-7").certificate_sha256 is None
 
 
@@ -463,7 +463,26 @@ def test_a_revoked_device_is_out_until_it_gets_a_new_secret(registry: Registry) 
     registry.revoke("scan-7", now_ms=NOW_MS + 1)
     assert registry.verify("scan-7", secret) is None
     assert (registry.get("scan-7").revoked_ms, registry.get("scan-7").has_secret) == (NOW_MS + 1, False)
-    assert registry.verify("scan-7", registry.rotate("scan-7", now_ms=NOW_MS + 2)) is not None
+    assert registry.verify("scan-7", registry.rotate("scan-7", now_ms=NOW_MS + 2, readmit=True)) is not None
+
+
+def test_a_new_secret_alone_does_not_let_a_revoked_device_in_again(registry: Registry) -> None:
+    registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    registry.revoke("scan-7", now_ms=NOW_MS + 1)
+    with pytest.raises(Refused, match="shut out") as refused:
+        registry.rotate("scan-7", now_ms=NOW_MS + 2)
+    assert "device rotate scan-7 --readmit" in str(refused.value.fix)
+    assert not registry.get("scan-7").can_log_in
+    with pytest.raises(Refused) as twice:
+        registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    assert "--readmit" in str(twice.value.fix)
+
+
+def test_a_secret_never_looks_like_an_option(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(("-it-would-be-one", "--or-this", "a-good-one", "-x", "another"))
+    monkeypatch.setattr(registries.secrets, "token_urlsafe", lambda nbytes: next(drawn))
+    assert registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS) == "a-good-one"
+    assert registry.rotate("scan-7", now_ms=NOW_MS) == "another"
 
 
 def test_a_channel_without_a_secret_lets_nobody_in(registry: Registry) -> None:
