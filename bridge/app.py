@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from bridge import __version__
 from bridge.bounds import DAY_MS, door_limits, pipeline_limits, rules_of
 from bridge.broker.decoding import FILTERS_MAX
-from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener, give_way
+from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener, ListenError, give_way
 from bridge.broker.front_door import Connection, FrontDoor
 from bridge.broker.packets import Connect, Outgoing
 from bridge.broker.restore import restore
@@ -255,7 +255,7 @@ class Application:
 
         Raises:
             ConfigError: where the certificate can't be used.
-            SiteError: where a listener can't be opened.
+            SiteError: where a listener can't be opened, naming it.
         """
         self._tls = server_context(self.settings.listen, self.directory)
         listeners = _listeners(self.settings, self._tls)
@@ -273,7 +273,7 @@ class Application:
             await broker.start()
         except BrokerError as error:
             self._outlet.broker = None
-            raise SiteError(f"can't listen on {', '.join(x.bind for x in listeners)}: {_cause(error)}", fix="choose another address in bridge.toml") from error
+            raise _cant_listen(error) from error
         broker.watch(self._ended)
         self._spawn("sweep", self._sweep())
         if self._tls is not None:
@@ -510,7 +510,11 @@ def _listeners(settings: Settings, tls: ssl.SSLContext | None) -> list[Listener]
     return [x for x in every if x.bind]
 
 
-def _cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
+def _cant_listen(error: BaseException) -> SiteError:
+    """Which listener could not be opened, and why."""
+    while not isinstance(error, ListenError) and error.__cause__ is not None:
         error = error.__cause__
-    return str(error)
+    if not isinstance(error, ListenError):
+        return SiteError(f"can't listen: {error}", fix="look at [listen] in bridge.toml")
+    setting = f"listen.{'websocket' if error.listener == 'ws' else error.listener}"
+    return SiteError(f"{setting}: can't listen on {error.bind}: {error.reason}", fix=f"end what has that address, or give {setting} another in bridge.toml")

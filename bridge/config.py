@@ -87,7 +87,7 @@ class IngestSettings:
     database_cache_bytes: int = _setting(33_554_432, "Bytes of the database that its writer keeps in memory.", least=1_048_576)
     orders_cached_max: int = _setting(20_000, "Orders kept in memory.", least=1)
     devices_cached_max: int = _setting(20_000, "Devices kept in memory.", least=1)
-    quarantine_entries_max: int = _setting(10_000, "Messages kept in quarantine; the oldest goes when there are more.", least=1)
+    quarantine_entries_max: int = _setting(10_000, "Messages kept in quarantine, equal ones of a device once; the oldest goes when there are more.", least=1)
     gap_alert_after_s: float = _setting(600.0, "Seconds without a word after which a device that owes events raises an alert.", least=1)
 
 
@@ -135,7 +135,7 @@ def load(path: Path) -> Settings:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"there is no {path}", fix="make a site with `dockbridge init DIR`") from None
+        raise ConfigError(f"there is no {path}", fix="give a site's folder with --site DIR, or make one with `dockbridge init DIR`") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}", fix="mend the line; `dockbridge config show --defaults` prints a file that is right") from error
     return parse(data)
@@ -164,24 +164,25 @@ def _section(name: str, kind: type[Any], values: Any) -> Any:
     for key, value in values.items():
         if key not in known:
             raise ConfigError(f"{name}.{key} is no setting", fix=f"settings of [{name}] are {', '.join(known)}")
-        _check_value(f"{name}.{key}", value, types[key], known[key].metadata)
+        _check_value(f"{name}.{key}", value, types[key], known[key].default, known[key].metadata)
     return kind(**{k: float(v) if types[k] is float else v for k, v in values.items()})
 
 
-def _check_value(name: str, value: Any, kind: type[Any], metadata: Any) -> None:
+def _check_value(name: str, value: Any, kind: type[Any], default: Any, metadata: Any) -> None:
+    fix = f"write {name.rpartition('.')[2]} = {_toml(default)}, the default, or what suits you: {metadata['about']}"
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     right = number if kind is float else type(value) is kind
     if not right:
-        raise ConfigError(f"{name} is {value!r}, should be {_TYPE_WORDS[kind]}", fix=metadata["about"])
+        raise ConfigError(f"{name} is {value!r}, should be {_TYPE_WORDS[kind]}", fix=fix)
     if metadata["least"] is not None and value < metadata["least"]:
-        raise ConfigError(f"{name} is {value}, at least {metadata['least']}", fix=metadata["about"])
+        raise ConfigError(f"{name} is {value}, at least {metadata['least']}", fix=fix)
     if metadata["most"] is not None and value > metadata["most"]:
-        raise ConfigError(f"{name} is {value}, at most {metadata['most']}", fix=metadata["about"])
+        raise ConfigError(f"{name} is {value}, at most {metadata['most']}", fix=fix)
 
 
 def _check(settings: Settings) -> None:
     if settings.publish.format not in ("cbor", "json"):
-        raise ConfigError(f"publish.format is {settings.publish.format!r}", fix="cbor or json")
+        raise ConfigError(f"publish.format is {settings.publish.format!r}", fix='write format = "cbor", or "json" for tools that read no CBOR')
     try:
         if not settings.site.name.isprintable():
             raise ValueError("expected characters that can be printed")

@@ -90,6 +90,17 @@ class Listener:
     tls: ssl.SSLContext | None = None
 
 
+class ListenError(OSError):
+    """An address can't be listened on."""
+
+    def __init__(self, listener: str, bind: str, error: OSError) -> None:
+        self.listener = listener
+        self.bind = bind
+        # asyncio's own text repeats the address, and has a number that says nothing.
+        self.reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        super().__init__(f"{bind}: {self.reason}")
+
+
 class SiteAuthentication(BaseAuthPlugin):
     """amqtt's authentication plugin for a site's enrolled devices: username is the device, password its secret. Without a password its certificate says who
     it is."""
@@ -250,6 +261,12 @@ class EmbeddedBroker(Broker):
         port: int,
         ssl_context: ssl.SSLContext | None,
     ) -> Any:
+        try:
+            return await self._listen(listener_name, listener_type, address, port)
+        except OSError as error:
+            raise ListenError(listener_name, f"{address}:{port}", error) from error
+
+    async def _listen(self, listener_name: str, listener_type: ListenerType, address: str | None, port: int) -> Any:
         tls = self._tls[listener_name]
         limits = self.door.limits
         # A handshake that does not end, and a goodbye that is not answered, get the time that a CONNECT gets.
@@ -363,4 +380,4 @@ def _listener_config(listener: Listener) -> dict[str, Any]:
     return {"type": "ws" if listener.websocket else "tcp", "bind": listener.bind, "ssl": False}
 
 
-__all__ = ["AMQTT_NAMES", "AmqttDecoder", "EmbeddedBroker", "Listener", "SiteAuthentication"]
+__all__ = ["AMQTT_NAMES", "AmqttDecoder", "EmbeddedBroker", "ListenError", "Listener", "SiteAuthentication"]

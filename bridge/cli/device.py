@@ -184,15 +184,23 @@ def certificate(
     if found.revoked_ms is not None:
         raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device} --readmit` lets it in again, with a new password")
     if accept is not None:
-        certificate, key = accept.read_bytes(), None
+        try:
+            certificate, key = accept.read_bytes(), None
+        except OSError as error:
+            raise Refused(f"{accept} can't be read: {error.strerror}", fix="give the device's certificate, a file in PEM") from error
     else:
         certificate, key = certificates.issue_device(site / certificates.FOLDER_NAME, device, datetime.now(UTC))
     name, sha256 = certificates.device_of(certificate)
     if name != device:
         raise Refused(f"the certificate is for {name or 'no single name'}, not for {device}", fix="its subject's common name must be the device's")
     if out is not None and key is not None:
-        certificates.write_pair(out, f"{escape(device)}.pem", f"{escape(device)}.key", certificate, key)
-        (out / certificates.AUTHORITY_FILE).write_bytes((site / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE).read_bytes())
+        authority = (site / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE).read_bytes()
+        try:
+            certificates.write_pair(out, f"{escape(device)}.pem", f"{escape(device)}.key", certificate, key)
+            (out / certificates.AUTHORITY_FILE).write_bytes(authority)
+        except OSError as error:
+            fix = "give --out a folder that you may write to; nothing was changed, and the certificate before is still good"
+            raise Refused(f"{out} can't be written: {error.strerror}", fix=fix) from error
         say(f"{escape(device)}.pem, {escape(device)}.key and {certificates.AUTHORITY_FILE} are in {out}")
     call(site, "device_certificate", device=device, sha256=sha256)
     say(f"{device} is known by the certificate {certificates.fingerprint(certificate)}")

@@ -634,7 +634,8 @@ class _Batch:
                     device,
                     Severity.WARNING,
                     f"Device {device} tried to publish what it may not: {detail}.",
-                    f"If it should be allowed to, enrol it with another role; see it with `dockbridge device show {device}`.",
+                    "See what it sent with `dockbridge quarantine list`, and `drop` it there: that ends this alert. A device keeps its role; where it needs "
+                    "another, enrol it under a new name with `dockbridge device add`.",
                 )
         verdict = refusal(Outcome.REJECTED, reason)
         return {

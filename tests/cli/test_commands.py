@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -234,6 +235,30 @@ def test_a_device_gets_a_certificate_at_the_command_line(served: Shell, tmp_path
     assert "is shut out" in served("device", "certificate", "scan-07", "--out", out, code=1).stderr
 
 
+def test_a_certificate_that_can_not_be_written_or_read_says_what_to_do(shell: Shell) -> None:
+    shell("device", "add", "scan-07")
+    there = shell.site / "bridge.toml"
+    for out in (there, there / "below", Path("/proc/nowhere/scan-07")):
+        said = shell("device", "certificate", "scan-07", "--out", out, code=1).stderr
+        assert f"{out} can't be written" in said
+        assert "give --out a folder" in said
+    assert shell.data("device", "show", "scan-07")["certificate"] is None
+    said = shell("device", "certificate", "scan-07", "--accept", shell.site / "none.pem", code=1).stderr
+    assert "none.pem can't be read: No such file" in said
+    assert "a file in PEM" in said
+
+
+def test_an_address_in_use_is_named_with_its_setting_and_the_others_are_not(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "site")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = "{}:{}".format(*taken.getsockname())
+        shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "127.0.0.1:0", "--websocket", bind)
+        said = shell("serve", code=1).stderr
+    assert f"listen.websocket: can't listen on {bind}: Address already in use" in said
+    assert "127.0.0.1:0" not in said
+    assert "give listen.websocket another in bridge.toml" in said
+
+
 def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "site")
     shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "")
@@ -290,6 +315,7 @@ def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
         (("config", "check", "--site", "/nowhere"), 1, "there is no /nowhere/bridge.toml"),
         (("db", "backup", "/nowhere/copy.db"), 1, "can't be written"),
         (("init", "/proc/nowhere"), 1, "can't be written"),
+        (("init", "pyproject.toml"), 1, "pyproject.toml is a file fix: choose another name: a site is a folder"),
         (("init", "other", "--listen", "0.0.0.0:1883"), 1, "outside loopback without TLS"),
         (("init", "other", "--listen", "here"), 1, "host:port"),
         (("init", "other", "--mqtts", "8883"), 1, "listen.mqtts is '8883', should be host:port"),

@@ -105,6 +105,12 @@ def test_a_value_above_its_bound_is_refused_by_name(section: str, setting: datac
     parse({section: {setting.name: most}})
 
 
+def test_the_fix_of_a_wrong_value_is_a_line_that_is_right() -> None:
+    error = refused({"broker": {"window": 0}})
+    assert str(error.fix) == "write window = 64, the default, or what suits you: QoS 1 and 2 messages in flight to one client."
+    assert 'write mqtt = "127.0.0.1:1883"' in str(refused({"listen": {"mqtt": 1883}}).fix)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
