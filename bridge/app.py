@@ -30,6 +30,7 @@ from bridge.broker.restore import restore
 from bridge.clock import Clock
 from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
 from bridge.domain.access import Identity
+from bridge.domain.words import counted
 from bridge.errors import NoSite, SiteError, StoreError
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Pipeline, Settler
@@ -361,7 +362,7 @@ class Application:
         while True:
             ends_ms = certificate_ends_ms(self.directory / self.settings.listen.tls_cert_file)
             if ends_ms is not None and (left_ms := ends_ms - self.clock.now_ms()) < CERTIFICATE_WARNING_DAYS * DAY_MS:
-                when = "has ended" if left_ms < 0 else f"ends in {left_ms // DAY_MS} days"
+                when = "has ended" if left_ms < 0 else f"ends in {counted(left_ms // DAY_MS, 'day')}"
                 logger.warning("the server's certificate %s; `dockbridge certificate renew` makes another", when)
             await asyncio.sleep(DAY_MS / 1000)
 

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.output import JsonOption, SiteOption, emit, moment, say, table
+from bridge.cli.output import JsonOption, SiteOption, details, emit, say
 from bridge.config import CONFIG_NAME, ListenSettings, load
 from bridge.control import call
 from bridge.errors import Refused
 from bridge.tls import server_context
 
-app = typer.Typer(no_args_is_help=True, help="Look at the server's certificate, and renew it.")
+app = typer.Typer(no_args_is_help=True, help="Look at the server's certificate, and renew it.\n\nExample: `dockbridge certificate show`")
 
 HostOption = Annotated[list[str], typer.Option("--host", help="A name or address by which devices reach this machine; may be given again.")]
 
@@ -38,7 +38,7 @@ def show(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
         emit(rows)
         return
     for row in rows:
-        table(("", ""), [(k, moment(v) if k.endswith("_ms") else ", ".join(v) if isinstance(v, list) else v) for k, v in row.items()])
+        details(row)
 
 
 def _described(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.output import JsonOption, SiteOption, emit, moment, reader_of, say, table
+from bridge.cli.output import JsonOption, SiteOption, details, emit, moment, reader_of, say, table
 from bridge.config import CONFIG_NAME, load
 from bridge.control import Caller, ask, call
 from bridge.errors import BridgeError, Refused
@@ -18,7 +18,7 @@ from bridge.store.registry import ENROLLABLE, Device, Registry
 from devices.protocol.topics import Topics, escape
 from devices.protocol.vocabulary import Role
 
-app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut them out.")
+app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut them out.\n\nExample: `dockbridge device add scan-07 --at dock-2`")
 
 RoleOption = Annotated[str, typer.Option("--role", "-r", help=f"What it may do: {', '.join(ENROLLABLE)}.")]
 
@@ -141,7 +141,7 @@ def show(device: str, site: SiteOption = Path(), as_json: JsonOption = False) ->
     if as_json:
         emit({**row, "presence": presence, "logs": logs})
         return
-    table(("", ""), [(k, moment(v) if k.endswith("_ms") else v) for k, v in row.items()])
+    details(row)
     if logs:
         table(("log", "high", "owes", "missing", "heard"), [(x["log"], x["high"], x["owes"], _ranges(x["gaps"]), moment(x["heard_ms"])) for x in logs])
 

@@ -24,7 +24,15 @@ FAILED: Final = 1
 USAGE: Final = 2
 TIMEOUT_S: Final = 3_600.0
 
-app = typer.Typer(help="Simulated devices for a bridge.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Simulated devices for a bridge.\n\n"
+    "Example: `firmware-sim devices > fleet.csv`; `dockbridge device import fleet.csv --json > passwords.json` enrols them; "
+    "`firmware-sim run --credentials passwords.json` lives through their day.",
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 Host = Annotated[str, typer.Option(help="The bridge's host.")]
 Port = Annotated[int, typer.Option(help="The bridge's MQTT port.", min=1, max=65_535)]
@@ -52,6 +60,8 @@ def replay_command(
     """Tell packing, pickup and delivery of every row as the backlog of two devices, and compare each order's status with its row.
 
     A second replay sends the very same events, and changes nothing. Exit 0: every order shows what its row says.
+
+    Example: `firmware-sim replay orders.csv --map orders.toml --credentials three.json`
     """
     shop = read_map(map_file)
     orders, bad = read_orders(file, shop)
@@ -79,7 +89,10 @@ def run_command(
     timeout: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Live through a day from a seed, and compare each order's status with the plan."""
+    """Live through a day from a seed, and compare each order's status with the plan.
+
+    Example: `firmware-sim run --seed 7 --credentials passwords.json`
+    """
     workload = _workload(seed, orders, scanners, couriers, site)
     passwords = _passwords(credentials)
     with _progress() as on_progress:
@@ -93,7 +106,10 @@ def devices_command(
     scanners: Annotated[int, typer.Option(help="Scanners of the day.", min=1)] = 3,
     couriers: Annotated[int, typer.Option(help="Couriers of the day.", min=1)] = 2,
 ) -> None:
-    """Print the devices that a day needs enrolled, as `dockbridge device import` takes them."""
+    """Print the devices that a day needs enrolled, as `dockbridge device import` takes them.
+
+    Example: `firmware-sim devices --scanners 5 > fleet.csv`
+    """
     typer.echo("device,role,courier")
     for device in _workload(1, 1, scanners, couriers, "main").devices:
         typer.echo(f"{device.name},{device.role},{device.courier or ''}")

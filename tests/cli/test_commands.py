@@ -20,8 +20,11 @@ import typer
 from a_site import MqttWire
 
 from bridge.cli.main import app, main
+from bridge.cli.output import details
+from bridge.cli.torture import _first_line_of
 from bridge.config import Settings
 from bridge.site_folder import make_site
+from firmware_sim.cli import app as simulator
 from firmware_sim.demo import plan_demo
 
 ROOT = Path(__file__).parents[2]
@@ -133,6 +136,60 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...], command: 
     assert f"Example: `dockbridge {' '.join(path)}" in command.help
     reads = path[-1] in {"list", "show", "explain", "watch"} and path[0] != "contract"
     assert not reads or any("--json" in p.opts for p in command.params), "a read without --json"
+
+
+def groups() -> Iterator[tuple[str, Any]]:
+    for name, group in (("dockbridge", typer.main.get_command(app)), ("firmware-sim", typer.main.get_command(simulator))):
+        yield name, group
+        for below, command in group.commands.items():  # type: ignore[attr-defined]
+            if hasattr(command, "commands") or name == "firmware-sim":
+                yield f"{name} {below}", command
+
+
+@pytest.mark.parametrize(("name", "command"), list(groups()), ids=lambda v: v if isinstance(v, str) else "")
+def test_every_group_and_the_simulator_have_help_with_an_example(name: str, command: Any) -> None:
+    assert command.help, "no help"
+    assert f"Example: `{name} " in command.help
+
+
+def test_watching_an_order_that_is_not_there_says_so(shell: Shell) -> None:
+    said = shell("orders", "watch", "PO-404", code=1).stderr
+    assert "there is no order PO-404" in said
+    assert "--wait" in said
+
+
+def test_watching_an_order_that_is_to_come_waits_for_it(served: Shell) -> None:
+    command = [sys.executable, "-m", "bridge.cli.main", "orders", "watch", "shop1-100415", "--wait", "--json"]
+    watcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=served.environment, cwd=ROOT)
+    assert watcher.stdout is not None
+    assert watcher.stderr is not None
+    assert "there is no order shop1-100415 yet" in watcher.stderr.readline()
+    assert "watching" in watcher.stderr.readline()
+    served("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
+    assert json.loads(watcher.stdout.readline())["order"] == "shop1-100415"
+    watcher.send_signal(signal.SIGINT)
+    watcher.communicate(timeout=TIMEOUT_S)
+
+
+def test_one_thing_is_shown_with_its_dates_as_dates(shell: Shell) -> None:
+    shell("device", "add", "scan-07")
+    shown = shell("device", "show", "scan-07").stdout
+    assert "enrolled (UTC)" in shown
+    assert "_ms" not in shown
+
+
+def test_durations_are_no_dates(capsys: pytest.CaptureFixture[str]) -> None:
+    details({"mono_ms": 90_000, "error_ms": None, "received_ms": 0})
+    out = capsys.readouterr().out
+    assert "1.5 min" in out
+    assert "received (UTC)  1970-01-01 00:00:00" in out
+
+
+def test_the_password_of_another_broker_comes_from_a_file(shell: Shell, tmp_path: Path) -> None:
+    other = ("torture", "--against", "127.0.0.1:1", "--restart-with", "true", "--username", "x")
+    assert "can't be read" in shell(*other, "--password-file", tmp_path / "none", code=2).stderr
+    (tmp_path / "password").write_text("secret\n")
+    assert _first_line_of(tmp_path / "password") == "secret"
 
 
 def test_a_shift_at_the_command_line(served: Shell) -> None:

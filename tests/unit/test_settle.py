@@ -506,7 +506,7 @@ def test_what_waits_beyond_its_deadline_raises_an_alert_that_goes_when_it_is_app
     bench.sweep(120_000)
     alert = bench.show(TOPICS.alert("parked", "PO-1"))
     assert alert is not None
-    assert (alert["subject"], alert["text"]) == ("PO-1", "1 events wait for order PO-1 to be created.")
+    assert (alert["subject"], alert["text"]) == ("PO-1", "1 event waiting for order PO-1 to be created.")
     bench.create("PO-1")
     bench.sweep()
     assert bench.show(TOPICS.alert("parked", "PO-1")) is None
