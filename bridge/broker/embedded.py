@@ -30,6 +30,7 @@ from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, FrontDoor, State
 from bridge.broker.logins import NAME_CHARS_MAX, Logins
 from bridge.broker.packets import ClientCertificate, Connect
+from bridge.broker.tls_listener import BACKLOG, TlsListener
 from bridge.broker.wires import SocketWire, WebSocketWire, Wire
 from bridge.domain.access import Identity
 from bridge.ingest.ports import StoreUnavailable
@@ -170,6 +171,8 @@ class EmbeddedBroker(Broker):
         self.logins = Logins()
         self.is_stopping = False
         self.wires: set[Wire] = set()
+        self.doorstep: set[Wire] = set()
+        """Those that shake hands."""
         self.hosts: Counter[str] = Counter()
         self._remembers = remembers
         self._on_failed = on_failed
@@ -192,9 +195,12 @@ class EmbeddedBroker(Broker):
         self._ticker = asyncio.create_task(self._tick(), name="broker-ticker")
 
     def watch(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
-        """Have somebody told when the timers stop: without them nothing is closed, kept in order or flushed."""
+        """Have somebody told when the timers stop, without which nothing is closed, kept in order or flushed, or when a listener of ours does."""
         assert self._ticker is not None
         self._ticker.add_done_callback(ended)
+        for server in self._servers.values():
+            if isinstance(server.instance, TlsListener):
+                server.instance.watch(ended)
 
     def stop_listening(self) -> None:
         """Take no more connections, and read nothing more from those that stand."""
@@ -272,9 +278,9 @@ class EmbeddedBroker(Broker):
         # A handshake that does not end, and a goodbye that is not answered, get the time that a CONNECT gets.
         patience_s = limits.connect_timeout_s if tls is not None else None
         if listener_type is ListenerType.TCP:
-            wire = partial(SocketWire, self)
-            create_server = asyncio.get_running_loop().create_server
-            return await create_server(wire, address, port, ssl=tls, backlog=1024, ssl_handshake_timeout=patience_s, ssl_shutdown_timeout=patience_s)
+            if tls is not None:
+                return await TlsListener.open(self, address, port, tls, limits.connect_timeout_s)
+            return await asyncio.get_running_loop().create_server(partial(SocketWire, self), address, port, backlog=BACKLOG)
         return await serve_websocket(
             partial(self.ws_connected, listener_name=listener_name),
             address,

@@ -20,6 +20,7 @@ MEANINGS = {
     "store_failing": "1 while the database takes no writes: nothing is acknowledged until it does; the server's log says why",
     "connections": "connections since the start",
     "turned_away": "connections beyond broker.connections_max",
+    "handshakes_failed": "TLS handshakes on listen.mqtts that failed",
     "refused": "logins refused",
     "denied": "publishes and filters that were not allowed",
     "dropped": "queues that overflowed",
