@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,6 +31,7 @@ from bridge.broker.restore import restore
 from bridge.clock import Clock
 from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
 from bridge.domain.access import Identity
+from bridge.domain.jobs import Job
 from bridge.domain.words import counted
 from bridge.errors import NoSite, SiteError, StoreError
 from bridge.ingest.memory import Memory
@@ -83,26 +85,36 @@ class _Outlet:
 
     def __init__(self) -> None:
         self.broker: EmbeddedBroker | None = None
-        self.jobs: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self._held: dict[str, set[str]] = {}
+        self._jobs: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._held: dict[str, Counter[str]] = {}
+        """Of each courier the orders in open jobs, and in how many."""
 
     def show(self, settled: Settled) -> None:
         for job in settled.jobs:
-            self.jobs.pop(job.id, None)
-            if job.is_open:
-                self.jobs[job.id] = (job.courier, job.orders)
-        if settled.jobs:
-            self._held = {}
-            for courier, orders in self.jobs.values():
-                self._held.setdefault(courier, set()).update(orders)
-            if self.broker is not None:
-                for courier in {job.courier for job in settled.jobs}:
-                    self.broker.door.recheck(courier)
+            self._put(job)
+        if settled.jobs and self.broker is not None:
+            for courier in {job.courier for job in settled.jobs}:
+                self.broker.door.recheck(courier)
         for effect in settled.effects:
             if not isinstance(effect, Message):
                 effect.change.done(effect.result)
             elif self.broker is not None:
                 self.broker.door.publish(effect)
+
+    def _put(self, job: Job) -> None:
+        """Take a job as it now is; only what it changes is touched, because there can be many jobs."""
+        courier, orders = self._jobs.pop(job.id, ("", ()))
+        if orders:
+            held = self._held[courier]
+            held.subtract(orders)
+            for order in orders:
+                if not held[order]:
+                    del held[order]
+            if not held:
+                del self._held[courier]
+        if job.is_open and job.orders:
+            self._jobs[job.id] = (job.courier, job.orders)
+            self._held.setdefault(job.courier, Counter()).update(job.orders)
 
     def flush(self) -> None:
         if self.broker is not None:
