@@ -33,7 +33,13 @@ DEFECTS: Final = (
         "acknowledge before commit",
         "power-cut",
         "acknowledged_is_stored",
-        (Edit(PIPELINE, "        self._waiting.append(_Waiting(incoming, acknowledge))\n", "        acknowledge({})\n        self._waiting.append(_Waiting(incoming, _nobody_waits))\n"),),
+        (
+            Edit(
+                PIPELINE,
+                "        self._waiting.append(_Waiting(incoming, acknowledge))\n",
+                "        acknowledge({})\n        self._waiting.append(_Waiting(incoming, _nobody_waits))\n",
+            ),
+        ),
     ),
     Defect(
         "acknowledge although the disk is full",
@@ -48,7 +54,9 @@ DEFECTS: Final = (
         (
             Edit(SETTLE, "        if (stored := self.known.get(uid)) is not None:\n", "        if (stored := None) is not None:\n"),
             Edit(SETTLE, "        if event.seq in ledger and not ledger.forgotten:\n", "        if False:\n"),
-            Edit("bridge/store/migrations/versions/0001_the_first_tables.py", 'sa.UniqueConstraint("id", "device", name', 'sa.UniqueConstraint("id", "pos", name'),
+            Edit(
+                "bridge/store/migrations/versions/0001_the_first_tables.py", 'sa.UniqueConstraint("id", "device", name', 'sa.UniqueConstraint("id", "pos", name'
+            ),
         ),
     ),
     Defect(
@@ -92,10 +100,18 @@ DEFECTS: Final = (
         "power-cut",
         "owed_is_delivered",
         (
-            Edit(PIPELINE, '                result = work(tx)\n                self._passed("written")\n', '                result = work(tx)\n                SHOW(result)\n                self._passed("written")\n'),
+            Edit(
+                PIPELINE,
+                '                result = work(tx)\n                self._passed("written")\n',
+                '                result = work(tx)\n                SHOW(result)\n                self._passed("written")\n',
+            ),
             Edit(PIPELINE, 'T = TypeVar("T")\n', 'T = TypeVar("T")\nSHOW: Any = lambda result: None\n'),
             Edit(PIPELINE, "                self._outlet.show(settled)\n", "                pass\n"),
-            Edit("bridge/app.py", "        self._outlet = _Outlet()\n", "        self._outlet = _Outlet()\n        import bridge.ingest.pipeline\n        bridge.ingest.pipeline.SHOW = self._show_early\n"),
+            Edit(
+                "bridge/app.py",
+                "        self._outlet = _Outlet()\n",
+                "        self._outlet = _Outlet()\n        import bridge.ingest.pipeline\n        bridge.ingest.pipeline.SHOW = self._show_early\n",
+            ),
             Edit(
                 "bridge/app.py",
                 "    @classmethod\n    async def open(\n",
@@ -107,7 +123,13 @@ DEFECTS: Final = (
         "off by one in the ledger",
         "quiet-morning",
         "ledgers_have_no_gap",
-        (Edit("bridge/domain/ledger.py", "        return sum(b - a + 1 for a, b in self.gaps)\n", "        return sum(b - a for a, b in self.gaps) + (1 if self.high > 9 else 0)\n"),),
+        (
+            Edit(
+                "bridge/domain/ledger.py",
+                "        return sum(b - a + 1 for a, b in self.gaps)\n",
+                "        return sum(b - a for a, b in self.gaps) + (1 if self.high > 9 else 0)\n",
+            ),
+        ),
     ),
     Defect(
         "a gap that is closed stays an alert",
@@ -119,19 +141,32 @@ DEFECTS: Final = (
         "a courier may read any order",
         "courier-tunnel",
         "nobody_reads_what_is_not_theirs",
-        (Edit("bridge/domain/access.py", "    for allowed in readable(identity):\n        if covers(allowed, topic_filter):\n", "    for allowed in readable(identity):\n        if covers(allowed, topic_filter) or topic_filter.endswith('/status'):\n"),),
+        (
+            Edit(
+                "bridge/domain/access.py",
+                "    for allowed in readable(identity):\n        if covers(allowed, topic_filter):\n",
+                "    for allowed in readable(identity):\n        if covers(allowed, topic_filter) or topic_filter.endswith('/status'):\n",
+            ),
+        ),
     ),
     Defect(
         "the worker stands in the status",
         "shift-change",
         "nothing_personal_is_retained",
-        (Edit("bridge/domain/view.py", '"state": parcel.state}', '"state": parcel.state, "by": BY}'), Edit("bridge/domain/view.py", "encode = cbor2.dumps\n", 'BY = "w-scan-1-1"\nencode = cbor2.dumps\n')),
+        (
+            Edit("bridge/domain/view.py", '"state": parcel.state}', '"state": parcel.state, "by": BY}'),
+            Edit("bridge/domain/view.py", "encode = cbor2.dumps\n", 'BY = "w-scan-1-1"\nencode = cbor2.dumps\n'),
+        ),
     ),
     Defect(
         "a closed job stays retained",
         "courier-tunnel",
         "retained_is_the_store",
-        (Edit(SETTLE, "        if not job.is_open:\n            self._clear(topic)\n            return\n", "        if not job.is_open:\n            return\n"),),
+        (
+            Edit(
+                SETTLE, "        if not job.is_open:\n            self._clear(topic)\n            return\n", "        if not job.is_open:\n            return\n"
+            ),
+        ),
     ),
     Defect(
         "memory is kept when a commit fails",
@@ -161,6 +196,12 @@ DEFECTS: Final = (
         "the newest waiting message goes first",
         "power-cut",
         "owed_is_delivered",
-        (Edit("bridge/broker/sessions.py", "        for index, slot in list(self._slots.items()):\n            if slot.flight", "        for index, slot in reversed(list(self._slots.items())):\n            if slot.flight"),),
+        (
+            Edit(
+                "bridge/broker/sessions.py",
+                "        for index, slot in list(self._slots.items()):\n            if slot.flight",
+                "        for index, slot in reversed(list(self._slots.items())):\n            if slot.flight",
+            ),
+        ),
     ),
 )
