@@ -47,6 +47,7 @@ class View:
         self.end = record.end
         self.topics = Topics(record.site)
         self._plain: dict[bytes, Plain | None] = {}
+        self._levels: dict[str, list[str]] = {}
 
     def table(self, name: str) -> list[Row]:
         """The rows of a table at the end; none where the record has no such table."""
@@ -67,8 +68,11 @@ class View:
 
     def levels(self, topic: str) -> list[str]:
         """The levels of a topic below this site; none where it is elsewhere."""
-        base = self.topics.base + "/"
-        return topic[len(base) :].split("/") if topic.startswith(base) else []
+        found = self._levels.get(topic)
+        if found is None:
+            base = self.topics.base + "/"
+            found = self._levels[topic] = topic[len(base) :].split("/") if topic.startswith(base) else []
+        return found
 
     # --- entries ----------------------------------------------------------------------------------------------------------
 
