@@ -40,15 +40,12 @@ def check(view: View) -> Iterator[Broken]:
 
 def _revision(view: View, payload: bytes) -> tuple[int | None, bytes | None]:
     """(rev, hash) of a status. In deterministic CBOR they are its first two fields; decoding them alone is half the work of this checker."""
-    if payload[1:5] == _REV:
-        width = {24: 2, 25: 3, 26: 5}.get(payload[5], 1)
-        at = 5 + width
-        if payload[5] <= 26 and payload[at : at + 6] == _HASH:
-            rev = payload[5] if width == 1 else int.from_bytes(payload[6:at], "big")
-            return rev, payload[at + 6 : at + 14]
+    if payload[1:5] == _REV and payload[5] <= 26:
+        at = 5 + {24: 2, 25: 3, 26: 5}.get(payload[5], 1)
+        if payload[at : at + 6] == _HASH:
+            return int.from_bytes(payload[6:at], "big") if at > 6 else payload[5], payload[at + 6 : at + 14]
     plain = view.plain(payload) or {}
-    rev = plain.get("rev")
-    return (rev, plain.get("hash")) if isinstance(rev, int) else (None, None)
+    return (plain["rev"], plain.get("hash")) if isinstance(plain.get("rev"), int) else (None, None)
 
 
 _REV: Final = b"\x63rev"
