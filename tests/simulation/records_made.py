@@ -1,4 +1,4 @@
-"""Records made by hand for the tests of the checkers: a real settler on a real database, devices that are a few lines each, and no time that passes by itself."""
+"""Records made by hand for the tests of the checkers: a real settler on a real database, and devices that are a few lines each."""
 
 from __future__ import annotations
 
