@@ -74,7 +74,7 @@ DEFECTS: Final = (
     Defect(
         "believe the device's wall clock",
         "clock-chaos",
-        "receipts_are_true",
+        "orders_ended_as_planned",
         (
             Edit(
                 SETTLE,
@@ -205,3 +205,6 @@ DEFECTS: Final = (
         ),
     ),
 )
+
+QUICK: Final = frozenset({"acknowledge before commit", "fold in the order of arrival", "retain before commit"})
+"""Those that the default run plants; `.ci/run` plants all of them."""
