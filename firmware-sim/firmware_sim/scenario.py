@@ -71,6 +71,7 @@ class Scanners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     wrong_label: Share = 0.0
     bounce: Share = 0.0
     slip: Share = 0.0
+    goes_on_alone: bool = False
     curious: bool = False
 
 
@@ -88,6 +89,7 @@ class Couriers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     double_tap: Share = 0.0
     wrong_parcel: Share = 0.0
     unreadable: Share = 0.0
+    goes_on_alone: bool = False
     curious: bool = False
 
 
@@ -371,7 +373,7 @@ def _more(device: str, group: Scanners | Couriers) -> dict[str, Any]:
     """What a group says, in a firmware's words."""
     more: dict[str, Any] = {"version": group.firmware, "skew_ms": round(group.clock_off_s * 1000), "is_curious": group.curious}
     if isinstance(group, Couriers):
-        more["habits"] = Habits(double=group.double_tap, unreadable=group.unreadable)
+        more["habits"] = Habits(double=group.double_tap, unreadable=group.unreadable, goes_on_alone=group.goes_on_alone)
         more["troubles"] = Troubles(
             tunnel=group.tunnel,
             doze_every_s=group.doze_every_s,
@@ -381,7 +383,7 @@ def _more(device: str, group: Scanners | Couriers) -> dict[str, Any]:
             wrong_parcel=group.wrong_parcel,
         )
         return more
-    more["habits"] = Habits(unreadable=group.unreadable, wrong_label=group.wrong_label, double=group.bounce, slip=group.slip)
+    more["habits"] = Habits(unreadable=group.unreadable, wrong_label=group.wrong_label, double=group.bounce, slip=group.slip, goes_on_alone=group.goes_on_alone)
     more["workers"] = _workers(device, group)
     more["shift_s"] = group.shift_s
     more["walk"] = tuple(Zone(seconds=w.seconds, access_point=w.access_point) for w in group.walk)

@@ -171,7 +171,7 @@ DEFECTS: Final = (
     Defect(
         "memory is kept when a commit fails",
         "power-cut",
-        "state_is_right",
+        "orders_ended_as_planned",
         (Edit(PIPELINE, "            self._memory.forget()\n            raise\n", "            raise\n"),),
     ),
     Defect(

@@ -329,19 +329,24 @@ class _Reading:
 
     def _new(self, e: Happened) -> _Box:
         """Named, or after its pack; a parcel that was moved before anybody told of its pack is named after its order."""
-        unnamed = "p-" + (e.id.hex() if e.type == "pack" else hashlib.sha256(self.id.encode()).hexdigest()[:32])
+        unnamed = "p-" + e.id.hex() if e.type == "pack" else self._unseen
         box = _Box(e.parcel if e.parcel is not None else unnamed)
         if "cancelled" in self.marks:
             box.state = "cancelled"
         self.boxes[box.id] = box
         return box
 
+    @property
+    def _unseen(self) -> str:
+        """The id of a parcel that was moved before anybody told of its pack. Later it stands for whatever there is."""
+        return "p-" + hashlib.sha256(self.id.encode()).hexdigest()[:32]
+
     def _touched(self, e: Happened, *, makes: bool = True) -> list[_Box]:
         """The parcels that a step is about: the one that is named, else all that live, else all; where there is none yet, a new one."""
         box = self._named(e)
         if box is not None:
             return [box]
-        if e.parcel is not None:
+        if e.parcel is not None and e.parcel != self._unseen:
             return [self._new(e)]
         if e.code is not None and (len(self.boxes) > 1 or any(b.code is not None for b in self.boxes.values())):
             raise _Refused("parked", "unknown_parcel")
