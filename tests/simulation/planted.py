@@ -62,7 +62,7 @@ DEFECTS: Final = (
     Defect(
         "fold in the order of arrival",
         "cross-border",
-        "state_is_right",
+        "receipts_are_true",
         (
             Edit(
                 "bridge/domain/facts.py",
@@ -193,16 +193,10 @@ DEFECTS: Final = (
         (Edit(SETTLE, "        entry.rev += 1\n        entry.due_ms", "        entry.rev += entry.rev < 2\n        entry.due_ms"),),
     ),
     Defect(
-        "the newest waiting message goes first",
+        "a client that is away is owed nothing",
         "power-cut",
         "owed_is_delivered",
-        (
-            Edit(
-                "bridge/broker/sessions.py",
-                "        for index, slot in list(self._slots.items()):\n            if slot.flight",
-                "        for index, slot in reversed(list(self._slots.items())):\n            if slot.flight",
-            ),
-        ),
+        (Edit("bridge/broker/sessions.py", "            self._send(owed)\n        else:\n            if self.queue.is_full:", "            self._send(owed)\n        elif self.wire is not None:\n            if self.queue.is_full:"),),
     ),
 )
 
