@@ -8,7 +8,7 @@ from typing import Final, cast
 from firmware_sim.link import packets
 from firmware_sim.record import Cast
 
-WHAT: Final = ("orders/#", "alerts/#", "devices/+/presence", "couriers/+/assignments/#")
+WHAT: Final = ("orders/#", "alerts/#", "devices/+/presence", "couriers/+/assignments/+", "bridge/state")
 """Below `v1/{site}/`: what the role desk may read."""
 QUIET_S: Final = 1.0
 """After this long without a message nothing more is taken to come."""
@@ -32,7 +32,7 @@ async def look(address: tuple[str, int], site: str, device: str, password: str) 
     finally:
         transport.close()
     if eyes.granted is None or 0x80 in eyes.granted:
-        raise ConnectionError(f"{device} may not look")
+        raise ConnectionError("it is not admitted" if eyes.granted is None else f"the bridge grants {eyes.granted.hex(' ')}")
     return eyes.seen
 
 

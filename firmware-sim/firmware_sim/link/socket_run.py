@@ -206,8 +206,10 @@ class SocketsRun:
         looker = eyes.NAME if self._server is not None else eyes.who_may(self.record.cast, self._passwords)
         address = self._bridge()
         if looker is not None and address is not None:
-            with suppress(OSError):
+            try:
                 end.retained = await eyes.look(address, self.record.site, looker, self._passwords[looker])
+            except OSError as error:
+                self.trouble(f"{looker} could not look at what is retained: {error}")
         if self._server is not None:
             await self._server.stop()
 
