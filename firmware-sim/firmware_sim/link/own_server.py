@@ -49,6 +49,7 @@ class OwnServer:
         self._said = {"slow": "slow 0 0", "full": "full 0", "kill": "kill -"}
         self._point = ""
         self._down_ms = 0
+        self._is_dying = False
         self._starts = 0
         self._is_stopping = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -131,9 +132,10 @@ class OwnServer:
         if process.stdin is not None:
             process.stdin.close()
         if code == -signal.SIGKILL:
-            if self._point:
+            if not self._is_dying and self._point:
                 self._see(ServerKilled(self._now_ms(), self._point))
-            self._point, self._said["kill"] = "", "kill -"
+                self._point, self._said["kill"] = "", "kill -"
+            self._is_dying = False
             pause_s = self._down_ms / 1000 / self._speed
         else:
             self._starts += 1
@@ -161,7 +163,8 @@ class OwnServer:
         if point == "anywhere":
             if self.address is not None and self._process is not None and self._process.returncode is None:
                 self.address = None
-                self._down_ms, self._point = down_ms, ""
+                self._is_dying = True
+                self._down_ms = down_ms
                 self._see(ServerKilled(self._now_ms(), point))
                 self._process.kill()
             return
