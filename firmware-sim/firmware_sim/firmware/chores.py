@@ -75,7 +75,14 @@ class TakeBack:
     reason: Literal["did_not_occur", "incorrect_data"] = "incorrect_data"
 
 
-Step = Scan | Rest | Await | Give | Drive | TakeBack
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the bridge of something, and go on whatever it answers: a system that reports what others did."""
+
+    scan: Scan
+
+
+Step = Scan | Rest | Await | Give | Drive | TakeBack | Tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +273,8 @@ class Doer(Firmware):
                 if chore.told is None:
                     raise ValueError("there is nothing to take back")
                 return self._scan(chore, Scan(type=EventType.VOID, body=bodies.Void(ref=chore.told, reason=reason)))
+            case Tell(scan):
+                self.record(scan.type, scan.body, order=scan.order, parcel=scan.parcel, code=scan.code)
             case Await(state):
                 if self.states.get(chore.order) != state:
                     return False
