@@ -153,8 +153,8 @@ class SocketsRun:
             for handset in self.handsets.values():
                 handset.put()
             is_done = await self._until(lambda: self.is_finished, (day_s + patience_s) / self.speed)
-            ends_s = self._began_s + self.weather.ends_s / self.speed
-            await self._until(lambda: self.loop.time() >= ends_s, self.weather.ends_s / self.speed)
+            ends_s = self._began_s + self.weather.ends_s / self.speed + LOOK_EVERY_S
+            await self._until(lambda: self.loop.time() >= ends_s, self.weather.ends_s / self.speed + 1.0)
             self._calm_down()
             is_done = await self._until(lambda: self.is_finished, patience_s / self.speed) and is_done
             if not self.is_finished:
