@@ -13,6 +13,7 @@ from firmware_sim.link import eyes, handset
 from firmware_sim.link.progress import Progress
 from firmware_sim.link.sockets import run_sockets
 from firmware_sim.record import Connected, FaultBegan, FaultEnded, Lost, Mangled, Record, ServerKilled, ServerStarted
+from firmware_sim.run import run_simulated
 from firmware_sim.scenario import Scenario, parse
 
 SPEED = 100.0
@@ -53,9 +54,8 @@ def lived_through(scenario: Scenario, *, seed: int = 1, speed: float = SPEED, fo
     assert judge(record) == []
     assert set(record.end.unsent.values()) == set(record.end.unanswered.values()) == {0}
     assert record.end.retained
-    began, ended = [[e.number for e in record.of(kind)] for kind in (FaultBegan, FaultEnded)]
-    assert began == list(range(len(scenario.faults)))
-    assert sorted(ended) == began
+    began, ended = [sorted(e.number for e in record.of(kind)) for kind in (FaultBegan, FaultEnded)]
+    assert began == ended == list(range(len(scenario.faults)))
     return record
 
 
@@ -136,3 +136,26 @@ def test_what_can_not_be_done_to_somebody_elses_server_is_told_before_anything_i
         run_sockets(afternoon(), 1, at=("127.0.0.1", 9), passwords={"shop-1": "x"})
     with pytest.raises(NotReachable, match="9"):
         run_sockets(afternoon(), 1, at=("127.0.0.1", 9), passwords=dict.fromkeys(("shop-1", "dispatch-1", "desk-1", "scan-1", "scan-2", "phone-1"), "x"))
+
+
+# --- the device library -------------------------------------------------------------------------------------------------------------
+
+
+def test_orders_are_packed_with_our_own_device_library_while_lines_break_and_the_server_dies() -> None:
+    scenario = parse(
+        AFTERNOON.replace("count = 2", 'count = 2\nkind = "library"\nbounce = 0.3')
+        + '[[faults]]\nkind = "disconnect"\nevery_s = 40\non = "scan-*"\n[[faults]]\nkind = "server_kill"\nevery_s = 30\ndown_s = 10\nfrom_s = 40\nto_s = 90\n'
+        + '[[faults]]\nkind = "reboot"\nevery_s = 100\non = "scan-2"\n[[faults]]\nkind = "jitter"\nup_to_ms = 20\n',
+        "library.toml",
+    )
+    record = lived_through(scenario, seed=5, speed=40)
+    assert list(record.of(ServerKilled))
+    packed = {row["device"] for row in record.end.tables["events"] if row["type"] == "pack"}
+    assert packed == {"scan-1", "scan-2"}
+    assert {e.device for e in record.of(Connected)} >= packed
+
+
+def test_the_device_library_has_no_place_in_virtual_time() -> None:
+    with pytest.raises(BadScenario, match=r"scanners\[0\].kind") as refused:
+        run_simulated(parse(AFTERNOON.replace("count = 2", 'count = 2\nkind = "library"'), "library.toml"), 1)
+    assert "--link mqtt" in str(refused.value.fix)

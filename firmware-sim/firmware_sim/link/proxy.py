@@ -26,7 +26,7 @@ _LAST: Final = {Direction.UP: packets.DISCONNECT, Direction.DOWN: b"\xd0\x00"}
 """What stands for the end of a stream where faults have their turn."""
 
 
-class Tap(Protocol):
+class Looker(Protocol):
     """Sees the packets of a line: those of the device before any fault, those of the bridge as they reach the device."""
 
     def up(self, packet: bytes) -> None: ...
@@ -42,7 +42,7 @@ class Proxy:
     Args:
         bridge: where the bridge is now; None where it is down.
         on_mangled: told of each PUBLISH that a fault changed: the device's port and the packet.
-        tap: for a device whose packets are to be seen, something that sees them.
+        tap: for a device (and its port) whose packets are to be seen, somebody who looks.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Proxy:
         bridge: Callable[[], tuple[str, int] | None],
         *,
         on_mangled: Callable[[int, bytes], None] = lambda _port, _packet: None,
-        tap: Callable[[str], Tap | None] = lambda _device: None,
+        tap: Callable[[str, int], Looker | None] = lambda _device, _port: None,
     ) -> None:
         self.weather = weather
         self.on_mangled = on_mangled
@@ -101,7 +101,7 @@ class Line:
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
         self.device: str | None = None
-        self.tap: Tap | None = None
+        self.tap: Looker | None = None
         self.port = 0
         self.up = Way(self, Direction.UP)
         self.down = Way(self, Direction.DOWN)
@@ -120,7 +120,7 @@ class Line:
     def introduced(self, device: str | None) -> None:
         """The device has said who it is."""
         self.device = device
-        self.tap = self.proxy.tap(device) if device is not None else None
+        self.tap = self.proxy.tap(device, self.port) if device is not None else None
         if device is None or (self.tap is None and not self.proxy.weather.may_touch(device)):
             self.up.is_raw = self.down.is_raw = True
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -15,9 +16,11 @@ from firmware_sim.firmware.base import Firmware
 from firmware_sim.link import eyes, packets
 from firmware_sim.link.client import Client, Numbers
 from firmware_sim.link.handset import Handset
+from firmware_sim.link.library import LibraryHandset, LibraryScanner
 from firmware_sim.link.own_server import OwnServer
 from firmware_sim.link.progress import Progress
 from firmware_sim.link.proxy import Proxy
+from firmware_sim.link.tap import Tap
 from firmware_sim.link.weather import Weather
 from firmware_sim.record import Entry, Mangled, Record, Refused
 
@@ -36,6 +39,7 @@ class SocketsRun:
     Args:
         passwords: by device.
         server: the run's own; None where the bridge is somebody else's, at `address`.
+        folder: for what devices keep on a disk.
         speed: pauses and the times of faults are divided by it.
     """
 
@@ -52,6 +56,7 @@ class SocketsRun:
         speed: float,
         on_progress: Callable[[Progress], None] | None,
         deadline_s: float,
+        folder: Path,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.rng = Random(seed)
@@ -60,20 +65,25 @@ class SocketsRun:
         self.record = record
         self.now_ms = now_ms
         self.see = record.entries.append
-        self.handsets = {device: Handset(self, firmware, passwords[device]) for device, firmware in firmwares.items()}
+        self.handsets = {device: self._handset(firmware, passwords[device], folder) for device, firmware in firmwares.items()}
         self.weather: Weather
         self.proxy: Proxy
         self._passwords = passwords
         self._server = server
         self._foreign = address
         self._entrance: tuple[str, int] | None = None
-        self._clients: dict[int, Client] = {}
+        self._clients: dict[int, Client | Tap] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._faults: list[asyncio.TimerHandle] = []
         self._on_progress = on_progress
         self._deadline_s = deadline_s
         self._began_s = 0.0
         self._seen = 0
+
+    def _handset(self, firmware: Firmware, password: str, folder: Path) -> Handset | LibraryHandset:
+        if isinstance(firmware, LibraryScanner):
+            return LibraryHandset(self, firmware, password, site=self.record.site, folder=folder, cut=self.cut)
+        return Handset(self, firmware, password)
 
     # --- the stage, for devices ---------------------------------------------------------------------------------------------
 
@@ -98,6 +108,13 @@ class SocketsRun:
 
     def _bridge(self) -> tuple[str, int] | None:
         return self._server.address if self._server is not None else self._foreign
+
+    def _tap(self, device: str, port: int) -> Tap | None:
+        """The library keeps no record of what it sends."""
+        if not isinstance(self.handsets.get(device), LibraryHandset):
+            return None
+        tap = self._clients[port] = Tap(device, self.numbers, self.now_ms, self.see)
+        return tap
 
     def _mangled(self, port: int, packet: bytes) -> None:
         client = self._clients.get(port)
@@ -147,7 +164,7 @@ class SocketsRun:
             await _knock(self._foreign)
         self._began_s = self.loop.time()
         self.weather = make_weather(self)
-        self.proxy = Proxy(self.weather, self._bridge, on_mangled=self._mangled)
+        self.proxy = Proxy(self.weather, self._bridge, on_mangled=self._mangled, tap=self._tap)
         try:
             self._entrance = await self.proxy.start()
             for handset in self.handsets.values():

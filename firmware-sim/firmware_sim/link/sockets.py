@@ -9,8 +9,7 @@ import asyncio
 import gc
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,14 +20,15 @@ from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
 from firmware_sim.errors import BadScenario, NoPassword
 from firmware_sim.link import eyes
+from firmware_sim.link.library import LibraryScanner
 from firmware_sim.link.own_server import OwnServer
 from firmware_sim.link.progress import Progress
 from firmware_sim.link.simulated import read_tables
 from firmware_sim.link.socket_run import SocketsRun
 from firmware_sim.link.weather import Weather, kind_of
 from firmware_sim.record import Cast, Record
-from firmware_sim.run import new_record, settings_of
-from firmware_sim.scenario import Crew, Scenario, build
+from firmware_sim.run import new_record
+from firmware_sim.scenario import Crew, Scenario, build, settings_of
 
 TIMEOUT_S: Final = 3_600.0
 Address = tuple[str, int]
@@ -60,12 +60,12 @@ def run_sockets(
         BadScenario: where it can't be lived through here.
         SimError: where the bridge can't be reached, does not admit a device, or does not come up.
     """
-    crew = build(scenario, seed, speed=speed, load=load)
+    crew = build(scenario, seed, speed=speed, load=load, library=LibraryScanner)
     record = new_record(scenario, seed, crew, "mqtt")
     now_ms = _anchored_ms()
     record.started_ms = now_ms()
 
-    async def live(site: Path | None, logins: dict[str, str]) -> None:
+    async def live(site: Path | None, logins: dict[str, str], aside: Path) -> None:
         server = OwnServer(site, record, now_ms, speed=speed) if site is not None else None
         run = SocketsRun(
             record,
@@ -78,6 +78,7 @@ def run_sockets(
             speed=speed,
             on_progress=on_progress,
             deadline_s=asyncio.get_running_loop().time() + timeout_s,
+            folder=aside,
         )
 
         def weather(world: SocketsRun) -> Weather:
@@ -89,12 +90,13 @@ def run_sockets(
             if server is not None:
                 await server.abandon()
 
-    if at is not None:
-        _check_foreign(scenario, crew, passwords or {})
-        _run(live(None, passwords or {}))
-    else:
-        with _site_folder(folder) as site:
-            _run(live(site, _make_site(site, scenario, crew)))
+    with tempfile.TemporaryDirectory(prefix="dockbridge-sim-") as made:
+        if at is not None:
+            _check_foreign(scenario, crew, passwords or {})
+            _run(live(None, passwords or {}, Path(made)))
+        else:
+            site = folder or Path(made) / "site"
+            _run(live(site, _make_site(site, scenario, crew), Path(made)))
             record.end.tables = read_tables(site / DATABASE_NAME)
     record.ended_ms = now_ms()
     return record
@@ -129,15 +131,6 @@ def _make_site(site: Path, scenario: Scenario, crew: Crew) -> dict[str, str]:
         passwords[c.device] = registry.add(c.device, Role(c.role), courier=c.courier, now_ms=time.time_ns() // 1_000_000) or ""
     engine.dispose()
     return passwords
-
-
-@contextmanager
-def _site_folder(folder: Path | None) -> Iterator[Path]:
-    if folder is not None:
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="dockbridge-sim-") as made:
-        yield Path(made) / "site"
 
 
 # --- the loop ----------------------------------------------------------------------------------------------------------------------
