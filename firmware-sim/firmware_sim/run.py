@@ -18,7 +18,6 @@ from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
 from firmware_sim.errors import BadScenario
-from firmware_sim.errors import BadScenario
 from firmware_sim.link.simulated import SimulatedRun
 from firmware_sim.link.virtual import VirtualLoop
 from firmware_sim.link.weather import Weather

@@ -43,7 +43,8 @@ def main() -> None:
     if profile is not None:
         profile.disable()
         profile.dump_stats(asked.profile)
-    print(f"ran {time.monotonic() - began_s:.0f} s; this process used {cpu() - cpu_s:.0f} s of a processor, the server {cpu(resource.RUSAGE_CHILDREN):.0f} s; load average after: {os.getloadavg()[0]:.2f}")
+    print(f"ran {time.monotonic() - began_s:.0f} s; load average after: {os.getloadavg()[0]:.2f}")
+    print(f"processor time: this process {cpu() - cpu_s:.0f} s, the server {cpu(resource.RUSAGE_CHILDREN):.0f} s")
     show(record, scenario)
 
 

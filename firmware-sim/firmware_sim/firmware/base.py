@@ -290,9 +290,7 @@ class Firmware:
             "at_ms": self.wall_ms,
             "body": messages.plain(body),
         }
-        for name, value in (("order", order), ("parcel", parcel), ("code", code), ("by", by)):
-            if value is not None:
-                plain[name] = value
+        plain |= {name: value for name, value in (("order", order), ("parcel", parcel), ("code", code), ("by", by)) if value is not None}
         stored = Stored(type=event_type, plain=plain)
         self.store(stored)
         return stored.id

@@ -14,7 +14,6 @@ from devices.protocol.bodies import Body
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.base import Firmware
 
-
 FRAME_MS: Final = 20
 """A belt's camera, or a shop's outgoing queue, hands over what it has this often."""
 

@@ -27,7 +27,7 @@ async def look(address: tuple[str, int], site: str, device: str, password: str) 
     transport, _ = await loop.create_connection(lambda: eyes, *address)
     try:
         end_s = loop.time() + PATIENCE_S
-        while not eyes.is_over and loop.time() < end_s and (eyes.granted is None or loop.time() < eyes.heard_s + QUIET_S):
+        while not eyes.is_over and loop.time() < end_s and (eyes.granted is None or loop.time() < eyes.heard_s + QUIET_S):  # noqa: ASYNC110 -- for silence
             await asyncio.sleep(QUIET_S / 10)
     finally:
         transport.close()

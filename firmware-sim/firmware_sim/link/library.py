@@ -1,4 +1,4 @@
-"""Scanners whose device is the product's own library: the worker, the lists and the hall are simulated, what records, keeps and sends is what customers install.
+"""Scanners whose device is the product's own library: the worker, the lists and the hall are simulated; what keeps and sends is what customers install.
 
 The library connects through the proxy like everybody else, with its own client and its own outbox on disk. Its thread tells of receipts; the worker lives on
 the loop. What it sent and got is seen at the proxy.

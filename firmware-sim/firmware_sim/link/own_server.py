@@ -74,8 +74,8 @@ class OwnServer:
         command = (sys.executable, "-m", "firmware_sim.link.served", str(self._folder))
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         process = self._process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment)
-        for line in self._said.values():
-            self._tell(line)
+        for said in self._said.values():
+            self._tell(said)
         self._spawn(self._watch(process))
         self._spawn(self._listen(process))
         assert process.stdout is not None
@@ -204,10 +204,9 @@ class OwnServer:
             self._see(Noted(self._now_ms(), SERVER, line.decode(errors="replace").rstrip()))
 
     async def _look_at_memory(self, process: Process) -> None:
-        statm = Path(f"/proc/{process.pid}/statm")
         while process.returncode is None and not self._is_stopping:
             with suppress(OSError, IndexError):
-                self._record.memory.append((self._now_ms(), int(statm.read_text().split()[1]) * resource.getpagesize()))
+                self._record.memory.append((self._now_ms(), _resident(process.pid)))
             await asyncio.sleep(MEMORY_EVERY_S)
 
     def _see(self, entry: Entry) -> None:
@@ -217,3 +216,8 @@ class OwnServer:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _resident(pid: int) -> int:
+    """What a process holds of the machine's memory, bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()

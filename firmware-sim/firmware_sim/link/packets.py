@@ -52,9 +52,7 @@ class Will(NamedTuple):
     retain: bool
 
 
-def connect(
-    client_id: str, username: str | None, password: str | None, *, will: Will | None = None, keep_alive_s: int = 0, is_clean: bool = False
-) -> bytes:
+def connect(client_id: str, username: str | None, password: str | None, *, will: Will | None = None, keep_alive_s: int = 0, is_clean: bool = False) -> bytes:
     """CONNECT, of a persistent session unless `is_clean` (MQTT 3.1.1 §3.1.2.4)."""
     flags = 0x02 * is_clean | (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
     last = b""

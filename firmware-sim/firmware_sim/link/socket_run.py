@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from firmware_sim.errors import NotAdmitted, NotReachable
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware
-from firmware_sim.link import eyes, packets
+from firmware_sim.link import eyes, loops, packets
 from firmware_sim.link.client import Client, Numbers
 from firmware_sim.link.handset import Handset
 from firmware_sim.link.library import LibraryHandset, LibraryScanner
@@ -22,15 +20,12 @@ from firmware_sim.link.progress import Progress
 from firmware_sim.link.proxy import Proxy
 from firmware_sim.link.tap import Tap
 from firmware_sim.link.weather import Weather
-from firmware_sim.record import Entry, Mangled, Record, Refused
+from firmware_sim.record import Mangled, Record, Refused
 
 LOOK_EVERY_S: Final = 0.1
 GOODBYE_S: Final = 10.0
-CONNECT_S: Final = 5.0
 SETTLE_S: Final = 0.3
 """What devices said last is stored within this time, or the server stores it before it ends."""
-BAD_LOGIN: Final = (4, 5)
-"""CONNACK codes: bad user name or password, not authorized (§3.2.2.3)."""
 
 
 class SocketsRun:
@@ -161,7 +156,8 @@ class SocketsRun:
         if self._server is not None:
             await self._server.start()
         else:
-            await _knock(self._foreign)
+            assert self._foreign is not None
+            await loops.knock(*self._foreign)
         self._began_s = self.loop.time()
         self.weather = make_weather(self)
         self.proxy = Proxy(self.weather, self._bridge, on_mangled=self._mangled, tap=self._tap)
@@ -254,11 +250,8 @@ class SocketsRun:
         entries = self.record.entries
         for n in range(self._seen, len(entries)):
             entry = entries[n]
-            if isinstance(entry, Refused) and entry.code in BAD_LOGIN:
-                raise NotAdmitted(
-                    f"the bridge does not admit {entry.device}",
-                    fix=f"give {entry.device} its present password; `dockbridge device rotate {entry.device}` makes a new one",
-                )
+            if isinstance(entry, Refused) and entry.code in loops.BAD_LOGIN:
+                raise loops.not_admitted(entry.device)
         self._seen = len(entries)
 
     def _progress(self) -> Progress:
@@ -272,17 +265,3 @@ class SocketsRun:
             devices=len(firmwares),
             finished=sum(h.is_finished for h in self.handsets.values()),
         )
-
-
-async def _knock(address: tuple[str, int] | None) -> None:
-    assert address is not None
-    host, port = address
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_S)
-    except OSError as error:
-        raise NotReachable(
-            f"nobody answers at {host}:{port} ({error})", fix="start the bridge with `dockbridge serve`, or give its --host and --port"
-        ) from error
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""Real MQTT over real sockets: the scenarios of the simulated link, against the production server in a process of its own, or against a bridge that runs already.
+"""Real MQTT over real sockets: the scenarios of the simulated link, against the production server in a process of its own, or against a bridge of somebody's.
 
 What happens when depends on the machine: the same seed gives the same plan, and never the same record.
 """
@@ -19,7 +19,7 @@ from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
 from firmware_sim.errors import BadScenario, NoPassword
-from firmware_sim.link import eyes
+from firmware_sim.link import eyes, loops
 from firmware_sim.link.library import LibraryScanner
 from firmware_sim.link.own_server import OwnServer
 from firmware_sim.link.progress import Progress
@@ -62,7 +62,7 @@ def run_sockets(
     """
     crew = build(scenario, seed, speed=speed, load=load, library=LibraryScanner)
     record = new_record(scenario, seed, crew, "mqtt")
-    now_ms = _anchored_ms()
+    now_ms = loops.anchored_ms()
     record.started_ms = now_ms()
 
     async def live(site: Path | None, logins: dict[str, str], aside: Path) -> None:
@@ -136,24 +136,12 @@ def _make_site(site: Path, scenario: Scenario, crew: Crew) -> dict[str, str]:
 # --- the loop ----------------------------------------------------------------------------------------------------------------------
 
 
-def _anchored_ms() -> Callable[[], int]:
-    """The wall clock at the start plus what the monotonic clock has counted since."""
-    anchor_ns = time.time_ns() - time.monotonic_ns()
-    return lambda: (anchor_ns + time.monotonic_ns()) // 1_000_000
-
-
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    """uvloop where it is installed. A record only grows, and holds no cycles: looking for them all over again would be most of the work."""
-    try:
-        import uvloop
-
-        run: Callable[[Coroutine[Any, Any, None]], None] = uvloop.run
-    except ImportError:
-        run = asyncio.run
+    """A record only grows, and holds no cycles: looking for them all over again would be most of the work."""
     before = gc.get_threshold()
     gc.collect()
     gc.set_threshold(50_000, 50, 1_000)
     try:
-        run(work)
+        loops.run(work)
     finally:
         gc.set_threshold(*before)
