@@ -75,14 +75,14 @@ def serve(
     passed = _killer(kill_at) if kill_at else nobody_looks
     _check_together(context, lab=lab)
     if not lab:
-        _loop_runner()(_serve(directory, as_json=as_json, anybody=None, passed=passed))
+        loop_runner()(serve_site(directory, as_json=as_json, anybody=None, passed=passed))
         return
     from bridge.site_folder import make_site
 
     with tempfile.TemporaryDirectory(prefix="dockbridge-lab-") as folder:
         site = Path(folder) / "site"
         make_site(site, _lab_settings(listen, websocket))
-        _loop_runner()(_serve(site, as_json=as_json, anybody=ANYBODY, passed=passed))
+        loop_runner()(serve_site(site, as_json=as_json, anybody=ANYBODY, passed=passed))
 
 
 def _check_together(context: typer.Context, *, lab: bool) -> None:
@@ -128,7 +128,8 @@ def _killer(text: str) -> Passed:
     return passed
 
 
-async def _serve(directory: Path, *, as_json: bool, anybody: Identity | None, passed: Passed) -> None:
+async def serve_site(directory: Path, *, as_json: bool, anybody: Identity | None = None, passed: Passed = nobody_looks) -> None:
+    """Run a site until SIGINT or SIGTERM comes. `passed` is told of each point of the way (`bridge.ingest.points`)."""
     from bridge.app import Application, Parts
 
     stop = asyncio.Event()
@@ -170,7 +171,7 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+def loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     """uvloop where it is installed: it takes two thirds of the time for each packet."""
     try:
         import uvloop

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from firmware_sim.link.mqtt import Progress, Record, run
+from firmware_sim.link.mqtt import Record, run
+from firmware_sim.link.progress import Progress
 from firmware_sim.workload import Workload
 
 DEMO_SPEED: Final = 20.0

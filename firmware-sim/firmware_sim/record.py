@@ -245,6 +245,8 @@ class Record:
     alerts_due: tuple[str, ...] = ()
     status_keep_ms: int = 0
     entries: list[Entry] = field(default_factory=list)
+    memory: list[tuple[int, int]] = field(default_factory=list)
+    """What the server's process held of the machine's memory: (at_ms, bytes), where it has a process of its own. Not part of `to_bytes`."""
     end: End = field(default_factory=End)
 
     def of(self, *kinds: type) -> Iterator[Any]:

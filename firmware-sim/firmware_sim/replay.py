@@ -19,7 +19,8 @@ from devices.protocol.vocabulary import EventType, OrderState
 from firmware_sim.firmware.backlog import Backlog, Told
 from firmware_sim.firmware.base import NOTHING
 from firmware_sim.firmware.dispatcher import Screen
-from firmware_sim.link.mqtt import Progress, Record, drive
+from firmware_sim.link.mqtt import Record, drive
+from firmware_sim.link.progress import Progress
 
 PAUSE_MS_MAX: Final = 50
 DELIVERED: Final = bodies.Delivery(pod=ProofOfDelivery(method="none"))

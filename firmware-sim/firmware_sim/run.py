@@ -17,6 +17,7 @@ from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
+from firmware_sim.errors import BadScenario
 from firmware_sim.link.simulated import SimulatedRun
 from firmware_sim.link.virtual import VirtualLoop
 from firmware_sim.link.weather import Weather
@@ -37,6 +38,7 @@ def run_simulated(scenario: Scenario, seed: int, *, load: float | None = None, f
         load: the share of the belts' events; `scenario.simulated_load` where not given.
         folder: where the site's folder is made, and kept; otherwise it is gone afterwards.
     """
+    _check_kinds(scenario)
     crew = build(scenario, seed, load=load if load is not None else scenario.simulated_load)
     record = new_record(scenario, seed, crew, "simulated")
     loop = VirtualLoop(STARTS_MS)
@@ -54,6 +56,15 @@ def run_simulated(scenario: Scenario, seed: int, *, load: float | None = None, f
             loop.close()
     record.ended_ms = loop.now_ms()
     return record
+
+
+def _check_kinds(scenario: Scenario) -> None:
+    for n, group in enumerate(scenario.scanners):
+        if group.kind == "library":
+            raise BadScenario(
+                f"scanners[{n}].kind: the device library has sockets and threads of its own, which have no place in virtual time",
+                fix='take --link mqtt, or kind = "simulated"',
+            )
 
 
 def new_record(scenario: Scenario, seed: int, crew: Crew, link: str) -> Record:

@@ -26,7 +26,7 @@ from firmware_sim.faults.base import Seconds, Share
 from firmware_sim.firmware.base import FLASH_EVENTS_MAX, NEWEST_VERSION, Firmware
 from firmware_sim.firmware.chores import Habits
 from firmware_sim.firmware.courier import Troubles
-from firmware_sim.firmware.scanner import Battery, Zone
+from firmware_sim.firmware.scanner import Battery, Scanner, Zone
 from firmware_sim.record import Cast
 from firmware_sim.workload import ORDER_EVERY_MS, Fate, Workload
 
@@ -298,8 +298,8 @@ def _folder() -> Any:
 # --- making its people ---------------------------------------------------------------------------------------------------------
 
 
-def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.0) -> Crew:
-    """Everybody of a scenario, for a seed. `load` is the share of the belts' events."""
+def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.0, library: type[Scanner] = Scanner) -> Crew:
+    """Everybody of a scenario, for a seed. `load` is the share of the belts' events; `library` is what a scanner of the kind `library` is."""
     site = site_of(scenario)
     firmwares: dict[str, Firmware] = {}
     cast: dict[str, Cast] = {}
@@ -316,7 +316,7 @@ def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.
             fates=orders.fates or None,
             every_ms=max(1, round(orders.every_s * 1000)),
         )
-        firmwares |= day.build(speed=speed, more=lambda device: _more(device, groups[device]))
+        firmwares |= day.build(speed=speed, more=lambda device: _more(device, groups[device], library))
         for d in day.devices:
             secrets = _workers(d.name, groups[d.name]) if d.role is Role.SCANNER else (d.courier,) if d.courier else ()
             cast[d.name] = Cast(device=d.name, role=d.role.value, courier=d.courier, secrets=secrets)
@@ -369,7 +369,7 @@ def _workers(device: str, group: Scanners | Couriers) -> tuple[str, ...]:
     return tuple(f"w-{device}-{n}" for n in range(1, group.workers + 1)) if isinstance(group, Scanners) else ()
 
 
-def _more(device: str, group: Scanners | Couriers) -> dict[str, Any]:
+def _more(device: str, group: Scanners | Couriers, library: type[Scanner]) -> dict[str, Any]:
     """What a group says, in a firmware's words."""
     more: dict[str, Any] = {"version": group.firmware, "skew_ms": round(group.clock_off_s * 1000), "is_curious": group.curious}
     if isinstance(group, Couriers):
@@ -384,6 +384,7 @@ def _more(device: str, group: Scanners | Couriers) -> dict[str, Any]:
         )
         return more
     more["habits"] = Habits(unreadable=group.unreadable, wrong_label=group.wrong_label, double=group.bounce, slip=group.slip, goes_on_alone=group.goes_on_alone)
+    more["kind"] = library if group.kind == "library" else Scanner
     more["workers"] = _workers(device, group)
     more["shift_s"] = group.shift_s
     more["walk"] = tuple(Zone(seconds=w.seconds, access_point=w.access_point) for w in group.walk)

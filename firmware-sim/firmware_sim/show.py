@@ -12,7 +12,7 @@ from rich.text import Text
 
 from devices.protocol.messages import PayloadError, load
 from firmware_sim.demo import DemoResult
-from firmware_sim.link.mqtt import Progress
+from firmware_sim.link.progress import Progress
 from firmware_sim.record import Finding, Record
 from firmware_sim.replay import Agreement, Replayed
 from firmware_sim.report.measures import measure, percentile

@@ -194,7 +194,8 @@ class Workload:
         mine = [p for p in self.orders if p.scanner == name]
         lists = [p.pick_list for p in mine if p.fate is not Fate.UNPAID]
         returns = [p.pick_list for p in mine if p.expected == OrderState.RETURNED]
-        return Scanner(site=self.site, device=name, lists=lists, returns=returns, **more)
+        kind: type[Scanner] = more.pop("kind", Scanner)
+        return kind(site=self.site, device=name, lists=lists, returns=returns, **more)
 
     def _courier(self, name: str, courier: str, more: dict[str, Any]) -> Courier:
         visits = [

@@ -16,7 +16,7 @@ from firmware_sim import replay, show
 from firmware_sim.commands import output
 from firmware_sim.commands.output import FAILED, AsJson
 from firmware_sim.errors import BadCredentials
-from firmware_sim.link.mqtt import Progress
+from firmware_sim.link.progress import Progress
 
 TIMEOUT_S: Final = 3_600.0
 

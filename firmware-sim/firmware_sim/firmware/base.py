@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from devices.protocol import bodies, messages
-from devices.protocol.messages import Event, PayloadError, Presence, Receipt
+from devices.protocol.messages import PayloadError, Presence, Receipt
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType, Outcome
 from firmware_sim.firmware.actions import (
@@ -281,25 +281,19 @@ class Firmware:
         by: str | None = None,
     ) -> bytes:
         """Something happened: write it to flash, and send it when there is a connection; its event id."""
-        event = Event(
-            id=uuid7(self.wall_ms, self._rng),
-            log=self.flash.log,
-            seq=self.flash.last_seq + 1,
-            boot=self.boot,
-            mono_ms=self.mono_ms,
-            at_ms=self.wall_ms,
-            sent_boot=self.boot,
-            sent_mono_ms=0,
-            order=order,
-            parcel=parcel,
-            code=code,
-            by=by,
-            body=body,
-        )
-        plain = messages.plain(event)
-        del plain["sent_boot"], plain["sent_mono_ms"]
-        self.store(Stored(type=event_type, plain=plain))
-        return event.id
+        plain: dict[str, Any] = {
+            "id": uuid7(self.wall_ms, self._rng),
+            "log": self.flash.log,
+            "seq": self.flash.last_seq + 1,
+            "boot": self.boot,
+            "mono_ms": self.mono_ms,
+            "at_ms": self.wall_ms,
+            "body": messages.plain(body),
+        }
+        plain |= {name: value for name, value in (("order", order), ("parcel", parcel), ("code", code), ("by", by)) if value is not None}
+        stored = Stored(type=event_type, plain=plain)
+        self.store(stored)
+        return stored.id
 
     def store(self, stored: Stored) -> None:
         """Write an event to flash; seq grows with each."""

@@ -235,6 +235,7 @@ class Doer(Firmware):
         self._asked: dict[bytes, tuple[Chore, Scan]] = {}
         for chore in chores or []:
             self.begin(chore)
+        self._watched = frozenset(self.topics.status(order) for order in {*(c.order for c in chores or []), *(order for _, order in self.plans)} if order)
 
     @property
     def is_finished(self) -> bool:
@@ -249,7 +250,7 @@ class Doer(Firmware):
             self.begin(Chore(handed.order, list(steps)))
 
     def on_message(self, topic: str, payload: bytes) -> None:
-        if payload and topic.endswith("/status"):
+        if payload and topic in self._watched:
             status = messages.decode(payload, OrderStatus)
             self.states[status.order] = status.state
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from devices.protocol import bodies, messages
-from devices.protocol.messages import OrderStatus
+from devices.protocol.messages import OrderStatus, PayloadError
 from devices.protocol.vocabulary import EventType, OrderState
 from firmware_sim.firmware.actions import Subscribe
 from firmware_sim.firmware.base import Firmware
@@ -37,17 +37,35 @@ def _assigning(route: Route) -> list[Step]:
 
 
 class Screen(Firmware):
-    """Sends nothing and remembers the last status of every order; `changed` is for whoever looks, to be cleared by them."""
+    """Sends nothing and remembers the last status of every order. It reads them when somebody looks: most are overwritten before that.
+
+    `changed` are orders, for whoever looks, to be cleared by them.
+    """
 
     def __init__(self, *, site: str, device: str) -> None:
         super().__init__(site=site, device=device)
-        self.statuses: dict[str, OrderStatus] = {}
         self.messages = 0
         self.changed: set[str] = set()
+        self._statuses: dict[str, OrderStatus] = {}
+        self._unread: dict[str, bytes] = {}
         self._looks_again = False
 
     def filters(self) -> tuple[str, ...]:
         return (f"{self.topics.base}/orders/+/status",)
+
+    @property
+    def statuses(self) -> dict[str, OrderStatus]:
+        """The last status of every order, by order."""
+        unread, self._unread = self._unread, {}
+        for topic, payload in unread.items():
+            try:
+                status = messages.decode(payload, OrderStatus)
+            except PayloadError as error:
+                self.troubles.append(f"{self.device}: a message on {topic} breaks the contract: {error}")
+            else:
+                self._statuses[status.order] = status
+                self.changed.add(status.order)
+        return self._statuses
 
     def look_again(self) -> None:
         """Ask for everything that is retained once more: a broker may drop what waits for a slow reader."""
@@ -61,6 +79,4 @@ class Screen(Firmware):
     def on_message(self, topic: str, payload: bytes) -> None:
         self.messages += 1
         if payload:
-            status = messages.decode(payload, OrderStatus)
-            self.statuses[status.order] = status
-            self.changed.add(status.order)
+            self._unread[topic] = payload

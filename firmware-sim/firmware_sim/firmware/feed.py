@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
+from typing import Final
 
 from devices.protocol.bodies import Body
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.base import Firmware
+
+FRAME_MS: Final = 20
+"""A belt's camera, or a shop's outgoing queue, hands over what it has this often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +33,7 @@ class Due:
 class Feed(Firmware):
     """Tells what is due, when it is due. `dues` come in the order of their times."""
 
-    def __init__(self, *, site: str, device: str, dues: Iterator[Due], window: int = 64) -> None:
+    def __init__(self, *, site: str, device: str, dues: Iterator[Due], window: int = 256) -> None:
         super().__init__(site=site, device=device, window=window)
         self._dues = dues
         self._next = next(dues, None)
@@ -43,7 +48,7 @@ class Feed(Firmware):
             self._began_ms = self.now_ms
         while self._next is not None:
             due = self._next
-            due_ms = self._began_ms + round(due.at_ms)
+            due_ms = self._began_ms + FRAME_MS * ceil(due.at_ms / FRAME_MS)
             if due_ms > self.now_ms:
                 self.wake_at(due_ms)
                 return

@@ -55,6 +55,11 @@ class Client:
         """Number in the run and token of each PUBLISH that waits for its PUBACK, by packet id."""
         self._asked: dict[int, tuple[str, ...]] = {}
 
+    def number_of(self, packet_id: int) -> int | None:
+        """The number in the run of a PUBLISH that waits for its PUBACK."""
+        waiting = self._waiting.get(packet_id)
+        return waiting[0] if waiting is not None else None
+
     # --- out --------------------------------------------------------------------------------------------------------------
 
     def connect(self, connect: Connect) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+CONNECT: Final = 0x10
 CONNACK: Final = 0x20
 PUBLISH: Final = 0x30
 PUBACK: Final = 0x40
@@ -51,15 +52,15 @@ class Will(NamedTuple):
     retain: bool
 
 
-def connect(client_id: str, username: str | None, password: str | None, *, will: Will | None = None, keep_alive_s: int = 0) -> bytes:
-    """CONNECT of a persistent session (clean session 0, MQTT 3.1.1 §3.1.2.4)."""
-    flags = (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
+def connect(client_id: str, username: str | None, password: str | None, *, will: Will | None = None, keep_alive_s: int = 0, is_clean: bool = False) -> bytes:
+    """CONNECT, of a persistent session unless `is_clean` (MQTT 3.1.1 §3.1.2.4)."""
+    flags = 0x02 * is_clean | (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
     last = b""
     if will is not None:
         flags |= 0x04 | will.qos << 3 | will.retain << 5
         last = _text(will.topic) + len(will.payload).to_bytes(2, "big") + will.payload
     names = b"".join(_text(f) for f in (username, password) if f is not None)
-    return _packet(0x10, b"\x00\x04MQTT\x04" + bytes([flags]) + keep_alive_s.to_bytes(2, "big") + _text(client_id) + last + names)
+    return _packet(CONNECT, b"\x00\x04MQTT\x04" + bytes([flags]) + keep_alive_s.to_bytes(2, "big") + _text(client_id) + last + names)
 
 
 def publish(topic: str, payload: bytes, *, qos: int, packet_id: int = 0, dup: bool = False, retain: bool = False) -> bytes:
@@ -89,6 +90,30 @@ def read_delivery(packet: Packet) -> Delivery:
     if qos == 3 or len(body) < start:
         raise Broken(f"a PUBLISH with QoS {qos} and {len(body)} bytes")
     return Delivery(body[2:end].decode(), body[start:], qos, int.from_bytes(body[end:start], "big"), bool(first & 1), bool(first & 8))
+
+
+def read_username(packet: Packet) -> str | None:
+    """Who a CONNECT says that it comes from; None where it does not say, or is no CONNECT."""
+    first, body = packet
+    if first != CONNECT or len(body) < 10 or not body[7] & 0x80:
+        return None
+    at = _after(body, 10)
+    if body[7] & 0x04:
+        at = _after(body, _after(body, at))
+    return body[at + 2 : _after(body, at)].decode(errors="replace")
+
+
+def _after(body: bytes, at: int) -> int:
+    """Where the field ends that begins here with its length."""
+    return at + 2 + int.from_bytes(body[at : at + 2], "big")
+
+
+def read_packet_id(data: bytes) -> int:
+    """The packet id of a whole PUBLISH; 0 at QoS 0."""
+    start = 1
+    while data[start] & 0x80:
+        start += 1
+    return read_delivery(Packet(data[0], data[start + 1 :])).packet_id
 
 
 def read_answer(packet: Packet) -> int:
@@ -123,6 +148,32 @@ class Cutter:
             Broken: where a length is longer than the protocol has it.
         """
         return (packet for packet, _ in self._cut(data))
+
+    def prefix(self, data: bytes) -> bytes:
+        """The packets that are whole now, in one piece.
+
+        Raises:
+            Broken: where a length is longer than the protocol has it.
+        """
+        data = self._kept + data if self._kept else data
+        at, size = 0, len(data)
+        while at + 1 < size:
+            if (length := data[at + 1]) < 0x80:
+                end = at + 2 + length
+            elif (found := _header(data, at)) is not None:
+                end = found[1]
+            else:
+                break
+            if end > size:
+                break
+            at = end
+        self._kept = data[at:]
+        return data[:at] if at < size else data
+
+    def rest(self) -> bytes:
+        """What is kept of a packet that is not whole; it is handed out and forgotten."""
+        kept, self._kept = self._kept, b""
+        return kept
 
     def _cut(self, data: bytes) -> Iterator[tuple[bytes, int]]:
         """Each packet, and where its body begins."""

@@ -37,6 +37,7 @@ class Weather:
         self._lasting: dict[int, Fault] = {}
         self._lines = {device: Line(device) for device in devices}
         self._touched = {number: tuple(d for d in devices if fault.touches(d)) for number, fault in enumerate(faults)}
+        self._carriers = frozenset(n for n, fault in enumerate(faults) if type(fault).carry is not Fault.carry)
         self.ends_s = ends_s
         for number, fault in enumerate(faults):
             to_s = min(ends_s, fault.to_s if fault.to_s is not None else ends_s)
@@ -55,6 +56,14 @@ class Weather:
             if device in self._touched[number]:
                 packets = [p for before in packets for p in fault.carry(before, line, self._world.rng)]
         return packets
+
+    def may_touch(self, device: str) -> bool:
+        """Whether any fault of the whole run does something to this device's packets."""
+        return any(device in self._touched[number] for number in self._carriers)
+
+    def touches(self, device: str) -> bool:
+        """Whether a fault does so now."""
+        return any(number in self._carriers and device in self._touched[number] for number in self._lasting)
 
     def _begin(self, number: int, fault: Fault) -> None:
         self._lasting[number] = fault

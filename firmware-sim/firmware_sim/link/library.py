@@ -1,0 +1,225 @@
+"""Scanners whose device is the product's own library: the worker, the lists and the hall are simulated; what keeps and sends is what customers install.
+
+The library connects through the proxy like everybody else, with its own client and its own outbox on disk. Its thread tells of receipts; the worker lives on
+the loop. What it sent and got is seen at the proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import devices
+from devices.protocol import bodies, messages
+from devices.protocol.messages import Receipt
+from devices.protocol.vocabulary import EventType
+from firmware_sim.firmware import actions
+from firmware_sim.firmware.base import BACKOFF_MAX_MS, NOTHING, Stored
+from firmware_sim.firmware.chores import COUNTED, Scan
+from firmware_sim.firmware.scanner import Scanner
+from firmware_sim.link.handset import REBOOT_S, Stage
+from firmware_sim.record import Noted
+
+DEBOUNCE_MS: Final = 300
+"""The library's own, at life's speed."""
+
+
+class LibraryScanner(Scanner):
+    """A worker with a device of ours. `attach` gives it one."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self._send_event: Callable[..., devices.Scan]
+        self._backlog: Callable[[], int] = lambda: 0
+
+    def attach(self, send: Callable[..., devices.Scan], backlog: Callable[[], int]) -> None:
+        self._send_event = send
+        self._backlog = backlog
+
+    @property
+    def flash_events_max(self) -> int:
+        return self._flash_events_max
+
+    @property
+    def has_room(self) -> bool:
+        return self._backlog() < self._flash_events_max
+
+    @property
+    def is_settled(self) -> bool:
+        return not self.flash.unanswered and not self._backlog()
+
+    def record(
+        self,
+        event_type: EventType,
+        body: bodies.Body = NOTHING,
+        *,
+        order: str | None = None,
+        parcel: str | None = None,
+        code: str | None = None,
+        by: str | None = None,
+    ) -> bytes:
+        scanned = {name: value for name, value in (("parcel", parcel), ("code", code), ("by", by)) if value is not None}
+        scan = self._send_event(event_type, body, order=order, **scanned)
+        if scan.id not in self.flash.unanswered:
+            self.flash.unanswered[scan.id] = Stored(type=event_type, plain={"id": scan.id, "seq": scan.seq})
+            self.sent[event_type] += 1
+        return scan.id
+
+    def doubles(self, scan: Scan) -> bool:
+        """A trigger that bounces is the library's business; where it lets one through, nothing is counted twice."""
+        return scan.type not in COUNTED
+
+    def _connect(self) -> None:
+        """The library does."""
+
+    def _send(self) -> None:
+        """The library does."""
+
+
+class LibraryClock:
+    """The clocks of one boot of a device whose wall clock may be wrong."""
+
+    def __init__(self, skew_ms: Callable[[], int]) -> None:
+        self.boot = os.urandom(8)
+        self._skew_ms = skew_ms
+        self._booted_ns = time.monotonic_ns()
+
+    def mono_ms(self) -> int:
+        return (time.monotonic_ns() - self._booted_ns) // 1_000_000
+
+    def wall_ms(self) -> int:
+        return max(0, time.time_ns() // 1_000_000 + self._skew_ms())
+
+    def tz_min(self) -> int | None:
+        return None
+
+
+class LibraryHandset:
+    """Drives a `LibraryScanner` and its device, as `Handset` drives a simulated one.
+
+    Args:
+        folder: where its outbox is kept.
+        cut: ends its connection.
+    """
+
+    def __init__(self, stage: Stage, firmware: LibraryScanner, password: str, *, site: str, folder: Path, cut: Callable[[str], None]) -> None:
+        self.device = firmware.device
+        self.firmware = firmware
+        self.is_off = False
+        self._stage = stage
+        self._password = password
+        self._site = site
+        self._outbox = folder / f"{self.device}.db"
+        self._cut = cut
+        self._library: devices.Scanner | None = None
+        self._inbox: list[actions.Item] = []
+        self._wake: asyncio.TimerHandle | None = None
+        self._is_due = False
+        self._is_leaving = False
+        firmware.attach(self._record, lambda: self._library.backlog if self._library is not None else 0)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.firmware.is_finished and not self.is_off
+
+    @property
+    def is_gone(self) -> bool:
+        return self._library is None
+
+    @property
+    def unsent(self) -> int:
+        return self._library.backlog if self._library is not None else 0
+
+    def close(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+        library, self._library = self._library, None
+        if library is not None:
+            library.close()
+
+    def put(self, *items: actions.Item) -> None:
+        self._inbox += items
+        if not self._is_due:
+            self._is_due = True
+            self._stage.loop.call_soon(self._step)
+
+    def _step(self) -> None:
+        self._is_due = False
+        if self.is_off or self._is_leaving:
+            return
+        if self._library is None:
+            self._library = self._new_library()
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        inbox, self._inbox = self._inbox, []
+        now_ms = self._stage.now_ms()
+        for action in self.firmware.step(now_ms, inbox, self._stage.rng):
+            self._do(action, now_ms)
+
+    def _do(self, action: actions.Action, now_ms: int) -> None:
+        match action:
+            case actions.WakeAt(at_ms):
+                self._wake = self._stage.loop.call_later(max(0, at_ms - now_ms) / 1000, self.put)
+            case actions.Hand(to, item):
+                self._stage.hand(to, item)
+            case actions.Note(text):
+                self._stage.see(Noted(now_ms, self.device, text))
+            case actions.Disconnect():
+                self._is_leaving = True
+                self._stage.spawn(self._let_go())
+            case _:
+                pass
+
+    # --- the library ----------------------------------------------------------------------------------------------------------
+
+    def _new_library(self) -> devices.Scanner:
+        host, port = self._stage.address() or ("127.0.0.1", 9)
+        firmware = self.firmware
+        return devices.Scanner(
+            site=self._site,
+            device=self.device,
+            password=self._password,
+            outbox=self._outbox,
+            host=host,
+            port=port,
+            firmware="library",
+            on_receipt=self._on_receipt,
+            debounce_ms=max(1, round(DEBOUNCE_MS / self._stage.speed)),
+            events_max=firmware.flash_events_max,
+            backoff_max_s=BACKOFF_MAX_MS / 1000,
+            clock=LibraryClock(lambda: firmware.wall_ms - firmware.now_ms),
+        )
+
+    def _record(self, event_type: EventType, body: bodies.Body, **scanned: Any) -> devices.Scan:
+        assert self._library is not None
+        return self._library.send(event_type, body, **scanned)
+
+    def _on_receipt(self, receipt: Receipt) -> None:
+        """In the library's thread."""
+        received = actions.Received(self.firmware.topics.receipts(self.device), messages.encode(receipt))
+        self._stage.loop.call_soon_threadsafe(self.put, received)
+
+    async def _let_go(self) -> None:
+        library = self._library
+        if library is not None:
+            await asyncio.to_thread(library.close)
+        self._library = None
+
+    def reboot(self, *, loses_clock: bool) -> None:
+        """The power goes, and comes back a moment later: the library starts anew with what is in its outbox."""
+        if not self.is_off and not self._is_leaving:
+            self.is_off = True
+            self._stage.spawn(self._cycle(loses_clock))
+
+    async def _cycle(self, loses_clock: bool) -> None:
+        self._cut(self.device)
+        await self._let_go()
+        await asyncio.sleep(REBOOT_S / self._stage.speed)
+        self.is_off = False
+        self._inbox = [i for i in self._inbox if isinstance(i, (actions.Handed, actions.SwitchOff, actions.Received))]
+        self.put(actions.PowerCut(loses_clock=loses_clock))

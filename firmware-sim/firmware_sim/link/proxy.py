@@ -1,0 +1,337 @@
+"""The network between devices and their bridge: a proxy that cuts what passes into MQTT packets, and lets the scenario's faults have each of them.
+
+        device ──► Pole ──► Way up ───► Pole ──► bridge
+               ◄──      ◄── Way down ◄──     ◄──
+
+A line with no fault on it now is passed through in whole packets, many at once; a line that no fault of the scenario ever touches is not looked into at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from firmware_sim.faults import Direction, Packet
+from firmware_sim.link import packets
+from firmware_sim.link.weather import Weather
+
+QUEUE_HIGH: Final = 65_536
+"""Bytes on their way above which the sender is held back, as a full socket does."""
+_RESET: Final = struct.pack("ii", 1, 0)
+_LAST: Final = {Direction.UP: packets.DISCONNECT, Direction.DOWN: b"\xd0\x00"}
+"""What stands for the end of a stream where faults have their turn."""
+
+
+class Looker(Protocol):
+    """Sees the packets of a line: those of the device before any fault, those of the bridge as they reach the device."""
+
+    def up(self, packet: bytes) -> None: ...
+
+    def down(self, packet: bytes) -> None: ...
+
+    def ended(self) -> None: ...
+
+
+class Proxy:
+    """Listens on loopback, and connects each device that comes to the bridge.
+
+    Args:
+        bridge: where the bridge is now; None where it is down.
+        on_mangled: told of each PUBLISH that a fault changed: the device's port and the packet.
+        tap: for a device (and its port) whose packets are to be seen, somebody who looks.
+    """
+
+    def __init__(
+        self,
+        weather: Weather,
+        bridge: Callable[[], tuple[str, int] | None],
+        *,
+        on_mangled: Callable[[int, bytes], None] = lambda _port, _packet: None,
+        tap: Callable[[str, int], Looker | None] = lambda _device, _port: None,
+    ) -> None:
+        self.weather = weather
+        self.on_mangled = on_mangled
+        self.tap = tap
+        self.lines: dict[Line, None] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._bridge = bridge
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> tuple[str, int]:
+        """Listen; the address that devices connect to."""
+        self._server = await asyncio.get_running_loop().create_server(lambda: Line(self).device_end, "127.0.0.1", 0, backlog=1_024)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def close(self) -> None:
+        """Listen no more, and cut every line."""
+        if self._server is not None:
+            self._server.close()
+        for line in list(self.lines):
+            line.cut()
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    def cut(self, device: str) -> None:
+        """End every connection of a device, so that both sides notice."""
+        for line in [x for x in self.lines if x.device == device]:
+            line.cut()
+
+    async def reach(self, line: Line) -> None:
+        """Connect a line to the bridge."""
+        address = self._bridge()
+        try:
+            if address is None:
+                raise ConnectionRefusedError
+            await asyncio.get_running_loop().create_connection(lambda: line.bridge_end, *address)
+        except OSError:
+            line.cut()
+
+
+class Line:
+    """The connection of one device, both halves of it."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self.device: str | None = None
+        self.tap: Looker | None = None
+        self.port = 0
+        self.up = Way(self, Direction.UP)
+        self.down = Way(self, Direction.DOWN)
+        self.device_end = Pole(self.up, self.down)
+        self.bridge_end = Pole(self.down, self.up)
+        proxy.lines[self] = None
+
+    def opened(self, pole: Pole) -> None:
+        if pole is not self.device_end or pole.transport is None:
+            return
+        self.port = pole.transport.get_extra_info("peername")[1]
+        task = asyncio.get_running_loop().create_task(self.proxy.reach(self), name="reach the bridge")
+        self.proxy.tasks.add(task)
+        task.add_done_callback(self.proxy.tasks.discard)
+
+    def introduced(self, device: str | None) -> None:
+        """The device has said who it is."""
+        self.device = device
+        self.tap = self.proxy.tap(device, self.port) if device is not None else None
+        if device is None or (self.tap is None and not self.proxy.weather.may_touch(device)):
+            self.up.is_raw = self.down.is_raw = True
+
+    def cut(self) -> None:
+        """Both sides see the connection break; what was on its way is lost."""
+        for way in (self.up, self.down):
+            way.stop()
+        for pole in (self.device_end, self.bridge_end):
+            pole.reset()
+        self.forget()
+
+    def forget(self) -> None:
+        if self in self.proxy.lines and self.device_end.is_over and self.bridge_end.is_over:
+            del self.proxy.lines[self]
+            if self.tap is not None:
+                self.tap.ended()
+
+
+class Pole(asyncio.Protocol):
+    """One end of a line: what comes in goes its way `out`; what comes this way is written by `into`."""
+
+    def __init__(self, out: Way, into: Way) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.is_over = False
+        self._out = out
+        self._into = into
+        out.source = self
+        into.sink = self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        if self.is_over:
+            self.transport.abort()
+            return
+        self._out.line.opened(self)
+        self._into.attached()
+
+    def data_received(self, data: bytes) -> None:
+        if not self.is_over:
+            self._out.take(data)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_over = True
+        self._out.ended()
+        self._out.line.forget()
+
+    def pause_writing(self) -> None:
+        self._into.hold(by_sink=True)
+
+    def resume_writing(self) -> None:
+        self._into.release(by_sink=True)
+
+    def close(self) -> None:
+        """End it after what was written."""
+        if self.transport is not None:
+            self.transport.close()
+        else:
+            self.is_over = True
+
+    def reset(self) -> None:
+        """End it with a reset."""
+        self.is_over = True
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
+
+
+class Way:
+    """One direction of a line. Packets leave in the order in which they came, but for those that overtake."""
+
+    def __init__(self, line: Line, direction: Direction) -> None:
+        self.line = line
+        self.is_raw = False
+        self.source: Pole
+        self.sink: Pole
+        self._direction = direction
+        self._cutter = packets.Cutter()
+        self._queue: deque[tuple[float, bytes | None]] = deque()
+        """When each packet is due, in the order in which they leave; None is the end of the stream."""
+        self._queued = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._overtaking: set[asyncio.TimerHandle] = set()
+        self._early: list[bytes] | None = []
+        """What is written before the other end stands."""
+        self._is_over = False
+        self._holds: set[bool] = set()
+
+    # --- in -----------------------------------------------------------------------------------------------------------------
+
+    def take(self, data: bytes) -> None:
+        """Bytes have come in."""
+        if self.is_raw:
+            self._write(data)
+            return
+        try:
+            whole = self._cutter.prefix(data)
+            if not whole:
+                return
+            line = self.line
+            if line.device is None and self._direction is Direction.UP:
+                line.introduced(packets.read_username(next(iter(packets.Cutter().feed(whole)))))
+            if self.is_raw:
+                self._write(whole + self._cutter.rest())
+            elif line.tap is None and not self._queue and not line.proxy.weather.touches(line.device or ""):
+                self._write(whole)
+            else:
+                for packet in packets.Cutter().whole(whole):
+                    self._carry(packet)
+        except packets.Broken:
+            self.line.cut()
+
+    def ended(self) -> None:
+        """The stream is at its end; that, too, may get lost or take its time."""
+        if self._is_over:
+            return
+        if self.is_raw or self.line.device is None:
+            self._enqueue(0.0, None)
+            return
+        for packet in self.line.proxy.weather.carry(self.line.device, Packet(self._direction, _LAST[self._direction])):
+            self._enqueue(packet.delay_ms / 1000, None)
+
+    def _carry(self, data: bytes) -> None:
+        line = self.line
+        if line.tap is not None and self._direction is Direction.UP:
+            line.tap.up(data)
+        for packet in line.proxy.weather.carry(line.device or "", Packet(self._direction, data)):
+            if packet.is_mangled:
+                line.proxy.on_mangled(line.port, packet.data)
+            if packet.overtakes:
+                self._overtake(packet.delay_ms / 1000, packet.data)
+            else:
+                self._enqueue(packet.delay_ms / 1000, packet.data)
+
+    # --- on the way -----------------------------------------------------------------------------------------------------------
+
+    def _enqueue(self, delay_s: float, data: bytes | None) -> None:
+        if not delay_s and not self._queue:
+            self._leave(data)
+            return
+        self._queue.append((asyncio.get_running_loop().time() + delay_s, data))
+        self._queued += len(data or b"")
+        if self._queued > QUEUE_HIGH:
+            self.hold(by_sink=False)
+        if self._timer is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_at(self._queue[0][0], self._due) if self._queue else None
+
+    def _due(self) -> None:
+        """Whoever is behind one that takes longer leaves right after it."""
+        now_s = asyncio.get_running_loop().time()
+        while self._queue and (self._queue[0][0] <= now_s):
+            _, data = self._queue.popleft()
+            self._queued -= len(data or b"")
+            self._leave(data)
+        if self._queued <= QUEUE_HIGH // 4:
+            self.release(by_sink=False)
+        self._wait()
+
+    def _overtake(self, delay_s: float, data: bytes) -> None:
+        def due() -> None:
+            self._overtaking.discard(timer)
+            self._leave(data)
+
+        timer = asyncio.get_running_loop().call_later(delay_s, due)
+        self._overtaking.add(timer)
+
+    def stop(self) -> None:
+        """Nothing of what is on its way arrives."""
+        self._is_over = True
+        for timer in (*self._overtaking, *([self._timer] if self._timer is not None else ())):
+            timer.cancel()
+        self._overtaking.clear()
+        self._queue.clear()
+        self._timer = None
+
+    # --- out ------------------------------------------------------------------------------------------------------------------
+
+    def _leave(self, data: bytes | None) -> None:
+        if data is None:
+            self.stop()
+            self.sink.close()
+            self.line.forget()
+            return
+        if self.line.tap is not None and self._direction is Direction.DOWN and not self.sink.is_over:
+            self.line.tap.down(data)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._early is not None:
+            self._early.append(data)
+        elif not self.sink.is_over and self.sink.transport is not None:
+            self.sink.transport.write(data)
+
+    def attached(self) -> None:
+        """The other end stands."""
+        early, self._early = self._early, None
+        if early:
+            self._write(b"".join(early))
+
+    def hold(self, *, by_sink: bool) -> None:
+        self._holds.add(by_sink)
+        if self.source.transport is not None and not self.source.is_over:
+            self.source.transport.pause_reading()
+
+    def release(self, *, by_sink: bool) -> None:
+        if by_sink in self._holds:
+            self._holds.discard(by_sink)
+            if not self._holds and self.source.transport is not None and not self.source.is_over:
+                self.source.transport.resume_reading()

@@ -1,0 +1,267 @@
+"""A run over real sockets: one event loop drives every device and the network between them and the bridge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from firmware_sim.firmware import actions
+from firmware_sim.firmware.base import Firmware
+from firmware_sim.link import eyes, loops, packets
+from firmware_sim.link.client import Client, Numbers
+from firmware_sim.link.handset import Handset
+from firmware_sim.link.library import LibraryHandset, LibraryScanner
+from firmware_sim.link.own_server import OwnServer
+from firmware_sim.link.progress import Progress
+from firmware_sim.link.proxy import Proxy
+from firmware_sim.link.tap import Tap
+from firmware_sim.link.weather import Weather
+from firmware_sim.record import Mangled, Record, Refused
+
+LOOK_EVERY_S: Final = 0.1
+GOODBYE_S: Final = 10.0
+SETTLE_S: Final = 0.3
+"""What devices said last is stored within this time, or the server stores it before it ends."""
+
+
+class SocketsRun:
+    """One run: it owns the record, the random generator, the devices and the network.
+
+    Args:
+        passwords: by device.
+        server: the run's own; None where the bridge is somebody else's, at `address`.
+        folder: for what devices keep on a disk.
+        speed: pauses and the times of faults are divided by it.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        seed: int,
+        firmwares: dict[str, Firmware],
+        passwords: dict[str, str],
+        *,
+        server: OwnServer | None,
+        address: tuple[str, int] | None,
+        now_ms: Callable[[], int],
+        speed: float,
+        on_progress: Callable[[Progress], None] | None,
+        deadline_s: float,
+        folder: Path,
+    ) -> None:
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self.rng = Random(seed)
+        self.numbers = Numbers()
+        self.speed = speed
+        self.record = record
+        self.now_ms = now_ms
+        self.see = record.entries.append
+        self.handsets = {device: self._handset(firmware, passwords[device], folder) for device, firmware in firmwares.items()}
+        self.weather: Weather
+        self.proxy: Proxy
+        self._passwords = passwords
+        self._server = server
+        self._foreign = address
+        self._entrance: tuple[str, int] | None = None
+        self._clients: dict[int, Client | Tap] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._faults: list[asyncio.TimerHandle] = []
+        self._on_progress = on_progress
+        self._deadline_s = deadline_s
+        self._began_s = 0.0
+        self._seen = 0
+
+    def _handset(self, firmware: Firmware, password: str, folder: Path) -> Handset | LibraryHandset:
+        if isinstance(firmware, LibraryScanner):
+            return LibraryHandset(self, firmware, password, site=self.record.site, folder=folder, cut=self.cut)
+        return Handset(self, firmware, password)
+
+    # --- the stage, for devices ---------------------------------------------------------------------------------------------
+
+    def address(self) -> tuple[str, int] | None:
+        return self._entrance
+
+    def trouble(self, text: str) -> None:
+        self.record.end.troubles.append(text)
+
+    def hand(self, to: str, item: actions.Handed) -> None:
+        self.handsets[to].put(item)
+
+    def opened(self, port: int, client: Client) -> None:
+        self._clients[port] = client
+
+    def spawn(self, work: Any) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- the network ----------------------------------------------------------------------------------------------------------
+
+    def _bridge(self) -> tuple[str, int] | None:
+        return self._server.address if self._server is not None else self._foreign
+
+    def _tap(self, device: str, port: int) -> Tap | None:
+        """The library keeps no record of what it sends."""
+        if not isinstance(self.handsets.get(device), LibraryHandset):
+            return None
+        tap = self._clients[port] = Tap(device, self.numbers, self.now_ms, self.see)
+        return tap
+
+    def _mangled(self, port: int, packet: bytes) -> None:
+        client = self._clients.get(port)
+        no = client.number_of(packets.read_packet_id(packet)) if client is not None else None
+        if client is not None and no is not None:
+            self.see(Mangled(self.now_ms(), client.device, no))
+
+    # --- the world, for faults ------------------------------------------------------------------------------------------------
+
+    def after(self, delay_ms: float, call: Callable[[], None]) -> None:
+        self._faults.append(self.loop.call_later(delay_ms / 1000 / self.speed, call))
+
+    def cut(self, device: str) -> None:
+        self.proxy.cut(device)
+
+    def reboot(self, device: str, *, loses_clock: bool) -> None:
+        self.handsets[device].reboot(loses_clock=loses_clock)
+
+    def set_clock(self, device: str, by_ms: int) -> None:
+        self.handsets[device].put(actions.ClockSet(by_ms))
+
+    def slow_disk(self, commit_ms: int, jitter_ms: int) -> None:
+        if self._server is not None:
+            self._server.slow(commit_ms, jitter_ms)
+
+    def fill_disk(self, *, full: bool) -> None:
+        if self._server is not None:
+            self._server.fill(full=full)
+
+    def kill_server(self, point: str, down_ms: int) -> None:
+        if self._server is not None:
+            self._server.kill(point, down_ms)
+
+    # --- from start to end ----------------------------------------------------------------------------------------------------
+
+    async def live(self, make_weather: Callable[[SocketsRun], Weather], *, day_s: float, patience_s: float, calm_s: float) -> None:
+        """Start the server and the devices, wait until everybody is finished and the site is calm, and let everybody go.
+
+        Raises:
+            NotAdmitted: where the bridge refuses a device.
+            NotReachable: where nobody listens.
+            ServerEnded: where the run's own server does not come up.
+        """
+        if self._server is not None:
+            await self._server.start()
+        else:
+            assert self._foreign is not None
+            await loops.knock(*self._foreign)
+        self._began_s = self.loop.time()
+        self.weather = make_weather(self)
+        self.proxy = Proxy(self.weather, self._bridge, on_mangled=self._mangled, tap=self._tap)
+        try:
+            self._entrance = await self.proxy.start()
+            for handset in self.handsets.values():
+                handset.put()
+            is_done = await self._until(lambda: self.is_finished, (day_s + patience_s) / self.speed)
+            ends_s = self._began_s + self.weather.ends_s / self.speed + LOOK_EVERY_S
+            await self._until(lambda: self.loop.time() >= ends_s, self.weather.ends_s / self.speed + 1.0)
+            self._calm_down()
+            is_done = await self._until(lambda: self.is_finished, patience_s / self.speed) and is_done
+            if not self.is_finished:
+                self._complain()
+            await self._until(self._is_calm, calm_s if self._server is not None else calm_s / self.speed)
+            await self._end()
+        finally:
+            for handset in self.handsets.values():
+                handset.close()
+            await self.proxy.close()
+            for timer in self._faults:
+                timer.cancel()
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def is_finished(self) -> bool:
+        return self._bridge() is not None and all(handset.is_finished for handset in self.handsets.values())
+
+    def _calm_down(self) -> None:
+        """The scenario's faults are over: what they left pending does not come any more."""
+        for timer in self._faults:
+            timer.cancel()
+        if self._server is not None:
+            self._server.spare()
+
+    def _is_calm(self) -> bool:
+        """Whether no alert stands that may not."""
+        if self._server is None or not self._server.is_up:
+            return False
+        standing = self._server.alerts()
+        return all(any(code == c and fnmatchcase(subject, s) for c, s in self.record.alerts) for code, subject in standing)
+
+    def _complain(self) -> None:
+        late = [h.device for h in self.handsets.values() if not h.is_finished]
+        self.trouble(f"not finished in time: {', '.join(late) or 'the server'}")
+
+    async def _end(self) -> None:
+        """Everybody goes; what there is then is the end of the record."""
+        end = self.record.end
+        for handset in self.handsets.values():
+            end.unsent[handset.device] = handset.unsent
+            end.unanswered[handset.device] = len(handset.firmware.flash.unanswered)
+            end.troubles += handset.firmware.troubles
+            handset.put(actions.SwitchOff())
+        await self._until(lambda: all(handset.is_gone for handset in self.handsets.values()), GOODBYE_S)
+        await asyncio.sleep(SETTLE_S)
+        looker = eyes.NAME if self._server is not None else eyes.who_may(self.record.cast, self._passwords)
+        address = self._bridge()
+        if looker is not None and address is not None:
+            try:
+                end.retained = await eyes.look(address, self.record.site, looker, self._passwords[looker])
+            except OSError as error:
+                self.trouble(f"{looker} could not look at what is retained: {error}")
+        if self._server is not None:
+            await self._server.stop()
+
+    async def _until(self, done: Callable[[], bool], patience_s: float) -> bool:
+        end_s = min(self.loop.time() + patience_s, self._deadline_s)
+        while not done():
+            if self.loop.time() >= end_s:
+                return False
+            self._look()
+            await asyncio.sleep(LOOK_EVERY_S)
+        return True
+
+    def _look(self) -> None:
+        """Is everybody admitted, does the server live, and who wants to know how it goes."""
+        if self._server is not None:
+            if self._server.failed is not None:
+                raise self._server.failed
+        else:
+            self._look_at_logins()
+        if self._on_progress is not None:
+            self._on_progress(self._progress())
+
+    def _look_at_logins(self) -> None:
+        """Somebody else's bridge may know other passwords."""
+        entries = self.record.entries
+        for n in range(self._seen, len(entries)):
+            entry = entries[n]
+            if isinstance(entry, Refused) and entry.code in loops.BAD_LOGIN:
+                raise loops.not_admitted(entry.device)
+        self._seen = len(entries)
+
+    def _progress(self) -> Progress:
+        firmwares = [handset.firmware for handset in self.handsets.values()]
+        return Progress(
+            sent=sum(f.sent.total() for f in firmwares),
+            acknowledged=sum(f.acknowledged for f in firmwares),
+            answered=sum(len(f.verdicts) for f in firmwares),
+            orders=len(self.record.expected),
+            agreed=0,
+            devices=len(firmwares),
+            finished=sum(h.is_finished for h in self.handsets.values()),
+        )

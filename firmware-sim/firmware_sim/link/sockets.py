@@ -1,0 +1,147 @@
+"""Real MQTT over real sockets: the scenarios of the simulated link, against the production server in a process of its own, or against a bridge of somebody's.
+
+What happens when depends on the machine: the same seed gives the same plan, and never the same record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.config import DATABASE_NAME
+from bridge.site_folder import make_site
+from bridge.store.registry import Registry
+from bridge.store.sql import open_engine
+from devices.protocol.vocabulary import Role
+from firmware_sim.errors import BadScenario, NoPassword
+from firmware_sim.link import eyes, loops
+from firmware_sim.link.library import LibraryScanner
+from firmware_sim.link.own_server import OwnServer
+from firmware_sim.link.progress import Progress
+from firmware_sim.link.simulated import read_tables
+from firmware_sim.link.socket_run import SocketsRun
+from firmware_sim.link.weather import Weather, kind_of
+from firmware_sim.record import Cast, Record
+from firmware_sim.run import new_record
+from firmware_sim.scenario import Crew, Scenario, build, settings_of
+
+TIMEOUT_S: Final = 3_600.0
+Address = tuple[str, int]
+
+
+def run_sockets(
+    scenario: Scenario,
+    seed: int,
+    *,
+    speed: float = 1.0,
+    load: float = 1.0,
+    at: Address | None = None,
+    passwords: dict[str, str] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    timeout_s: float = TIMEOUT_S,
+    folder: Path | None = None,
+) -> Record:
+    """Live through a scenario over real MQTT.
+
+    Args:
+        speed: pauses of people and the times of faults are divided by it; what the network needs is not.
+        load: the share of the belts' events.
+        at: (host, port) of a bridge that runs already, and that may be somebody else's; otherwise the run has a site and a server of its own.
+        passwords: of every device, for that bridge.
+        timeout_s: the run ends after so many seconds, finished or not.
+        folder: where its own site is made, and kept; otherwise it is gone afterwards.
+
+    Raises:
+        BadScenario: where it can't be lived through here.
+        SimError: where the bridge can't be reached, does not admit a device, or does not come up.
+    """
+    crew = build(scenario, seed, speed=speed, load=load, library=LibraryScanner)
+    record = new_record(scenario, seed, crew, "mqtt")
+    now_ms = loops.anchored_ms()
+    record.started_ms = now_ms()
+
+    async def live(site: Path | None, logins: dict[str, str], aside: Path) -> None:
+        server = OwnServer(site, record, now_ms, speed=speed) if site is not None else None
+        run = SocketsRun(
+            record,
+            seed,
+            crew.firmwares,
+            logins,
+            server=server,
+            address=at,
+            now_ms=now_ms,
+            speed=speed,
+            on_progress=on_progress,
+            deadline_s=asyncio.get_running_loop().time() + timeout_s,
+            folder=aside,
+        )
+
+        def weather(world: SocketsRun) -> Weather:
+            return Weather(scenario.faults, list(crew.firmwares), world, ends_s=scenario.day_s, now_ms=now_ms, see=record.entries.append)
+
+        try:
+            await run.live(weather, day_s=scenario.day_s, patience_s=scenario.patience_s, calm_s=scenario.calm_s)
+        finally:
+            if server is not None:
+                await server.abandon()
+
+    with tempfile.TemporaryDirectory(prefix="dockbridge-sim-") as made:
+        if at is not None:
+            _check_foreign(scenario, crew, passwords or {})
+            _run(live(None, passwords or {}, Path(made)))
+        else:
+            site = folder or Path(made) / "site"
+            _run(live(site, _make_site(site, scenario, crew), Path(made)))
+            record.end.tables = read_tables(site / DATABASE_NAME)
+    record.ended_ms = now_ms()
+    return record
+
+
+def _check_foreign(scenario: Scenario, crew: Crew, passwords: dict[str, str]) -> None:
+    """What can't be done to somebody else's server is told before anything is."""
+    for n, fault in enumerate(scenario.faults):
+        if fault.NEEDS_SERVER:
+            raise BadScenario(
+                f"faults[{n}]: {kind_of(fault)} is done to the server, and the one at this address is not the run's own",
+                fix="leave the address out, so that the run starts a server of its own; or take the fault out",
+            )
+    missing = [device for device in crew.firmwares if device not in passwords]
+    if missing:
+        raise NoPassword(
+            f"there is no password for {', '.join(missing)}", fix="enrol the device with `dockbridge device add` and add what it prints to the credentials"
+        )
+
+
+# --- its own site ------------------------------------------------------------------------------------------------------------------
+
+
+def _make_site(site: Path, scenario: Scenario, crew: Crew) -> dict[str, str]:
+    """Make the site, with every device enrolled, and somebody who looks at it at the end; their passwords."""
+    settings = settings_of(scenario)
+    make_site(site, settings)
+    engine = open_engine(site / DATABASE_NAME)
+    registry = Registry(engine, engine, settings.site.name)
+    passwords = {}
+    for c in (*crew.cast.values(), Cast(device=eyes.NAME, role=Role.DESK.value)):
+        passwords[c.device] = registry.add(c.device, Role(c.role), courier=c.courier, now_ms=time.time_ns() // 1_000_000) or ""
+    engine.dispose()
+    return passwords
+
+
+# --- the loop ----------------------------------------------------------------------------------------------------------------------
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """A record only grows, and holds no cycles: looking for them all over again would be most of the work."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.set_threshold(50_000, 50, 1_000)
+    try:
+        loops.run(work)
+    finally:
+        gc.set_threshold(*before)
