@@ -51,9 +51,17 @@ class Will(NamedTuple):
     retain: bool
 
 
-def connect(client_id: str, username: str | None, password: str | None, *, will: Will | None = None, keep_alive_s: int = 0) -> bytes:
-    """CONNECT of a persistent session (clean session 0, MQTT 3.1.1 §3.1.2.4)."""
-    flags = (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
+def connect(
+    client_id: str,
+    username: str | None,
+    password: str | None,
+    *,
+    will: Will | None = None,
+    keep_alive_s: int = 0,
+    clean: bool = False,
+) -> bytes:
+    """CONNECT of a persistent session, or, with `clean`, of one that ends with the connection (MQTT 3.1.1 §3.1.2.4)."""
+    flags = (0x80 if username is not None else 0) | (0x40 if password is not None else 0) | (0x02 if clean else 0)
     last = b""
     if will is not None:
         flags |= 0x04 | will.qos << 3 | will.retain << 5
