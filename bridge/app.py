@@ -35,7 +35,7 @@ from bridge.errors import NoSite, SiteError, StoreError
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Pipeline, Settler
 from bridge.ingest.points import Passed, nobody_looks
-from bridge.ingest.ports import Announce, EndSession, Incoming, Message, Settled, StoreUnavailable
+from bridge.ingest.ports import Announce, EndSession, Incoming, Message, OpenJobs, Settled, StoreUnavailable
 from bridge.site_folder import clock_after, take_lock
 from bridge.store import queries
 from bridge.store.message_log import LogReader, Stored
@@ -318,7 +318,7 @@ class Application:
         door = broker.door
         for message in self._retained():
             door.retained.put(Outgoing(message.topic, message.payload, message.qos))
-        jobs = await self._writer.run(lambda: self._settler.show_jobs(self.clock.now_ms()))
+        jobs: OpenJobs = await self._writer.run(lambda: self._settler.show_jobs(self.clock.now_ms()))
         for message in jobs.messages:
             door.retained.put(Outgoing(message.topic, message.payload, message.qos))
         self._outlet.show(Settled([], jobs.jobs, []))

@@ -527,9 +527,8 @@ class FrontDoor:
         """A message of the log, and who is still owed it at which QoS."""
         self.log.owe(row.pos, self.log.owners(row.pos) + len(owners))
         for session, qos in owners:
-            # A client that was connected when the server ended may have been sent the first of them (§3.3.1.1).
-            dup = not session.seen_ms and session.in_flight + len(session.queue) < self.limits.window
-            session.queue.push(Owed(None, qos, row.sid is not None, row.pos, dup))
+            # What was sent and acknowledged since the session's row was written last is not known: each of them might be sent again (§3.3.1.1).
+            session.queue.push(Owed(None, qos, row.sid is not None, row.pos, True))
 
     def restored(self) -> None:
         """Everything is there: whoever was connected is not."""

@@ -10,15 +10,16 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from bridge.ingest.memory import Memory
 from bridge.ingest.points import Passed, nobody_looks
-from bridge.ingest.ports import Alarm, Announce, Change, Incoming, Item, Settled, Store, StoreUnavailable, Transaction
+from bridge.ingest.ports import Alarm, Announce, Change, Incoming, Item, OpenJobs, Settled, Store, StoreUnavailable, Transaction
 from bridge.ingest.settle import Rules, everybody_is_away, settle, show_jobs, sweep
 
 logger = logging.getLogger("dockbridge.ingest")
 
+T = TypeVar("T")
 Acknowledge = Callable[[dict[str, Any]], None]
 """Called on the loop when a message's batch is committed and shown, with its receipt (empty where it has none)."""
 
@@ -218,7 +219,7 @@ class Settler:
         """
         return self._in_transaction(lambda tx: sweep(now_ms, tx, self._memory, self._rules))
 
-    def show_jobs(self, now_ms: int) -> Settled:
+    def show_jobs(self, now_ms: int) -> OpenJobs:
         """Every open job, to be shown at the start.
 
         Raises:
@@ -237,16 +238,16 @@ class Settler:
     def _try(self, batch: Sequence[Item]) -> Settled:
         return self._in_transaction(lambda tx: settle(batch, tx, self._memory, self._rules))
 
-    def _in_transaction(self, work: Callable[[Transaction], Settled]) -> Settled:
+    def _in_transaction(self, work: Callable[[Transaction], T]) -> T:
         try:
             with self._store.transaction() as tx:
-                settled = work(tx)
+                result = work(tx)
                 self._passed("written")
             self._passed("committed")
         except BaseException:
             self._memory.forget()
             raise
-        return settled
+        return result
 
     def _quarantine(self, poison: Incoming, error: Exception) -> Settled:
         logger.error("a message of %s could not be settled (%s: %s); it is in quarantine", poison.identity.device, type(error).__name__, error)

@@ -482,3 +482,10 @@ class Settled(NamedTuple):
     @property
     def messages(self) -> list[Message]:
         return [e for e in self.effects if isinstance(e, Message)]
+
+
+class OpenJobs(NamedTuple):
+    """Every open job, and how it is shown: nothing of it is new to anybody."""
+
+    jobs: list[Job]
+    messages: list[Message]

@@ -32,6 +32,7 @@ from bridge.ingest.ports import (
     Item,
     LedgerRow,
     Message,
+    OpenJobs,
     OrderRow,
     ParcelRow,
     ParkedRow,
@@ -110,12 +111,12 @@ def sweep(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> Settled
     return work.finish()
 
 
-def show_jobs(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> Settled:
+def show_jobs(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> OpenJobs:
     """Every open job as it stands, to be retained at the start of the server. Nothing of it is new to anybody: nothing is written."""
     work = _Batch(tx, memory, rules, now_ms=now_ms)
     for job in memory.jobs.values():
         work.show_job(job)
-    return Settled([m for m in work.shown if isinstance(m, Message)], list(memory.jobs.values()), [])
+    return OpenJobs(list(memory.jobs.values()), [m for m in work.shown if isinstance(m, Message)])
 
 
 def everybody_is_away(now_ms: int, tx: Transaction, memory: Memory, rules: Rules) -> Settled:

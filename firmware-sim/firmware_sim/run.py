@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -49,7 +50,9 @@ def run_simulated(scenario: Scenario, seed: int, *, load: float | None = None, f
         try:
             loop.run_until_complete(run.live(day_s=scenario.day_s, patience_s=scenario.patience_s, calm_s=scenario.calm_s))
         finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.run_until_complete(asyncio.sleep(0))
             loop.close()
     record.ended_ms = loop.now_ms()
     return record

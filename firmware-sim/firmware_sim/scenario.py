@@ -3,13 +3,14 @@ line and field."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,12 +28,14 @@ from firmware_sim.record import Cast
 from firmware_sim.workload import ORDER_EVERY_MS, Fate, Workload
 
 FOLDER: Final = "scenarios"
+KINDS: Final = tuple(sorted(str(kind.__struct_config__.tag) for kind in get_args(AnyFault)))
+"""The words for faults."""
 
 Count = Annotated[int, Meta(ge=1, le=1_000)]
 Version = Annotated[int, Meta(ge=1, le=NEWEST_VERSION)]
 
 
-class Orders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Orders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`count` orders, one `every_s`. `fates` weighs what happens to them; without it every fate comes once, then the usual ones."""
 
     count: Annotated[int, Meta(ge=1, le=10_000)] = 20
@@ -40,14 +43,14 @@ class Orders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fates: dict[Fate, Annotated[int, Meta(ge=1)]] = {}
 
 
-class WalkPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WalkPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`seconds` in a part of the hall; no `access_point`: no network."""
 
     seconds: Annotated[float, Meta(gt=0, le=86_400)]
     access_point: str | None = None
 
 
-class Scanners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Scanners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A group of handhelds: `scan-1`, `scan-2`, …, counted on over the groups."""
 
     count: Count = 1
@@ -67,7 +70,7 @@ class Scanners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     slip: Share = 0.0
 
 
-class Couriers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Couriers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A group of phones: `phone-1`, `phone-2`, …, each with its courier."""
 
     count: Count = 1
@@ -83,7 +86,7 @@ class Couriers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unreadable: Share = 0.0
 
 
-class Belts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Belts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`lanes`, each with a shop, a belt and a carrier, that tell `events_per_s` in all, and `burst` times as many from `burst_from_s` for `burst_for_s`."""
 
     lanes: Count = 1
@@ -94,7 +97,7 @@ class Belts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     burst_for_s: Seconds = 0.0
 
 
-class Expect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Expect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`raised`: alerts (by code) that must have been raised. `standing`: those (`code/subject`, with *) that may be there at the end.
 
     `as_planned`: whether every order ends as its fate says.
@@ -105,7 +108,7 @@ class Expect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     as_planned: bool = True
 
 
-class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A scenario. `day_s` is when faults without an end of their own end; `patience_s` how long everybody may take after that; `calm_s` how long the site is
     left alone then, so that alerts are cleared. `settings` are the bridge's, as in its bridge.toml. On the simulated link the belts carry `simulated_load` of
     their events."""
@@ -185,13 +188,48 @@ def from_plain(plain: dict[str, Any], source: str, text: str = "") -> Scenario:
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         field = where.rstrip("`").lstrip(".")
-        raise BadScenario(f"{_place(source, text, field, what)}: {field or 'the file'}: {what}", fix=_fix(what)) from None
+        raise BadScenario(f"{_place(source, text, field, what)}: {field or 'the file'}: {_plainly(what)}", fix=_fix(what, field)) from None
     _check(scenario, text, source)
     return scenario
 
 
 def _place(source: str, text: str, field: str, what: str) -> str:
     return f"{source}, line {_line(text, field, what)}" if text else source
+
+
+def render(scenario: Scenario) -> str:
+    """A scenario as the text of its file; what stands at its default is left out."""
+    plain: dict[str, Any] = msgspec.to_builtins(scenario)
+    lines = [f"{key} = {_toml(plain.pop(key))}" for key in list(plain) if not isinstance(plain[key], dict) and not _is_tables(plain[key])]
+    for key, value in plain.items():
+        for table in value if isinstance(value, list) else [value]:
+            lines += _table(key, table, is_listed=isinstance(value, list))
+    return "\n".join(lines) + "\n"
+
+
+def _table(name: str, table: dict[str, Any], *, is_listed: bool) -> list[str]:
+    if not is_listed and table and all(isinstance(v, dict) for v in table.values()):
+        return [line for key, below in table.items() for line in _table(f"{name}.{key}", below, is_listed=False)]
+    lines = ["", f"[[{name}]]" if is_listed else f"[{name}]"]
+    lines += [f"{key} = {_toml(value)}" for key, value in table.items() if not _is_tables(value)]
+    for key, value in table.items():
+        if _is_tables(value):
+            lines += [line for below in value for line in _table(f"{name}.{key}", below, is_listed=True)]
+    return lines
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str) and "\n" in value:
+        return '"""\n' + value.strip("\n").replace("\\", "\\\\").replace('"""', '\\"\\"\\"') + '\n"""'
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _check(scenario: Scenario, text: str, source: str) -> None:
@@ -236,12 +274,22 @@ def _line(text: str, field: str, what: str) -> int:
     return at + 1
 
 
-def _fix(what: str) -> str:
+def _plainly(what: str) -> str:
+    """A validation error in words for whoever wrote the file."""
+    what = what.removeprefix("Object ").replace("contains unknown field", "there is no field").replace("missing required field", "it lacks the field")
+    return re.sub(r"^Expected `(\w+)` ([<>]=?) ", lambda m: f"should be a number {m[2]} ", what)
+
+
+def _fix(what: str, field: str) -> str:
     if (missing := _MISSING.search(what)) is not None:
         return f"add {missing[1]} = …"
     if (unknown := _UNKNOWN.search(what)) is not None:
-        return f"take {unknown[1]} out, or see how it is spelt in the scenarios' README"
-    return "see the scenarios' README for what may stand there"
+        return f"take {unknown[1]} out, or spell it as the README of firmware-sim does"
+    if field.startswith("faults") and field.endswith("kind"):
+        return f"take one of {', '.join(KINDS)}"
+    if "fates" in field:
+        return f"take some of {', '.join(Fate)}"
+    return "see the README of firmware-sim for what may stand there"
 
 
 def _folder() -> Any:

@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from firmware_sim.link import packets
+from firmware_sim.link.packets import PUBACK, PUBCOMP, PUBREC, PUBREL, Broken, Cutter, Delivery, Packet, answer
 from firmware_sim.torture.clients import Client, Gate, Login, Publisher, Subscriber
 from firmware_sim.torture.ledger import Book, Class, Id, Subscription
-from firmware_sim.link.packets import PUBACK, PUBCOMP, PUBREC, PUBREL, Broken, Cutter, Delivery, Packet, answer
 from firmware_sim.torture.plan import Message, Taker, plan_run
 
 LOGIN = Login("nowhere", 0, "client", None, None)

@@ -11,8 +11,8 @@ from signal import SIGKILL
 import cbor2
 import pytest
 
-from firmware_sim.torture import clients, run
 from firmware_sim.link.packets import CONNACK, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, Cutter, Packet, answer, publish, read_answer, read_delivery
+from firmware_sim.torture import clients, run
 from firmware_sim.torture.plan import plan_run
 from firmware_sim.torture.run import Tortured, torture
 

@@ -32,8 +32,8 @@ FINDINGS_MAX: Final = 20
 
 Check = Callable[[View], Iterable[Broken]]
 
-_CHECKS: Final[dict[str, Check]] = {
-    module.__name__.rpartition(".")[2]: module.check
+_MODULES: Final = {
+    module.__name__.rpartition(".")[2]: module
     for module in (
         acknowledged_is_stored,
         stored_once,
@@ -50,6 +50,9 @@ _CHECKS: Final[dict[str, Check]] = {
         nothing_is_left,
     )
 }
+_CHECKS: Final[dict[str, Check]] = {name: module.check for name, module in _MODULES.items()}
+LAWS: Final = {name: str(module.__doc__).partition("\n")[0] for name, module in _MODULES.items()}
+"""What each checker holds a run against, in a sentence."""
 
 
 def judge(record: Record) -> list[Finding]:

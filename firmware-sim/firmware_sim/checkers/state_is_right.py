@@ -1,4 +1,4 @@
-"""The state of every order and parcel is what its stored events say, read a second time by `model`."""
+"""The state of every order and parcel is what its stored events say, read a second time, from the contract alone."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class World(Protocol):
         ...
 
 
-class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"):
     """A fault, from `from_s` to `to_s` of the run (to its end where not given), on the devices whose name matches `on` (`scan-*`)."""
 
     on: str = "*"

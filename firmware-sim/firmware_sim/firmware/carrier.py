@@ -46,7 +46,7 @@ def passing(p: Passage) -> list[Step]:
     def scan(event_type: EventType, body: bodies.Body = bodies.Nothing()) -> Scan:  # noqa: B008 -- a frozen value
         return Scan(type=event_type, body=body, order=p.order)
 
-    held = [scan(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=p.enters, reason="paper_missing")), Rest(CUSTOMS_MS)] if p.is_held else []
+    held: list[Step] = [scan(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=p.enters, reason="paper_missing")), Rest(CUSTOMS_MS)] if p.is_held else []
     return [
         Await(OrderState.PACKED),
         scan(EventType.PICKUP),

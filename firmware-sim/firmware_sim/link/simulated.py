@@ -102,6 +102,7 @@ class SimulatedWriter:
             await self._site.pass_time()
             settled = self._settler.commit(batch)
             self._site.committed(len(settled.outcomes), settled)
+            self._site.passed("committed")
             await self._site.pass_time()
             return settled
 
@@ -111,6 +112,7 @@ class SimulatedWriter:
             result = work()
             if isinstance(result, Settled):
                 self._site.committed(0, result)
+                self._site.passed("committed")
             return result
 
     async def close(self) -> None:
@@ -309,6 +311,11 @@ class SimulatedSite:
             self._die(point, down_ms)
 
     def _passed(self, label: str) -> None:
+        """The bridge passes a point. `committed` is passed when what was committed is in the record."""
+        if label != "committed":
+            self.passed(label)
+
+    def passed(self, label: str) -> None:
         if self._is_dying:
             raise Killed(label)
         if label == "written" and self.is_full:
@@ -477,7 +484,7 @@ class Phone:
             self._run.loop.call_at(self._down_ms / 1000, self._arrive, packet.data, pipe)
 
     def _due(self, packet: Packet, not_before_ms: float) -> float:
-        at_ms = self._run.loop.time() * 1000 + self._run.rng.uniform(*NETWORK_MS) + packet.delay_ms
+        at_ms: float = self._run.loop.time() * 1000 + self._run.rng.uniform(*NETWORK_MS) + packet.delay_ms
         return at_ms if packet.overtakes else max(at_ms, not_before_ms + APART_MS)
 
     def _arrive(self, data: bytes, pipe: Pipe) -> None:

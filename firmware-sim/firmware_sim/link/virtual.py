@@ -40,7 +40,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """True time, ms since 1970 UTC."""
         return self._start_ms + int(self.now_s * 1000 + 1e-3)
 
-    def run_in_executor(self, *_: Any) -> NoReturn:
+    def run_in_executor(self, *_: Any) -> NoReturn:  # type: ignore[override]
         raise NotImplementedError("a simulation has no threads")
 
     def _process_events(self, event_list: Any) -> None:

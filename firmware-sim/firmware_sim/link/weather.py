@@ -9,6 +9,11 @@ from firmware_sim.faults import Fault, Line, Packet, World
 from firmware_sim.record import Entry, FaultBegan, FaultEnded
 
 
+def kind_of(fault: Fault) -> str:
+    """The word by which a scenario names it."""
+    return str(fault.__struct_config__.tag)
+
+
 class Weather:
     """Begins and ends faults on time, and lets them have what crosses a line.
 
@@ -53,10 +58,10 @@ class Weather:
 
     def _begin(self, number: int, fault: Fault) -> None:
         self._lasting[number] = fault
-        self._see(FaultBegan(self._now_ms(), number, fault.__struct_config__.tag or "", self._touched[number]))
+        self._see(FaultBegan(self._now_ms(), number, kind_of(fault), self._touched[number]))
         fault.begin(self._world, self._touched[number], lambda: number in self._lasting)
 
     def _end(self, number: int, fault: Fault) -> None:
         del self._lasting[number]
-        self._see(FaultEnded(self._now_ms(), number, fault.__struct_config__.tag or ""))
+        self._see(FaultEnded(self._now_ms(), number, kind_of(fault)))
         fault.end(self._world, self._touched[number])
