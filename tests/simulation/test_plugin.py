@@ -179,7 +179,7 @@ def test_a_scenario_from_a_file(run_scenario: Any, tmp_path: Path) -> None:
 
 
 def test_a_mistake_in_a_scenario_is_named(run_scenario: Any) -> None:
-    with pytest.raises(BadScenario, match=r"^small: orders.count: Expected `int` >= 1"):
+    with pytest.raises(BadScenario, match=r"^small: orders.count: should be a number >= 1"):
         run_scenario(SMALL, orders={"count": 0})
     with pytest.raises(BadScenario, match="there is no scenario 'nothing'"):
         run_scenario("nothing")
