@@ -24,11 +24,11 @@ T = TypeVar("T")
 class Handheld:
     """A scanner or a phone. Scans made without a connection are kept, and sent on the next one; what is not acknowledged is sent again."""
 
-    def __init__(self, fleet: Fleet, firmware: ByHand, password: str) -> None:
+    def __init__(self, fleet: Fleet, firmware: ByHand, password: str, *, clean: bool = False) -> None:
         self.name = firmware.device
         self.firmware = firmware
         self._fleet = fleet
-        self._line = fleet.add(firmware, password)
+        self._line = fleet.add(firmware, password, clean=clean)
 
     def __repr__(self) -> str:
         return f"<{self.name}: {'online' if self.is_online else 'offline'}, seq {self.seq}, {self.backlog} not acknowledged>"

@@ -52,7 +52,7 @@ def test_yes_asks_nothing(run_new: New) -> None:
 
 
 def test_options_answer_everything(run_new: New, tmp_path: Path) -> None:
-    options = "--orders 3 --scanners 1 --couriers 1 --faults none --severity terrible --file".split()
+    options = ["--orders", "3", "--scanners", "1", "--couriers", "1", "--faults", "none", "--severity", "terrible", "--file"]
     assert run_new("calm", *options, "sub.toml").exit_code == 0
     assert not read_scenario("sub.toml").faults
     done = run_new("calm", *options, tmp_path / "nowhere" / "x.toml")

@@ -79,7 +79,7 @@ def new(
 
     called = _name(ask("Name", name, "my-scenario", _name))
     path = file or Path(f"{called}.toml")
-    _refuse_to_overwrite(path)
+    refuse_to_overwrite(path)
     n_orders = ask("Orders", orders, 12, _number(10_000))
     n_scanners = ask("Scanners", scanners, 2, _number(1_000))
     n_couriers = ask("Couriers", couriers, 2, _number(1_000))
@@ -87,13 +87,7 @@ def new(
     how_bad = ask(f"How bad ({', '.join(Severity)})", severity, Severity.MILD, _severity) if kinds else Severity.MILD
     text = written(called, n_orders, n_scanners, n_couriers, kinds, how_bad)
     parse(text, str(path))
-    try:
-        with path.open("x", encoding="utf-8") as out:
-            out.write(text)
-    except FileExistsError:
-        _refuse_to_overwrite(path)
-    except OSError as error:
-        raise BadScenario(f"{path} can't be written: {error.strerror}", fix="name a file in a folder that is there") from error
+    write_new(path, text)
     typer.echo(path)
     say(f"  next: firmware-sim run {path}")
 
@@ -180,6 +174,21 @@ def _kinds(text: str) -> list[str]:
     return list(dict.fromkeys(kinds))
 
 
-def _refuse_to_overwrite(path: Path) -> None:
+def refuse_to_overwrite(path: Path) -> None:
     if path.exists():
         raise BadScenario(f"{path} is there already", fix="choose another name, or another --file")
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a scenario's file.
+
+    Raises:
+        BadScenario: where there is one already, or it can't be written.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError:
+        refuse_to_overwrite(path)
+    except OSError as error:
+        raise BadScenario(f"{path} can't be written: {error.strerror}", fix="name a file in a folder that is there") from error
