@@ -223,8 +223,14 @@ class Site:
     def enrol(self, device: str, role: Role | str = Role.SCANNER, courier: str | None = None) -> str:
         """Enrol a device; its password."""
         app = self.app
-        work = self._on_loop(app.on_writer(lambda: app.registry.add(device, Role(role), courier=courier, now_ms=app.clock.now_ms())))
-        return str(work)
+        return str(self._on_loop(app.on_writer(lambda: app.registry.add(device, Role(role), courier=courier, now_ms=app.clock.now_ms()))))
+
+    def enrol_anew(self, device: str, role: Role | str = Role.SCANNER, courier: str | None = None) -> str:
+        """Enrol a device, or give one that is enrolled already a new password."""
+        app = self.app
+        if any(d.device == device for d in app.registry.list()):
+            return str(self._on_loop(app.on_writer(lambda: app.registry.rotate(device, now_ms=app.clock.now_ms()))))
+        return self.enrol(device, role, courier)
 
     def device(self, name: str, role: Role | str = Role.SCANNER, courier: str | None = None, **firmware: Any) -> Handheld:
         """A simulated device, enrolled and connected. `firmware`: what `Firmware` takes: `version=1`, `skew_ms=90_000`, `flash_events_max=10`."""
