@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from sqlalchemy import Engine
 from bridge import __version__
 from bridge.bounds import DAY_MS, door_limits, pipeline_limits, rules_of
 from bridge.broker.decoding import FILTERS_MAX
-from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener, give_way
+from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener, ListenError, give_way
 from bridge.broker.front_door import Connection, FrontDoor
 from bridge.broker.logins import Logins
 from bridge.broker.packets import Connect, Outgoing
@@ -31,6 +32,8 @@ from bridge.broker.restore import restore
 from bridge.clock import Clock
 from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
 from bridge.domain.access import Identity
+from bridge.domain.jobs import Job
+from bridge.domain.words import counted
 from bridge.errors import NoSite, SiteError, StoreError
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Pipeline, Settler
@@ -103,26 +106,36 @@ class _Outlet:
 
     def __init__(self) -> None:
         self.broker: SiteBroker | None = None
-        self.jobs: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self._held: dict[str, set[str]] = {}
+        self._jobs: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._held: dict[str, Counter[str]] = {}
+        """Of each courier the orders in open jobs, and in how many."""
 
     def show(self, settled: Settled) -> None:
         for job in settled.jobs:
-            self.jobs.pop(job.id, None)
-            if job.is_open:
-                self.jobs[job.id] = (job.courier, job.orders)
-        if settled.jobs:
-            self._held = {}
-            for courier, orders in self.jobs.values():
-                self._held.setdefault(courier, set()).update(orders)
-            if self.broker is not None:
-                for courier in {job.courier for job in settled.jobs}:
-                    self.broker.door.recheck(courier)
+            self._put(job)
+        if settled.jobs and self.broker is not None:
+            for courier in {job.courier for job in settled.jobs}:
+                self.broker.door.recheck(courier)
         for effect in settled.effects:
             if not isinstance(effect, Message):
                 effect.change.done(effect.result)
             elif self.broker is not None:
                 self.broker.door.publish(effect)
+
+    def _put(self, job: Job) -> None:
+        """Take a job as it now is; only what it changes is touched, because there can be many jobs."""
+        courier, orders = self._jobs.pop(job.id, ("", ()))
+        if orders:
+            held = self._held[courier]
+            held.subtract(orders)
+            for order in orders:
+                if not held[order]:
+                    del held[order]
+            if not held:
+                del self._held[courier]
+        if job.is_open and job.orders:
+            self._jobs[job.id] = (job.courier, job.orders)
+            self._held.setdefault(job.courier, Counter()).update(job.orders)
 
     def flush(self) -> None:
         if self.broker is not None:
@@ -288,7 +301,7 @@ class Application:
 
         Raises:
             ConfigError: where the certificate can't be used.
-            SiteError: where a listener can't be opened.
+            SiteError: where a listener can't be opened, naming it.
         """
         self._tls = server_context(self.settings.listen, self.directory)
         listeners = _listeners(self.settings, self._tls)
@@ -306,7 +319,7 @@ class Application:
             await broker.start()
         except BrokerError as error:
             self._outlet.broker = None
-            raise SiteError(f"can't listen on {', '.join(x.bind for x in listeners)}: {_cause(error)}", fix="choose another address in bridge.toml") from error
+            raise _cant_listen(error) from error
         broker.watch(self._ended)
         self._spawn("sweep", self._sweep())
         if self._tls is not None:
@@ -337,6 +350,9 @@ class Application:
         for sid in gone:
             self.pipeline.change(EndSession(received_ms=self.clock.now_ms(), sid=sid))
         self._outlet.show(await self._writer.run(lambda: self._settler.everybody_is_away(self.clock.now_ms())))
+        for alert in queries.alerts(self.reader):
+            if alert["code"] == AlertCode.DROPPED and not door.loses(alert["subject"]):
+                door.alarm(AlertCode.DROPPED, alert["subject"], "", "")
         self._announce_state(online=True)
         await self.pipeline.drained()
 
@@ -391,7 +407,7 @@ class Application:
         while True:
             ends_ms = certificate_ends_ms(self.directory / self.settings.listen.tls_cert_file)
             if ends_ms is not None and (left_ms := ends_ms - self.clock.now_ms()) < CERTIFICATE_WARNING_DAYS * DAY_MS:
-                when = "has ended" if left_ms < 0 else f"ends in {left_ms // DAY_MS} days"
+                when = "has ended" if left_ms < 0 else f"ends in {counted(left_ms // DAY_MS, 'day')}"
                 logger.warning("the server's certificate %s; `dockbridge certificate renew` makes another", when)
             await asyncio.sleep(DAY_MS / 1000)
 
@@ -540,7 +556,11 @@ def _listeners(settings: Settings, tls: ssl.SSLContext | None) -> list[Listener]
     return [x for x in every if x.bind]
 
 
-def _cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
+def _cant_listen(error: BaseException) -> SiteError:
+    """Which listener could not be opened, and why."""
+    while not isinstance(error, ListenError) and error.__cause__ is not None:
         error = error.__cause__
-    return str(error)
+    if not isinstance(error, ListenError):
+        return SiteError(f"can't listen: {error}", fix="look at [listen] in bridge.toml")
+    setting = f"listen.{'websocket' if error.listener == 'ws' else error.listener}"
+    return SiteError(f"{setting}: can't listen on {error.bind}: {error.reason}", fix=f"end what has that address, or give {setting} another in bridge.toml")

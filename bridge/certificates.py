@@ -58,8 +58,9 @@ def make_authority(folder: Path, site_name: str, now: datetime) -> None:
         Refused: where there is one already; every device would have to learn the new one.
         SiteError: where the folder can't be written.
     """
-    if (folder / AUTHORITY_KEY).exists():
-        raise Refused(f"{folder / AUTHORITY_KEY} is there already", fix="move the folder away if every device is to trust a new authority")
+    for file in (AUTHORITY_KEY, AUTHORITY_FILE):
+        if (folder / file).exists():
+            raise Refused(f"{folder / file} is there already", fix="move the folder away if every device is to trust a new authority")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Dockbridge {site_name}"[:COMMON_NAME_CHARS_MAX])])
     certificate = (
@@ -69,6 +70,11 @@ def make_authority(folder: Path, site_name: str, now: datetime) -> None:
         .sign(key, hashes.SHA256())
     )
     _store(folder, AUTHORITY_FILE, AUTHORITY_KEY, _pem(certificate), _key_pem(key))
+
+
+def is_new(folder: Path) -> bool:
+    """Whether nothing was made in a folder yet. Where only a part is missing it was lost, and nothing may take its place unasked."""
+    return not any((folder / name).exists() for name in (AUTHORITY_FILE, AUTHORITY_KEY, SERVER_FILE))
 
 
 def issue_server(folder: Path, names: Iterable[str], now: datetime) -> None:
@@ -228,7 +234,8 @@ def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
         certificate = x509.load_pem_x509_certificate((folder / AUTHORITY_FILE).read_bytes())
         key = load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        raise SiteError(f"the site's authority in {folder} can't be read: {error}", fix="put ca.pem and ca.key back from a backup") from error
+        anew = "if they are lost, move the folder away and run `dockbridge certificate renew --host NAME`: every device then needs the new ca.pem"
+        raise SiteError(f"the site's authority in {folder} can't be read: {error}", fix=f"put ca.pem and ca.key back from a backup; {anew}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise SiteError(f"{folder / AUTHORITY_KEY} is not the key of {folder / AUTHORITY_FILE}", fix="put both back from one backup")
     return certificate, key
@@ -280,6 +287,7 @@ __all__ = [
     "device_of",
     "fingerprint",
     "is_host_name",
+    "is_new",
     "issue_device",
     "issue_server",
     "make_authority",

@@ -6,6 +6,7 @@ import ipaddress
 import math
 import tomllib
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -56,7 +57,7 @@ class BrokerSettings:
     session_queue_age_h: float = _setting(168.0, "Hours that a message waits for a client that is away.", least=0.001)
     session_expiry_days: float = _setting(30.0, "Days after which the session of a client that never came back ends.", least=0.001)
     sessions_max: int = _setting(20_000, "Sessions kept, connected or not.", least=1)
-    sessions_per_device_max: int = _setting(8, "Sessions of one device; its oldest that is not connected goes.", least=1)
+    sessions_per_device_max: int = _setting(8, "Sessions of one device; its oldest that is not connected goes, and an alert is raised.", least=1)
     subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
     connections_max: int = _setting(10_000, "Connections in all; also bounded by the file descriptors that the system gives.", least=1)
     connections_per_address_max: int = _setting(5_000, "Connections from one address.", least=1)
@@ -86,7 +87,7 @@ class IngestSettings:
     database_cache_bytes: int = _setting(33_554_432, "Bytes of the database that its writer keeps in memory.", least=1_048_576)
     orders_cached_max: int = _setting(20_000, "Orders kept in memory.", least=1)
     devices_cached_max: int = _setting(20_000, "Devices kept in memory.", least=1)
-    quarantine_entries_max: int = _setting(10_000, "Messages kept in quarantine; the oldest goes when there are more.", least=1)
+    quarantine_entries_max: int = _setting(10_000, "Messages kept in quarantine, equal ones of a device once; the oldest goes when there are more.", least=1)
     gap_alert_after_s: float = _setting(600.0, "Seconds without a word after which a device that owes events raises an alert.", least=1)
 
 
@@ -134,7 +135,7 @@ def load(path: Path) -> Settings:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"there is no {path}", fix="make a site with `dockbridge init DIR`") from None
+        raise ConfigError(f"there is no {path}", fix="give a site's folder with --site DIR, or make one with `dockbridge init DIR`") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}", fix="mend the line; `dockbridge config show --defaults` prints a file that is right") from error
     return parse(data)
@@ -163,24 +164,25 @@ def _section(name: str, kind: type[Any], values: Any) -> Any:
     for key, value in values.items():
         if key not in known:
             raise ConfigError(f"{name}.{key} is no setting", fix=f"settings of [{name}] are {', '.join(known)}")
-        _check_value(f"{name}.{key}", value, types[key], known[key].metadata)
+        _check_value(f"{name}.{key}", value, types[key], known[key].default, known[key].metadata)
     return kind(**{k: float(v) if types[k] is float else v for k, v in values.items()})
 
 
-def _check_value(name: str, value: Any, kind: type[Any], metadata: Any) -> None:
+def _check_value(name: str, value: Any, kind: type[Any], default: Any, metadata: Any) -> None:
+    fix = f"write {name.rpartition('.')[2]} = {_toml(default)}, the default, or what suits you: {metadata['about']}"
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     right = number if kind is float else type(value) is kind
     if not right:
-        raise ConfigError(f"{name} is {value!r}, should be {_TYPE_WORDS[kind]}", fix=metadata["about"])
+        raise ConfigError(f"{name} is {value!r}, should be {_TYPE_WORDS[kind]}", fix=fix)
     if metadata["least"] is not None and value < metadata["least"]:
-        raise ConfigError(f"{name} is {value}, at least {metadata['least']}", fix=metadata["about"])
+        raise ConfigError(f"{name} is {value}, at least {metadata['least']}", fix=fix)
     if metadata["most"] is not None and value > metadata["most"]:
-        raise ConfigError(f"{name} is {value}, at most {metadata['most']}", fix=metadata["about"])
+        raise ConfigError(f"{name} is {value}, at most {metadata['most']}", fix=fix)
 
 
 def _check(settings: Settings) -> None:
     if settings.publish.format not in ("cbor", "json"):
-        raise ConfigError(f"publish.format is {settings.publish.format!r}", fix="cbor or json")
+        raise ConfigError(f"publish.format is {settings.publish.format!r}", fix='write format = "cbor", or "json" for tools that read no CBOR')
     try:
         if not settings.site.name.isprintable():
             raise ValueError("expected characters that can be printed")
@@ -197,15 +199,25 @@ def _check_listen(listen: ListenSettings) -> None:
     for name in ("tls_cert_file", "tls_key_file"):
         if not getattr(listen, name) and (listen.mqtts or listen.wss or listen.tls_cert_file or listen.tls_key_file):
             raise ConfigError(f"listen.{name} is empty; listen.tls_cert_file and listen.tls_key_file come together", fix="give both: mqtts and wss need them")
+    addresses: dict[str, tuple[str, int]] = {}
     for name, bind in binds.items():
         if not bind:
             continue
-        host, _ = split_address(f"listen.{name}", bind)
+        host, _ = addresses[name] = split_address(f"listen.{name}", bind)
         if not (LISTENERS[name] or listen.allow_plain or is_loopback(host)):
             raise ConfigError(
                 f"listen.{name} is {bind}: outside loopback without TLS",
                 fix=f"use listen.{'mqtts' if name == 'mqtt' else 'wss'} (or, on a network that you trust, listen.allow_plain = true)",
             )
+    for one, other in combinations(addresses, 2):
+        if _overlap(addresses[one], addresses[other]):
+            raise ConfigError(f"listen.{one} and listen.{other} have the same address, {binds[other]}", fix="give each listener a port of its own")
+
+
+def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether only one of two listeners can have its address: 0.0.0.0 is every address, port 0 any free one."""
+    hosts = {"127.0.0.1" if host == "localhost" else host for host, _ in (one, other)}
+    return one[1] == other[1] != 0 and (len(hosts) == 1 or "0.0.0.0" in hosts)  # noqa: S104 -- looks for it
 
 
 def split_address(name: str, bind: str) -> tuple[str, int]:

@@ -70,8 +70,8 @@ class Operations:
 
         return {"device": device, "role": role, "secret": await self._app.on_writer(work)}
 
-    async def do_device_rotate(self, device: str) -> dict[str, Any]:
-        secret = await self._app.on_writer(lambda: self._app.registry.rotate(device, now_ms=self._app.clock.now_ms()))
+    async def do_device_rotate(self, device: str, readmit: bool = False) -> dict[str, Any]:
+        secret = await self._app.on_writer(lambda: self._app.registry.rotate(device, now_ms=self._app.clock.now_ms(), readmit=readmit))
         self._app.disconnect(device, "its password was changed", end_sessions=False)
         return {"device": device, "secret": secret}
 

@@ -38,6 +38,8 @@ def make_site(directory: Path, settings: Settings) -> None:
     config = directory / CONFIG_NAME
     if config.exists():
         raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this one")
+    if directory.exists() and not directory.is_dir():
+        raise SiteError(f"{directory} is a file", fix="choose another name: a site is a folder")
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         engine = open_engine(directory / DATABASE_NAME)

@@ -9,7 +9,7 @@ from typing import Final
 from bridge.config import ListenSettings
 from bridge.errors import BridgeError, ConfigError
 
-RENEW: Final = "`dockbridge certificate renew` makes one; or name your own (PEM)"
+RENEW: Final = "`dockbridge certificate renew --host NAME` makes one; or name your own (PEM)"
 
 
 def server_context(listen: ListenSettings, directory: Path) -> ssl.SSLContext | None:

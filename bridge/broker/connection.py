@@ -92,6 +92,11 @@ class Connection:
             return None
         return self._connect.username or (self.certificate.device if self.certificate is not None else None)
 
+    @property
+    def _known_device(self) -> str | None:
+        """Who is connected, once that is known; what a stranger says of itself is not for the log."""
+        return self.identity.device if self.identity is not None else None
+
     # --- bytes ------------------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
@@ -140,6 +145,7 @@ class Connection:
                 raise ProtocolError("too much sent before CONNACK")
         except ProtocolError as error:
             self.door.counters.protocol_errors += 1
+            self.door.notices.say("a connection was closed for breaking the protocol", self._known_device, self.peer, str(error))
             self.close(str(error))
         except RefusedConnect as error:
             self._refuse(error.code, str(error))
@@ -194,10 +200,10 @@ class Connection:
             self._refuse(ConnectCode.BAD_CREDENTIALS, "wrong username, password or certificate")
             return
         connect = self._connect
+        self.identity = identity
         try:
             if connect.will is not None and not (answer := may_publish(identity, connect.will.topic)[0]).allowed:
                 raise RefusedConnect(ConnectCode.NOT_AUTHORIZED, f"the will's topic is not allowed: {answer.rule}")
-            self.identity = identity
             self.state = State.OPENING
             self.door.open_session(self, identity, connect)
         except RefusedConnect as error:
@@ -226,6 +232,8 @@ class Connection:
 
     def _refuse(self, code: ConnectCode, why: str) -> None:
         self.door.counters.refused += 1
+        if code is not ConnectCode.BAD_CREDENTIALS:  # those are told with their count; see `logins.py`
+            self.door.notices.say("a login was refused", self._known_device, self.peer, why)
         self.write(packets.connack(session_present=False, code=code))
         self._connect = None
         self.close(why)
@@ -342,12 +350,19 @@ class Connection:
         wanted = {s.topic_filter: s.qos for s in subscriptions}
         self.door.subscribe(self, self.session, wanted, packet_id, [s.topic_filter for s in subscriptions])
 
-    def may_read(self, topic_filter: str) -> bool:
-        """Whether a filter is granted, and there is room for it."""
+    def why_not(self, topic_filter: str) -> str:
+        """Why a filter is not granted; empty where it is."""
         assert self.identity is not None
         limits = self.door.limits
-        fits = topic_filter.count("/") < limits.topic_levels_max and len(topic_filter.encode()) <= limits.topic_bytes_max
-        return fits and may_subscribe(self.identity, topic_filter, self.door.in_open_job).allowed
+        if topic_filter.count("/") >= limits.topic_levels_max or len(topic_filter.encode()) > limits.topic_bytes_max:
+            return "it is too long (broker.topic_bytes_max, broker.topic_levels_max)"
+        if not may_subscribe(self.identity, topic_filter, self.door.in_open_job).allowed:
+            return f"its role does not allow it; `dockbridge access why {self.identity.device} subscribe FILTER` names the rule"
+        return ""
+
+    def say_refused(self, why: str) -> None:
+        """Log that a filter was not granted."""
+        self.door.notices.say("a filter was refused", self._known_device, self.peer, why)
 
     def _on_unsubscribe(self, packet: bytes, start: int) -> None:
         assert self.session is not None
@@ -439,7 +454,9 @@ class Connection:
         if answer.allowed and publishing is not None:
             kind, event_type = publishing
             retain = will.retain and (kind != "plain" or not will.payload or self.door.has_room_for_retained(will.topic))
-            self.door.counters.denied += retain is not will.retain
+            if retain is not will.retain:
+                self.door.counters.denied += 1
+                self.door.notices.say("a will was not retained", identity.device, self.peer, "no more retained messages are kept (broker.retained_max)")
             incoming = Incoming(identity, kind, event_type, will.payload, self.door.now_ms(), None, will.topic, will.qos, retain)
             self.door.sink.offer(incoming, _nobody_waits)
 

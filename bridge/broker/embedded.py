@@ -29,6 +29,7 @@ from bridge.broker.front_door import Connection, FrontDoor, State
 from bridge.broker.hub import Hub
 from bridge.broker.logins import NAME_CHARS_MAX, Logins
 from bridge.broker.packets import ClientCertificate, Connect
+from bridge.broker.tls_listener import BACKLOG, TlsListener
 from bridge.broker.wires import SocketWire, WebSocketWire
 from bridge.domain.access import Identity
 from bridge.ingest.ports import StoreUnavailable
@@ -85,6 +86,17 @@ class Listener:
     bind: str
     websocket: bool = False
     tls: ssl.SSLContext | None = None
+
+
+class ListenError(OSError):
+    """An address can't be listened on."""
+
+    def __init__(self, listener: str, bind: str, error: OSError) -> None:
+        self.listener = listener
+        self.bind = bind
+        # asyncio's own text repeats the address, and has a number that says nothing.
+        self.reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        super().__init__(f"{bind}: {self.reason}")
 
 
 class SiteAuthentication(BaseAuthPlugin):
@@ -173,9 +185,12 @@ class EmbeddedBroker(Hub, Broker):
         self._ticker = asyncio.create_task(self.tick(), name="broker-ticker")
 
     def watch(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
-        """Have somebody told when the timers stop: without them nothing is closed, kept in order or flushed."""
+        """Have somebody told when the timers stop, without which nothing is closed, kept in order or flushed, or when a listener of ours does."""
         assert self._ticker is not None
         self._ticker.add_done_callback(ended)
+        for server in self._servers.values():
+            if isinstance(server.instance, TlsListener):
+                server.instance.watch(ended)
 
     def stop_listening(self) -> None:
         """Take no more connections, and read nothing more from those that stand."""
@@ -215,14 +230,20 @@ class EmbeddedBroker(Hub, Broker):
         port: int,
         ssl_context: ssl.SSLContext | None,
     ) -> Any:
+        try:
+            return await self._listen(listener_name, listener_type, address, port)
+        except OSError as error:
+            raise ListenError(listener_name, f"{address}:{port}", error) from error
+
+    async def _listen(self, listener_name: str, listener_type: ListenerType, address: str | None, port: int) -> Any:
         tls = self._tls[listener_name]
         limits = self.door.limits
         # A handshake that does not end, and a goodbye that is not answered, get the time that a CONNECT gets.
         patience_s = limits.connect_timeout_s if tls is not None else None
         if listener_type is ListenerType.TCP:
-            wire = partial(SocketWire, self)
-            create_server = asyncio.get_running_loop().create_server
-            return await create_server(wire, address, port, ssl=tls, backlog=1024, ssl_handshake_timeout=patience_s, ssl_shutdown_timeout=patience_s)
+            if tls is not None:
+                return await TlsListener.open(self, address, port, tls, limits.connect_timeout_s)
+            return await asyncio.get_running_loop().create_server(partial(SocketWire, self), address, port, backlog=BACKLOG)
         return await serve_websocket(
             partial(self.ws_connected, listener_name=listener_name),
             address,
@@ -310,4 +331,4 @@ def _listener_config(listener: Listener) -> dict[str, Any]:
     return {"type": "ws" if listener.websocket else "tcp", "bind": listener.bind, "ssl": False}
 
 
-__all__ = ["AMQTT_NAMES", "AmqttDecoder", "EmbeddedBroker", "Listener", "SiteAuthentication"]
+__all__ = ["AMQTT_NAMES", "AmqttDecoder", "EmbeddedBroker", "ListenError", "Listener", "SiteAuthentication"]

@@ -15,12 +15,14 @@ from bridge.broker import packets
 from bridge.broker.connection import Connection, State
 from bridge.broker.limits import DoorLimits
 from bridge.broker.message_log import Fetch, MessageLog
+from bridge.broker.notices import Notices
 from bridge.broker.packets import Connect, ConnectCode, Decoder, Outgoing, RefusedConnect
 from bridge.broker.queues import LogQueue, MemoryQueue, Owed
 from bridge.broker.retained import Retained
 from bridge.broker.sessions import Received, Session, Todo, Unstored
 from bridge.domain.access import Identity, OpenOrders, may_subscribe
 from bridge.domain.topic_tree import FilterTree
+from bridge.domain.words import counted
 from bridge.ingest.ports import (
     Alarm,
     Change,
@@ -46,6 +48,8 @@ PORTION: Final = 256
 HOUSEKEEPING_S: Final = 10.0
 CALM_S: Final = 5.0
 """Seconds without a loss after which a client that has caught up is said to be well again."""
+CROWDED_S: Final = 86_400.0
+"""Seconds after which the alert about a device whose sessions had to give way is cleared, where none had to any more."""
 TOPICS_PER_MESSAGE: Final = 20
 """Looking for so many retained topics takes about the time of one message; a subscription counts towards the rate accordingly."""
 
@@ -66,10 +70,12 @@ class Sink(Protocol):
 class Counters:
     """What happened at the door since the start."""
 
-    __slots__ = ("connections", "denied", "dropped", "faults", "protocol_errors", "refused", "turned_away")
+    __slots__ = ("connections", "denied", "dropped", "evicted", "faults", "handshakes_failed", "protocol_errors", "refused", "turned_away")
 
     def __init__(self) -> None:
-        self.connections = self.refused = self.denied = self.protocol_errors = self.dropped = self.turned_away = self.faults = 0
+        self.connections = self.refused = self.denied = self.protocol_errors = self.dropped = self.turned_away = self.faults = self.evicted = (
+            self.handshakes_failed
+        ) = 0
 
     def plain(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -110,10 +116,13 @@ class FrontDoor:
         self.retained = Retained()
         self.log = MessageLog(fetch, limits.recent_bytes_max)
         self.counters = Counters()
+        self.notices = Notices(now_s)
         self.connections: dict[Connection, None] = {}
         """In the order in which they came."""
         self._young_from = young_from
         self._losing: dict[Session, tuple[int, float]] = {}
+        self._crowded: dict[str, float] = {}
+        """Devices whose sessions had to give way, and when one last did."""
         self._subscribers: FilterTree[Session, int] = FilterTree()
         self._sessions: dict[Key, Session] = {}
         self._of_device: dict[str, dict[str, Session]] = {}
@@ -162,7 +171,7 @@ class FrontDoor:
         session.dropped_told = True
         self._losing[session] = (session.dropped, self.now_s())
         self.counters.dropped += 1
-        logger.warning("messages for %s (client %s) are dropped: it does not fetch them, and no more may wait", session.identity.device, session.client_id)
+        logger.warning("messages for %s (client %r) are dropped: it does not fetch them, and no more may wait", session.identity.device, session.client_id)
         self.alarm(
             AlertCode.DROPPED,
             session.identity.device,
@@ -192,7 +201,7 @@ class FrontDoor:
             holder.close("another connection of the same client took over")
         session = self._sessions.get(key)
         if session is None:
-            self._make_room(key)
+            self._make_room(connection, key)
         self._claims[key] = connection
         connection.claim = key
         is_stored = session is not None and not session.clean
@@ -257,7 +266,7 @@ class FrontDoor:
         self._of_device.setdefault(identity.device, {})[client_id] = session
         return session
 
-    def _make_room(self, key: Key) -> None:
+    def _make_room(self, connection: Connection, key: Key) -> None:
         """Before a new session: a device that has its share gives up its oldest that is not connected.
 
         Raises:
@@ -271,9 +280,30 @@ class FrontDoor:
             away = next((s for s in own.values() if (device, s.client_id) not in self._claims), None)
             if away is None:
                 raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the device has too many connections (broker.sessions_per_device_max)")
-            self.end_session(away)
+            self._evict(away, connection.peer)
         if len(self._sessions) + len(self._opening) >= self.limits.sessions_max:
             raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "no more sessions are kept (broker.sessions_max)")
+
+    def _evict(self, session: Session, peer: str) -> None:
+        """A session gives way to a newer one of its device. What waited for it is lost: that is said."""
+        device, limit = session.identity.device, self.limits.sessions_per_device_max
+        waiting = counted(session.waiting + session.in_flight, "message")
+        self.end_session(session)
+        self.counters.evicted += 1
+        reason = f"it has {limit} already (broker.sessions_per_device_max); its oldest ended with {waiting} that waited"
+        self.notices.say("a session gave way to another of its device", device, peer, reason)
+        if device not in self._crowded:
+            self.alarm(
+                AlertCode.DROPPED,
+                device,
+                f"Device {device} opened more than {limit} sessions: its oldest ended, with {waiting} that waited for it.",
+                "Give each program of the device one client id that stays the same, or raise broker.sessions_per_device_max.",
+            )
+        self._crowded[device] = self.now_s()
+
+    def loses(self, device: str) -> bool:
+        """Whether messages for a device were dropped, and it is not well again."""
+        return device in self._crowded or any(s.dropped_told for s in self._of_device.get(device, {}).values())
 
     def close_session(self, connection: Connection) -> None:
         """A connection is gone; a clean session goes with it (§3.1.2.4)."""
@@ -338,9 +368,14 @@ class FrontDoor:
         granted: dict[str, int] = {}
         for topic_filter, qos in wanted.items():
             is_new = topic_filter not in session.subscriptions
-            if connection.may_read(topic_filter) and (room > 0 or not is_new):
-                granted[topic_filter] = qos
-                room -= is_new
+            why_not = connection.why_not(topic_filter)
+            if not why_not and is_new and room <= 0:
+                why_not = "it has as many as it may have (broker.subscriptions_max)"
+            if why_not:
+                connection.say_refused(why_not)
+                continue
+            granted[topic_filter] = qos
+            room -= is_new
         session.asked += before - room
         self.sink.change(
             Subscribe(
@@ -411,9 +446,10 @@ class FrontDoor:
             self._hand_over(session)
 
     def _look_at_losses(self, now_s: float) -> None:
-        """Whoever lost messages, has caught up and loses no more, is well again. Not at once: a slow reader would flap."""
+        """Whoever lost messages, has fetched since what was left, and loses no more, is well again, connected or not. Not at once: a slow reader would flap."""
         for session, (dropped, since_s) in list(self._losing.items()):
-            if session.dropped != dropped or session.waiting or session.wire is None:
+            has_fetched = not session.waiting and not session.lost_while_away and (session.wire is not None or not session.in_flight)
+            if session.dropped != dropped or not has_fetched:
                 self._losing[session] = (session.dropped, now_s)
             elif now_s - since_s >= CALM_S:
                 session.dropped = 0
@@ -425,8 +461,17 @@ class FrontDoor:
     def _clear_dropped(self, session: Session) -> None:
         self._losing.pop(session, None)
         device = session.identity.device
-        if not any(s.dropped_told for s in self._of_device.get(device, {}).values()):
+        if not self.loses(device):
             self.alarm(AlertCode.DROPPED, device, "", "")
+
+    def _look_at_crowds(self, now_s: float) -> None:
+        """A device that has room for a session again, or opened no more of them for long, is well again."""
+        for device, since_s in list(self._crowded.items()):
+            calm_s = CALM_S if len(self._of_device.get(device, ())) < self.limits.sessions_per_device_max else CROWDED_S
+            if now_s - since_s >= calm_s:
+                del self._crowded[device]
+                if not self.loses(device):
+                    self.alarm(AlertCode.DROPPED, device, "", "")
 
     def _hand_over(self, session: Session) -> None:
         todo = session.todo[0]
@@ -509,6 +554,7 @@ class FrontDoor:
         for pos in session.restore(session_row):
             self.log.owe(pos, self.log.owners(pos) + 1)
         if session.dropped_told:
+            session.lost_while_away = True
             self._losing[session] = (session.dropped, self.now_s())
         return session
 
@@ -546,6 +592,7 @@ class FrontDoor:
         for connection in list(self.connections):
             connection.check_silence(now_s)
         self._look_at_losses(now_s)
+        self._look_at_crowds(now_s)
         if now_s - self._housekept_s >= HOUSEKEEPING_S:
             self._housekept_s = now_s
             self._keep_house(self.now_ms())
@@ -562,7 +609,7 @@ class FrontDoor:
             if not session.sid:
                 continue
             if session.seen_ms and now_ms - session.seen_ms > limits.session_expiry_ms:
-                logger.info("the session of %s (client %s) expired", session.identity.device, session.client_id)
+                logger.info("the session of %s (client %r) expired", session.identity.device, session.client_id)
                 self.end_session(session)
             elif len(session.queue):
                 session.pump()  # where the log could not be read when it was its turn

@@ -23,6 +23,8 @@ class Hub:
         self.door = door
         self.is_stopping = False
         self.wires: dict[Wire, None] = {}
+        self.doorstep: set[Wire] = set()
+        """Those that shake hands."""
         self.hosts: Counter[str] = Counter()
         self.nobody_left = asyncio.Event()
         self._dirty: dict[Wire, None] = {}

@@ -120,6 +120,8 @@ class Session:
         self.ended = False
         self.dropped = 0
         self.dropped_told = False
+        self.lost_while_away = False
+        """Whether something was dropped since the client was last here."""
         self.seen_ms = 0
         self._window = window
         self._retained_now = retained
@@ -178,6 +180,7 @@ class Session:
     def _drop(self) -> None:
         self._next_index += 1
         self.dropped += 1
+        self.lost_while_away |= self.wire is None
         pos = self.queue.drop()
         if self._log is not None:
             # After a crash what was dropped must not come back behind what was sent since.
@@ -326,6 +329,7 @@ class Session:
         """The client is there: send again what was in flight, in its order, with DUP (§4.4)."""
         self.wire = wire
         self.seen_ms = 0
+        self.lost_while_away = False
         if self._log is not None:
             self._log.changed(self, now=self._drops != self._drops_stored)
         for index, slot in list(self._slots.items()):

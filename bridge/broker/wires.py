@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import ssl
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -17,13 +17,11 @@ from bridge.broker.packets import ClientCertificate
 if TYPE_CHECKING:
     from bridge.broker.hub import Hub
 
-logger = logging.getLogger("dockbridge.broker")
-
 STUCK_OUTPUT_FACTOR: Final = 4
 """A client that asks for answers and does not read them is closed at so many times broker.output_bytes_max; what it is owed is kept."""
 
 
-class Wire:
+class Wire(ABC):
     """What stands between a network connection and its `Connection`. Reading is held while the store is behind, or the client publishes too fast."""
 
     connection: Connection
@@ -36,27 +34,50 @@ class Wire:
         self._is_throttled = False
         self._is_early = False
 
+    def arrive(self, peer: tuple[str, int]) -> bool:
+        """Count a connection before it is open, while it shakes hands; False where there is no room for one more of its address."""
+        if not self._finds_room(peer):
+            self._forget_host()
+            return False
+        self.broker.doorstep.add(self)
+        return True
+
+    def leave_doorstep(self) -> None:
+        """Its handshake is over, one way or the other."""
+        if self in self.broker.doorstep:
+            self.broker.doorstep.discard(self)
+            self._forget_host()
+
     def open(self, peer: tuple[str, int], transport: asyncio.BaseTransport) -> None:
         """Let a connection in, where there is room for one more of its address."""
         broker = self.broker
-        limits = broker.door.limits
-        self._host = peer[0]
-        broker.hosts[self._host] += 1
-        if len(broker.wires) >= limits.connections_max or broker.hosts[self._host] > limits.connections_per_address_max:
-            broker.door.counters.turned_away += 1
-            if broker.door.counters.turned_away == 1:
-                logger.warning("a connection from %s was turned away: there are too many (broker.connections_max, connections_per_address_max)", self._host)
+        self.leave_doorstep()
+        if not self._finds_room(peer):
             return
         self.is_admitted = True
         self.connection = Connection(broker.door, f"{peer[0]}:{peer[1]}", self.wake)
         self.connection.certificate = _client_certificate(transport.get_extra_info("ssl_object"))
         broker.wires[self] = None
 
-    def lost(self) -> None:
-        """The network connection is gone."""
+    def _finds_room(self, peer: tuple[str, int]) -> bool:
+        broker, limits = self.broker, self.broker.door.limits
+        self._host = peer[0]
+        broker.hosts[self._host] += 1
+        if len(broker.wires) + len(broker.doorstep) < limits.connections_max and broker.hosts[self._host] <= limits.connections_per_address_max:
+            return True
+        broker.door.counters.turned_away += 1
+        why = "there are too many (broker.connections_max, broker.connections_per_address_max)"
+        broker.door.notices.say("a connection was turned away", None, f"{peer[0]}:{peer[1]}", why)
+        return False
+
+    def _forget_host(self) -> None:
         self.broker.hosts[self._host] -= 1
         if not self.broker.hosts[self._host]:
             del self.broker.hosts[self._host]
+
+    def lost(self) -> None:
+        """The network connection is gone."""
+        self._forget_host()
         if self.is_admitted:
             self.broker.wires.pop(self, None)
             if not self.broker.wires:
@@ -99,14 +120,17 @@ class Wire:
         self.connection.pause(paused=held)
         self.read_on(not held)
 
+    @abstractmethod
     def read_on(self, go: bool) -> None:
-        raise NotImplementedError
+        """Go on reading, or read nothing more for now."""
 
+    @abstractmethod
     def flush(self) -> None:
-        raise NotImplementedError
+        """Write what the connection has collected; end where it is closed."""
 
+    @abstractmethod
     def abort(self) -> None:
-        raise NotImplementedError
+        """End without a goodbye."""
 
 
 class SocketWire(Wire, asyncio.Protocol):

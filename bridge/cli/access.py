@@ -15,7 +15,10 @@ from bridge.store import queries
 from bridge.store.registry import Registry
 from devices.protocol.topics import topic_filter_fault, topic_name_fault
 
-app = typer.Typer(no_args_is_help=True, help="Who may do what, and which rule says so.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Who may do what, and which rule says so.\n\nExample: `dockbridge access why scan-07 publish v1/main/devices/scan-07/events/pack`",
+)
 
 ACTIONS = ("publish", "subscribe")
 

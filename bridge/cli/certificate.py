@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.output import JsonOption, SiteOption, emit, moment, say, table
+from bridge.cli.output import JsonOption, SiteOption, details, emit, say
 from bridge.config import CONFIG_NAME, ListenSettings, load
 from bridge.control import call
 from bridge.errors import Refused
 from bridge.tls import server_context
 
-app = typer.Typer(no_args_is_help=True, help="Look at the server's certificate, and renew it.")
+app = typer.Typer(no_args_is_help=True, help="Look at the server's certificate, and renew it.\n\nExample: `dockbridge certificate show`")
 
 HostOption = Annotated[list[str], typer.Option("--host", help="A name or address by which devices reach this machine; may be given again.")]
 
@@ -38,7 +38,7 @@ def show(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
         emit(rows)
         return
     for row in rows:
-        table(("", ""), [(k, moment(v) if k.endswith("_ms") else ", ".join(v) if isinstance(v, list) else v) for k, v in row.items()])
+        details(row)
 
 
 def _described(path: Path) -> dict[str, Any]:
@@ -53,6 +53,8 @@ def _described(path: Path) -> dict[str, Any]:
 def renew(host: HostOption = [], site: SiteOption = Path()) -> None:  # noqa: B006 -- Typer's way to say "may be given again"
     """Make a new server certificate from the site's authority. Without --host its names stay; a running server shows it at once.
 
+    A site that has no certificates yet gets its authority too.
+
     Example: `dockbridge certificate renew --host bridge.example.com --host 192.168.1.7`
     """
     from bridge import certificates
@@ -62,7 +64,11 @@ def renew(host: HostOption = [], site: SiteOption = Path()) -> None:  # noqa: B0
         foreign = f"listen.tls_cert_file is {settings.listen.tls_cert_file}: not made here"
         raise Refused(foreign, fix="renew it where it comes from; then `dockbridge certificate reload`")
     present = site / settings.listen.tls_cert_file
-    names = [*host, *own_names()] if host or not present.exists() else list(certificates.describe(present.read_bytes()).names)
+    if not host and not present.exists():
+        # Its names are nowhere else: one without them would turn away every device that knows the server by such a name.
+        fix = "give each name and address by which devices reach this machine: `dockbridge certificate renew --host NAME`"
+        raise Refused(f"there is no {present} whose names could be kept", fix=fix)
+    names = [*host, *own_names()] if host else list(certificates.describe(present.read_bytes()).names)
     make_certificates(site, settings.site.name, names)
     call(site, "certificate_reload")
 
@@ -81,11 +87,15 @@ def reload(site: SiteOption = Path()) -> None:
 
 
 def make_certificates(site: Path, name: str, names: list[str]) -> None:
-    """Make a site's server certificate, and before it an authority where there is none; say what came of it."""
+    """Make a site's server certificate, and before it an authority where nothing was made yet; say what came of it.
+
+    Raises:
+        SiteError: where the authority, or a part of it, was lost.
+    """
     from bridge import certificates
 
     folder, now = site / certificates.FOLDER_NAME, datetime.now(UTC)
-    if not (folder / certificates.AUTHORITY_KEY).exists():
+    if certificates.is_new(folder):
         certificates.make_authority(folder, name, now)
     certificates.issue_server(folder, names, now)
     found = certificates.describe((folder / certificates.SERVER_FILE).read_bytes())

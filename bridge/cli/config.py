@@ -13,7 +13,7 @@ from bridge.cli.output import JsonOption, SiteOption, emit, say
 from bridge.config import CONFIG_NAME, Settings, load, render
 from bridge.tls import server_context
 
-app = typer.Typer(no_args_is_help=True, help="Look at a site's settings.")
+app = typer.Typer(no_args_is_help=True, help="Look at a site's settings.\n\nExample: `dockbridge config check --site ams1`")
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 from bridge.cli.output import emit
 from devices.protocol import describe
 
-app = typer.Typer(no_args_is_help=True, help="Print the wire contract.")
+app = typer.Typer(no_args_is_help=True, help="Print the wire contract.\n\nExample: `dockbridge contract show cddl`")
 
 
 class Form(StrEnum):

@@ -10,11 +10,12 @@ import typer
 from bridge.cli.output import JsonOption, SiteOption, emit, progress, reader_of, say
 from bridge.config import DATABASE_NAME
 from bridge.control import call
+from bridge.domain.words import counted
 from bridge.errors import Refused, StoreError
 from bridge.store.check import check_database
 from bridge.store.migrate import backup as copy_database
 
-app = typer.Typer(no_args_is_help=True, help="Rebuild, check and copy the database.")
+app = typer.Typer(no_args_is_help=True, help="Rebuild, check and copy the database.\n\nExample: `dockbridge db backup /mnt/backup/ams1.db`")
 
 
 @app.command()
@@ -27,10 +28,11 @@ def rebuild(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     done = call(site, "rebuild")
     if as_json:
         emit(done)
+    told = f"{counted(done['events'], 'event')}, {counted(done['orders'], 'order')}"
     if done["changed"]:
-        say(f"{done['events']} events, {done['orders']} orders; {len(done['changed'])} orders are another now: {', '.join(done['changed'][:10])}")
+        say(f"{told}; another now: {counted(len(done['changed']), 'order')}: {', '.join(done['changed'][:10])}")
         raise typer.Exit(1)
-    say(f"{done['events']} events, {done['orders']} orders: every hash is the same")
+    say(f"{told}: every hash is the same")
 
 
 @app.command()
@@ -47,7 +49,7 @@ def check(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
         emit(report)
     if report["faults"]:
         raise StoreError("; ".join(report["faults"][:10]), fix="restore a copy, or make the derived tables anew with `dockbridge db rebuild`")
-    say(f"sound: {report['events']} events, {report['orders']} orders")
+    say(f"sound: {counted(report['events'], 'event')}, {counted(report['orders'], 'order')}")
 
 
 @app.command()

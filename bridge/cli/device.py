@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.output import JsonOption, SiteOption, emit, moment, reader_of, say, table
+from bridge.cli.output import JsonOption, SiteOption, details, emit, moment, reader_of, say, table
 from bridge.config import CONFIG_NAME, load
 from bridge.control import Caller, ask, call
 from bridge.errors import BridgeError, Refused
@@ -18,9 +18,11 @@ from bridge.store.registry import ENROLLABLE, Device, Registry
 from devices.protocol.topics import Topics, escape
 from devices.protocol.vocabulary import Role
 
-app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut them out.")
+app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut them out.\n\nExample: `dockbridge device add scan-07 --at dock-2`")
 
 RoleOption = Annotated[str, typer.Option("--role", "-r", help=f"What it may do: {', '.join(ENROLLABLE)}.")]
+
+PasswordOnly = Annotated[bool, typer.Option("--password-only", help="Print the password and nothing else, for a script.")]
 
 
 def _role(word: str) -> str:
@@ -36,7 +38,7 @@ def add(
     courier: Annotated[str | None, typer.Option(help="The courier that a phone is bound to (default: its own name).")] = None,
     at: Annotated[str | None, typer.Option(help="The place where it stands, for scans that name none.")] = None,
     orders: Annotated[str | None, typer.Option(help="For a system: it reads only orders whose id begins with this.")] = None,
-    password_only: Annotated[bool, typer.Option("--password-only", help="Print the password and nothing else, for a script.")] = False,
+    password_only: PasswordOnly = False,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -139,18 +141,28 @@ def show(device: str, site: SiteOption = Path(), as_json: JsonOption = False) ->
     if as_json:
         emit({**row, "presence": presence, "logs": logs})
         return
-    table(("", ""), [(k, moment(v) if k.endswith("_ms") else v) for k, v in row.items()])
+    details(row)
     if logs:
         table(("log", "high", "owes", "missing", "heard"), [(x["log"], x["high"], x["owes"], _ranges(x["gaps"]), moment(x["heard_ms"])) for x in logs])
 
 
 @app.command()
-def rotate(device: str, site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+def rotate(
+    device: str,
+    readmit: Annotated[bool, typer.Option("--readmit", help="Let a device in again that was shut out.")] = False,
+    password_only: PasswordOnly = False,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
     """Give a device a new password; the old one is void at once.
 
     Example: `dockbridge device rotate scan-07`
     """
-    _show_secrets([call(site, "device_rotate", device=device)], as_json=as_json)
+    made = call(site, "device_rotate", device=device, readmit=readmit)
+    if password_only:
+        print(made["secret"])
+    else:
+        _show_secrets([made], as_json=as_json)
 
 
 @app.command()
@@ -170,17 +182,25 @@ def certificate(
         raise typer.BadParameter("give a folder for a new certificate, or --accept one that is there", param_hint="--out")
     found = _registry(site).get(device)
     if found.revoked_ms is not None:
-        raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device}` lets it in again")
+        raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device} --readmit` lets it in again, with a new password")
     if accept is not None:
-        certificate, key = accept.read_bytes(), None
+        try:
+            certificate, key = accept.read_bytes(), None
+        except OSError as error:
+            raise Refused(f"{accept} can't be read: {error.strerror}", fix="give the device's certificate, a file in PEM") from error
     else:
         certificate, key = certificates.issue_device(site / certificates.FOLDER_NAME, device, datetime.now(UTC))
     name, sha256 = certificates.device_of(certificate)
     if name != device:
         raise Refused(f"the certificate is for {name or 'no single name'}, not for {device}", fix="its subject's common name must be the device's")
     if out is not None and key is not None:
-        certificates.write_pair(out, f"{escape(device)}.pem", f"{escape(device)}.key", certificate, key)
-        (out / certificates.AUTHORITY_FILE).write_bytes((site / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE).read_bytes())
+        authority = (site / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE).read_bytes()
+        try:
+            certificates.write_pair(out, f"{escape(device)}.pem", f"{escape(device)}.key", certificate, key)
+            (out / certificates.AUTHORITY_FILE).write_bytes(authority)
+        except OSError as error:
+            fix = "give --out a folder that you may write to; nothing was changed, and the certificate before is still good"
+            raise Refused(f"{out} can't be written: {error.strerror}", fix=fix) from error
         say(f"{escape(device)}.pem, {escape(device)}.key and {certificates.AUTHORITY_FILE} are in {out}")
     call(site, "device_certificate", device=device, sha256=sha256)
     say(f"{device} is known by the certificate {certificates.fingerprint(certificate)}")
@@ -190,7 +210,7 @@ def certificate(
 
 @app.command()
 def revoke(device: str, site: SiteOption = Path()) -> None:
-    """Shut a device out: when this returns, its connection is closed. What it sent stays.
+    """Shut a device out: when this returns, its connection is closed. What it sent stays. `device rotate DEVICE --readmit` lets it in again.
 
     Example: `dockbridge device revoke scan-07`
     """

@@ -11,7 +11,7 @@ from bridge.cli.output import JsonOption, LimitOption, SiteOption, emit, moment,
 from bridge.store import queries
 from devices.protocol.vocabulary import EventType, Outcome
 
-app = typer.Typer(no_args_is_help=True, help="Read the event log.")
+app = typer.Typer(no_args_is_help=True, help="Read the event log.\n\nExample: `dockbridge events list --device scan-07`")
 
 
 @app.command(name="list")

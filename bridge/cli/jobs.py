@@ -12,7 +12,7 @@ from bridge.control import call
 from bridge.errors import NotFound, Refused
 from bridge.store import queries
 
-app = typer.Typer(no_args_is_help=True, help="Give orders to couriers, and take them back.")
+app = typer.Typer(no_args_is_help=True, help="Give orders to couriers, and take them back.\n\nExample: `dockbridge jobs assign PO-17 anna`")
 
 
 @app.command()

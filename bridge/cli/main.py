@@ -28,7 +28,9 @@ def _version(wanted: bool) -> None:
 def root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
     """Turns the scans of a warehouse and its couriers into the state of every order, and never loses one.
 
-    Start with `dockbridge demo`; then `dockbridge init DIR` and `dockbridge serve DIR`.
+    Start with `dockbridge demo`; then make a site of your own.
+
+    Example: `dockbridge init ams1 --host bridge.example.com`, then `dockbridge serve ams1`
     """
 
 

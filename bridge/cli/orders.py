@@ -14,11 +14,12 @@ from bridge.control import CALL_EVENTS_MAX, Caller
 from bridge.domain.facts import DECIDED
 from bridge.domain.fold import fold
 from bridge.domain.view import OrderView
+from bridge.domain.words import counted
 from bridge.errors import NotFound
 from bridge.shop_file import order_events, read_map, read_orders
 from bridge.store import queries
 
-app = typer.Typer(no_args_is_help=True, help="Import orders, look at them, see why they are where they are.")
+app = typer.Typer(no_args_is_help=True, help="Import orders, look at them, see why they are where they are.\n\nExample: `dockbridge orders explain PO-17`")
 
 WATCH_EVERY_S = 0.2
 OrderArgument = Annotated[str, typer.Argument(help="The order's id.")]
@@ -54,12 +55,13 @@ def import_(
     if as_json:
         emit({"orders": len(orders), "events": len(events), "again": again, "outcomes": dict(outcomes), "bad_rows": [b._asdict() for b in bad]})
     else:
-        say(f"{len(orders)} orders, {len(events)} events: {len(events) - again} new, {again} known already; {len(bad)} rows not used")
+        told = f"{counted(len(orders), 'order')}, {counted(len(events), 'event')}: {len(events) - again} new, {again} known already"
+        say(f"{told}; {counted(len(bad), 'row')} not used")
     if any("nothing behind it was read" in row.reason for row in bad):
         say("the file was not read to its end: mend that line and import it again")
         raise typer.Exit(1)
     if outcomes["rejected"]:
-        say(f"{outcomes['rejected']} events were rejected: see `dockbridge quarantine list`")
+        say(f"{counted(outcomes['rejected'], 'event')} rejected: see `dockbridge quarantine list`")
         raise typer.Exit(1)
 
 
@@ -84,7 +86,7 @@ def list_(
         [(r["order"], r["state"], " ".join(r["flags"]), r["percent"], r["progress"]["parcels"], moment(r["at_ms"]), r["last"]["type"]) for r in rows],
     )
     counts = queries.order_counts(reader)
-    say(f"{sum(counts.values())} orders: " + ", ".join(f"{n} {s}" for s, n in sorted(counts.items())) if counts else "no orders yet")
+    say(f"{counted(sum(counts.values()), 'order')}: " + ", ".join(f"{n} {s}" for s, n in sorted(counts.items())) if counts else "no orders yet")
 
 
 @app.command()
@@ -111,7 +113,7 @@ def show(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption = 
 def _missing(reader: Any, order: str) -> str:
     waiting = len(queries.facts(reader, order))
     if waiting:
-        return f"{waiting} events wait for it to be created; import it"
+        return f"{counted(waiting, 'event')} of it came before it was created; import it"
     return "see them with `dockbridge orders list`"
 
 
@@ -178,17 +180,24 @@ def explain(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption
 @app.command()
 def watch(
     orders: Annotated[list[str] | None, typer.Argument(help="Orders to follow.", show_default="all")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for orders that are not there yet.")] = False,
     as_json: JsonOption = False,
     site: SiteOption = Path(),
 ) -> None:
-    """Follow orders live, a line for each visible change, until Ctrl-C.
+    """Follow orders live, a line for each visible change, until Ctrl-C. With --wait also orders that are still to come.
 
     Example: `dockbridge orders watch PO-17`
     """
     reader, _ = reader_of(site)
     after = queries.status_log_end(reader)
-    for order in orders or ():
-        if (found := queries.order(reader, order)) is not None:
+    known = {order: queries.order(reader, order) for order in orders or ()}
+    missing = [order for order, found in known.items() if found is None]
+    if missing and not wait:
+        raise NotFound(f"there is no order {', '.join(missing)}", fix=f"{_missing(reader, missing[0])}; --wait waits for it to come")
+    if missing:
+        say(f"there is no order {', '.join(missing)} yet")
+    for found in known.values():
+        if found is not None:
             status = found["status"]
             _line(status["updated_ms"], status["order"], status["state"], status["rev"], as_json=as_json)
     say("watching; Ctrl-C ends")

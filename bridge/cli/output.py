@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -22,6 +22,9 @@ from bridge.store.sql import open_engine
 SiteOption = Annotated[Path, typer.Option("--site", "-s", envvar="DOCKBRIDGE_SITE", help="The site's folder.", show_default="this folder")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Rows at most.")]
+
+DURATIONS: Final = frozenset({"mono_ms", "sent_mono_ms", "error_ms", "delay_ms"})
+"""Fields in ms that are no moments."""
 
 # No emoji: `:AB:` is a piece of a fingerprint, or of somebody's id.
 _words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -58,6 +61,19 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
     for row in rows:
         found.add_row(*("" if cell is None else _cell(cell) for cell in row))
     _stdout().print(found)
+
+
+def details(row: Mapping[str, Any]) -> None:
+    """One thing, a line for each of its fields: moments as dates, durations with their unit, lists in a line."""
+    table(("", ""), [_detail(name, value) for name, value in row.items()])
+
+
+def _detail(name: str, value: Any) -> tuple[str, Any]:
+    if name in DURATIONS:
+        return name.removesuffix("_ms"), span(value) if value is not None else None
+    if name.endswith("_ms"):
+        return f"{name.removesuffix('_ms')} (UTC)", moment(value)
+    return name, ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _cell(cell: Any) -> str:

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.output import JsonOption, LimitOption, SiteOption, emit, moment, reader_of, say, table
+from bridge.cli.output import JsonOption, LimitOption, SiteOption, details, emit, moment, reader_of, say, table
 from bridge.control import call
 from bridge.errors import NotFound
 from bridge.store import queries
 from devices.protocol import messages
 
-app = typer.Typer(no_args_is_help=True, help="Look at messages that can't be applied; judge them again, or drop them.")
+app = typer.Typer(no_args_is_help=True, help="Look at messages that can't be applied; judge them again, or drop them.\n\nExample: `dockbridge quarantine list`")
 Entry = Annotated[int, typer.Argument(help="The entry's number.", min=1)]
 
 
@@ -49,7 +49,7 @@ def show(no: Entry, site: SiteOption = Path(), as_json: JsonOption = False) -> N
     if as_json:
         emit({**row, "decoded": decoded})
         return
-    table(("", ""), [(k, moment(v) if k.endswith("_ms") else v) for k, v in row.items() if k != "payload"])
+    details({name: value for name, value in row.items() if name != "payload"})
     if decoded is None:
         print(row["payload"].hex())
     else:

@@ -60,6 +60,7 @@ def init(
 
 
 def serve(
+    context: typer.Context,
     directory: Directory = Path(),
     as_json: JsonOption = False,
     lab: Annotated[bool, typer.Option("--lab", help="A laboratory: a temporary site on loopback that anybody may use without logging in.")] = False,
@@ -72,6 +73,7 @@ def serve(
     Example: `dockbridge serve ams1`, or, to point other people's MQTT tools and tests at the broker, `dockbridge serve --lab`
     """
     passed = _killer(kill_at) if kill_at else nobody_looks
+    _check_together(context, lab=lab)
     if not lab:
         _loop_runner()(_serve(directory, as_json=as_json, anybody=None, passed=passed))
         return
@@ -81,6 +83,16 @@ def serve(
         site = Path(folder) / "site"
         make_site(site, _lab_settings(listen, websocket))
         _loop_runner()(_serve(site, as_json=as_json, anybody=ANYBODY, passed=passed))
+
+
+def _check_together(context: typer.Context, *, lab: bool) -> None:
+    """What would be passed over silently is wrong usage: a site says itself where it listens, and a laboratory has no folder of yours."""
+    sources = {name: context.get_parameter_source(name) for name in ("directory", "listen", "websocket")}
+    typed = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    if lab and "directory" in typed:
+        raise typer.BadParameter("a laboratory is a temporary site: leave the folder out, or leave --lab out", param_hint="DIRECTORY")
+    for name in () if lab else sorted(typed - {"directory"}):
+        raise typer.BadParameter("it goes with --lab; a site listens where its bridge.toml says ([listen])", param_hint=f"--{name}")
 
 
 def _lab_settings(listen: str, websocket: str) -> Settings:

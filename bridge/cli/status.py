@@ -20,9 +20,11 @@ MEANINGS = {
     "store_failing": "1 while the database takes no writes: nothing is acknowledged until it does; the server's log says why",
     "connections": "connections since the start",
     "turned_away": "connections beyond broker.connections_max",
+    "handshakes_failed": "TLS handshakes on listen.mqtts that failed",
     "refused": "logins refused",
     "denied": "publishes and filters that were not allowed",
     "dropped": "queues that overflowed",
+    "evicted": "sessions that gave way to newer ones of their device (broker.sessions_per_device_max), with what waited for them",
     "faults": "packets that the server itself could not handle",
     "protocol_errors": "connections closed for breaking the protocol",
 }

@@ -46,7 +46,11 @@ def torture(
     against: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Another broker; it gets the plain messages only.")] = None,
     restart_with: Annotated[str | None, typer.Option(metavar="CMD", help="The command line that starts that broker in the foreground.")] = None,
     username: Annotated[str | None, typer.Option(help="For that broker.")] = None,
-    password: Annotated[str | None, typer.Option(help="For that broker.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="DOCKBRIDGE_TORTURE_PASSWORD", help="For that broker. Others on this machine can read a command line: rather use --password-file."),
+    ] = None,
+    password_file: Annotated[Path | None, typer.Option(help="A file whose first line is the password for that broker.")] = None,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Make the site here, and leave it there.", show_default="a temporary folder")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,6 +68,8 @@ def torture(
 
     if (against is None) != (restart_with is None):
         raise typer.BadParameter("--against and --restart-with go together")
+    if password_file is not None:
+        password = _first_line_of(password_file)
     plan = plan_run(
         seed,
         kills=kills,
@@ -86,6 +92,13 @@ def torture(
         show(render(result))
     if not result.ledger.ok:
         raise typer.Exit(1)
+
+
+def _first_line_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} can't be read: {error}", param_hint="--password-file") from error
 
 
 class OwnServer(ServerProcess):

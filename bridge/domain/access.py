@@ -38,6 +38,10 @@ NOSUBSCRIBE: Final = "test/nosubscribe"
 """The filter that Eclipse Paho's interoperability tests want to see refused."""
 
 
+SHARE: Final = "$share"
+"""Shared subscriptions are of MQTT 5. Granted as an ordinary filter one would never hear anything, and nobody would know why."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Who a connection is, as its credentials say; the payload is never asked.
@@ -136,8 +140,9 @@ def may_subscribe(identity: Identity, topic_filter: str, in_open_job: OpenOrders
     if fault := topic_filter_fault(topic_filter):
         return Answer(False, fault)
     if identity.reads_everything:
-        refused = topic_filter == NOSUBSCRIBE or topic_filter.split("/")[:2] == ["$dockbridge", "none"]
-        return Answer(not refused, f"a laboratory reads everything but $dockbridge/none/ and {NOSUBSCRIBE}")
+        levels = topic_filter.split("/")
+        refused = topic_filter == NOSUBSCRIBE or levels[0] == SHARE or levels[:2] == ["$dockbridge", "none"]
+        return Answer(not refused, f"a laboratory reads everything but {SHARE}/, $dockbridge/none/ and {NOSUBSCRIBE}")
     if topic_filter.startswith("$"):
         return Answer(False, "filters that begin with $ are not served")
     if identity.role is Role.LAB:

@@ -288,8 +288,9 @@ class Order:
         parcel, contradicts = self._named(fact)
         if parcel is not None:
             return [parcel], contradicts
-        if fact.parcel is not None:
+        if fact.parcel is not None and fact.parcel != unseen_parcel_id(self.id):
             return [self._add(fact.parcel, fact.event_ms)], False
+        # Whoever names the unseen parcel after all was told of it before the pack came in: it means what there is.
         if not self.parcels:
             return ([self._add(unseen_parcel_id(self.id), fact.event_ms)] if fact.type in _MOVES_PARCELS else []), False
         live = [p for p in self.parcels.values() if p.state not in DEAD]

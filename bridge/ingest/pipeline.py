@@ -10,8 +10,9 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from bridge.config import IngestSettings
 from bridge.ingest.memory import Memory
 from bridge.ingest.points import Passed, nobody_looks
 from bridge.ingest.ports import Alarm, Announce, Change, Incoming, Item, OpenJobs, Settled, Store, StoreUnavailable, Transaction
@@ -20,6 +21,8 @@ from bridge.ingest.settle import Rules, everybody_is_away, settle, show_jobs, sw
 logger = logging.getLogger("dockbridge.ingest")
 
 T = TypeVar("T")
+_DEFAULTS: Final = IngestSettings()
+
 Acknowledge = Callable[[dict[str, Any]], None]
 """Called on the loop when a message's batch is committed and shown, with its receipt (empty where it has none)."""
 
@@ -28,11 +31,11 @@ Acknowledge = Callable[[dict[str, Any]], None]
 class Limits:
     """Bounds of the pipeline; see `config/bridge.toml` for the sentences."""
 
-    queue_messages_max: int = 20_000
-    queue_bytes_max: int = 67_108_864
-    batch_messages_max: int = 500
-    retry_first_s: float = 0.1
-    retry_max_s: float = 5.0
+    queue_messages_max: int = _DEFAULTS.queue_messages_max
+    queue_bytes_max: int = _DEFAULTS.queue_bytes_max
+    batch_messages_max: int = _DEFAULTS.batch_messages_max
+    retry_first_s: float = _DEFAULTS.retry_first_s
+    retry_max_s: float = _DEFAULTS.retry_max_s
 
 
 class Writer(Protocol):

@@ -21,6 +21,7 @@ from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.order import Order
 from bridge.domain.view import SETTLED, OrderView, digest8, timed_flags
+from bridge.domain.words import counted
 from bridge.ingest.memory import DeviceEntry, Memory, OrderEntry
 from bridge.ingest.placing import LABELS, Directory, Placement, place
 from bridge.ingest.ports import (
@@ -635,7 +636,8 @@ class _Batch:
                     device,
                     Severity.WARNING,
                     f"Device {device} tried to publish what it may not: {detail}.",
-                    f"If it should be allowed to, enrol it with another role; see it with `dockbridge device show {device}`.",
+                    "See what it sent with `dockbridge quarantine list`, and `drop` it there: that ends this alert. A device keeps its role; where it needs "
+                    "another, enrol it under a new name with `dockbridge device add`.",
                 )
         verdict = refusal(Outcome.REJECTED, reason)
         return {
@@ -866,15 +868,15 @@ class _Batch:
             name = name[:NAME_CHARS_MAX]
             what = {"order": f"order {name} to be created", "code": f"a parcel with the code {name}", "event": f"event {name}"}[kind]
             fix = "Import the order, or correct the scan; see them with `dockbridge events list --outcome parked`."
-            self._raise_alert(AlertCode.PARKED, subject, Severity.WARNING, f"{count} events wait for {what}.", fix)
+            self._raise_alert(AlertCode.PARKED, subject, Severity.WARNING, f"{counted(count, 'event')} waiting for {what}.", fix)
         owing = self.tx.owing(self.now_ms - self.rules.gap_alert_after_ms)
         for device, count in owing.items():
             fix = "Bring the device back into the network; it sends what it still has."
-            self._raise_alert(AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {count} events.", fix)
+            self._raise_alert(AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {counted(count, 'event')}.", fix)
         quarantined = self.tx.quarantine_counts()
         for device, count in quarantined.items():
             fix = "See them with `dockbridge quarantine list`; judge them again with `replay`, or `drop` them."
-            self._raise_alert(AlertCode.QUARANTINE, device, Severity.WARNING, f"{count} messages of device {device} are in quarantine.", fix)
+            self._raise_alert(AlertCode.QUARANTINE, device, Severity.WARNING, f"{counted(count, 'message')} of device {device} in quarantine.", fix)
         stands: dict[AlertCode, dict[str, Any]] = {
             AlertCode.PARKED: overdue,
             AlertCode.GAP: owing,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, inspect
 
 from bridge.errors import StoreError
-from bridge.store.sql import translated
+from bridge.store.sql import make_private, translated
 
 NEWEST: Final = "0002"
 """The revision that this program works with: the last of `migrations/versions`; a test compares them."""
@@ -84,6 +84,7 @@ def backup(path: Path, to: Path) -> Path:
         partial.unlink(missing_ok=True)
         source = sqlite3.connect(path)
         try:
+            make_private(partial)
             target = sqlite3.connect(partial)
             try:
                 source.backup(target)

@@ -46,6 +46,13 @@ class Device:
         return self.revoked_ms is None and (self.has_secret or self.certificate_sha256 is not None)
 
 
+def new_secret() -> str:
+    """A secret that can stand in a command line: one that begins with `-` would be taken for an option."""
+    while (secret := secrets.token_urlsafe(SECRET_BYTES)).startswith("-"):
+        pass
+    return secret
+
+
 class Registry:
     """Who may connect. Writes go through the same engine as everything else; a verified secret is remembered for as long as its hash stands."""
 
@@ -153,9 +160,10 @@ class Registry:
         for what, name in (("courier", courier), ("place", at), ("prefix", orders_prefix)):
             if name is not None:
                 _check_name(what, name)
-        if self._row(device) is not None:
-            raise Refused(f"device {device} is enrolled already", fix=f"`dockbridge device rotate {device}` gives it a new secret")
-        secret = secrets.token_urlsafe(SECRET_BYTES) if with_secret else None
+        if (known := self._row(device)) is not None:
+            readmit = " --readmit" if known.revoked_ms is not None else ""
+            raise Refused(f"device {device} is enrolled already", fix=f"`dockbridge device rotate {device}{readmit}` gives it a new secret")
+        secret = new_secret() if with_secret else None
         values = {
             "device": device,
             "role": role.value,
@@ -169,14 +177,17 @@ class Registry:
             connection.execute(insert(devices).values(**values))
         return secret
 
-    def rotate(self, device: str, *, now_ms: int) -> str:
-        """Give a device a new secret; the old one is void at once, and a revoked device is enrolled again.
+    def rotate(self, device: str, *, now_ms: int, readmit: bool = False) -> str:
+        """Give a device a new secret; the old one is void at once. With `readmit` a revoked device is let in again.
 
         Raises:
             NotFound: where it is not enrolled.
+            Refused: where it was shut out.
         """
+        if not readmit:
+            self._check_admitted(device)
         self.identity(device)
-        secret = secrets.token_urlsafe(SECRET_BYTES)
+        secret = new_secret()
         self._update(device, password_hash=HASHER.hash(secret), rotated_ms=now_ms, revoked_ms=None)
         self._verified.pop(device, None)
         return secret
@@ -198,9 +209,12 @@ class Registry:
             NotFound: where it is not enrolled.
             Refused: where it was shut out.
         """
-        if self.get(device).revoked_ms is not None:
-            raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device}` lets it in again")
+        self._check_admitted(device)
         self._update(device, certificate_sha256=sha256)
+
+    def _check_admitted(self, device: str) -> None:
+        if self.get(device).revoked_ms is not None:
+            raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device} --readmit` lets it in again, with a new password")
 
     def _update(self, device: str, **values: Any) -> None:
         with translated(), self._engine.begin() as connection:

@@ -7,9 +7,10 @@ that returned is on the disk.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -36,6 +37,8 @@ from bridge.store import tables
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
 
 BUSY_TIMEOUT_MS: Final = 5_000
+PRIVATE: Final = 0o600
+"""The mode of database files."""
 READER_CACHE_BYTES: Final = 4_194_304
 _FULL: Final = 2
 _FIXES: Final = {
@@ -74,6 +77,8 @@ def connect(path: Path, *, read_only: bool, cache_bytes: int = READER_CACHE_BYTE
         sqlite3.Error: where the file can't be opened, or does not keep `synchronous=FULL`.
     """
     mode = "?mode=ro" if read_only else ""
+    if not read_only:
+        make_private(path)
     connection = sqlite3.connect(f"{path.absolute().as_uri()}{mode}", uri=True, check_same_thread=False, isolation_level=None, cached_statements=256)
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     if not read_only:
@@ -85,6 +90,12 @@ def connect(path: Path, *, read_only: bool, cache_bytes: int = READER_CACHE_BYTE
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute(f"PRAGMA cache_size=-{cache_bytes // 1024}")
     return connection
+
+
+def make_private(path: Path) -> None:
+    """Make a database file where there is none, which only its owner may read: it holds hashes of passwords. SQLite gives its -wal and -shm the same mode."""
+    with suppress(OSError):  # there already; or SQLite finds out why not, and says so in its own words
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, PRIVATE))
 
 
 def check_writable(engine: Engine) -> None:

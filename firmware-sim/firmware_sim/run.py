@@ -12,18 +12,16 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings, parse, render
-from bridge.errors import BridgeError
+from bridge.config import CONFIG_NAME, DATABASE_NAME, parse, render
 from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
-from firmware_sim.errors import BadScenario
 from firmware_sim.link.simulated import SimulatedRun
 from firmware_sim.link.virtual import VirtualLoop
 from firmware_sim.link.weather import Weather
 from firmware_sim.record import Noted, Record
-from firmware_sim.scenario import Crew, Scenario, build, site_of
+from firmware_sim.scenario import Crew, Scenario, build, settings_of, site_of
 
 STARTS_MS: Final = 1_767_600_000_000
 """When simulated days begin: the fifth of January 2026, 08:00 UTC."""
@@ -73,21 +71,6 @@ def new_record(scenario: Scenario, seed: int, crew: Crew, link: str) -> Record:
 
 
 # --- the site ------------------------------------------------------------------------------------------------------------------
-
-
-def settings_of(scenario: Scenario) -> Settings:
-    """The bridge's settings in a scenario.
-
-    Raises:
-        BadScenario: where one is wrong.
-    """
-    sections = {"site": {"name": site_of(scenario)}, "listen": {"mqtt": "127.0.0.1:0"}}
-    for name, values in scenario.settings.items():
-        sections[name] = {**sections.get(name, {}), **values}
-    try:
-        return parse(sections)
-    except BridgeError as error:
-        raise BadScenario(f"settings: {error}", fix=error.fix or "see config/bridge.toml") from error
 
 
 def _lay_out(site: Path, scenario: Scenario, crew: Crew) -> None:

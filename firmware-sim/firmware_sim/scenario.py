@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from bridge.config import Settings
+from bridge.config import parse as parse_settings
+from bridge.errors import ConfigError
 from devices.protocol.vocabulary import AlertCode, Role
 from firmware_sim import belts
 from firmware_sim.errors import BadScenario
-from firmware_sim.faults import AnyFault
+from firmware_sim.faults import FAULTS, AnyFault
 from firmware_sim.faults.base import Seconds, Share
 from firmware_sim.firmware.base import FLASH_EVENTS_MAX, NEWEST_VERSION, Firmware
 from firmware_sim.firmware.chores import Habits
@@ -28,7 +31,7 @@ from firmware_sim.record import Cast
 from firmware_sim.workload import ORDER_EVERY_MS, Fate, Workload
 
 FOLDER: Final = "scenarios"
-KINDS: Final = tuple(sorted(str(kind.__struct_config__.tag) for kind in get_args(AnyFault)))
+KINDS: Final = tuple(sorted(str(kind.__struct_config__.tag) for kind in FAULTS))
 """The words for faults."""
 
 Count = Annotated[int, Meta(ge=1, le=1_000)]
@@ -68,6 +71,8 @@ class Scanners(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     wrong_label: Share = 0.0
     bounce: Share = 0.0
     slip: Share = 0.0
+    goes_on_alone: bool = False
+    curious: bool = False
 
 
 class Couriers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,6 +89,8 @@ class Couriers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     double_tap: Share = 0.0
     wrong_parcel: Share = 0.0
     unreadable: Share = 0.0
+    goes_on_alone: bool = False
+    curious: bool = False
 
 
 class Belts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -186,8 +193,8 @@ def from_plain(plain: dict[str, Any], source: str, text: str = "") -> Scenario:
     try:
         scenario = msgspec.convert(plain, Scenario, strict=True)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-        field = where.rstrip("`").lstrip(".")
+        what, _, where = str(error).partition(" - at ")
+        field = where.rpartition("$")[2].rstrip("`").lstrip(".")
         raise BadScenario(f"{_place(source, text, field, what)}: {field or 'the file'}: {_plainly(what)}", fix=_fix(what, field)) from None
     _check(scenario, text, source)
     return scenario
@@ -245,6 +252,11 @@ def _check(scenario: Scenario, text: str, source: str) -> None:
         raise wrong("scanners", "there are couriers, and nobody who packs", "add a [[scanners]] table")
     if not devices:
         raise wrong("scanners", "nobody works here", "add [[scanners]] and [[couriers]], or [belts]")
+    try:
+        settings_of(scenario)
+    except ConfigError as error:
+        where = ".".join(re.findall(r"\w+", str(error).split(" ")[0]))
+        raise wrong(f"settings.{where}", str(error), error.fix or "see config/bridge.toml") from None
     for n, fault in enumerate(scenario.faults):
         if not any(fnmatchcase(d, fault.on) for d in devices):
             raise wrong(f"faults[{n}].on", f"{fault.on!r} is none of the devices", f"name some of {', '.join(devices)}; * stands for any text")
@@ -327,20 +339,33 @@ def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.
     return Crew(firmwares=firmwares, cast=cast, expected=expected if scenario.expect.as_planned else {})
 
 
+def settings_of(scenario: Scenario) -> Settings:
+    """The bridge's settings in a scenario.
+
+    Raises:
+        ConfigError: where one is wrong.
+    """
+    sections: dict[str, dict[str, Any]] = {"site": {"name": site_of(scenario)}, "listen": {"mqtt": "127.0.0.1:0"}}
+    for name, values in scenario.settings.items():
+        sections[name] = {**sections.get(name, {}), **values}
+    return parse_settings(sections)
+
+
 def site_of(scenario: Scenario) -> str:
     name: str = scenario.settings.get("site", {}).get("name", "main")
     return name
 
 
 def _add_belts(plan: Belts, seed: int, load: float, site: str, firmwares: dict[str, Firmware], cast: dict[str, Cast], expected: dict[str, str]) -> None:
+    lanes = max(1, round(plan.lanes * load))
     pace = belts.Pace(
-        events_per_s=plan.events_per_s * load / plan.lanes,
+        events_per_s=plan.events_per_s * load / lanes,
         until_s=plan.until_s,
         burst=plan.burst,
         burst_from_s=plan.burst_from_s,
         burst_for_s=plan.burst_for_s,
     )
-    for lane in range(1, plan.lanes + 1):
+    for lane in range(1, lanes + 1):
         firmwares |= belts.feeds(seed, lane, pace, site=site)
         cast |= {f"{part}-lane-{lane}": Cast(device=f"{part}-lane-{lane}", role=role.value) for part, role in belts.ROLES.items()}
         expected |= dict.fromkeys(belts.orders(seed, lane, pace), "delivered")
@@ -359,9 +384,9 @@ def _workers(device: str, group: Scanners | Couriers) -> tuple[str, ...]:
 
 def _more(device: str, group: Scanners | Couriers) -> dict[str, Any]:
     """What a group says, in a firmware's words."""
-    more: dict[str, Any] = {"version": group.firmware, "skew_ms": round(group.clock_off_s * 1000)}
+    more: dict[str, Any] = {"version": group.firmware, "skew_ms": round(group.clock_off_s * 1000), "is_curious": group.curious}
     if isinstance(group, Couriers):
-        more["habits"] = Habits(double=group.double_tap, unreadable=group.unreadable)
+        more["habits"] = Habits(double=group.double_tap, unreadable=group.unreadable, goes_on_alone=group.goes_on_alone)
         more["troubles"] = Troubles(
             tunnel=group.tunnel,
             doze_every_s=group.doze_every_s,
@@ -371,7 +396,7 @@ def _more(device: str, group: Scanners | Couriers) -> dict[str, Any]:
             wrong_parcel=group.wrong_parcel,
         )
         return more
-    more["habits"] = Habits(unreadable=group.unreadable, wrong_label=group.wrong_label, double=group.bounce, slip=group.slip)
+    more["habits"] = Habits(unreadable=group.unreadable, wrong_label=group.wrong_label, double=group.bounce, slip=group.slip, goes_on_alone=group.goes_on_alone)
     more["workers"] = _workers(device, group)
     more["shift_s"] = group.shift_s
     more["walk"] = tuple(Zone(seconds=w.seconds, access_point=w.access_point) for w in group.walk)

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,8 +20,11 @@ import typer
 from a_site import MqttWire
 
 from bridge.cli.main import app, main
+from bridge.cli.output import details
+from bridge.cli.torture import _first_line_of
 from bridge.config import Settings
 from bridge.site_folder import make_site
+from firmware_sim.cli import app as simulator
 from firmware_sim.demo import plan_demo
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +138,60 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...], command: 
     assert not reads or any("--json" in p.opts for p in command.params), "a read without --json"
 
 
+def groups() -> Iterator[tuple[str, Any]]:
+    for name, group in (("dockbridge", typer.main.get_command(app)), ("firmware-sim", typer.main.get_command(simulator))):
+        yield name, group
+        for below, command in group.commands.items():  # type: ignore[attr-defined]
+            if hasattr(command, "commands") or name == "firmware-sim":
+                yield f"{name} {below}", command
+
+
+@pytest.mark.parametrize(("name", "command"), list(groups()), ids=lambda v: v if isinstance(v, str) else "")
+def test_every_group_and_the_simulator_have_help_with_an_example(name: str, command: Any) -> None:
+    assert command.help, "no help"
+    assert f"Example: `{name} " in command.help
+
+
+def test_watching_an_order_that_is_not_there_says_so(shell: Shell) -> None:
+    said = shell("orders", "watch", "PO-404", code=1).stderr
+    assert "there is no order PO-404" in said
+    assert "--wait" in said
+
+
+def test_watching_an_order_that_is_to_come_waits_for_it(served: Shell) -> None:
+    command = [sys.executable, "-m", "bridge.cli.main", "orders", "watch", "shop1-100415", "--wait", "--json"]
+    watcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=served.environment, cwd=ROOT)
+    assert watcher.stdout is not None
+    assert watcher.stderr is not None
+    assert "there is no order shop1-100415 yet" in watcher.stderr.readline()
+    assert "watching" in watcher.stderr.readline()
+    served("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
+    assert json.loads(watcher.stdout.readline())["order"] == "shop1-100415"
+    watcher.send_signal(signal.SIGINT)
+    watcher.communicate(timeout=TIMEOUT_S)
+
+
+def test_one_thing_is_shown_with_its_dates_as_dates(shell: Shell) -> None:
+    shell("device", "add", "scan-07")
+    shown = shell("device", "show", "scan-07").stdout
+    assert "enrolled (UTC)" in shown
+    assert "_ms" not in shown
+
+
+def test_durations_are_no_dates(capsys: pytest.CaptureFixture[str]) -> None:
+    details({"mono_ms": 90_000, "error_ms": None, "received_ms": 0})
+    out = capsys.readouterr().out
+    assert "1.5 min" in out
+    assert "received (UTC)  1970-01-01 00:00:00" in out
+
+
+def test_the_password_of_another_broker_comes_from_a_file(shell: Shell, tmp_path: Path) -> None:
+    other = ("torture", "--against", "127.0.0.1:1", "--restart-with", "true", "--username", "x")
+    assert "can't be read" in shell(*other, "--password-file", tmp_path / "none", code=2).stderr
+    (tmp_path / "password").write_text("secret\n")
+    assert _first_line_of(tmp_path / "password") == "secret"
+
+
 def test_a_shift_at_the_command_line(served: Shell) -> None:
     made = served.data("device", "add", "scan-07", "--at", "dock-2")
     assert (made[0]["device"], made[0]["role"], len(made[0]["secret"])) == ("scan-07", "scanner", 24)
@@ -154,7 +212,10 @@ def test_a_shift_at_the_command_line(served: Shell) -> None:
     assert served.data("db", "check")["faults"] == []
     served("db", "backup", served.site / "copy.db")
     served("db", "backup", served.site / "copy.db", code=1)
-    served("device", "rotate", "scan-07")
+    assert len(served("device", "rotate", "scan-07", "--password-only").stdout.strip()) == 24
+    served("device", "revoke", "scan-07")
+    assert "--readmit" in served("device", "rotate", "scan-07", code=1).stderr
+    served("device", "rotate", "scan-07", "--readmit")
     served("device", "revoke", "scan-07")
     assert {d["device"]: d["state"] for d in served.data("device", "list")}["scan-07"] == "revoked"
     assert served("quarantine", "list").stdout.startswith("no")
@@ -188,6 +249,30 @@ def test_certificates_at_the_command_line(tmp_path: Path) -> None:
     assert "it can be used" in shell("certificate", "reload").stderr
 
 
+@pytest.mark.parametrize("lost", [("ca.key",), ("ca.pem",), ("ca.key", "ca.pem")], ids=" and ".join)
+def test_a_lost_authority_is_not_replaced_by_a_new_one(shell: Shell, lost: tuple[str, ...]) -> None:
+    """Every device would have to be given the new one."""
+    tls = shell.site / "tls"
+    for name in lost:
+        (tls / name).rename(shell.site / name)
+    before = {path.name: path.read_bytes() for path in tls.iterdir()}
+    for command in (("certificate", "renew"), ("certificate", "renew", "--host", "bridge.example.com")):
+        said = shell(*command, code=1).stderr
+        assert "the site's authority" in said
+        assert "put ca.pem and ca.key back from a backup" in said
+    assert {path.name: path.read_bytes() for path in tls.iterdir()} == before
+    for name in lost:
+        (shell.site / name).rename(tls / name)
+    shell("certificate", "renew")
+
+
+def test_a_site_without_certificates_gets_them_by_name(shell: Shell) -> None:
+    (shell.site / "tls").rename(shell.site / "old")
+    assert "--host NAME" in shell("certificate", "renew", code=1).stderr
+    shell("certificate", "renew", "--host", "bridge.example.com")
+    assert [row["certificate"] for row in shell.data("certificate", "show")] == ["authority", "server"]
+
+
 def test_a_device_gets_a_certificate_at_the_command_line(served: Shell, tmp_path: Path) -> None:
     served("device", "add", "scan-07")
     out = tmp_path / "for scan-07"
@@ -207,6 +292,30 @@ def test_a_device_gets_a_certificate_at_the_command_line(served: Shell, tmp_path
     assert "is shut out" in served("device", "certificate", "scan-07", "--out", out, code=1).stderr
 
 
+def test_a_certificate_that_can_not_be_written_or_read_says_what_to_do(shell: Shell) -> None:
+    shell("device", "add", "scan-07")
+    there = shell.site / "bridge.toml"
+    for out in (there, there / "below", Path("/proc/nowhere/scan-07")):
+        said = shell("device", "certificate", "scan-07", "--out", out, code=1).stderr
+        assert f"{out} can't be written" in said
+        assert "give --out a folder" in said
+    assert shell.data("device", "show", "scan-07")["certificate"] is None
+    said = shell("device", "certificate", "scan-07", "--accept", shell.site / "none.pem", code=1).stderr
+    assert "none.pem can't be read: No such file" in said
+    assert "a file in PEM" in said
+
+
+def test_an_address_in_use_is_named_with_its_setting_and_the_others_are_not(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "site")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = "{}:{}".format(*taken.getsockname())
+        shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "127.0.0.1:0", "--websocket", bind)
+        said = shell("serve", code=1).stderr
+    assert f"listen.websocket: can't listen on {bind}: Address already in use" in said
+    assert "127.0.0.1:0" not in said
+    assert "give listen.websocket another in bridge.toml" in said
+
+
 def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "site")
     shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "")
@@ -219,7 +328,10 @@ def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
         said = shell(*command, code=1).stderr
         assert "listen.tls_cert_file: there is no" in said
         assert "dockbridge certificate renew" in said
-    shell("certificate", "renew")
+    assert "whose names could be kept" in shell("certificate", "renew", code=1).stderr
+    assert not (shell.site / "tls" / "server.pem").exists()
+    shell("certificate", "renew", "--host", "bridge.example.com")
+    assert "bridge.example.com" in shell.data("certificate", "show")[1]["names"]
     shell("config", "check")
     config.write_text(config.read_text().replace("tls/server.pem", "/etc/ssl/bridge.pem"))
     assert "not made here" in shell("certificate", "renew", code=1).stderr
@@ -260,6 +372,7 @@ def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
         (("config", "check", "--site", "/nowhere"), 1, "there is no /nowhere/bridge.toml"),
         (("db", "backup", "/nowhere/copy.db"), 1, "can't be written"),
         (("init", "/proc/nowhere"), 1, "can't be written"),
+        (("init", "pyproject.toml"), 1, "pyproject.toml is a file fix: choose another name: a site is a folder"),
         (("init", "other", "--listen", "0.0.0.0:1883"), 1, "outside loopback without TLS"),
         (("init", "other", "--listen", "here"), 1, "host:port"),
         (("init", "other", "--mqtts", "8883"), 1, "listen.mqtts is '8883', should be host:port"),
@@ -382,6 +495,21 @@ def test_a_laboratory_lets_anybody_in_on_loopback_and_leaves_nothing(tmp_path: P
     assert lab.returncode == 0
     assert "Traceback" not in words
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("site", "--lab"), "a laboratory is a temporary site"),
+        (("--listen", "127.0.0.1:0"), "it goes with --lab"),
+        (("site", "--websocket", "127.0.0.1:0"), "it goes with --lab"),
+    ],
+    ids=["a folder and --lab", "--listen alone", "--websocket alone"],
+)
+def test_an_option_of_serve_that_would_be_passed_over_is_wrong_usage(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
+    done = shell("serve", *arguments, code=2)
+    assert said in done.stderr
+    assert done.stdout == ""
 
 
 def test_a_laboratory_outside_loopback_is_refused(shell: Shell) -> None:

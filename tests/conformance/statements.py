@@ -620,6 +620,7 @@ STATEMENTS: Final = (
         (
             "test_subscribe.py::test_many_filters_in_one_packet_are_answered_one_by_one",
             "test_subscribe.py::test_a_filter_that_is_not_allowed_is_refused_in_its_place_and_the_others_are_granted",
+            "test_subscribe.py::test_shared_subscriptions_are_refused_and_not_taken_for_filters",
         ),
     ),
     Statement(

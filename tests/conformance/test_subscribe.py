@@ -33,6 +33,11 @@ def test_every_return_code_is_one_that_the_standard_has(lab: Lab) -> None:
     assert set(codes) <= {0, 1, 2, REFUSED}
 
 
+@pytest.mark.parametrize("topic_filter", ["$share/group/a", "$share/group/#", "$share"])
+def test_shared_subscriptions_are_refused_and_not_taken_for_filters(ours: Broker, lab: Lab, topic_filter: str) -> None:
+    assert lab.client().ask((topic_filter, 1), (lab.topic("a"), 1)) == [REFUSED, 1]
+
+
 def test_many_filters_in_one_packet_are_answered_one_by_one(lab: Lab) -> None:
     listener = lab.listener()
     codes = listener.ask(*((lab.topic(str(i)), i % 3) for i in range(MANY)))

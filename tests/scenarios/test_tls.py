@@ -15,6 +15,7 @@ from typing import Any
 
 import cbor2
 import pytest
+from a_server import until
 from a_site import DEADLINE_S, PUBACK, SITE, TOPICS, MqttWire, Site, connect_packet
 from foreign_tools import needs
 from paho.mqtt.client import Client, MQTTMessage
@@ -76,8 +77,13 @@ def is_cut_off(site: Site, context: ssl.SSLContext) -> bool:
         return True
 
 
+HANDSHAKE = "a TLS handshake failed, of 127.0.0.1: "
+
+
 def quiet(caplog: pytest.LogCaptureFixture) -> bool:
-    return not [r for r in caplog.records if r.exc_info or r.levelno >= logging.WARNING]
+    """Whether nothing was logged but one sentence about a handshake."""
+    heard = [r for r in caplog.records if r.exc_info or r.levelno >= logging.WARNING]
+    return len(heard) <= 1 and all(r.getMessage().startswith(HANDSHAKE) and not r.exc_info for r in heard)
 
 
 # --- the server's certificate -------------------------------------------------------------------------------------------------
@@ -136,6 +142,31 @@ def test_a_client_that_does_not_trust_the_authority_refuses(site: Site, listener
         MqttWire(site.addresses[listener], ssl.create_default_context())
     assert quiet(caplog)
     assert login(site, trust(site), "scan-1", "wrong") == BAD_CREDENTIALS, "and everybody else goes on"
+
+
+def test_a_handshake_that_fails_is_said_once_with_its_address_and_reason(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            MqttWire(site.addresses["mqtts"], ssl.create_default_context())
+    until(lambda: site.on_loop(lambda: site.app.counters)["handshakes_failed"] == 3, "three handshakes to fail")
+    (line,) = [r.getMessage() for r in caplog.records if "handshake" in r.getMessage()]
+    assert line.startswith(HANDSHAKE)
+    assert "unknown ca" in line
+    assert site.on_loop(lambda: site.app._outlet.broker.hosts) == {}  # type: ignore[union-attr]
+
+
+def test_who_shakes_hands_counts_as_a_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Site(tmp_path / "site", listen={"mqtt": "", "mqtts": "127.0.0.1:0"}, broker={"connections_per_address_max": 2, "connect_timeout_s": 30}) as site:
+        address = site.addresses["mqtts"]
+        with socket.create_connection(address, DEADLINE_S), socket.create_connection(address, DEADLINE_S) as second:
+            with socket.create_connection(address, DEADLINE_S) as third:
+                assert third.recv(1) == b""
+            assert site.on_loop(lambda: site.app.counters)["turned_away"] == 1
+            second.close()
+            until(lambda: site.on_loop(lambda: site.app.counters)["handshakes_failed"] == 1, "the second to be gone")
+            site.enrol("scan-1")
+            assert login(site, trust(site), "scan-1", site.secrets["scan-1"]) == 0
+    assert len([r for r in caplog.records if "turned away" in r.getMessage()]) == 1
 
 
 def test_a_plain_listener_beside_a_tls_one_stays_plain(site: Site) -> None:
@@ -313,7 +344,7 @@ def test_a_revoked_device_is_out_and_a_new_password_does_not_bring_its_certifica
         site.wait_for(Operations(site.app).call("device_revoke", {"device": "scan-1"}))
         wire.expect_closed()
     assert login(site, context) == BAD_CREDENTIALS
-    site.wait_for(Operations(site.app).call("device_rotate", {"device": "scan-1"}))
+    site.wait_for(Operations(site.app).call("device_rotate", {"device": "scan-1", "readmit": True}))
     assert login(site, context) == BAD_CREDENTIALS
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from a_site import DEADLINE_S, PUBACK, SITE, TOPICS, Site, publish_packet
 
+from bridge.broker.front_door import CALM_S
 from bridge.control import Operations
 from devices.protocol.vocabulary import AlertCode, Role
 
@@ -225,6 +226,48 @@ def test_a_device_with_too_many_connections_is_told_to_come_back(tmp_path: Path)
         first.cut()
         assert in_the_end(lambda: comes_in(site))
         second.cut()
+
+
+def test_a_session_that_gives_way_to_another_is_counted_said_and_an_alert_until_its_device_has_room(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Site(tmp_path / "site", broker={"sessions_per_device_max": 2}) as site:
+        site.enrol("desk", Role.DESK)
+        site.enrol("panel", Role.LAB)
+        site.enrol("gear", Role.LAB)
+        with site.client("panel", "one", clean=False) as panel:
+            panel.subscribe("plant/#")
+        with site.client("gear") as gear:
+            gear.publish("plant/line", b"x")
+            gear.expect(PUBACK)
+        with site.client("desk") as desk:
+            desk.subscribe(f"{TOPICS.base}/alerts/dropped/+")
+            for client_id in ("two", "three", "four"):
+                site.client("panel", client_id, clean=False).cut()
+            alert = desk.receive()
+            assert alert.topic == TOPICS.alert(AlertCode.DROPPED, "panel")
+            assert "1 message that waited" in alert.plain["text"]
+            assert site.on_loop(lambda: site.app.counters)["evicted"] == 2
+            (line,) = [r.getMessage() for r in caplog.records if "gave way" in r.getMessage()]
+            assert "'panel' at 127.0.0.1" in line
+            assert "broker.sessions_per_device_max" in line
+            assert desk.ping() == [], "said once"
+            with site.client("panel", "four") as clean:
+                clean.goodbye()
+            at_s = site.app.clock.now_s()
+            site.on_loop(lambda: site.app._outlet.broker.door._look_at_crowds(at_s + CALM_S + 1))  # type: ignore[union-attr]
+            assert (cleared := desk.receive()).topic == alert.topic
+            assert cleared.payload == b""
+
+
+def test_an_alert_about_sessions_that_gave_way_is_over_with_a_restart(tmp_path: Path) -> None:
+    with Site(tmp_path / "site", broker={"sessions_per_device_max": 1}) as site:
+        site.enrol("panel", Role.LAB)
+        for client_id in ("one", "two"):
+            site.client("panel", client_id, clean=False).cut()
+        site.wait_for(site.app.pipeline.drained())
+        assert site.rows("SELECT code, subject FROM alerts") == [("dropped", "panel")]
+        site.restart()
+        site.wait_for(site.app.pipeline.drained())
+        assert site.rows("SELECT code, subject FROM alerts") == []
 
 
 def comes_in(site: Site) -> bool:

@@ -1,4 +1,4 @@
-"""Records made by hand for the tests of the checkers: a real settler on a real database, devices that are a few lines each, and no time that passes by itself."""
+"""Records that are made by hand and by small stories, for the judges: devices that are a few lines each, and no time that passes by itself."""
 
 from __future__ import annotations
 

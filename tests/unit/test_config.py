@@ -105,6 +105,12 @@ def test_a_value_above_its_bound_is_refused_by_name(section: str, setting: datac
     parse({section: {setting.name: most}})
 
 
+def test_the_fix_of_a_wrong_value_is_a_line_that_is_right() -> None:
+    error = refused({"broker": {"window": 0}})
+    assert str(error.fix) == "write window = 64, the default, or what suits you: QoS 1 and 2 messages in flight to one client."
+    assert 'write mqtt = "127.0.0.1:1883"' in str(refused({"listen": {"mqtt": 1883}}).fix)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -124,6 +130,9 @@ def test_a_value_above_its_bound_is_refused_by_name(section: str, setting: datac
         ({"listen": {"websocket": "localhost:-1"}}, "listen.websocket is 'localhost:-1', should be host:port"),
         ({"listen": {"mqtts": "8883"}}, "listen.mqtts is '8883', should be host:port"),
         ({"listen": {"wss": "0.0.0.0:https"}}, "listen.wss is '0.0.0.0:https', should be host:port"),
+        ({"listen": {"mqtt": "127.0.0.1:1883", "websocket": "127.0.0.1:1883"}}, "listen.mqtt and listen.websocket have the same address, 127.0.0.1:1883"),
+        ({"listen": {"mqtt": "localhost:1883", "wss": "127.0.0.1:1883"}}, "listen.mqtt and listen.wss have the same address"),
+        ({"listen": {"mqtts": "10.0.0.1:8883", "wss": "0.0.0.0:8883"}}, "listen.mqtts and listen.wss have the same address"),
         ({"listen": {"tls_cert_file": ""}}, "listen.tls_cert_file is empty"),
         ({"listen": {"tls_key_file": ""}}, "listen.tls_key_file is empty"),
         ({"listen": {"wss": "0.0.0.0:8884", "tls_cert_file": "", "tls_key_file": ""}}, "listen.tls_cert_file is empty"),
@@ -144,8 +153,13 @@ def test_outside_loopback_without_tls_is_refused_unless_the_operator_insists(nam
     assert f"listen.{name} is {bind}: outside loopback without TLS" in str(error)
     assert f"listen.{with_tls}" in str(error.fix)
     assert "allow_plain" in str(error.fix)
-    assert getattr(parse({"listen": {name: bind, "allow_plain": True}}).listen, name) == bind
-    assert getattr(parse({"listen": {with_tls: bind}}).listen, with_tls) == bind
+    assert getattr(parse({"listen": {"mqtt": "", name: bind, "allow_plain": True}}).listen, name) == bind
+    assert getattr(parse({"listen": {"mqtt": "", with_tls: bind}}).listen, with_tls) == bind
+
+
+def test_listeners_beside_each_other_have_their_own_ports_or_machines_addresses() -> None:
+    parse({"listen": {"mqtt": "127.0.0.1:0", "websocket": "127.0.0.1:0"}})
+    parse({"listen": {"mqtts": "10.0.0.1:8883", "wss": "10.0.0.2:8883"}})
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:1883", "127.9.9.9:1", "localhost:1883"])

@@ -9,7 +9,7 @@ from a_site import connect_packet, publish_packet, subscribe_packet, unsubscribe
 from a_world import FILTER, Client, Life, World
 
 from bridge.broker import packets
-from bridge.broker.front_door import Connection, State
+from bridge.broker.front_door import CALM_S, Connection, State
 from bridge.broker.packets import Outgoing
 
 
@@ -135,6 +135,27 @@ def test_a_reader_at_qos_0_that_lags_now_and_then_raises_no_alert_each_time(tmp_
         life.world.now_s += 60
     life.world.commit()
     assert life.world.rows("alerts") == 0
+
+
+def test_the_alert_about_what_was_dropped_is_over_when_the_queue_was_fetched_although_the_client_left_at_once(tmp_path: Path) -> None:
+    life = Life(tmp_path, 1, session_queue_max=2, window=1)
+    world, reader = life.world, life.subscriber
+
+    def pass_by(seconds: float) -> int:
+        world.now_s += seconds
+        world.door.tick()
+        world.commit()
+        return world.rows("alerts")
+
+    reader.cut()
+    for n in range(4):
+        life.publisher.send(publish_packet("t/a", b"x", qos=1, packet_id=100 + n))
+    world.commit()
+    assert (pass_by(CALM_S), pass_by(CALM_S)) == (1, 1), "nobody has fetched what was left"
+    reader.connect()
+    life.finish()
+    reader.cut()
+    assert (pass_by(0.5), pass_by(CALM_S)) == (1, 0)
 
 
 # --- QoS 2 in -----------------------------------------------------------------------------------------------------------------

@@ -264,10 +264,12 @@ def test_what_cannot_be_decoded_is_answered_by_its_digest_and_kept_once(bench: B
 
 
 def test_what_was_denied_is_answered_kept_and_raises_one_alert(bench: Bench) -> None:
-    for payload in (b"one", b"two"):
+    for payload in (b"one", b"two", b"one"):
         (receipt,) = bench.send(bench.message("scan-1", "created", payload, kind="denied", detail="role scanner does not send created"))
         assert (told(receipt), receipt["next"]) == (("rejected", "forbidden", "stop"), "call_desk")
-    assert len([m for m in bench.shown if m.topic == TOPICS.alert("forbidden", "scan-1")]) == 1
+    (alert,) = [cbor2.loads(m.payload) for m in bench.shown if m.topic == TOPICS.alert("forbidden", "scan-1")]
+    assert "`dockbridge quarantine list`" in alert["fix"]
+    assert "drop" in alert["fix"], "what ends the alert"
     assert len(bench.rows("SELECT 1 FROM quarantine")) == 2
 
 
@@ -504,7 +506,7 @@ def test_what_waits_beyond_its_deadline_raises_an_alert_that_goes_when_it_is_app
     bench.sweep(120_000)
     alert = bench.show(TOPICS.alert("parked", "PO-1"))
     assert alert is not None
-    assert (alert["subject"], alert["text"]) == ("PO-1", "1 events wait for order PO-1 to be created.")
+    assert (alert["subject"], alert["text"]) == ("PO-1", "1 event waiting for order PO-1 to be created.")
     bench.create("PO-1")
     bench.sweep()
     assert bench.show(TOPICS.alert("parked", "PO-1")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -19,6 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Table, text
+from sqlalchemy import event as event_of
 
 from bridge.domain.view import digest8
 from bridge.errors import NotFound, Refused, StoreError
@@ -148,6 +150,31 @@ def test_a_database_of_a_newer_program_is_refused_with_a_sentence(bench: Bench, 
         migrate(bench.engine, bench.path)
     assert "newer" in str(caught.value.fix)
     assert bench.rows("SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_nobody_else_reads_a_database_or_its_copies(tmp_path: Path) -> None:
+    """It holds the hashes of passwords. The folder may have been there before, open to everybody; the mode is looked at while the files are made."""
+    seen: dict[str, int] = {}
+
+    def look(*_: object) -> None:
+        seen.update({path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()})
+
+    path = tmp_path / "site.db"
+    old = os.umask(0o022)
+    try:
+        engine = open_engine(path)
+        event_of.listen(engine, "before_cursor_execute", look)
+        migrate(engine, path)
+        Registry(engine, engine, SITE).add("scan-1", Role.SCANNER, now_ms=0)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+            backup(path, tmp_path / "copy.db")
+            look()
+        engine.dispose()
+    finally:
+        os.umask(old)
+    assert {"site.db", "site.db-wal", "site.db-shm", "copy.db"} <= seen.keys()
+    assert set(seen.values()) == {0o600}
 
 
 def test_a_backup_of_a_live_database_is_whole(bench: Bench, tmp_path: Path) -> None:
@@ -425,7 +452,7 @@ def test_only_the_newest_certificate_stands_for_a_device(registry: Registry) -> 
     assert registry.verify_certificate("scan-7", "bb") is None
     with pytest.raises(Refused, match="shut out"):
         registry.certify("scan-7", "cc")
-    registry.rotate("scan-7", now_ms=NOW_MS)
+    registry.rotate("scan-7", now_ms=NOW_MS, readmit=True)
     assert registry.get("scan-7").certificate_sha256 is None
 
 
@@ -436,7 +463,26 @@ def test_a_revoked_device_is_out_until_it_gets_a_new_secret(registry: Registry) 
     registry.revoke("scan-7", now_ms=NOW_MS + 1)
     assert registry.verify("scan-7", secret) is None
     assert (registry.get("scan-7").revoked_ms, registry.get("scan-7").has_secret) == (NOW_MS + 1, False)
-    assert registry.verify("scan-7", registry.rotate("scan-7", now_ms=NOW_MS + 2)) is not None
+    assert registry.verify("scan-7", registry.rotate("scan-7", now_ms=NOW_MS + 2, readmit=True)) is not None
+
+
+def test_a_new_secret_alone_does_not_let_a_revoked_device_in_again(registry: Registry) -> None:
+    registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    registry.revoke("scan-7", now_ms=NOW_MS + 1)
+    with pytest.raises(Refused, match="shut out") as refused:
+        registry.rotate("scan-7", now_ms=NOW_MS + 2)
+    assert "device rotate scan-7 --readmit" in str(refused.value.fix)
+    assert not registry.get("scan-7").can_log_in
+    with pytest.raises(Refused) as twice:
+        registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
+    assert "--readmit" in str(twice.value.fix)
+
+
+def test_a_secret_never_looks_like_an_option(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(("-it-would-be-one", "--or-this", "a-good-one", "-x", "another"))
+    monkeypatch.setattr(registries.secrets, "token_urlsafe", lambda nbytes: next(drawn))
+    assert registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS) == "a-good-one"
+    assert registry.rotate("scan-7", now_ms=NOW_MS) == "another"
 
 
 def test_a_channel_without_a_secret_lets_nobody_in(registry: Registry) -> None:

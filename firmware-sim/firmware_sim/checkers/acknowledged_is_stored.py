@@ -24,7 +24,7 @@ def check(view: View) -> Iterator[Broken]:
                 continue
             acknowledged.setdefault((uid[0], uid[1]), entry.at_ms)
         elif type(entry) is ServerStarted:
-            for uid in acknowledged.keys() - missed - set(entry.stored):
+            for uid in sorted(acknowledged.keys() - missed - set(entry.stored)):
                 missed.add(uid)
                 yield Broken(f"{called(uid)} was acknowledged at {acknowledged[uid]} and is not in the log when the server starts", entry.at_ms)
     for uid in sorted(acknowledged.keys() - view.stored.keys() - missed):

@@ -201,8 +201,8 @@ class _Box:
     before_lost: str = "planned"
 
     def flags(self) -> frozenset[str]:
-        marks = {"damaged": self.damaged, "customs_hold": self.customs_hold, "lost": self.state == "lost"}
-        return frozenset(f for f, there in marks.items() if there)
+        marks = (("damaged", self.damaged), ("customs_hold", self.customs_hold), ("lost", self.state == "lost"))
+        return frozenset([flag for flag, there in marks if there])
 
 
 # --- one order -----------------------------------------------------------------------------------------------------------------
@@ -239,6 +239,10 @@ PLACE: Final = {
 """The field of the body that says where a parcel is; else it is where the device is."""
 
 
+OWN_FLAGS: Final = frozenset({"amended", "needs_confirm", "short", "damaged", "cancel_requested", "moved_on_hold", "unassigned"})
+"""What an order is marked with itself; the rest comes from its parcels and holds. `damaged` only where no parcel is known."""
+
+
 class _Refused(Exception):
     def __init__(self, outcome: str, reason: str) -> None:
         self.answer = Answer(outcome, reason)
@@ -263,13 +267,15 @@ class _Reading:
 
     def __post_init__(self) -> None:
         decided = {(e.body["device"], e.body["ref"]): e.body for e in self.told if e.type == "decided"}
+        seen = self._seen()
         for e in self.told:
-            before = self._seen()
+            before = seen
             try:
                 if e.fault:
                     raise _Refused("rejected", e.fault)
                 READ[e.type](self, e)
-                answer = Answer("taken", None, self._seen() != before)
+                seen = self._seen()
+                answer = Answer("taken", None, seen != before)
             except _Refused as refused:
                 answer = refused.answer
             if e.type in ("claim", "decline") and not e.fault:
@@ -280,8 +286,7 @@ class _Reading:
 
     def flags(self) -> frozenset[str]:
         of_boxes = {f for b in self.boxes.values() for f in b.flags()}
-        own = self.marks & {"amended", "needs_confirm", "short", "damaged", "cancel_requested", "moved_on_hold", "unassigned"}
-        return frozenset(of_boxes | own | ({"held"} if self.holds else set()))
+        return frozenset(of_boxes | (self.marks & OWN_FLAGS) | ({"held"} if self.holds else set()))
 
     def state(self) -> str:
         states = [b.state for b in self.boxes.values()]
@@ -308,7 +313,8 @@ class _Reading:
 
     def _seen(self) -> tuple[object, ...]:
         """What noop must not change. That a cancelled order has a parcel after all is told by the first scan of it, and changes nothing else."""
-        return self.state(), self.flags(), tuple((b.id, b.state, b.flags()) for b in self.boxes.values() if b.state != "cancelled")
+        boxes = [(b.id, b.state, b.damaged, b.customs_hold) for b in self.boxes.values() if b.state != "cancelled"]
+        return self.state(), self.marks & OWN_FLAGS, bool(self.holds), boxes
 
     # which parcels
 
@@ -323,19 +329,24 @@ class _Reading:
 
     def _new(self, e: Happened) -> _Box:
         """Named, or after its pack; a parcel that was moved before anybody told of its pack is named after its order."""
-        unnamed = "p-" + (e.id.hex() if e.type == "pack" else hashlib.sha256(self.id.encode()).hexdigest()[:32])
+        unnamed = "p-" + e.id.hex() if e.type == "pack" else self._unseen
         box = _Box(e.parcel if e.parcel is not None else unnamed)
         if "cancelled" in self.marks:
             box.state = "cancelled"
         self.boxes[box.id] = box
         return box
 
+    @property
+    def _unseen(self) -> str:
+        """The id of a parcel that was moved before anybody told of its pack. Later it stands for whatever there is."""
+        return "p-" + hashlib.sha256(self.id.encode()).hexdigest()[:32]
+
     def _touched(self, e: Happened, *, makes: bool = True) -> list[_Box]:
         """The parcels that a step is about: the one that is named, else all that live, else all; where there is none yet, a new one."""
         box = self._named(e)
         if box is not None:
             return [box]
-        if e.parcel is not None:
+        if e.parcel is not None and e.parcel != self._unseen:
             return [self._new(e)]
         if e.code is not None and (len(self.boxes) > 1 or any(b.code is not None for b in self.boxes.values())):
             raise _Refused("parked", "unknown_parcel")

@@ -14,19 +14,18 @@ from firmware_sim.record import Cast
 def check(view: View) -> Iterator[Broken]:
     base = view.topics.base.split("/")
     jobs = _orders_of_couriers(view)
-    said: set[tuple[str, str]] = set()
     allowed: dict[tuple[str, str], bool] = {}
     for e in view.received:
-        cast = view.record.cast.get(e.device)
-        if cast is None or (e.device, e.topic) in said:
-            continue
         key = (e.device, e.topic)
-        if key not in allowed:
-            levels = e.topic.split("/")
-            own = _at_home(view, cast, levels[len(base) :], jobs) if levels[: len(base)] == base else False
-            allowed[key] = own if levels[0] == "v1" else cast.role == Role.LAB
-        if not allowed[key]:
-            said.add(key)
+        if key in allowed:
+            continue
+        cast = view.record.cast.get(e.device)
+        levels = e.topic.split("/")
+        if levels[0] == "v1":
+            allowed[key] = cast is None or (levels[: len(base)] == base and _at_home(view, cast, levels[len(base) :], jobs))
+        else:
+            allowed[key] = cast is None or cast.role == Role.LAB
+        if cast is not None and not allowed[key]:
             yield Broken(f"{e.device}, a {cast.role}, got a message on {e.topic}, which is not theirs to read", e.at_ms)
 
 

@@ -24,7 +24,7 @@ def check(view: View) -> Iterator[Broken]:
     post = _Post(_one_session_each(view))
     for entry in view.record.entries:
         if type(entry) is Received:
-            if not entry.retain and entry.qos and (box := post.of_device.get(entry.device)) is not None:
+            if not entry.retain and entry.qos and (box := post.of_device.get(entry.device)) is not None and not box.is_next(entry):
                 yield from box.receive(entry)
         elif type(entry) is Committed:
             for effect in entry.effects:
@@ -62,7 +62,7 @@ class _Post:
         self.devices = devices
         self.boxes: dict[int, _Box] = {}
         self.of_device: dict[str, _Box] = {}
-        self.filters: dict[int, dict[str, int]] = {}
+        self.filters: dict[int, dict[str, tuple[list[str], int]]] = {}
         self._subscribers: dict[str, list[tuple[_Box, int]]] = {}
 
     def take(self, effect: object) -> None:
@@ -82,7 +82,7 @@ class _Post:
                 if sid in self.boxes and self.of_device.get(self.boxes[sid].device) is self.boxes[sid]:
                     del self.of_device[self.boxes[sid].device]
             case FiltersAdded(sid, filters) if sid in self.filters:
-                self.filters[sid].update(filters)
+                self.filters[sid].update((f, (f.split("/"), qos)) for f, qos in filters if qos < 128)
             case FiltersRemoved(sid, filters) if sid in self.filters:
                 for topic_filter in filters:
                     self.filters[sid].pop(topic_filter, None)
@@ -94,7 +94,7 @@ class _Post:
             levels = topic.split("/")
             found = self._subscribers[topic] = []
             for sid, filters in self.filters.items():
-                granted = [qos for f, qos in filters.items() if qos < 128 and is_matched(f.split("/"), levels)]
+                granted = [qos for f, (wanted, qos) in filters.items() if f == topic or is_matched(wanted, levels)]
                 if granted:
                     found.append((self.boxes[sid], max(granted)))
         return found
@@ -102,7 +102,7 @@ class _Post:
 
 def is_matched(wanted: list[str], levels: list[str]) -> bool:
     """Whether a filter matches a topic, level by level (§4.7)."""
-    if levels[0].startswith("$") and wanted[0] in ("+", "#"):
+    if wanted[0] != levels[0] and (wanted[0] not in ("+", "#") or levels[0].startswith("$")):
         return False
     if wanted[-1] == "#":
         wanted = wanted[:-1]
@@ -114,29 +114,45 @@ def is_matched(wanted: list[str], levels: list[str]) -> bool:
 class _Box:
     """What one session is owed, and how much of it came.
 
-    `places` are what the next message may be, as (how many came at least once, place of the next): usually one. After a reconnect the server goes back to
-    the oldest message that it has no acknowledgement for, and comes again from there on, marked `dup`.
+    `in_order` is how many came, where nothing but the one after them can come next; -1 where that is not sure. Then `places` are what the next message
+    may be, as (how many came at least once, place of the next). After a reconnect the server goes back to the oldest message that it has no
+    acknowledgement for, and comes again from there on, marked `dup`.
     """
 
     device: str
     owed: list[Message] = field(default_factory=list)
     qos: list[int] = field(default_factory=list)
     places: set[tuple[int, int]] = field(default_factory=lambda: {(0, 0)})
+    in_order: int = 0
     may_go_back: bool = False
     lost: list[tuple[int, Message]] = field(default_factory=list)
     at: dict[Message, list[int]] = field(default_factory=dict)
+    known: int = 0
 
     def owe(self, message: Message, qos: int) -> None:
-        self.at.setdefault(message, []).append(len(self.owed))
         self.owed.append(message)
         self.qos.append(qos)
 
+    def is_next(self, e: Received) -> bool:
+        """Takes a message that comes in order, as nearly all do; False where it is not plainly the next."""
+        came = self.in_order
+        if e.dup or not 0 <= came < len(self.owed) or self.owed[came] != (e.topic, e.payload) or self.qos[came] != e.qos:
+            return False
+        self.in_order = came + 1
+        self.may_go_back = False
+        return True
+
     def receive(self, e: Received) -> Iterator[Broken]:
-        message = (e.topic, e.payload)
+        yield from self._receive(e, (e.topic, e.payload))
+        self.in_order = next(iter(self.places))[0] if len(self.places) == 1 and all(came == at for came, at in self.places) else -1
+
+    def _receive(self, e: Received, message: Message) -> Iterator[Broken]:
+        if self.in_order >= 0:
+            self.places = {(self.in_order, self.in_order)}
         places = {(max(came, at + 1), at + 1) for came, at in self.places if at < len(self.owed) and self.owed[at] == message and (e.dup or at == came)}
         if e.dup and self.may_go_back:
             reached = {came for came, _ in self.places}
-            places |= {(max(came, at + 1), at + 1) for came in reached for at in self.at.get(message, ()) if at <= came}
+            places |= {(max(came, at + 1), at + 1) for came in reached for at in self._places_of(message) if at <= came}
         if not e.dup:
             self.may_go_back = False
         if places:
@@ -147,10 +163,17 @@ class _Box:
             return
         yield from self._astray(e, message)
 
+    def _places_of(self, message: Message) -> list[int]:
+        """Where a message stands among what is owed. The index is rarely needed, and brought up to date only then."""
+        for at in range(self.known, len(self.owed)):
+            self.at.setdefault(self.owed[at], []).append(at)
+        self.known = len(self.owed)
+        return self.at.get(message, [])
+
     def _astray(self, e: Received, message: Message) -> Iterator[Broken]:
         """It is not what comes next: something was left out, or it came when it was not due."""
         came = min(came for came, _ in self.places)
-        at = self.at.get(message, [])
+        at = self._places_of(message)
         later = next((a for a in at if a >= came), None)
         if later is not None:
             self.lost += [(e.at_ms, m) for m in self.owed[came:later]]
@@ -163,7 +186,7 @@ class _Box:
 
     def close(self, dropped: int, *, is_whole: bool) -> Iterator[Broken]:
         """What was left out is allowed where the session's row counts it as dropped; what never came, where the device is not well."""
-        came = max(came for came, _ in self.places)
+        came = self.in_order if self.in_order >= 0 else max(came for came, _ in self.places)
         never = self.owed[came:] if is_whole else []
         lost = [m for _, m in self.lost] + never
         if len(lost) > dropped or (is_whole and len(lost) < dropped):

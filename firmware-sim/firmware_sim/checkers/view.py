@@ -47,6 +47,8 @@ class View:
         self.end = record.end
         self.topics = Topics(record.site)
         self._plain: dict[bytes, Plain | None] = {}
+        self._levels: dict[str, list[str]] = {}
+        self._event_types: dict[str, str | None] = {}
 
     def table(self, name: str) -> list[Row]:
         """The rows of a table at the end; none where the record has no such table."""
@@ -67,8 +69,11 @@ class View:
 
     def levels(self, topic: str) -> list[str]:
         """The levels of a topic below this site; none where it is elsewhere."""
-        base = self.topics.base + "/"
-        return topic[len(base) :].split("/") if topic.startswith(base) else []
+        found = self._levels.get(topic)
+        if found is None:
+            base = self.topics.base + "/"
+            found = self._levels[topic] = topic[len(base) :].split("/") if topic.startswith(base) else []
+        return found
 
     # --- entries ----------------------------------------------------------------------------------------------------------
 
@@ -104,8 +109,13 @@ class View:
 
     def event_type(self, topic: str) -> str | None:
         """The event type of a topic that events are published to."""
-        levels = self.levels(topic)
-        return levels[3] if len(levels) == 4 and levels[0] == "devices" and levels[2] == "events" else None
+        try:
+            return self._event_types[topic]
+        except KeyError:
+            levels = self.levels(topic)
+            is_event = len(levels) == 4 and levels[0] == "devices" and levels[2] == "events"
+            found = self._event_types[topic] = levels[3] if is_event else None
+            return found
 
     @cached_property
     def receipts(self) -> dict[str, list[Receipted]]:

@@ -55,10 +55,8 @@ def sweep(
         with progress() as bar:
             task = bar.add_task("looking for a smaller one: runs", total=None)
             small = sweeping.shrink(what, last, on_try=lambda tried: bar.update(task, completed=tried))
-        plain["smallest"] = _written(small.scenario, small.outcome.seed, into)
-        say(
-            f"the smallest that still breaks it, after {small.tried} more runs: firmware-sim replay {shlex.quote(plain['smallest'])} --seed {small.outcome.seed}"
-        )
+        plain["smallest"] = path = _written(small.scenario, small.outcome.seed, into)
+        say(f"the smallest that still does, after {small.tried} more runs: firmware-sim replay {shlex.quote(path)} --seed {small.outcome.seed}")
     _tell(plain, as_json=as_json)
     raise typer.Exit(FAILED)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from firmware_sim.faults.bandwidth import Bandwidth
 from firmware_sim.faults.base import Direction, Fault, Line, Packet, World
 from firmware_sim.faults.clock_jump import ClockJump
@@ -40,4 +42,7 @@ AnyFault = (
 )
 """Every fault that a scenario may name; `kind` says which."""
 
-__all__ = ["AnyFault", "Direction", "Fault", "Line", "Packet", "World"]
+FAULTS: tuple[type[Fault], ...] = get_args(AnyFault)
+"""Their classes."""
+
+__all__ = ["FAULTS", "AnyFault", "Direction", "Fault", "Line", "Packet", "World"]

@@ -53,6 +53,8 @@ CLOCK_LOST_MS: Final = 1_577_836_800_000
 UPTIME_MS: Final = 60_000
 """How long a device has been running when its story begins."""
 NEWEST_VERSION: Final = 3
+PRIVATE: Final = ("orders/+/status", "orders/#", "couriers/+/assignments/+", "devices/+/receipts", "alerts/#")
+"""What a curious device asks for."""
 NOTHING: Final = bodies.Nothing()
 
 
@@ -95,6 +97,7 @@ class Firmware:
         skew_ms: how far the device's wall clock is off.
         version: what the firmware sends. 3: as the contract has it now. 2: with a field that is gone since, and without who scanned. 1: JSON.
         flash_events_max: how many events flash holds.
+        is_curious: it asks for everybody's orders, jobs, receipts and alerts too, which it must not get.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Firmware:
         has_beeper: bool = False,
         version: int = NEWEST_VERSION,
         flash_events_max: int = FLASH_EVENTS_MAX,
+        is_curious: bool = False,
     ) -> None:
         self.device = device
         self.topics = Topics(site)
@@ -127,6 +131,7 @@ class Firmware:
         """Whether the radio has a network; without one nobody tries to connect."""
         self.battery_percent: int | None = None
         self._flash_events_max = flash_events_max
+        self._is_curious = is_curious
         self._asleep_until_ms = 0
         self._skew_ms = skew_ms
         self._window = window
@@ -344,7 +349,8 @@ class Firmware:
         self._online = True
         self._connecting = False
         self._failures = 0
-        self.do(Subscribe((self.topics.receipts(self.device), *self.filters())))
+        pry = (f"{self.topics.base}/{below}" for below in PRIVATE) if self._is_curious else ()
+        self.do(Subscribe((self.topics.receipts(self.device), *self.filters(), *pry)))
         self.do(self._presence(online=True))
 
     def _on_disconnected(self) -> None:

@@ -1,6 +1,7 @@
 """A carrier's system: takes packed orders over the border, leg by leg, and reports what its own scanners saw.
 
-It is a system: its clock is right, and its events stand in the order of their times, in whatever order they come (contract, "Time and order").
+It is a system: its clock is right, and its events stand in the order of their times, in whatever order they come (contract, "Time and order"). It reports and
+does not wait for an answer.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Final
 from devices.protocol import bodies
 from devices.protocol.bodies import ProofOfDelivery
 from devices.protocol.vocabulary import EventType, OrderState
-from firmware_sim.firmware.chores import Await, Chore, Doer, Rest, Scan, Step
+from firmware_sim.firmware.chores import Await, Chore, Doer, Rest, Scan, Step, Tell
 
 LEG_MS: Final = 30_000
 """From one hub to the next."""
 CUSTOMS_MS: Final = 15_000
+LOADING_MS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,26 +45,31 @@ def passing(p: Passage) -> list[Step]:
     """Three legs: out of the country, over the border, to the door."""
     first, second, third = p.hubs
 
-    def scan(event_type: EventType, body: bodies.Body = bodies.Nothing()) -> Scan:  # noqa: B008 -- a frozen value
-        return Scan(type=event_type, body=body, order=p.order)
+    def scan(event_type: EventType, body: bodies.Body = bodies.Nothing()) -> Step:  # noqa: B008 -- a frozen value
+        return Tell(Scan(type=event_type, body=body, order=p.order))
 
     held: list[Step] = [scan(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=p.enters, reason="paper_missing")), Rest(CUSTOMS_MS)] if p.is_held else []
     return [
         Await(OrderState.PACKED),
         scan(EventType.PICKUP),
+        Rest(LOADING_MS),
         scan(EventType.DEPART, bodies.AtHub(hub=first)),
         Rest(LEG_MS),
         scan(EventType.ARRIVE, bodies.AtHub(hub=second)),
+        Rest(LOADING_MS),
         scan(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=p.leaves, direction="export")),
         Rest(CUSTOMS_MS),
         scan(EventType.CUSTOMS_CLEARED, bodies.AtBorder(country=p.leaves)),
+        Rest(LOADING_MS),
         scan(EventType.DEPART, bodies.AtHub(hub=second)),
         Rest(LEG_MS),
         scan(EventType.BORDER_ENTERED, bodies.AtBorder(country=p.enters)),
+        Rest(LOADING_MS),
         scan(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=p.enters, direction="import")),
         *held,
         Rest(CUSTOMS_MS),
         scan(EventType.CUSTOMS_CLEARED, bodies.AtBorder(country=p.enters)),
+        Rest(LOADING_MS),
         scan(EventType.ARRIVE, bodies.AtHub(hub=third)),
         Rest(LEG_MS),
         scan(EventType.OUT_FOR_DELIVERY),

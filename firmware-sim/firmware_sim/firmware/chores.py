@@ -75,7 +75,14 @@ class TakeBack:
     reason: Literal["did_not_occur", "incorrect_data"] = "incorrect_data"
 
 
-Step = Scan | Rest | Await | Give | Drive | TakeBack
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the bridge of something, and go on whatever it answers: a system that reports what others did."""
+
+    scan: Scan
+
+
+Step = Scan | Rest | Await | Give | Drive | TakeBack | Tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +91,33 @@ class Habits:
 
     `unreadable`: a label that the reader can't decode. `wrong_label`: an article's barcode next to the right one. `double`: a trigger that bounces, or a
     button that is tapped twice; firmware 1 sends both. `slip`: a parcel put on the wrong dock, and told so.
+    `goes_on_alone`: without a network nobody waits for an answer.
     """
 
     unreadable: float = 0.0
     wrong_label: float = 0.0
     double: float = 0.0
     slip: float = 0.0
+    goes_on_alone: bool = False
 
 
 CAREFUL: Final = Habits()
+ALONE_MS: Final = 3_000
+"""How long a user without a network waits for a beep before they go on; what was wrong is told later."""
+ON_ONES_OWN: Final = frozenset(
+    {
+        EventType.PICK,
+        EventType.PACK,
+        EventType.LABELLED,
+        EventType.STAGE,
+        EventType.PICKUP,
+        EventType.OUT_FOR_DELIVERY,
+        EventType.STOP_ARRIVED,
+        EventType.DELIVERY,
+        EventType.VOID,
+    },
+)
+"""What is done without an answer where none can come."""
 COUNTED: Final = frozenset({EventType.PICK, EventType.ATTEMPT_FAILED})
 """What counts again when it is told again: no firmware sends it twice."""
 NOT_THE_ARTICLE: Final = "2000000099998"
@@ -112,6 +137,7 @@ class Chore:
     index: int = 0
     asked: bytes | None = None
     told: bytes | None = None
+    asked_ms: int = 0
     ready_ms: int = 0
     since_ms: int | None = None
     legs_done: int = 0
@@ -144,7 +170,7 @@ def reaction_to(receipt: Receipt) -> Reaction:
     """A hold passes, a cancellation does not; a wrong label is followed by the right one."""
     if receipt.reason is Reason.CANCELLED:
         return Reaction.GIVE_UP
-    if receipt.reason in (Reason.WRONG_SKU, Reason.WRONG_PARCEL):
+    if receipt.reason in (Reason.WRONG_SKU, Reason.WRONG_PARCEL, Reason.PARCEL_NEEDED):
         return Reaction.RETRY
     return REACTIONS[receipt.outcome]
 
@@ -235,9 +261,21 @@ class Doer(Firmware):
     def act(self) -> None:
         while self._work():
             pass
+        if self.habits.goes_on_alone and not self.is_online:
+            self._go_on_alone()
         for chore in (*self.hands.busy, *self.hands.aside):
             if chore.ready_ms > self.now_ms:
                 self.wake_at(chore.ready_ms)
+
+    def _go_on_alone(self) -> None:
+        """Nobody stands with a parcel in hand until the network is back: the device keeps what was scanned, and what was wrong with it is told later."""
+        for chore in [c for c in self.hands.busy if c.asked is not None and self._asked[c.asked][1].type in ON_ONES_OWN]:
+            if self.now_ms < chore.asked_ms + ALONE_MS:
+                self.wake_at(chore.asked_ms + ALONE_MS)
+                continue
+            chore.told, chore.asked = chore.asked, None
+            chore.index += 1
+            chore.ready_ms = self.now_ms + self.pause_ms(THINK_MS * (0.5 + self.rng.random()))
 
     def _work(self) -> bool:
         """Go on with everything in hand; True where a hand came free, so that something else can be taken up."""
@@ -265,6 +303,8 @@ class Doer(Firmware):
                 if chore.told is None:
                     raise ValueError("there is nothing to take back")
                 return self._scan(chore, Scan(type=EventType.VOID, body=bodies.Void(ref=chore.told, reason=reason)))
+            case Tell(scan):
+                self.record(scan.type, scan.body, order=scan.order, parcel=scan.parcel, code=scan.code)
             case Await(state):
                 if self.states.get(chore.order) != state:
                     return False
@@ -292,6 +332,7 @@ class Doer(Firmware):
         if scan.type is EventType.PICK and code is not None and habits.wrong_label and chance() < habits.wrong_label:
             code = NOT_THE_ARTICLE
         chore.asked = self.record(scan.type, scan.body, order=scan.order, parcel=scan.parcel, code=code, by=self._by)
+        chore.asked_ms = self.now_ms
         self._asked[chore.asked] = (chore, scan)
         if habits.double and chance() < habits.double and self.doubles(scan):
             self.record(scan.type, scan.body, order=scan.order, parcel=scan.parcel, code=code, by=self._by)

@@ -1,0 +1,210 @@
+"""Defects that are planted in a copy of the bridge, to see whether the simulation finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+REPOSITORY: Final = Path(__file__).parents[2]
+
+
+class Edit(NamedTuple):
+    """A piece of a source file, which must be there exactly once, and what is put in its place."""
+
+    path: str
+    old: str
+    new: str
+
+
+class Defect(NamedTuple):
+    """A defect, the scenario that finds it, and the law that it breaks (one of several, mostly)."""
+
+    name: str
+    scenario: str
+    law: str
+    edits: tuple[Edit, ...]
+
+
+PIPELINE: Final = "bridge/ingest/pipeline.py"
+SETTLE: Final = "bridge/ingest/settle.py"
+
+DEFECTS: Final = (
+    Defect(
+        "acknowledge before commit",
+        "power-cut",
+        "acknowledged_is_stored",
+        (
+            Edit(
+                PIPELINE,
+                "        self._waiting.append(_Waiting(incoming, acknowledge))\n",
+                "        acknowledge({})\n        self._waiting.append(_Waiting(incoming, _nobody_waits))\n",
+            ),
+        ),
+    ),
+    Defect(
+        "acknowledge although the disk is full",
+        "power-cut",
+        "acknowledged_is_stored",
+        (Edit(PIPELINE, "                await asyncio.sleep(delay_s)\n", "                return Settled([], [], [{} for _ in batch])\n"),),
+    ),
+    Defect(
+        "forget the dedupe key",
+        "power-cut",
+        "stored_once",
+        (
+            Edit(SETTLE, "        if (stored := self.known.get(uid)) is not None:\n", "        if (stored := None) is not None:\n"),
+            Edit(SETTLE, "        if event.seq in ledger and not ledger.forgotten:\n", "        if False:\n"),
+            Edit(
+                "bridge/store/migrations/versions/0001_the_first_tables.py", 'sa.UniqueConstraint("id", "device", name', 'sa.UniqueConstraint("id", "pos", name'
+            ),
+        ),
+    ),
+    Defect(
+        "fold in the order of arrival",
+        "cross-border",
+        "state_is_right",
+        (
+            Edit(
+                "bridge/domain/facts.py",
+                '        return (0 if self.type == "created" else 1, self.order_ms, self.device, self.log, self.seq, self.id)\n',
+                '        return (0 if self.type == "created" else 1, self.pos, self.device, self.log, self.seq, self.id)\n',
+            ),
+        ),
+    ),
+    Defect(
+        "believe the device's wall clock",
+        "clock-chaos",
+        "orders_ended_as_planned",
+        (
+            Edit(
+                SETTLE,
+                "        return entry.clock.time_of(boot=event.boot, mono_ms=event.mono_ms, at_ms=event.at_ms, received_ms=received_ms)\n",
+                "        return event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)\n",
+            ),
+        ),
+    ),
+    Defect(
+        "lose a cursor: a session forgets what is in flight when the server ends",
+        "power-cut",
+        "owed_is_delivered",
+        (Edit("bridge/broker/restore.py", "message.pos >= interval.next_pos and", "message.pos > interval.next_pos and"),),
+    ),
+    Defect(
+        "send again without DUP",
+        "power-cut",
+        "owed_is_delivered",
+        (Edit("bridge/broker/front_door.py", "row.sid is not None, row.pos, True))\n", "row.sid is not None, row.pos, False))\n"),),
+    ),
+    Defect(
+        "retain before commit",
+        "power-cut",
+        "owed_is_delivered",
+        (
+            Edit(
+                PIPELINE,
+                '                result = work(tx)\n                self._passed("written")\n',
+                '                result = work(tx)\n                SHOW(result)\n                self._passed("written")\n',
+            ),
+            Edit(PIPELINE, 'T = TypeVar("T")\n', 'T = TypeVar("T")\nSHOW: Any = lambda result: None\n'),
+            Edit(PIPELINE, "                self._outlet.show(settled)\n", "                pass\n"),
+            Edit(
+                "bridge/app.py",
+                "        self._outlet = _Outlet()\n",
+                "        self._outlet = _Outlet()\n        import bridge.ingest.pipeline\n        bridge.ingest.pipeline.SHOW = self._show_early\n",
+            ),
+            Edit(
+                "bridge/app.py",
+                "    @classmethod\n    async def open(\n",
+                "    def _show_early(self, result: Any) -> None:\n        if isinstance(result, Settled) and result.outcomes:\n            self._outlet.show(result)\n            self._outlet.flush()\n\n    @classmethod\n    async def open(\n",
+            ),
+        ),
+    ),
+    Defect(
+        "off by one in the ledger",
+        "quiet-morning",
+        "ledgers_have_no_gap",
+        (
+            Edit(
+                "bridge/domain/ledger.py",
+                "        return sum(b - a + 1 for a, b in self.gaps)\n",
+                "        return sum(b - a for a, b in self.gaps) + (1 if self.high > 9 else 0)\n",
+            ),
+        ),
+    ),
+    Defect(
+        "a gap that is closed stays an alert",
+        "dead-zones",
+        "alerts_are_true",
+        (Edit(SETTLE, "            self.memory.alerts.discard(key)\n            self.writes.alerts[key] = None\n", "            return\n"),),
+    ),
+    Defect(
+        "a courier may read any order",
+        "courier-tunnel",
+        "nobody_reads_what_is_not_theirs",
+        (
+            Edit(
+                "bridge/domain/access.py",
+                "    for allowed in readable(identity):\n        if covers(allowed, topic_filter):\n",
+                "    for allowed in readable(identity):\n        if covers(allowed, topic_filter) or topic_filter.endswith('/status'):\n",
+            ),
+        ),
+    ),
+    Defect(
+        "the worker stands in the status",
+        "shift-change",
+        "nothing_personal_is_retained",
+        (
+            Edit("bridge/domain/view.py", '"state": parcel.state}', '"state": parcel.state, "by": BY}'),
+            Edit("bridge/domain/view.py", "encode = cbor2.dumps\n", 'BY = "w-scan-1-1"\nencode = cbor2.dumps\n'),
+        ),
+    ),
+    Defect(
+        "a closed job stays retained",
+        "courier-tunnel",
+        "retained_is_the_store",
+        (
+            Edit(
+                SETTLE, "        if not job.is_open:\n            self._clear(topic)\n            return\n", "        if not job.is_open:\n            return\n"
+            ),
+        ),
+    ),
+    Defect(
+        "memory is kept when a commit fails",
+        "power-cut",
+        "orders_ended_as_planned",
+        (Edit(PIPELINE, "            self._memory.forget()\n            raise\n", "            raise\n"),),
+    ),
+    Defect(
+        "what was parked is not applied when its order comes",
+        "mixed",
+        "nothing_is_left",
+        (Edit(SETTLE, "                self.writes.unparked.add(fact.pos)\n", "                pass\n"),),
+    ),
+    Defect(
+        "a resent event is told that it was applied",
+        "power-cut",
+        "receipts_are_true",
+        (Edit("bridge/ingest/rows.py", '{**receipt, "again": True}', '{**receipt, "again": True, "outcome": "applied"}'),),
+    ),
+    Defect(
+        "a changed status keeps its rev",
+        "quiet-morning",
+        "revisions_never_go_back",
+        (Edit(SETTLE, "        entry.rev += 1\n        entry.due_ms", "        entry.rev += entry.rev < 2\n        entry.due_ms"),),
+    ),
+    Defect(
+        "the newest waiting message goes first",
+        "power-cut",
+        "owed_is_delivered",
+        (
+            Edit(
+                "bridge/broker/sessions.py",
+                "        for index, slot in list(self._slots.items()):\n            if slot.flight",
+                "        for index, slot in reversed(list(self._slots.items())):\n            if slot.flight",
+            ),
+        ),
+    ),
+)
+
+QUICK: Final = frozenset({"acknowledge before commit", "fold in the order of arrival", "retain before commit"})
+"""Those that the default run plants; `.ci/run` plants all of them."""
