@@ -28,6 +28,9 @@ from firmware_sim.link.live import Fleet
 if TYPE_CHECKING:
     from bridge.app import Application
     from bridge.broker.embedded import EmbeddedBroker
+    from bridge.ingest.pipeline import Settler
+    from bridge.store.sql import SqlStore
+    from bridge.writer import ThreadWriter
 
 SHOP: Final = "shop"
 """In whose name `create` and `assign` speak."""
@@ -168,7 +171,7 @@ class Site:
 
         self._loop = asyncio.get_running_loop()
         self._stopping, self._dying = asyncio.Event(), asyncio.Event()
-        self._app = await Application.open(self.folder, parts=Parts(broker=self._make_broker))
+        self._app = await Application.open(self.folder, parts=Parts(broker=self._make_broker, writer=self._make_writer))
         control = ControlServer(self._app)
         try:
             self.host, self.port = (await self._app.serve())["mqtt"]
@@ -196,6 +199,12 @@ class Site:
         self._broker = EmbeddedBroker(*args, **more)
         return self._broker
 
+    def _make_writer(self, settler: Settler, store: SqlStore) -> ThreadWriter:
+        from bridge.writer import ThreadWriter
+
+        self._writer = ThreadWriter(settler, store)
+        return self._writer
+
     def _keep_port(self) -> None:
         from bridge.config import CONFIG_NAME, load, render
 
@@ -209,10 +218,13 @@ class Site:
         """The writer comes to the end of the commit that it is in: a crash right after it. Then everything is dropped as it stands."""
         broker = self._broker
         broker.stop_listening()
-        await self._app.on_writer(lambda: None)
+        # The writer's thread must be out of the database before that is closed under it; this loop waits, so that nobody gives it more.
+        self._writer._thread.shutdown(wait=True, cancel_futures=True)
         self._app.abandon()
         for wire in list(broker.wires):
             wire.abort()
+        await asyncio.sleep(0)
+        await broker.shutdown()  # amqtt's own tasks make a noise in the log where they are only cancelled
         every = asyncio.all_tasks() - {asyncio.current_task()}
         for task in every:
             task.cancel()

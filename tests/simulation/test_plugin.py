@@ -107,6 +107,19 @@ def test_a_site_that_goes_and_comes_back_has_what_it_acknowledged(site: Site, sc
     assert [e["type"] for e in site.events("scanner-1")] == ["pick", "pack"]
 
 
+def test_crashes_in_the_middle_of_work_lose_and_double_nothing(site: Site, scanner: Handheld) -> None:
+    site.create("PO-1", {"SKU-1": 100})
+    scans = []
+    for _ in range(3):
+        scans += [scanner.scan("pick", order="PO-1", body={"sku": "SKU-1", "qty": 1}) for _ in range(20)]
+        scanner.receipt(scans[-20])
+        site.kill()
+        assert set(scanner.firmware.verdicts) <= {e["id"] for e in site.events("scanner-1")}
+        site.start()
+    assert {scanner.receipt(event)["outcome"] for event in scans} == {"applied"}
+    assert [e["id"] for e in site.events("scanner-1")] == scans
+
+
 def test_a_courier_delivers(site: Site, scanner: Handheld, courier: Handheld) -> None:
     site.create("PO-1")
     scanner.tell("pack", order="PO-1", code="WB-1")
