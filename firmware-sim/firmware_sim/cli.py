@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bridge.errors import BridgeError
 from bridge.shop_file import MapError
-from firmware_sim.commands import history, runs, sweeps
+from firmware_sim.commands import history, new, record, runs, sweeps, train
 from firmware_sim.commands.output import FAILED, USAGE
 from firmware_sim.errors import BadCredentials, BadScenario, NoPassword, SimError
 
@@ -36,6 +36,9 @@ app.command()(sweeps.sweep)
 app.command()(runs.replay)
 app.command()(runs.devices)
 app.command()(history.history)
+app.command()(new.new)
+app.command()(record.record)
+app.command()(train.train)
 
 
 def main(prog_name: str = "firmware-sim", arguments: list[str] | None = None) -> None:

@@ -181,14 +181,27 @@ def parse(text: str, source: str) -> Scenario:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadScenario(f"{source}: {error}", fix="write it as TOML; `firmware-sim new` makes one to begin with") from error
+    return from_plain(plain, source, text)
+
+
+def from_plain(plain: dict[str, Any], source: str, text: str = "") -> Scenario:
+    """A scenario from its tables; `text` is where they stand, so that mistakes can be named with their line.
+
+    Raises:
+        BadScenario: where it is wrong.
+    """
     try:
         scenario = msgspec.convert(plain, Scenario, strict=True)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         field = where.rpartition("$")[2].rstrip("`").lstrip(".")
-        raise BadScenario(f"{source}, line {_line(text, field, what)}: {field or 'the file'}: {_plainly(what)}", fix=_fix(what, field)) from None
+        raise BadScenario(f"{_place(source, text, field, what)}: {field or 'the file'}: {_plainly(what)}", fix=_fix(what, field)) from None
     _check(scenario, text, source)
     return scenario
+
+
+def _place(source: str, text: str, field: str, what: str) -> str:
+    return f"{source}, line {_line(text, field, what)}" if text else source
 
 
 def render(scenario: Scenario) -> str:
@@ -230,7 +243,7 @@ def _check(scenario: Scenario, text: str, source: str) -> None:
     """What the types can't say."""
 
     def wrong(field: str, what: str, fix: str) -> BadScenario:
-        return BadScenario(f"{source}, line {_line(text, field, '')}: {field}: {what}", fix=fix)
+        return BadScenario(f"{_place(source, text, field, '')}: {field}: {what}", fix=fix)
 
     devices = list(build(scenario, scenario.seed, load=0.001).firmwares) if scenario.scanners or scenario.belts else []
     if scenario.scanners and not scenario.couriers:

@@ -251,7 +251,7 @@ def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, cou
 def _lines(rng: Random, parcels: int) -> tuple[tuple[str, int], ...]:
     """(sku, qty), each article once; some are article numbers (GTIN), some the shop's own."""
     numbers = rng.sample(range(1_000, 9_999), rng.randint(parcels, parcels + 2))
-    return tuple((_gtin(n) if rng.random() < 0.5 else f"SKU-{n}", rng.randint(1, 3)) for n in numbers)
+    return tuple((gtin(n) if rng.random() < 0.5 else f"SKU-{n}", rng.randint(1, 3)) for n in numbers)
 
 
 def _parcels(rng: Random, order: str, lines: tuple[tuple[str, int], ...], count: int) -> tuple[ParcelToPack, ...]:
@@ -273,7 +273,7 @@ def _parcels(rng: Random, order: str, lines: tuple[tuple[str, int], ...], count:
     return tuple(parcels)
 
 
-def _gtin(number: int) -> str:
+def gtin(number: int) -> str:
     """A GTIN-13 of the range for use in a company (prefix 2)."""
     return _checked(f"20000000{number:04}")
 

@@ -196,7 +196,13 @@ DEFECTS: Final = (
         "a client that is away is owed nothing",
         "power-cut",
         "owed_is_delivered",
-        (Edit("bridge/broker/sessions.py", "            self._send(owed)\n        else:\n            if self.queue.is_full:", "            self._send(owed)\n        elif self.wire is not None:\n            if self.queue.is_full:"),),
+        (
+            Edit(
+                "bridge/broker/sessions.py",
+                "            self._send(owed)\n        else:\n            if self.queue.is_full:",
+                "            self._send(owed)\n        elif self.wire is not None:\n            if self.queue.is_full:",
+            ),
+        ),
     ),
 )
 

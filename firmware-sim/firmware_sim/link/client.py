@@ -39,9 +39,19 @@ class Client:
     Args:
         send: takes a whole packet, towards the server; with the number of the PUBLISH, 0 where it is none.
         see: takes what goes into the record.
+        clean: whether its session ends with the connection.
     """
 
-    def __init__(self, device: str, password: str, numbers: Numbers, send: Callable[[bytes, int], None], see: Callable[[Entry], None]) -> None:
+    def __init__(
+        self,
+        device: str,
+        password: str,
+        numbers: Numbers,
+        send: Callable[[bytes, int], None],
+        see: Callable[[Entry], None],
+        *,
+        clean: bool = False,
+    ) -> None:
         self.device = device
         self.is_open = False
         self.is_over = False
@@ -49,6 +59,7 @@ class Client:
         self._numbers = numbers
         self._send = send
         self._see = see
+        self._clean = clean
         self._cutter = packets.Cutter()
         self._packet_id = 0
         self._waiting: dict[int, tuple[int, int | None]] = {}
@@ -64,7 +75,7 @@ class Client:
 
     def connect(self, connect: Connect) -> None:
         will = packets.Will(connect.will.topic, connect.will.payload, connect.will.qos, connect.will.retain)
-        self._send(packets.connect(self.device, self.device, self._password, will=will, keep_alive_s=KEEP_ALIVE_S), 0)
+        self._send(packets.connect(self.device, self.device, self._password, will=will, keep_alive_s=KEEP_ALIVE_S, is_clean=self._clean), 0)
 
     def publish(self, publish: Publish, now_ms: int) -> int:
         """Send a message; its number in the run."""
