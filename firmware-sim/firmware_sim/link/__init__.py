@@ -1,1 +1,1 @@
-"""What carries a firmware's actions: real MQTT here; a simulated network can stand in its place."""
+"""What carries a firmware's actions: a simulated network in virtual time, or real sockets."""
