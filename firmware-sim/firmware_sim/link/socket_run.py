@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware
+from firmware_sim.firmware.dispatcher import Screen
 from firmware_sim.link import eyes, loops, packets
 from firmware_sim.link.client import Client, Numbers
 from firmware_sim.link.handset import Handset
@@ -23,6 +24,7 @@ from firmware_sim.link.weather import Weather
 from firmware_sim.record import Mangled, Record, Refused
 
 LOOK_EVERY_S: Final = 0.1
+PROGRESS_EVERY_S: Final = 0.5
 GOODBYE_S: Final = 10.0
 SETTLE_S: Final = 0.3
 """What devices said last is stored within this time, or the server stores it before it ends."""
@@ -74,6 +76,9 @@ class SocketsRun:
         self._deadline_s = deadline_s
         self._began_s = 0.0
         self._seen = 0
+        self._told_at_s = 0.0
+        self._agreed: set[str] = set()
+        self._screen = next((f for f in firmwares.values() if isinstance(f, Screen)), None)
 
     def _handset(self, firmware: Firmware, password: str, folder: Path) -> Handset | LibraryHandset:
         if isinstance(firmware, LibraryScanner):
@@ -209,6 +214,10 @@ class SocketsRun:
     async def _end(self) -> None:
         """Everybody goes; what there is then is the end of the record."""
         end = self.record.end
+        if self._screen is not None:
+            self._screen.statuses  # noqa: B018 -- it reads what it has not read, and complains of what it can't
+        if self._on_progress is not None:
+            self._on_progress(self._progress())
         for handset in self.handsets.values():
             end.unsent[handset.device] = handset.unsent
             end.unanswered[handset.device] = len(handset.firmware.flash.unanswered)
@@ -242,7 +251,8 @@ class SocketsRun:
                 raise self._server.failed
         else:
             self._look_at_logins()
-        if self._on_progress is not None:
+        if self._on_progress is not None and self.loop.time() >= self._told_at_s + PROGRESS_EVERY_S:
+            self._told_at_s = self.loop.time()
             self._on_progress(self._progress())
 
     def _look_at_logins(self) -> None:
@@ -261,7 +271,20 @@ class SocketsRun:
             acknowledged=sum(f.acknowledged for f in firmwares),
             answered=sum(len(f.verdicts) for f in firmwares),
             orders=len(self.record.expected),
-            agreed=0,
+            agreed=self._count_agreed(),
             devices=len(firmwares),
             finished=sum(h.is_finished for h in self.handsets.values()),
         )
+
+    def _count_agreed(self) -> int:
+        """How many orders the screen shows as they must end."""
+        if self._screen is None:
+            return 0
+        statuses, expected = self._screen.statuses, self.record.expected
+        for order in self._screen.changed & expected.keys():
+            if statuses[order].state == expected[order]:
+                self._agreed.add(order)
+            else:
+                self._agreed.discard(order)
+        self._screen.changed.clear()
+        return len(self._agreed)
