@@ -34,8 +34,8 @@ from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, 
 DEBOUNCE_MS: Final = 1500
 """Within this time the same scan of the same device is a double scan, not news."""
 
-_OPEN: Final = frozenset({ParcelState.PLANNED, ParcelState.PICKING, ParcelState.CANCELLED})
-"""Nothing is in such a parcel that counts as packed."""
+_FULL: Final = frozenset({ParcelState.PACKED, *(state for state, implied in IMPLIED.items() if ParcelState.PACKED in implied)})
+"""A parcel that is here was packed, whether anybody told of it or not."""
 _MOVES_PARCELS: Final = frozenset(MOVES) | {E.CUSTOMS_CLEARED}
 """What takes a parcel somewhere: proof enough that there is one."""
 _ABOUT_PARCELS: Final = _MOVES_PARCELS - PREPARATION | {E.STAGE, E.BORDER_ENTERED, E.STOP_ARRIVED, E.DAMAGED, E.FOUND}
@@ -44,9 +44,26 @@ _PARTIALLY = {state: partially(state) for state in OrderState}
 
 
 class Parcel:
-    """One parcel. `milestones` maps a state to (when first reached, whether that was inferred)."""
+    """One parcel. `milestones` maps a state to (when first reached, whether that was inferred).
 
-    __slots__ = ("at_ms", "attempts", "before_lost", "code", "collected", "customs_direction", "flags", "id", "items", "milestones", "state", "where")
+    `is_packed` says that something is in it, told or proved by where it was; `items` is what, where a pack named it.
+    """
+
+    __slots__ = (
+        "at_ms",
+        "attempts",
+        "before_lost",
+        "code",
+        "collected",
+        "customs_direction",
+        "flags",
+        "id",
+        "is_packed",
+        "items",
+        "milestones",
+        "state",
+        "where",
+    )
 
     def __init__(self, parcel_id: str, at_ms: int) -> None:
         self.id = parcel_id
@@ -56,6 +73,7 @@ class Parcel:
         self.where: str | None = None
         self.code: str | None = None
         self.items: dict[str, int] | None = None
+        self.is_packed = False
         self.at_ms = at_ms
         self.attempts = 0
         self.collected = False
@@ -66,6 +84,11 @@ class Parcel:
         """Take a state, and note it and what it proves as milestones."""
         self.state = state
         self.at_ms = at_ms
+        if state in _FULL:
+            self.is_packed = True
+        elif state is ParcelState.PICKING:
+            self.is_packed = False
+            self.items = None
         for implied in IMPLIED.get(state, ()):
             if implied not in self.milestones and not (implied is ParcelState.OUT_FOR_DELIVERY and self.collected):
                 self.milestones[implied] = (at_ms, True)
@@ -230,7 +253,7 @@ class Order:
             return
         have: dict[str, int] = {}
         for parcel in self.parcels.values():
-            if parcel.state in _OPEN or ParcelState.PACKED not in parcel.milestones:
+            if not parcel.is_packed:
                 continue
             if parcel.items is None:
                 self._all_packed = True
@@ -252,7 +275,7 @@ class Order:
         done: dict[str, int] = dict(self.picked)
         packed: dict[str, int] = {}
         for parcel in self.parcels.values():
-            if parcel.state in _OPEN or ParcelState.PACKED not in parcel.milestones:
+            if not parcel.is_packed or parcel.state is ParcelState.CANCELLED:
                 continue
             if parcel.items is None:
                 return []
@@ -514,20 +537,12 @@ def _the_one_being_packed(order: Order, fact: Fact, body: bodies.Pack) -> Parcel
     if fact.code is not None and only.code is not None and fact.code != only.code:
         return None
     seen_packed = only.milestones.get(ParcelState.PACKED, (0, True))[1] is False
-    same = body.items is None or only.state in _OPEN or not seen_packed or only.items == _quantities(body.items)
+    same = body.items is None or not only.is_packed or not seen_packed or only.items == _quantities(body.items)
     return only if same else None
 
 
 def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
     return (Warn.NOT_ORDERED,) if body.items is not None and any(i.sku not in order.lines for i in body.items) else ()
-
-
-def _unpack(order: Order, fact: Fact) -> Verdict:
-    verdict = order.moved(fact)
-    for parcel in order.parcels.values():
-        if parcel.state is ParcelState.PICKING:
-            parcel.items = None
-    return verdict
 
 
 def _labelled(order: Order, fact: Fact) -> Verdict:
@@ -734,7 +749,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     E.SHIFT_ENDED: _nothing,
     E.PICK: _pick,
     E.PACK: _pack,
-    E.UNPACK: _unpack,
+    E.UNPACK: _where(),
     E.LABELLED: _labelled,
     E.STAGE: _where("dock"),
     E.LOAD: _where(),
