@@ -95,6 +95,14 @@ class Parcel:
         if state not in self.milestones:
             self.milestones[state] = (at_ms, False)
 
+    def was_packed(self, at_ms: int) -> bool:
+        """Note that it was packed although it is somewhere beside the way, on its way back, say; True where that is news."""
+        if self.is_packed:
+            return False
+        self.is_packed = True
+        self.milestones.setdefault(ParcelState.PACKED, (at_ms, False))
+        return True
+
 
 def derived_parcel_id(event_id: bytes) -> str:
     """The id of a parcel that nobody named: from its event, never from a position, so that arrival order cannot change it."""
@@ -515,7 +523,7 @@ def _pack(order: Order, fact: Fact) -> Verdict:
     if parcel is None and fact.parcel is None:
         parcel = _the_one_being_packed(order, fact, body)
     others = len(order.parcels) - (1 if parcel is not None else 0)
-    if body.items is None and others and (parcel is None or (parcel.items is None and parcel.state in (ParcelState.PLANNED, ParcelState.PICKING))):
+    if body.items is None and others and (parcel is None or not parcel.is_packed):
         return refusal(Outcome.REJECTED, Reason.ITEMS_NEEDED)
     if parcel is None:
         parcel = order._add(fact.parcel or derived_parcel_id(fact.id), fact.event_ms)
@@ -524,6 +532,7 @@ def _pack(order: Order, fact: Fact) -> Verdict:
         items = _quantities(body.items) if body.items is not None else None
         changed = changed or items != parcel.items
         parcel.items = items
+    changed = parcel.was_packed(fact.event_ms) or changed
     changed = _label(parcel, fact.code) or changed
     order._count_packed()
     return order._verdict(fact, changed, [parcel], _unordered(order, body))

@@ -287,7 +287,6 @@ def differs(because: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(strict=True, reason=because)
 
 
-@differs("a pack is swallowed where the parcel went back before anybody told of its packing")
 def test_a_pack_that_is_told_after_a_return_began_still_packs() -> None:
     story = Story(TWO_LINES)
     story.tell(E.RETURN_STARTED)
