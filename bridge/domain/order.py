@@ -46,7 +46,7 @@ _PARTIALLY = {state: partially(state) for state in OrderState}
 class Parcel:
     """One parcel. `milestones` maps a state to (when first reached, whether that was inferred).
 
-    `is_packed` says that something is in it, told or proved by where it was; `items` is what, where a pack named it.
+    `is_packed` says that something is in it, `is_told` that a pack said so and not only where it was; `items` is what, where a pack named it.
     """
 
     __slots__ = (
@@ -59,6 +59,7 @@ class Parcel:
         "flags",
         "id",
         "is_packed",
+        "is_told",
         "items",
         "milestones",
         "state",
@@ -73,7 +74,7 @@ class Parcel:
         self.where: str | None = None
         self.code: str | None = None
         self.items: dict[str, int] | None = None
-        self.is_packed = False
+        self.is_packed = self.is_told = False
         self.at_ms = at_ms
         self.attempts = 0
         self.collected = False
@@ -87,7 +88,7 @@ class Parcel:
         if state in _FULL:
             self.is_packed = True
         elif state is ParcelState.PICKING:
-            self.is_packed = False
+            self.is_packed = self.is_told = False
             self.items = None
         for implied in IMPLIED.get(state, ()):
             if implied not in self.milestones and not (implied is ParcelState.OUT_FOR_DELIVERY and self.collected):
@@ -533,6 +534,7 @@ def _pack(order: Order, fact: Fact) -> Verdict:
         changed = changed or items != parcel.items
         parcel.items = items
     changed = parcel.was_packed(fact.event_ms) or changed
+    parcel.is_told = True
     changed = _label(parcel, fact.code) or changed
     order._count_packed()
     return order._verdict(fact, changed, [parcel], _unordered(order, body))
@@ -545,9 +547,7 @@ def _the_one_being_packed(order: Order, fact: Fact, body: bodies.Pack) -> Parcel
     (only,) = order.parcels.values()
     if fact.code is not None and only.code is not None and fact.code != only.code:
         return None
-    seen_packed = only.milestones.get(ParcelState.PACKED, (0, True))[1] is False
-    same = body.items is None or not only.is_packed or not seen_packed or only.items == _quantities(body.items)
-    return only if same else None
+    return only if body.items is None or not only.is_told or only.items == _quantities(body.items) else None
 
 
 def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
