@@ -529,10 +529,10 @@ def _pack(order: Order, fact: Fact) -> Verdict:
     if parcel is None:
         parcel = order._add(fact.parcel or derived_parcel_id(fact.id), fact.event_ms)
     changed = order._move([parcel], E.PACK, fact, fact.at)
-    if changed or parcel.items is None:
-        items = _quantities(body.items) if body.items is not None else None
-        changed = changed or items != parcel.items
-        parcel.items = items
+    if parcel.items is None and body.items is not None:
+        # What is in a parcel is told once; only unpacking empties it for another list.
+        parcel.items = _quantities(body.items)
+        changed = True
     changed = parcel.was_packed(fact.event_ms) or changed
     parcel.is_told = True
     changed = _label(parcel, fact.code) or changed
