@@ -590,8 +590,8 @@ def _customs_entered(order: Order, fact: Fact) -> Verdict:
 
 
 def _customs_held(order: Order, fact: Fact) -> Verdict:
-    verdict = order.moved(fact)
-    return _flagged(order, fact, Flag.CUSTOMS_HOLD, verdict)
+    parcels = order._targets(fact)[0]
+    return _flagged(order, parcels, Flag.CUSTOMS_HOLD, order.moved(fact))
 
 
 def _customs_cleared(order: Order, fact: Fact) -> Verdict:
@@ -649,12 +649,12 @@ def _delivery(order: Order, fact: Fact) -> Verdict:
 
 def _damaged(order: Order, fact: Fact) -> Verdict:
     body: bodies.Damaged = _as(fact.body)
+    parcels = order._targets(fact)[0]  # before the move: where nothing is left of any, those that were gone already are not meant
     verdict = order.moved(fact, Step.DAMAGED_BEYOND_USE) if body.severity == "total" else order.moved(fact)
-    return _flagged(order, fact, Flag.DAMAGED, verdict)
+    return _flagged(order, parcels, Flag.DAMAGED, verdict)
 
 
-def _flagged(order: Order, fact: Fact, flag: Flag, verdict: Verdict) -> Verdict:
-    parcels = order._targets(fact)[0]
+def _flagged(order: Order, parcels: list[Parcel], flag: Flag, verdict: Verdict) -> Verdict:
     fresh = not parcels and flag not in order.flags
     if not parcels:
         order.flags.add(flag)

@@ -90,11 +90,9 @@ def is_open_question(whole: OrderFold) -> bool:
     """Whether a history holds something on which the bridge is known to differ; each has a test of its own at the end of this file."""
     told = [f for f in whole.facts if whole.verdicts[f.uid].reason is not Reason.VOIDED and f.fault is None]
     kinds = {f.type for f in told}
-    several = len(whole.order.parcels) > 1
     return (
         ({E.AMENDED, E.RELEASED} <= kinds and bool(kinds & CUSTODY))
         or {E.CUSTOMS_HELD, E.DELIVERY} <= kinds
-        or (several and any(f.body == DAMAGED_TOTALLY and f.parcel is None for f in told))
     )
 
 
@@ -340,7 +338,6 @@ def test_what_moved_before_its_confirmation_stays_flagged_when_another_hold_ends
     assert agrees(story)
 
 
-@differs("after a total damage of the live parcels, those that were gone before are flagged as damaged too")
 def test_damage_is_of_the_parcels_that_were_there() -> None:
     story = Story(TWO_LINES)
     story.tell(E.PACK, packing(MUG), parcel="p1")
