@@ -635,16 +635,18 @@ def _available(order: Order, fact: Fact) -> Verdict:
 def _delivery(order: Order, fact: Fact) -> Verdict:
     body: bodies.Delivery = _as(fact.body)
     parcels = order._targets(fact)[0]
+    news = False
     for parcel in parcels:
         if fact.role == Role.SCANNER and parcel.state is not ParcelState.DELIVERED:
             parcel.collected = True  # handed over at a counter
-        parcel.flags.discard(Flag.CUSTOMS_HOLD)
+        if Flag.CUSTOMS_HOLD in parcel.flags:
+            parcel.flags.discard(Flag.CUSTOMS_HOLD)
+            news = True
     verdict = order.moved(fact)
     if body.collected is not None and not order.paid:
-        order.paid = True
+        order.paid = news = True
         order.milestones[OrderState.PAID] = (fact.event_ms, False)
-        return verdict._replace(outcome=Outcome.APPLIED)
-    return verdict
+    return verdict._replace(outcome=Outcome.APPLIED) if news else verdict
 
 
 def _damaged(order: Order, fact: Fact) -> Verdict:
