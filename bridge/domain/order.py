@@ -420,8 +420,7 @@ def _paid(order: Order, fact: Fact) -> Verdict:
 def _approved(order: Order, fact: Fact) -> Verdict:
     confirmed = Flag.NEEDS_CONFIRM in order.flags
     order.flags.discard(Flag.NEEDS_CONFIRM)
-    if confirmed and not order.holds:
-        order.flags.discard(Flag.MOVED_ON_HOLD)
+    _calm(order)
     verdict = _once(order, "approved", OrderState.APPROVED, fact)
     return APPLIED if confirmed else verdict
 
@@ -472,8 +471,15 @@ def _released(order: Order, fact: Fact) -> Verdict:
         return NOOP
     order.holds.discard(body.reason)
     if not order.holds:
-        order.flags -= {Flag.HELD, Flag.MOVED_ON_HOLD}
+        order.flags.discard(Flag.HELD)
+    _calm(order)
     return APPLIED
+
+
+def _calm(order: Order) -> None:
+    """Once nothing forbids moving the order any more, it is no matter that it moved."""
+    if not order.holds and Flag.NEEDS_CONFIRM not in order.flags:
+        order.flags.discard(Flag.MOVED_ON_HOLD)
 
 
 def _cancelled(order: Order, fact: Fact) -> Verdict:
