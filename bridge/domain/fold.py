@@ -143,7 +143,7 @@ class OrderFold:
         order.decisions = {(f.body.device, f.body.ref): (f.body.outcome, f.body.reason) for f in self.facts if isinstance(f.body, Decided)}
         voided = self._judge_voids()
         self._place_all(voided)
-        created = any(f.type == _CREATED and f.uid not in voided for f in self.facts)
+        created = any(f.type == _CREATED and f.fault is None and f.uid not in voided for f in self.facts)
         for fact in self.facts:
             if fact.uid in voided:
                 self.verdicts[fact.uid] = refusal(Outcome.REJECTED, Reason.VOIDED)

@@ -34,8 +34,8 @@ from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, 
 DEBOUNCE_MS: Final = 1500
 """Within this time the same scan of the same device is a double scan, not news."""
 
-_OPEN: Final = frozenset({ParcelState.PLANNED, ParcelState.PICKING, ParcelState.CANCELLED})
-"""Nothing is in such a parcel that counts as packed."""
+_FULL: Final = frozenset({ParcelState.PACKED, *(state for state, implied in IMPLIED.items() if ParcelState.PACKED in implied)})
+"""A parcel that is here was packed, whether anybody told of it or not."""
 _MOVES_PARCELS: Final = frozenset(MOVES) | {E.CUSTOMS_CLEARED}
 """What takes a parcel somewhere: proof enough that there is one."""
 _ABOUT_PARCELS: Final = _MOVES_PARCELS - PREPARATION | {E.STAGE, E.BORDER_ENTERED, E.STOP_ARRIVED, E.DAMAGED, E.FOUND}
@@ -44,9 +44,27 @@ _PARTIALLY = {state: partially(state) for state in OrderState}
 
 
 class Parcel:
-    """One parcel. `milestones` maps a state to (when first reached, whether that was inferred)."""
+    """One parcel. `milestones` maps a state to (when first reached, whether that was inferred).
 
-    __slots__ = ("at_ms", "attempts", "before_lost", "code", "collected", "customs_direction", "flags", "id", "items", "milestones", "state", "where")
+    `is_packed` says that something is in it, `is_told` that a pack said so and not only where it was; `items` is what, where a pack named it.
+    """
+
+    __slots__ = (
+        "at_ms",
+        "attempts",
+        "before_lost",
+        "code",
+        "collected",
+        "customs_direction",
+        "flags",
+        "id",
+        "is_packed",
+        "is_told",
+        "items",
+        "milestones",
+        "state",
+        "where",
+    )
 
     def __init__(self, parcel_id: str, at_ms: int) -> None:
         self.id = parcel_id
@@ -56,6 +74,7 @@ class Parcel:
         self.where: str | None = None
         self.code: str | None = None
         self.items: dict[str, int] | None = None
+        self.is_packed = self.is_told = False
         self.at_ms = at_ms
         self.attempts = 0
         self.collected = False
@@ -66,11 +85,24 @@ class Parcel:
         """Take a state, and note it and what it proves as milestones."""
         self.state = state
         self.at_ms = at_ms
+        if state in _FULL:
+            self.is_packed = True
+        elif state is ParcelState.PICKING:
+            self.is_packed = self.is_told = False
+            self.items = None
         for implied in IMPLIED.get(state, ()):
             if implied not in self.milestones and not (implied is ParcelState.OUT_FOR_DELIVERY and self.collected):
                 self.milestones[implied] = (at_ms, True)
         if state not in self.milestones:
             self.milestones[state] = (at_ms, False)
+
+    def was_packed(self, at_ms: int) -> bool:
+        """Note that it was packed although it is somewhere beside the way, on its way back, say; True where that is news."""
+        if self.is_packed:
+            return False
+        self.is_packed = True
+        self.milestones.setdefault(ParcelState.PACKED, (at_ms, False))
+        return True
 
 
 def derived_parcel_id(event_id: bytes) -> str:
@@ -230,7 +262,7 @@ class Order:
             return
         have: dict[str, int] = {}
         for parcel in self.parcels.values():
-            if parcel.state in _OPEN or ParcelState.PACKED not in parcel.milestones:
+            if not parcel.is_packed:
                 continue
             if parcel.items is None:
                 self._all_packed = True
@@ -252,7 +284,7 @@ class Order:
         done: dict[str, int] = dict(self.picked)
         packed: dict[str, int] = {}
         for parcel in self.parcels.values():
-            if parcel.state in _OPEN or ParcelState.PACKED not in parcel.milestones:
+            if not parcel.is_packed or parcel.state is ParcelState.CANCELLED:
                 continue
             if parcel.items is None:
                 return []
@@ -389,8 +421,7 @@ def _paid(order: Order, fact: Fact) -> Verdict:
 def _approved(order: Order, fact: Fact) -> Verdict:
     confirmed = Flag.NEEDS_CONFIRM in order.flags
     order.flags.discard(Flag.NEEDS_CONFIRM)
-    if confirmed and not order.holds:
-        order.flags.discard(Flag.MOVED_ON_HOLD)
+    _calm(order)
     verdict = _once(order, "approved", OrderState.APPROVED, fact)
     return APPLIED if confirmed else verdict
 
@@ -441,8 +472,15 @@ def _released(order: Order, fact: Fact) -> Verdict:
         return NOOP
     order.holds.discard(body.reason)
     if not order.holds:
-        order.flags -= {Flag.HELD, Flag.MOVED_ON_HOLD}
+        order.flags.discard(Flag.HELD)
+    _calm(order)
     return APPLIED
+
+
+def _calm(order: Order) -> None:
+    """Once nothing forbids moving the order any more, it is no matter that it moved."""
+    if not order.holds and Flag.NEEDS_CONFIRM not in order.flags:
+        order.flags.discard(Flag.MOVED_ON_HOLD)
 
 
 def _cancelled(order: Order, fact: Fact) -> Verdict:
@@ -493,15 +531,17 @@ def _pack(order: Order, fact: Fact) -> Verdict:
     if parcel is None and fact.parcel is None:
         parcel = _the_one_being_packed(order, fact, body)
     others = len(order.parcels) - (1 if parcel is not None else 0)
-    if body.items is None and others and (parcel is None or (parcel.items is None and parcel.state in (ParcelState.PLANNED, ParcelState.PICKING))):
+    if body.items is None and others and (parcel is None or not parcel.is_packed):
         return refusal(Outcome.REJECTED, Reason.ITEMS_NEEDED)
     if parcel is None:
         parcel = order._add(fact.parcel or derived_parcel_id(fact.id), fact.event_ms)
     changed = order._move([parcel], E.PACK, fact, fact.at)
-    if changed or parcel.items is None:
-        items = _quantities(body.items) if body.items is not None else None
-        changed = changed or items != parcel.items
-        parcel.items = items
+    if parcel.items is None and body.items is not None:
+        # What is in a parcel is told once; only unpacking empties it for another list.
+        parcel.items = _quantities(body.items)
+        changed = True
+    changed = parcel.was_packed(fact.event_ms) or changed
+    parcel.is_told = True
     changed = _label(parcel, fact.code) or changed
     order._count_packed()
     return order._verdict(fact, changed, [parcel], _unordered(order, body))
@@ -514,21 +554,11 @@ def _the_one_being_packed(order: Order, fact: Fact, body: bodies.Pack) -> Parcel
     (only,) = order.parcels.values()
     if fact.code is not None and only.code is not None and fact.code != only.code:
         return None
-    seen_packed = only.milestones.get(ParcelState.PACKED, (0, True))[1] is False
-    same = body.items is None or only.state in _OPEN or not seen_packed or only.items == _quantities(body.items)
-    return only if same else None
+    return only if body.items is None or not only.is_told or only.items == _quantities(body.items) else None
 
 
 def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
     return (Warn.NOT_ORDERED,) if body.items is not None and any(i.sku not in order.lines for i in body.items) else ()
-
-
-def _unpack(order: Order, fact: Fact) -> Verdict:
-    verdict = order.moved(fact)
-    for parcel in order.parcels.values():
-        if parcel.state is ParcelState.PICKING:
-            parcel.items = None
-    return verdict
 
 
 def _labelled(order: Order, fact: Fact) -> Verdict:
@@ -567,8 +597,8 @@ def _customs_entered(order: Order, fact: Fact) -> Verdict:
 
 
 def _customs_held(order: Order, fact: Fact) -> Verdict:
-    verdict = order.moved(fact)
-    return _flagged(order, fact, Flag.CUSTOMS_HOLD, verdict)
+    parcels = order._targets(fact)[0]
+    return _flagged(order, parcels, Flag.CUSTOMS_HOLD, order.moved(fact))
 
 
 def _customs_cleared(order: Order, fact: Fact) -> Verdict:
@@ -612,26 +642,28 @@ def _available(order: Order, fact: Fact) -> Verdict:
 def _delivery(order: Order, fact: Fact) -> Verdict:
     body: bodies.Delivery = _as(fact.body)
     parcels = order._targets(fact)[0]
+    news = False
     for parcel in parcels:
         if fact.role == Role.SCANNER and parcel.state is not ParcelState.DELIVERED:
             parcel.collected = True  # handed over at a counter
-        parcel.flags.discard(Flag.CUSTOMS_HOLD)
+        if Flag.CUSTOMS_HOLD in parcel.flags:
+            parcel.flags.discard(Flag.CUSTOMS_HOLD)
+            news = True
     verdict = order.moved(fact)
     if body.collected is not None and not order.paid:
-        order.paid = True
+        order.paid = news = True
         order.milestones[OrderState.PAID] = (fact.event_ms, False)
-        return verdict._replace(outcome=Outcome.APPLIED)
-    return verdict
+    return verdict._replace(outcome=Outcome.APPLIED) if news else verdict
 
 
 def _damaged(order: Order, fact: Fact) -> Verdict:
     body: bodies.Damaged = _as(fact.body)
+    parcels = order._targets(fact)[0]  # before the move: where nothing is left of any, those that were gone already are not meant
     verdict = order.moved(fact, Step.DAMAGED_BEYOND_USE) if body.severity == "total" else order.moved(fact)
-    return _flagged(order, fact, Flag.DAMAGED, verdict)
+    return _flagged(order, parcels, Flag.DAMAGED, verdict)
 
 
-def _flagged(order: Order, fact: Fact, flag: Flag, verdict: Verdict) -> Verdict:
-    parcels = order._targets(fact)[0]
+def _flagged(order: Order, parcels: list[Parcel], flag: Flag, verdict: Verdict) -> Verdict:
     fresh = not parcels and flag not in order.flags
     if not parcels:
         order.flags.add(flag)
@@ -735,7 +767,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     E.SHIFT_ENDED: _nothing,
     E.PICK: _pick,
     E.PACK: _pack,
-    E.UNPACK: _unpack,
+    E.UNPACK: _where(),
     E.LABELLED: _labelled,
     E.STAGE: _where("dock"),
     E.LOAD: _where(),

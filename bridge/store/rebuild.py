@@ -122,7 +122,7 @@ class _AcrossOrders:
         if row.type in LABELS and row.code is not None and row.fault is None:
             self._labels.setdefault(row.code, []).append((row.order_id, row.pos))
             self._place(f"code:{row.code}", row.order_id)
-        if row.type == EventType.CREATED:
+        if row.type == EventType.CREATED and row.fault is None:
             self._place(f"code:{row.order_id}", row.order_id)
         self._place(f"event:{row.id.hex()}", row.order_id)
         self._job(row)

@@ -318,7 +318,7 @@ def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, vo
                 parcel=parcel,
                 code=None if event is E.PICK else code,
                 at="hall" if oddity == 2 else None,
-                fault=Reason.UNREADABLE_CODE.value if oddity == 3 and event is not E.CREATED else None,
+                fault=Reason.UNREADABLE_CODE.value if oddity == 3 else None,
                 misload=oddity == 4,
             ),
         )

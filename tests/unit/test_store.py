@@ -316,6 +316,22 @@ def test_a_rebuild_leaves_what_was_never_an_event_in_quarantine(bench: Bench) ->
     assert sorted(bench.rows("SELECT reason, pos FROM quarantine"), key=repr) == before
 
 
+def test_what_waits_for_a_creation_is_not_let_in_by_one_that_was_rejected(bench: Bench) -> None:
+    assert bench.tell("shop1", "created", "PO-8", CREATED, code="\x1d\x1d(01)nonsense")["outcome"] == "rejected"
+    assert bench.tell("scan-1", "pack", "PO-8")["outcome"] == "parked"
+    assert bench.tell("scan-2", "stage", None, {"dock": "d1"}, code="PO-8")["outcome"] == "parked"
+    before = derived(bench)
+    assert (before["orders"], before["placed"]) == ([], [])
+    assert again(bench).changed == []
+    assert derived(bench) == before
+    bench.create("PO-8")
+    assert bench.status("PO-8")["state"] == "packed"
+    assert [r["outcome"] for r in bench.receipts("scan-1") + bench.receipts("scan-2")] == ["parked", "applied"] * 2
+    before = derived(bench)
+    assert again(bench).changed == []
+    assert derived(bench) == before
+
+
 ACTIONS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("shop1", "created", CREATED),
     ("shop1", "paid", {"amount_minor": 1, "currency": "EUR"}),

@@ -428,7 +428,7 @@ class _Reading:
         if box is None and e.parcel is None:
             box = self._being_packed(e, items)
         others = len(self.boxes) - (box is not None)
-        if items is None and others and (box is None or (box.state in ("planned", "picking") and not box.items)):
+        if items is None and others and (box is None or not box.packed):
             raise _Refused("rejected", "items_needed")
         box = box or self._new(e)
         after = leads("pack", box.state)
