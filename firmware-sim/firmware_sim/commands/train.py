@@ -54,7 +54,7 @@ def train(
 
     Exit 0: every task was done. Ctrl-C ends it.
 
-    Example: `firmware-sim train`, or, to watch, `firmware-sim train --bot`
+    Example: `firmware-sim train --tasks 5`, or, to watch, `firmware-sim train --bot`
     """
     with _folder(folder) as path:
         course = None
