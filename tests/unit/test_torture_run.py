@@ -140,7 +140,7 @@ class Broker:
             wire.write(answer(PUBREL, packet_id) if is_released else publish(topic, payload, qos=qos, packet_id=packet_id, dup=True))
 
     def _on_publish(self, wire: Wire, packet: Packet) -> None:
-        topic, payload, qos, packet_id = read_delivery(packet)
+        topic, payload, qos, packet_id = read_delivery(packet)[:4]
         if self.passes("early"):
             return
         if packet_id not in wire.session.received:
