@@ -87,7 +87,7 @@ def test_packets_that_are_late_lost_doubled_overtaken_or_spoilt() -> None:
             'kind = "drop"\nshare = 0.05\non = "scan-*"',
             'kind = "duplicate"\nshare = 0.2\nwithin_ms = 300',
             'kind = "reorder"\nshare = 0.2\nby_ms = 100',
-            'kind = "corrupt"\nshare = 0.1\non = "shop-*"',
+            'kind = "corrupt"\nshare = 0.4\non = "shop-*"',
             more='[expect]\nstanding = ["quarantine/*"]\n',
         ),
         seed=2,
@@ -110,7 +110,7 @@ def test_a_narrow_line_and_lines_that_break() -> None:
 
 
 def test_a_server_that_is_killed_right_after_a_commit_comes_back_with_what_was_in_it() -> None:
-    record = lived_through(afternoon('kind = "server_kill"\nevery_s = 20\ndown_s = 20\npoint = "committed"\nfrom_s = 40\nto_s = 120'), seed=3, speed=50)
+    record = lived_through(afternoon('kind = "server_kill"\nevery_s = 10\ndown_s = 20\npoint = "committed"\nfrom_s = 40\nto_s = 120'), seed=3, speed=50)
     kills = list(record.of(ServerKilled))
     assert kills
     assert {e.point for e in kills} == {"committed"}
@@ -168,7 +168,7 @@ def test_a_bridge_that_runs_already_is_left_as_it_is(tmp_path: Path) -> None:
 def test_orders_are_packed_with_our_own_device_library_while_lines_break_and_the_server_dies() -> None:
     scenario = parse(
         AFTERNOON.replace("count = 2", 'count = 2\nkind = "library"\nbounce = 0.3')
-        + '[[faults]]\nkind = "disconnect"\nevery_s = 40\non = "scan-*"\n[[faults]]\nkind = "server_kill"\nevery_s = 30\ndown_s = 10\nfrom_s = 40\nto_s = 90\n'
+        + '[[faults]]\nkind = "disconnect"\nevery_s = 40\non = "scan-*"\n[[faults]]\nkind = "server_kill"\nevery_s = 6\ndown_s = 10\nfrom_s = 40\nto_s = 90\n'
         + '[[faults]]\nkind = "reboot"\nevery_s = 100\non = "scan-2"\n[[faults]]\nkind = "jitter"\nup_to_ms = 20\n',
         "library.toml",
     )
