@@ -176,8 +176,10 @@ class Order:
             return refusal(Outcome.BLOCKED, blocked)._replace(state=self.state_word)
         if kind in _ABOUT_PARCELS and self._is_unknown_code(fact):
             return refusal(Outcome.PARKED, Reason.UNKNOWN_PARCEL)._replace(state=self.state_word)
-        verdict = HANDLERS[kind](self, fact)
-        outcome, reason, warn, following, _, parcel = verdict
+        known = len(self.parcels)
+        outcome, reason, warn, following, _, parcel = HANDLERS[kind](self, fact)
+        if outcome is Outcome.NOOP and len(self.parcels) > known:
+            outcome = Outcome.APPLIED  # it moved nothing, and told of a parcel all the same
         if outcome is Outcome.APPLIED:
             if kind != DECIDED:
                 self.last = (kind, fact.event_ms)
@@ -561,7 +563,6 @@ def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
 
 
 def _labelled(order: Order, fact: Fact) -> Verdict:
-    added = fact.parcel is not None and fact.parcel not in order.parcels
     known = order._by_code(fact.code)
     if fact.parcel is not None:
         if known is not None and known.id != fact.parcel:
@@ -573,8 +574,7 @@ def _labelled(order: Order, fact: Fact) -> Verdict:
         (parcel,) = order.parcels.values()
     else:
         return refusal(Outcome.REJECTED, Reason.PARCEL_NEEDED)
-    labelled = _label(parcel, fact.code)
-    return order._verdict(fact, labelled or added, [parcel])
+    return order._verdict(fact, _label(parcel, fact.code), [parcel])
 
 
 def _label(parcel: Parcel, code: str | None) -> bool:
