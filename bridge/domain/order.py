@@ -16,6 +16,7 @@ from bridge.domain.lifecycle import (
     CUSTODY_FACTS,
     DEAD,
     IMPLIED,
+    IMPLIED_BY,
     IN_CUSTODY,
     MOVES,
     ORDER_IMPLIED,
@@ -81,16 +82,16 @@ class Parcel:
         self.customs_direction = "import"
         self.milestones: dict[ParcelState | Waypoint, tuple[int, bool]] = {}
 
-    def enter(self, state: ParcelState, at_ms: int) -> None:
-        """Take a state, and note it and what it proves as milestones."""
+    def enter(self, state: ParcelState, at_ms: int, step: str) -> None:
+        """Take a state by a step, and note it and what it proves as milestones."""
         self.state = state
         self.at_ms = at_ms
-        if state in _FULL:
+        if state in _FULL or step in IMPLIED_BY:
             self.is_packed = True
         elif state is ParcelState.PICKING:
             self.is_packed = self.is_told = False
             self.items = None
-        for implied in IMPLIED.get(state, ()):
+        for implied in IMPLIED.get(state) or IMPLIED_BY.get(step, ()):
             if implied not in self.milestones and not (implied is ParcelState.OUT_FOR_DELIVERY and self.collected):
                 self.milestones[implied] = (at_ms, True)
         if state not in self.milestones:
@@ -343,7 +344,7 @@ class Order:
         for parcel in parcels:
             to = PARCEL_TABLE.get((parcel.state, step))
             if to is not None:
-                parcel.enter(to, fact.event_ms)
+                parcel.enter(to, fact.event_ms, step)
                 parcel.flags.discard(Flag.LOST)
                 changed = True
             elif step in MOVES and self._was_seen(parcel, MOVES[step].to, fact.event_ms):
