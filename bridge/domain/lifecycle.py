@@ -122,6 +122,9 @@ IMPLIED: Final[dict[ParcelState, tuple[ParcelState, ...]]] = {
 `out_for_delivery` is left out for a parcel that was collected: at a pickup point, or handed over at a counter.
 """
 
+IMPLIED_BY: Final[dict[str, tuple[ParcelState, ...]]] = {E.REFUSED: (P.PACKED, P.SHIPPED)}
+"""What a step proves that the state to which it leads does not: only what was brought can be refused, while a return may begin anywhere."""
+
 SHOWN_AS: Final[dict[ParcelState, OrderState]] = {
     P.PLANNED: OrderState.PICKING,
     P.PICKING: OrderState.PICKING,

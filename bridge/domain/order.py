@@ -16,6 +16,7 @@ from bridge.domain.lifecycle import (
     CUSTODY_FACTS,
     DEAD,
     IMPLIED,
+    IMPLIED_BY,
     IN_CUSTODY,
     MOVES,
     ORDER_IMPLIED,
@@ -81,16 +82,16 @@ class Parcel:
         self.customs_direction = "import"
         self.milestones: dict[ParcelState | Waypoint, tuple[int, bool]] = {}
 
-    def enter(self, state: ParcelState, at_ms: int) -> None:
-        """Take a state, and note it and what it proves as milestones."""
+    def enter(self, state: ParcelState, at_ms: int, step: str) -> None:
+        """Take a state by a step, and note it and what it proves as milestones."""
         self.state = state
         self.at_ms = at_ms
-        if state in _FULL:
+        if state in _FULL or step in IMPLIED_BY:
             self.is_packed = True
         elif state is ParcelState.PICKING:
             self.is_packed = self.is_told = False
             self.items = None
-        for implied in IMPLIED.get(state, ()):
+        for implied in IMPLIED.get(state) or IMPLIED_BY.get(step, ()):
             if implied not in self.milestones and not (implied is ParcelState.OUT_FOR_DELIVERY and self.collected):
                 self.milestones[implied] = (at_ms, True)
         if state not in self.milestones:
@@ -176,8 +177,10 @@ class Order:
             return refusal(Outcome.BLOCKED, blocked)._replace(state=self.state_word)
         if kind in _ABOUT_PARCELS and self._is_unknown_code(fact):
             return refusal(Outcome.PARKED, Reason.UNKNOWN_PARCEL)._replace(state=self.state_word)
-        verdict = HANDLERS[kind](self, fact)
-        outcome, reason, warn, following, _, parcel = verdict
+        known = len(self.parcels)
+        outcome, reason, warn, following, _, parcel = HANDLERS[kind](self, fact)
+        if outcome is Outcome.NOOP and len(self.parcels) > known:
+            outcome = Outcome.APPLIED  # it moved nothing, and told of a parcel all the same
         if outcome is Outcome.APPLIED:
             if kind != DECIDED:
                 self.last = (kind, fact.event_ms)
@@ -342,7 +345,7 @@ class Order:
         for parcel in parcels:
             to = PARCEL_TABLE.get((parcel.state, step))
             if to is not None:
-                parcel.enter(to, fact.event_ms)
+                parcel.enter(to, fact.event_ms, step)
                 parcel.flags.discard(Flag.LOST)
                 changed = True
             elif step in MOVES and self._was_seen(parcel, MOVES[step].to, fact.event_ms):
@@ -562,7 +565,6 @@ def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
 
 
 def _labelled(order: Order, fact: Fact) -> Verdict:
-    added = fact.parcel is not None and fact.parcel not in order.parcels
     known = order._by_code(fact.code)
     if fact.parcel is not None:
         if known is not None and known.id != fact.parcel:
@@ -574,8 +576,7 @@ def _labelled(order: Order, fact: Fact) -> Verdict:
         (parcel,) = order.parcels.values()
     else:
         return refusal(Outcome.REJECTED, Reason.PARCEL_NEEDED)
-    labelled = _label(parcel, fact.code)
-    return order._verdict(fact, labelled or added, [parcel])
+    return order._verdict(fact, _label(parcel, fact.code), [parcel])
 
 
 def _label(parcel: Parcel, code: str | None) -> bool:

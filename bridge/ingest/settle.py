@@ -62,7 +62,11 @@ from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import AlertCode, EventType, Flag, OrderState, Outcome, ParcelState, Reason, Role, Severity, Warn
 
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
-"""Roles whose seq is a promise, kept in a ledger. Systems retry and reshuffle, and owe nothing by number."""
+"""Roles whose seq is a promise, kept in a ledger. Systems and desks retry and reshuffle, and owe nothing by number.
+
+A number of a log that is used again for another event is `id_reused` for these roles only. For a system, only the id says what is the same event: the
+import of a shop's file has a log for each order, more than there can be ledgers, and the event log has no index by number.
+"""
 _CLOCK_SAVE_MS: Final = 600_000
 NAME_CHARS_MAX: Final = 96
 LOGS_MAX: Final = 64

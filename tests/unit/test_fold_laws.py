@@ -246,6 +246,21 @@ def test_no_parcel_ever_disappears_and_a_refused_event_moves_none(facts: list[Fa
 
 @laws
 @given(whole_orders)
+def test_a_noop_changes_nothing_that_is_shown(facts: list[Fact]) -> None:
+    whole = fold(ORDER, fresh(facts))
+    order = Order(ORDER)
+    order.decisions = whole.order.decisions
+    shown = OrderView(order).hash if order.created else b""
+    for fact in whole.facts:
+        if whole.verdicts[fact.uid].reason is Reason.VOIDED:
+            continue
+        verdict = order.tell(fact)
+        before, shown = shown, OrderView(order).hash if order.created else b""
+        assert verdict.outcome is not Outcome.NOOP or shown == before, fact.type
+
+
+@laws
+@given(whole_orders)
 def test_a_completed_order_is_opened_again_only_by_a_return_new_lines_or_another_parcel(facts: list[Fact]) -> None:
     for step in told(facts):
         if step.shown_before is OrderState.COMPLETED and step.shown_after is not OrderState.COMPLETED:

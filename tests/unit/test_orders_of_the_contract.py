@@ -178,6 +178,13 @@ def test_the_least_advanced_parcel_speaks_for_an_order(event: tuple[E, Body | No
     assert story.state == state
 
 
+def test_what_was_refused_had_been_packed_and_brought() -> None:
+    story = story_of(E.REFUSED)
+    inferred = {ParcelState.PACKED: True, ParcelState.SHIPPED: True, ParcelState.RETURNING: False}
+    assert (story.state, story.parcel.milestones) == ("returning", {s: (story.now_ms, i) for s, i in inferred.items()})
+    assert story_of(E.RETURN_STARTED).state == "partially_packed", "a return may begin in the warehouse, too"
+
+
 @pytest.mark.parametrize(
     ("behind", "state"),
     [

@@ -495,8 +495,8 @@ class _Reading:
         box.state = leads(name, before)
         if box.state == "lost" and before != "lost":
             box.before_lost = before
-        if RANK.get(box.state, 0) > RANK["packed"]:
-            box.packed = True
+        if RANK.get(box.state, 0) > RANK["packed"] or (name == "refused" and box.state != before):
+            box.packed = True  # only what was brought can be refused
         if box.state not in ("delivered", "destroyed"):
             box.where = e.body.get(PLACE.get(e.type, "")) or e.at or box.where
         if e.type in CUSTODY:
