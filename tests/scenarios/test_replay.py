@@ -123,7 +123,7 @@ def test_a_missing_time_is_the_last_that_the_row_has_and_a_cancelled_parcel_is_l
 
 def arguments(site: Site, *more: str) -> list[str]:
     host, port = site.addresses["mqtt"]
-    return ["replay", str(SAMPLES / "orders.csv"), "--map", str(SAMPLES / "orders.toml"), "--host", host, "--port", str(port), "--site", SITE, *more]
+    return ["history", str(SAMPLES / "orders.csv"), "--map", str(SAMPLES / "orders.toml"), "--host", host, "--port", str(port), "--site", SITE, *more]
 
 
 def credentials(cast: Cast, path: Path) -> Path:
@@ -166,7 +166,7 @@ def test_the_command_ends_with_one_where_orders_are_missing(site: Site, cast: Ca
 def test_an_error_is_one_sentence_and_what_to_do(
     more: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    replaying = ["firmware-sim", "replay", str(SAMPLES / "orders.csv"), "--map", str(SAMPLES / "orders.toml"), *more]
+    replaying = ["firmware-sim", "history", str(SAMPLES / "orders.csv"), "--map", str(SAMPLES / "orders.toml"), *more]
     monkeypatch.setattr("sys.argv", replaying)
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -130,7 +130,7 @@ def device() -> Bench:
 
 @pytest.fixture
 def scanner() -> Bench:
-    return Bench(Scanner(site=SITE, device="scan-1", worker="w-1", lists=[LIST], returns=[LIST]))
+    return Bench(Scanner(site=SITE, device="scan-1", workers=("w-1",), lists=[LIST], returns=[LIST]))
 
 
 @pytest.fixture
@@ -336,7 +336,7 @@ def test_the_next_scan_waits_for_the_tone_of_the_last(scanner: Bench) -> None:
 
 def test_a_held_order_is_set_aside_and_scanned_again_later() -> None:
     other = PickList(order="PO-2", lines=(("pen", 1),), parcels=LIST.parcels)
-    scanner = Bench(Scanner(site=SITE, device="scan-1", worker="w-1", lists=[LIST, other], returns=[]))
+    scanner = Bench(Scanner(site=SITE, device="scan-1", workers=("w-1",), lists=[LIST, other], returns=[]))
     scanner.connect()
     scanner.answer(scanner.sent[-1])
     scanner.step(Handed(Thing.PICK_LIST, "PO-1"), Handed(Thing.PICK_LIST, "PO-2"), after_ms=2 * THINK_MS)

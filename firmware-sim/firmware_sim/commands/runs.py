@@ -85,7 +85,7 @@ def replay(
 def list_scenarios(as_json: AsJson = False) -> None:
     """The scenarios that come with the program.
 
-    Example: `firmware-sim list`
+    Example: `firmware-sim list --json`
     """
     found = [read_scenario(name) for name in names()]
     if as_json:

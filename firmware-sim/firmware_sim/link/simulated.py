@@ -428,7 +428,7 @@ class Phone:
                     self.client.disconnect()
                     self._end("says goodbye", tell=False)
             case actions.HangUp(why):
-                self._end(why)
+                self._end(why, tell=False)
             case actions.WakeAt(at_ms):
                 self._wake = self._run.loop.call_later(max(0, at_ms - now_ms) / 1000, self.put)
             case actions.Hand(to, item):
