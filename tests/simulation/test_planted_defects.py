@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from planted import DEFECTS, QUICK, REPOSITORY, Defect
+from simulation.planted import DEFECTS, QUICK, REPOSITORY, Defect
 
 SEEDS_MAX = 200
 

@@ -66,6 +66,7 @@ def lived_through(scenario: Scenario, *, seed: int = 1, speed: float = SPEED, fo
     return record
 
 
+@pytest.mark.slow
 def test_an_afternoon_without_faults_ends_as_planned_and_is_told_while_it_lasts(tmp_path: Path) -> None:
     seen: list[Progress] = []
     record = run_sockets(afternoon(), 1, speed=SPEED, timeout_s=60, folder=tmp_path / "site", on_progress=seen.append)
@@ -95,6 +96,7 @@ def test_packets_that_are_late_lost_doubled_overtaken_or_spoilt() -> None:
     assert list(record.of(Mangled))
 
 
+@pytest.mark.slow
 def test_a_narrow_line_and_lines_that_break() -> None:
     record = lived_through(
         afternoon(
@@ -119,6 +121,7 @@ def test_a_server_that_is_killed_right_after_a_commit_comes_back_with_what_was_i
     assert starts[-1].stored
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_slow_and_then_full_while_devices_start_anew_with_clocks_that_are_wrong() -> None:
     record = lived_through(
         afternoon(

@@ -24,6 +24,7 @@ from firmware_sim.firmware.actions import (
     Disconnected,
     Hand,
     Handed,
+    HangUp,
     PowerCut,
     Publish,
     Received,
@@ -33,7 +34,7 @@ from firmware_sim.firmware.actions import (
     WakeAt,
 )
 from firmware_sim.firmware.backlog import Backlog, Told
-from firmware_sim.firmware.base import ANSWER_PATIENCE_MS, BACKOFF_MAX_MS, WINDOW, Firmware
+from firmware_sim.firmware.base import ACK_PATIENCE_MS, ANSWER_PATIENCE_MS, BACKOFF_MAX_MS, WINDOW, Firmware
 from firmware_sim.firmware.chores import REACTIONS, RETRY_MS, THINK_MS, Doer, Reaction, reaction_to
 from firmware_sim.firmware.courier import DRIVE_MS, LEGS, Courier, Ending, Visit
 from firmware_sim.firmware.dispatcher import Dispatcher, Route, Screen
@@ -326,7 +327,7 @@ def test_a_worker_picks_packs_stages_and_goes_home(scanner: Bench) -> None:
 def test_the_next_scan_waits_for_the_tone_of_the_last(scanner: Bench) -> None:
     scanner.connect()
     scanner.step(Handed(Thing.PICK_LIST, "PO-1"))
-    scanner.step(after_ms=60_000)
+    scanner.step(after_ms=10_000)
     assert scanner.types == ["shift_started"]
     beeps = [a for a in scanner.answer(scanner.sent[0]) if isinstance(a, Beep)]
     assert beeps == [Beep(Tone.OK)]
@@ -371,7 +372,7 @@ def test_a_parked_pick_waits_for_its_second_receipt(scanner: Bench) -> None:
     scanner.step(Handed(Thing.PICK_LIST, "PO-1"), after_ms=2 * THINK_MS)
     pick = scanner.sent[-1]
     scanner.answer(pick, Outcome.PARKED, Tone.WARN, reason=Reason.UNKNOWN_ORDER)
-    scanner.step(after_ms=10 * RETRY_MS)
+    scanner.step(after_ms=2 * RETRY_MS)
     assert scanner.sent[-1].event == pick.event
     scanner.answer(pick, Outcome.APPLIED, n=2)
     scanner.step(after_ms=2 * THINK_MS)
@@ -390,12 +391,31 @@ def test_a_scan_that_is_blocked_after_all_is_done_once_more(scanner: Bench) -> N
     assert scanner.types == ["shift_started", "pick", "pack", "pick", "stage"]
 
 
+def test_a_wrong_label_is_followed_by_the_right_one(scanner: Bench) -> None:
+    scanner.connect()
+    scanner.answer(scanner.sent[-1])
+    scanner.step(Handed(Thing.PICK_LIST, "PO-1"), after_ms=2 * THINK_MS)
+    pick = scanner.sent[-1]
+    scanner.answer(pick, Outcome.REJECTED, Tone.STOP, reason=Reason.WRONG_SKU)
+    scanner.step(after_ms=RETRY_MS)
+    assert scanner.types[-1] == "pick"
+    assert scanner.sent[-1].event != pick.event
+    assert scanner.firmware.troubles == []
+
+
+def test_a_publish_without_an_acknowledgement_costs_the_connection_and_nothing_else(scanner: Bench) -> None:
+    scanner.connect()
+    actions = scanner.step(after_ms=ACK_PATIENCE_MS)
+    assert any(isinstance(a, HangUp) for a in actions)
+    assert len(scanner.firmware.flash.events) == 1
+
+
 def test_a_rejection_is_a_trouble(scanner: Bench) -> None:
     scanner.connect()
     scanner.answer(scanner.sent[-1])
     scanner.step(Handed(Thing.PICK_LIST, "PO-1"), after_ms=2 * THINK_MS)
-    scanner.answer(scanner.sent[-1], Outcome.REJECTED, Tone.STOP, reason=Reason.WRONG_SKU)
-    assert scanner.firmware.troubles == ["scan-1: order PO-1: rejected wrong_sku"]
+    scanner.answer(scanner.sent[-1], Outcome.REJECTED, Tone.STOP, reason=Reason.CHECK_DIGIT)
+    assert scanner.firmware.troubles == ["scan-1: order PO-1: rejected check_digit"]
 
 
 # --- the courier ------------------------------------------------------------------------------------------------------------
