@@ -13,7 +13,7 @@ from devices.protocol.vocabulary import Role
 from firmware_sim.checkers import judge
 from firmware_sim.errors import BadScenario, NoPassword, NotAdmitted, NotReachable
 from firmware_sim.firmware import base
-from firmware_sim.link import eyes, handset
+from firmware_sim.link import eyes, player
 from firmware_sim.link.progress import Progress
 from firmware_sim.link.sockets import run_sockets
 from firmware_sim.record import Connected, FaultBegan, FaultEnded, Lost, Mangled, Noted, Record, ServerKilled, ServerStarted
@@ -48,7 +48,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "ANSWER_PATIENCE_MS", 700)
     monkeypatch.setattr(base, "BACKOFF_MAX_MS", 400)
     monkeypatch.setattr(eyes, "QUIET_S", 0.4)
-    monkeypatch.setattr(handset, "CONNECT_PATIENCE_S", 1.0)
+    monkeypatch.setattr(player, "CONNECT_PATIENCE_S", 1.0)
 
 
 def afternoon(*faults: str, more: str = "") -> Scenario:

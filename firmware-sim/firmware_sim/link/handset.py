@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from random import Random
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.link import packets
-from firmware_sim.link.client import KEEP_ALIVE_S, Client, Numbers
-from firmware_sim.record import Entry, Lost, Noted
-
-PING_PATIENCE_S: Final = 10.0
-CONNECT_PATIENCE_S: Final = 10.0
-REBOOT_S: Final = 4.0
+from firmware_sim.link.client import Client
+from firmware_sim.link.player import Stage, Wired
+from firmware_sim.record import Lost
 
 
-class Stage(Protocol):
-    """What devices need of the run that they are in."""
-
-    loop: asyncio.AbstractEventLoop
-    rng: Random
-    numbers: Numbers
-    speed: float
-
-    def now_ms(self) -> int:
-        """True time, ms since 1970 UTC."""
-        ...
+class SocketStage(Stage, Protocol):
+    """What devices with sockets need beside."""
 
     def address(self) -> tuple[str, int] | None:
         """Where to connect; None where nobody listens."""
-        ...
-
-    def see(self, entry: Entry) -> None: ...
-
-    def trouble(self, text: str) -> None: ...
-
-    def hand(self, to: str, item: actions.Handed) -> None:
-        """Give something to the user of another device."""
         ...
 
     def opened(self, port: int, client: Client) -> None:
@@ -53,7 +32,7 @@ class Stage(Protocol):
 class Wire(asyncio.Protocol):
     """One connection of a device, from its first SYN to its end."""
 
-    def __init__(self, handset: Handset, stage: Stage, password: str, connect: actions.Connect) -> None:
+    def __init__(self, handset: Handset, stage: SocketStage, password: str, connect: actions.Connect) -> None:
         self.client = Client(handset.device, password, stage.numbers, self._send, stage.see)
         self.is_over = False
         self.heard_s = stage.loop.time()
@@ -120,23 +99,26 @@ class Wire(asyncio.Protocol):
         self._handset.lost(self, why if self.client.is_open else "nobody answers")
 
 
-class Handset:
+class Handset(Wired):
     """A device with its firmware and its present connection."""
 
-    def __init__(self, stage: Stage, firmware: Firmware, password: str) -> None:
-        self.device = firmware.device
-        self.firmware = firmware
+    def __init__(self, stage: SocketStage, firmware: Firmware, password: str) -> None:
+        super().__init__(stage, firmware)
         self.wire: Wire | None = None
-        self.is_off = False
-        self._stage = stage
+        self._stage: SocketStage = stage
         self._password = password
-        self._inbox: list[actions.Item] = []
-        self._wake: asyncio.TimerHandle | None = None
-        self._is_due = False
 
     @property
-    def is_finished(self) -> bool:
-        return self.firmware.is_finished and not self.is_off
+    def client(self) -> Client | None:
+        return self.wire.client if self.wire is not None else None
+
+    @property
+    def line(self) -> Wire | None:
+        return self.wire
+
+    @property
+    def heard_s(self) -> float:
+        return self.wire.heard_s if self.wire is not None else 0.0
 
     @property
     def is_gone(self) -> bool:
@@ -150,103 +132,30 @@ class Handset:
 
     def close(self) -> None:
         """Let go of everything."""
-        if self._wake is not None:
-            self._wake.cancel()
+        self.forget_wake()
         if self.wire is not None:
             self.wire.close()
             self.wire = None
 
-    # --- the firmware -----------------------------------------------------------------------------------------------------
-
-    def put(self, *items: actions.Item) -> None:
-        """Something comes in; the firmware takes its step in a moment."""
-        self._inbox += items
-        if not self._is_due:
-            self._is_due = True
-            self._stage.loop.call_soon(self._step)
-
-    def _step(self) -> None:
-        self._is_due = False
-        if self.is_off:
-            return
-        if self._wake is not None:
-            self._wake.cancel()
-            self._wake = None
-        inbox, self._inbox = self._inbox, []
-        now_ms = self._stage.now_ms()
-        for action in self.firmware.step(now_ms, inbox, self._stage.rng):
-            self.do(action, now_ms)
+    def flush(self) -> None:
         if self.wire is not None:
             self.wire.flush()
 
-    def do(self, action: actions.Action, now_ms: int) -> None:
-        match action:
-            case actions.Publish():
-                if self.wire is not None:
-                    self.wire.client.publish(action, now_ms)
-            case actions.WakeAt(at_ms):
-                self._wake = self._stage.loop.call_later(max(0, at_ms - now_ms) / 1000, self.put)
-            case actions.Subscribe(filters):
-                if self.wire is not None:
-                    self.wire.client.subscribe(filters)
-            case actions.Connect():
-                self._connect(action)
-            case actions.Disconnect():
-                if self.wire is not None:
-                    self.wire.client.disconnect()
-                    self._end("says goodbye", tell=False)
-            case actions.HangUp(why):
-                self._end(why, tell=False)
-            case actions.Hand(to, item):
-                self._stage.hand(to, item)
-            case actions.Note(text):
-                self._stage.see(Noted(now_ms, self.device, text))
-            case actions.Beep():
-                pass
-
-    # --- the connection ---------------------------------------------------------------------------------------------------
-
-    def _connect(self, connect: actions.Connect) -> None:
-        self._end("connects anew", tell=False)
+    def connect(self, connect: actions.Connect) -> None:
+        self.end("connects anew", tell=False)
         wire = self.wire = Wire(self, self._stage, self._password, connect)
         self._stage.spawn(wire.open())
-        self._stage.loop.call_later(CONNECT_PATIENCE_S, self._look_at_silence, wire)
-
-    def _look_at_silence(self, wire: Wire) -> None:
-        """Ask the server whether it is there (§3.12), and give it up where nothing comes."""
-        if self.wire is not wire:
-            return
-        silent_s = self._stage.loop.time() - wire.heard_s
-        if silent_s >= KEEP_ALIVE_S + PING_PATIENCE_S or (not wire.client.is_open and silent_s >= CONNECT_PATIENCE_S):
-            self._end("the server is silent")
-            return
-        if wire.client.is_open:
-            wire.client.ping()
-            wire.flush()
-        self._stage.loop.call_later(PING_PATIENCE_S, self._look_at_silence, wire)
+        self.watch()
 
     def lost(self, wire: Wire, why: str) -> None:
         """This connection is over, if it still was one."""
         if self.wire is wire:
-            self._end(why)
+            self.end(why)
 
-    def _end(self, why: str, *, tell: bool = True) -> None:
+    def end(self, why: str, *, tell: bool = True) -> None:
         wire, self.wire = self.wire, None
         if wire is not None:
             wire.close()
             self._stage.see(Lost(self._stage.now_ms(), self.device, why))
             if tell:
                 self.put(actions.Disconnected())
-
-    def reboot(self, *, loses_clock: bool) -> None:
-        """The power goes, and comes back a moment later."""
-        if self.is_off:
-            return
-        self.is_off = True
-        self._end("lost its power", tell=False)
-        self._stage.loop.call_later(REBOOT_S / self._stage.speed, self._boot, loses_clock)
-
-    def _boot(self, loses_clock: bool) -> None:
-        self.is_off = False
-        self._inbox = [i for i in self._inbox if isinstance(i, (actions.Handed, actions.SwitchOff))]
-        self.put(actions.PowerCut(loses_clock=loses_clock))

@@ -21,8 +21,8 @@ from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import BACKOFF_MAX_MS, NOTHING, Stored
 from firmware_sim.firmware.chores import COUNTED, Scan
 from firmware_sim.firmware.scanner import Scanner
-from firmware_sim.link.handset import REBOOT_S, Stage
-from firmware_sim.record import Noted
+from firmware_sim.link.handset import SocketStage
+from firmware_sim.link.player import REBOOT_S, Player
 
 DEBOUNCE_MS: Final = 300
 """The library's own, at life's speed."""
@@ -98,7 +98,7 @@ class LibraryClock:
         return None
 
 
-class LibraryHandset:
+class LibraryHandset(Player):
     """Drives a `LibraryScanner` and its device, as `Handset` drives a simulated one.
 
     Args:
@@ -106,25 +106,23 @@ class LibraryHandset:
         cut: ends its connection.
     """
 
-    def __init__(self, stage: Stage, firmware: LibraryScanner, password: str, *, site: str, folder: Path, cut: Callable[[str], None]) -> None:
-        self.device = firmware.device
-        self.firmware = firmware
-        self.is_off = False
-        self._stage = stage
+    KEPT = (*Player.KEPT, actions.Received)
+
+    def __init__(self, stage: SocketStage, firmware: LibraryScanner, password: str, *, site: str, folder: Path, cut: Callable[[str], None]) -> None:
+        super().__init__(stage, firmware)
+        self.firmware: LibraryScanner = firmware
+        self._stage: SocketStage = stage
         self._password = password
         self._site = site
         self._outbox = folder / f"{self.device}.db"
         self._cut = cut
         self._library: devices.Scanner | None = None
-        self._inbox: list[actions.Item] = []
-        self._wake: asyncio.TimerHandle | None = None
-        self._is_due = False
         self._is_leaving = False
         firmware.attach(self._record, lambda: self._library.backlog if self._library is not None else 0)
 
     @property
-    def is_finished(self) -> bool:
-        return self.firmware.is_finished and not self.is_off
+    def can_step(self) -> bool:
+        return super().can_step and not self._is_leaving
 
     @property
     def is_gone(self) -> bool:
@@ -135,45 +133,21 @@ class LibraryHandset:
         return self._library.backlog if self._library is not None else 0
 
     def close(self) -> None:
-        if self._wake is not None:
-            self._wake.cancel()
+        self.forget_wake()
         library, self._library = self._library, None
         if library is not None:
             library.close()
 
-    def put(self, *items: actions.Item) -> None:
-        self._inbox += items
-        if not self._is_due:
-            self._is_due = True
-            self._stage.loop.call_soon(self._step)
-
     def _step(self) -> None:
-        self._is_due = False
-        if self.is_off or self._is_leaving:
-            return
-        if self._library is None:
+        if self._library is None and self.can_step:
             self._library = self._new_library()
-        if self._wake is not None:
-            self._wake.cancel()
-            self._wake = None
-        inbox, self._inbox = self._inbox, []
-        now_ms = self._stage.now_ms()
-        for action in self.firmware.step(now_ms, inbox, self._stage.rng):
-            self._do(action, now_ms)
+        super()._step()
 
-    def _do(self, action: actions.Action, now_ms: int) -> None:
-        match action:
-            case actions.WakeAt(at_ms):
-                self._wake = self._stage.loop.call_later(max(0, at_ms - now_ms) / 1000, self.put)
-            case actions.Hand(to, item):
-                self._stage.hand(to, item)
-            case actions.Note(text):
-                self._stage.see(Noted(now_ms, self.device, text))
-            case actions.Disconnect():
-                self._is_leaving = True
-                self._stage.spawn(self._let_go())
-            case _:
-                pass
+    def carry(self, action: actions.Action, now_ms: int) -> None:
+        """The library sees to its connection; it is only let go of."""
+        if isinstance(action, actions.Disconnect):
+            self._is_leaving = True
+            self._stage.spawn(self._let_go())
 
     # --- the library ----------------------------------------------------------------------------------------------------------
 
@@ -220,6 +194,4 @@ class LibraryHandset:
         self._cut(self.device)
         await self._let_go()
         await asyncio.sleep(REBOOT_S / self._stage.speed)
-        self.is_off = False
-        self._inbox = [i for i in self._inbox if isinstance(i, (actions.Handed, actions.SwitchOff, actions.Received))]
-        self.put(actions.PowerCut(loses_clock=loses_clock))
+        self.boot(loses_clock=loses_clock)

@@ -31,17 +31,16 @@ from firmware_sim.faults import Direction, Packet
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.link import packets
-from firmware_sim.link.client import KEEP_ALIVE_S, Client, Numbers
+from firmware_sim.link.client import Client, Numbers
+from firmware_sim.link.player import Wired
 from firmware_sim.link.weather import Weather
 from firmware_sim.record import (
     Committed,
     Effect,
-    Entry,
     FiltersAdded,
     FiltersRemoved,
     Lost,
     Mangled,
-    Noted,
     Record,
     Row,
     Sent,
@@ -57,14 +56,10 @@ APART_MS: Final = 0.01
 """Between two packets of a line: a loop's timers of the same time have no order."""
 COMMIT_MS: Final = (1, 9)
 LOGIN_MS: Final = 3
-PING_PATIENCE_S: Final = 10.0
-CONNECT_PATIENCE_S: Final = 10.0
 START_RETRY_S: Final = 2.0
 """Between two starts of a server that could not start."""
 OUTPUT_HIGH: Final = 65_536
 """Bytes on their way to a device above which the server is told to write no more, as asyncio's transports do."""
-REBOOT_MS: Final = 4_000
-SERVER: Final = "server"
 TABLES: Final = (
     "events",
     "receipts",
@@ -377,93 +372,43 @@ def _effect(effect: Any) -> Effect | None:
 # --- devices -------------------------------------------------------------------------------------------------------------------
 
 
-class Phone:
+class Phone(Wired):
     """A device with its firmware, its line and its present connection."""
 
     def __init__(self, run: SimulatedRun, firmware: Firmware) -> None:
-        self.device = firmware.device
-        self.firmware = firmware
-        self.client: Client | None = None
+        super().__init__(run, firmware)
         self.pipe: Pipe | None = None
-        self.is_off = False
         self._run = run
-        self._inbox: list[actions.Item] = []
-        self._wake: asyncio.TimerHandle | None = None
+        self._client: Client | None = None
         self._up_ms = 0.0
         self._down_ms = 0.0
         self._heard_s = 0.0
-        self._is_due = False
 
-    # --- the firmware -----------------------------------------------------------------------------------------------------
+    @property
+    def client(self) -> Client | None:
+        return self._client
 
-    def put(self, *items: actions.Item) -> None:
-        """Something comes in; the firmware takes its step in a moment."""
-        self._inbox += items
-        if not self._is_due:
-            self._is_due = True
-            self._run.loop.call_soon(self._step)
+    @property
+    def line(self) -> Pipe | None:
+        return self.pipe
 
-    def _step(self) -> None:
-        self._is_due = False
-        if self._wake is not None:
-            self._wake.cancel()
-            self._wake = None
-        inbox, self._inbox = self._inbox, []
-        for action in self.firmware.step(self._run.loop.now_ms(), inbox, self._run.rng):
-            self._do(action)
+    @property
+    def heard_s(self) -> float:
+        return self._heard_s
 
-    def _do(self, action: actions.Action) -> None:
-        now_ms = self._run.loop.now_ms()
-        match action:
-            case actions.Publish():
-                if self.client is not None:
-                    self.client.publish(action, now_ms)
-            case actions.Subscribe(filters):
-                if self.client is not None:
-                    self.client.subscribe(filters)
-            case actions.Connect():
-                self._connect(action)
-            case actions.Disconnect():
-                if self.client is not None:
-                    self.client.disconnect()
-                    self._end("says goodbye", tell=False)
-            case actions.HangUp(why):
-                self._end(why, tell=False)
-            case actions.WakeAt(at_ms):
-                self._wake = self._run.loop.call_later(max(0, at_ms - now_ms) / 1000, self.put)
-            case actions.Hand(to, item):
-                self._run.phones[to].put(item)
-            case actions.Note(text):
-                self._run.see(Noted(now_ms, self.device, text))
-            case actions.Beep():
-                pass
-
-    # --- the connection ---------------------------------------------------------------------------------------------------
-
-    def _connect(self, connect: actions.Connect) -> None:
+    def connect(self, connect: actions.Connect) -> None:
         if not self._run.site.is_up:
-            self._run.see(Lost(self._run.loop.now_ms(), self.device, "nobody answers"))
+            self._run.see(Lost(self._run.now_ms(), self.device, "nobody answers"))
             self.put(actions.Disconnected())
             return
-        self.pipe = None
-        client = Client(self.device, password_of(self.device), self._run.numbers, self._up, self._run.see)
-        self.client = client
+        client = self._client = Client(self.device, password_of(self.device), self._run.numbers, self._up, self._run.see)
         self._heard_s = self._run.loop.time()
-        pipe = self.pipe = Pipe(self._run.site, self)
+        self.pipe = Pipe(self._run.site, self)
         client.connect(connect)
-        self._run.loop.call_later(CONNECT_PATIENCE_S, self._look_at_silence, pipe)
+        self.watch()
 
-    def _look_at_silence(self, pipe: Pipe) -> None:
-        """Ask the server whether it is there (§3.12), and give it up where nothing comes."""
-        if self.pipe is not pipe or self.client is None:
-            return
-        silent_s = self._run.loop.time() - self._heard_s
-        if silent_s >= KEEP_ALIVE_S + PING_PATIENCE_S or (not self.client.is_open and silent_s >= CONNECT_PATIENCE_S):
-            self._end("the server is silent")
-            return
-        if self.client.is_open:
-            self.client.ping()
-        self._run.loop.call_later(PING_PATIENCE_S, self._look_at_silence, pipe)
+    def flush(self) -> None:
+        """A packet is on its way as soon as it is made."""
 
     def _up(self, data: bytes, no: int) -> None:
         pipe = self.pipe
@@ -471,7 +416,7 @@ class Phone:
             return
         for packet in self._run.weather.carry(self.device, Packet(Direction.UP, data)):
             if packet.is_mangled:
-                self._run.see(Mangled(self._run.loop.now_ms(), self.device, no))
+                self._run.see(Mangled(self._run.now_ms(), self.device, no))
             at_ms = self._due(packet, self._up_ms)
             if not packet.overtakes:
                 self._up_ms = at_ms
@@ -488,15 +433,15 @@ class Phone:
         return at_ms if packet.overtakes else max(at_ms, not_before_ms + APART_MS)
 
     def _arrive(self, data: bytes, pipe: Pipe) -> None:
-        if self.pipe is not pipe or self.client is None:
+        if self.pipe is not pipe or self._client is None:
             return
         pipe.arrived(len(data))
         self._heard_s = self._run.loop.time()
         try:
-            items = self.client.feed(data, self._run.loop.now_ms())
+            items = self._client.feed(data, self._run.now_ms())
         except packets.Broken as error:
-            self._run.record.end.troubles.append(f"{self.device}: {error}")
-            self._end("the server broke the protocol")
+            self._run.trouble(f"{self.device}: {error}")
+            self.end("the server broke the protocol")
             return
         if items:
             self.put(*items)
@@ -513,34 +458,21 @@ class Phone:
 
     def _closed(self, pipe: Pipe, why: str) -> None:
         if self.pipe is pipe:
-            self._end(why)
+            self.end(why)
 
     def cut(self, why: str = "the line was cut") -> None:
         if self.pipe is not None:
-            self._end(why)
+            self.end(why)
 
-    def _end(self, why: str, *, tell: bool = True) -> None:
+    def end(self, why: str, *, tell: bool = True) -> None:
         """The connection is over here; the server learns it a moment later."""
-        pipe, self.pipe, self.client = self.pipe, None, None
+        pipe, self.pipe, self._client = self.pipe, None, None
         if pipe is not None:
             at_ms = max(self._run.loop.time() * 1000 + NETWORK_MS[1], self._up_ms + APART_MS)
             self._run.loop.call_at(at_ms / 1000, pipe.lost)
-            self._run.see(Lost(self._run.loop.now_ms(), self.device, why))
+            self._run.see(Lost(self._run.now_ms(), self.device, why))
             if tell:
                 self.put(actions.Disconnected())
-
-    def reboot(self, *, loses_clock: bool) -> None:
-        """The power goes, and comes back a moment later."""
-        if self.is_off:
-            return
-        self.is_off = True
-        self._end("lost its power", tell=False)
-        self._run.loop.call_later(REBOOT_MS / 1000, self._boot, loses_clock)
-
-    def _boot(self, loses_clock: bool) -> None:
-        self.is_off = False
-        self._inbox = [i for i in self._inbox if isinstance(i, (actions.Handed, actions.SwitchOff))]
-        self.put(actions.PowerCut(loses_clock=loses_clock))
 
 
 def password_of(device: str) -> str:
@@ -557,14 +489,20 @@ class SimulatedRun:
         self.loop = loop
         self.rng = rng
         self.record = record
+        self.now_ms = loop.now_ms
+        self.see = record.entries.append
         self.numbers = Numbers()
+        self.speed = 1.0
         self.site = SimulatedSite(self, folder)
         self.phones = {device: Phone(self, firmware) for device, firmware in firmwares.items()}
         self.weather: Weather
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
-    def see(self, entry: Entry) -> None:
-        self.record.entries.append(entry)
+    def trouble(self, text: str) -> None:
+        self.record.end.troubles.append(text)
+
+    def hand(self, to: str, item: actions.Handed) -> None:
+        self.phones[to].put(item)
 
     def spawn(self, work: Any) -> None:
         task = self.loop.create_task(work)
@@ -623,7 +561,7 @@ class SimulatedRun:
 
     @property
     def is_finished(self) -> bool:
-        return self.site.is_up and all(phone.firmware.is_finished and not phone.is_off for phone in self.phones.values())
+        return self.site.is_up and all(phone.is_finished for phone in self.phones.values())
 
     async def _until(self, done: Callable[[], bool], patience_s: float) -> bool:
         deadline_s = self.loop.time() + patience_s
