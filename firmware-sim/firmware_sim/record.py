@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import cbor2
 
+SERVER: Final = "server"
+"""Who speaks in a `Noted` that is the server's."""
 Row = dict[str, Any]
 """A row of the bridge's database, by the names of its columns."""
 

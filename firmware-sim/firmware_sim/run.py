@@ -21,14 +21,12 @@ from firmware_sim.errors import BadScenario
 from firmware_sim.link.simulated import SimulatedRun
 from firmware_sim.link.virtual import VirtualLoop
 from firmware_sim.link.weather import Weather
-from firmware_sim.record import Noted, Record
+from firmware_sim.record import SERVER, Noted, Record
 from firmware_sim.scenario import Crew, Scenario, build, settings_of, site_of
 
 STARTS_MS: Final = 1_767_600_000_000
 """When simulated days begin: the fifth of January 2026, 08:00 UTC."""
 QUICK_DISK: Final = Path("/dev/shm")  # noqa: S108 -- a file system in memory: SQLite's own work is real, the disk's is simulated
-SERVER: Final = "server"
-"""Who speaks in the record where the server's log does."""
 
 
 def run_simulated(scenario: Scenario, seed: int, *, load: float | None = None, folder: Path | None = None) -> Record:

@@ -10,18 +10,19 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from firmware_sim.checkers import judge
 from firmware_sim.errors import SimError
-from firmware_sim.record import Finding
+from firmware_sim.record import Finding, ServerKilled
 from firmware_sim.run import run_simulated
 from firmware_sim.scenario import Scenario
 
-TRIES: int = 4
+TRIES: Final = 4
 """Seeds that a smaller scenario gets to break the law too: with other people the dice fall otherwise."""
-ROUNDS_MAX: int = 12
+ROUNDS_MAX: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ def try_seed(scenario: Scenario, seed: int) -> Outcome:
         findings=tuple(judge(record)),
         digest=record.digest,
         events=len(record.end.tables["events"]),
-        kills=sum(type(e).__name__ == "ServerKilled" for e in record.entries),
+        kills=sum(1 for _ in record.of(ServerKilled)),
         virtual_s=(record.ended_ms - record.started_ms) / 1000,
     )
 
@@ -86,7 +87,7 @@ def _outcomes(scenario: Scenario, seeds: range, jobs: int) -> Iterator[Outcome]:
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["firmware_sim.sweep"])
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_calm, initargs=()) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_calm) as pool:
         try:
             yield from pool.map(_try, ((scenario, seed) for seed in seeds), chunksize=1)
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from bridge.shop_file import read_map, read_orders
 from firmware_sim import replay, show
 from firmware_sim.commands import output
+from firmware_sim.commands.credentials import read_json
 from firmware_sim.commands.output import FAILED, AsJson
 from firmware_sim.errors import BadCredentials
 from firmware_sim.link.progress import Progress
@@ -88,19 +88,10 @@ def _secret(entry: dict[str, Any], name: str) -> str:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    data = _read_json(path)
+    data = read_json(path)
     if not isinstance(data, dict):
         raise BadCredentials(f"{path} is no JSON object", fix="write it as --help says")
     return data
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadCredentials(f"there is no {path}", fix="write the devices' passwords into it, as --help says") from None
-    except (OSError, ValueError) as error:
-        raise BadCredentials(f"{path} can't be read: {error}", fix="it should be JSON, as --help says") from error
 
 
 def _text(value: object, name: str) -> str:

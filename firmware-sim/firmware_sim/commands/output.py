@@ -1,14 +1,12 @@
-"""How commands speak: data to stdout, words and progress to stderr; tables by rich, plain where it is no terminal."""
+"""What the commands share: how they speak is the bridge's command line's; their exits and options are here."""
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bridge.cli.output import emit, progress, say, show
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -16,30 +14,4 @@ USAGE: Final = 2
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A name of `firmware-sim list`, or the path of a .toml file.")]
 
-_words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-
-
-def say(text: str) -> None:
-    """A sentence for the person at the terminal."""
-    _words.print(text, markup=False)
-
-
-def emit(data: Any) -> None:
-    """Data as one JSON document; bytes as lowercase hex."""
-    typer.echo(json.dumps(data, default=_jsonable, ensure_ascii=False, indent=2))
-
-
-def show(renderable: Any) -> None:
-    """Something of rich's on stdout. What a program reads must not be cut at the width of a terminal that is not there."""
-    console = Console(highlight=False, emoji=False)
-    (console if console.is_terminal else Console(highlight=False, emoji=False, width=400)).print(renderable)
-
-
-def progress() -> Progress:
-    """A progress bar on stderr; nothing where that is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
-
-
-def _jsonable(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else str(value)
+__all__ = ["FAILED", "USAGE", "AsJson", "ScenarioName", "emit", "progress", "say", "show"]

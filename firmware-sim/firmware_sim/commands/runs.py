@@ -12,9 +12,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from firmware_sim.commands.credentials import read_json
 from firmware_sim.commands.output import FAILED, AsJson, ScenarioName, emit, progress, say, show
 from firmware_sim.errors import BadCredentials, BadScenario
-from firmware_sim.record import Finding, Record
+from firmware_sim.record import SERVER, Finding, Record
 from firmware_sim.scenario import Scenario, build, names, read_scenario
 
 
@@ -147,12 +148,7 @@ def passwords_in(path: Path) -> dict[str, str]:
     Raises:
         BadCredentials: where the file can't be used.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadCredentials(f"there is no {path}", fix="write the devices' passwords into it, as --help says") from None
-    except (OSError, ValueError) as error:
-        raise BadCredentials(f"{path} can't be read: {error}", fix="it should be JSON, as --help says") from error
+    data = read_json(path)
     if isinstance(data, list):
         data = {e.get("device"): e.get("password") or e.get("secret") for e in data if isinstance(e, dict)}
     if not isinstance(data, dict) or not all(isinstance(k, str) and isinstance(v, str) and v for k, v in data.items()):
@@ -196,7 +192,7 @@ def _line(record: Record, entry: Any) -> str:
     """An entry for a person: when, who, what."""
     plain = _plain(entry)
     at_ms = plain.pop("at_ms") - record.started_ms
-    who = plain.pop("device", "server")
+    who = plain.pop("device", SERVER)
     when = datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
     rest = " ".join(f"{key}={value}" for key, value in plain.items())
     return f"{when} {who:<12} {type(entry).__name__:<13} {rest}"

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from bridge.config import DATABASE_NAME
 from firmware_sim.errors import ServerEnded
-from firmware_sim.record import Entry, Noted, Record, ServerKilled, ServerStarted
+from firmware_sim.record import SERVER, Entry, Noted, Record, ServerKilled, ServerStarted
 
 START_S: Final = 30.0
 STOP_S: Final = 30.0
@@ -26,7 +26,6 @@ START_RETRY_S: Final = 2.0
 STARTS_MAX: Final = 20
 """Starts in a row that fail before the run is given up."""
 MEMORY_EVERY_S: Final = 1.0
-SERVER: Final = "server"
 
 
 class OwnServer:

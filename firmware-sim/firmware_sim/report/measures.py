@@ -10,14 +10,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from devices.protocol.messages import PayloadError, load
 from devices.protocol.topics import unescape
 from firmware_sim import record as r
-
-SERVER: Final = "server"
-"""Who speaks where a note is a line of the server's log."""
 
 Uid = tuple[str, bytes]
 """(device, id of the event)."""
@@ -180,7 +177,7 @@ class _Walk:
                 self._fault(entry)
             case r.ServerStarted() | r.ServerKilled():
                 self._server(entry)
-            case r.Noted(at_ms=at_ms, device=device, text=text) if device == SERVER and SERVER not in self._record.cast:
+            case r.Noted(at_ms=at_ms, device=device, text=text) if device == r.SERVER and r.SERVER not in self._record.cast:
                 self._found.log.append((at_ms, text))
             case r.Connected() | r.Refused() | r.Lost() | r.Noted():
                 self._life(entry)
