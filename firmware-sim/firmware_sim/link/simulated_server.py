@@ -1,0 +1,253 @@
+"""The server of the simulated link: the production application in a site's folder, which dies at the points that a run asks for, and is started again.
+
+What is put in from outside: a writer without a thread, whose commits take seeded times, and a broker without listeners, to which a device's name is enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.app import Application, Parts
+from bridge.broker.front_door import Connection, FrontDoor
+from bridge.broker.hub import Hub
+from bridge.broker.logins import Logins
+from bridge.broker.packets import Connect as ConnectPacket
+from bridge.clock import Clock
+from bridge.config import DATABASE_NAME
+from bridge.domain.access import Identity
+from bridge.errors import NotFound
+from bridge.ingest.pipeline import Settler
+from bridge.ingest.ports import EndSession, Item, Message, OpenSession, Settled, StoreUnavailable, Subscribe, Told, Unsubscribe
+from bridge.store.sql import SqlStore
+from firmware_sim.record import (
+    Committed,
+    Effect,
+    FiltersAdded,
+    FiltersRemoved,
+    Sent,
+    ServerKilled,
+    ServerStarted,
+    SessionEnded,
+    SessionOpened,
+)
+
+if TYPE_CHECKING:
+    from firmware_sim.link.simulated import SimulatedRun
+
+COMMIT_MS: Final = (1, 9)
+LOGIN_MS: Final = 3
+START_RETRY_S: Final = 2.0
+"""Between two starts of a server that could not start."""
+
+
+class Killed(BaseException):
+    """The server dies here. No `except Exception` of the server's may catch it."""
+
+
+class SimulatedWriter:
+    """A `SiteWriter` without a thread: one thing at a time, each taking its seeded time before and after it is done."""
+
+    def __init__(self, site: SimulatedSite, settler: Settler, store: SqlStore) -> None:
+        self._site = site
+        self._settler = settler
+        self._store = store
+        self._one_at_a_time = asyncio.Lock()
+
+    async def commit(self, batch: Sequence[Item]) -> Settled:
+        async with self._one_at_a_time:
+            await self._site.pass_time()
+            settled = self._settler.commit(batch)
+            self._site.committed(len(settled.outcomes), settled)
+            self._site.passed("committed")
+            await self._site.pass_time()
+            return settled
+
+    async def run(self, work: Callable[[], Any]) -> Any:
+        async with self._one_at_a_time:
+            await self._site.pass_time()
+            result = work()
+            if isinstance(result, Settled):
+                self._site.committed(0, result)
+                self._site.passed("committed")
+            return result
+
+    async def close(self) -> None:
+        self._store.close()
+
+
+class SimulatedBroker(Hub):
+    """A broker without listeners: devices reach it through `connect`."""
+
+    def __init__(self, site: SimulatedSite, make_door: Callable[[Callable[[Connection, ConnectPacket], None]], FrontDoor]) -> None:
+        super().__init__(make_door(self._authenticate))
+        self.logins = Logins()
+        self._site = site
+        self._identities: dict[str, Identity | None] = {}
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._ticker = asyncio.create_task(self.tick(), name="broker-ticker")
+
+    def watch(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
+        assert self._ticker is not None
+        self._ticker.add_done_callback(ended)
+
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        return {}
+
+    def stop_listening(self) -> None:
+        self.is_stopping = True
+        self.pause(paused=True)
+
+    async def stop(self) -> None:
+        self.abandon()
+        self.hang_up()
+        await self.goodbyes()
+
+    def abandon(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+    def _authenticate(self, connection: Connection, connect: ConnectPacket) -> None:
+        asyncio.get_running_loop().call_later(LOGIN_MS / 1000, self._authenticated, connection, connect)
+
+    def _authenticated(self, connection: Connection, connect: ConnectPacket) -> None:
+        name = connect.username or ""
+        if name not in self._identities:
+            try:
+                self._identities[name] = self._site.app.registry.identity(name)
+            except NotFound:
+                self._identities[name] = None
+        connection.authenticated(self._identities[name] if connect.password == password_of(name) else None)
+        self.flush()
+
+
+class SimulatedSite:
+    """A site's folder, and the server that lives in it, dies, and is started again."""
+
+    def __init__(self, run: SimulatedRun, folder: Path) -> None:
+        self.folder = folder
+        self.life = 0
+        """Counts starts: whatever belongs to an earlier life is dead."""
+        self.is_up = False
+        self.app: Application
+        self.broker: SimulatedBroker
+        self.commit_ms = 0
+        self.jitter_ms = 0
+        self.is_full = False
+        self._run = run
+        self._armed: tuple[str, int] | None = None
+        self._is_dying = False
+        self._starting: asyncio.Task[Any] | None = None
+
+    async def start(self) -> None:
+        """Start the server; one that can't start is tried again."""
+        loop = self._run.loop
+        self.life += 1
+        self._is_dying = False
+        self._starting = asyncio.current_task()
+        app = None
+        try:
+            parts = Parts(writer=lambda settler, store: SimulatedWriter(self, settler, store), broker=self._make_broker, passed=self._passed)
+            self.app = app = await Application.open(self.folder, Clock(loop.now_ms, loop.time), parts=parts)
+            await app.serve()
+        except (Killed, StoreUnavailable) as error:
+            if app is not None:
+                app.abandon()
+            if isinstance(error, StoreUnavailable):
+                loop.call_later(START_RETRY_S, self._run.spawn, self.start())
+            return
+        finally:
+            self._starting = None
+        self.is_up = True
+        self._run.see(ServerStarted(loop.now_ms(), self.stored()))
+
+    def _make_broker(self, _listeners: Any, *, make_door: Any, **_: Any) -> SimulatedBroker:
+        self.broker = SimulatedBroker(self, make_door)
+        return self.broker
+
+    def stored(self) -> tuple[tuple[str, bytes], ...]:
+        """The events in the log, as (device, id)."""
+        with closing(sqlite3.connect(self.folder / DATABASE_NAME)) as db:
+            return tuple(db.execute("SELECT device, id FROM events ORDER BY pos"))
+
+    # --- dying ------------------------------------------------------------------------------------------------------------
+
+    def kill(self, point: str, down_ms: int) -> None:
+        """Die at the next pass of a point, or now."""
+        if point != "anywhere":
+            self._armed = (point, down_ms)
+        elif self.is_up and not self._is_dying:
+            self._die(point, down_ms)
+
+    def _passed(self, label: str) -> None:
+        """The bridge passes a point. `committed` is passed when what was committed is in the record."""
+        if label != "committed":
+            self.passed(label)
+
+    def passed(self, label: str) -> None:
+        if self._is_dying:
+            raise Killed(label)
+        if label == "written" and self.is_full:
+            raise StoreUnavailable("database or disk is full", fix="make room on the disk")
+        if self._armed is not None and self._armed[0] == label:
+            _, down_ms = self._armed
+            self._armed = None
+            self._die(label, down_ms)
+            raise Killed(label)
+
+    def _die(self, point: str, down_ms: int) -> None:
+        """From here on nothing of this life reaches anybody."""
+        self._is_dying = True
+        self.is_up = False
+        self.life += 1
+        self._run.see(ServerKilled(self._run.loop.now_ms(), point))
+        self._run.loop.call_soon(self._bury, self.app, down_ms)
+
+    def _bury(self, app: Application, down_ms: int) -> None:
+        if self._starting is not None:
+            self._starting.cancel()  # it waits for a pipeline that is gone
+        self.broker.abandon()
+        app.abandon()
+        self._run.server_died()
+        self._run.loop.call_later(down_ms / 1000, self._run.spawn, self.start())
+
+    # --- what the writer asks for -----------------------------------------------------------------------------------------
+
+    async def pass_time(self) -> None:
+        rng = self._run.rng
+        ms = rng.uniform(*COMMIT_MS) / 2 + (self.commit_ms + rng.uniform(0, self.jitter_ms)) / 2
+        life = self.life
+        await asyncio.sleep(ms / 1000)
+        if life != self.life:
+            raise Killed("anywhere")
+
+    def committed(self, messages: int, settled: Settled) -> None:
+        effects = tuple(e for e in map(_effect, settled.effects) if e is not None)
+        self._run.see(Committed(self._run.loop.now_ms(), messages, self.app.pipeline.waiting, effects))
+
+
+def _effect(effect: Any) -> Effect | None:
+    if isinstance(effect, Message):
+        return Sent(effect.topic, effect.payload, effect.qos, effect.retain)
+    assert isinstance(effect, Told)
+    match effect.change:
+        case OpenSession(device=device, client_id=client_id):
+            return SessionOpened(effect.result or 0, device, client_id)
+        case EndSession(sid=sid):
+            return SessionEnded(sid)
+        case Subscribe(sid=sid, filters=filters):
+            return FiltersAdded(sid, filters)
+        case Unsubscribe(sid=sid, filters=removed):
+            return FiltersRemoved(sid, removed)
+        case _:
+            return None
+
+
+def password_of(device: str) -> str:
+    return f"of-{device}"
