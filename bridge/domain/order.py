@@ -122,6 +122,7 @@ class Order:
     __slots__ = (
         "_all_packed",
         "_last_scan",
+        "_told_as",
         "approved",
         "assigned",
         "cancelled",
@@ -160,6 +161,7 @@ class Order:
         self.decisions: dict[tuple[str, bytes], tuple[Outcome, Reason | None]] = {}
         self._all_packed = False
         self._last_scan: dict[tuple[str, str, str | None], int] = {}
+        self._told_as: dict[str, Parcel] = {}
 
     @property
     def state_word(self) -> str:
@@ -306,8 +308,18 @@ class Order:
         """(the parcel that a fact names, whether its scan contradicts the name). What was scanned is the truth."""
         scanned = self._by_code(fact.code)
         if scanned is not None:
-            return scanned, fact.parcel is not None and fact.parcel != scanned.id
-        return self.parcels.get(fact.parcel) if fact.parcel else None, False
+            return scanned, not self._may_be_called(scanned, fact.parcel)
+        return self._called(fact.parcel), False
+
+    def _called(self, name: str | None) -> Parcel | None:
+        """The parcel of this id, or the one that was shown under it until an earlier pack of the same parcel came in."""
+        return (self.parcels.get(name) or self._told_as.get(name)) if name is not None else None
+
+    def _may_be_called(self, parcel: Parcel, name: str | None) -> bool:
+        if name is None:
+            return True
+        called = self._called(name)
+        return called is parcel or (called is None and name == unseen_parcel_id(self.id))
 
     def _add(self, parcel_id: str, at_ms: int) -> Parcel:
         parcel = self.parcels[parcel_id] = Parcel(parcel_id, at_ms)
@@ -538,6 +550,9 @@ def _pack(order: Order, fact: Fact) -> Verdict:
         return refusal(Outcome.REJECTED, Reason.ITEMS_NEEDED)
     if parcel is None:
         parcel = order._add(fact.parcel or derived_parcel_id(fact.id), fact.event_ms)
+    elif fact.parcel is None:
+        # Had it come in before the pack that it repeats, then it named the parcel, and somebody may have been told so.
+        order._told_as[derived_parcel_id(fact.id)] = parcel
     changed = order._move([parcel], E.PACK, fact, fact.at)
     if parcel.items is None and body.items is not None:
         # What is in a parcel is told once; only unpacking empties it for another list.
@@ -567,9 +582,9 @@ def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
 def _labelled(order: Order, fact: Fact) -> Verdict:
     known = order._by_code(fact.code)
     if fact.parcel is not None:
-        if known is not None and known.id != fact.parcel:
+        if known is not None and not order._may_be_called(known, fact.parcel):
             return refusal(Outcome.REJECTED, Reason.CODE_TAKEN)
-        parcel = order.parcels.get(fact.parcel) or order._add(fact.parcel, fact.event_ms)
+        parcel = known or order._called(fact.parcel) or order._add(fact.parcel, fact.event_ms)
     elif known is not None:
         parcel = known
     elif len(order.parcels) == 1:

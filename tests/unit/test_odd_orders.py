@@ -6,7 +6,7 @@ import pytest
 from unit.facts_made import LAMP, MINUTE, MUG, T0, Story, created, line
 
 from bridge.domain.lifecycle import SHOWN_AS
-from bridge.domain.order import DEBOUNCE_MS
+from bridge.domain.order import DEBOUNCE_MS, derived_parcel_id, unseen_parcel_id
 from bridge.domain.view import OrderView
 from devices.protocol import bodies
 from devices.protocol.bodies import Body
@@ -52,6 +52,24 @@ def test_a_pack_that_is_told_after_the_load_is_the_pack_of_that_parcel() -> None
     story.tell(E.PACK, packing(MUG, LAMP))
     assert story.parcel.state is ParcelState.SHIPPED
     assert story.state == "shipped"
+
+
+def test_a_parcel_answers_to_the_id_that_it_bore_until_an_earlier_pack_came_in() -> None:
+    story = Story(created())
+    earlier, repeated = story.made(E.PACK, packing(MUG)), story.made(E.PACK, packing(MUG))
+    shown_meanwhile = derived_parcel_id(repeated.id)
+    story.take(earlier)
+    assert story.take(repeated).verdict.outcome is Outcome.NOOP
+    story.tell(E.LABELLED, parcel=shown_meanwhile, code="C1")
+    assert story.tell(E.PICKUP, parcel=shown_meanwhile, code="C1").warn == ()
+    story.tell(E.DELIVERY, parcel=shown_meanwhile)
+    assert story.parcels == {derived_parcel_id(earlier.id): ParcelState.DELIVERED}
+
+
+def test_a_parcel_that_was_told_of_unseen_and_is_scanned_is_no_misload() -> None:
+    story = Story(created())
+    story.tell(E.PACK, packing(MUG), code="C1")
+    assert story.tell(E.LOAD, parcel=unseen_parcel_id(story.order.id), code="C1").warn == ()
 
 
 def test_who_finds_a_parcel_finds_the_one_that_is_named() -> None:

@@ -256,6 +256,7 @@ class _Reading:
     told: Sequence[Happened]
     answers: dict[Uid, Answer] = field(default_factory=dict)
     boxes: dict[str, _Box] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     picked: dict[str, int] = field(default_factory=dict)
     holds: set[str] = field(default_factory=set)
@@ -321,11 +322,13 @@ class _Reading:
     def _named(self, e: Happened) -> _Box | None:
         """The parcel that the event names by its id or by what was scanned; what was scanned is the truth."""
         by_code = next((b for b in self.boxes.values() if e.code is not None and b.code == e.code), None)
-        if by_code is not None and e.parcel not in (None, by_code.id) and e.type in PREPARATION | {"labelled"}:
+        named = self.boxes.get(e.parcel) or self.boxes.get(self.renamed.get(e.parcel, "")) if e.parcel is not None else None
+        other = named is not None if e.parcel == self._unseen else e.parcel is not None
+        if by_code is not None and other and named is not by_code and e.type in PREPARATION | {"labelled"}:
             raise _Refused("rejected", "code_taken" if e.type == "labelled" else "wrong_parcel")
         if by_code is not None:
             return by_code
-        return self.boxes.get(e.parcel) if e.parcel is not None else None
+        return named
 
     def _new(self, e: Happened) -> _Box:
         """Named, or after its pack; a parcel that was moved before anybody told of its pack is named after its order."""
@@ -431,6 +434,8 @@ class _Reading:
         if items is None and others and (box is None or not box.packed):
             raise _Refused("rejected", "items_needed")
         box = box or self._new(e)
+        if e.parcel is None:
+            self.renamed.setdefault("p-" + e.id.hex(), box.id)
         after = leads("pack", box.state)
         if after != box.state or box.items is None:
             self._fill(box, items)

@@ -185,6 +185,10 @@ class SimulatedSite:
         elif self.is_up and not self._is_dying:
             self._die(point, down_ms)
 
+    def spare(self) -> None:
+        """Let it live from now on, whatever it was to die of."""
+        self._armed = None
+
     def _passed(self, label: str) -> None:
         """The bridge passes a point. `committed` is passed when what was committed is in the record."""
         if label != "committed":
