@@ -1,19 +1,20 @@
-"""What an order shows: the fold's output as plain maps, its hash, and the retained payloads.
+"""What an order shows: the fold's output as CBOR, its hash, and the retained payloads.
 
-Maps are built with their keys already in deterministic order (RFC 8949 §4.2.1: shorter keys first, then bytewise), because sorting them on every
-encode costs three times the encoding itself; a test compares each with the canonical encoder.
+Keys stand in deterministic order (RFC 8949 §4.2.1: shorter keys first, then bytewise); a test compares each payload with the canonical encoder.
 """
 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any, Final
 
 import cbor2
 
+from bridge.domain.encoding import EMPTY_ARRAY, TRUE, array, binary, integer, map_head, text, words
 from bridge.domain.lifecycle import ORDER_RANK, RANK
 from bridge.domain.order import Order, Parcel
-from devices.protocol.vocabulary import Flag, OrderState, ParcelState, Waypoint
+from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType, Flag, OrderState, ParcelState, Waypoint
 
 _PACKED = RANK[ParcelState.PACKED]
 _SHIPPED = RANK[ParcelState.SHIPPED]
@@ -22,10 +23,6 @@ SETTLED: Final = frozenset(
     {OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED, OrderState.EXCEPTION},
 )
 """States in which nothing more is expected of anybody here."""
-
-encode = cbor2.dumps
-"""Only for maps whose keys stand in deterministic order already."""
-
 
 def digest8(data: bytes) -> bytes:
     """The first 8 bytes of SHA-256."""
@@ -52,9 +49,17 @@ def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int) -> tuple[lis
     return [flag for at_ms, flag in limits if at_ms < now_ms], min((at_ms + 1 for at_ms, _ in limits if at_ms >= now_ms), default=None)
 
 
-def _milestones(reached: dict[Any, tuple[int, bool]]) -> list[dict[str, Any]]:
+def _milestones(reached: dict[Any, tuple[int, bool]]) -> bytes:
     rows = sorted(reached.items(), key=_by_time) if len(reached) > 1 else reached.items()
-    return [{"at_ms": at, "state": s, "inferred": True} if inferred else {"at_ms": at, "state": s} for s, (at, inferred) in rows]
+    return array([_milestone(s, at, inferred) for s, (at, inferred) in rows])
+
+
+@lru_cache(maxsize=65_536)
+def _milestone(state: str, at_ms: int, inferred: bool) -> bytes:
+    """A milestone is shown again with each later state of its order."""
+    if inferred:
+        return b"".join((map_head(3), _AT_MS, integer(at_ms), _STATE, _WORDS[state], _INFERRED, TRUE))
+    return b"".join((map_head(2), _AT_MS, integer(at_ms), _STATE, _WORDS[state]))
 
 
 def _by_time(row: tuple[Any, tuple[int, bool]]) -> tuple[int, int]:
@@ -65,7 +70,7 @@ _PLACES: Final[dict[Any, int]] = dict.fromkeys((*ParcelState, *OrderState, *Wayp
 """Milestones of the same moment stand by rank; states beside the way come last."""
 
 
-def _progress(order: Order) -> dict[str, int]:
+def _progress(order: Order) -> bytes:
     packed = shipped = delivered = exceptions = 0
     for parcel in order.parcels.values():
         rank = RANK.get(parcel.state)
@@ -77,97 +82,95 @@ def _progress(order: Order) -> dict[str, int]:
             packed += 1
             shipped += 1
         exceptions += parcel.state in _EXCEPTIONS or Flag.DAMAGED in parcel.flags
-    return {"packed": packed, "parcels": len(order.parcels), "shipped": shipped, "delivered": delivered, "exceptions": exceptions}
+    numbers = (_PACKED_KEY, integer(packed), _PARCELS, integer(len(order.parcels)), _SHIPPED_KEY, integer(shipped))
+    return b"".join((map_head(5), *numbers, _DELIVERED_KEY, integer(delivered), _EXCEPTIONS_KEY, integer(exceptions)))
 
 
-def parcel_core(parcel: Parcel, order_id: str) -> dict[str, Any]:
-    """A parcel's part of the fold's output."""
-    core: dict[str, Any] = {"at_ms": parcel.at_ms, "flags": sorted(parcel.flags), "order": order_id, "state": parcel.state}
-    if parcel.where is not None:
-        core["where"] = parcel.where
-    core["parcel"] = parcel.id
-    core["milestones"] = _milestones(parcel.milestones)
-    return core
+def _flags(flags: set[Flag]) -> bytes:
+    return array([_WORDS[f] for f in sorted(flags)]) if flags else EMPTY_ARRAY
+
+
+def _parcel_fields(parcel: Parcel, order_id: bytes) -> tuple[int, bytes]:
+    """(how many fields, the fields) of a parcel's part of the fold's output."""
+    where = (_WHERE, text(parcel.where)) if parcel.where is not None else ()
+    return 6 + (parcel.where is not None), b"".join(
+        (
+            *(_AT_MS, integer(parcel.at_ms), _FLAGS, _flags(parcel.flags), _ORDER, order_id, _STATE, _WORDS[parcel.state]),
+            *where,
+            *(_PARCEL, text(parcel.id), _MILESTONES, _milestones(parcel.milestones)),
+        ),
+    )
 
 
 class OrderView:
     """An order's output, with its hash and those of its parcels.
 
     `core` is what two machines must agree on; the hash is the first 8 bytes of SHA-256 over its CBOR. The payloads of the status topics hold the same
-    fields with `rev` and times added, so that each field is encoded once and the pieces are put together: half the time of encoding every map anew.
+    fields with `rev` and times added; each field is encoded once, and the pieces are put together.
     """
 
-    __slots__ = ("_front", "_middle", "_parcel_bytes", "core", "hash", "parcels")
+    __slots__ = ("_flags", "_middle", "_order", "_parcels", "_start", "_state", "hash", "parcels")
 
     def __init__(self, order: Order) -> None:
-        self.parcels: dict[str, tuple[dict[str, Any], bytes]] = {}
-        self._parcel_bytes: dict[str, bytes] = {}
-        cores = []
+        order_id = text(order.id)
+        self._parcels: dict[str, tuple[int, bytes]] = {}
+        self.parcels: dict[str, bytes] = {}
+        """The hash of each parcel."""
+        encoded = []
         for parcel in sorted(order.parcels.values(), key=_by_id) if len(order.parcels) > 1 else order.parcels.values():
-            core = parcel_core(parcel, order.id)
-            encoded = encode(core)
-            cores.append(core)
-            self._parcel_bytes[parcel.id] = encoded
-            self.parcels[parcel.id] = (core, digest8(encoded))
-        front: dict[str, Any] = {
-            "last": {"type": order.last[0], "at_ms": order.last[1]},
-            "at_ms": order.changed_ms,
-            "flags": sorted(flags_of(order)),
-            "order": order.id,
-            "state": order.state_word,
-        }
-        middle: dict[str, Any] = {"percent": order.percent(), "progress": _progress(order), "milestones": _milestones(order.milestones)}
-        self._front = encode(front)
-        self._middle = encode(middle)
-        self.core: dict[str, Any] = {**front, "parcels": cores, **middle}
-        parcels = b"".join([_PARCELS, _head(0x80, len(cores)), *self._parcel_bytes.values()])
-        self.hash = digest8(b"".join((_head(0xA0, len(self.core)), self._front[1:], parcels, self._middle[1:])))
+            fields = self._parcels[parcel.id] = _parcel_fields(parcel, order_id)
+            core = map_head(fields[0]) + fields[1]
+            encoded.append(core)
+            self.parcels[parcel.id] = digest8(core)
+        last, last_ms = order.last
+        self._start = b"".join((_LAST, map_head(2), _TYPE, _WORDS.get(last) or text(last), _AT_MS, integer(last_ms), _AT_MS, integer(order.changed_ms)))
+        self._flags = flags_of(order)
+        self._state = b"".join((_ORDER, order_id, _STATE, _WORDS[order.state_word]))
+        self._middle = b"".join((_PERCENT, integer(order.percent()), _PROGRESS, _progress(order), _MILESTONES, _milestones(order.milestones)))
+        self._order = b"".join((_PARCELS, array(encoded)))
+        self.hash = digest8(self._core())
 
-    def status(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> dict[str, Any]:
-        """The plain `OrderStatus`."""
-        core = self.core
-        return {
-            "rev": rev,
-            "hash": self.hash,
-            "last": core["last"],
-            "at_ms": core["at_ms"],
-            "flags": sorted({*core["flags"], *timed}) if timed else core["flags"],
-            "order": core["order"],
-            "state": core["state"],
-            "percent": core["percent"],
-            "progress": core["progress"],
-            "milestones": core["milestones"],
-            "updated_ms": updated_ms,
-        }
+    def _core(self) -> bytes:
+        return b"".join((map_head(9), self._start, _FLAGS, _flags(self._flags), self._state, self._order, self._middle))
+
+    @property
+    def core(self) -> dict[str, Any]:
+        """The plain output."""
+        return _plain(self._core())
 
     def status_cbor(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> bytes:
         """`status` as CBOR."""
-        if timed:
-            return encode(self.status(rev=rev, updated_ms=updated_ms, timed=timed))
-        first = encode({"rev": rev, "hash": self.hash})
-        return b"".join((_head(0xA0, 11), first[1:], self._front[1:], self._middle[1:], _UPDATED, encode(updated_ms)))
+        flags = _flags(self._flags.union(timed) if timed else self._flags)
+        first = (map_head(11), _REV, integer(rev), _HASH, self.hash)
+        return b"".join((*first, self._start, _FLAGS, flags, self._state, self._middle, _UPDATED_MS, integer(updated_ms)))
 
-    def parcel_status(self, parcel_id: str, *, rev: int) -> dict[str, Any]:
-        """The plain `ParcelStatus`."""
-        core, digest = self.parcels[parcel_id]
-        return {"rev": rev, "hash": digest, **core}
+    def status(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> dict[str, Any]:
+        """The plain `OrderStatus`."""
+        return _plain(self.status_cbor(rev=rev, updated_ms=updated_ms, timed=timed))
 
     def parcel_status_cbor(self, parcel_id: str, *, rev: int) -> bytes:
         """`parcel_status` as CBOR."""
-        core, digest = self.parcels[parcel_id]
-        return b"".join((_head(0xA0, len(core) + 2), encode({"rev": rev, "hash": digest})[1:], self._parcel_bytes[parcel_id][1:]))
+        count, fields = self._parcels[parcel_id]
+        return b"".join((map_head(count + 2), _REV, integer(rev), _HASH, self.parcels[parcel_id], fields))
+
+    def parcel_status(self, parcel_id: str, *, rev: int) -> dict[str, Any]:
+        """The plain `ParcelStatus`."""
+        return _plain(self.parcel_status_cbor(parcel_id, rev=rev))
 
 
-def _head(major: int, length: int) -> bytes:
-    """The head of a map (0xA0) or array (0x80) of this length (RFC 8949 §3)."""
-    if length < 24:
-        return bytes((major | length,))
-    return bytes((major | 24, length)) if length < 256 else bytes((major | 25, length >> 8, length & 255))
-
-
-_PARCELS: Final = encode("parcels")
-_UPDATED: Final = encode("updated_ms")
+def _plain(payload: bytes) -> dict[str, Any]:
+    plain: dict[str, Any] = cbor2.loads(payload)
+    return plain
 
 
 def _by_id(parcel: Parcel) -> str:
     return parcel.id
+
+
+_WORDS: Final = words(ParcelState, OrderState, Waypoint, Flag, EventType) | {word: text(word) for word in ORDER_STATE_WORDS}
+_AT_MS, _FLAGS, _ORDER, _STATE, _WHERE, _TYPE, _LAST = map(text, ("at_ms", "flags", "order", "state", "where", "type", "last"))
+_PARCEL, _PARCELS, _MILESTONES, _INFERRED, _PERCENT, _PROGRESS = map(text, ("parcel", "parcels", "milestones", "inferred", "percent", "progress"))
+_PACKED_KEY, _SHIPPED_KEY, _DELIVERED_KEY, _EXCEPTIONS_KEY = map(text, ("packed", "shipped", "delivered", "exceptions"))
+_REV, _UPDATED_MS = map(text, ("rev", "updated_ms"))
+_HASH: Final = text("hash") + binary(b"\0" * 8)[:-8]
+"""The key, and the head of the 8 bytes that follow."""

@@ -767,7 +767,7 @@ class _Batch:
         collects = _collects(order)
         labelled = collects != entry.collects
         entry.collects = collects
-        for parcel_id, (_, digest) in view.parcels.items():
+        for parcel_id, digest in view.parcels.items():
             code = order.parcels[parcel_id].code
             before = known.get(parcel_id)
             if before != (digest, code):
@@ -783,7 +783,7 @@ class _Batch:
         if labelled or known.keys() != view.parcels.keys():
             for job in self.memory.open_jobs_of(order.id):
                 self.changed_jobs.setdefault(job.id, job)
-        entry.parcels = {p: (digest, order.parcels[p].code) for p, (_, digest) in view.parcels.items()}
+        entry.parcels = {p: (digest, order.parcels[p].code) for p, digest in view.parcels.items()}
 
     def _after(self, entry: OrderEntry) -> None:
         """What an order's new state brings with it: the position goes, jobs close, alerts come and go."""

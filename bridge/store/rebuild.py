@@ -268,7 +268,7 @@ class _Retold:
             due_ms = before.due_ms if before is not None and same else self.now_ms + self.rules.status_keep_ms
         status = view.status_cbor(rev=rev, updated_ms=updated_ms, timed=timed)
         writes.orders.append(OrderRow(order.id, rev, order.state_word, view.hash, ",".join(timed), order.changed_ms, updated_ms, due_ms, status))
-        for parcel_id, (_, digest) in view.parcels.items():
+        for parcel_id, digest in view.parcels.items():
             parcel = order.parcels[parcel_id]
             status = view.parcel_status_cbor(parcel_id, rev=rev)
             writes.parcels.append(ParcelRow(order.id, parcel_id, parcel.state.value, digest, parcel.code, status))
