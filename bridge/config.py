@@ -66,6 +66,7 @@ class BrokerSettings:
     publish_rate_max: int = _setting(2_000, "Messages and filters a second that one client may send over time; beyond it is read more slowly.", least=1)
     output_bytes_max: int = _setting(1_048_576, "Bytes on their way to one client; beyond it messages wait in its queue.", least=4_096)
     recent_bytes_max: int = _setting(8_388_608, "Bytes of the newest messages of persistent sessions that stay in memory.", least=0)
+    matches_max: int = _setting(200_000, "Pairs of topic and subscriber that are remembered until a subscription changes; some 100 bytes each.", least=0)
     message_log_max: int = _setting(
         1_000_000, "Messages that wait for all persistent sessions together; beyond it the longest queue gives some up.", least=1_000
     )

@@ -78,6 +78,9 @@ class Connection:
         self._since_s = self._heard_s = door.now_s()
         self._paused = False
         self._is_reading = False
+        self._needed = 0
+        """Bytes that the packet needs whose beginning is in the buffer, at least."""
+        self._received_ms = 0
         self._may_send = door.limits.publish_rate_max * BURST_S
         self._counted_s = self._since_s
         door.connections[self] = None
@@ -102,8 +105,29 @@ class Connection:
     def receive(self, data: bytes) -> None:
         """Take bytes in. Whatever breaks the protocol closes the connection and nothing else."""
         self._heard_s = self.door.now_s()
+        if self._buffer or self.state not in (State.NEW, State.OPEN):
+            self._keep(data)
+            self._read_on()
+        else:
+            self._read(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what can't be read yet."""
         self._buffer += data
-        self._read()
+        if self.state in (State.AUTHENTICATING, State.OPENING) and len(self._buffer) > self.door.limits.packet_bytes_max:
+            self._broken("too much sent before CONNACK")
+
+    def _read_on(self) -> None:
+        """Read what was kept, once there is enough of it for a packet."""
+        if self.state in (State.NEW, State.OPEN) and len(self._buffer) >= self._needed and not self._is_reading:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            self._read(data)
+
+    def _broken(self, why: str) -> None:
+        self.door.counters.protocol_errors += 1
+        self.door.notices.say("a connection was closed for breaking the protocol", self._known_device, self.peer, why)
+        self.close(why)
 
     def take_output(self) -> bytes:
         """What is to be written now."""
@@ -125,28 +149,44 @@ class Connection:
         """Whether more messages may be written to the client: it reads them, and not too much waits already (broker.output_bytes_max)."""
         return not self.is_full and self._out_bytes < self.door.limits.output_bytes_max
 
-    def _read(self) -> None:
-        if self._is_reading:
-            return  # somebody answers at once what was asked by a packet that is being read
+    def _read(self, data: bytes) -> None:
+        """Read the packets that have come whole, and keep the rest. Most are PUBLISH and PUBACK: those two are taken out of the bytes without a detour."""
+        # Somebody may answer at once what was asked by a packet that is being read: that is no reason to begin anew.
         self._is_reading = True
-        buffer = self._buffer
-        at = 0
+        self._received_ms = self.door.now_ms()
+        at, size, acknowledged = 0, len(data), False
+        self._needed = 0
         try:
-            while self.state in (State.NEW, State.OPEN):
-                header = packets.read_header(buffer, at)
-                if header is None:
+            while at < size and self.state in (State.NEW, State.OPEN):
+                if at + 1 < size and (length := data[at + 1]) < 0x80:
+                    start = at + 2
+                    end = start + length
+                else:
+                    header = packets.read_header(data, at)
+                    if header is None:
+                        self._needed = size - at + 1
+                        break
+                    _, start, end = header
+                    self._check_size(end - start)
+                if end > size:
+                    self._needed = end - at
                     break
-                self._check_size(header.end - header.start)
-                if len(buffer) < header.end:
-                    break
-                self._packet(header, bytes(buffer[at : header.end]), header.start - at)
-                at = header.end
-            if self.state in (State.AUTHENTICATING, State.OPENING) and len(buffer) - at > self.door.limits.packet_bytes_max:
-                raise ProtocolError("too much sent before CONNACK")
+                first = data[at]
+                if self.state is State.NEW:
+                    self._first_packet(first, data[at:end])
+                elif first >> 4 == packets.PUBLISH:
+                    self._on_publish(first, data, start, end)
+                elif first == _PUBACK and end == start + 2 and (packet_id := data[start] << 8 | data[start + 1]):
+                    assert self.session is not None
+                    self.session.on_puback(packet_id)
+                    acknowledged = True
+                else:
+                    self._packet(first, data[at:end], start - at)
+                at = end
+            if acknowledged and self.state is State.OPEN:
+                self._pump()
         except ProtocolError as error:
-            self.door.counters.protocol_errors += 1
-            self.door.notices.say("a connection was closed for breaking the protocol", self._known_device, self.peer, str(error))
-            self.close(str(error))
+            self._broken(str(error))
         except RefusedConnect as error:
             self._refuse(error.code, str(error))
         except Exception as error:  # noqa: BLE001 -- a fault of ours costs the client that found it, and nobody else
@@ -154,28 +194,27 @@ class Connection:
             logger.error("a fault at the front door, with a packet of %s: %s: %s", self.peer, type(error).__name__, error)
             self.close("the server could not handle a packet")
         self._is_reading = False
-        del buffer[: at if self.state is not State.CLOSED else None]
+        if at < size and self.state is not State.CLOSED:
+            self._keep(data[at:])
 
     def _check_size(self, length: int) -> None:
         limit = CONNECT_BYTES_MAX if self.state is State.NEW else self.door.limits.packet_bytes_max
         if length > limit:
             raise ProtocolError(f"a packet of {length} bytes, {limit} at most (broker.packet_bytes_max)")
 
-    def _packet(self, header: packets.Header, packet: bytes, start: int) -> None:
-        kind = header.first >> 4
-        if self.state is State.NEW:
-            if kind != packets.CONNECT:
-                raise ProtocolError("the first packet is not CONNECT (3.1.0-1)")
-            self._on_connect(packet)
-        elif kind == packets.PUBLISH:
-            self._on_publish(header.first, packet, start)
-        else:
-            handler = _HANDLERS.get(kind)
-            if handler is None:
-                raise ProtocolError(f"packet type {kind} is not for a server")
-            if header.first & 0x0F != _FLAGS.get(kind, 0):
-                raise ProtocolError(f"packet type {kind} with reserved flags set (2.2.2-2)")
-            handler(self, packet, start)
+    def _first_packet(self, first: int, packet: bytes) -> None:
+        if first >> 4 != packets.CONNECT:
+            raise ProtocolError("the first packet is not CONNECT (3.1.0-1)")
+        self._on_connect(packet)
+
+    def _packet(self, first: int, packet: bytes, start: int) -> None:
+        kind = first >> 4
+        handler = _HANDLERS.get(kind)
+        if handler is None:
+            raise ProtocolError(f"packet type {kind} is not for a server")
+        if first & 0x0F != _FLAGS.get(kind, 0):
+            raise ProtocolError(f"packet type {kind} with reserved flags set (2.2.2-2)")
+        handler(self, packet, start)
 
     # --- the handshake ----------------------------------------------------------------------------------------------------
 
@@ -223,7 +262,7 @@ class Connection:
         session.attach(self)
         session.pump()
         self.door.after_pump(session)
-        self._read()
+        self._read_on()
 
     def unavailable(self) -> None:
         """Too many are being checked already; the client may come back later."""
@@ -240,28 +279,27 @@ class Connection:
 
     # --- PUBLISH ----------------------------------------------------------------------------------------------------------
 
-    def _on_publish(self, first: int, packet: bytes, start: int) -> None:
+    def _on_publish(self, first: int, data: bytes, start: int, end: int) -> None:
         qos = first >> 1 & 3
         if qos == 3:
             raise ProtocolError("PUBLISH with QoS 3 (3.3.1-4)")
         if first & 8 and not qos:
             raise ProtocolError("PUBLISH at QoS 0 with DUP (3.3.1-2)")
-        body = start + 2 + int.from_bytes(packet[start : start + 2], "big")
-        name = packet[start + 2 : body]
+        body = start + 2 + int.from_bytes(data[start : start + 2], "big")
         payload_at = body + 2 if qos else body
-        if payload_at > len(packet):
+        if payload_at > end:
             raise ProtocolError("PUBLISH ends before its payload begins (3.3.2)")
+        name = data[start + 2 : body]
         topic = self._topics.get(name) or self._look_at_topic(name)
         packet_id = 0
         if qos:
-            packet_id = packet[body] << 8 | packet[body + 1]
+            packet_id = data[body] << 8 | data[body + 1]
             if not packet_id:
                 raise ProtocolError("packet id 0 (2.3.1-1)")
-        payload = packet[payload_at:]
         self._may_send -= 1
         if qos == 2 and not self._is_new(packet_id):
             return
-        self._accept(topic, payload, qos, packet_id, retain=bool(first & 1))
+        self._accept(topic, data[payload_at:end], qos, packet_id, retain=bool(first & 1))
 
     def _look_at_topic(self, name: bytes) -> _Topic:
         assert self.identity is not None
@@ -304,7 +342,7 @@ class Connection:
             if retain and kind == "plain" and payload and not door.has_room_for_retained(topic.name):
                 raise ProtocolError("no more retained messages are kept (broker.retained_max)")
         sid = self.session.sid if qos == 2 else 0
-        incoming = Incoming(self.identity, kind, event_type, payload, door.now_ms(), detail, topic.name, qos, retain, sid, packet_id if sid else 0)
+        incoming = Incoming(self.identity, kind, event_type, payload, self._received_ms, detail, topic.name, qos, retain, sid, packet_id if sid else 0)
         door.sink.offer(incoming, _Stored(self, self.session, qos, packet_id))
         if detail is not None and self.identity.role is Role.LAB and not self.identity.reads_everything:
             # It can't read a receipt; an acknowledgement would be a silent success.
@@ -495,6 +533,7 @@ def _packet_id(packet: bytes, start: int) -> int:
     return packet_id
 
 
+_PUBACK: Final = packets.PUBACK << 4
 _FLAGS: Final = {packets.PUBREL: 2, packets.SUBSCRIBE: 2, packets.UNSUBSCRIBE: 2}
 _HANDLERS: Final[dict[int, Callable[[Connection, bytes, int], None]]] = {
     packets.PUBACK: Connection._on_puback,

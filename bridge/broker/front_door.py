@@ -21,7 +21,7 @@ from bridge.broker.queues import LogQueue, MemoryQueue, Owed
 from bridge.broker.retained import Retained
 from bridge.broker.sessions import Received, Session, Todo, Unstored
 from bridge.domain.access import Identity, OpenOrders, may_subscribe
-from bridge.domain.topic_tree import FilterTree
+from bridge.domain.topic_tree import Subscriptions
 from bridge.domain.words import counted
 from bridge.ingest.ports import (
     Alarm,
@@ -123,7 +123,7 @@ class FrontDoor:
         self._losing: dict[Session, tuple[int, float]] = {}
         self._crowded: dict[str, float] = {}
         """Devices whose sessions had to give way, and when one last did."""
-        self._subscribers: FilterTree[Session, int] = FilterTree()
+        self._subscribers: Subscriptions[Session] = Subscriptions(limits.matches_max)
         self._sessions: dict[Key, Session] = {}
         self._of_device: dict[str, dict[str, Session]] = {}
         self._claims: dict[Key, Connection] = {}
@@ -140,15 +140,12 @@ class FrontDoor:
         outgoing = Outgoing(message.topic, message.payload, message.qos)
         if message.retain:
             self.retained.put(outgoing)
-        best: dict[Session, int] = {}
-        for session, qos in self._subscribers.match(message.topic):
-            if best.get(session, -1) < qos:
-                best[session] = qos
+        subscribers = self._subscribers.match(message.topic)
         pos = message.pos
         if pos:
-            self.log.owe(pos, sum(1 for session, qos in best.items() if qos and session.sid), outgoing)
-        for session, qos in best.items():
-            lower = min(qos, message.qos)
+            self.log.owe(pos, sum(1 for session, qos in subscribers if qos and session.sid), outgoing)
+        for session, qos in subscribers:
+            lower = qos if qos < message.qos else message.qos
             if pos and lower and session.sid:
                 session.deliver(outgoing, lower, pos=pos)
             elif not (lower and session.sid):

@@ -76,6 +76,56 @@ class FilterTree(Generic[K, V]):
                 yield from rest.values.items()
 
 
+class Subscriptions(Generic[K]):
+    """Who is subscribed to a topic, each once, at the highest QoS of its filters (§3.3.5).
+
+    The answer for a topic is remembered until a subscription changes: a device's receipts, and the statuses of an order on its way, go to the same
+    subscribers each time, and asking the tree costs as much as sending to one of them.
+
+    Args:
+        matches_max: pairs of topic and subscriber that are remembered.
+    """
+
+    def __init__(self, matches_max: int) -> None:
+        self._tree: FilterTree[K, int] = FilterTree()
+        self._found: dict[str, tuple[tuple[K, int], ...]] = {}
+        self.remembered = 0
+        """Pairs, and one more for each topic."""
+        self._matches_max = matches_max
+
+    def put(self, topic_filter: str, key: K, qos: int) -> None:
+        """Subscribe; an earlier subscription of the key to the same filter is replaced."""
+        self._tree.put(topic_filter, key, qos)
+        self._forget()
+
+    def remove(self, topic_filter: str, key: K) -> None:
+        """End a subscription."""
+        self._tree.remove(topic_filter, key)
+        self._forget()
+
+    def match(self, topic: str) -> tuple[tuple[K, int], ...]:
+        """The (key, QoS) of every subscriber of a topic name."""
+        found = self._found.get(topic)
+        if found is None:
+            best: dict[K, int] = {}
+            for key, qos in self._tree.match(topic):
+                if best.get(key, -1) < qos:
+                    best[key] = qos
+            found = tuple(best.items())
+            size = len(found) + 1
+            if self.remembered + size > self._matches_max:
+                self._forget()
+            if size <= self._matches_max:
+                self.remembered += size
+                self._found[topic] = found
+        return found
+
+    def _forget(self) -> None:
+        if self._found:
+            self._found = {}
+            self.remembered = 0
+
+
 class TopicTree(Generic[V]):
     """Values by topic name: `match` finds those that a filter matches."""
 

@@ -24,6 +24,7 @@ SETTLED: Final = frozenset(
 )
 """States in which nothing more is expected of anybody here."""
 
+
 def digest8(data: bytes) -> bytes:
     """The first 8 bytes of SHA-256."""
     return hashlib.sha256(data).digest()[:8]

@@ -722,10 +722,10 @@ class _Batch:
     def _show(self, topic: str, plain: dict[str, Any]) -> None:
         self.shown.append(Message(topic, self.rules.encode(plain), 1, True))
 
-    def _show_encoded(self, topic: str, cbor: bytes) -> None:
-        """Show what is already encoded as CBOR, in the site's format."""
+    def _encoded(self, cbor: bytes) -> bytes:
+        """What is encoded as CBOR, in the site's format."""
         encode = self.rules.encode
-        self.shown.append(Message(topic, cbor if encode is cbor2.dumps else encode(cbor2.loads(cbor)), 1, True))
+        return cbor if encode is cbor2.dumps else encode(cbor2.loads(cbor))
 
     def _clear(self, topic: str) -> None:
         self.shown.append(Message(topic, b"", 1, True))
@@ -754,7 +754,7 @@ class _Batch:
         entry.hash = view.hash
         entry.timed = timed_text
         status = view.status_cbor(rev=entry.rev, updated_ms=self.now_ms, timed=timed)
-        self._show_encoded(self.topics.status(order.id), status)
+        self.shown.append(Message(self.topics.status(order.id), self._encoded(status), 1, True))
         state = order.state_word
         self.writes.orders.append(OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, self.now_ms, entry.due_ms, status))
         self.writes.status_log.append(StatusLogRow(order.id, entry.rev, self.now_ms, state, view.hash))
@@ -775,7 +775,7 @@ class _Batch:
                 status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
                 self.writes.parcels.append(ParcelRow(order.id, parcel_id, order.parcels[parcel_id].state, digest, code, status))
                 if before is None or before[0] != digest:
-                    self._show_encoded(self.topics.parcel(order.id, parcel_id), status)
+                    self.shown.append(Message(self.topics.parcel(order.id, parcel_id), self._encoded(status), 1, True))
         for parcel_id in known.keys() - view.parcels.keys():
             self.writes.parcels_gone.append((order.id, parcel_id))
             self._clear(self.topics.parcel(order.id, parcel_id))
@@ -903,25 +903,31 @@ class _Batch:
             if isinstance(answer, _Answer):
                 plain = written.get(answer.pos)
                 if plain is None:
-                    plain = written[answer.pos] = self._receipt(answer)
+                    plain = written[answer.pos] = self._tell(answer)
                 else:
                     plain = once_more(plain)
-                device = answer.device
+                    self._send_receipt(answer.device, cbor2.dumps(plain))
             else:
                 plain = answer
-                device = plain.pop("_device")
-            self._send_receipt(device, plain)
+                self._send_receipt(plain.pop("_device"), cbor2.dumps(plain))
             outcomes.append(plain)
         for answer in self.second.values():
-            self._send_receipt(answer.device, self._receipt(answer))
+            self._tell(answer)
         return outcomes
 
-    def _send_receipt(self, device: str, plain: dict[str, Any]) -> None:
-        self.shown.append(Message(self.topics.receipts(device), self.rules.encode(plain), 1, False))
+    def _tell(self, answer: _Answer) -> dict[str, Any]:
+        """Store a receipt and send it; it is encoded once for both."""
+        plain = self._receipt(answer)
+        row = self.writes.receipts[answer.pos] = receipt_row(answer.pos, answer.device, plain)
+        self._send_receipt(answer.device, row.payload)
+        return plain
+
+    def _send_receipt(self, device: str, cbor: bytes) -> None:
+        self.shown.append(Message(self.topics.receipts(device), self._encoded(cbor), 1, False))
 
     def _receipt(self, answer: _Answer) -> dict[str, Any]:
         entry = answer.entry
-        plain = receipt_plain(
+        return receipt_plain(
             n=answer.n,
             event_id=answer.event_id,
             log=answer.log,
@@ -933,8 +939,6 @@ class _Batch:
             left=entry.fold.order.left_to_pick() if answer.left and entry is not None else [],
             detail=answer.detail,
         )
-        self.writes.receipts[answer.pos] = receipt_row(answer.pos, answer.device, plain)
-        return plain
 
     def _save_devices(self) -> None:
         for (device, log), ledger in self.ledgers.items():

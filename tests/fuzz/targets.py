@@ -372,7 +372,7 @@ class World:
         assert list(door.connections) == [self.bystander.connection]
         assert (list(door._claims), list(door._of_device), door._opening) == ([(BYSTANDER, BYSTANDER)], [BYSTANDER], {})
         assert (len(self.sink.subscribers._keys), len(door.log), self.sink.log) == (1, 0, {}), "messages stay that nobody is owed"
-        assert _filters(door._subscribers._root) == 1, "a subscription outlives its session"
+        assert _filters(door._subscribers._tree._root) == 1, "a subscription outlives its session"
         assert not door.log._recent_bytes
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bridge.domain.topic_tree import Subscriptions
 from devices.protocol.topics import LEVEL_CHARS_MAX, TOPIC_TABLE, Topics, covers, escape, matches, topic_filter_fault, topic_name_fault, unescape
 from devices.protocol.vocabulary import EventType
 
@@ -200,3 +201,29 @@ def test_topics_are_built_as_the_table_says() -> None:
     shapes = [re.sub(r"\{[a-z]+\}", "+", row.shape) for row in TOPIC_TABLE]
     assert [sum(matches(shape, topic) for topic in built) for shape in shapes] == [1] * len(built)
     assert covers(shapes[[r.payload for r in TOPIC_TABLE].index("Assignment")], t.assignments("kim"))
+
+
+# --- who is subscribed ----------------------------------------------------------------------------------------------------
+
+
+@laws
+@given(
+    st.lists(st.tuples(st.sampled_from(["put", "remove", "ask", "ask"]), FILTERS, st.sampled_from("kl"), st.integers(0, 2), NAMES), max_size=40),
+    st.sampled_from([0, 3, 1_000]),
+)
+def test_what_is_remembered_of_subscriptions_is_what_they_are(story: list[tuple[str, str, str, int, str]], matches_max: int) -> None:
+    subscriptions: Subscriptions[str] = Subscriptions(matches_max)
+    held: dict[tuple[str, str], int] = {}
+    for what, topic_filter, key, qos, topic in story:
+        if what == "put":
+            subscriptions.put(topic_filter, key, qos)
+            held[(topic_filter, key)] = qos
+        elif what == "remove":
+            subscriptions.remove(topic_filter, key)
+            held.pop((topic_filter, key), None)
+        best: dict[str, int] = {}
+        for (wanted, who), granted in held.items():
+            if matches(wanted, topic):
+                best[who] = max(best.get(who, 0), granted)
+        assert dict(subscriptions.match(topic)) == best
+        assert subscriptions.remembered <= matches_max
