@@ -72,6 +72,10 @@ class _Slot:
         self.flight = flight
 
 
+_ONCE: Final = Owed(None, 1)
+"""What is in flight to a clean session, nearly always."""
+
+
 @dataclass(slots=True, eq=False)
 class Todo:
     """Retained messages that a new subscription is still to get: topics in their order, `place` is the next. What was published after `as_of` comes anyway."""
@@ -155,13 +159,15 @@ class Session:
                 else:
                     self.dropped += 1
             return
-        owed = Owed(message, qos, retain, pos)
         if not len(self.queue) and self._may_send():
-            self._send(owed)
+            if retain:
+                self._send_owed(message, Owed(None, qos, retain, pos))
+            else:
+                self._send(message, Owed(None, qos, False, pos) if pos or qos != 1 else _ONCE)
         else:
             if self.queue.is_full:
                 self._make_room()
-            self.queue.push(owed)
+            self.queue.push(Owed(message, qos, retain, pos))
         if self._log is not None:
             self._log.changed(self)
 
@@ -222,7 +228,7 @@ class Session:
             if message is None or message.order > as_of:
                 continue
             if min(qos, message.qos) and not self._log:
-                self._send(Owed(message, min(qos, message.qos), True))
+                self._send(message, Owed(None, min(qos, message.qos), True))
             else:
                 assert self.wire is not None
                 self.wire.write(message.wire(0, 0, retain=True))
@@ -230,18 +236,22 @@ class Session:
             owed = self.queue.pop()
             if owed is None:
                 return
-            self._send(owed)
+            self._send_owed(owed.message, owed)
 
-    def _send(self, owed: Owed) -> None:
+    def _send_owed(self, message: Outgoing | None, owed: Owed) -> None:
+        """Send what has waited, unless nothing is left of it."""
+        if message is None or (owed.retain and owed.pos and self._is_stale(message)):
+            self._next_index += 1
+            self._finish(owed)
+        else:
+            self._send(message, owed if owed.message is None else owed._replace(message=None))
+
+    def _send(self, message: Outgoing, owed: Owed) -> None:
         assert self.wire is not None
         index = self._next_index
         self._next_index = index + 1
-        message = owed.message
-        if message is None or (owed.retain and owed.pos and self._is_stale(message)):
-            self._finish(owed)
-            return
         # The payload is not kept: after a reconnect it is read again.
-        self._slots[index] = _Slot(Owed(None, owed.qos, owed.retain, owed.pos))
+        self._slots[index] = _Slot(owed)
         self.wire.write(message.wire(owed.qos, 1 + index % PACKET_IDS, retain=owed.retain, dup=owed.dup))
 
     def _is_stale(self, message: Outgoing) -> bool:

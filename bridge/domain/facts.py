@@ -59,6 +59,7 @@ class Fact:
         "role",
         "seq",
         "type",
+        "uid",
     )
 
     def __init__(
@@ -83,6 +84,8 @@ class Fact:
         self.pos = pos
         self.id = id
         self.device = device
+        self.uid = (device, id)
+        """An event's identity within a site."""
         self.role = role
         self.type = type
         self.log = log
@@ -105,11 +108,6 @@ class Fact:
 
     def _key(self) -> FactKey:
         return (0 if self.type == "created" else 1, self.order_ms, self.device, self.log, self.seq, self.id)
-
-    @property
-    def uid(self) -> tuple[str, bytes]:
-        """An event's identity within a site."""
-        return (self.device, self.id)
 
     @property
     def ordered_by_seq(self) -> bool:

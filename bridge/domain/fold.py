@@ -40,7 +40,7 @@ def fold(order_id: str, facts: Iterable[Fact]) -> OrderFold:
 class OrderFold:
     """The facts of one order in the order of time, the order that they make, and a verdict for each."""
 
-    __slots__ = ("_latest", "_uids", "facts", "id", "order", "verdicts", "voids")
+    __slots__ = ("_latest", "facts", "id", "order", "verdicts", "voids")
 
     def __init__(self, order_id: str) -> None:
         self.id = order_id
@@ -48,7 +48,6 @@ class OrderFold:
         self.facts: list[Fact] = []
         self.voids: list[Fact] = []
         self.verdicts: dict[Uid, Verdict] = {}
-        self._uids: set[Uid] = set()
         self._latest: dict[tuple[str, bytes], tuple[int, int]] = {}
 
     @property
@@ -63,15 +62,18 @@ class OrderFold:
 
     def load(self, facts: Iterable[Fact]) -> None:
         """Take in many facts at once."""
+        known = set(self.verdicts)
         for fact in facts:
-            if fact.uid not in self._uids:
+            if fact.uid not in known:
+                known.add(fact.uid)
                 self._keep(fact)
         self._tell_all()
 
     def add(self, fact: Fact) -> Folded:
         """Take in one fact. A fact that is already there changes nothing and gets its verdict again."""
-        if fact.uid in self._uids:
-            return Folded(self.verdicts[fact.uid], {})
+        told = self.verdicts.get(fact.uid)
+        if told is not None:
+            return Folded(told, {})
         if self._comes_last(fact):
             self._keep(fact)
             return self._tell_last(fact)
@@ -82,7 +84,7 @@ class OrderFold:
         changed = {
             uid: verdict
             for uid, verdict in self.verdicts.items()
-            if uid != fact.uid and (told := before[uid]) is not verdict and not same_answer(told.outcome, told.reason, verdict)
+            if uid != fact.uid and (was := before[uid]) is not verdict and not same_answer(was.outcome, was.reason, verdict)
         }
         verdict = self.verdicts[fact.uid]
         if verdict.outcome is Outcome.APPLIED and fact.type not in _NEVER_LATE and fact is not self.facts[-1] and self._signature() == state_before:
@@ -92,7 +94,6 @@ class OrderFold:
     # --- telling ----------------------------------------------------------------------------------------------------------
 
     def _keep(self, fact: Fact) -> None:
-        self._uids.add(fact.uid)
         if fact.type == _VOID:
             self.voids.append(fact)
         else:

@@ -356,7 +356,8 @@ class _Batch:
         if placement.label and answer.verdict.outcome in (Outcome.REJECTED, Outcome.BLOCKED):
             self._take_label(row)
         self.events[row.id] = row.order_id
-        self._place_waiting(f"event:{row.id.hex()}", row.order_id)
+        if self.memory.awaited:
+            self._place_waiting(f"event:{row.id.hex()}", row.order_id)
         return answer
 
     def _without_order(self, row: EventRow, placement: Placement) -> _Answer:

@@ -223,7 +223,7 @@ def outcome_and_tone(verdict: Verdict) -> tuple[Outcome, Tone, tuple[Warn, ...]]
 
 def fresh(facts: Iterable[Fact]) -> list[Fact]:
     """The same facts as if read from the log again: not yet placed by any fold."""
-    names = [n for n in Fact.__slots__ if n not in ("key", "order_ms")]
+    names = [n for n in Fact.__slots__ if n not in ("key", "order_ms", "uid")]
     return [Fact(**{n: getattr(f, n) for n in names}) for f in facts]
 
 
