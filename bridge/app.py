@@ -46,10 +46,11 @@ from bridge.store.migrate import migrate
 from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore, check_writable, open_engine
+from bridge.store.statuses import Statuses
 from bridge.tls import certificate_ends_ms, load_certificate, server_context
 from bridge.writer import SiteWriter, ThreadWriter
 from devices.protocol.messages import CONTRACT_VERSION
-from devices.protocol.topics import Topics
+from devices.protocol.topics import Topics, escape
 from devices.protocol.vocabulary import AlertCode
 
 logger = logging.getLogger("dockbridge")
@@ -185,6 +186,7 @@ class Application:
         self._outlet = _Outlet()
         self._authenticators = ThreadPoolExecutor(AUTHENTICATIONS_MAX, thread_name_prefix="authenticate", initializer=give_way)
         self._anybody = anybody
+        self._statuses = Statuses(self.database, self.topics, self._encode_anew)
         self._log = LogReader(self.database)
         self._log.open()
         self._alarmed: set[str] = set()
@@ -271,6 +273,7 @@ class Application:
         await asyncio.gather(*self._tasks, *self._errands, return_exceptions=True)
         await self._writer.close()
         self._authenticators.shutdown()
+        self._statuses.close()
         self._log.close()
         self.engine.dispose()
         self.reader.dispose()
@@ -282,6 +285,7 @@ class Application:
             task.cancel()
         self._store.close()
         self._authenticators.shutdown(wait=False)
+        self._statuses.close()
         self._log.close()
         self.engine.dispose()
         self.reader.dispose()
@@ -357,8 +361,13 @@ class Application:
         await self.pipeline.drained()
 
     def _retained(self) -> Iterator[Message]:
+        return queries.retained(self.reader, self.topics, self._encode_anew)
+
+    @property
+    def _encode_anew(self) -> Callable[[Any], bytes] | None:
+        """How payloads of the tables are published, where that is not as they are."""
         encode = self._rules.encode
-        return queries.retained(self.reader, self.topics, encode if encode is not cbor2.dumps else None)
+        return encode if encode is not cbor2.dumps else None
 
     def _stored_sessions(self) -> Stored:
         with self._store.transaction() as tx:
@@ -379,6 +388,7 @@ class Application:
             in_open_job=self._outlet.in_open_job,
             fetch=self._fetch,
             young_from=self._log.young_from,
+            projection=self._statuses,
         )
 
     def _fetch(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
@@ -542,6 +552,10 @@ class Application:
             for message in self._retained():
                 if (shown := retained.get(message.topic)) is None or shown.payload != message.payload:
                     self.announce(message)
+            for order_id in done.changed:
+                for topic in {self.topics.status(order_id), *retained.page(f"{self.topics.base}/orders/{escape(order_id)}/#").topics}:
+                    status = retained.get(topic)
+                    self.announce(Message(topic, status.payload if status is not None else b"", 1, True))
         return done
 
 

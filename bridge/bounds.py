@@ -74,6 +74,7 @@ def door_limits(settings: Settings) -> DoorLimits:
         output_bytes_max=broker.output_bytes_max,
         recent_bytes_max=broker.recent_bytes_max,
         retained_max=broker.retained_max,
+        recent_retained_max=broker.recent_retained_max,
         matches_max=broker.matches_max,
         message_log_max=broker.message_log_max,
         ack_flush_ms=broker.ack_flush_ms,

@@ -66,11 +66,12 @@ class BrokerSettings:
     publish_rate_max: int = _setting(2_000, "Messages and filters a second that one client may send over time; beyond it is read more slowly.", least=1)
     output_bytes_max: int = _setting(1_048_576, "Bytes on their way to one client; beyond it messages wait in its queue.", least=4_096)
     recent_bytes_max: int = _setting(8_388_608, "Bytes of the newest messages of persistent sessions that stay in memory.", least=0)
+    recent_retained_max: int = _setting(50_000, "Topics of orders of which is remembered when they were published last; some 200 bytes each.", least=1)
     matches_max: int = _setting(200_000, "Pairs of topic and subscriber that are remembered until a subscription changes; some 100 bytes each.", least=0)
     message_log_max: int = _setting(
         1_000_000, "Messages that wait for all persistent sessions together; beyond it the longest queue gives some up.", least=1_000
     )
-    retained_max: int = _setting(100_000, "Retained topics up to which gear outside v1/ may add more.", least=0)
+    retained_max: int = _setting(100_000, "Retained topics, those of orders left out, up to which gear outside v1/ may add more.", least=0)
     ack_flush_ms: int = _setting(200, "Milliseconds after which what a client has acknowledged is stored at the latest.", least=2, most=60_000)
     connect_timeout_s: float = _setting(5.0, "Time from the connection to a whole CONNECT, seconds.", least=0.1)
     authentication_timeout_s: float = _setting(60.0, "Time that checking a password may take when a whole fleet comes back at once, seconds.", least=1)

@@ -24,7 +24,9 @@ from bridge.domain.access import Identity, OpenOrders, may_subscribe
 from bridge.domain.topic_tree import Subscriptions
 from bridge.domain.words import counted
 from bridge.ingest.ports import (
+    PAGE_END,
     Alarm,
+    CantRead,
     Change,
     EndSession,
     HandOver,
@@ -33,6 +35,7 @@ from bridge.ingest.ports import (
     MessageRow,
     OpenSession,
     Progress,
+    Projection,
     Release,
     SessionRow,
     Subscribe,
@@ -90,6 +93,7 @@ class FrontDoor:
         authenticate: starts to check credentials; whoever checks calls `Connection.authenticated` when it is done.
         in_open_job: whether an order is in an open job of a courier.
         fetch: reads messages of the message log.
+        projection: retained messages that are read from tables.
         young_from: the place in the log of the first message that is not older than a time.
     """
 
@@ -105,6 +109,7 @@ class FrontDoor:
         in_open_job: OpenOrders,
         fetch: Fetch = lambda positions: {},
         young_from: Callable[[int], int] = lambda before_ms: 0,
+        projection: Projection | None = None,
     ) -> None:
         self.decoder = decoder
         self.sink = sink
@@ -113,7 +118,7 @@ class FrontDoor:
         self.now_s = now_s
         self.authenticate = authenticate
         self.in_open_job = in_open_job
-        self.retained = Retained()
+        self.retained = Retained(projection, limits.recent_retained_max)
         self.log = MessageLog(fetch, limits.recent_bytes_max)
         self.counters = Counters()
         self.notices = Notices(now_s)
@@ -254,7 +259,7 @@ class FrontDoor:
             client_id,
             queue=LogQueue(limits.session_queue_max, self.log) if sid else MemoryQueue(limits.session_queue_max, limits.session_queue_bytes_max),
             window=limits.window,
-            retained=self.retained.get,
+            retained=self.retained,
             sid=sid,
             log=self.log if sid else None,
         )
@@ -402,15 +407,19 @@ class FrontDoor:
         session.subscriptions[topic_filter] = qos
         self._subscribers.put(topic_filter, session, qos)
         topics = self.retained.match(topic_filter)
-        found = len(topics)
+        page = self.retained.page(topic_filter)
+        found = len(topics) + len(page.topics)
+        count = self.retained.count
         if session.sid:
             self._forget_todo(session, topic_filter)
             lasting = sorted(t for t in topics if qos and (message := self.retained.get(t)) is not None and message.qos)
             # Handed over even where there is nothing, so that the store knows that it was.
-            session.todo.append(Todo(topic_filter, qos, lasting, self.retained.count))
+            session.todo.append(Todo(topic_filter, qos, [*lasting, *page.topics] if qos else [], count, page.after if qos else None))
             topics = list(set(topics).difference(lasting)) if len(lasting) < len(topics) else []
         if session.wire is not None:  # what is not handed over through the log is not kept for who is away
-            session.owe_retained([(topic, qos) for topic in topics], self.retained.count)
+            session.owe_retained([(topic, qos) for topic in topics], count)
+            if not (session.sid and qos) and (page.topics or page.after is not None):
+                session.owe_pages(Todo(topic_filter, qos, page.topics, count, page.after))
         return found
 
     def unsubscribe(self, connection: Connection, session: Session, filters: Sequence[str], packet_id: int) -> None:
@@ -474,14 +483,26 @@ class FrontDoor:
         todo = session.todo[0]
         messages: list[Message] = []
         room = self.limits.output_bytes_max
+        before = todo.after, todo.place
+        done = todo.topics[todo.place - 1] if todo.place else None
+        if todo.place >= len(todo.topics) and todo.after is not None:
+            todo.topics, todo.after = self.retained.page(todo.topic_filter, todo.after)
+            todo.place = 0
+            done = todo.after if not todo.topics else None
         while todo.place < len(todo.topics) and len(messages) < PORTION and room > 0:
-            message = self.retained.get(todo.topics[todo.place])
+            try:
+                message = self.retained.get(todo.topics[todo.place])
+            except CantRead:
+                break
+            done = todo.topics[todo.place]
             todo.place += 1
             # What was published since the subscription went out as a message of its own.
             if message is not None and message.order <= todo.as_of and (qos := min(message.qos, todo.qos)):
                 messages.append(Message(message.topic, message.payload, qos, True))
                 room -= message.size
-        is_last = todo.place >= len(todo.topics)
+        is_last = todo.is_done
+        if not is_last and (todo.after, todo.place) == before:
+            return  # the tables can't be read now; they are asked again when the client has something to say
         session.handing_over = True
         self.sink.change(
             HandOver(
@@ -489,7 +510,7 @@ class FrontDoor:
                 done=partial(self._handed_over, session, todo, messages, is_last),
                 sid=session.sid,
                 topic_filter=todo.topic_filter,
-                after=None if is_last else todo.topics[todo.place - 1],
+                after=None if is_last else done,
                 messages=tuple(messages),
             ),
         )
@@ -562,8 +583,10 @@ class FrontDoor:
             self._subscribers.put(row.topic_filter, session, row.qos)
             if row.retained_after is not None:
                 after = row.retained_after
-                lasting = sorted(t for t in self.retained.match(row.topic_filter) if t > after and (m := self.retained.get(t)) is not None and m.qos)
-                session.todo.append(Todo(row.topic_filter, row.qos, lasting, self.retained.count))
+                goes_on = self.retained.projection.covers(after.removesuffix(PAGE_END))
+                rest = [] if goes_on else [t for t in self.retained.match(row.topic_filter) if t > after]
+                lasting = sorted(t for t in rest if (m := self.retained.get(t)) is not None and m.qos)
+                session.todo.append(Todo(row.topic_filter, row.qos, lasting, self.retained.count, after if goes_on else ""))
         self._end_forbidden(session)
 
     def restore_message(self, row: MessageRow, owners: Sequence[tuple[Session, int]]) -> None:

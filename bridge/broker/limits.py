@@ -33,6 +33,7 @@ class DoorLimits:
     output_bytes_max: int = _DEFAULTS.output_bytes_max
     recent_bytes_max: int = _DEFAULTS.recent_bytes_max
     retained_max: int = _DEFAULTS.retained_max
+    recent_retained_max: int = _DEFAULTS.recent_retained_max
     matches_max: int = _DEFAULTS.matches_max
     message_log_max: int = _DEFAULTS.message_log_max
     ack_flush_ms: int = _DEFAULTS.ack_flush_ms

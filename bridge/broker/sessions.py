@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
 from bridge.broker.packets import Outgoing, ProtocolError, pubrel
 from bridge.broker.queues import RETAIN, Log, LogQueue, Owed, Queue
+from bridge.broker.retained import Retained
 from bridge.domain.access import Identity
-from bridge.ingest.ports import SessionProgress, SessionRow
+from bridge.ingest.ports import CantRead, SessionProgress, SessionRow
 
 PACKET_IDS: Final = 65_535
 _RELEASED: Final = 16
@@ -78,13 +79,19 @@ _ONCE: Final = Owed(None, 1)
 
 @dataclass(slots=True, eq=False)
 class Todo:
-    """Retained messages that a new subscription is still to get: topics in their order, `place` is the next. What was published after `as_of` comes anyway."""
+    """Retained messages that a new subscription is still to get: topics in their order, `place` is the next, `after` where the projection's go on (None where
+    there are no more). What was published after `as_of` comes anyway."""
 
     topic_filter: str
     qos: int
-    topics: list[str]
+    topics: Sequence[str]
     as_of: int
+    after: str | None = None
     place: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        return self.place >= len(self.topics) and self.after is None
 
 
 class Session:
@@ -93,7 +100,7 @@ class Session:
     Args:
         queue: where messages wait.
         window: QoS 1 and 2 messages in flight at a time.
-        retained: the retained message of a topic.
+        retained: the retained messages.
         sid: its number in the store; 0 for a clean session.
         log: the message log of a persistent session.
     """
@@ -105,7 +112,7 @@ class Session:
         *,
         queue: Queue,
         window: int,
-        retained: Callable[[str], Outgoing | None],
+        retained: Retained,
         sid: int = 0,
         log: Log | None = None,
     ) -> None:
@@ -128,7 +135,8 @@ class Session:
         """Whether something was dropped since the client was last here."""
         self.seen_ms = 0
         self._window = window
-        self._retained_now = retained
+        self._kept = retained
+        self._pages: deque[Todo] = deque()
         self._log = log
         self._retained: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._slots: dict[int, _Slot] = {}
@@ -141,8 +149,8 @@ class Session:
 
     @property
     def waiting(self) -> int:
-        """Messages that are not sent yet."""
-        return len(self.queue) + len(self._retained)
+        """Messages that are not sent yet; of retained ones that are in tables no more than are looked at now."""
+        return len(self.queue) + len(self._retained) + len(self._pages)
 
     @property
     def in_flight(self) -> int:
@@ -204,6 +212,19 @@ class Session:
         """Retained topics, with the QoS of their subscription, to be sent as the client reads, each once; they are read when they are sent."""
         self._retained.update((topic, (qos, as_of)) for topic, qos in topics)
 
+    def owe_pages(self, todo: Todo) -> None:
+        """The same for those that are in tables: `todo.topics` and what comes behind them."""
+        self._pages = deque(t for t in self._pages if t.topic_filter != todo.topic_filter)
+        self._pages.append(todo)
+
+    def _turn_page(self) -> None:
+        todo = self._pages[0]
+        self.owe_retained([(topic, todo.qos) for topic in todo.topics], todo.as_of)
+        if todo.after is None:
+            self._pages.popleft()
+        else:
+            todo.topics, todo.after = self._kept.page(todo.topic_filter, todo.after)
+
     @property
     def has_more(self) -> bool:
         """Whether something waits and may be sent: nobody else comes back to it where nothing is in flight whose acknowledgement would."""
@@ -219,12 +240,19 @@ class Session:
     def pump(self) -> None:
         """Fill the window from what waits; of what needs no acknowledgement, one window's worth at a time."""
         portion = self._window
-        while self._retained and self._may_send():
+        while (self._retained or self._pages) and self._may_send():
             if not portion:
                 return
             portion -= 1
-            topic, (qos, as_of) = self._retained.popitem(last=False)
-            message = self._retained_now(topic)
+            if not self._retained:
+                self._turn_page()
+                continue
+            topic, (qos, as_of) = next(iter(self._retained.items()))
+            try:
+                message = self._kept.get(topic)
+            except CantRead:
+                return
+            del self._retained[topic]
             if message is None or message.order > as_of:
                 continue
             if min(qos, message.qos) and not self._log:
@@ -256,7 +284,10 @@ class Session:
 
     def _is_stale(self, message: Outgoing) -> bool:
         """Whether a retained message was replaced while it waited: the newer one was owed too, and went before it."""
-        now = self._retained_now(message.topic)
+        try:
+            now = self._kept.get(message.topic)
+        except CantRead:
+            return False  # an old status too many, with its old rev, does less harm than one too few
         return now is None or now.payload != message.payload
 
     def _finish(self, owed: Owed) -> None:
@@ -359,6 +390,7 @@ class Session:
         self.wire = None
         self.seen_ms = now_ms
         self._retained.clear()
+        self._pages.clear()
         if self._log is not None:
             assert isinstance(self.queue, LogQueue)
             self.queue.forget_ahead()

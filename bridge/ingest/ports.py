@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from bridge.domain.access import Identity
 from bridge.domain.facts import Fact
@@ -489,3 +489,41 @@ class OpenJobs(NamedTuple):
 
     jobs: list[Job]
     messages: list[Message]
+
+
+# --- retained messages that are read from tables ---------------------------------------------------------------------------
+
+PAGE_END: Final = "/"
+"""What stands behind the last topic of a page, where it is a mark to go on from. It is stored, so that a crash goes on there too."""
+
+
+class CantRead(Exception):
+    """The tables can't be read now. It passes; nothing is lost by asking again."""
+
+
+class Page(NamedTuple):
+    """Topics of a projection, in its order, and where to go on; None where there are no more."""
+
+    topics: Sequence[str]
+    after: str | None
+
+
+class Projection(Protocol):
+    """Retained messages that are read from tables, all at QoS 1.
+
+    Raises:
+        CantRead: from `get` and `page`.
+    """
+
+    def covers(self, topic: str) -> bool:
+        """Whether a topic's message is in the tables."""
+        ...
+
+    def get(self, topic: str) -> bytes | None:
+        """The payload of a topic that it covers."""
+        ...
+
+    def page(self, topic_filter: str, after: str) -> Page:
+        """Some topics that a filter matches: the first where `after` is empty, those behind a page that ended with it, or, where it is a topic, all from its
+        order on."""
+        ...

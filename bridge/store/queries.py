@@ -9,7 +9,6 @@ import cbor2
 from sqlalchemy import Engine, func, select
 
 from bridge.domain.facts import Fact
-from bridge.domain.view import SETTLED
 from bridge.ingest.ports import AlertRow, EventRow, Message
 from bridge.ingest.rows import alert_plain, stored_fact
 from bridge.store import tables as t
@@ -20,14 +19,8 @@ Row = dict[str, Any]
 
 
 def retained(reader: Engine, topics: Topics, encode: Callable[[Any], bytes] | None) -> Iterator[Message]:
-    """Every retained message; those of the bridge re-encoded where `encode` is given."""
-    kept = t.orders.c.rev > 0, (t.orders.c.due_ms.is_not(None)) | (t.orders.c.state.not_in([s.value for s in SETTLED])), t.orders.c.state != ""
+    """Every retained message but the statuses of orders and parcels (`statuses.py`); those of the bridge are encoded with `encode` where it is given."""
     with translated(), reader.connect() as connection:
-        for order_id, status in connection.execute(select(t.orders.c.order_id, t.orders.c.status).where(*kept)):
-            yield Message(topics.status(order_id), encode(cbor2.loads(status)) if encode else status, 1, True)
-        parcels = select(t.parcels.c.order_id, t.parcels.c.parcel, t.parcels.c.status).join(t.orders, t.orders.c.order_id == t.parcels.c.order_id).where(*kept)
-        for order_id, parcel, status in connection.execute(parcels):
-            yield Message(topics.parcel(order_id, parcel), encode(cbor2.loads(status)) if encode else status, 1, True)
         for row in connection.execute(select(t.alerts)):
             yield Message(topics.alert(row.code, row.subject), (encode or cbor2.dumps)(alert_plain(AlertRow(*row))), 1, True)
         yield from (Message(r.topic, r.payload, r.qos, True) for r in connection.execute(select(t.retained)))

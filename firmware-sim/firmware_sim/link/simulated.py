@@ -117,7 +117,7 @@ class SimulatedRun:
         await self._until(lambda: all(phone.client is None for phone in self.phones.values()), 10.0)
         await asyncio.sleep(5.0)
         door = self.site.broker.door
-        self.record.end.retained = {t: m.payload for t in sorted(door.retained.match("#")) if (m := door.retained.get(t)) is not None}
+        self.record.end.retained = {t: m.payload for t in sorted(door.retained.every()) if (m := door.retained.get(t)) is not None}
         await self.site.app.close()
         self.record.end.tables = read_tables(self.site.folder / DATABASE_NAME)
 
