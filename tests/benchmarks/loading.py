@@ -1,0 +1,57 @@
+"""Start a contestant in a folder of its own, let the load generator do one job against it, and put the figures together."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.machine import Cores
+from benchmarks.servers.process import CHECKOUT, Server, Start
+from devices.protocol.vocabulary import Role
+
+GENERATOR_SHARE_MAX: Final = 0.8
+"""Of its core. A generator that is busier may be what is measured."""
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def served(start: Start, roles: Mapping[str, Role], cores: Cores) -> Iterator[Server]:
+    """A contestant, from its start to its end."""
+    with tempfile.TemporaryDirectory(prefix="dockbridge-bench-", dir=os.environ.get("DOCKBRIDGE_BENCH_DIR"), ignore_cleanup_errors=True) as folder:
+        server = start(Path(folder), roles, cores)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def load(kind: str, server: Server, cores: Cores, **job: Any) -> dict[str, Any]:
+    """One job of the load generator; its figures, with what the server side used meanwhile.
+
+    Raises:
+        RuntimeError: where the generator failed.
+    """
+    before = server.usage()
+    plain = {"kind": kind, "core": cores.load, "host": server.host, "port": server.port, "password": server.password, **job}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CHECKOUT / "tests"), str(CHECKOUT), *sys.path[1:]])}
+    command = [sys.executable, "-m", "benchmarks.load"]
+    done = subprocess.run(command, input=json.dumps(plain), capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"the load generator failed: {done.stderr[-2_000:]}")
+    figures: dict[str, Any] = json.loads(done.stdout)
+    after = server.usage()
+    figures["server"] = {"cpu_s": round(after.cpu_s - before.cpu_s, 2), "memory_mb": round(after.memory_mb, 1), "peak_mb": round(after.peak_mb, 1)}
+    return figures
+
+
+def too_busy(figures: dict[str, Any]) -> bool:
+    """Whether the generator may have been the bottleneck."""
+    return bool(figures.get("generator", {}).get("share", 0.0) > GENERATOR_SHARE_MAX)
