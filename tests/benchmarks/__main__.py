@@ -31,16 +31,18 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds in which the contestants take turns; the median is printed.")] = ROUNDS,
     seconds: Annotated[float, typer.Option(min=0.2, max=3_600, help="About how long one round of one contestant takes, seconds.")] = SECONDS,
     devices: Annotated[
-        list[int] | None, typer.Option(min=1, max=5_000, help="End to end with so many devices; may be given again.", show_default="1, 10, 100, 1000")
+        list[int] | None,
+        typer.Option(min=1, max=5_000, help="End to end with so many devices; may be given again.", show_default="1, 10, 100, 1000"),
     ] = None,
     rival: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this rival beside ours; may be given again.", show_default="all")] = None,
     events: Annotated[int, typer.Option(min=1_000, max=1_000_000_000, help="Growth: events in the large database.")] = 10_000_000,
     quick: Annotated[bool, typer.Option("--quick", help="One short round of everything, to see whether it works. Its figures mean nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print data as JSON.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write results.json, results.md and a chart there; the large database is kept there too.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write results.json, results.md and a chart there; the large database is kept there too.", show_default="not written"),
     ] = None,
-    readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table into this file too, between its markers.")] = None,
+    readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table into this file too, between its markers.", show_default="none")] = None,
 ) -> None:
     """Measure, beside what a user would run instead, in the same run.
 

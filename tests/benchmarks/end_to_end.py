@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -79,7 +80,7 @@ def better_of_windows(results: Mapping[str, list[dict[str, Any]]]) -> dict[str, 
 
 
 def _median_rate(some: Sequence[dict[str, Any]]) -> float:
-    return sorted(r["per_s"] for r in some)[len(some) // 2]
+    return statistics.median(float(r["per_s"]) for r in some)
 
 
 def _open(found: Measurement, options: Options, devices: int) -> None:
@@ -97,9 +98,7 @@ def _open(found: Measurement, options: Options, devices: int) -> None:
             name = f"{figure} {quantile.replace('_', '.')}, ms"
             wanted = target if (key, quantile) == ("status_ms", "p99") else None
             found.rows.append(row(case, name, results, lambda r, k=key, q=quantile: float(r[k][q]), more_is_better=False, target=wanted))  # type: ignore[misc]
-    found.note(
-        'Open loop: latencies count from when an event was due. A rival\'s PUBACK says "received"; ours says "stored". The target compares the time to the status.'
-    )
+    found.note("Open loop: latencies count from when an event was due. A rival's PUBACK says received, ours says stored: the target compares the status.")
     remarks(found, case, results)
 
 

@@ -20,8 +20,8 @@ LABELS: Final = {
     OURS: "Dockbridge",
     "mosquitto+asyncio": "Mosquitto + asyncio",
     "mosquitto+paho": "Mosquitto + paho",
-    "amqtt": "amqtt",
     "mosquitto": "Mosquitto",
+    "in process": "the handler in process",
 }
 
 
@@ -123,7 +123,8 @@ def heading(cores: Cores, *, at: datetime | None = None) -> str:
     this = machine()
     where = "server side and load on a core each" if cores.apart else "server side and load share a core: figures are too low"
     day = (at or datetime.now(UTC)).date().isoformat()
-    return f"{day}, {this['processor']}, {this['cores']} cores ({where}), {this['memory_gb']} GB, {this['system']}, Python {this['python']}. Medians (lowest to highest)."
+    what = f"{this['processor']}, {this['cores']} cores ({where}), {this['memory_gb']} GB, {this['system']}, Python {this['python']}"
+    return f"{day}, {what}. Medians (lowest to highest)."
 
 
 def write_into(readme: Path, block: str) -> None:
@@ -150,7 +151,9 @@ GAP: Final = 6
 STYLE: Final = """
   text { font: 13px system-ui, sans-serif; fill: #1f2328; } .title { font-weight: 600; font-size: 15px; } .small { fill: #59636e; font-size: 12px; }
   .ours { fill: #0b6e4f; } .other { fill: #9aa5b1; } .axis { stroke: #d1d9e0; }
-  @media (prefers-color-scheme: dark) { text { fill: #e6edf3; } .small { fill: #9198a1; } .ours { fill: #3fb98a; } .other { fill: #5b6672; } .axis { stroke: #3d444d; } }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e6edf3; } .small { fill: #9198a1; } .ours { fill: #3fb98a; } .other { fill: #5b6672; } .axis { stroke: #3d444d; }
+  }
 """
 
 
@@ -168,13 +171,17 @@ def chart(rows: Sequence[Row], *, title: str, below: str) -> str:
     height = y + 22
     label = escape(f"{title}. " + "; ".join(_spoken(r) for r in rows))
     axis = f'<line class="axis" x1="{LEFT + 130}" y1="44" x2="{LEFT + 130}" y2="{y - 10}"/>'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" aria-label="{label}">\n'
-        f"<style>{STYLE}</style>\n"
-        f'<text class="title" x="16" y="26">{escape(title)}</text>\n{axis}\n'
-        + "\n".join(parts)
-        + f'\n<text class="small" x="16" y="{height - 10}">{escape(below)}</text>\n</svg>\n'
-    )
+    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{label}">',
+        f"<style>{STYLE}</style>",
+        f'<text class="title" x="16" y="26">{escape(title)}</text>',
+        axis,
+        *parts,
+        f'<text class="small" x="16" y="{height - 10}">{escape(below)}</text>',
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _bar(y: int, name: str, value: float, longest: float) -> str:

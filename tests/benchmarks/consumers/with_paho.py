@@ -28,7 +28,7 @@ def consume() -> None:
     client.max_queued_messages_set(0)
     client.on_connect = lambda *_: client.subscribe([(f, 1) for f in FILTERS])
     client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = lambda _client, _data, m: arrived.put((m.mid, m.qos, senders.incoming(m.topic, m.payload)))
+    client.on_message = lambda _client, _data, m: arrived.put((m.mid, m.qos, senders.incoming(m.topic, bytes(m.payload))))
     client.connect("127.0.0.1", job.port, keepalive=0)
     client.loop_start()
     subscribed.wait(30)

@@ -65,9 +65,8 @@ class OurLab:
 
     def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores) -> None:
         self._processes = Processes(cores)
-        line = self._processes.spawn(
-            [sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"], until='"ready"', log=folder / "serve.log"
-        )
+        command = [sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"]
+        line = self._processes.spawn(command, until='"ready"', log=folder / "serve.log")
         self.port = int(json.loads(line)["addresses"]["mqtt"].rpartition(":")[2])
 
     def usage(self) -> Usage:
