@@ -39,8 +39,6 @@ ORDER_STORY: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 
 _SHORT: Final = ("created", "paid", "approved", "pack", "labelled", "stage", "load", "depart", "arrive", "delivery")
 SHORT_STORY: Final = tuple(next(s for s in ORDER_STORY if s[1] == kind) for kind in _SHORT)
-    ORDER_STORY[-1],
-)
 """An order of 10 events: a database of 10 million events holds a million of them."""
 
 
