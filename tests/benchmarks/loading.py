@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import Cores
-from benchmarks.servers.process import CHECKOUT, Server, Start
+from benchmarks.servers.process import CHECKOUT, STOP_S, Server, Start, environment
 from devices.protocol.vocabulary import Role
 
 GENERATOR_SHARE_MAX: Final = 0.8
@@ -40,16 +40,46 @@ def load(kind: str, server: Server, cores: Cores, **job: Any) -> dict[str, Any]:
         RuntimeError: where the generator failed.
     """
     before = server.usage()
-    plain = {"kind": kind, "core": cores.load, "host": server.host, "port": server.port, "password": server.password, **job}
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CHECKOUT / "tests"), str(CHECKOUT), *sys.path[1:]])}
-    command = [sys.executable, "-m", "benchmarks.load"]
-    done = subprocess.run(command, input=json.dumps(plain), capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"the load generator failed: {done.stderr[-2_000:]}")
-    figures: dict[str, Any] = json.loads(done.stdout)
+    with _generator(kind, server, cores, job) as generator:
+        figures = _figures(generator)
     after = server.usage()
     figures["server"] = {"cpu_s": round(after.cpu_s - before.cpu_s, 2), "memory_mb": round(after.memory_mb, 1), "peak_mb": round(after.peak_mb, 1)}
     return figures
+
+
+@contextmanager
+def held(server: Server, cores: Cores, **job: Any) -> Iterator[dict[str, Any]]:
+    """Connections that stay as long as the block."""
+    with _generator("hold", server, cores, job) as generator:
+        yield _figures(generator)
+
+
+@contextmanager
+def _generator(kind: str, server: Server, cores: Cores, job: Mapping[str, Any]) -> Iterator[subprocess.Popen[str]]:
+    plain = {"kind": kind, "core": cores.load, "host": server.host, "port": server.port, "password": server.password, **job}
+    command = [sys.executable, "-m", "benchmarks.load"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=CHECKOUT, env=environment())
+    try:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(plain) + "\n")
+        process.stdin.flush()
+        yield process
+        process.communicate(timeout=STOP_S)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _figures(generator: subprocess.Popen[str]) -> dict[str, Any]:
+    """The next line of its figures."""
+    assert generator.stdout is not None
+    assert generator.stderr is not None
+    line = generator.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the load generator failed: {generator.stderr.read()[-2_000:]}")
+    found: dict[str, Any] = json.loads(line)
+    return found
 
 
 def too_busy(figures: dict[str, Any]) -> bool:

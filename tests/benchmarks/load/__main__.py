@@ -1,4 +1,4 @@
-"""Read one job from standard input, do it, print its figures."""
+"""Read one job from a line of standard input, do it, print its figures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from benchmarks.load import plain
 from benchmarks.load.orders import OrdersJob, send_orders
 from benchmarks.load.pace import Phase
 
@@ -20,11 +21,23 @@ def _orders(job: dict[str, Any]) -> Coroutine[Any, Any, dict[str, Any]]:
     return send_orders(OrdersJob(**job, phases=phases))
 
 
-KINDS: Final[dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]]] = {"orders": _orders}
+def _plain(work: Callable[..., Coroutine[Any, Any, dict[str, Any]]]) -> Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]:
+    """Of a broker alone: nobody logs in."""
+    return lambda job: work(**{name: value for name, value in job.items() if name != "password"})
+
+
+KINDS: Final[dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]]] = {
+    "orders": _orders,
+    "acknowledged": _plain(plain.acknowledged),
+    "fan_out": _plain(plain.fan_out),
+    "retained": _plain(plain.retained),
+    "hold": lambda job: plain.hold(**job),
+    "storm": lambda job: plain.storm(**job),
+}
 
 
 def main() -> None:
-    job = json.load(sys.stdin)
+    job = json.loads(sys.stdin.readline())
     core = job.pop("core")
     if core is not None:
         os.sched_setaffinity(0, {core})

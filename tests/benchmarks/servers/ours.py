@@ -6,6 +6,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from argon2 import PasswordHasher
 
 from benchmarks.machine import Cores
 from benchmarks.servers.process import Processes, Usage
+from bridge import certificates
 from bridge.config import DATABASE_NAME, parse
 from bridge.site_folder import make_site
 from devices.protocol.vocabulary import Role
@@ -36,16 +38,20 @@ class Ours:
         *,
         hasher: PasswordHasher = QUICK_HASH,
         site: Path | None = None,
+        tls: bool = False,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.site = site or folder / "site"
         if not self.site.exists():
-            make_site(self.site, parse({"listen": {"mqtt": "127.0.0.1:0"}, **{k: dict(v) for k, v in (settings or {}).items()}}))
+            listen = {"mqtt": "", "mqtts": "127.0.0.1:0"} if tls else {"mqtt": "127.0.0.1:0"}
+            make_site(self.site, parse({"listen": listen, **{k: dict(v) for k, v in (settings or {}).items()}}))
+            if tls:
+                certify(self.site)
         enrol(self.site, roles, hasher)
         self._processes = Processes(cores)
         command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site), "--json"]
         line = self._processes.spawn(command, until='"ready"', log=folder / "serve.log")
-        self.port = int(json.loads(line)["addresses"]["mqtt"].rpartition(":")[2])
+        self.port = int(json.loads(line)["addresses"]["mqtts" if tls else "mqtt"].rpartition(":")[2])
 
     def usage(self) -> Usage:
         return self._processes.usage()
@@ -77,6 +83,13 @@ class OurLab:
 
     def stored(self) -> int:
         return 0
+
+
+def certify(folder: Path) -> None:
+    """An authority and a server certificate for this machine, in `tls/`."""
+    tls, now = folder / certificates.FOLDER_NAME, datetime.now(UTC)
+    certificates.make_authority(tls, "main", now)
+    certificates.issue_server(tls, ["127.0.0.1", "localhost"], now)
 
 
 def enrol(site: Path, roles: Mapping[str, Role], hasher: PasswordHasher) -> None:

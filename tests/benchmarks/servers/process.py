@@ -53,6 +53,11 @@ Start = Callable[[Path, Mapping[str, Role], Cores], Server]
 """(an empty folder, names and roles of who will connect, cores) → a server that is ready."""
 
 
+def environment() -> dict[str, str]:
+    """Of a process that is to find the modules that this one has found."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(CHECKOUT / "tests"), str(CHECKOUT), *(p for p in sys.path if p)])}
+
+
 class Processes:
     """The processes of one contestant."""
 
@@ -66,7 +71,6 @@ class Processes:
         Raises:
             RuntimeError: where it ends before.
         """
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CHECKOUT / "tests"), str(CHECKOUT), *sys.path[1:]])}
         with open(log or os.devnull, "a") as errors:
             process = subprocess.Popen(
                 command,
@@ -75,7 +79,7 @@ class Processes:
                 stderr=errors,
                 text=True,
                 cwd=CHECKOUT,
-                env=environment,
+                env=environment(),
                 preexec_fn=self._prepare,
             )
         self._running.append(process)
