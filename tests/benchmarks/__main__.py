@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from benchmarks import broker_alone, end_to_end
+from benchmarks import broker_alone, burst, ceiling, end_to_end, growth, location
 from benchmarks.machine import cores
 from benchmarks.options import Options
 from benchmarks.report import chart, charted, heading, markdown, show, to_json, write_into
@@ -20,6 +20,11 @@ from benchmarks.rounds import ROUNDS, Measurement
 MEASUREMENTS: Final[dict[str, Callable[[Options], Measurement]]] = {
     "end-to-end": end_to_end.measure,
     "broker-alone": broker_alone.measure,
+    "ceiling": ceiling.measure,
+    "burst": burst.measure,
+    "growth": growth.measure,
+    "day": growth.measure_day,
+    "location": location.measure,
 }
 SECONDS: Final = 10.0
 QUICK_S: Final = 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 from benchmarks.load.story import ORDER_STORY, WATCHER, fleet_roles
 from benchmarks.loading import load, served, too_busy
 from benchmarks.options import Options
-from benchmarks.rounds import OURS, Measurement, Target, alternate, row
+from benchmarks.rounds import OURS, Measurement, Target, alternate, best_ways, row
 from benchmarks.servers.amqtt_plain import PlainAmqtt
 from benchmarks.servers.mosquitto import Mosquitto
 from benchmarks.servers.ours import Ours
@@ -34,7 +33,7 @@ FEW_DEVICES: Final = {1: 0.05, 10: 0.5}
 DEADLINE_S: Final = 90.0
 """A round that has not ended by then counts what was answered."""
 CALM_PER_S: Final = 200.0
-BY_PUBACK: Final = " (window by PUBACK)"
+BY_PUBACK: Final = "window by PUBACK"
 
 
 def measure(options: Options) -> Measurement:
@@ -51,14 +50,15 @@ def measure(options: Options) -> Measurement:
 def _closed(found: Measurement, options: Options, devices: int, qos: int) -> None:
     """As fast as the windows let them. What a rival's broker acknowledges is not stored yet, so a rival runs with windows by receipt and by PUBACK."""
     contestants: dict[str, Callable[[], dict[str, Any]]] = {}
-    for name, start in _chosen(options).items():
+    for name, start in chosen(options).items():
         contestants[name] = partial(_round, start, options, devices, qos, share=FEWER.get(name, 1.0))
         if name.startswith("mosquitto"):
-            contestants[name + BY_PUBACK] = partial(_round, start, options, devices, qos, window_by="ack")
+            contestants[f"{name}, {BY_PUBACK}"] = partial(_round, start, options, devices, qos, window_by="ack")
     case = f"{devices:,} {'device' if devices == 1 else 'devices'}, QoS {qos}"
     options.say(f"end to end: {case}, closed loop")
-    results = better_of_windows(alternate(contestants, options.rounds))
-    found.raw[f"{case}, closed loop"] = results
+    ran = alternate(contestants, options.rounds)
+    found.raw[f"{case}, closed loop"] = ran
+    results = best_ways(ran)
     target = Target(text="at least 2.0 x the best rival", ratio_min=2.0) if (devices, qos) == (100, 1) else None
     found.rows.append(row(case, "events/s", results, lambda r: float(r["per_s"]), more_is_better=True, target=target))
     for figure, key in (("PUBACK" if qos == 1 else "PUBREC", "ack_ms"), ("status", "status_ms")):
@@ -69,27 +69,12 @@ def _closed(found: Measurement, options: Options, devices: int, qos: int) -> Non
     remarks(found, case, results)
 
 
-def better_of_windows(results: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Of a rival that ran both ways, the way that is better for it in events/s."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name, some in results.items():
-        plain = name.removesuffix(BY_PUBACK)
-        if plain not in found or _median_rate(some) > _median_rate(found[plain]):
-            found[plain] = some
-    return found
-
-
-def _median_rate(some: Sequence[dict[str, Any]]) -> float:
-    return statistics.median(float(r["per_s"]) for r in some)
-
-
 def _open(found: Measurement, options: Options, devices: int) -> None:
     """At a site's pace: 200 events/s, whatever the server does."""
     case = f"{devices:,} devices, QoS 1, open loop {CALM_PER_S:.0f} events/s"
     options.say(f"end to end: {case}")
     phases = [[CALM_PER_S, options.seconds]]
-    chosen = _chosen(options).items()
-    contestants = {name: partial(_round, start, options, devices, 1, phases=phases) for name, start in chosen}
+    contestants = {name: partial(_round, start, options, devices, 1, phases=phases) for name, start in chosen(options).items()}
     results = alternate(contestants, options.rounds)
     found.raw[case] = results
     target = Target(text="p99 not above the best rival's", ratio_max=1.0)
@@ -102,7 +87,7 @@ def _open(found: Measurement, options: Options, devices: int) -> None:
     remarks(found, case, results)
 
 
-def _chosen(options: Options) -> dict[str, Start]:
+def chosen(options: Options) -> dict[str, Start]:
     return {name: start for name, start in CONTESTANTS.items() if name == OURS or options.wants(name)}
 
 
@@ -125,12 +110,12 @@ def _round(
         return load("orders", server, options.cores, **job)
 
 
-def cpu_us(result: dict[str, Any]) -> float | None:
+def cpu_us(result: Mapping[str, Any]) -> float | None:
     """Processor time of the whole server side for one event; None where the system does not tell."""
     return result["server"]["cpu_s"] / result["answered"] * 1e6 if result["server"]["cpu_s"] and result["answered"] else None
 
 
-def remarks(found: Measurement, case: str, results: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+def remarks(found: Measurement, case: str, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """What a reader must know of these rounds."""
     for name, some in results.items():
         if any(not r["complete"] for r in some):

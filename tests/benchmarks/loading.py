@@ -82,6 +82,6 @@ def _figures(generator: subprocess.Popen[str]) -> dict[str, Any]:
     return found
 
 
-def too_busy(figures: dict[str, Any]) -> bool:
+def too_busy(figures: Mapping[str, Any]) -> bool:
     """Whether the generator may have been the bottleneck."""
     return bool(figures.get("generator", {}).get("share", 0.0) > GENERATOR_SHARE_MAX)

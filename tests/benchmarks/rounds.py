@@ -117,3 +117,17 @@ def row(
     values = {name: [v for r in some if (v := pick(r)) is not None] for name, some in results.items()}
     spreads = {name: Spread.of(v) for name, v in values.items() if v}
     return Row(case=case, figure=figure, values=spreads, more_is_better=more_is_better, target=target, against=against)
+
+
+def best_ways(results: Mapping[str, Sequence[Mapping[str, Any]]], key: str = "per_s") -> dict[str, Sequence[Mapping[str, Any]]]:
+    """Of a contestant that ran in several ways ("name", "name, way"), the way that is best for it."""
+    found: dict[str, Sequence[Mapping[str, Any]]] = {}
+    for way, some in results.items():
+        name = way.partition(",")[0]
+        if name not in found or _median(some, key) > _median(found[name], key):
+            found[name] = some
+    return found
+
+
+def _median(some: Sequence[Mapping[str, Any]], key: str) -> float:
+    return statistics.median(float(r[key]) for r in some)

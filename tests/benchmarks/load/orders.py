@@ -13,6 +13,7 @@ import cbor2
 from benchmarks.load.latency import latency_ms
 from benchmarks.load.measured import Busy
 from benchmarks.load.pace import Phase, by_second, due_s
+from benchmarks.load.phones import Phone, phone_name, tell_locations
 from benchmarks.load.story import SITE, WATCHER, Device, Plan, Planned, plan
 from benchmarks.load.wire import Client, enter, leave, publish
 from devices.protocol.topics import Topics
@@ -27,7 +28,7 @@ class OrdersJob:
     """What is sent, and how.
 
     `window_by` says what makes room in a device's window of the closed loop: its receipt (the event is stored and answered) or its PUBACK, which from a broker
-    alone means no more than "received". `phases` makes it an open loop. `deadline_s` ends a run that does not end by itself.
+    alone means no more than "received". `phases` makes it an open loop. `phones` tell their location beside it. `deadline_s` ends a run that does not end by itself.
     """
 
     host: str
@@ -42,6 +43,7 @@ class OrdersJob:
     deadline_s: float = 60.0
     prefix: str = "b"
     seed: int = 1
+    phones: int = 0
 
 
 class Run:
@@ -140,8 +142,10 @@ async def send_orders(job: OrdersJob) -> dict[str, Any]:
     watcher = Watcher(job)
     first = Run(sum(len(d.before) for d in made.fleet))
     senders = {d.name: Sender(d, job, first) for d in made.fleet}
-    clients = [watcher, *senders.values()]
+    phones = [Phone(phone_name(n), job.password) for n in range(job.phones)]
+    clients = [watcher, *senders.values(), *phones]
     await enter(clients, job.host, job.port)
+    telling = asyncio.create_task(tell_locations(phones), name="phones")
     try:
         await _prepare(made, senders, first, job)
         run = Run(made.events)
@@ -156,8 +160,15 @@ async def send_orders(job: OrdersJob) -> dict[str, Any]:
         lateness = await _open_loop(made, senders, job, run) if job.phases else _closed_loop(senders, run)
         ended_s = await _answered(run, deadline_s, clients)
         generator = busy.plain()
-        return {**_figures(run, start_s, ended_s), "generator": generator, **(_phases(job, made, run, lateness) if job.phases else {})}
+        return {
+            **_figures(run, start_s, ended_s),
+            "prepared": first.events,
+            "generator": generator,
+            "locations": sum(p.told for p in phones),
+            **(_phases(job, run, lateness) if job.phases else {}),
+        }
     finally:
+        telling.cancel()
         leave(clients)
 
 
@@ -248,21 +259,19 @@ def _figures(run: Run, start_s: float, ended_s: float) -> dict[str, Any]:
     }
 
 
-def _phases(job: OrdersJob, made: Plan, run: Run, lateness: list[float]) -> dict[str, Any]:
-    """Of each phase and each second its latencies to PUBACK, by when an event was due; what was never acknowledged counts until the end."""
-    due = due_s(job.phases)[: run.events]
-    start_s = min(run.sent.values())
+def _phases(job: OrdersJob, run: Run, lateness: list[float]) -> dict[str, Any]:
+    """Of each phase and each second its latencies, by when an event was due; what was never answered counts until the end."""
     end_s = time.perf_counter()
-    latencies = [0.0] * len(due)
     by_due = sorted(run.sent.items(), key=lambda item: item[1])
-    for n, (event_id, sent_s) in enumerate(by_due):
-        latencies[n] = run.acks.get(event_id, end_s) - sent_s
+    start_s = by_due[0][1]
     due = [sent_s - start_s for _, sent_s in by_due]
+    to_ack = [run.acks.get(event_id, end_s) - sent_s for event_id, sent_s in by_due]
+    to_receipt = [run.answers.get(event_id, end_s) - sent_s for event_id, sent_s in by_due]
     phases = []
     begin = 0
     for phase in job.phases:
-        some = latencies[begin : begin + phase.events]
-        phases.append({"per_s": phase.per_s, "seconds": phase.seconds, "ack_ms": latency_ms(some)})
-        begin += phase.events
-    seconds = {second: latency_ms(some)["p99"] for second, some in by_second(due, latencies[: len(due)]).items()}
-    return {"phases": phases, "p99_ms_by_second": seconds, "written_late_ms": latency_ms(lateness)}
+        end = begin + phase.events
+        phases.append({**phase._asdict(), "ack_ms": latency_ms(to_ack[begin:end]), "receipt_ms": latency_ms(to_receipt[begin:end])})
+        begin = end
+    seconds = {second: latency_ms(some)["p99"] for second, some in by_second(due, to_receipt).items()}
+    return {"phases": phases, "receipt_p99_ms_by_second": seconds, "written_late_ms": latency_ms(lateness)}

@@ -219,7 +219,7 @@ async def storm(*, host: str, port: int, password: str | None, names: list[str],
         while True:
             client = Client(name, password, [own_topic(name, ours=ours)])
             try:
-                await loop.create_connection(lambda: client, host, port, ssl=context, ssl_handshake_timeout=PATIENCE_S if tls else None)
+                await loop.create_connection(lambda made=client: made, host, port, ssl=context, ssl_handshake_timeout=PATIENCE_S if tls else None)
                 await client.ready
             except OSError:
                 await asyncio.sleep(AGAIN_S)

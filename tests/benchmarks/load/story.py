@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +18,10 @@ SKUS: Final = tuple(f"sku-{n}" for n in range(10))
 SHOP_EVENTS: Final = 3
 _LINES: Final = [{"sku": sku, "qty": 1} for sku in SKUS]
 
-ORDER_STORY: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
+Step = tuple[str, str, dict[str, Any]]
+"""(who, type, body) of one event."""
+
+ORDER_STORY: Final[tuple[Step, ...]] = (
     ("shop", "created", {"channel": "shop", "lines": _LINES, "allow_partial": False, "payment": "prepaid"}),
     ("shop", "paid", {"amount_minor": 4200, "currency": "EUR"}),
     ("shop", "approved", {}),
@@ -35,7 +39,7 @@ ORDER_STORY: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("scan", "damaged", {"severity": "minor"}),
     ("scan", "delivery", {"pod": {"method": "scan"}}),
 )
-"""(who, type, body) of the events of one order, from paid to delivered."""
+"""The events of one order, from paid to delivered."""
 
 _SHORT: Final = ("created", "paid", "approved", "pack", "labelled", "stage", "load", "depart", "arrive", "delivery")
 SHORT_STORY: Final = tuple(next(s for s in ORDER_STORY if s[1] == kind) for kind in _SHORT)
@@ -85,7 +89,7 @@ def fleet_roles(devices: int) -> dict[str, Role]:
     return {**{f"shop-{n}": Role.SYSTEM for n in range(shops)}, **{f"scan-{n}": Role.SCANNER for n in range(scanners)}}
 
 
-def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int = 1, story: tuple[tuple[str, str, dict[str, Any]], ...] = ORDER_STORY) -> Plan:
+def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int = 1) -> Plan:
     """Devices with their events. Every order goes through one shop and one scanner, so that each tells its events in order.
 
     The orders of the first block, one for each device, are created before the measuring: no scan then waits for its order, whatever a server's speed, and
@@ -93,50 +97,68 @@ def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int
     """
     fleet = {name: Device(name, role) for name, role in fleet_roles(devices).items()}
     sequence = []
-    for name, planned, early in _events(devices, orders, now_ms=now_ms, prefix=prefix, seed=seed, story=story):
-        device = fleet[name]
-        if early:
-            device.before.append(planned)
+    log = hashlib.sha256(prefix.encode()).digest()[:4]
+    for sent in events_of(devices, orders, now_ms=now_ms, prefix=prefix, seed=seed, log=log, seqs={}):
+        device = fleet[sent.device]
+        if sent.is_early:
+            device.before.append(sent.planned)
         else:
-            device.todo.append(planned)
+            device.todo.append(sent.planned)
             sequence.append(device)
     return Plan(list(fleet.values()), sequence)
 
 
-def _events(
+class Sent(NamedTuple):
+    """An event, who sends it, and whether that is before the measuring."""
+
+    device: str
+    planned: Planned
+    is_early: bool
+
+
+def events_of(
     devices: int,
     orders: int,
     *,
     now_ms: int,
     prefix: str,
     seed: int,
-    story: tuple[tuple[str, str, dict[str, Any]], ...],
-) -> Iterator[tuple[str, Planned, bool]]:
-    """(device, event, whether it is sent before the measuring): shops are a block of orders ahead of scanners."""
+    log: bytes,
+    seqs: dict[str, int],
+    story: Sequence[Step] = ORDER_STORY,
+    order_every_ms: float = 0.0,
+) -> Iterator[Sent]:
+    """The events of some orders in the order in which they happen: shops are a block of orders ahead of scanners.
+
+    Args:
+        log: first half of every device's log id.
+        seqs: the last number of each device in its log; goes on from there, and is changed.
+        order_every_ms: how far apart orders begin; 0 has them all at once.
+    """
     rng = random.Random(seed)
     topics = Topics(SITE)
     shops = shops_of(devices)
     scanners = max(1, devices - shops)
-    seqs: dict[str, int] = {}
-    boot = rng.randbytes(8)
-    log = rng.randbytes(4)
+    boot = log + b"boot"
     base_ms = now_ms - 60_000
     names: dict[tuple[str, str], bytes] = {}
 
     def event(step: int, order: int) -> tuple[str, Planned]:
         who, kind, body = story[step]
-        device = f"shop-{order % shops}" if who == "shop" else f"scan-{order % scanners}"
+        number = order % (shops if who == "shop" else scanners)
+        device = f"{who}-{number}"
         seq = seqs[device] = seqs.get(device, 0) + 1
-        event_id = (base_ms + step).to_bytes(6, "big") + b"\x70" + rng.randbytes(9)
+        at_ms = base_ms + step + int(order * order_every_ms)
+        event_id = at_ms.to_bytes(6, "big") + b"\x70" + rng.randbytes(9)
         fields = {
             "id": event_id,
-            "log": log + (order % scanners).to_bytes(4, "big"),
+            "log": log + number.to_bytes(4, "big"),
             "seq": seq,
             "boot": boot,
-            "mono_ms": 60_000 + step,
-            "at_ms": base_ms + step,
+            "mono_ms": 60_000 + step + int(order * order_every_ms),
+            "at_ms": at_ms,
             "sent_boot": boot,
-            "sent_mono_ms": 60_000 + step,
+            "sent_mono_ms": 60_000 + step + int(order * order_every_ms),
             "order": f"{prefix}-{order}",
             "body": {**body, "code": f"WB-{prefix}-{order}"} if kind == "labelled" else body,
         }
@@ -150,6 +172,6 @@ def _events(
         shop = [(step, order) for step in range(SHOP_EVENTS) for order in block] if block is not None else []
         scans = [(step, order) for step in range(SHOP_EVENTS, len(story)) for order in blocks[number - 1]] if number else []
         for step, order in shop:
-            yield *event(step, order), number == 0 or devices == 1
+            yield Sent(*event(step, order), number == 0 or devices == 1)
         for step, order in scans:
-            yield *event(step, order), False
+            yield Sent(*event(step, order), False)
