@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.consumers.settling import BATCH, Senders
-from benchmarks.load.story import ORDER_STORY, SHORT_STORY, events_of, fleet_roles
+from benchmarks.load.story import ORDER_STORY, SHORT_STORY, Sent, events_of, fleet_roles
 from bridge.bounds import rules_of
 from bridge.config import Settings
 from bridge.ingest.memory import Memory
@@ -30,6 +30,7 @@ STATE: Final = "built.json"
 STORIES: Final = {"short": SHORT_STORY, "whole": ORDER_STORY}
 LOG: Final = b"grow"
 DAY_MS: Final = 86_400_000
+NETWORK_MS: Final = 50
 
 
 class Builder:
@@ -53,6 +54,7 @@ class Builder:
         self.done = 0
         self._seqs: dict[str, int] = {}
         self._from_ms = time.time_ns() // 1_000_000 - DAY_MS
+        self._now_ms = 0
         with suppress(FileNotFoundError):
             plain = json.loads(self._state.read_text())
             self.done, self._seqs, self._from_ms = plain["orders"], plain["seqs"], plain["from_ms"]
@@ -69,24 +71,27 @@ class Builder:
             yield {"orders": self.done, "events": self.done * len(self.story), "per_s": round(events / took_s), "memory_mb": round(_memory_mb())}
 
     def _chunk(self, size: int) -> int:
-        every_ms = DAY_MS / self.orders
-        number = self.done // CHUNK_ORDERS
         sent = events_of(
             DEVICES,
-            size,
-            now_ms=self._from_ms + int(self.done * every_ms),
-            prefix=f"g{number}",
-            seed=number + 1,
+            range(self.done, self.done + size),
+            now_ms=self._from_ms,
+            prefix="g",
+            seed=self.done,
             log=LOG,
             seqs=self._seqs,
             story=self.story,
-            order_every_ms=every_ms,
+            order_every_ms=DAY_MS / self.orders,
         )
         events = 0
-        while batch := [self._senders.incoming(s.planned.topic.decode(), s.planned.payload) for s in islice(sent, BATCH)]:
+        while batch := [self._received(s) for s in islice(sent, BATCH)]:
             self._settle(batch)
             events += len(batch)
         return events
+
+    def _received(self, sent: Sent) -> Incoming:
+        """Received when it happened: the day's clock runs as fast as the events come, or every device's clock would seem to jump."""
+        self._now_ms = max(self._now_ms, sent.at_ms + NETWORK_MS)
+        return self._senders.incoming(sent.planned.topic.decode(), sent.planned.payload)._replace(received_ms=self._now_ms)
 
     def _settle(self, batch: Sequence[Incoming]) -> None:
         while batch:

@@ -1,4 +1,7 @@
-"""Thirty times as many events for a minute: what is lost, how late the others are, and how soon it is over. Open loop: each event counts from when it was due."""
+"""Thirty times as many events for a minute: what is lost, how late the others are, and how soon it is over.
+
+An open loop: each event counts from when it was due.
+"""
 
 from __future__ import annotations
 

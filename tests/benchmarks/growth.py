@@ -103,13 +103,12 @@ def _built(options: Options, story: str, orders: int, steps: list[dict[str, Any]
 def _round(options: Options, site: Path | None, prefix: str) -> dict[str, Any]:
     """New orders for a site; a new site where there is none."""
     orders = max(DEVICES, round(EVENTS_PER_S * options.seconds / len(ORDER_STORY)))
-    started_s = time.perf_counter()
     with served(partial(Ours, site=site) if site is not None else Ours, ROLES, options.cores) as server:
+        assert isinstance(server, Ours)
         with _connected(server):
-            start_s = time.perf_counter() - started_s
+            start_s = time.perf_counter() - server.spawned_s
         idle_mb = server.usage().memory_mb
         result = load("orders", server, options.cores, devices=DEVICES, orders=orders, window=WINDOW, deadline_s=DEADLINE_S, prefix=prefix)
-        assert isinstance(server, Ours)
         explain_s = _explained(server.site, f"{prefix}-0")
     return {**result, "start_s": round(start_s, 3), "idle_mb": idle_mb, "explain_s": round(explain_s, 3)}
 

@@ -59,7 +59,7 @@ def handler(queue: Sequence[Incoming], folder: Path) -> float:
 
 def database(queue: Sequence[Incoming], folder: Path) -> float:
     """Seconds that the same rows take, in the same transactions."""
-    settler, store = make_settler(folder / "first.db")
+    _, store = make_settler(folder / "first.db")
     recorder = _Recorder(store)
     _settle(Settler(recorder, Memory(orders_max=20_000, devices_max=20_000), rules_of(Settings())), queue)
     store.close()
@@ -116,7 +116,7 @@ def _timed(work: Callable[[], None]) -> float:
 def made(devices: int, orders: int) -> list[Incoming]:
     """The events of a fleet as they come in."""
     senders = Senders(fleet_roles(devices))
-    sent = events_of(devices, orders, now_ms=time.time_ns() // 1_000_000, prefix="b", seed=1, log=b"load", seqs={})
+    sent = events_of(devices, range(orders), now_ms=time.time_ns() // 1_000_000, prefix="b", seed=1, log=b"load", seqs={})
     return [senders.incoming(s.planned.topic.decode(), s.planned.payload) for s in sent]
 
 

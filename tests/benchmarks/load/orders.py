@@ -28,7 +28,8 @@ class OrdersJob:
     """What is sent, and how.
 
     `window_by` says what makes room in a device's window of the closed loop: its receipt (the event is stored and answered) or its PUBACK, which from a broker
-    alone means no more than "received". `phases` makes it an open loop. `phones` tell their location beside it. `deadline_s` ends a run that does not end by itself.
+    alone means no more than "received". `phases` makes it an open loop. `phones` tell their location
+    beside it. `deadline_s` ends a run that does not end by itself.
     """
 
     host: str
@@ -160,13 +161,8 @@ async def send_orders(job: OrdersJob) -> dict[str, Any]:
         lateness = await _open_loop(made, senders, job, run) if job.phases else _closed_loop(senders, run)
         ended_s = await _answered(run, deadline_s, clients)
         generator = busy.plain()
-        return {
-            **_figures(run, start_s, ended_s),
-            "prepared": first.events,
-            "generator": generator,
-            "locations": sum(p.told for p in phones),
-            **(_phases(job, run, lateness) if job.phases else {}),
-        }
+        figures = {**_figures(run, start_s, ended_s), "prepared": first.events, "locations": sum(p.told for p in phones), "generator": generator}
+        return {**figures, **_phases(job, run, lateness)} if job.phases else figures
     finally:
         telling.cancel()
         leave(clients)

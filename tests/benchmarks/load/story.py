@@ -98,7 +98,7 @@ def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int
     fleet = {name: Device(name, role) for name, role in fleet_roles(devices).items()}
     sequence = []
     log = hashlib.sha256(prefix.encode()).digest()[:4]
-    for sent in events_of(devices, orders, now_ms=now_ms, prefix=prefix, seed=seed, log=log, seqs={}):
+    for sent in events_of(devices, range(orders), now_ms=now_ms, prefix=prefix, seed=seed, log=log, seqs={}):
         device = fleet[sent.device]
         if sent.is_early:
             device.before.append(sent.planned)
@@ -109,16 +109,17 @@ def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int
 
 
 class Sent(NamedTuple):
-    """An event, who sends it, and whether that is before the measuring."""
+    """An event, who sends it, when it happens, and whether it is sent before the measuring."""
 
     device: str
     planned: Planned
+    at_ms: int
     is_early: bool
 
 
 def events_of(
     devices: int,
-    orders: int,
+    orders: range,
     *,
     now_ms: int,
     prefix: str,
@@ -131,9 +132,10 @@ def events_of(
     """The events of some orders in the order in which they happen: shops are a block of orders ahead of scanners.
 
     Args:
+        orders: their numbers.
         log: first half of every device's log id.
         seqs: the last number of each device in its log; goes on from there, and is changed.
-        order_every_ms: how far apart orders begin; 0 has them all at once.
+        order_every_ms: how far apart orders begin, by their numbers; 0 has them all at once.
     """
     rng = random.Random(seed)
     topics = Topics(SITE)
@@ -143,31 +145,32 @@ def events_of(
     base_ms = now_ms - 60_000
     names: dict[tuple[str, str], bytes] = {}
 
-    def event(step: int, order: int) -> tuple[str, Planned]:
+    def event(step: int, order: int) -> tuple[str, Planned, int]:
         who, kind, body = story[step]
         number = order % (shops if who == "shop" else scanners)
         device = f"{who}-{number}"
         seq = seqs[device] = seqs.get(device, 0) + 1
-        at_ms = base_ms + step + int(order * order_every_ms)
+        since_ms = step + int(order * order_every_ms)
+        at_ms = base_ms + since_ms
         event_id = at_ms.to_bytes(6, "big") + b"\x70" + rng.randbytes(9)
         fields = {
             "id": event_id,
             "log": log + number.to_bytes(4, "big"),
             "seq": seq,
             "boot": boot,
-            "mono_ms": 60_000 + step + int(order * order_every_ms),
+            "mono_ms": 60_000 + since_ms,
             "at_ms": at_ms,
             "sent_boot": boot,
-            "sent_mono_ms": 60_000 + step + int(order * order_every_ms),
+            "sent_mono_ms": 60_000 + since_ms,
             "order": f"{prefix}-{order}",
             "body": {**body, "code": f"WB-{prefix}-{order}"} if kind == "labelled" else body,
         }
         topic = names.get((device, kind))
         if topic is None:
             topic = names[(device, kind)] = topics.event(device, kind).encode()
-        return device, Planned(event_id, kind, topic, messages.encode_cbor(fields))
+        return device, Planned(event_id, kind, topic, messages.encode_cbor(fields)), at_ms
 
-    blocks = [range(first, min(first + devices, orders)) for first in range(0, orders, devices)]
+    blocks = [orders[first : first + devices] for first in range(0, len(orders), devices)]
     for number, block in enumerate([*blocks, None]):
         shop = [(step, order) for step in range(SHOP_EVENTS) for order in block] if block is not None else []
         scans = [(step, order) for step in range(SHOP_EVENTS, len(story)) for order in blocks[number - 1]] if number else []

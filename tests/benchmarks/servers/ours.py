@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +51,7 @@ class Ours:
         enrol(self.site, roles, hasher)
         self._processes = Processes(cores)
         command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site), "--json"]
+        self.spawned_s = time.perf_counter()
         line = self._processes.spawn(command, until='"ready"', log=folder / "serve.log")
         self.port = int(json.loads(line)["addresses"]["mqtts" if tls else "mqtt"].rpartition(":")[2])
 
