@@ -23,7 +23,7 @@ def bench(context: typer.Context) -> None:
     if not (checkout / "tests" / "benchmarks" / "__main__.py").exists():
         raise BridgeError(
             "the benchmark suite is not here: it is a part of the source, not of the installed package",
-            fix="unpack the source distribution (pip download --no-deps --no-binary :all: dockbridge) or clone it, and there: pip install -e '.[test]'",
+            fix="take the source, as a clone or as the source distribution (dockbridge-….tar.gz), and there: pip install -e '.[test]'",
         )
     if find_spec("hdrh") is None:
         raise BridgeError("the suite needs the package hdrhistogram", fix=f"pip install -e '{checkout}[test]'")

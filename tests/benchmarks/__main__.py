@@ -33,7 +33,7 @@ _words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def bench(
-    what: Annotated[list[str] | None, typer.Argument(metavar="[WHAT]...", help=f"What to measure: {', '.join(MEASUREMENTS)}.", show_default="all")] = None,
+    what: Annotated[list[str] | None, typer.Argument(help=f"What to measure: {', '.join(MEASUREMENTS)}.", show_default="all")] = None,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds in which the contestants take turns; the median is printed.")] = ROUNDS,
     seconds: Annotated[float, typer.Option(min=0.2, max=3_600, help="About how long one round of one contestant takes, seconds.")] = SECONDS,
     devices: Annotated[
