@@ -104,7 +104,8 @@ def _round(
     """One contestant, started anew on an empty database."""
     wanted = CALM_PER_S * options.seconds if phases else EVENTS_PER_S * options.seconds * share * FEW_DEVICES.get(devices, 1.0)
     # The first orders' creations are sent before; in an open loop there must be enough events for the whole time.
-    orders = max(2, devices if not phases else 0, round(wanted / len(ORDER_STORY))) + (2 * devices // 5 + 2 if phases else 0)
+    least = devices if share == 1.0 and not phases else 2
+    orders = max(least, round(wanted / len(ORDER_STORY))) + (2 * devices // 5 + 2 if phases else 0)
     with served(start, {**fleet_roles(devices), WATCHER: Role.DESK}, options.cores) as server:
         job = {"devices": devices, "orders": orders, "qos": qos, "window": WINDOW, "window_by": window_by, "phases": phases or [], "deadline_s": DEADLINE_S}
         return load("orders", server, options.cores, **job)
