@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import cbor2
 
@@ -21,6 +21,8 @@ from devices.protocol.topics import Topics
 _ID = b"\x62id\x50"
 """How `id` begins in a CBOR receipt: the key, and bytes(16). A whole decoding for each would cost the generator a third of its time."""
 _LOOK_EVERY_S = 0.01
+QUIET_S: Final = 1.0
+FIRST_QUIET_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,14 @@ class Watcher(Client):
     def on_publish(self, topic: bytes, payload: bytes) -> None:
         self.statuses.append((self.now_s, payload))
 
+    async def caught_up(self) -> None:
+        """Wait until what was retained before has come: a large site's statuses must not be in the way of what is measured. MQTT has no word for its end."""
+        seen = -1
+        while seen != len(self.statuses):
+            seen = len(self.statuses)
+            await asyncio.sleep(QUIET_S if seen else FIRST_QUIET_S)
+        self.statuses.clear()
+
 
 async def send_orders(job: OrdersJob) -> dict[str, Any]:
     """One measurement."""
@@ -146,6 +156,7 @@ async def send_orders(job: OrdersJob) -> dict[str, Any]:
     phones = [Phone(phone_name(n), job.password) for n in range(job.phones)]
     clients = [watcher, *senders.values(), *phones]
     await enter(clients, job.host, job.port)
+    await watcher.caught_up()
     telling = asyncio.create_task(tell_locations(phones), name="phones")
     try:
         await _prepare(made, senders, first, job)
