@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import access, certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, sim, site, status, torture
+from bridge.cli import access, bench, certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, sim, site, status, torture
 from bridge.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
@@ -39,8 +39,9 @@ app.command()(site.serve)
 app.command()(status.status)
 app.command()(demo.demo)
 app.command()(torture.torture)
-# Whatever is typed behind it, `--help` too, is for the simulator.
+# Whatever is typed behind them, `--help` too, is for the simulator and for the suite.
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)(sim.sim)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)(bench.bench)
 app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
 app.add_typer(orders.app, name="orders")

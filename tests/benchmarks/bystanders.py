@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from a_server import SECRET, Server, shift
 from a_site import TOPICS
-from load import Client
 
+from benchmarks.load.wire import Client, publish
 from devices.protocol.vocabulary import Role
 
 SCANNERS = 20
@@ -49,9 +49,8 @@ class Scanner(Client):
         while True:
             self._seq += 1
             payload = shift(self.device, self._seq)
-            body = len(topic).to_bytes(2, "big") + topic + self._seq.to_bytes(2, "big") + payload
             self._sent[self._seq] = time.perf_counter()
-            self.transport.write(b"\x32" + length(len(body)) + body)
+            self.transport.write(publish(topic, payload, 1, self._seq))
             await asyncio.sleep(1 / SCANS_A_SECOND)
 
     def take(self) -> list[float]:
@@ -59,14 +58,6 @@ class Scanner(Client):
         now = time.perf_counter()
         waits, self.waits = self.waits + [now - at for at in self._sent.values()], []
         return waits
-
-
-def length(n: int) -> bytes:
-    out = bytearray()
-    while not out or n:
-        n, low = n >> 7, n & 127
-        out.append(low | (128 if n else 0))
-    return bytes(out)
 
 
 def served(make: Callable[[Server], Callable[[], Awaitable[dict[str, Any]]]]) -> None:

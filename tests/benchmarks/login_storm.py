@@ -14,8 +14,8 @@ from typing import Any
 from bystanders import enter, served  # first: it finds the helpers of the tests  # isort: skip
 from a_server import SECRET, Server
 from a_site import TOPICS
-from load import Client
 
+from benchmarks.load.wire import Client
 from devices.protocol.vocabulary import Role
 
 

@@ -11,10 +11,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bystanders import enter, length, served  # first: it finds the helpers of the tests  # isort: skip
+from bystanders import enter, served  # first: it finds the helpers of the tests  # isort: skip
 from a_server import SECRET, Server
-from load import Client
 
+from benchmarks.load.wire import Client
 from devices.protocol.vocabulary import Role
 
 
@@ -22,20 +22,10 @@ class Reader(Client):
     """Reads everything that is retained, acknowledging it."""
 
     def __init__(self, name: str, many: int, *, clean: bool) -> None:
-        super().__init__(name, SECRET, ["lab/#"])
-        self.is_clean = clean
+        super().__init__(name, SECRET, ["lab/#"], clean=clean)
         self.many = many
         self.topics: list[bytes] = []
         self.done = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self.is_clean:
-            super().connection_made(transport)
-            return
-        self.transport = transport  # type: ignore[assignment]
-        texts = b"".join(len(t).to_bytes(2, "big") + t for t in (self.name, self.name, self.password))
-        body = b"\0\4MQTT\x04\xc0\0\0" + texts
-        self.transport.write(b"\x10" + length(len(body)) + body)
 
     def on_publish(self, topic: bytes, payload: bytes) -> None:
         self.topics.append(topic)

@@ -1,0 +1,107 @@
+"""`dockbridge bench` ends here: which measurements, how long, and where the figures go. Data to stdout, words to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from benchmarks import broker_alone, burst, ceiling, end_to_end, growth, location
+from benchmarks.machine import cores
+from benchmarks.options import Options
+from benchmarks.report import chart, charted, heading, markdown, show, to_json, write_into
+from benchmarks.rounds import ROUNDS, Measurement
+
+MEASUREMENTS: Final[dict[str, Callable[[Options], Measurement]]] = {
+    "end-to-end": end_to_end.measure,
+    "broker-alone": broker_alone.measure,
+    "ceiling": ceiling.measure,
+    "burst": burst.measure,
+    "growth": growth.measure,
+    "day": growth.measure_day,
+    "location": location.measure,
+}
+SECONDS: Final = 10.0
+QUICK_S: Final = 1.0
+CHART: Final = "events-per-second.svg"
+_words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def bench(
+    what: Annotated[list[str] | None, typer.Argument(help=f"What to measure: {', '.join(MEASUREMENTS)}.", show_default="all")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds in which the contestants take turns; the median is printed.")] = ROUNDS,
+    seconds: Annotated[float, typer.Option(min=0.2, max=3_600, help="About how long one round of one contestant takes, seconds.")] = SECONDS,
+    devices: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=5_000, help="End to end with so many devices; may be given again.", show_default="1, 10, 100, 1000"),
+    ] = None,
+    rival: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this rival beside ours; may be given again.", show_default="all")] = None,
+    events: Annotated[int, typer.Option(min=1_000, max=1_000_000_000, help="Growth: events in the large database.")] = 10_000_000,
+    quick: Annotated[bool, typer.Option("--quick", help="One short round of everything, to see whether it works. Its figures mean nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print data as JSON.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write results.json, results.md and a chart there; the large database is kept there too.", show_default="not written"),
+    ] = None,
+    readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table into this file too, between its markers.", show_default="none")] = None,
+) -> None:
+    """Measure, beside what a user would run instead, in the same run.
+
+    Example: `dockbridge bench end-to-end --devices 100 --rounds 5`
+    """
+    wanted = what or list(MEASUREMENTS)
+    for name in wanted:
+        if name not in MEASUREMENTS:
+            raise typer.BadParameter(f"{name} is none of {', '.join(MEASUREMENTS)}", param_hint="WHAT")
+    options = Options(
+        rounds=1 if quick else rounds,
+        seconds=QUICK_S if quick else seconds,
+        quick=quick,
+        cores=cores(),
+        out=out or Path.cwd() / "bench",
+        say=_say,
+        events=min(events, 20_000) if quick else events,
+        devices=tuple(devices or ()),
+        only=tuple(rival or ()),
+    )
+    if not options.cores.apart:
+        _say("warning: there is no second core, so the load takes time from the server; compare ratios only")
+    found = [MEASUREMENTS[name](options) for name in wanted]
+    if as_json:
+        print(json.dumps(to_json(found, options.cores), indent=2))
+    else:
+        show(found, Console(highlight=False, emoji=False, **({} if sys.stdout.isatty() else {"width": 400})))  # type: ignore[arg-type]
+    if out is not None:
+        write(found, options, out, readme)
+
+
+def write(found: list[Measurement], options: Options, out: Path, readme: Path | None) -> None:
+    """The files of a run."""
+    out.mkdir(parents=True, exist_ok=True)
+    head = heading(options.cores)
+    rows = charted(found)
+    if rows:
+        (out / CHART).write_text(chart(rows, title="Durable order events per second", below=head.rpartition(" Medians")[0]), encoding="utf-8")
+    (out / "results.json").write_text(json.dumps(to_json(found, options.cores), indent=2) + "\n", encoding="utf-8")
+    (out / "results.md").write_text(markdown(found, head, CHART if rows else None), encoding="utf-8")
+    if readme is not None:
+        write_into(readme, markdown(found, head, (out / CHART).resolve().relative_to(readme.resolve().parent).as_posix() if rows else None))
+
+
+def _say(text: str) -> None:
+    _words.print(text, markup=False)
+
+
+def main() -> None:
+    app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    app.command()(bench)
+    app(prog_name="dockbridge bench")
+
+
+if __name__ == "__main__":
+    main()

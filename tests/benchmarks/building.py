@@ -1,0 +1,125 @@
+"""Make a large database through the settler, in full batches: a job as a line of JSON on standard input, progress on stderr, figures as JSON on stdout.
+
+It goes on where it was left: what is done stands in `built.json` beside the database, and what was done again after a kill counts once, by the event ids.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.consumers.settling import BATCH, Senders
+from benchmarks.load.story import ORDER_STORY, SHORT_STORY, Sent, events_of, fleet_roles
+from bridge.bounds import rules_of
+from bridge.config import Settings
+from bridge.ingest.memory import Memory
+from bridge.ingest.pipeline import Settler
+from bridge.ingest.ports import Incoming
+from bridge.store.sql import SqlStore, open_engine
+
+DEVICES: Final = 100
+CHUNK_ORDERS: Final = 10_000
+STATE: Final = "built.json"
+STORIES: Final = {"short": SHORT_STORY, "whole": ORDER_STORY}
+LOG: Final = b"grow"
+DAY_MS: Final = 86_400_000
+NETWORK_MS: Final = 50
+
+
+class Builder:
+    """A database that grows by chunks of orders.
+
+    Args:
+        database: of a site that was made before.
+        story: `short`, orders of 10 events, or `whole`, orders of 25.
+        orders: how many there are to be; their times are spread over one day.
+    """
+
+    def __init__(self, database: Path, story: str, orders: int) -> None:
+        self.orders = orders
+        self.story = STORIES[story]
+        self._state = database.with_name(STATE)
+        ingest = Settings().ingest
+        self._store = SqlStore(open_engine(database, cache_bytes=ingest.database_cache_bytes))
+        memory = Memory(orders_max=ingest.orders_cached_max, devices_max=ingest.devices_cached_max)
+        self._settler = Settler(self._store, memory, rules_of(Settings()))
+        self._senders = Senders(fleet_roles(DEVICES))
+        self.done = 0
+        self._seqs: dict[str, int] = {}
+        self._from_ms = time.time_ns() // 1_000_000 - DAY_MS
+        self._now_ms = 0
+        with suppress(FileNotFoundError):
+            plain = json.loads(self._state.read_text())
+            self.done, self._seqs, self._from_ms = plain["orders"], plain["seqs"], plain["from_ms"]
+
+    def build(self) -> Iterator[dict[str, Any]]:
+        """Grow to its size; after each chunk what stands, and how fast the chunk was."""
+        while self.done < self.orders:
+            size = min(CHUNK_ORDERS, self.orders - self.done)
+            started_s = time.perf_counter()
+            events = self._chunk(size)
+            took_s = time.perf_counter() - started_s
+            self.done += size
+            self._state.write_text(json.dumps({"orders": self.done, "seqs": self._seqs, "from_ms": self._from_ms}))
+            yield {"orders": self.done, "events": self.done * len(self.story), "per_s": round(events / took_s), "memory_mb": round(_memory_mb())}
+
+    def _chunk(self, size: int) -> int:
+        sent = events_of(
+            DEVICES,
+            range(self.done, self.done + size),
+            now_ms=self._from_ms,
+            prefix="g",
+            seed=self.done,
+            log=LOG,
+            seqs=self._seqs,
+            story=self.story,
+            order_every_ms=DAY_MS / self.orders,
+        )
+        events = 0
+        while batch := [self._received(s) for s in islice(sent, BATCH)]:
+            self._settle(batch)
+            events += len(batch)
+        return events
+
+    def _received(self, sent: Sent) -> Incoming:
+        """Received when it happened: the day's clock runs as fast as the events come, or every device's clock would seem to jump."""
+        self._now_ms = max(self._now_ms, sent.at_ms + NETWORK_MS)
+        return self._senders.incoming(sent.planned.topic.decode(), sent.planned.payload)._replace(received_ms=self._now_ms)
+
+    def _settle(self, batch: Sequence[Incoming]) -> None:
+        while batch:
+            batch = batch[len(self._settler.commit(batch).outcomes) :]
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _memory_mb() -> float:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:")), 0.0)
+
+
+def main() -> None:
+    job = json.loads(sys.stdin.readline())
+    gc.set_threshold(50_000, 20, 50)  # as the server does
+    builder = Builder(Path(job["database"]), job["story"], job["orders"])
+    steps = []
+    for step in builder.build():
+        print(f"{step['orders']:,} of {builder.orders:,} orders, {step['per_s']:,} events/s, {step['memory_mb']} MB", file=sys.stderr, flush=True)
+        steps.append(step)
+    builder.close()
+    print(json.dumps(steps))
+
+
+if __name__ == "__main__":
+    main()

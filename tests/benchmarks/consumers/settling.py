@@ -1,0 +1,85 @@
+"""What all consumers share: the job, the settler behind them, and the identities of whoever may publish."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.bounds import rules_of
+from bridge.clock import anchored_clock
+from bridge.config import IngestSettings, Settings
+from bridge.domain.access import Identity
+from bridge.ingest.memory import Memory
+from bridge.ingest.pipeline import Settler
+from bridge.ingest.ports import Incoming
+from bridge.store.migrate import migrate
+from bridge.store.sql import SqlStore, open_engine
+from devices.protocol.vocabulary import Role
+
+FILTERS: Final = ("v1/+/devices/+/events/+", "v1/+/devices/+/location")
+BATCH: Final = IngestSettings().batch_messages_max
+"""As many messages in one transaction as ours takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Where the broker is, where the database is to be, and who may publish."""
+
+    port: int
+    database: Path
+    roles: dict[str, Role]
+
+
+def read_job() -> Job:
+    plain = json.load(sys.stdin)
+    return Job(plain["port"], Path(plain["database"]), {name: Role(role) for name, role in plain["roles"].items()})
+
+
+def make_settler(database: Path) -> tuple[Settler, SqlStore]:
+    """The same settler as in the server, with the server's settings, on a new database."""
+    ingest = Settings().ingest
+    engine = open_engine(database, cache_bytes=ingest.database_cache_bytes)
+    migrate(engine, database)
+    store = SqlStore(engine)
+    return Settler(store, Memory(orders_max=ingest.orders_cached_max, devices_max=ingest.devices_cached_max), rules_of(Settings())), store
+
+
+class Senders:
+    """Whose message it is, by its topic: looked up once for each topic."""
+
+    def __init__(self, roles: dict[str, Role]) -> None:
+        self._identities = {name: Identity(site="main", device=name, role=role, courier=name if role is Role.COURIER else None) for name, role in roles.items()}
+        self._known: dict[str, tuple[Identity, str, str | None]] = {}
+        self._now_ms = anchored_clock().now_ms
+
+    def incoming(self, topic: str, payload: bytes) -> Incoming:
+        known = self._known.get(topic)
+        if known is None:
+            levels = topic.split("/")
+            kind, event_type = ("events", levels[5]) if levels[4] == "events" else (levels[4], None)
+            known = self._known[topic] = (self._identities[levels[3]], kind, event_type)
+        identity, kind, event_type = known
+        return Incoming(identity, kind, event_type, payload, self._now_ms())
+
+
+def ready() -> None:
+    """Say that events may come. Garbage is collected as rarely as in the server."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    print("ready", flush=True)
+
+
+def loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """uvloop, as the server has it."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run

@@ -1,0 +1,1 @@
+"""What is measured: each file starts one contestant, tells what it costs, and stops it."""

@@ -1,0 +1,102 @@
+"""Mosquitto, alone or with a consumer process behind it on the same core."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from benchmarks.machine import Cores
+from benchmarks.servers.ours import count_events
+from benchmarks.servers.process import Processes, Usage, wait_for
+from devices.protocol.vocabulary import Role
+
+CONFIGURATION: Final = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+log_type none
+set_tcp_nodelay true
+max_inflight_messages 0
+max_queued_messages 0
+max_queued_bytes 0
+"""
+"""As fast as it goes: no limit of its own, nobody has to log in, nothing is logged."""
+PERSISTENT: Final = "persistence true\npersistence_location {folder}/\n"
+"""As Debian's package ships it: written every half hour and at a clean end. Faster than `autosave_on_changes`, and a kill loses what was not written."""
+USER: Final = "user root\n"
+
+
+class Mosquitto:
+    """A broker; with `consumer`, a module of `benchmarks.consumers`, the whole of what a user would run instead."""
+
+    host = "127.0.0.1"
+    password: str | None = None
+
+    def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores, *, consumer: str | None = None, extra: str = "") -> None:
+        self.port = free_port()
+        self._database = folder / "consumer.db"
+        self._processes = Processes(cores)
+        configuration = folder / "mosquitto.conf"
+        persistence = PERSISTENT.format(folder=folder) if consumer is not None else "persistence false\n"
+        configuration.write_text(CONFIGURATION.format(port=self.port) + persistence + USER + extra)
+        self._processes.spawn([program(), "-c", str(configuration)])
+        wait_for(lambda: listens(self.port), "Mosquitto")
+        if consumer is not None:
+            start_consumer(self._processes, consumer, self.port, self._database, roles, folder / "consumer.log")
+
+    def usage(self) -> Usage:
+        return self._processes.usage()
+
+    def stop(self) -> None:
+        self._processes.stop()
+
+    def stored(self) -> int:
+        return count_events(self._database)
+
+
+def start_consumer(processes: Processes, module: str, port: int, database: Path, roles: Mapping[str, Role], log: Path) -> None:
+    """Start a consumer and wait until it is subscribed."""
+    job = {"port": port, "database": str(database), "roles": {name: role.value for name, role in roles.items()}}
+    processes.spawn([sys.executable, "-m", f"benchmarks.consumers.{module}"], give=json.dumps(job), until="ready", log=log)
+
+
+def program() -> str:
+    """Where Mosquitto is.
+
+    Raises:
+        FileNotFoundError: where it is not installed.
+    """
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise FileNotFoundError("Mosquitto is not installed: `apt install mosquitto`")
+    return found
+
+
+def version() -> str:
+    import subprocess
+
+    done = subprocess.run([program(), "-h"], capture_output=True, text=True, check=False)
+    return done.stdout.split("\n", 1)[0].replace("mosquitto version", "Mosquitto").strip()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_port() -> int:
+    """Below those that the system gives to outgoing connections (Linux: from 32768)."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

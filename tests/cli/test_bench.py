@@ -1,0 +1,43 @@
+"""`dockbridge bench` as a user meets it. That it measures is a slow story."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "bridge.cli.main", "bench", *arguments], capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_it_says_what_it_can_measure() -> None:
+    done = bench("--help")
+    assert done.returncode == 0
+    assert "dockbridge bench [options] [what]..." in done.stdout.lower()
+    assert "end-to-end" in done.stdout
+
+
+def test_what_it_cannot_measure_is_wrong_usage() -> None:
+    done = bench("weather")
+    assert done.returncode == 2
+    assert "weather is none of" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("mosquitto", path="/usr/bin:/usr/sbin:/usr/local/sbin:/usr/local/bin") is None, reason="Mosquitto is not installed")
+def test_everybody_answers_every_event_end_to_end(tmp_path: Path) -> None:
+    done = bench("end-to-end", "--quick", "--json", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (measurement,) = json.loads(done.stdout)["measurements"]
+    rows = [r for r in measurement["rows"] if r["figure"] == "events/s"]
+    assert {name for r in rows for name in r["values"]} == {"dockbridge", "mosquitto+asyncio", "mosquitto+paho", "amqtt"}
+    for rounds in measurement["rounds"].values():
+        for name, some in rounds.items():
+            assert all(r["complete"] and r["answered"] == r["events"] for r in some), name
+    assert (tmp_path / "results.md").exists()
+    assert (tmp_path / "events-per-second.svg").read_text().startswith("<svg")
