@@ -46,6 +46,10 @@ class World:
     def is_full(self) -> bool:
         return False
 
+    @property
+    def is_idle(self) -> bool:
+        return not self.queue
+
     def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None:
         self.queue.append((incoming, acknowledge))
 

@@ -341,6 +341,10 @@ class Connection:
             kind, event_type = publishing
             if retain and kind == "plain" and payload and not door.has_room_for_retained(topic.name):
                 raise ProtocolError("no more retained messages are kept (broker.retained_max)")
+            if kind == "plain" and qos < 2 and not retain and door.pass_on(topic.name, payload, qos):
+                if qos:
+                    self.write(packets.puback(packet_id))
+                return
         sid = self.session.sid if qos == 2 else 0
         incoming = Incoming(self.identity, kind, event_type, payload, self._received_ms, detail, topic.name, qos, retain, sid, packet_id if sid else 0)
         door.sink.offer(incoming, _Stored(self, self.session, qos, packet_id))

@@ -65,6 +65,11 @@ class Sink(Protocol):
     @property
     def is_full(self) -> bool: ...
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was offered is committed and shown."""
+        ...
+
     def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None: ...
 
     def change(self, change: Change) -> None: ...
@@ -159,6 +164,14 @@ class FrontDoor:
                 self._tell_dropped(session)
         if len(self.log) > self.limits.message_log_max:
             self._bound_log()
+
+    def pass_on(self, topic: str, payload: bytes, qos: int) -> bool:
+        """Send a message that nothing keeps: outside v1/, not retained, and owed to no persistent session. False where it has to be stored, or to go behind
+        what is being stored."""
+        if not self.sink.is_idle or any(wanted and session.sid for session, wanted in self._subscribers.match(topic)):
+            return False
+        self.publish(Message(topic, payload, qos, False))
+        return True
 
     def _bound_log(self) -> None:
         """The log is full: whoever has most waiting gives up a part of it."""

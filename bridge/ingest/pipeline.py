@@ -103,6 +103,11 @@ class Pipeline:
         self._was_full = self._was_full or full
         return full
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was offered is acknowledged."""
+        return self._idle.is_set()
+
     def change(self, change: Change) -> None:
         """Take in a change of a session; its `done` is called in its place among the messages, once it is committed."""
         self.offer(change, _nobody_waits)

@@ -119,7 +119,7 @@ def read_story(script: bytes) -> list[Step]:
 class Sink:
     """The pipeline without a store: it numbers as the writer does, and commits when it is told to."""
 
-    is_full = False
+    is_full = is_idle = False
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -401,7 +401,7 @@ def door(script: bytes) -> None:
 class Taken:
     """A sink that keeps what it is offered, and commits at once."""
 
-    is_full = False
+    is_full = is_idle = False
 
     def __init__(self) -> None:
         self.offered: list[grammar.Read] = []

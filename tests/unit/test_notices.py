@@ -27,7 +27,7 @@ class Clock:
 class Sink:
     """Commits every change at once."""
 
-    is_full = False
+    is_full = is_idle = False
 
     def offer(self, *_: object) -> None:
         """Nobody here publishes."""

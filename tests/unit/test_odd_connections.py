@@ -25,6 +25,7 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.is_full = False
+        self.is_idle = False
         self.offered: list[Incoming] = []
         self.next_pos = 1
         self._sids: dict[tuple[str, str], int] = {}
@@ -261,6 +262,29 @@ def test_a_connection_that_ends_while_its_password_is_checked_keeps_nothing_of_w
     stranger.receive(connect_packet("scan-1", "scan-1", "secret") + publish_packet(PACK, bytes(10_000)))
     stranger.lost()
     assert len(stranger._buffer) == 0
+
+
+# --- what nothing keeps ---------------------------------------------------------------------------------------------------
+
+
+def test_a_message_that_nothing_keeps_is_acknowledged_at_once_and_never_overtakes_one_that_is_kept(door: Door) -> None:
+    gear = door.stranger()
+    gear.receive(connect_packet("gear", "gear", "secret"))
+    gear.authenticated(GEAR)
+    heard(gear)
+    gear.receive(publish_packet("lab/a", b"behind others", packet_id=1))
+    assert (len(door.pipeline.offered), heard(gear)) == (1, [])
+    door.pipeline.is_idle = True
+    gear.receive(publish_packet("lab/a", b"kept", packet_id=2, retain=True) + publish_packet("lab/a", b"exactly once", packet_id=3, qos=2))
+    assert (len(door.pipeline.offered), heard(gear)) == (3, [])
+    gear.receive(publish_packet("lab/a", b"let go", packet_id=4))
+    assert (len(door.pipeline.offered), heard(gear)) == (3, [(packets.PUBACK, b"\0\4")])
+    reader = door.stranger()
+    reader.receive(connect_packet("reader", "gear", "secret", clean=False))
+    reader.authenticated(GEAR)
+    reader.receive(subscribe_packet([("lab/+", 1)]))
+    gear.receive(publish_packet("lab/a", b"owed", packet_id=5))
+    assert (len(door.pipeline.offered), heard(gear)) == (4, [])
 
 
 # --- what would grow ------------------------------------------------------------------------------------------------------
