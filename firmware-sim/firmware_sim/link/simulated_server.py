@@ -87,7 +87,6 @@ class SimulatedBroker(Hub):
         super().__init__(make_door(self._authenticate))
         self.logins = Logins()
         self._site = site
-        self._identities: dict[str, Identity | None] = {}
         self._ticker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -118,12 +117,7 @@ class SimulatedBroker(Hub):
 
     def _authenticated(self, connection: Connection, connect: ConnectPacket) -> None:
         name = connect.username or ""
-        if name not in self._identities:
-            try:
-                self._identities[name] = self._site.app.registry.identity(name)
-            except NotFound:
-                self._identities[name] = None
-        connection.authenticated(self._identities[name] if connect.password == password_of(name) else None)
+        connection.authenticated(self._site.identity(name) if connect.password == password_of(name) else None)
         self.flush()
 
 
@@ -141,6 +135,7 @@ class SimulatedSite:
         self.jitter_ms = 0
         self.is_full = False
         self._run = run
+        self._identities: dict[str, Identity | None] = {}
         self._armed: tuple[str, int] | None = None
         self._is_dying = False
         self._starting: asyncio.Task[Any] | None = None
@@ -175,6 +170,15 @@ class SimulatedSite:
         """The events in the log, as (device, id)."""
         with closing(sqlite3.connect(self.folder / DATABASE_NAME)) as db:
             return tuple(db.execute("SELECT device, id FROM events ORDER BY pos"))
+
+    def identity(self, device: str) -> Identity | None:
+        """Who a device is. Nobody is enrolled or revoked during a run: what one life of the server has looked up, the next one need not."""
+        if device not in self._identities:
+            try:
+                self._identities[device] = self.app.registry.identity(device)
+            except NotFound:
+                self._identities[device] = None
+        return self._identities[device]
 
     # --- dying ------------------------------------------------------------------------------------------------------------
 
