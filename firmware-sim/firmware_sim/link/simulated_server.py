@@ -23,6 +23,7 @@ from bridge.domain.access import Identity
 from bridge.errors import NotFound
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import EndSession, Item, Message, OpenSession, Settled, StoreUnavailable, Subscribe, Told, Unsubscribe
+from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore
 from firmware_sim.record import (
     Committed,
@@ -117,8 +118,25 @@ class SimulatedBroker(Hub):
 
     def _authenticated(self, connection: Connection, connect: ConnectPacket) -> None:
         name = connect.username or ""
-        connection.authenticated(self._site.identity(name) if connect.password == password_of(name) else None)
+        try:
+            identity = self._site.app.registry.identity(name)
+        except NotFound:
+            identity = None
+        connection.authenticated(identity if connect.password == password_of(name) else None)
         self.flush()
+
+
+class Enrolled(Registry):
+    """Nobody is enrolled or revoked during a run: who a device is, what one life of the server has read the next one need not."""
+
+    def __init__(self, app: Application, known: dict[str, Identity]) -> None:
+        super().__init__(app.engine, app.reader, app.settings.site.name)
+        self._known = known
+
+    def identity(self, device: str) -> Identity:
+        if device not in self._known:
+            self._known[device] = super().identity(device)
+        return self._known[device]
 
 
 class SimulatedSite:
@@ -135,7 +153,7 @@ class SimulatedSite:
         self.jitter_ms = 0
         self.is_full = False
         self._run = run
-        self._identities: dict[str, Identity | None] = {}
+        self._identities: dict[str, Identity] = {}
         self._armed: tuple[str, int] | None = None
         self._is_dying = False
         self._starting: asyncio.Task[Any] | None = None
@@ -150,6 +168,7 @@ class SimulatedSite:
         try:
             parts = Parts(writer=lambda settler, store: SimulatedWriter(self, settler, store), broker=self._make_broker, passed=self._passed)
             self.app = app = await Application.open(self.folder, Clock(loop.now_ms, loop.time), parts=parts)
+            app.registry = Enrolled(app, self._identities)
             await app.serve()
         except (Killed, StoreUnavailable) as error:
             if app is not None:
@@ -170,15 +189,6 @@ class SimulatedSite:
         """The events in the log, as (device, id)."""
         with closing(sqlite3.connect(self.folder / DATABASE_NAME)) as db:
             return tuple(db.execute("SELECT device, id FROM events ORDER BY pos"))
-
-    def identity(self, device: str) -> Identity | None:
-        """Who a device is. Nobody is enrolled or revoked during a run: what one life of the server has looked up, the next one need not."""
-        if device not in self._identities:
-            try:
-                self._identities[device] = self.app.registry.identity(device)
-            except NotFound:
-                self._identities[device] = None
-        return self._identities[device]
 
     # --- dying ------------------------------------------------------------------------------------------------------------
 
