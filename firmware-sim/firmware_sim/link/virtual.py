@@ -62,7 +62,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         """One turn: what is ready now, or, where nothing is, what is due next."""
         ready, timers = self._ready, self._scheduled
-        self._forget_cancelled()
+        if self._timer_cancelled_count:
+            self._forget_cancelled()
         if not ready and not self._stopping:
             if not timers:
                 raise Stalled("nobody has a timer and nothing is on its way")
