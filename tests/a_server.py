@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from a_process import Forked
 from a_site import DEADLINE_S, SITE, MqttWire, event
 
 from bridge.config import parse
@@ -27,6 +28,7 @@ from bridge.store.registry import HASHER, Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
 
+Process = subprocess.Popen[str] | Forked
 WITH_FAULTS: Final = Path(__file__).with_name("serve_with_faults.py")
 START_S: Final = 30.0
 SECRET: Final = "one-secret-for-all"
@@ -57,7 +59,7 @@ class Server:
         directory: where the site is made.
         aside: where its log goes; the folder beside the site's unless it is given.
         limits: `resource` limits of the process, soft and hard.
-        prepare: called in the process before it starts.
+        prepare: called in the process before it starts; it is one that starts from nothing then.
         settings: sections of `bridge.toml`.
     """
 
@@ -75,7 +77,7 @@ class Server:
         self.faults.mkdir()
         self.log_file = (aside or directory.parent) / "serve.log"
         self.address = ("", 0)
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Process | None = None
         self._limits = dict(limits or {})
         self._prepare = prepare
         make_site(directory, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, **settings}))
@@ -126,18 +128,16 @@ class Server:
         host, _, port = json.loads(line)["addresses"]["mqtt"].removeprefix("mqtt://").rpartition(":")
         self.address = (host, int(port))
 
-    def launch(self) -> subprocess.Popen[str]:
+    def launch(self) -> Process:
         """Starts the process. Its log goes on in the same file."""
 
-        def prepare() -> None:
-            for number, limit in self._limits.items():
-                resource.setrlimit(number, (limit, limit))
-            if self._prepare is not None:
-                self._prepare()
-
-        command = [sys.executable, str(WITH_FAULTS), str(self.faults), "serve", str(self.directory), "--json"]
+        arguments = [str(WITH_FAULTS), str(self.faults), "serve", str(self.directory), "--json"]
+        if self._prepare is None:
+            self.process = Forked(arguments, log=self.log_file, limits=self._limits)
+            return self.process
+        command = [sys.executable, *arguments]
         with self.log_file.open("a") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=prepare)
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=self._prepare)
         return self.process
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:

@@ -278,7 +278,15 @@ class Record:
 
 
 def _plain(entry: Sequence[Any]) -> list[Any]:
+    if type(entry) in _FLAT:
+        return list(entry)
     return [[type(x).__name__, *_plain(x)] if hasattr(x, "_fields") else _plain(x) if isinstance(x, tuple) else x for x in entry]
+
+
+_FLAT: Final = frozenset(
+    {Connected, Refused, Lost, Published, Mangled, Acknowledged, Received, Noted, FaultEnded, ServerKilled, Sent, SessionOpened, SessionEnded},
+)
+"""Entries in which there is nothing but numbers, texts and bytes."""
 
 
 # --- verdicts ------------------------------------------------------------------------------------------------------------------

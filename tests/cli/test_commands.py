@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
+from a_process import Forked
 from a_site import MqttWire
 
 from bridge.cli.main import app, main
@@ -49,6 +50,7 @@ class Shell:
 
     def __init__(self, site: Path) -> None:
         self.site = site
+        self.log = site.with_name("serve.log")
         self.environment = {**os.environ, "DOCKBRIDGE_SITE": str(site), "COLUMNS": "200"}
 
     def __call__(self, *arguments: str | Path, code: int = 0) -> Done:
@@ -84,10 +86,8 @@ class Shell:
     def data(self, *arguments: str | Path) -> Any:
         return json.loads(self(*arguments, "--json").stdout)
 
-    def serve(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "bridge.cli.main", "serve", "--json"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment, cwd=ROOT)
-        assert server.stdout is not None
+    def serve(self) -> Forked:
+        server = Forked(["dockbridge", "serve", "--json"], log=self.log, environment=self.environment, folder=ROOT)
         assert json.loads(server.stdout.readline())["ready"] is True
         return server
 
@@ -112,9 +112,9 @@ def served(shell: Shell) -> Iterator[Shell]:
     server = shell.serve()
     yield shell
     server.send_signal(signal.SIGTERM)
-    _, words = server.communicate(timeout=TIMEOUT_S)
-    assert server.returncode == 0
-    assert "Traceback" not in words
+    assert server.wait(TIMEOUT_S) == 0
+    server.stdout.close()
+    assert "Traceback" not in shell.log.read_text()
 
 
 def commands() -> Iterator[tuple[str, ...]]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from a_process import Forked
 from a_site import PUBACK, PUBLISH, PUBREC, SITE, SUBACK, TOPICS, MqttWire, Packet, Site, publish_packet, subscribe_packet, unsubscribe_packet
 from conformance.lab import REFUSED, Lab
 from conformance.test_statements import exists
@@ -210,12 +209,10 @@ class Served:
         registry = Registry(engine, engine, SITE)
         self.secrets = {name: registry.add(name, Role.LAB, now_ms=0) or "" for name in ("gear", "panel")}
         engine.dispose()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
 
     def start(self) -> None:
-        command = (sys.executable, "-m", "bridge.cli.main", "serve", str(self.site), "--json")
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._process.stdout is not None
+        self._process = Forked(["dockbridge", "serve", str(self.site), "--json"])
         host, _, port = json.loads(self._process.stdout.readline())["addresses"]["mqtt"].rpartition("/")[2].rpartition(":")
         self.address = (host, int(port))
 
@@ -226,7 +223,6 @@ class Served:
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait()
-            assert self._process.stdout is not None
             self._process.stdout.close()
             self._process = None
 

@@ -24,7 +24,7 @@ from bridge.domain.access import MAY_SEND
 from devices.protocol.messages import EVENT_KINDS, LocationBatch, Presence, encode_cbor, encode_json
 from devices.protocol.vocabulary import EventType
 
-EXAMPLES: Final = int(os.environ.get("DOCKBRIDGE_FUZZ_EXAMPLES", "150"))
+EXAMPLES: Final = int(os.environ.get("DOCKBRIDGE_FUZZ_EXAMPLES", "100"))
 FUZZ: Final = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 CONNECTS: Final = [case.wire for case in GOOD if case.way is not Way.OUT and case.wire[0] >> 4 == 1]
 PACKETS: Final = [case.wire for case in GOOD if case.way is not Way.OUT and case.wire[0] >> 4 not in (1, 14) and len(case.wire) < 400]

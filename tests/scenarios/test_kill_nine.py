@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import cbor2
 import pytest
+from a_process import Forked
 from a_server import free_port
 
 from bridge.config import ListenSettings, Settings
@@ -43,16 +42,10 @@ class Server:
         self.site = site
         self.port = port
         self.starts = 0
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Forked | None = None
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stdout is not None
+        self.process = Forked(["dockbridge", "serve", str(self.site)])
         assert "ready" in self.process.stdout.readline()
         self.starts += 1
 
@@ -60,7 +53,6 @@ class Server:
         assert self.process is not None
         self.process.send_signal(number)
         self.process.wait()
-        assert self.process.stdout is not None
         self.process.stdout.close()
 
 

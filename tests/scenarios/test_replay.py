@@ -41,6 +41,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def cast(site: Site) -> Cast:
+    return cast_of(site)
+
+
+def cast_of(site: Site) -> Cast:
     passwords = {"scan-h": site.enrol("scan-h"), "phone-h": site.enrol("phone-h", Role.COURIER), "desk-h": site.enrol("desk-h", Role.DESK)}
     return Cast(scanner="scan-h", courier="phone-h", watcher="desk-h", passwords=passwords)
 
@@ -69,9 +73,15 @@ def test_the_sample_is_read_but_for_two_bad_rows(shop: ShopMap) -> None:
     assert any(len(o.items) > 1 for o in orders)
 
 
-def test_a_replay_ends_where_the_rows_end(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> None:
-    imported(site, orders, shop)
-    result = replayed(site, cast, orders, shop)
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory, orders: list[ShopOrder], shop: ShopMap) -> Replayed:
+    """A replay that is only looked at."""
+    with Site(tmp_path_factory.mktemp("replay") / "site") as site:
+        imported(site, orders, shop)
+        return replayed(site, cast_of(site), orders, shop)
+
+
+def test_a_replay_ends_where_the_rows_end(result: Replayed, orders: list[ShopOrder]) -> None:
     assert result.record.errors == []
     assert result.ok
     assert (
@@ -83,9 +93,7 @@ def test_a_replay_ends_where_the_rows_end(site: Site, cast: Cast, orders: list[S
     assert {c.order: c.state for c in result.compared}[WITHOUT_DELIVERY_TIME] == "delivered"
 
 
-def test_history_takes_its_place_in_time(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> None:
-    imported(site, orders, shop)
-    result = replayed(site, cast, orders, shop)
+def test_history_takes_its_place_in_time(result: Replayed, orders: list[ShopOrder]) -> None:
     order = next(o for o in orders if o.delivered_ms is not None)
     reached = {m.state: m.at_ms for m in result.record.statuses[order.order].milestones if not m.inferred}
     assert reached["shipped"] == order.shipped_ms

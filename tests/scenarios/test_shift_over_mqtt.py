@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from a_site import SITE, Site
@@ -33,23 +34,32 @@ def enrol(site: Site, day: Workload) -> dict[str, str]:
     return {d.name: site.enrol(d.name, d.role, courier=d.courier) for d in day.devices}
 
 
-def live_through(site: Site, day: Workload) -> Record:
-    return run(day, *site.addresses["mqtt"], enrol(site, day), speed=SPEED, timeout_s=TIMEOUT_S)
+class Shift(NamedTuple):
+    """A day that was lived through, and where."""
+
+    site: Site
+    day: Workload
+    record: Record
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_after_a_shift_every_order_is_where_the_plan_says(site: Site, seed: int) -> None:
-    day = Workload.from_seed(seed, site=SITE)
-    record = live_through(site, day)
+@pytest.fixture(scope="module")
+def shift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shift]:
+    """A shift that is only looked at."""
+    with Site(tmp_path_factory.mktemp("shift") / "site") as site:
+        day = Workload.from_seed(1, site=SITE)
+        yield Shift(site, day, run(day, *site.addresses["mqtt"], enrol(site, day), speed=SPEED, timeout_s=TIMEOUT_S))
+
+
+def test_after_a_shift_every_order_is_where_the_plan_says(shift: Shift) -> None:
+    record, day = shift.record, shift.day
     assert record.errors == []
     assert record.states == day.expected
     assert sum(record.sent.values()) == record.acknowledged == len(record.puback_ms) == len(record.answered_ms)
     assert record.outcomes.get(Outcome.REJECTED, 0) == 0
 
 
-def test_every_event_of_a_shift_is_in_the_log_once(site: Site) -> None:
-    day = Workload.from_seed(3, site=SITE)
-    record = live_through(site, day)
+def test_every_event_of_a_shift_is_in_the_log_once(shift: Shift) -> None:
+    site, day, record = shift
     logged = dict(site.rows("SELECT type, count(*) FROM events WHERE device != 'bridge' GROUP BY type"))
     assert logged == record.sent
     assert record.sent["created"] == len(day.orders)

@@ -79,7 +79,7 @@ def test_thousands_of_retained_topics_stream_past_a_scanner_that_is_answered(tmp
         stream.join()
         # A stream that holds the loop until its end lets the scanner have one answer. How many it has otherwise is the machine's
         # speed, which `tests/benchmarks/retained_stream.py` measures.
-        assert scans > 10
+        assert scans > 3
         assert sorted(stream.topics) == sorted(topics)
         assert reader.ping() == []
         assert server.memory_bytes() - before < 100 * MEGABYTE
@@ -93,7 +93,7 @@ def test_thousands_of_retained_topics_stream_past_a_scanner_that_is_answered(tmp
     ("qos", "clean"), [(0, True), pytest.param(1, True, marks=pytest.mark.slow), (1, False)], ids=["at QoS 0", "at QoS 1", "with a persistent session"]
 )
 def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messages(tmp_path: Path, qos: int, clean: bool) -> None:
-    broker = {"session_queue_max": 200, "output_bytes_max": 65_536}
+    broker = {"session_queue_max": 100, "output_bytes_max": 65_536}
     with (
         served(Server(tmp_path / "site", broker=broker)) as server,
         server.client("sleeper", clean=clean) as sleeper,
@@ -106,12 +106,12 @@ def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messag
         reader.subscribe(EVERYTHING)
         before = server.memory_bytes()
         # From here on the sleeper reads nothing. Everybody else gets everything, message by message.
-        messages = 800
+        messages = 400
         for n in range(messages):
             gauge.publish("lab/gauge", n.to_bytes(2, "big") + bytes(40_000), packet_id=1 + n)
             assert reader.receive().payload[:2] == n.to_bytes(2, "big")
             assert gauge.expect(PUBACK).packet_id == 1 + n
-        assert server.memory_bytes() - before < 18 * MEGABYTE  # of the 32 that were published
+        assert server.memory_bytes() - before < 9 * MEGABYTE  # of the 16 that were published
         alert = desk.receive()
         assert (alert.topic, alert.retain) == (DROPPED, False)
         assert "sleeper" in alert.plain["text"]
@@ -124,7 +124,7 @@ def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messag
         assert 0 < len(heard) < messages
         if qos:
             # Of a full queue some go at once; the newest are there.
-            assert heard[-150:] == list(range(messages - 150, messages))
+            assert heard[-75:] == list(range(messages - 75, messages))
         assert desk.receive().payload == b""
         until(lambda: not server.rows("SELECT 1 FROM alerts"), "the end of the alert")
 

@@ -28,7 +28,7 @@ from firmware_sim.checkers.model import READ, WAYS, Answer, Expected, Happened, 
 laws = settings(
     derandomize=True,
     deadline=None,
-    max_examples=150,
+    max_examples=80,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 

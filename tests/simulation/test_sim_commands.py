@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from a_process import Forked
 
 from firmware_sim.cli import main
 from firmware_sim.scenario import names
@@ -141,9 +140,12 @@ def test_every_command_has_help_with_an_example(run: Run) -> None:
         assert "Example:" in told
 
 
-def test_dockbridge_sim_is_the_same() -> None:
-    done = subprocess.run([sys.executable, "-m", "bridge.cli.main", "sim", "list", "--json"], capture_output=True, text=True, check=True)
-    assert [s["name"] for s in json.loads(done.stdout)] == names()
-    done = subprocess.run([sys.executable, "-m", "bridge.cli.main", "sim", "run", "nope"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "take one of" in done.stderr
+def test_dockbridge_sim_is_the_same(tmp_path: Path) -> None:
+    done = Forked(["dockbridge", "sim", "list", "--json"])
+    with done.stdout:
+        assert [s["name"] for s in json.loads(done.stdout.read())] == names()
+    assert done.wait() == 0
+    done = Forked(["dockbridge", "sim", "run", "nope"], log=tmp_path / "said")
+    done.stdout.close()
+    assert done.wait() == 2
+    assert "take one of" in (tmp_path / "said").read_text()

@@ -12,7 +12,7 @@ from bridge.domain.access import MAY_SEND, Identity, Publishing, may_publish, ma
 from devices.protocol.topics import Topics, escape, matches, topic_filter_fault
 from devices.protocol.vocabulary import EventType, Role
 
-laws = settings(derandomize=True, deadline=None, max_examples=400)
+laws = settings(derandomize=True, deadline=None, max_examples=200)
 
 ROLES = [Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK, Role.GUEST, Role.LAB]
 

@@ -52,7 +52,7 @@ def live(steps: list[str], qos: int, **limits: Any) -> Life:
     return life
 
 
-LAWS = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAWS = settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @LAWS

@@ -680,7 +680,7 @@ def ends(bench: Bench) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(workloads(), st.data())
 def test_a_batch_ends_like_its_events_one_by_one_and_forgetting_changes_nothing(messages: list[Incoming], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from bridge.domain.topic_tree import Subscriptions
 from devices.protocol.topics import LEVEL_CHARS_MAX, TOPIC_TABLE, Topics, covers, escape, matches, topic_filter_fault, topic_name_fault, unescape
 from devices.protocol.vocabulary import EventType
 
-laws = settings(derandomize=True, deadline=None, max_examples=300)
+laws = settings(derandomize=True, deadline=None, max_examples=120)
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 LEVELS = st.sampled_from(["a", "b", "", "$a", "+", "#"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 from typing import Annotated
 
@@ -29,4 +28,5 @@ class Bandwidth(Fault, tag="bandwidth"):
             line.up_busy_ms = ends_ms
         else:
             line.down_busy_ms = ends_ms
-        return (replace(packet, delay_ms=ends_ms - line.now_ms),)
+        packet.delay_ms = ends_ms - line.now_ms
+        return (packet,)

@@ -32,7 +32,7 @@ PUBLISH = 3
 class Packet:
     """One MQTT control packet on its way. `delay_ms` is beyond what the network takes anyway; `overtakes`: it need not wait for those before it.
 
-    `is_mangled`: its payload is not what was sent.
+    It belongs to the fault that has it at the moment, which may change it and hand it on. `is_mangled`: its payload is not what was sent.
     """
 
     direction: Direction

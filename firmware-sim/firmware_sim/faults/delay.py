@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 
 from firmware_sim.faults.base import Fault, Line, Milliseconds, Packet
@@ -15,4 +14,5 @@ class Delay(Fault, tag="delay"):
     by_ms: Milliseconds
 
     def carry(self, packet: Packet, line: Line, rng: Random) -> Sequence[Packet]:
-        return (replace(packet, delay_ms=packet.delay_ms + self.by_ms),)
+        packet.delay_ms += self.by_ms
+        return (packet,)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 
 from firmware_sim.faults.base import Fault, Line, Milliseconds, Packet, Share
@@ -18,4 +17,6 @@ class Reorder(Fault, tag="reorder"):
     def carry(self, packet: Packet, line: Line, rng: Random) -> Sequence[Packet]:
         if not packet.is_event or rng.random() >= self.share:
             return (packet,)
-        return (replace(packet, delay_ms=packet.delay_ms + rng.randint(1, max(1, self.by_ms)), overtakes=True),)
+        packet.delay_ms += rng.randint(1, max(1, self.by_ms))
+        packet.overtakes = True
+        return (packet,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 CONNECT: Final = 0x10
@@ -133,21 +132,21 @@ class Cutter:
     def __init__(self) -> None:
         self._kept = b""
 
-    def feed(self, data: bytes) -> Iterator[Packet]:
+    def feed(self, data: bytes) -> list[Packet]:
         """The packets that are whole now.
 
         Raises:
             Broken: where a length is longer than the protocol has it.
         """
-        return (Packet(packet[0], packet[start:]) for packet, start in self._cut(data))
+        return [Packet(data[at], data[start:end]) for data, at, start, end in self._cut(data)]
 
-    def whole(self, data: bytes) -> Iterator[bytes]:
+    def whole(self, data: bytes) -> list[bytes]:
         """The packets that are whole now, header and all.
 
         Raises:
             Broken: where a length is longer than the protocol has it.
         """
-        return (packet for packet, _ in self._cut(data))
+        return [data[at:end] for data, at, _, end in self._cut(data)]
 
     def prefix(self, data: bytes) -> bytes:
         """The packets that are whole now, in one piece.
@@ -175,15 +174,24 @@ class Cutter:
         kept, self._kept = self._kept, b""
         return kept
 
-    def _cut(self, data: bytes) -> Iterator[tuple[bytes, int]]:
-        """Each packet, and where its body begins."""
-        data = self._kept + data
-        at = 0
-        while (found := _header(data, at)) is not None and found[1] <= len(data):
-            start, end = found
-            yield data[at:end], start - at
+    def _cut(self, data: bytes) -> list[tuple[bytes, int, int, int]]:
+        """Of each packet what it lies in, and where it, its body, and what follows begin."""
+        data = self._kept + data if self._kept else data
+        found = []
+        at, size = 0, len(data)
+        while at + 1 < size:
+            if (length := data[at + 1]) < 0x80:
+                start, end = at + 2, at + 2 + length
+            elif (header := _header(data, at)) is not None:
+                start, end = header
+            else:
+                break
+            if end > size:
+                break
+            found.append((data, at, start, end))
             at = end
         self._kept = data[at:]
+        return found
 
 
 def _header(data: bytes, at: int) -> tuple[int, int] | None:

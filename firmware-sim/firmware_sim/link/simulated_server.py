@@ -23,6 +23,7 @@ from bridge.domain.access import Identity
 from bridge.errors import NotFound
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import EndSession, Item, Message, OpenSession, Settled, StoreUnavailable, Subscribe, Told, Unsubscribe
+from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore
 from firmware_sim.record import (
     Committed,
@@ -87,7 +88,6 @@ class SimulatedBroker(Hub):
         super().__init__(make_door(self._authenticate))
         self.logins = Logins()
         self._site = site
-        self._identities: dict[str, Identity | None] = {}
         self._ticker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -118,13 +118,25 @@ class SimulatedBroker(Hub):
 
     def _authenticated(self, connection: Connection, connect: ConnectPacket) -> None:
         name = connect.username or ""
-        if name not in self._identities:
-            try:
-                self._identities[name] = self._site.app.registry.identity(name)
-            except NotFound:
-                self._identities[name] = None
-        connection.authenticated(self._identities[name] if connect.password == password_of(name) else None)
+        try:
+            identity = self._site.app.registry.identity(name)
+        except NotFound:
+            identity = None
+        connection.authenticated(identity if connect.password == password_of(name) else None)
         self.flush()
+
+
+class Enrolled(Registry):
+    """Nobody is enrolled or revoked during a run: who a device is, what one life of the server has read the next one need not."""
+
+    def __init__(self, app: Application, known: dict[str, Identity]) -> None:
+        super().__init__(app.engine, app.reader, app.settings.site.name)
+        self._known = known
+
+    def identity(self, device: str) -> Identity:
+        if device not in self._known:
+            self._known[device] = super().identity(device)
+        return self._known[device]
 
 
 class SimulatedSite:
@@ -141,6 +153,7 @@ class SimulatedSite:
         self.jitter_ms = 0
         self.is_full = False
         self._run = run
+        self._identities: dict[str, Identity] = {}
         self._armed: tuple[str, int] | None = None
         self._is_dying = False
         self._starting: asyncio.Task[Any] | None = None
@@ -155,6 +168,7 @@ class SimulatedSite:
         try:
             parts = Parts(writer=lambda settler, store: SimulatedWriter(self, settler, store), broker=self._make_broker, passed=self._passed)
             self.app = app = await Application.open(self.folder, Clock(loop.now_ms, loop.time), parts=parts)
+            app.registry = Enrolled(app, self._identities)
             await app.serve()
         except (Killed, StoreUnavailable) as error:
             if app is not None:

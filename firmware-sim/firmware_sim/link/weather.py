@@ -38,6 +38,8 @@ class Weather:
         self._lines = {device: Line(device) for device in devices}
         self._touched = {number: tuple(d for d in devices if fault.touches(d)) for number, fault in enumerate(faults)}
         self._carriers = frozenset(n for n, fault in enumerate(faults) if type(fault).carry is not Fault.carry)
+        self._carrying: dict[str, tuple[Fault, ...]] = dict.fromkeys(devices, ())
+        """Those faults that last and do something to a device's packets."""
         self.ends_s = ends_s
         for number, fault in enumerate(faults):
             to_s = min(ends_s, fault.to_s if fault.to_s is not None else ends_s)
@@ -46,15 +48,15 @@ class Weather:
                 world.after(1000 * to_s, partial(self._end, number, fault))
 
     def carry(self, device: str, packet: Packet) -> Sequence[Packet]:
-        """What becomes of a packet: each fault that lasts has its turn, in the scenario's order."""
-        if not self._lasting:
-            return (packet,)
-        line = self._lines[device]
-        line.now_ms = self._now_ms()
+        """What becomes of a packet: each fault that lasts has its turn, in the order in which they began."""
+        faults = self._carrying[device]
         packets: Sequence[Packet] = (packet,)
-        for number, fault in self._lasting.items():
-            if device in self._touched[number]:
-                packets = [p for before in packets for p in fault.carry(before, line, self._world.rng)]
+        if not faults:
+            return packets
+        line, rng = self._lines[device], self._world.rng
+        line.now_ms = self._now_ms()
+        for fault in faults:
+            packets = fault.carry(packets[0], line, rng) if len(packets) == 1 else [p for before in packets for p in fault.carry(before, line, rng)]
         return packets
 
     def may_touch(self, device: str) -> bool:
@@ -63,14 +65,21 @@ class Weather:
 
     def touches(self, device: str) -> bool:
         """Whether a fault does so now."""
-        return any(number in self._carriers and device in self._touched[number] for number in self._lasting)
+        return bool(self._carrying[device])
 
     def _begin(self, number: int, fault: Fault) -> None:
         self._lasting[number] = fault
+        self._look_who_carries()
         self._see(FaultBegan(self._now_ms(), number, kind_of(fault), self._touched[number]))
         fault.begin(self._world, self._touched[number], lambda: number in self._lasting)
 
     def _end(self, number: int, fault: Fault) -> None:
         del self._lasting[number]
+        self._look_who_carries()
         self._see(FaultEnded(self._now_ms(), number, kind_of(fault)))
         fault.end(self._world, self._touched[number])
+
+    def _look_who_carries(self) -> None:
+        """Faults come and go a few times in a run, packets by the thousand."""
+        for device in self._carrying:
+            self._carrying[device] = tuple(f for n, f in self._lasting.items() if n in self._carriers and device in self._touched[n])
