@@ -15,7 +15,7 @@ MEANINGS = {
     "sessions": "sessions, connected or kept",
     "waiting": "messages that wait for a client",
     "in_flight": "messages that a client has not acknowledged yet",
-    "retained": "retained topics",
+    "retained": "retained topics beside those of orders",
     "unstored": "messages that wait for the database",
     "store_failing": "1 while the database takes no writes: nothing is acknowledged until it does; the server's log says why",
     "connections": "connections since the start",

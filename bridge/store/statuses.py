@@ -68,7 +68,8 @@ class Statuses:
             for order, parcel in self._rows(f"SELECT order_id, parcel FROM parcels WHERE order_id IN ({marks(orders)}) ORDER BY 1, 2", orders):
                 topics[order].append(self._topics.parcel(order, parcel))
         found = [t for of_order in topics.values() for t in of_order if matches(topic_filter, t)]
-        return Page(found, None if len(orders) < PAGE_ORDERS else self._topics.status(orders[-1]) + PAGE_END)
+        is_last = wanted[0] not in ("+", "#") or len(orders) < PAGE_ORDERS
+        return Page(found, None if is_last else self._topics.status(orders[-1]) + PAGE_END)
 
     def _orders(self, wanted: str, after: str) -> list[str]:
         """Ids of orders that are shown: behind the end of a page, or from a topic's on."""
