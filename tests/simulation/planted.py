@@ -154,8 +154,8 @@ DEFECTS: Final = (
         "shift-change",
         "nothing_personal_is_retained",
         (
-            Edit("bridge/domain/view.py", '"state": parcel.state}', '"state": parcel.state, "by": BY}'),
-            Edit("bridge/domain/view.py", "encode = cbor2.dumps\n", 'BY = "w-scan-1-1"\nencode = cbor2.dumps\n'),
+            Edit("bridge/domain/view.py", "return 6 + (parcel.where is not None)", "return 7 + (parcel.where is not None)"),
+            Edit("bridge/domain/view.py", "            *(_AT_MS, integer(parcel.at_ms)", '            *(text("by"), text("w-scan-1-1"), _AT_MS, integer(parcel.at_ms)'),
         ),
     ),
     Defect(
@@ -199,8 +199,8 @@ DEFECTS: Final = (
         (
             Edit(
                 "bridge/broker/sessions.py",
-                "            self._send(owed)\n        else:\n            if self.queue.is_full:",
-                "            self._send(owed)\n        elif self.wire is not None:\n            if self.queue.is_full:",
+                "        else:\n            if self.queue.is_full:",
+                "        elif self.wire is not None:\n            if self.queue.is_full:",
             ),
         ),
     ),
