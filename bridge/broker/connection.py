@@ -181,6 +181,9 @@ class Connection:
                     self.session.on_puback(packet_id)
                     acknowledged = True
                 else:
+                    if acknowledged:
+                        acknowledged = False
+                        self._pump()
                     self._packet(first, data[at:end], start - at)
                 at = end
             if acknowledged and self.state is State.OPEN:
