@@ -155,7 +155,11 @@ DEFECTS: Final = (
         "nothing_personal_is_retained",
         (
             Edit("bridge/domain/view.py", "return 6 + (parcel.where is not None)", "return 7 + (parcel.where is not None)"),
-            Edit("bridge/domain/view.py", "            *(_AT_MS, integer(parcel.at_ms)", '            *(text("by"), text("w-scan-1-1"), _AT_MS, integer(parcel.at_ms)'),
+            Edit(
+                "bridge/domain/view.py",
+                "            *(_AT_MS, integer(parcel.at_ms)",
+                '            *(text("by"), text("w-scan-1-1"), _AT_MS, integer(parcel.at_ms)',
+            ),
         ),
     ),
     Defect(
