@@ -41,6 +41,7 @@ from bridge.ingest.points import Passed, nobody_looks
 from bridge.ingest.ports import Announce, EndSession, Incoming, Message, OpenJobs, Settled, StoreUnavailable
 from bridge.site_folder import clock_after, take_lock
 from bridge.store import queries
+from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader, Stored
 from bridge.store.migrate import migrate
 from bridge.store.rebuild import Rebuilt, rebuild
@@ -186,9 +187,10 @@ class Application:
         self._outlet = _Outlet()
         self._authenticators = ThreadPoolExecutor(AUTHENTICATIONS_MAX, thread_name_prefix="authenticate", initializer=give_way)
         self._anybody = anybody
-        self._statuses = Statuses(self.database, self.topics, self._encode_anew)
-        self._log = LogReader(self.database)
-        self._log.open()
+        self._on_loop = LoopReader(self.database)
+        self._on_loop.open()
+        self._statuses = Statuses(self._on_loop, self.topics, self._encode_anew)
+        self._log = LogReader(self._on_loop)
         self._alarmed: set[str] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self.pipeline = Pipeline(self._writer, self._outlet, pipeline_limits(settings), self._room, parts.passed)
@@ -273,8 +275,7 @@ class Application:
         await asyncio.gather(*self._tasks, *self._errands, return_exceptions=True)
         await self._writer.close()
         self._authenticators.shutdown()
-        self._statuses.close()
-        self._log.close()
+        self._on_loop.close()
         self.engine.dispose()
         self.reader.dispose()
         self._lock.close()
@@ -285,8 +286,7 @@ class Application:
             task.cancel()
         self._store.close()
         self._authenticators.shutdown(wait=False)
-        self._statuses.close()
-        self._log.close()
+        self._on_loop.close()
         self.engine.dispose()
         self.reader.dispose()
         self._lock.close()
@@ -553,9 +553,8 @@ class Application:
                 if (shown := retained.get(message.topic)) is None or shown.payload != message.payload:
                     self.announce(message)
             for order_id in done.changed:
-                for topic in {self.topics.status(order_id), *retained.page(f"{self.topics.base}/orders/{escape(order_id)}/#").topics}:
-                    status = retained.get(topic)
-                    self.announce(Message(topic, status.payload if status is not None else b"", 1, True))
+                for topic in {self.topics.status(order_id), *self._statuses.page(f"{self.topics.base}/orders/{escape(order_id)}/#", "").topics}:
+                    self.announce(Message(topic, self._statuses.get(topic) or b"", 1, True))
         return done
 
 

@@ -21,6 +21,7 @@ from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import Incoming, Item, Message
 from bridge.ingest.settle import Rules
+from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader, Stored
 from bridge.store.sql import SqlStore, open_engine
 from devices.protocol.vocabulary import Role
@@ -60,7 +61,8 @@ class World:
         self.engine = open_engine(self.path)
         self.store = SqlStore(self.engine)
         self.settler = Settler(self.store, Memory(orders_max=10, devices_max=10), Rules(site="ams1"))
-        self.reader = LogReader(self.path)
+        self.on_loop = LoopReader(self.path)
+        self.reader = LogReader(self.on_loop)
         self.door = FrontDoor(
             decoder=AmqttDecoder(),
             sink=self,
@@ -114,7 +116,7 @@ class World:
 
     def close(self) -> None:
         self.queue = []
-        self.reader.close()
+        self.on_loop.close()
         self.store.close()
         self.engine.dispose()
 

@@ -176,9 +176,9 @@ class Connection:
                     self._first_packet(first, data[at:end])
                 elif first >> 4 == packets.PUBLISH:
                     self._on_publish(first, data, start, end)
-                elif first == _PUBACK and end == start + 2 and (packet_id := data[start] << 8 | data[start + 1]):
+                elif first == _PUBACK:
                     assert self.session is not None
-                    self.session.on_puback(packet_id)
+                    self.session.on_puback(_packet_id(data, start, end))
                     acknowledged = True
                 else:
                     if acknowledged:
@@ -212,12 +212,11 @@ class Connection:
 
     def _packet(self, first: int, packet: bytes, start: int) -> None:
         kind = first >> 4
-        handler = _HANDLERS.get(kind)
-        if handler is None:
+        if kind not in _FLAGS:
             raise ProtocolError(f"packet type {kind} is not for a server")
-        if first & 0x0F != _FLAGS.get(kind, 0):
+        if first & 0x0F != _FLAGS[kind]:
             raise ProtocolError(f"packet type {kind} with reserved flags set (2.2.2-2)")
-        handler(self, packet, start)
+        _HANDLERS[kind](self, packet, start)
 
     # --- the handshake ----------------------------------------------------------------------------------------------------
 
@@ -366,25 +365,20 @@ class Connection:
 
     # --- the other packets ------------------------------------------------------------------------------------------------
 
-    def _on_puback(self, packet: bytes, start: int) -> None:
-        assert self.session is not None
-        self.session.on_puback(_packet_id(packet, start))
-        self._pump()
-
     def _on_pubrec(self, packet: bytes, start: int) -> None:
         assert self.session is not None
-        answer = self.session.on_pubrec(_packet_id(packet, start))
+        answer = self.session.on_pubrec(_packet_id(packet, start, len(packet)))
         if answer:
             self.write(answer)
 
     def _on_pubrel(self, packet: bytes, start: int) -> None:
         """The client knows that its message is stored; the id is free again. Answered also where the id is not known (§4.3.3)."""
         assert self.session is not None
-        self.door.release(self, self.session, _packet_id(packet, start))
+        self.door.release(self, self.session, _packet_id(packet, start, len(packet)))
 
     def _on_pubcomp(self, packet: bytes, start: int) -> None:
         assert self.session is not None
-        self.session.on_pubcomp(_packet_id(packet, start))
+        self.session.on_pubcomp(_packet_id(packet, start, len(packet)))
         self._pump()
 
     def _on_subscribe(self, packet: bytes, start: int) -> None:
@@ -531,8 +525,8 @@ def _check_no_body(packet: bytes, start: int) -> None:
         raise ProtocolError("a packet with a body where there is none (3.12, 3.14)")
 
 
-def _packet_id(packet: bytes, start: int) -> int:
-    if len(packet) != start + 2:
+def _packet_id(packet: bytes, start: int, end: int) -> int:
+    if end != start + 2:
         raise ProtocolError("an acknowledgement is two bytes, its packet id (3.4)")
     packet_id = packet[start] << 8 | packet[start + 1]
     if not packet_id:
@@ -541,9 +535,11 @@ def _packet_id(packet: bytes, start: int) -> int:
 
 
 _PUBACK: Final = packets.PUBACK << 4
-_FLAGS: Final = {packets.PUBREL: 2, packets.SUBSCRIBE: 2, packets.UNSUBSCRIBE: 2}
+_FLAGS: Final = dict.fromkeys((packets.PUBACK, packets.PUBREC, packets.PUBCOMP, packets.PINGREQ, packets.DISCONNECT), 0) | dict.fromkeys(
+    (packets.PUBREL, packets.SUBSCRIBE, packets.UNSUBSCRIBE), 2
+)
+"""The types that a server takes after CONNECT, PUBLISH left out, with the flags that they have (§2.2.2)."""
 _HANDLERS: Final[dict[int, Callable[[Connection, bytes, int], None]]] = {
-    packets.PUBACK: Connection._on_puback,
     packets.PUBREC: Connection._on_pubrec,
     packets.PUBREL: Connection._on_pubrel,
     packets.PUBCOMP: Connection._on_pubcomp,

@@ -26,7 +26,6 @@ from bridge.domain.words import counted
 from bridge.ingest.ports import (
     PAGE_END,
     Alarm,
-    CantRead,
     Change,
     EndSession,
     HandOver,
@@ -38,6 +37,7 @@ from bridge.ingest.ports import (
     Projection,
     Release,
     SessionRow,
+    StoreUnavailable,
     Subscribe,
     SubscriptionRow,
     Unsubscribe,
@@ -505,7 +505,7 @@ class FrontDoor:
         while todo.place < len(todo.topics) and len(messages) < PORTION and room > 0:
             try:
                 message = self.retained.get(todo.topics[todo.place])
-            except CantRead:
+            except StoreUnavailable:
                 break
             done = todo.topics[todo.place]
             todo.place += 1

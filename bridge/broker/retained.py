@@ -11,7 +11,7 @@ from typing import Final
 
 from bridge.broker.packets import Outgoing
 from bridge.domain.topic_tree import TopicTree
-from bridge.ingest.ports import CantRead, Page, Projection
+from bridge.ingest.ports import Page, Projection, StoreUnavailable
 
 
 class _Nothing:
@@ -65,7 +65,7 @@ class Retained:
         """The message of a topic. Of the projection's, those that were published lately have their number, so that whoever waits for them is not sent twice.
 
         Raises:
-            CantRead: where it is in the tables, and they can't be read now.
+            StoreUnavailable: where it is in the tables, and they can't be read now.
         """
         if not self.projection.covers(topic):
             return self._tree.get(topic)
@@ -84,14 +84,14 @@ class Retained:
         """Topics of the projection that a filter matches, see `Projection.page`; none where they can't be read now, and then to be asked for again."""
         try:
             return self.projection.page(topic_filter, after)
-        except CantRead:
+        except StoreUnavailable:
             return Page((), after)
 
     def every(self) -> Iterator[str]:
         """Every topic that has a message now.
 
         Raises:
-            CantRead: where the tables can't be read.
+            StoreUnavailable: where the tables can't be read.
         """
         yield from self.match("#")
         after: str | None = ""

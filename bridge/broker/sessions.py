@@ -19,7 +19,7 @@ from bridge.broker.packets import Outgoing, ProtocolError, pubrel
 from bridge.broker.queues import RETAIN, Log, LogQueue, Owed, Queue
 from bridge.broker.retained import Retained
 from bridge.domain.access import Identity
-from bridge.ingest.ports import CantRead, SessionProgress, SessionRow
+from bridge.ingest.ports import SessionProgress, SessionRow, StoreUnavailable
 
 PACKET_IDS: Final = 65_535
 _RELEASED: Final = 16
@@ -250,7 +250,7 @@ class Session:
             topic, (qos, as_of) = next(iter(self._retained.items()))
             try:
                 message = self._kept.get(topic)
-            except CantRead:
+            except StoreUnavailable:
                 return
             del self._retained[topic]
             if message is None or message.order > as_of:
@@ -286,7 +286,7 @@ class Session:
         """Whether a retained message was replaced while it waited: the newer one was owed too, and went before it."""
         try:
             now = self._kept.get(message.topic)
-        except CantRead:
+        except StoreUnavailable:
             return False  # an old status too many, with its old rev, does less harm than one too few
         return now is None or now.payload != message.payload
 

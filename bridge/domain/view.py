@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import cbor2
 
-from bridge.domain.encoding import EMPTY_ARRAY, TRUE, array, binary, integer, map_head, text, words
+from bridge.domain.encoding import EMPTY_ARRAY, TRUE, array, integer, map_head, text, words
 from bridge.domain.lifecycle import ORDER_RANK, RANK
 from bridge.domain.order import Order, Parcel
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType, Flag, OrderState, ParcelState, Waypoint
@@ -110,7 +110,7 @@ class OrderView:
     fields with `rev` and times added; each field is encoded once, and the pieces are put together.
     """
 
-    __slots__ = ("_flags", "_middle", "_order", "_parcels", "_start", "_state", "hash", "parcels")
+    __slots__ = ("_cores", "_flags", "_middle", "_parcels", "_start", "_state", "hash", "parcels")
 
     def __init__(self, order: Order) -> None:
         order_id = text(order.id)
@@ -128,11 +128,11 @@ class OrderView:
         self._flags = flags_of(order)
         self._state = b"".join((_ORDER, order_id, _STATE, _WORDS[order.state_word]))
         self._middle = b"".join((_PERCENT, integer(order.percent()), _PROGRESS, _progress(order), _MILESTONES, _milestones(order.milestones)))
-        self._order = b"".join((_PARCELS, array(encoded)))
+        self._cores = b"".join((_PARCELS, array(encoded)))
         self.hash = digest8(self._core())
 
     def _core(self) -> bytes:
-        return b"".join((map_head(9), self._start, _FLAGS, _flags(self._flags), self._state, self._order, self._middle))
+        return b"".join((map_head(9), self._start, _FLAGS, _flags(self._flags), self._state, self._cores, self._middle))
 
     @property
     def core(self) -> dict[str, Any]:
@@ -173,5 +173,5 @@ _AT_MS, _FLAGS, _ORDER, _STATE, _WHERE, _TYPE, _LAST = map(text, ("at_ms", "flag
 _PARCEL, _PARCELS, _MILESTONES, _INFERRED, _PERCENT, _PROGRESS = map(text, ("parcel", "parcels", "milestones", "inferred", "percent", "progress"))
 _PACKED_KEY, _SHIPPED_KEY, _DELIVERED_KEY, _EXCEPTIONS_KEY = map(text, ("packed", "shipped", "delivered", "exceptions"))
 _REV, _UPDATED_MS = map(text, ("rev", "updated_ms"))
-_HASH: Final = text("hash") + binary(b"\0" * 8)[:-8]
+_HASH: Final = text("hash") + b"\x48"
 """The key, and the head of the 8 bytes that follow."""

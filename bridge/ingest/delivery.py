@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.domain.topic_tree import FilterTree
+from bridge.domain.topic_tree import Subscriptions
 from bridge.ingest.ports import (
     Announce,
     Change,
@@ -30,8 +30,8 @@ from bridge.ingest.ports import (
     Writes,
 )
 
-TOPICS_CACHED_MAX: Final = 65_536
-"""Topics whose answer "is anybody owed it?" is remembered until a subscription changes."""
+MATCHES_MAX: Final = 65_536
+"""Pairs of topic and session that are remembered until a subscription changes."""
 
 
 class Subscribers:
@@ -43,8 +43,7 @@ class Subscribers:
         self._sids: dict[tuple[str, str], int] = {}
         self._keys: dict[int, tuple[str, str]] = {}
         self._filters: dict[int, dict[str, tuple[int, int]]] = {}
-        self._tree: FilterTree[int, int] = FilterTree()
-        self._owed: dict[str, bool] = {}
+        self._tree: Subscriptions[int] = Subscriptions(MATCHES_MAX)
 
     def load(self, tx: Transaction) -> None:
         self.next_pos = max(self.next_pos, tx.next_message())
@@ -63,22 +62,15 @@ class Subscribers:
     def _put(self, sid: int, topic_filter: str, qos: int, from_pos: int) -> None:
         self._filters[sid][topic_filter] = (qos, from_pos)
         self._tree.put(topic_filter, sid, qos)
-        self._owed.clear()
 
     def _remove(self, sid: int, topic_filter: str) -> tuple[int, int] | None:
         held = self._filters.get(sid, {}).pop(topic_filter, None)
         if held is not None:
             self._tree.remove(topic_filter, sid)
-            self._owed.clear()
         return held
 
     def _is_owed(self, topic: str) -> bool:
-        owed = self._owed.get(topic)
-        if owed is None:
-            if len(self._owed) >= TOPICS_CACHED_MAX:
-                self._owed.clear()
-            owed = self._owed[topic] = any(qos for _, qos in self._tree.match(topic))
-        return owed
+        return any(qos for _, qos in self._tree.match(topic))
 
     # --- one batch --------------------------------------------------------------------------------------------------------
 

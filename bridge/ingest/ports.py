@@ -13,7 +13,7 @@ from bridge.domain.jobs import Job
 
 
 class StoreUnavailable(Exception):
-    """The database can't take writes at the moment: disk full, locked, or gone. Nothing was acknowledged; it is tried again.
+    """The database can't take writes, or can't be read, at the moment: disk full, locked, or gone. Nothing was acknowledged; it is tried again.
 
     `fix` says what to do.
     """
@@ -497,10 +497,6 @@ PAGE_END: Final = "/"
 """What stands behind the last topic of a page, where it is a mark to go on from. It is stored, so that a crash goes on there too."""
 
 
-class CantRead(Exception):
-    """The tables can't be read now. It passes; nothing is lost by asking again."""
-
-
 class Page(NamedTuple):
     """Topics of a projection, in its order, and where to go on; None where there are no more."""
 
@@ -512,7 +508,7 @@ class Projection(Protocol):
     """Retained messages that are read from tables, all at QoS 1.
 
     Raises:
-        CantRead: from `get` and `page`.
+        StoreUnavailable: from `get` and `page`.
     """
 
     def covers(self, topic: str) -> bool:

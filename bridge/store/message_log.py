@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
-from bridge.ingest.ports import MessageRow, SessionRow, SubscriptionRow
-from bridge.store.sql import SqlTransaction, connect, marks
+from bridge.ingest.ports import MessageRow, SessionRow, StoreUnavailable, SubscriptionRow
+from bridge.store.loop_reader import LoopReader
+from bridge.store.sql import SqlTransaction, marks
 
 AT_ONCE: Final = 500
 """Places in one statement; SQLite bounds them."""
@@ -19,16 +17,10 @@ Found = dict[int, tuple[str, bytes, int]]
 
 
 class LogReader:
-    """Reads on the event loop: a look-up by place takes some ten microseconds, and never waits for the writer (WAL)."""
+    """Messages and their ages, read on the event loop."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
-
-    def open(self) -> None:
-        """Open the file now, so that it is there when descriptors are short."""
-        with suppress(sqlite3.Error):
-            self._execute("SELECT 1 FROM message_log LIMIT 0", ())
+    def __init__(self, reader: LoopReader) -> None:
+        self._reader = reader
 
     def fetch(self, positions: Sequence[int]) -> Found | None:
         """Messages by their places; None where the file can't be read now."""
@@ -36,10 +28,9 @@ class LogReader:
         try:
             for start in range(0, len(positions), AT_ONCE):
                 some = positions[start : start + AT_ONCE]
-                rows = self._execute(f"SELECT pos, topic, payload, qos FROM message_log WHERE pos IN ({marks(some)})", some)  # noqa: S608
+                rows = self._reader.rows(f"SELECT pos, topic, payload, qos FROM message_log WHERE pos IN ({marks(some)})", some)  # noqa: S608
                 found.update((pos, (topic, payload, qos)) for pos, topic, payload, qos in rows)
-        except sqlite3.Error:
-            self.close()
+        except StoreUnavailable:
             return None
         return found
 
@@ -49,22 +40,11 @@ class LogReader:
         Reads what is too old, once, because it is let go of then.
         """
         try:
-            found = self._execute("SELECT pos FROM message_log WHERE at_ms >= ? ORDER BY pos LIMIT 1", (before_ms,)).fetchone()
-            newest = self._execute("SELECT max(pos) FROM message_log", ()).fetchone()
-        except sqlite3.Error:
-            self.close()
+            found = self._reader.rows("SELECT pos FROM message_log WHERE at_ms >= ? ORDER BY pos LIMIT 1", (before_ms,))
+            newest = self._reader.rows("SELECT max(pos) FROM message_log", ())
+        except StoreUnavailable:
             return 0
-        return int(found[0]) if found is not None else int(newest[0] or 0) + 1
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _execute(self, statement: str, parameters: Sequence[int]) -> sqlite3.Cursor:
-        if self._connection is None:
-            self._connection = connect(self._path, read_only=True)
-        return self._connection.execute(statement, parameters)
+        return int(found[0][0]) if found else int(newest[0][0] or 0) + 1
 
 
 class Stored:

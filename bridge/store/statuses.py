@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
 import cbor2
 
 from bridge.domain.view import SETTLED
-from bridge.ingest.ports import PAGE_END, CantRead, Page
-from bridge.store.sql import connect, marks
+from bridge.ingest.ports import PAGE_END, Page
+from bridge.store.loop_reader import LoopReader
+from bridge.store.sql import marks
 from devices.protocol.topics import Topics, matches, unescape
 
 PAGE_ORDERS: Final = 256
@@ -22,21 +21,19 @@ _PARCEL: Final = f"SELECT status FROM parcels WHERE order_id = ? AND parcel = ? 
 
 
 class Statuses:
-    """Reads on the event loop: a status takes some ten microseconds, and never waits for the writer (WAL).
+    """Read on the event loop.
 
     Args:
-        path: the database.
         topics: the site's.
         encode: how the site publishes payloads where that is not CBOR.
     """
 
-    def __init__(self, path: Path, topics: Topics, encode: Callable[[Any], bytes] | None) -> None:
-        self._path = path
+    def __init__(self, reader: LoopReader, topics: Topics, encode: Callable[[Any], bytes] | None) -> None:
+        self._reader = reader
         self._topics = topics
         self._encode = encode
         self._base = topics.status("x").removesuffix("x/status")
         self._levels = self._base.rstrip("/").split("/")
-        self._connection: sqlite3.Connection | None = None
 
     def covers(self, topic: str) -> bool:
         """Whether a topic is an order's or a parcel's status."""
@@ -51,7 +48,7 @@ class Statuses:
             return None
         if levels[1:2] != (["status"] if len(levels) == 2 else ["parcels"]) or len(levels) > 3:
             return None
-        rows = self._rows(_STATUS, ids) if len(ids) == 1 else self._rows(_PARCEL, (*ids, ids[0]))
+        rows = self._reader.rows(_STATUS, ids) if len(ids) == 1 else self._reader.rows(_PARCEL, (*ids, ids[0]))
         if not rows:
             return None
         payload: bytes = rows[0][0]
@@ -65,7 +62,7 @@ class Statuses:
         orders = self._orders(wanted[0], after)
         topics: dict[str, list[str]] = {o: [self._topics.status(o)] if with_status else [] for o in orders}
         if with_parcels:
-            for order, parcel in self._rows(f"SELECT order_id, parcel FROM parcels WHERE order_id IN ({marks(orders)}) ORDER BY 1, 2", orders):
+            for order, parcel in self._reader.rows(f"SELECT order_id, parcel FROM parcels WHERE order_id IN ({marks(orders)}) ORDER BY 1, 2", orders):
                 topics[order].append(self._topics.parcel(order, parcel))
         found = [t for of_order in topics.values() for t in of_order if matches(topic_filter, t)]
         is_last = wanted[0] not in ("+", "#") or len(orders) < PAGE_ORDERS
@@ -75,28 +72,13 @@ class Statuses:
         """Ids of orders that are shown: behind the end of a page, or from a topic's on."""
         if wanted not in ("+", "#"):
             try:
-                return [r[0] for r in self._rows(f"SELECT order_id FROM orders WHERE order_id = ? AND {_SHOWN}", (unescape(wanted),))]
+                return [r[0] for r in self._reader.rows(f"SELECT order_id FROM orders WHERE order_id = ? AND {_SHOWN}", (unescape(wanted),))]
             except ValueError:
                 return []
         from_id = unescape(after.removeprefix(self._base).split("/")[0]) if after else ""
         beyond = ">" if after.endswith(PAGE_END) else ">="
         query = f"SELECT order_id FROM orders WHERE order_id {beyond} ? AND {_SHOWN} ORDER BY order_id LIMIT {PAGE_ORDERS}"
-        return [r[0] for r in self._rows(query, (from_id,))]
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _rows(self, query: str, parameters: Sequence[str]) -> list[Any]:
-        try:
-            if self._connection is None:
-                self._connection = connect(self._path, read_only=True)
-            return self._connection.execute(query, parameters).fetchall()
-        except sqlite3.Error as error:
-            self.close()
-            raise CantRead(str(error)) from error
+        return [r[0] for r in self._reader.rows(query, (from_id,))]
 
 
 def _below(wanted: list[str], base: list[str]) -> list[str]:

@@ -28,12 +28,6 @@ def test_texts(value: str) -> None:
 
 
 @laws
-@given(st.binary(max_size=40) | LENGTHS.map(bytes))
-def test_byte_strings(value: bytes) -> None:
-    assert encoding.binary(value) == cbor2.dumps(value)
-
-
-@laws
 @given(LENGTHS.filter(lambda n: n < 65_536).map(lambda n: [n] * n))
 def test_arrays(values: list[int]) -> None:
     assert encoding.array([encoding.integer(v) for v in values]) == cbor2.dumps(values)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.ingest.ports import PAGE_END, CantRead, OrderRow, ParcelRow, Writes
+from bridge.ingest.ports import PAGE_END, OrderRow, ParcelRow, StoreUnavailable, Writes
 from bridge.store import statuses
+from bridge.store.loop_reader import LoopReader
 from bridge.store.migrate import migrate
 from bridge.store.sql import SqlStore, open_engine
 from bridge.store.statuses import Statuses
@@ -63,40 +64,37 @@ FILTERS = st.builds(
 def test_every_topic_comes_once_and_from_anywhere_on(database: Path, topic_filter: str, page: int, after: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statuses, "PAGE_ORDERS", page)
-        kept = Statuses(database, TOPICS, None)
+        kept = Statuses(LoopReader(database), TOPICS, None)
         every = read(kept, topic_filter)
         assert sorted(every) == sorted(t for t in SHOWN if matches(topic_filter, t))
         rest = read(kept, topic_filter, after)
         assert len(set(rest)) == len(rest)
         # A topic that was handed over last is where a crash goes on: all of its order, and all that was to come behind it.
         assert set(every[every.index(after) :] if after in every else ()) <= set(rest) <= set(every)
-        kept.close()
 
 
 def test_what_is_shown_is_there_and_nothing_else(database: Path) -> None:
-    kept = Statuses(database, TOPICS, None)
+    kept = Statuses(LoopReader(database), TOPICS, None)
     assert {t: kept.get(t) for t in SHOWN} == SHOWN
     odd = ("v1/ams1/orders/a~2/status", "v1/ams1/orders/a/b/status", "v1/ams1/orders/a/parcels/p1/x", "v1/ams1/orders/a/x/parcels/")
     for topic in (TOPICS.status("v"), TOPICS.status("w"), TOPICS.parcel("w", "p1"), TOPICS.parcel("a", "p1"), TOPICS.status("none"), *odd):
         assert kept.get(topic) is None, topic
     assert not kept.covers(TOPICS.position("a"))
     assert not kept.covers(TOPICS.receipts("scan-1"))
-    kept.close()
 
 
 def test_a_site_that_publishes_otherwise_reads_otherwise(database: Path) -> None:
-    kept = Statuses(database, TOPICS, lambda plain: f"said: {plain}".encode())
+    kept = Statuses(LoopReader(database), TOPICS, lambda plain: f"said: {plain}".encode())
     with SqlStore(open_engine(database)).transaction() as tx:
         tx.connection.exec_driver_sql("UPDATE orders SET status = ? WHERE order_id = 'z'", (cbor2.dumps({"rev": 1}),))
     assert kept.get(TOPICS.status("z")) == b"said: {'rev': 1}"
-    kept.close()
     with SqlStore(open_engine(database)).transaction() as tx:
         tx.connection.exec_driver_sql("UPDATE orders SET status = ? WHERE order_id = 'z'", (b"of z",))
 
 
 def test_tables_that_cant_be_read_are_no_empty_tables(tmp_path: Path) -> None:
-    kept = Statuses(tmp_path / "none.db", TOPICS, None)
-    with pytest.raises(CantRead):
+    kept = Statuses(LoopReader(tmp_path / "none.db"), TOPICS, None)
+    with pytest.raises(StoreUnavailable):
         kept.get(TOPICS.status("a"))
-    with pytest.raises(CantRead):
+    with pytest.raises(StoreUnavailable):
         kept.page("#", "")
