@@ -16,7 +16,7 @@ from benchmarks.options import Options
 from benchmarks.rounds import OURS, Measurement, Target, alternate, best_ways, row
 from benchmarks.servers.mosquitto import Mosquitto
 from benchmarks.servers.ours import PASSWORD, OurLab, Ours, certify
-from benchmarks.servers.process import Server, Start, Usage
+from benchmarks.servers.process import Start
 from bridge.store.registry import HASHER
 from devices.protocol.vocabulary import Role
 
@@ -140,10 +140,9 @@ def _storm(found: Measurement, options: Options) -> None:
     _remarks(found, case, results)
 
 
-class SecretMosquitto:
+class SecretMosquitto(Mosquitto):
     """Mosquitto with a password file and TLS; the certificate is of the same kind as ours."""
 
-    host = "127.0.0.1"
     password: str | None = PASSWORD
 
     def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores) -> None:
@@ -153,14 +152,7 @@ class SecretMosquitto:
         program = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
         subprocess.run([program, "-U", str(passwords)], check=True, capture_output=True)
         extra = f"certfile {folder}/tls/server.pem\nkeyfile {folder}/tls/server.key\npassword_file {passwords}\nallow_anonymous false\n"
-        self._server: Server = Mosquitto(folder, roles, cores, extra=extra)
-        self.port = self._server.port
-
-    def usage(self) -> Usage:
-        return self._server.usage()
-
-    def stop(self) -> None:
-        self._server.stop()
+        super().__init__(folder, roles, cores, extra=extra)
 
     def stored(self) -> int:
         return 0

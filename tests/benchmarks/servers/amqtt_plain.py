@@ -8,28 +8,19 @@ from pathlib import Path
 from benchmarks.machine import Cores
 from benchmarks.servers.mosquitto import free_port, listens, start_consumer
 from benchmarks.servers.ours import count_events
-from benchmarks.servers.process import Processes, Usage, wait_for
+from benchmarks.servers.process import Server, wait_for
 from devices.protocol.vocabulary import Role
 
 
-class PlainAmqtt:
+class PlainAmqtt(Server):
     """A broker and a consumer in one process."""
-
-    host = "127.0.0.1"
-    password: str | None = None
 
     def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores) -> None:
         self.port = free_port()
         self._database = folder / "consumer.db"
-        self._processes = Processes(cores)
+        super().__init__(cores)
         start_consumer(self._processes, "with_amqtt", self.port, self._database, roles, folder / "consumer.log")
         wait_for(lambda: listens(self.port), "amqtt")
-
-    def usage(self) -> Usage:
-        return self._processes.usage()
-
-    def stop(self) -> None:
-        self._processes.stop()
 
     def stored(self) -> int:
         return count_events(self._database)

@@ -14,7 +14,7 @@ from typing import Final
 
 from benchmarks.machine import Cores
 from benchmarks.servers.ours import count_events
-from benchmarks.servers.process import Processes, Usage, wait_for
+from benchmarks.servers.process import Processes, Server, wait_for
 from devices.protocol.vocabulary import Role
 
 CONFIGURATION: Final = """\
@@ -32,16 +32,13 @@ PERSISTENT: Final = "persistence true\npersistence_location {folder}/\n"
 USER: Final = "user root\n"
 
 
-class Mosquitto:
+class Mosquitto(Server):
     """A broker; with `consumer`, a module of `benchmarks.consumers`, the whole of what a user would run instead."""
-
-    host = "127.0.0.1"
-    password: str | None = None
 
     def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores, *, consumer: str | None = None, extra: str = "") -> None:
         self.port = free_port()
         self._database = folder / "consumer.db"
-        self._processes = Processes(cores)
+        super().__init__(cores)
         configuration = folder / "mosquitto.conf"
         persistence = PERSISTENT.format(folder=folder) if consumer is not None else "persistence false\n"
         configuration.write_text(CONFIGURATION.format(port=self.port) + persistence + USER + extra)
@@ -49,12 +46,6 @@ class Mosquitto:
         wait_for(lambda: listens(self.port), "Mosquitto")
         if consumer is not None:
             start_consumer(self._processes, consumer, self.port, self._database, roles, folder / "consumer.log")
-
-    def usage(self) -> Usage:
-        return self._processes.usage()
-
-    def stop(self) -> None:
-        self._processes.stop()
 
     def stored(self) -> int:
         return count_events(self._database)

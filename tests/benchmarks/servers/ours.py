@@ -14,7 +14,7 @@ from typing import Any, Final
 from argon2 import PasswordHasher
 
 from benchmarks.machine import Cores
-from benchmarks.servers.process import Processes, Usage
+from benchmarks.servers.process import Server
 from bridge import certificates
 from bridge.config import DATABASE_NAME, parse
 from bridge.site_folder import make_site
@@ -25,10 +25,9 @@ QUICK_HASH: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """Logging in is not what is measured (but in `broker_alone.storm`): a fleet of 1,000 would take half a minute before each round."""
 
 
-class Ours:
+class Ours(Server):
     """A site that is served."""
 
-    host = "127.0.0.1"
     password: str | None = PASSWORD
 
     def __init__(
@@ -49,39 +48,24 @@ class Ours:
             if tls:
                 certify(self.site)
         enrol(self.site, roles, hasher)
-        self._processes = Processes(cores)
+        super().__init__(cores)
         command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site), "--json"]
         self.spawned_s = time.perf_counter()
         line = self._processes.spawn(command, until='"ready"', log=folder / "serve.log")
         self.port = int(json.loads(line)["addresses"]["mqtts" if tls else "mqtt"].rpartition(":")[2])
 
-    def usage(self) -> Usage:
-        return self._processes.usage()
-
-    def stop(self) -> None:
-        self._processes.stop()
-
     def stored(self) -> int:
         return count_events(self.site / DATABASE_NAME)
 
 
-class OurLab:
+class OurLab(Server):
     """`dockbridge serve --lab`: the broker alone. What nobody with a persistent session waits for, and is not retained, passes through and is not stored."""
 
-    host = "127.0.0.1"
-    password: str | None = None
-
     def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores) -> None:
-        self._processes = Processes(cores)
+        super().__init__(cores)
         command = [sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"]
         line = self._processes.spawn(command, until='"ready"', log=folder / "serve.log")
         self.port = int(json.loads(line)["addresses"]["mqtt"].rpartition(":")[2])
-
-    def usage(self) -> Usage:
-        return self._processes.usage()
-
-    def stop(self) -> None:
-        self._processes.stop()
 
     def stored(self) -> int:
         return 0

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from benchmarks.machine import Cores
 from devices.protocol.vocabulary import Role
@@ -29,28 +30,6 @@ class Usage:
     cpu_s: float
     memory_mb: float
     peak_mb: float
-
-
-class Server(Protocol):
-    """A contestant that runs."""
-
-    host: str
-    port: int
-    password: str | None
-
-    def usage(self) -> Usage: ...
-
-    def stop(self) -> None:
-        """Stop every process; returns once they have ended."""
-        ...
-
-    def stored(self) -> int:
-        """How many events are in its database, once it has stopped."""
-        ...
-
-
-Start = Callable[[Path, Mapping[str, Role], Cores], Server]
-"""(an empty folder, names and roles of who will connect, cores) → a server that is ready."""
 
 
 def environment() -> dict[str, str]:
@@ -117,6 +96,32 @@ class Processes:
             if process.stdout is not None:
                 process.stdout.close()
         self._running.clear()
+
+
+class Server(ABC):
+    """A contestant that runs."""
+
+    host = "127.0.0.1"
+    password: str | None = None
+    port: int
+
+    def __init__(self, cores: Cores) -> None:
+        self._processes = Processes(cores)
+
+    def usage(self) -> Usage:
+        return self._processes.usage()
+
+    def stop(self) -> None:
+        """Stop every process; returns once they have ended."""
+        self._processes.stop()
+
+    @abstractmethod
+    def stored(self) -> int:
+        """How many events are in its database, once it has stopped."""
+
+
+Start = Callable[[Path, Mapping[str, Role], Cores], Server]
+"""(an empty folder, names and roles of who will connect, cores) → a server that is ready."""
 
 
 def _cpu_s(pid: int) -> float:
