@@ -222,7 +222,7 @@ class Application:
         lock = take_lock(directory / LOCK_NAME)
         try:
             database = directory / DATABASE_NAME
-            engine = open_engine(database, cache_bytes=settings.ingest.database_cache_bytes)
+            engine = open_engine(database, cache_bytes=settings.ingest.database_cache_bytes, log_bytes=settings.ingest.database_log_bytes)
             copy = migrate(engine, database)
             check_writable(engine)
             if clock is None:
@@ -516,9 +516,9 @@ class Application:
         """Hand one message to the pipeline; its receipt, once it is committed."""
         receipt: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
-        def settled(plain: dict[str, Any]) -> None:
+        def settled(cbor: bytes) -> None:
             if not receipt.done():
-                receipt.set_result(plain)
+                receipt.set_result(cbor2.loads(cbor) if cbor else {})
 
         self.pipeline.offer(incoming, settled)
         return receipt

@@ -87,6 +87,9 @@ class IngestSettings:
     retry_first_s: float = _setting(0.1, "First pause when the store can't take writes, seconds; it doubles.", least=0.001)
     retry_max_s: float = _setting(5.0, "Longest pause between tries, seconds.", least=0.001)
     database_cache_bytes: int = _setting(33_554_432, "Bytes of the database that its writer keeps in memory.", least=1_048_576)
+    database_log_bytes: int = _setting(
+        67_108_864, "Bytes of the database's write-ahead log that are gathered under load before they are moved into the database.", least=1_048_576
+    )
     orders_cached_max: int = _setting(20_000, "Orders kept in memory, those used last; some 17 kB each.", least=1)
     devices_cached_max: int = _setting(20_000, "Devices kept in memory.", least=1)
     quarantine_entries_max: int = _setting(10_000, "Messages kept in quarantine, equal ones of a device once; the oldest goes when there are more.", least=1)

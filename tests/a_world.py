@@ -40,7 +40,7 @@ class World:
         self.path.write_bytes(empty_database())
         self.limits = DoorLimits(**{"window": 3, "recent_bytes_max": 40, **limits})
         self.now_s = 0.0
-        self.queue: list[tuple[Item, Callable[[dict[str, Any]], None]]] = []
+        self.queue: list[tuple[Item, Callable[[bytes], None]]] = []
         self.start()
 
     @property
@@ -51,7 +51,7 @@ class World:
     def is_idle(self) -> bool:
         return not self.queue
 
-    def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None:
+    def offer(self, incoming: Incoming, acknowledge: Callable[[bytes], None]) -> None:
         self.queue.append((incoming, acknowledge))
 
     def change(self, change: Any) -> None:

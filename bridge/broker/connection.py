@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.broker import packets
 from bridge.broker.packets import ClientCertificate, Connect, ConnectCode, ProtocolError, RefusedConnect
 from bridge.broker.sessions import Received, Session
-from bridge.domain.access import Answer, Identity, Publishing, may_publish, may_subscribe
+from bridge.domain.access import Identity, may_publish, may_subscribe
 from bridge.ingest.ports import Incoming
 from devices.protocol.vocabulary import Role
 
@@ -28,8 +29,13 @@ TOPICS_CACHED_MAX: Final = 256
 """Topics of one connection whose access answer is remembered."""
 EARLY_BYTES_MAX: Final = 16_384
 """Bytes behind a CONNECT that are read before the client is let in."""
+NO_PACKET_ID: Final = b"\0\0"
 BURST_S: Final = 2.0
 """Seconds at `publish_rate_max` that a client may send at once after it was silent."""
+
+
+Acknowledge = Callable[[bytes], None]
+"""Called with a message's receipt (CBOR) once its batch is committed and shown."""
 
 
 class State(Enum):
@@ -43,9 +49,12 @@ class State(Enum):
 
 
 class _Topic(NamedTuple):
+    """What a publish to a topic is, see `Incoming`."""
+
     name: str
-    answer: Answer
-    publishing: Publishing | None
+    kind: str
+    event_type: str | None
+    why_denied: str | None
 
 
 class Connection:
@@ -158,9 +167,14 @@ class Connection:
         self._needed = 0
         try:
             while at < size and self.state in (State.NEW, State.OPEN):
+                # Nearly every packet has a remaining length of one byte or of two.
                 if at + 1 < size and (length := data[at + 1]) < 0x80:
                     start = at + 2
                     end = start + length
+                elif at + 2 < size and (high := data[at + 2]) < 0x80:
+                    start = at + 3
+                    end = start + (high << 7 | length & 0x7F)
+                    self._check_size(end - start)
                 else:
                     header = packets.read_header(data, at)
                     if header is None:
@@ -287,21 +301,25 @@ class Connection:
             raise ProtocolError("PUBLISH with QoS 3 (3.3.1-4)")
         if first & 8 and not qos:
             raise ProtocolError("PUBLISH at QoS 0 with DUP (3.3.1-2)")
-        body = start + 2 + int.from_bytes(data[start : start + 2], "big")
+        body = start + 2 + (data[start] << 8 | data[start + 1]) if start + 2 <= end else end + 1
         payload_at = body + 2 if qos else body
         if payload_at > end:
             raise ProtocolError("PUBLISH ends before its payload begins (3.3.2)")
         name = data[start + 2 : body]
         topic = self._topics.get(name) or self._look_at_topic(name)
-        packet_id = 0
-        if qos:
-            packet_id = data[body] << 8 | data[body + 1]
-            if not packet_id:
-                raise ProtocolError("packet id 0 (2.3.1-1)")
+        packet_id = data[body:payload_at]
+        if packet_id == NO_PACKET_ID:
+            raise ProtocolError("packet id 0 (2.3.1-1)")
         self._may_send -= 1
-        if qos == 2 and not self._is_new(packet_id):
-            return
-        self._accept(topic, data[payload_at:end], qos, packet_id, retain=bool(first & 1))
+        payload = data[payload_at:end]
+        if qos == 2:
+            self._accept_once(topic, payload, packet_id, retain=bool(first & 1))
+        elif topic.kind == "plain" and not first & 1 and self.door.pass_on(topic.name, payload, qos):
+            if qos:
+                self.write(packets.PUBACK_HEAD + packet_id)
+        else:
+            acknowledge = partial(self._acknowledge, packets.PUBACK_HEAD + packet_id) if qos else _nobody_waits
+            self._accept(topic, payload, qos, bool(first & 1), 0, 0, acknowledge)
 
     def _look_at_topic(self, name: bytes) -> _Topic:
         assert self.identity is not None
@@ -313,54 +331,52 @@ class Connection:
             raise ProtocolError("a topic name that is empty, or has a wildcard or NUL in it (3.3.2-2)")
         if len(name) > self.door.limits.topic_bytes_max or text.count("/") >= self.door.limits.topic_levels_max:
             raise ProtocolError("a topic name that is too long (broker.topic_bytes_max, broker.topic_levels_max)")
-        topic = _Topic(text, *may_publish(self.identity, text))
+        answer, publishing = may_publish(self.identity, text)
+        kind, event_type = publishing or ("denied", None)
+        topic = _Topic(text, kind, event_type, None) if publishing is not None and answer.allowed else _Topic(text, "denied", event_type, answer.rule)
         if len(self._topics) >= TOPICS_CACHED_MAX:
             self._topics.clear()
         self._topics[name] = topic
         return topic
 
-    def _is_new(self, packet_id: int) -> bool:
-        """Whether a QoS 2 message has not come before; a repeat is answered again once the first is committed (§4.3.3)."""
+    def _accept_once(self, topic: _Topic, payload: bytes, packet_id: bytes, *, retain: bool) -> None:
+        """Take a QoS 2 message in, unless it came before; a repeat is answered again once the first is committed (§4.3.3)."""
         assert self.session is not None
-        state = self.session.incoming.get(packet_id)
+        number = int.from_bytes(packet_id, "big")
+        state = self.session.incoming.get(number)
         if state is None:
-            self.session.incoming[packet_id] = Received.OFFERED
-            return True
-        if state is not Received.OFFERED:
-            self.write(packets.pubrec(packet_id))
-        return False
+            self.session.incoming[number] = Received.OFFERED
+            sid = self.session.sid
+            self._accept(topic, payload, 2, retain, sid, number if sid else 0, partial(self._stored, self.session, number))
+        elif state is not Received.OFFERED:
+            self.write(packets.pubrec(number))
 
-    def _accept(self, topic: _Topic, payload: bytes, qos: int, packet_id: int, *, retain: bool) -> None:
-        assert self.identity is not None
-        assert self.session is not None
-        door = self.door
-        publishing = topic.publishing
-        detail: str | None = None
-        if publishing is None or not topic.answer.allowed:
-            door.counters.denied += 1
-            kind, event_type, detail = "denied", publishing.event_type if publishing is not None else None, topic.answer.rule
-        else:
-            kind, event_type = publishing
-            if retain and kind == "plain" and payload and not door.has_room_for_retained(topic.name):
-                raise ProtocolError("no more retained messages are kept (broker.retained_max)")
-            if kind == "plain" and qos < 2 and not retain and door.pass_on(topic.name, payload, qos):
-                if qos:
-                    self.write(packets.puback(packet_id))
-                return
-        sid = self.session.sid if qos == 2 else 0
-        incoming = Incoming(self.identity, kind, event_type, payload, self._received_ms, detail, topic.name, qos, retain, sid, packet_id if sid else 0)
-        door.sink.offer(incoming, _Stored(self, self.session, qos, packet_id))
-        if detail is not None and self.identity.role is Role.LAB and not self.identity.reads_everything:
+    def _accept(self, topic: _Topic, payload: bytes, qos: int, retain: bool, sid: int, packet_id: int, acknowledge: Acknowledge) -> None:
+        """Hand a message to the pipeline, which acknowledges it once it is committed."""
+        identity = self.identity
+        assert identity is not None
+        if topic.why_denied is not None:
+            self.door.counters.denied += 1
+        elif retain and topic.kind == "plain" and payload and not self.door.has_room_for_retained(topic.name):
+            raise ProtocolError("no more retained messages are kept (broker.retained_max)")
+        incoming = Incoming(identity, topic.kind, topic.event_type, payload, self._received_ms, topic.why_denied, topic.name, qos, retain, sid, packet_id)
+        self.door.sink.offer(incoming, acknowledge)
+        if topic.why_denied is not None and identity.role is Role.LAB and not identity.reads_everything:
             # It can't read a receipt; an acknowledgement would be a silent success.
-            raise ProtocolError(f"a publish that is not allowed: {detail}")
+            raise ProtocolError(f"a publish that is not allowed: {topic.why_denied}")
 
-    def stored(self, session: Session, qos: int, packet_id: int) -> None:
-        """A message's batch is committed: now, and not before, it is acknowledged (§4.3.2, §4.3.3)."""
-        if qos == 2 and session.incoming.get(packet_id) is Received.OFFERED:
+    # A message's batch is committed: now, and not before, it is acknowledged (§4.3.2, §4.3.3).
+
+    def _acknowledge(self, puback: bytes, receipt: bytes) -> None:
+        if self.state is State.OPEN:
+            self.write(puback)
+
+    def _stored(self, session: Session, packet_id: int, receipt: bytes) -> None:
+        if session.incoming.get(packet_id) is Received.OFFERED:
             session.incoming[packet_id] = Received.STORED
         if self.state is State.OPEN:
-            self.write(packets.puback(packet_id) if qos == 1 else packets.pubrec(packet_id))
-        elif qos == 2 and session.wire is not None:
+            self.write(packets.pubrec(packet_id))
+        elif session.wire is not None:
             session.wire.write(packets.pubrec(packet_id))  # the client came back over another connection, and sent it again
 
     # --- the other packets ------------------------------------------------------------------------------------------------
@@ -500,24 +516,8 @@ class Connection:
             self.door.sink.offer(incoming, _nobody_waits)
 
 
-class _Stored:
-    """Acknowledges one message; a small object instead of a closure, because there is one for every message."""
-
-    __slots__ = ("_connection", "_packet_id", "_qos", "_session")
-
-    def __init__(self, connection: Connection, session: Session, qos: int, packet_id: int) -> None:
-        self._connection = connection
-        self._session = session
-        self._qos = qos
-        self._packet_id = packet_id
-
-    def __call__(self, receipt: dict[str, Any]) -> None:
-        if self._qos:
-            self._connection.stored(self._session, self._qos, self._packet_id)
-
-
-def _nobody_waits(receipt: dict[str, Any]) -> None:
-    """A will's client is gone."""
+def _nobody_waits(receipt: bytes) -> None:
+    """A message at QoS 0, or a will whose client is gone."""
 
 
 def _check_no_body(packet: bytes, start: int) -> None:

@@ -70,7 +70,7 @@ class Sink(Protocol):
         """Whether everything that was offered is committed and shown."""
         ...
 
-    def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None: ...
+    def offer(self, incoming: Incoming, acknowledge: Callable[[bytes], None]) -> None: ...
 
     def change(self, change: Change) -> None: ...
 
@@ -168,9 +168,13 @@ class FrontDoor:
     def pass_on(self, topic: str, payload: bytes, qos: int) -> bool:
         """Send a message that nothing keeps: outside v1/, not retained, and owed to no persistent session. False where it has to be stored, or to go behind
         what is being stored."""
-        if not self.sink.is_idle or any(wanted and session.sid for session, wanted in self._subscribers.match(topic)):
+        if not self.sink.is_idle:
             return False
-        self.publish(Message(topic, payload, qos, False))
+        subscribers = self._subscribers.match(topic)
+        if any(wanted and session.sid for session, wanted in subscribers):
+            return False
+        if subscribers:
+            self.publish(Message(topic, payload, qos, False))
         return True
 
     def _bound_log(self) -> None:

@@ -1,4 +1,4 @@
-"""CBOR by hand (RFC 8949 §3), for the payloads that are made for nearly every event: statuses.
+"""CBOR by hand (RFC 8949 §3), for the payloads that are made for nearly every event: receipts and statuses.
 
 Their shape is known, so that the bytes of keys and words are made once and the rest is put between them: two thirds of the time that building the maps and
 encoding them takes. Everything else is encoded by cbor2; tests hold what is made here against it.
@@ -13,17 +13,27 @@ import cbor2
 
 _SMALL: Final = tuple(cbor2.dumps(n) for n in range(256))
 _TEXT_HEADS: Final = tuple(cbor2.dumps("x" * n)[:-n] for n in range(1, 256))
+_BYTES_HEADS: Final = tuple(cbor2.dumps(b"x" * n)[:-n] for n in range(1, 256))
+_SHORT: Final = 1 << 16
 _LONG: Final = 1 << 32
 _LONGEST: Final = 1 << 64
 
-TRUE, EMPTY_ARRAY = b"\xf5", b"\x80"
+TRUE, FALSE, EMPTY_ARRAY = b"\xf5", b"\xf4", b"\x80"
 
 
 def integer(n: int) -> bytes:
     """An integer. Times are long: milliseconds since 1970."""
     if _LONG <= n < _LONGEST:
         return b"\x1b" + n.to_bytes(8, "big")
-    return _SMALL[n] if 0 <= n < 256 else cbor2.dumps(n)
+    if 0 <= n < 256:
+        return _SMALL[n]
+    return b"\x19" + n.to_bytes(2, "big") if 0 < n < _SHORT else cbor2.dumps(n)
+
+
+def octets(value: bytes) -> bytes:
+    """A byte string."""
+    length = len(value)
+    return _BYTES_HEADS[length - 1] + value if 0 < length < 256 else cbor2.dumps(value)
 
 
 def text(value: str) -> bytes:

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from bridge.config import IngestSettings
 from bridge.ingest.memory import Memory
@@ -23,8 +23,8 @@ logger = logging.getLogger("dockbridge.ingest")
 T = TypeVar("T")
 _DEFAULTS: Final = IngestSettings()
 
-Acknowledge = Callable[[dict[str, Any]], None]
-"""Called on the loop when a message's batch is committed and shown, with its receipt (empty where it has none)."""
+Acknowledge = Callable[[bytes], None]
+"""Called on the loop when a message's batch is committed and shown, with its receipt in CBOR (empty where it has none)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +60,7 @@ class Outlet(Protocol):
         ...
 
 
-class _Waiting(NamedTuple):
-    incoming: Item
-    acknowledge: Acknowledge
+_Waiting = tuple[Item, Acknowledge]
 
 
 class Pipeline:
@@ -114,10 +112,11 @@ class Pipeline:
 
     def offer(self, incoming: Item, acknowledge: Acknowledge) -> None:
         """Take a message in."""
-        self._waiting.append(_Waiting(incoming, acknowledge))
+        if not self._waiting:
+            self._idle.clear()
+            self._arrived.set()
+        self._waiting.append((incoming, acknowledge))
         self._bytes += len(incoming.payload)
-        self._idle.clear()
-        self._arrived.set()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -125,7 +124,7 @@ class Pipeline:
             batch = await self._take()
             self._passed("taken")
             while batch:
-                settled = await self._store([w.incoming for w in batch])
+                settled = await self._store([incoming for incoming, _ in batch])
                 self._outlet.show(settled)
                 self._passed("shown")
                 _acknowledge(batch, settled)
@@ -146,7 +145,7 @@ class Pipeline:
             self._idle.set()
             await self._arrived.wait()
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch_messages_max))]
-        self._bytes -= sum(len(w.incoming.payload) for w in batch)
+        self._bytes -= sum(len(incoming.payload) for incoming, _ in batch)
         return batch
 
     async def _store(self, batch: Sequence[Item]) -> Settled:
@@ -174,14 +173,14 @@ class Pipeline:
                 self._on_room()
 
 
-def _nobody_waits(receipt: dict[str, Any]) -> None:
+def _nobody_waits(receipt: bytes) -> None:
     """A change is told by its `done`."""
 
 
 def _acknowledge(batch: Sequence[_Waiting], settled: Settled) -> None:
-    for waiting, outcome in zip(batch, settled.outcomes, strict=False):
+    for (_, acknowledge), outcome in zip(batch, settled.outcomes, strict=False):
         try:
-            waiting.acknowledge(outcome)
+            acknowledge(outcome)
         except Exception as error:  # noqa: BLE001 -- one that can no longer be told must not keep it from the others
             logger.error("an acknowledgement failed: %s: %s", type(error).__name__, error)
 
@@ -215,7 +214,7 @@ class Settler:
                     return self._quarantine(item, error)
                 if isinstance(item, (Alarm, Announce)):
                     logger.error("something of the bridge's own could not be published (%s: %s)", type(error).__name__, error)
-                    return Settled([], [], [{}])
+                    return Settled([], [], [b""])
                 raise StoreUnavailable(f"a session could not be changed: {error}") from error
             return self.commit(batch[: len(batch) // 2])
 

@@ -476,8 +476,8 @@ class Settled(NamedTuple):
 
     effects: list[Effect]
     jobs: list[Job]
-    outcomes: list[dict[str, Any]]
-    """One receipt an item of the batch (plain, as sent), in its order; empty for everything but events."""
+    outcomes: list[bytes]
+    """One receipt an item of the batch (CBOR), in its order; empty for everything but events."""
 
     @property
     def messages(self) -> list[Message]:

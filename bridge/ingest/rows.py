@@ -4,22 +4,46 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import cbor2
 
 from bridge.domain import event_time
+from bridge.domain.encoding import FALSE, TRUE, array, integer, map_head, octets, text
 from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, tone_of
-from bridge.ingest.ports import AlertRow, EventRow, ReceiptRow
+from bridge.ingest.ports import AlertRow, EventRow
 from devices.protocol import bodies, messages
-from devices.protocol.vocabulary import EventType, Outcome, Reason
+from devices.protocol.vocabulary import EventType, Next, Outcome, Reason, Warn
 
 BRIDGE_LOG: Final = b"\0" * 8
 """The log under which the bridge writes its own events; their seq is their place in the event log."""
 DETAIL_CHARS_MAX: Final = 200
 
 
-def receipt_plain(
+class _Told(NamedTuple):
+    """What a receipt says of a verdict, encoded: how many keys that are, and their pieces in their order."""
+
+    keys: int
+    next_tone_warn: bytes
+    final: bytes
+    reason_outcome: bytes
+
+
+@lru_cache(1_024)
+def _told(outcome: Outcome, reason: Reason | None, warn: tuple[Warn, ...], next_step: Next | None) -> _Told:
+    tone = tone_of(Verdict(outcome, reason, warn))
+    first = {"next": next_step} if next_step is not None else {}
+    last = {"reason": reason} if reason is not None else {}
+    return _Told(
+        3 + len(first) + len(last) + bool(warn),
+        b"".join(text(k) + text(v) for k, v in first.items()) + text("tone") + text(tone) + (text("warn") + array([text(w) for w in warn]) if warn else b""),
+        text("final") + (FALSE if outcome is Outcome.PARKED else TRUE),
+        b"".join(text(k) + text(v) for k, v in last.items()) + text("outcome") + text(outcome),
+    )
+
+
+def receipt_cbor(
     *,
     n: int,
     event_id: bytes,
@@ -31,38 +55,40 @@ def receipt_plain(
     rev: int = 0,
     left: Sequence[tuple[str, int]] = (),
     detail: str | None = None,
-) -> dict[str, Any]:
-    """A plain `Receipt`, keys in deterministic order."""
-    plain: dict[str, Any] = {"n": n, "id": event_id, "log": log}
+) -> bytes:
+    """A `Receipt` in CBOR, keys in deterministic order."""
+    outcome, reason, warn, next_step, state, parcel = verdict
+    keys, next_tone_warn, final, reason_outcome = _told(outcome, reason, warn, next_step)
+    keys += 5
+    pieces = [b"", _N, integer(n), _ID, octets(event_id), _LOG, octets(log)]
     if rev:
-        plain["rev"] = rev
-    plain["seq"] = seq
+        keys += 1
+        pieces += (_REV, integer(rev))
+    pieces += (_SEQ, integer(seq))
     if left:
-        plain["left"] = [{"qty": qty, "sku": sku} for sku, qty in left]
-    if verdict.next is not None:
-        plain["next"] = verdict.next
-    plain["tone"] = tone_of(verdict)
-    if verdict.warn:
-        plain["warn"] = list(verdict.warn)
-    plain["at_ms"] = at_ms
-    plain["final"] = verdict.outcome is not Outcome.PARKED
+        keys += 1
+        pieces += (_LEFT, array([b"".join((_QTY, integer(qty), _SKU, text(sku))) for sku, qty in left]))
+    pieces += (next_tone_warn, _AT_MS, integer(at_ms), final)
     if order_id is not None:
-        plain["order"] = order_id
-        if verdict.state is not None:
-            plain["state"] = verdict.state
+        keys += 1
+        pieces += (_ORDER, text(order_id))
+        if state is not None:
+            keys += 1
+            pieces += (_STATE, text(state))
     if detail:
-        plain["detail"] = detail[:DETAIL_CHARS_MAX]
-    if verdict.parcel is not None:
-        plain["parcel"] = verdict.parcel
-    if verdict.reason is not None:
-        plain["reason"] = verdict.reason
-    plain["outcome"] = verdict.outcome
-    return plain
+        keys += 1
+        pieces += (_DETAIL, text(detail[:DETAIL_CHARS_MAX]))
+    if parcel is not None:
+        keys += 1
+        pieces += (_PARCEL, text(parcel))
+    pieces.append(reason_outcome)
+    pieces[0] = map_head(keys)
+    return b"".join(pieces)
 
 
-def receipt_row(pos: int, device: str, plain: dict[str, Any]) -> ReceiptRow:
-    """The row of a receipt."""
-    return ReceiptRow(pos, device, plain["n"], plain["outcome"], plain.get("reason"), cbor2.dumps(plain))
+_N, _ID, _LOG, _REV, _SEQ, _LEFT = map(text, ("n", "id", "log", "rev", "seq", "left"))
+_AT_MS, _ORDER, _STATE, _DETAIL, _PARCEL = map(text, ("at_ms", "order", "state", "detail", "parcel"))
+_QTY, _SKU = map_head(2) + text("qty"), text("sku")
 
 
 def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> Fact:
@@ -147,9 +173,9 @@ def _content(payload: bytes) -> dict[str, Any]:
     return {k: v for k, v in plain.items() if k not in ("sent_boot", "sent_mono_ms") and v is not None}
 
 
-def once_more(receipt: dict[str, Any]) -> dict[str, Any]:
+def once_more(receipt: bytes) -> bytes:
     """A receipt that was given before, keys in deterministic order again."""
-    return dict(sorted({**receipt, "again": True}.items(), key=_by_key))
+    return cbor2.dumps(dict(sorted({**cbor2.loads(receipt), "again": True}.items(), key=_by_key)))
 
 
 def _by_key(item: tuple[str, Any]) -> tuple[int, str]:

@@ -39,6 +39,7 @@ from bridge.ingest.ports import (
     ParkedRow,
     PositionRow,
     QuarantineRow,
+    ReceiptRow,
     Settled,
     StatusLogRow,
     StoredReceipt,
@@ -52,8 +53,7 @@ from bridge.ingest.rows import (
     decided_row,
     fact_of,
     once_more,
-    receipt_plain,
-    receipt_row,
+    receipt_cbor,
     same_content,
 )
 from devices.protocol import bodies, messages
@@ -165,6 +165,13 @@ class _Answer:
         self.left = left
 
 
+class _Sent(NamedTuple):
+    """A receipt that is sent and not stored: of a message that never becomes an event, and of one that came before."""
+
+    device: str
+    receipt: bytes
+
+
 class _Seen(NamedTuple):
     """An event that came earlier in the same batch."""
 
@@ -192,7 +199,8 @@ class _Batch:
         self.events: dict[bytes, str] = {}
         self.changed_jobs: dict[str, Job] = {}
         self.couriers: dict[str, str | None] = {}
-        self.answers: list[_Answer | dict[str, Any] | None] = []
+        self.receipt_topics: dict[str, str] = {}
+        self.answers: list[_Answer | _Sent | None] = []
         self.second: dict[int, _Answer] = {}
         self.shown: list[Message | Change] = []
         memory.load(tx)
@@ -217,7 +225,7 @@ class _Batch:
         # Made anew each time: a batch that held it would be a cycle, and its payloads would stay until the collector comes, which is rarely.
         return Directory(self._order_of_code, self._order_known, self._order_of_event, self._order_of_job)
 
-    def _message(self, incoming: Incoming, message: object) -> _Answer | dict[str, Any] | None:
+    def _message(self, incoming: Incoming, message: object) -> _Answer | _Sent | None:
         match message:
             case Event():
                 return self._event(incoming, message)
@@ -265,7 +273,7 @@ class _Batch:
 
     # --- one event --------------------------------------------------------------------------------------------------------
 
-    def _event(self, incoming: Incoming, event: Event[bodies.Body]) -> _Answer | dict[str, Any]:
+    def _event(self, incoming: Incoming, event: Event[bodies.Body]) -> _Answer | _Sent:
         device = incoming.identity.device
         uid = (device, event.id)
         if (twin := self.seen.get(uid)) is not None:
@@ -626,7 +634,7 @@ class _Batch:
 
     # --- refusals and repeats ---------------------------------------------------------------------------------------------
 
-    def _refuse(self, incoming: Incoming, reason: Reason, detail: str, event: Event[bodies.Body] | None = None) -> dict[str, Any]:
+    def _refuse(self, incoming: Incoming, reason: Reason, detail: str, event: Event[bodies.Body] | None = None) -> _Sent:
         """A message that never becomes an event: kept in quarantine, and answered by its digest."""
         device = incoming.identity.device
         digest = digest8(incoming.payload)
@@ -645,7 +653,7 @@ class _Batch:
                     "another, enrol it under a new name with `dockbridge device add`.",
                 )
         verdict = refusal(Outcome.REJECTED, reason)
-        return {
+        plain = {
             "n": 1,
             **({"id": event.id, "log": event.log, "seq": event.seq} if event is not None else {}),
             **({"next": verdict.next.value} if verdict.next else {}),
@@ -657,8 +665,8 @@ class _Batch:
             "digest": digest,
             "reason": reason.value,
             "outcome": Outcome.REJECTED.value,
-            "_device": device,
         }
+        return _Sent(device, cbor2.dumps(plain))
 
     def _count_refused(self, incoming: Incoming) -> None:
         """A refused event came all the same: where its log and seq can be read, the device does not owe it."""
@@ -673,13 +681,13 @@ class _Batch:
             device = incoming.identity.device
             self._ledger(self._device(device), device, log).add(seq)
 
-    def _again(self, incoming: Incoming, event: Event[bodies.Body], stored: StoredReceipt) -> dict[str, Any]:
+    def _again(self, incoming: Incoming, event: Event[bodies.Body], stored: StoredReceipt) -> _Sent:
         """A resent event gets its current outcome again."""
         if stored.type != incoming.event_type or not same_content(stored.event_payload, incoming.payload):
             return self._refuse(incoming, Reason.ID_REUSED, "this id was used for another event", event)
         if event.sent_boot == event.boot and incoming.identity.role in BY_SEQ:
             self._device(incoming.identity.device).clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=incoming.received_ms)
-        return {**once_more(cbor2.loads(stored.receipt)), "_device": incoming.identity.device}
+        return _Sent(incoming.identity.device, once_more(stored.receipt))
 
     def _quarantine_row(self, row: EventRow, reason: Reason, detail: str) -> None:
         self.writes.quarantine.append(QuarantineRow(row.device, row.type, row.received_ms, reason.value, detail, digest8(row.payload), row.pos, b""))
@@ -894,52 +902,52 @@ class _Batch:
 
     # --- receipts ---------------------------------------------------------------------------------------------------------
 
-    def _receipts(self) -> list[dict[str, Any]]:
-        outcomes: list[dict[str, Any]] = []
-        written: dict[int, dict[str, Any]] = {}
+    def _receipts(self) -> list[bytes]:
+        outcomes: list[bytes] = []
+        written: dict[int, bytes] = {}
         for answer in self.answers:
             if answer is None:
-                outcomes.append({})
+                outcomes.append(b"")
                 continue
             if isinstance(answer, _Answer):
-                plain = written.get(answer.pos)
-                if plain is None:
-                    plain = written[answer.pos] = self._tell(answer)
+                receipt = written.get(answer.pos)
+                if receipt is None:
+                    receipt = written[answer.pos] = self._tell(answer)
                 else:
-                    plain = once_more(plain)
-                    self._send_receipt(answer.device, cbor2.dumps(plain))
+                    receipt = once_more(receipt)
+                    self._send_receipt(answer.device, receipt)
             else:
-                plain = answer
-                self._send_receipt(plain.pop("_device"), cbor2.dumps(plain))
-            outcomes.append(plain)
+                receipt = answer.receipt
+                self._send_receipt(answer.device, receipt)
+            outcomes.append(receipt)
         for answer in self.second.values():
             self._tell(answer)
         return outcomes
 
-    def _tell(self, answer: _Answer) -> dict[str, Any]:
+    def _tell(self, answer: _Answer) -> bytes:
         """Store a receipt and send it; it is encoded once for both."""
-        plain = self._receipt(answer)
-        row = self.writes.receipts[answer.pos] = receipt_row(answer.pos, answer.device, plain)
-        self._send_receipt(answer.device, row.payload)
-        return plain
-
-    def _send_receipt(self, device: str, cbor: bytes) -> None:
-        self.shown.append(Message(self.topics.receipts(device), self._encoded(cbor), 1, False))
-
-    def _receipt(self, answer: _Answer) -> dict[str, Any]:
-        entry = answer.entry
-        return receipt_plain(
+        entry, verdict = answer.entry, answer.verdict
+        receipt = receipt_cbor(
             n=answer.n,
             event_id=answer.event_id,
             log=answer.log,
             seq=answer.seq,
-            verdict=answer.verdict,
+            verdict=verdict,
             at_ms=self.now_ms,
             order_id=entry.fold.id if entry is not None else None,
             rev=entry.rev if entry is not None else 0,
-            left=entry.fold.order.left_to_pick() if answer.left and entry is not None else [],
+            left=entry.fold.order.left_to_pick() if answer.left and entry is not None else (),
             detail=answer.detail,
         )
+        self.writes.receipts[answer.pos] = ReceiptRow(answer.pos, answer.device, answer.n, verdict.outcome, verdict.reason, receipt)
+        self._send_receipt(answer.device, receipt)
+        return receipt
+
+    def _send_receipt(self, device: str, cbor: bytes) -> None:
+        topic = self.receipt_topics.get(device)
+        if topic is None:
+            topic = self.receipt_topics[device] = self.topics.receipts(device)
+        self.shown.append(Message(topic, self._encoded(cbor), 1, False))
 
     def _save_devices(self) -> None:
         for (device, log), ledger in self.ledgers.items():

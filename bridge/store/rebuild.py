@@ -20,8 +20,8 @@ from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
 from bridge.domain.view import SETTLED, OrderView, digest8, timed_flags
 from bridge.ingest.placing import LABELS
-from bridge.ingest.ports import EventRow, LedgerRow, OrderRow, ParcelRow, ParkedRow, QuarantineRow, StatusLogRow, Writes
-from bridge.ingest.rows import receipt_plain, receipt_row, stored_fact
+from bridge.ingest.ports import EventRow, LedgerRow, OrderRow, ParcelRow, ParkedRow, QuarantineRow, ReceiptRow, StatusLogRow, Writes
+from bridge.ingest.rows import receipt_cbor, stored_fact
 from bridge.ingest.settle import BY_SEQ, Rules
 from bridge.store import tables
 from bridge.store.sql import EVENT_COLUMNS, SqlTransaction
@@ -196,8 +196,8 @@ class _AcrossOrders:
             writes.ledgers.append(LedgerRow(device, log, ledger.high, ledger.owed, ledger.forgotten, cbor2.dumps(ledger.ranges), heard_ms))
         writes.jobs = self._jobs
         for row, verdict in self._alone.values():
-            plain = receipt_plain(n=1, event_id=row.id, log=row.log, seq=row.seq, verdict=verdict, at_ms=row.received_ms, order_id=None)
-            writes.receipts[row.pos] = receipt_row(row.pos, row.device, plain)
+            receipt = receipt_cbor(n=1, event_id=row.id, log=row.log, seq=row.seq, verdict=verdict, at_ms=row.received_ms, order_id=None)
+            writes.receipts[row.pos] = ReceiptRow(row.pos, row.device, 1, verdict.outcome, verdict.reason, receipt)
             if verdict.outcome is Outcome.REJECTED:
                 writes.quarantine.append(_quarantined(row.device, row.type, row.received_ms, verdict, row.pos, row.payload))
         return writes
@@ -275,7 +275,7 @@ class _Retold:
 
     def _write_receipts(self, writes: Writes, rev: int) -> None:
         for fact, verdict, n in self.verdicts.values():
-            plain = receipt_plain(
+            receipt = receipt_cbor(
                 n=n,
                 event_id=fact.id,
                 log=fact.log,
@@ -285,7 +285,7 @@ class _Retold:
                 order_id=self.fold.id,
                 rev=rev,
             )
-            writes.receipts[fact.pos] = receipt_row(fact.pos, fact.device, plain)
+            writes.receipts[fact.pos] = ReceiptRow(fact.pos, fact.device, n, verdict.outcome, verdict.reason, receipt)
             if verdict.outcome is Outcome.PARKED:
                 ref = f"code:{fact.code}" if verdict.reason is Reason.UNKNOWN_PARCEL else f"order:{self.fold.id}"
                 writes.parked[fact.pos] = ParkedRow(fact.pos, ref, self.fold.id, fact.received_ms, fact.received_ms + self.rules.parked_deadline_ms)

@@ -47,7 +47,7 @@ class Builder:
         self.story = STORIES[story]
         self._state = database.with_name(STATE)
         ingest = Settings().ingest
-        self._store = SqlStore(open_engine(database, cache_bytes=ingest.database_cache_bytes))
+        self._store = SqlStore(open_engine(database, cache_bytes=ingest.database_cache_bytes, log_bytes=ingest.database_log_bytes))
         memory = Memory(orders_max=ingest.orders_cached_max, devices_max=ingest.devices_cached_max)
         self._settler = Settler(self._store, memory, rules_of(Settings()))
         self._senders = Senders(fleet_roles(DEVICES))

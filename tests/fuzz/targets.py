@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from a_site import IDENTITIES, NOW_MS, TOPICS, Bench, commit_all, connect_packet, event, frame, kind_of, subscribe_packet
+from a_site import IDENTITIES, NOW_MS, TOPICS, Bench, commit_all, connect_packet, event, frame, kind_of, receipts, subscribe_packet
 from fuzz import grammar
 
 from bridge.broker import packets
@@ -125,9 +125,9 @@ class Sink:
         self.world = world
         self.subscribers = Subscribers()
         self.log: dict[int, Outgoing] = {}
-        self.queue: list[tuple[Incoming | Change, Callable[[dict[str, Any]], None]]] = []
+        self.queue: list[tuple[Incoming | Change, Callable[[bytes], None]]] = []
 
-    def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None:
+    def offer(self, incoming: Incoming, acknowledge: Callable[[bytes], None]) -> None:
         assert incoming.identity.device in self.world.let_in, f"a message of {incoming.identity.device}, who was never let in"
         assert len(incoming.payload) <= LIMITS.packet_bytes_max
         self.queue.append((incoming, acknowledge))
@@ -154,7 +154,7 @@ class Sink:
                 else:
                     effect.change.done(effect.result)
             for _, acknowledge in batch:
-                acknowledge({})
+                acknowledge(b"")
             for (pos,) in writes.messages_gone:
                 self.log.pop(pos, None)
             assert not is_full or self.foreign_retained() <= foreign, "retained messages grow"
@@ -406,10 +406,10 @@ class Taken:
     def __init__(self) -> None:
         self.offered: list[grammar.Read] = []
 
-    def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None:
+    def offer(self, incoming: Incoming, acknowledge: Callable[[bytes], None]) -> None:
         packet_id = incoming.packet_id
         self.offered.append(grammar.Read(packets.PUBLISH, packet_id, incoming.topic, incoming.payload, incoming.qos, incoming.retain))
-        acknowledge({})
+        acknowledge(b"")
 
     def change(self, change: Change) -> None:
         change.done(0)
@@ -543,9 +543,9 @@ def payload(trial: Trial, data: bytes) -> None:
             settled = commit_all(settler, [good[0], *batch, good[1]])
         except StoreUnavailable as error:
             raise AssertionError("the message would be tried again for ever") from error
-    first, *receipts, last = settled.outcomes
+    first, *between, last = receipts(settled)
     assert (first["outcome"], last["outcome"]) == ("applied", "applied"), "its neighbours do not count"
-    for incoming, receipt in zip(batch, receipts, strict=True):
+    for incoming, receipt in zip(batch, between, strict=True):
         assert receipt.get("reason") != Reason.POISON, f"it could not be settled: {incoming}"
         assert receipt or incoming.kind != "events", "an event without a receipt"
     for message in settled.messages:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from a_site import BOOT, CREATED, DELIVERY, IDENTITIES, SITE, TOPICS, Bench, log_of
+from a_site import BOOT, CREATED, DELIVERY, IDENTITIES, SITE, TOPICS, Bench, log_of, receipts
 
 from bridge.ingest.ports import EndSession, Incoming, Message, OpenSession, Settled, Subscribe, Told, Unsubscribe
 from devices.protocol.messages import encode_cbor
@@ -88,7 +88,7 @@ class Run:
         settled = self._commit(incoming)
         self.note(Acknowledged(self.now_ms, device, no))
         self.bench.now_ms += 1_000
-        return settled.outcomes[0]
+        return receipts(settled)[0]
 
     def sweep(self, after_ms: int = 0) -> None:
         self.bench.now_ms += after_ms

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import pytest
 from a_site import BOOT, BOOT_MS, CREATED, DEADLINE_S, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, Bench, event, event_id, kind_of, log_of
 
@@ -316,7 +317,8 @@ class Diary:
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def acknowledge(self, receipt: dict[str, Any]) -> None:
+    def acknowledge(self, cbor: bytes) -> None:
+        receipt = cbor2.loads(cbor)
         self.steps.append(("acknowledged", receipt["outcome"], *(["again"] if "again" in receipt else [])))
 
 
@@ -350,7 +352,7 @@ def test_an_acknowledgement_that_fails_keeps_nobody_else_from_theirs(bench: Benc
     diary = Diary(bench.settler)
     pipeline = Pipeline(diary, diary, Limits())
 
-    def gone(receipt: dict[str, Any]) -> None:
+    def gone(receipt: bytes) -> None:
         raise asyncio.InvalidStateError("nobody waits any more")
 
     pipeline.offer(bench.draft("scan-1", "pack", "PO-1"), gone)

@@ -29,9 +29,9 @@ class Pipeline:
         self.offered: list[Incoming] = []
         self.next_pos = 1
         self._sids: dict[tuple[str, str], int] = {}
-        self._waiting: list[Callable[[dict[str, Any]], None]] = []
+        self._waiting: list[Callable[[bytes], None]] = []
 
-    def offer(self, incoming: Incoming, acknowledge: Callable[[dict[str, Any]], None]) -> None:
+    def offer(self, incoming: Incoming, acknowledge: Callable[[bytes], None]) -> None:
         self.offered.append(incoming)
         self._waiting.append(acknowledge)
 
@@ -48,7 +48,7 @@ class Pipeline:
     def commit(self) -> None:
         """Everything that was offered is stored now."""
         for acknowledge in self._waiting:
-            acknowledge({})
+            acknowledge(b"")
         self._waiting.clear()
 
     @property

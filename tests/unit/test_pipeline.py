@@ -12,7 +12,7 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_site import CREATED, DEADLINE_S, IDENTITIES, LINES, NOW_MS, SITE, Bench, commit_all, event
+from a_site import CREATED, DEADLINE_S, IDENTITIES, LINES, NOW_MS, SITE, Bench, commit_all, event, receipts
 
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Limits, Pipeline, Settler
@@ -53,7 +53,7 @@ class Desk:
     def flush(self) -> None:
         self.steps.append(("flush", None))
 
-    def acknowledge(self, name: str) -> Callable[[dict[str, Any]], None]:
+    def acknowledge(self, name: str) -> Callable[[bytes], None]:
         return lambda receipt: self.steps.append(("acknowledge", (name, receipt["received_ms"] - NOW_MS)))
 
 
@@ -214,9 +214,9 @@ def test_a_poisonous_message_is_found_and_the_others_go_on(bench: Bench, caplog:
     settler = settler_on(Marked(bench.store))
     batch = [message(i, event("scan-1", i, None, {"worker": "w"}, note=MARK if i in poisonous else b"")) for i in range(1, 33)]
     settled = commit_all(settler, batch)
-    rejected = [i for i, receipt in enumerate(settled.outcomes, 1) if receipt["outcome"] == "rejected"]
+    rejected = [i for i, receipt in enumerate(receipts(settled), 1) if receipt["outcome"] == "rejected"]
     assert rejected == poisonous
-    assert {settled.outcomes[i - 1]["reason"] for i in poisonous} == {"poison"}
+    assert {receipts(settled)[i - 1]["reason"] for i in poisonous} == {"poison"}
     assert [seq for (seq,) in bench.rows("SELECT seq FROM events ORDER BY pos")] == [i for i in range(1, 33) if i not in poisonous]
     assert bench.rows("SELECT payload FROM quarantine WHERE reason = 'poison' ORDER BY no") == [(batch[i - 1].payload,) for i in poisonous]
     assert len([m for m in settled.messages if m.topic.endswith("/receipts")]) == 32
@@ -229,8 +229,8 @@ def test_what_comes_after_a_poisonous_message_is_settled_as_if_it_had_not_been(b
     pack = bench.draft("scan-1", "pack", "PO-1")
     stage = bench.draft("scan-2", "stage", "PO-1", {"dock": "d1"})
     poison = bench.draft("scan-1", "load", "PO-1", {"vehicle": "v1"}, note=MARK)
-    assert [r["outcome"] for r in commit_all(settler, [pack, poison, stage]).outcomes] == ["applied", "rejected", "applied"]
-    assert [r["outcome"] for r in commit_all(settler, [pack, poison, stage]).outcomes] == ["applied", "rejected", "applied"]
+    assert [r["outcome"] for r in receipts(commit_all(settler, [pack, poison, stage]))] == ["applied", "rejected", "applied"]
+    assert [r["outcome"] for r in receipts(commit_all(settler, [pack, poison, stage]))] == ["applied", "rejected", "applied"]
     assert bench.rows("SELECT state FROM parcels") == [("staged",)]
     assert len(bench.rows("SELECT 1 FROM quarantine")) == 1
 
@@ -309,7 +309,7 @@ def test_a_batch_that_could_not_be_committed_leaves_no_trace_and_is_whole_afterw
         with pytest.raises(StoreUnavailable):
             settler.commit(batch)
         assert bench.dump("events", "orders", "receipts", "parcels", "ledger") == before
-    assert [(r["outcome"], r.get("again")) for r in commit_all(settler, batch).outcomes] == [("applied", None), ("applied", None)]
+    assert [(r["outcome"], r.get("again")) for r in receipts(commit_all(settler, batch))] == [("applied", None), ("applied", None)]
     assert bench.rows("SELECT pos FROM events WHERE device = 'scan-1' ORDER BY pos") == [(3,), (4,)]
 
 
@@ -391,7 +391,7 @@ def fails_and_recovers(bench: Bench, mend: Callable[[], object], bytes_each: int
         with running(pipeline):
             for seq in (1, 2, 3):
                 payload = event("scan-1", seq, None, {"worker": "w"}, note="x" * bytes_each)
-                pipeline.offer(message(seq, payload), lambda receipt: acknowledged.append(receipt["outcome"]))
+                pipeline.offer(message(seq, payload), lambda receipt: acknowledged.append(cbor2.loads(receipt)["outcome"]))
             await writer.failed.wait()
             writer.failed.clear()
             await writer.failed.wait()

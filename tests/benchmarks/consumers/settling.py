@@ -44,7 +44,7 @@ def read_job() -> Job:
 def make_settler(database: Path) -> tuple[Settler, SqlStore]:
     """The same settler as in the server, with the server's settings, on a new database."""
     ingest = Settings().ingest
-    engine = open_engine(database, cache_bytes=ingest.database_cache_bytes)
+    engine = open_engine(database, cache_bytes=ingest.database_cache_bytes, log_bytes=ingest.database_log_bytes)
     migrate(engine, database)
     store = SqlStore(engine)
     return Settler(store, Memory(orders_max=ingest.orders_cached_max, devices_max=ingest.devices_cached_max), rules_of(Settings())), store
