@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.console import Console
 from benchmarks import broker_alone, burst, ceiling, end_to_end, growth, location
 from benchmarks.machine import cores
 from benchmarks.options import Options
-from benchmarks.report import chart, charted, heading, markdown, show, to_json, write_into
+from benchmarks.report import chart, charted, from_json, markdown, show, to_json, where_of, write_into
 from benchmarks.rounds import ROUNDS, Measurement
 
 MEASUREMENTS: Final[dict[str, Callable[[Options], Measurement]]] = {
@@ -46,7 +47,9 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print data as JSON.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write results.json, results.md and a chart there; the large database is kept there too.", show_default="not written"),
+        typer.Option(
+            metavar="DIR", help="Write figures (JSON), results.md and a chart there, with what was measured into it before.", show_default="not written"
+        ),
     ] = None,
     readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table into this file too, between its markers.", show_default="none")] = None,
 ) -> None:
@@ -63,7 +66,7 @@ def bench(
         seconds=QUICK_S if quick else seconds,
         quick=quick,
         cores=cores(),
-        out=out or Path.cwd() / "bench",
+        large=Path(os.environ.get("DOCKBRIDGE_BENCH_DIR") or out or Path.cwd() / "bench"),
         say=_say,
         events=min(events, 20_000) if quick else events,
         devices=tuple(devices or ()),
@@ -71,26 +74,37 @@ def bench(
     )
     if not options.cores.apart:
         _say("warning: there is no second core, so the load takes time from the server; compare ratios only")
-    found = [MEASUREMENTS[name](options) for name in wanted]
+    found = []
+    for name in wanted:
+        measured = MEASUREMENTS[name](options)
+        measured.where = where_of(options.cores)
+        found.append(measured)
+        if out is not None:
+            keep(measured, out)
     if as_json:
-        print(json.dumps(to_json(found, options.cores), indent=2))
+        print(json.dumps([to_json(m) for m in found], indent=2))
     else:
         show(found, Console(highlight=False, emoji=False, **({} if sys.stdout.isatty() else {"width": 400})))  # type: ignore[arg-type]
     if out is not None:
-        write(found, options, out, readme)
+        write(out, readme)
 
 
-def write(found: list[Measurement], options: Options, out: Path, readme: Path | None) -> None:
-    """The files of a run."""
+def keep(found: Measurement, out: Path) -> None:
+    """Write one measurement down, so that the report can be put together from several runs."""
     out.mkdir(parents=True, exist_ok=True)
-    head = heading(options.cores)
+    (out / f"{found.name}.json").write_text(json.dumps(to_json(found), indent=1) + "\n", encoding="utf-8")
+
+
+def write(out: Path, readme: Path | None) -> None:
+    """The report of everything that was measured into a folder."""
+    found = [from_json(json.loads(path.read_text(encoding="utf-8"))) for name in MEASUREMENTS if (path := out / f"{name}.json").exists()]
     rows = charted(found)
     if rows:
-        (out / CHART).write_text(chart(rows, title="Durable order events per second", below=head.rpartition(" Medians")[0]), encoding="utf-8")
-    (out / "results.json").write_text(json.dumps(to_json(found, options.cores), indent=2) + "\n", encoding="utf-8")
-    (out / "results.md").write_text(markdown(found, head, CHART if rows else None), encoding="utf-8")
+        where = next(m.where for m in found if rows[0] in m.rows)
+        (out / CHART).write_text(chart(rows, title="Durable order events per second", below=where), encoding="utf-8")
+    (out / "results.md").write_text(markdown(found, CHART if rows else None), encoding="utf-8")
     if readme is not None:
-        write_into(readme, markdown(found, head, (out / CHART).resolve().relative_to(readme.resolve().parent).as_posix() if rows else None))
+        write_into(readme, markdown(found, (out / CHART).resolve().relative_to(readme.resolve().parent).as_posix() if rows else None))
 
 
 def _say(text: str) -> None:

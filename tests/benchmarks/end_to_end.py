@@ -24,7 +24,7 @@ CONTESTANTS: Final[dict[str, Start]] = {
 }
 FLEETS: Final = (1, 10, 100, 1_000)
 WINDOW: Final = 20
-EVENTS_PER_S: Final = 5_000
+EVENTS_PER_S: Final = 10_000
 """A round has as many events as this rate gives in its seconds, the same number for everybody, so that the work is the same."""
 FEWER: Final = {"amqtt": 0.1}
 """amqtt's broadcast slows down with every message that waits; it gets fewer events, so that a round ends."""

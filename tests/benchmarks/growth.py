@@ -86,8 +86,8 @@ def measure_day(options: Options) -> Measurement:
 
 
 def _built(options: Options, story: str, orders: int, steps: list[dict[str, Any]] | None = None) -> Path:
-    """A site with so many orders, in `--out`; it is built once and used again."""
-    site = options.out / f"site-{story}-{orders}"
+    """A site with so many orders; it is built once and used again."""
+    site = options.large / f"site-{story}-{orders}"
     if not site.exists():
         site.parent.mkdir(parents=True, exist_ok=True)
         make_site(site, parse({"listen": {"mqtt": "127.0.0.1:0"}}))

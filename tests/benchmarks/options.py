@@ -17,7 +17,8 @@ class Options:
     seconds: float
     quick: bool
     cores: Cores
-    out: Path
+    large: Path
+    """Where large databases are kept, to be used again."""
     say: Callable[[str], None]
     events: int = 10_000_000
     devices: tuple[int, ...] = ()

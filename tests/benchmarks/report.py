@@ -1,8 +1,9 @@
-"""A run as JSON, as text, as Markdown between the README's markers, and as a chart (SVG) that reads well on light and dark pages."""
+"""Measurements as JSON and back, as text, as Markdown between the README's markers, and as a chart (SVG) that reads well on light and dark pages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import Cores, machine
-from benchmarks.rounds import OURS, Measurement, Row, Spread
+from benchmarks.rounds import OURS, Measurement, Row, Spread, Target
 
 BEGIN: Final = "<!-- results -->"
 END: Final = "<!-- end of results -->"
@@ -25,31 +26,40 @@ LABELS: Final = {
 }
 
 
-def to_json(found: Sequence[Measurement], cores: Cores, *, at: datetime | None = None) -> dict[str, Any]:
+def to_json(found: Measurement) -> dict[str, Any]:
     """Everything, the rounds' own figures too."""
-    moment = at or datetime.now(UTC)
-    return {
-        "at": moment.isoformat(timespec="seconds"),
-        "machine": {**machine(), "server_core": cores.server, "load_core": cores.load},
-        "measurements": [_measurement(m) for m in found],
-    }
-
-
-def _measurement(found: Measurement) -> dict[str, Any]:
     rows = [
         {
             "case": r.case,
             "figure": r.figure,
             "more_is_better": r.more_is_better,
             "values": {n: {"median": s.median, "lowest": s.lowest, "highest": s.highest, "rounds": s.rounds} for n, s in r.values.items()},
+            "against": r.against,
             "rival": r.rival,
             "ratio": round(r.ratio, 3) if r.ratio is not None else None,
-            "target": r.target.text if r.target else None,
+            "target": asdict(r.target) if r.target else None,
             "met": r.is_met,
         }
         for r in found.rows
     ]
-    return {"name": found.name, "title": found.title, "command": found.command, "notes": found.notes, "rows": rows, "rounds": found.raw}
+    whole = {"name": found.name, "title": found.title, "command": found.command, "where": found.where}
+    return {**whole, "notes": found.notes, "rows": rows, "rounds": found.raw}
+
+
+def from_json(plain: Mapping[str, Any]) -> Measurement:
+    """What `to_json` made."""
+    rows = [
+        Row(
+            case=r["case"],
+            figure=r["figure"],
+            values={name: Spread(**spread) for name, spread in r["values"].items()},
+            more_is_better=r["more_is_better"],
+            target=Target(**r["target"]) if r["target"] else None,
+            against=tuple(r["against"]) if r["against"] is not None else None,
+        )
+        for r in plain["rows"]
+    ]
+    return Measurement(plain["name"], plain["title"], plain["command"], rows, plain["notes"], plain["rounds"], plain["where"])
 
 
 def number(value: float) -> str:
@@ -100,15 +110,15 @@ def show(found: Sequence[Measurement], console: Console) -> None:
         console.print()
 
 
-def markdown(found: Sequence[Measurement], head: str, chart: str | None = None) -> str:
+def markdown(found: Sequence[Measurement], chart: str | None = None) -> str:
     """The block of results."""
-    lines = [head, ""]
+    lines = ["Medians, with the lowest and the highest of the rounds.", ""]
     if chart is not None:
         lines += [f"![Events per second and the others' beside it]({chart})", ""]
     for measurement in found:
         names = contestants_of(measurement.rows)
         header = _header(names)
-        lines += [f"### {measurement.title}", "", f"`{measurement.command}`", "", _line(header), _line(["---"] * len(header))]
+        lines += [f"### {measurement.title}", "", f"`{measurement.command}`", "", f"{measurement.where}.", "", _line(header), _line(["---"] * len(header))]
         lines += [_line(_cells(row, names)) for row in measurement.rows]
         lines += ["", *(f"- {note}" for note in measurement.notes), *([""] if measurement.notes else [])]
     return "\n".join(lines).rstrip() + "\n"
@@ -118,13 +128,12 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
 
 
-def heading(cores: Cores, *, at: datetime | None = None) -> str:
+def where_of(cores: Cores, *, at: datetime | None = None) -> str:
     """When, and on what machine."""
     this = machine()
     where = "server side and load on a core each" if cores.apart else "server side and load share a core: figures are too low"
     day = (at or datetime.now(UTC)).date().isoformat()
-    what = f"{this['processor']}, {this['cores']} cores ({where}), {this['memory_gb']} GB, {this['system']}, Python {this['python']}"
-    return f"{day}, {what}. Medians (lowest to highest)."
+    return f"{day}, {this['processor']}, {this['cores']} cores ({where}), {this['memory_gb']} GB, {this['system']}, Python {this['python']}"
 
 
 def write_into(readme: Path, block: str) -> None:

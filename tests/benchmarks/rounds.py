@@ -86,6 +86,8 @@ class Measurement:
     """What a reader must know of this run: what was cut short, and where the generator was too busy."""
     raw: dict[str, Any] = field(default_factory=dict)
     """Every figure of every round."""
+    where: str = ""
+    """When it was measured, and on what machine."""
 
     def note(self, text: str) -> None:
         if text not in self.notes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ from benchmarks.load.pace import Phase, by_second, due_s, recovered_after_s
 from benchmarks.load.story import ORDER_STORY, plan
 from benchmarks.load.wire import length, publish
 from benchmarks.machine import Cores
-from benchmarks.report import chart, heading, markdown, to_json, write_into
+from benchmarks.report import chart, from_json, markdown, to_json, where_of, write_into
 from benchmarks.rounds import OURS, Measurement, Row, Spread, Target, alternate, best_ways, row
 
 NOW_MS = 1_790_000_000_000
@@ -113,7 +114,7 @@ def measured() -> Measurement:
 
 
 def test_the_table_says_where_a_target_is_missed() -> None:
-    block = markdown([measured()], "head")
+    block = markdown([measured()])
     assert "| 100 devices | events/s | 1,500 (1,400 to 1,600) | 1,000 | 1.50 | at least 2.0 x: MISSED |" in block
 
 
@@ -144,9 +145,14 @@ def test_the_chart_is_an_image_for_light_and_dark_pages_with_words_for_who_canno
     assert widths[1] / widths[0] == pytest.approx(1000 / 1500, rel=0.01)
 
 
-def test_data_has_the_machine_and_every_round() -> None:
-    plain = to_json([measured()], Cores(0, 1))
-    assert plain["machine"]["server_core"] == 0
-    assert plain["measurements"][0]["rows"][0]["ratio"] == 1.5
-    assert plain["measurements"][0]["rows"][0]["met"] is False
-    assert "Python" in heading(Cores(None, None))
+def test_what_is_written_down_is_read_back_as_it_was() -> None:
+    found = measured()
+    found.raw["100 devices"] = {OURS: [{"per_s": 1500}]}
+    found.where = where_of(Cores(0, 1))
+    assert "on a core each" in found.where
+    assert from_json(json.loads(json.dumps(to_json(found)))) == found
+
+
+def test_data_has_ratios_and_verdicts_beside_the_figures() -> None:
+    plain = to_json(measured())
+    assert (plain["rows"][0]["ratio"], plain["rows"][0]["met"]) == (1.5, False)

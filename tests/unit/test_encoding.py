@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import encoding
-from devices.protocol.vocabulary import Flag, OrderState
+from bridge.domain.facts import Verdict, tone_of
+from bridge.ingest.rows import once_more, receipt_cbor
+from devices.protocol import messages
+from devices.protocol.messages import Receipt
+from devices.protocol.vocabulary import Flag, Next, OrderState, Outcome, Reason, Warn
 
 laws = settings(derandomize=True, deadline=None, max_examples=300)
 
@@ -28,6 +32,12 @@ def test_texts(value: str) -> None:
 
 
 @laws
+@given(st.binary(max_size=40) | LENGTHS.map(b"x".__mul__))
+def test_octets(value: bytes) -> None:
+    assert encoding.octets(value) == cbor2.dumps(value)
+
+
+@laws
 @given(LENGTHS.filter(lambda n: n < 65_536).map(lambda n: [n] * n))
 def test_arrays(values: list[int]) -> None:
     assert encoding.array([encoding.integer(v) for v in values]) == cbor2.dumps(values)
@@ -40,3 +50,66 @@ def test_heads_of_maps() -> None:
 
 def test_words() -> None:
     assert encoding.words(Flag, OrderState) == {w.value: cbor2.dumps(w.value) for w in (*Flag, *OrderState)}
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=96)
+VERDICTS = st.builds(
+    Verdict,
+    st.sampled_from(Outcome),
+    st.none() | st.sampled_from(Reason),
+    st.lists(st.sampled_from(Warn), max_size=3, unique=True).map(tuple),
+    st.none() | st.sampled_from(Next),
+    st.none() | st.sampled_from(OrderState),
+    st.none() | NAMES,
+)
+
+
+@laws
+@given(
+    n=st.integers(1, 1_000_000),
+    event_id=st.binary(min_size=16, max_size=16),
+    log=st.binary(min_size=8, max_size=8),
+    seq=st.integers(1, (1 << 53) - 1),
+    verdict=VERDICTS,
+    at_ms=st.integers(0, (1 << 53) - 1),
+    order_id=st.none() | NAMES,
+    rev=st.integers(0, 1 << 40),
+    left=st.lists(st.tuples(NAMES, st.integers(1, 100_000)), max_size=30),
+    detail=st.none() | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300),
+)
+def test_receipts(
+    n: int,
+    event_id: bytes,
+    log: bytes,
+    seq: int,
+    verdict: Verdict,
+    at_ms: int,
+    order_id: str | None,
+    rev: int,
+    left: list[tuple[str, int]],
+    detail: str | None,
+) -> None:
+    receipt = receipt_cbor(n=n, event_id=event_id, log=log, seq=seq, verdict=verdict, at_ms=at_ms, order_id=order_id, rev=rev, left=left, detail=detail)
+    told = {
+        "n": n,
+        "id": event_id,
+        "log": log,
+        "seq": seq,
+        "rev": rev or None,
+        "left": [{"qty": qty, "sku": sku} for sku, qty in left] or None,
+        "next": verdict.next,
+        "tone": tone_of(verdict),
+        "warn": list(verdict.warn) or None,
+        "at_ms": at_ms,
+        "final": verdict.outcome is not Outcome.PARKED,
+        "order": order_id,
+        "state": verdict.state if order_id is not None else None,
+        "detail": detail[:200] if detail else None,
+        "parcel": verdict.parcel,
+        "reason": verdict.reason,
+        "outcome": verdict.outcome,
+    }
+    told = {key: value for key, value in told.items() if value is not None}
+    assert receipt == cbor2.dumps(told, canonical=True)
+    assert once_more(receipt) == cbor2.dumps({**told, "again": True}, canonical=True)
+    messages.decode(receipt, Receipt)
