@@ -34,7 +34,8 @@ from devices.protocol.vocabulary import Role
 ORDERS: Final = 80
 IN_FLIGHT_MAX: Final = 20
 BATCH_MESSAGES_MAX: Final = 2
-"""Small, so that a short run has many commits, and fills the -wal file twice: SQLite then copies it into the database, and begins it anew."""
+LOG_BYTES: Final = 1_048_576
+"""Both small, so that a short run has many commits, and fills the -wal file twice: SQLite then copies it into the database, and begins it anew."""
 CUTS: Final = 40
 SEED: Final = 1
 WORK: Final[dict[str, tuple[Role, str, dict[str, object]]]] = {
@@ -143,7 +144,12 @@ def run(shim: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def record_a_run(folder: Path, shim: Path, *serve: str) -> Run:
     """Makes a site, serves it with the shim, lets every device send its events, and ends the server."""
     site, database, log = folder / "site", (folder / "site" / "dockbridge.db").resolve(), folder / "log"
-    make_site(site, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, "ingest": {"batch_messages_max": BATCH_MESSAGES_MAX}}))
+    make_site(
+        site,
+        parse(
+            {"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, "ingest": {"batch_messages_max": BATCH_MESSAGES_MAX, "database_log_bytes": LOG_BYTES}}
+        ),
+    )
     engine = open_engine(database)
     registry = Registry(engine, engine, SITE)
     roles = {device: role for device, (role, _, _) in WORK.items()} | {GEAR: Role.LAB, AWAY: Role.LAB}

@@ -61,7 +61,7 @@ class Stream(threading.Thread):
 
 
 @needs_proc
-@pytest.mark.parametrize("many", [5_000, pytest.param(50_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("many", [20_000, pytest.param(50_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("clean", [True, False], ids=["clean", "persistent"])
 def test_thousands_of_retained_topics_stream_past_a_scanner_that_is_answered(tmp_path: Path, clean: bool, many: int) -> None:
     server = Server(tmp_path / "site")

@@ -36,8 +36,8 @@ DEFECTS: Final = (
         (
             Edit(
                 PIPELINE,
-                "        self._waiting.append(_Waiting(incoming, acknowledge))\n",
-                "        acknowledge({})\n        self._waiting.append(_Waiting(incoming, _nobody_waits))\n",
+                "        self._waiting.append((incoming, acknowledge))\n",
+                "        acknowledge(b'')\n        self._waiting.append((incoming, _nobody_waits))\n",
             ),
         ),
     ),
