@@ -61,5 +61,9 @@ class ThreadWriter:
     async def close(self) -> None:
         await self.run(self._store.close)
         self._thread.shutdown()
-        await asyncio.get_running_loop().run_in_executor(self._checkpoints, self._checkpointer.close)
+        await asyncio.get_running_loop().run_in_executor(self._checkpoints, self._finish)
         self._checkpoints.shutdown()
+
+    def _finish(self) -> None:
+        self._checkpointer.finish()
+        self._checkpointer.close()

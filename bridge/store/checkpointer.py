@@ -23,10 +23,18 @@ class Checkpointer:
 
     def run(self) -> None:
         """Move what can be moved without waiting for anybody. Where it can't be done now there is nothing to say: the next COMMIT that must, will."""
+        self._checkpoint("PASSIVE")
+
+    def finish(self) -> None:
+        """Leave an empty log behind: whoever opens the database while no server runs would have to read it first."""
+        self._checkpoint("TRUNCATE")
+
+    def _checkpoint(self, how: str) -> None:
         try:
             if self._connection is None:
                 self._connection = self._engine.raw_connection()
-            self._connection.driver_connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                self._connection.driver_connection.execute("PRAGMA busy_timeout=0")
+            self._connection.driver_connection.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
         except (DBAPIError, sqlite3.Error):
             self.close()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import cbor2
-from sqlalchemy import Engine, func, select
+from sqlalchemy import CompoundSelect, Engine, func, select
 
 from bridge.domain.facts import Fact
 from bridge.ingest.ports import AlertRow, EventRow, Message
@@ -82,13 +82,18 @@ def status_log_end(reader: Engine) -> int:
         return connection.execute(select(func.max(t.status_log.c.no))).scalar() or 0
 
 
+def _positions(order_id: str) -> CompoundSelect[tuple[int]]:
+    """Places in the log of an order's events: two look-ups by index, where an OR over both tables would read the whole log."""
+    own = select(t.events.c.pos).where(t.events.c.order_id == order_id)
+    return own.union(select(t.placed.c.pos).where(t.placed.c.order_id == order_id))
+
+
 def facts(reader: Engine, order_id: str) -> list[tuple[Fact, EventRow, Row]]:
     """An order's facts in the order of arrival, each with its row and its receipt."""
     query = (
         select(t.events, t.receipts.c.payload.label("receipt"))
         .join(t.receipts, t.receipts.c.pos == t.events.c.pos, isouter=True)
-        .join(t.placed, t.placed.c.pos == t.events.c.pos, isouter=True)
-        .where((t.events.c.order_id == order_id) | (t.placed.c.order_id == order_id))
+        .where(t.events.c.pos.in_(_positions(order_id)))
         .order_by(t.events.c.pos)
     )
     with translated(), reader.connect() as connection:
@@ -114,7 +119,7 @@ def events(reader: Engine, *, order_id: str | None, device: str | None, event_ty
         if value is not None:
             query = query.where(column == value)
     if order_id is not None:
-        query = query.where((t.events.c.order_id == order_id) | (t.placed.c.order_id == order_id))
+        query = query.where(t.events.c.pos.in_(_positions(order_id)))
     with translated(), reader.connect() as connection:
         return [dict(r._mapping) for r in connection.execute(query)]
 

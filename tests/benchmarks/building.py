@@ -111,7 +111,7 @@ def _memory_mb() -> float:
 
 def main() -> None:
     job = json.loads(sys.stdin.readline())
-    gc.set_threshold(50_000, 20, 50)  # as the server does
+    gc.set_threshold(50_000, 5, 200)  # as the server does
     builder = Builder(Path(job["database"]), job["story"], job["orders"])
     steps = []
     for step in builder.build():

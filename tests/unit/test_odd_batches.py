@@ -362,6 +362,19 @@ def test_an_acknowledgement_that_fails_keeps_nobody_else_from_theirs(bench: Benc
     assert bench.rows("SELECT order_id, state FROM orders ORDER BY 1") == [("PO-1", "packed"), ("PO-2", "packed")]
 
 
+def test_a_site_that_is_closed_leaves_an_empty_write_ahead_log_behind(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with await Application.open(tmp_path) as site:
+            (receipt,) = await site.submit(IDENTITIES["shop1"], [("created", event("shop1", 1, "PO-1", CREATED))])
+            assert receipt["outcome"] == "applied"
+            assert log.stat().st_size > 0
+
+    make_site(tmp_path, parse({"site": {"name": SITE}}))
+    log = tmp_path / "dockbridge.db-wal"
+    run(story())
+    assert not log.exists() or log.stat().st_size == 0
+
+
 def test_a_submit_that_is_cancelled_does_not_end_the_pipeline(tmp_path: Path) -> None:
     async def story() -> None:
         shop = IDENTITIES["shop1"]

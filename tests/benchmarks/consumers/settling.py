@@ -72,7 +72,7 @@ def ready() -> None:
     """Say that events may come. Garbage is collected as rarely as in the server."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(50_000, 5, 200)
     print("ready", flush=True)
 
 
