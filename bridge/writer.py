@@ -64,6 +64,12 @@ class ThreadWriter:
         await asyncio.get_running_loop().run_in_executor(self._checkpoints, self._finish)
         self._checkpoints.shutdown()
 
+    def abandon(self) -> None:
+        """Let go of everything as a process does that is killed, but for a commit that is under way."""
+        for thread in (self._thread, self._checkpoints):
+            thread.shutdown(wait=True, cancel_futures=True)
+        self._checkpointer.close()
+
     def _finish(self) -> None:
         self._checkpointer.finish()
         self._checkpointer.close()

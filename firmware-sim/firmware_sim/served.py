@@ -219,7 +219,7 @@ class Site:
         broker = self._broker
         broker.stop_listening()
         # The writer's thread must be out of the database before that is closed under it; this loop waits, so that nobody gives it more.
-        self._writer._thread.shutdown(wait=True, cancel_futures=True)
+        self._writer.abandon()
         self._app.abandon()
         for wire in list(broker.wires):
             wire.abort()

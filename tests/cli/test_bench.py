@@ -33,7 +33,7 @@ def test_what_it_cannot_measure_is_wrong_usage() -> None:
 def test_everybody_answers_every_event_end_to_end(tmp_path: Path) -> None:
     done = bench("end-to-end", "--quick", "--json", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    (measurement,) = json.loads(done.stdout)["measurements"]
+    (measurement,) = json.loads(done.stdout)
     rows = [r for r in measurement["rows"] if r["figure"] == "events/s"]
     assert {name for r in rows for name in r["values"]} == {"dockbridge", "mosquitto+asyncio", "mosquitto+paho", "amqtt"}
     for rounds in measurement["rounds"].values():
