@@ -122,6 +122,8 @@ def remaining_length(length: int) -> bytes:
     """A remaining length as the wire has it (§2.2.3)."""
     if length < 128:
         return bytes((length,))
+    if length < 16_384:
+        return bytes((length & 0x7F | 0x80, length >> 7))
     out = bytearray()
     while length:
         length, low = length >> 7, length & 0x7F

@@ -55,20 +55,24 @@ class Builder:
         self._seqs: dict[str, int] = {}
         self._from_ms = time.time_ns() // 1_000_000 - DAY_MS
         self._now_ms = 0
+        self.steps: list[dict[str, Any]] = []
+        """Of each chunk what stood after it, and how fast it was."""
         with suppress(FileNotFoundError):
             plain = json.loads(self._state.read_text())
-            self.done, self._seqs, self._from_ms = plain["orders"], plain["seqs"], plain["from_ms"]
+            self.done, self._seqs, self._from_ms, self.steps = plain["orders"], plain["seqs"], plain["from_ms"], plain.get("steps", [])
 
     def build(self) -> Iterator[dict[str, Any]]:
-        """Grow to its size; after each chunk what stands, and how fast the chunk was."""
+        """Grow to its size, a step after each chunk."""
         while self.done < self.orders:
             size = min(CHUNK_ORDERS, self.orders - self.done)
             started_s = time.perf_counter()
             events = self._chunk(size)
             took_s = time.perf_counter() - started_s
             self.done += size
-            self._state.write_text(json.dumps({"orders": self.done, "seqs": self._seqs, "from_ms": self._from_ms}))
-            yield {"orders": self.done, "events": self.done * len(self.story), "per_s": round(events / took_s), "memory_mb": round(_memory_mb())}
+            step = {"orders": self.done, "events": self.done * len(self.story), "per_s": round(events / took_s), "memory_mb": round(_memory_mb())}
+            self.steps.append(step)
+            self._state.write_text(json.dumps({"orders": self.done, "seqs": self._seqs, "from_ms": self._from_ms, "steps": self.steps}))
+            yield step
 
     def _chunk(self, size: int) -> int:
         sent = events_of(
@@ -113,12 +117,10 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     gc.set_threshold(50_000, 5, 200)  # as the server does
     builder = Builder(Path(job["database"]), job["story"], job["orders"])
-    steps = []
     for step in builder.build():
         print(f"{step['orders']:,} of {builder.orders:,} orders, {step['per_s']:,} events/s, {step['memory_mb']} MB", file=sys.stderr, flush=True)
-        steps.append(step)
     builder.close()
-    print(json.dumps(steps))
+    print(json.dumps(builder.steps))
 
 
 if __name__ == "__main__":
