@@ -188,7 +188,7 @@ DEFECTS: Final = (
         "a resent event is told that it was applied",
         "power-cut",
         "receipts_are_true",
-        (Edit("bridge/ingest/rows.py", '{**receipt, "again": True}', '{**receipt, "again": True, "outcome": "applied"}'),),
+        (Edit("bridge/ingest/rows.py", '{**cbor2.loads(receipt), "again": True}', '{**cbor2.loads(receipt), "again": True, "outcome": "applied"}'),),
     ),
     Defect(
         "a changed status keeps its rev",
