@@ -83,7 +83,7 @@ class IngestSettings:
 
     queue_messages_max: int = _setting(20_000, "Messages that wait for the store before reading pauses.", least=1)
     queue_bytes_max: int = _setting(67_108_864, "Bytes of payload that wait for the store before reading pauses.", least=262_144)
-    batch_messages_max: int = _setting(500, "Messages in one transaction.", least=1, most=10_000)
+    batch_messages_max: int = _setting(1_000, "Messages in one transaction.", least=1, most=10_000)
     retry_first_s: float = _setting(0.1, "First pause when the store can't take writes, seconds; it doubles.", least=0.001)
     retry_max_s: float = _setting(5.0, "Longest pause between tries, seconds.", least=0.001)
     database_cache_bytes: int = _setting(33_554_432, "Bytes of the database that its writer keeps in memory.", least=1_048_576)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import Item, Settled
-from bridge.store.checkpointer import Checkpointer
 from bridge.store.sql import SqlStore
 
 CALM_MESSAGES: Final = 50
-"""A batch of so few means that not much waits."""
+"""After a batch of so few there is time for a checkpoint, which otherwise a COMMIT does, when `ingest.database_log_bytes` are gathered."""
 CHECKPOINT_EVERY_S: Final = 1.0
 
 
@@ -32,15 +32,12 @@ class SiteWriter(Protocol):
 
 
 class ThreadWriter:
-    """A `SiteWriter` with a thread of its own, and another for checkpoints in calm times."""
+    """A `SiteWriter` with a thread of its own."""
 
     def __init__(self, settler: Settler, store: SqlStore) -> None:
         self._settler = settler
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._checkpointer = Checkpointer(store.engine)
-        self._checkpoints = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._checkpoint: asyncio.Future[None] | None = None
         self._checkpointed_s = 0.0
 
     async def commit(self, batch: Sequence[Item]) -> Settled:
@@ -50,26 +47,19 @@ class ThreadWriter:
         return settled
 
     def _checkpoint_now_and_then(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._checkpointed_s >= CHECKPOINT_EVERY_S and (self._checkpoint is None or self._checkpoint.done()):
-            self._checkpointed_s = loop.time()
-            self._checkpoint = loop.run_in_executor(self._checkpoints, self._checkpointer.run)
+        """Give the thread a checkpoint to do while the batch is shown and acknowledged; one of a second's commits takes a few milliseconds."""
+        now_s = time.monotonic()
+        if now_s - self._checkpointed_s >= CHECKPOINT_EVERY_S:
+            self._checkpointed_s = now_s
+            self._thread.submit(self._store.checkpoint)
 
     async def run(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def close(self) -> None:
-        await self.run(self._store.close)
+        await self.run(self._store.finish)
         self._thread.shutdown()
-        await asyncio.get_running_loop().run_in_executor(self._checkpoints, self._finish)
-        self._checkpoints.shutdown()
 
     def abandon(self) -> None:
-        """Let go of everything as a process does that is killed, but for a commit that is under way."""
-        for thread in (self._thread, self._checkpoints):
-            thread.shutdown(wait=True, cancel_futures=True)
-        self._checkpointer.close()
-
-    def _finish(self) -> None:
-        self._checkpointer.finish()
-        self._checkpointer.close()
+        """Let go of the thread as a process does that is killed, but for a commit that is under way."""
+        self._thread.shutdown(wait=True, cancel_futures=True)

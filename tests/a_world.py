@@ -203,7 +203,7 @@ class Client:
             if first & 1:
                 self.retained_seen.append(payload)
         if qos:
-            self.unanswered.append(packets.puback(packet_id) if qos == 1 else packets.pubrec(packet_id))
+            self.unanswered.append(packets.PUBACK_HEAD + packet_id.to_bytes(2, "big") if qos == 1 else packets.pubrec(packet_id))
 
     def answer(self, count: int = 1_000) -> None:
         self.listen()

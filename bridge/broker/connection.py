@@ -1,7 +1,8 @@
 """One client's connection: framing, the handshake and the QoS flows of MQTT 3.1.1, without a socket.
 
 A `Connection` takes bytes with `receive` and gives bytes with `take_output`. PUBLISH, the acknowledgements and PINGREQ are handled here byte by byte; PUBACK
-and PUBREC leave only when the pipeline says that the message's batch is committed. Sections in comments are of the OASIS standard, MQTT Version 3.1.1.
+and PUBREC leave only when the pipeline says that the message's batch is committed, but for what nothing keeps (`FrontDoor.pass_on`). Sections in comments are
+of the OASIS standard, MQTT Version 3.1.1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from bridge.broker import packets
 from bridge.broker.packets import ClientCertificate, Connect, ConnectCode, ProtocolError, RefusedConnect
 from bridge.broker.sessions import Received, Session
 from bridge.domain.access import Identity, may_publish, may_subscribe
-from bridge.ingest.ports import Incoming
+from bridge.ingest.ports import Acknowledge, Incoming
 from devices.protocol.vocabulary import Role
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ EARLY_BYTES_MAX: Final = 16_384
 NO_PACKET_ID: Final = b"\0\0"
 BURST_S: Final = 2.0
 """Seconds at `publish_rate_max` that a client may send at once after it was silent."""
-
-
-Acknowledge = Callable[[bytes], None]
-"""Called with a message's receipt (CBOR) once its batch is committed and shown."""
 
 
 class State(Enum):
@@ -347,7 +344,11 @@ class Connection:
         if state is None:
             self.session.incoming[number] = Received.OFFERED
             sid = self.session.sid
-            self._accept(topic, payload, 2, retain, sid, number if sid else 0, partial(self._stored, self.session, number))
+            try:
+                self._accept(topic, payload, 2, retain, sid, number if sid else 0, partial(self._stored, self.session, number))
+            except ProtocolError:
+                del self.session.incoming[number]  # it was refused: when it comes again, it is looked at again
+                raise
         elif state is not Received.OFFERED:
             self.write(packets.pubrec(number))
 

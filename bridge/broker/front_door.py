@@ -25,6 +25,7 @@ from bridge.domain.topic_tree import Subscriptions
 from bridge.domain.words import counted
 from bridge.ingest.ports import (
     PAGE_END,
+    Acknowledge,
     Alarm,
     Change,
     EndSession,
@@ -70,7 +71,7 @@ class Sink(Protocol):
         """Whether everything that was offered is committed and shown."""
         ...
 
-    def offer(self, incoming: Incoming, acknowledge: Callable[[bytes], None]) -> None: ...
+    def offer(self, incoming: Incoming, acknowledge: Acknowledge) -> None: ...
 
     def change(self, change: Change) -> None: ...
 

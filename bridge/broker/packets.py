@@ -135,10 +135,6 @@ def connack(*, session_present: bool, code: ConnectCode) -> bytes:
     return bytes((CONNACK << 4, 2, session_present, code))
 
 
-def puback(packet_id: int) -> bytes:
-    return struct.pack("!BBH", PUBACK << 4, 2, packet_id)
-
-
 def pubrec(packet_id: int) -> bytes:
     return struct.pack("!BBH", PUBREC << 4, 2, packet_id)
 

@@ -15,16 +15,13 @@ from typing import Final, Protocol, TypeVar
 from bridge.config import IngestSettings
 from bridge.ingest.memory import Memory
 from bridge.ingest.points import Passed, nobody_looks
-from bridge.ingest.ports import Alarm, Announce, Change, Incoming, Item, OpenJobs, Settled, Store, StoreUnavailable, Transaction
+from bridge.ingest.ports import Acknowledge, Alarm, Announce, Change, Incoming, Item, OpenJobs, Settled, Store, StoreUnavailable, Transaction
 from bridge.ingest.settle import Rules, everybody_is_away, settle, show_jobs, sweep
 
 logger = logging.getLogger("dockbridge.ingest")
 
 T = TypeVar("T")
 _DEFAULTS: Final = IngestSettings()
-
-Acknowledge = Callable[[bytes], None]
-"""Called on the loop when a message's batch is committed and shown, with its receipt in CBOR (empty where it has none)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,10 @@ class StoreUnavailable(Exception):
         self.fix = fix
 
 
+Acknowledge = Callable[[bytes], None]
+"""Called on the loop when a message's batch is committed and shown, with its receipt in CBOR (empty where it has none)."""
+
+
 class Incoming(NamedTuple):
     """One message as the front door hands it in.
 

@@ -37,6 +37,8 @@ from bridge.store import tables
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
 
 BUSY_TIMEOUT_MS: Final = 5_000
+FINISH_MS: Final = 200
+"""How long a server that stops waits for somebody who reads."""
 PRIVATE: Final = 0o600
 """The mode of database files."""
 READER_CACHE_BYTES: Final = 4_194_304
@@ -154,7 +156,7 @@ class SqlStore:
     """The writing side of the store: one connection, used by one thread at a time."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        self._engine = engine
         self._connection: Connection | None = None
 
     @contextmanager
@@ -167,12 +169,34 @@ class SqlStore:
         with translated():
             try:
                 if self._connection is None:
-                    self._connection = self.engine.connect()
+                    self._connection = self._engine.connect()
                 with self._connection.begin():
                     yield SqlTransaction(self._connection)
             except (DBAPIError, sqlite3.Error):
                 self.close()
                 raise
+
+    def checkpoint(self) -> None:
+        """Move what is committed from the write-ahead log into the database, between two transactions. What can't be moved now stays where it is safe.
+
+        Nobody but the writer may do this: in SQLite before 3.51.3 a second connection that checkpoints while this one begins the log anew can damage the
+        database (sqlite.org/wal.html, "the WAL-reset bug").
+        """
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._driver().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def finish(self) -> None:
+        """Let go of the connection and leave an empty log behind: whoever opens the database while no server runs would have to read it first."""
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._driver().execute(f"PRAGMA busy_timeout={FINISH_MS}")
+                self._driver().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self.close()
+
+    def _driver(self) -> Any:
+        assert self._connection is not None
+        return self._connection.connection.dbapi_connection
 
     def close(self) -> None:
         """Let go of the connection; the next transaction opens another."""

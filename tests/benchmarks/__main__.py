@@ -36,7 +36,7 @@ _words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 def bench(
     what: Annotated[list[str] | None, typer.Argument(help=f"What to measure: {', '.join(MEASUREMENTS)}.", show_default="all")] = None,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds in which the contestants take turns; the median is printed.")] = ROUNDS,
-    seconds: Annotated[float, typer.Option(min=0.2, max=3_600, help="About how long one round of one contestant takes, seconds.")] = SECONDS,
+    seconds: Annotated[float, typer.Option(min=0.2, max=3_600, help="About how long a round of a closed loop takes, seconds.")] = SECONDS,
     devices: Annotated[
         list[int] | None,
         typer.Option(min=1, max=5_000, help="End to end with so many devices; may be given again.", show_default="1, 10, 100, 1000"),
@@ -77,7 +77,8 @@ def bench(
     found = []
     for name in wanted:
         measured = MEASUREMENTS[name](options)
-        measured.where = where_of(options.cores)
+        measured.command = spelled(name, options)
+        measured.where = where_of(options.cores) + (". A quick run: its figures mean nothing" if quick else "")
         found.append(measured)
         if out is not None:
             keep(measured, out)
@@ -87,6 +88,13 @@ def bench(
         show(found, Console(highlight=False, emoji=False, **({} if sys.stdout.isatty() else {"width": 400})))  # type: ignore[arg-type]
     if out is not None:
         write(out, readme)
+
+
+def spelled(name: str, options: Options) -> str:
+    """The command that measures the same again."""
+    words = ["dockbridge bench", name, f"--rounds {options.rounds}", f"--seconds {options.seconds:g}"]
+    words += [f"--devices {n}" for n in options.devices] + [f"--rival {n}" for n in options.only]
+    return " ".join([*words, *([f"--events {options.events}"] if name in ("growth", "day") else [])])
 
 
 def keep(found: Measurement, out: Path) -> None:

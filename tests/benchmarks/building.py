@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +60,7 @@ class Builder:
         """Of each chunk what stood after it, and how fast it was."""
         with suppress(FileNotFoundError):
             plain = json.loads(self._state.read_text())
-            self.done, self._seqs, self._from_ms, self.steps = plain["orders"], plain["seqs"], plain["from_ms"], plain.get("steps", [])
+            self.done, self._seqs, self._from_ms, self.steps = plain["orders"], plain["seqs"], plain["from_ms"], plain["steps"]
 
     def build(self) -> Iterator[dict[str, Any]]:
         """Grow to its size, a step after each chunk."""
@@ -69,7 +70,7 @@ class Builder:
             events = self._chunk(size)
             took_s = time.perf_counter() - started_s
             self.done += size
-            step = {"orders": self.done, "events": self.done * len(self.story), "per_s": round(events / took_s), "memory_mb": round(_memory_mb())}
+            step = {"orders": self.done, "events": self.done * len(self.story), "per_s": round(events / took_s), "memory_mb": round(_memory_mb()), "at": _now()}
             self.steps.append(step)
             self._state.write_text(json.dumps({"orders": self.done, "seqs": self._seqs, "from_ms": self._from_ms, "steps": self.steps}))
             yield step
@@ -103,6 +104,10 @@ class Builder:
 
     def close(self) -> None:
         self._store.close()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _memory_mb() -> float:

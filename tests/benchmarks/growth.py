@@ -60,7 +60,7 @@ def measure(options: Options) -> Measurement:
     empty = {OURS: results[EMPTY]}
     within = Target(text="within 1 s", most=1.0)
     found.rows.append(row("an empty site", "start to the first CONNACK, s", empty, lambda r: float(r["start_s"]), more_is_better=False, target=within))
-    found.note("Dockbridge's column is the large database, whose watcher first receives a million retained statuses. `orders explain` counts Python's start.")
+    found.note(f"Dockbridge's column is the large database, whose watcher first gets {orders:,} retained statuses. `orders explain` counts Python's start.")
     return found
 
 
@@ -78,7 +78,9 @@ def measure_day(options: Options) -> Measurement:
     memory = [float(s["memory_mb"]) for s in steps]
     found.rows.append(ReportRow(case="the day", figure="memory, MB", values={OURS: Spread.of(memory)}, more_is_better=False))
     found.raw["day"] = steps
-    found.note(f"Through the settler in one process, batches always full; {orders * len(ORDER_STORY):,} events.")
+    found.note(
+        f"Through the settler in one process, batches always full; {orders * len(ORDER_STORY):,} events. Measured {steps[0]['at']} to {steps[-1]['at']}."
+    )
     return found
 
 

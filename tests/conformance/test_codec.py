@@ -225,7 +225,9 @@ def encoded(packet: Packet) -> bytes:
             assert made[0] == made[1], "what is kept from the first time does not change the second"
             return made[0]
         case Ack():
-            writers = {4: packets.puback, 5: packets.pubrec, 6: packets.pubrel, 7: packets.pubcomp, 11: packets.unsuback}
+            if packet.kind == packets.PUBACK:
+                return packets.PUBACK_HEAD + packet.packet_id.to_bytes(2, "big")
+            writers = {5: packets.pubrec, 6: packets.pubrel, 7: packets.pubcomp, 11: packets.unsuback}
             return writers[packet.kind](packet.packet_id)
         case Suback():
             return packets.suback(packet.packet_id, list(packet.codes))

@@ -30,7 +30,6 @@ from bridge.store import migrate as migrations
 from bridge.store import registry as registries
 from bridge.store import sql, tables
 from bridge.store.check import check_database
-from bridge.store.checkpointer import Checkpointer
 from bridge.store.migrate import NEWEST, backup, current_revision, known_revisions, migrate
 from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
@@ -66,31 +65,35 @@ def test_a_commit_moves_the_log_into_the_database_where_it_has_grown_so_long(tmp
     engine.dispose()
 
 
-def test_a_checkpoint_moves_what_is_committed_beside_an_open_transaction_and_a_reader(bench: Bench) -> None:
-    checkpointer = Checkpointer(bench.engine)
+def test_a_checkpoint_moves_what_is_committed_into_the_database(bench: Bench) -> None:
     bench.create("PO-1")
-    with bench.store.transaction() as tx:
-        tx._driver.execute("INSERT INTO labels VALUES ('WB-1', 'PO-1', 1)")
-        checkpointer.run()
-    assert bench.rows("SELECT code FROM labels") == [("WB-1",)]
+    bench.store.checkpoint()
     copy = bench.path.with_name("copy.db")
-    checkpointer.run()
     copy.write_bytes(bench.path.read_bytes())  # without its log
-    with sqlite3.connect(copy) as read:
+    with closing(sqlite3.connect(copy)) as read:
         assert read.execute("SELECT order_id FROM orders").fetchall() == [("PO-1",)]
-        assert read.execute("SELECT code FROM labels").fetchall() == [("WB-1",)]
-    read.close()
-    checkpointer.close()
+
+
+def test_a_store_that_is_finished_leaves_an_empty_log_even_beside_a_reader(bench: Bench) -> None:
+    bench.create("PO-1")
+    log = bench.path.with_name(bench.path.name + "-wal")
+    assert log.stat().st_size > 0
+    with closing(sqlite3.connect(bench.path)) as reader:
+        assert reader.execute("SELECT order_id FROM orders").fetchall() == [("PO-1",)]
+        bench.store.finish()
+        assert log.stat().st_size == 0
 
 
 def test_a_checkpoint_that_can_not_be_done_is_nobodys_trouble(bench: Bench) -> None:
-    checkpointer = Checkpointer(bench.engine)
-    checkpointer.run()
-    checkpointer._connection.driver_connection.close()
-    checkpointer.run()
-    checkpointer.run()
-    checkpointer.close()
-    checkpointer.close()
+    bench.store.close()
+    bench.store.checkpoint()  # nothing is open
+    with bench.store.transaction() as tx:
+        driver = tx._driver
+    driver.close()
+    bench.store.checkpoint()
+    bench.store.finish()
+    bench.create("PO-1")
+    assert bench.rows("SELECT order_id FROM orders") == [("PO-1",)]
 
 
 def test_a_database_that_does_not_keep_synchronous_full_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import signal
+import time
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -14,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.consumers.settling import BATCH, FILTERS, Senders, make_settler, read_job, ready
 from bridge.ingest.ports import Incoming
+from bridge.writer import CHECKPOINT_EVERY_S
 
 _LOOK_EVERY_S = 0.2
 
@@ -45,6 +47,10 @@ class Consumer:
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         self._waiting.append((message.mid, message.qos, self._senders.incoming(message.topic, bytes(message.payload))))
 
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._waiting)
+
     def take(self) -> list[tuple[int, int, Incoming]]:
         """What has come, up to a batch; waits a moment where nothing has."""
         wait_s = 0.0 if self._waiting else _LOOK_EVERY_S
@@ -63,6 +69,7 @@ def consume() -> None:
     consumer = Consumer(job.port, Senders(job.roles))
     signal.signal(signal.SIGTERM, lambda *_: setattr(consumer, "stopping", True))
     client = consumer.client
+    checkpointed_s = 0.0
     ready()
     while not consumer.stopping:
         batch = consumer.take()
@@ -75,6 +82,9 @@ def consume() -> None:
                 client.ack(mid, qos)
             while client.want_write():
                 client.loop_write()
+        if not consumer.has_waiting and time.monotonic() - checkpointed_s >= CHECKPOINT_EVERY_S:  # as ThreadWriter does for the others
+            store.checkpoint()
+            checkpointed_s = time.monotonic()
     client.disconnect()
     store.close()
 
