@@ -108,7 +108,7 @@ def write(out: Path, readme: Path | None) -> None:
     found = [from_json(json.loads(path.read_text(encoding="utf-8"))) for name in MEASUREMENTS if (path := out / f"{name}.json").exists()]
     rows = charted(found)
     if rows:
-        where = next(m.where for m in found if rows[0] in m.rows)
+        where = next(m.where for m in found if rows[0] in m.rows).partition(" (")[0]
         (out / CHART).write_text(chart(rows, title="Durable order events per second", below=where), encoding="utf-8")
     (out / "results.md").write_text(markdown(found, CHART if rows else None), encoding="utf-8")
     if readme is not None:
