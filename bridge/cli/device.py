@@ -118,7 +118,12 @@ def list_(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     reader, settings = reader_of(site)
     topics = Topics(settings.site.name)
     logins = ask(site, "logins") or {}
-    rows = [_row(d, queries.ledgers(reader, d.device), queries.presence(reader, topics, d.device), logins.get(d.device)) for d in _registry(site).list()]
+    devices = _registry(site).list()
+    presences = queries.presences(reader, topics, [d.device for d in devices])
+    ledgers: dict[str, list[dict[str, Any]]] = {}
+    for ledger in queries.ledgers(reader):
+        ledgers.setdefault(ledger["device"], []).append(ledger)
+    rows = [_row(d, ledgers.get(d.device, []), presences.get(d.device), logins.get(d.device)) for d in devices]
     if as_json:
         emit(rows)
         return
@@ -135,7 +140,7 @@ def show(device: str, site: SiteOption = Path(), as_json: JsonOption = False) ->
     reader, settings = reader_of(site)
     found = _registry(site).get(device)
     ledgers = queries.ledgers(reader, device)
-    presence = queries.presence(reader, Topics(settings.site.name), device)
+    presence = queries.presences(reader, Topics(settings.site.name), [device]).get(device)
     row = _row(found, ledgers, presence, (ask(site, "logins") or {}).get(device))
     logs = [{"log": x["log"], "high": x["high"], "owes": x["owed"], "gaps": _gaps(x["ranges"]), "heard_ms": x["updated_ms"]} for x in ledgers]
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cbor2
@@ -12,7 +12,7 @@ from bridge.domain.facts import Fact
 from bridge.ingest.ports import AlertRow, EventRow, Message
 from bridge.ingest.rows import alert_plain, stored_fact
 from bridge.store import tables as t
-from bridge.store.sql import translated
+from bridge.store.sql import chunks, translated
 from devices.protocol.topics import Topics
 
 Row = dict[str, Any]
@@ -165,11 +165,16 @@ def ledgers(reader: Engine, device: str | None = None) -> list[Row]:
         return [{**r._mapping, "ranges": cbor2.loads(r.ranges)} for r in connection.execute(query)]
 
 
-def presence(reader: Engine, topics: Topics, device: str) -> Row | None:
-    """The last presence of a device, plain."""
+def presences(reader: Engine, topics: Topics, devices: Sequence[str]) -> dict[str, Row]:
+    """The last presence of some devices, plain, for those that have one."""
+    wanted = {topics.presence(device): device for device in devices}
+    found = {}
     with translated(), reader.connect() as connection:
-        payload = connection.execute(select(t.retained.c.payload).where(t.retained.c.topic == topics.presence(device))).scalar_one_or_none()
-        return cbor2.loads(payload) if payload is not None and payload[:1] != b"{" else None
+        for some in chunks(list(wanted)):
+            for topic, payload in connection.execute(select(t.retained.c.topic, t.retained.c.payload).where(t.retained.c.topic.in_(some))):
+                if payload[:1] != b"{":
+                    found[wanted[topic]] = cbor2.loads(payload)
+    return found
 
 
 def jobs(reader: Engine, *, courier: str | None = None, only_open: bool = False) -> list[Row]:

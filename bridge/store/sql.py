@@ -233,7 +233,7 @@ class SqlTransaction:
     def orders(self, order_ids: Iterable[str]) -> dict[str, StoredOrder]:
         ids = list(order_ids)
         found: dict[str, StoredOrder] = {}
-        for some in _chunks(ids):
+        for some in chunks(ids):
             for order_id, facts in self.facts(some).items():
                 found[order_id] = StoredOrder(facts, 0, b"", "", {}, None, "")
             rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms, state FROM orders WHERE order_id IN ({marks(some)})", some)
@@ -282,7 +282,7 @@ class SqlTransaction:
     def receipts_of(self, positions: Iterable[int]) -> dict[int, ReceiptRow]:
         wanted = list(positions)
         found = {}
-        for some in _chunks(wanted):
+        for some in chunks(wanted):
             for row in self._rows(f"SELECT pos, device, n, outcome, reason, payload FROM receipts WHERE pos IN ({marks(some)})", some):
                 found[row[0]] = ReceiptRow(*row)
         return found
@@ -419,7 +419,8 @@ def _upsert(table: Table) -> str:
     return f"{_insert(table)} ON CONFLICT ({', '.join(keys)}) DO {update}"
 
 
-def _chunks(values: list[Any], size: int = 500) -> Iterator[list[Any]]:
+def chunks(values: list[Any], size: int = 500) -> Iterator[list[Any]]:
+    """Values in portions that a statement takes as placeholders."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
