@@ -15,8 +15,8 @@ from rich.console import Console
 from benchmarks import broker_alone, burst, ceiling, end_to_end, growth, location
 from benchmarks.machine import cores
 from benchmarks.options import Options
-from benchmarks.report import chart, charted, from_json, markdown, show, to_json, where_of, write_into
-from benchmarks.rounds import ROUNDS, Measurement
+from benchmarks.report import BEGIN, END, chart, charted, from_json, has_place, markdown, show, to_json, where_of, write_into
+from benchmarks.rounds import OURS, ROUNDS, Measurement
 
 MEASUREMENTS: Final[dict[str, Callable[[Options], Measurement]]] = {
     "end-to-end": end_to_end.measure,
@@ -61,6 +61,11 @@ def bench(
     for name in wanted:
         if name not in MEASUREMENTS:
             raise typer.BadParameter(f"{name} is none of {', '.join(MEASUREMENTS)}", param_hint="WHAT")
+    for name in rival or ():
+        if name not in end_to_end.CONTESTANTS or name == OURS:
+            rivals = ", ".join(n for n in end_to_end.CONTESTANTS if n != OURS)
+            raise typer.BadParameter(f"{name} is none of {rivals}", param_hint="--rival")
+    _check_files(out, readme)
     options = Options(
         rounds=1 if quick else rounds,
         seconds=QUICK_S if quick else seconds,
@@ -90,6 +95,25 @@ def bench(
         write(out, readme)
 
 
+def _check_files(out: Path | None, readme: Path | None) -> None:
+    """See that the figures can be written before hours are spent on them.
+
+    Raises:
+        typer.BadParameter: where they can't.
+    """
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{out} can't be made: {error.strerror}", param_hint="--out") from error
+    if readme is None:
+        return
+    if out is None:
+        raise typer.BadParameter("the tables are made of what is in --out", param_hint="--readme")
+    if not readme.is_file() or not has_place(readme):
+        raise typer.BadParameter(f"{readme} has no place for the tables, between {BEGIN} and {END}", param_hint="--readme")
+
+
 def spelled(name: str, options: Options) -> str:
     """The command that measures the same again."""
     words = ["dockbridge bench", name, f"--rounds {options.rounds}", f"--seconds {options.seconds:g}"]
@@ -99,7 +123,6 @@ def spelled(name: str, options: Options) -> str:
 
 def keep(found: Measurement, out: Path) -> None:
     """Write one measurement down, so that the report can be put together from several runs."""
-    out.mkdir(parents=True, exist_ok=True)
     (out / f"{found.name}.json").write_text(json.dumps(to_json(found), indent=1) + "\n", encoding="utf-8")
 
 
@@ -112,7 +135,7 @@ def write(out: Path, readme: Path | None) -> None:
         (out / CHART).write_text(chart(rows, title="Durable order events per second", below=where), encoding="utf-8")
     (out / "results.md").write_text(markdown(found, CHART if rows else None), encoding="utf-8")
     if readme is not None:
-        write_into(readme, markdown(found, (out / CHART).resolve().relative_to(readme.resolve().parent).as_posix() if rows else None))
+        write_into(readme, markdown(found, Path(os.path.relpath(out / CHART, readme.parent)).as_posix() if rows else None))
 
 
 def _say(text: str) -> None:

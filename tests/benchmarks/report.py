@@ -77,7 +77,7 @@ def cell(spread: Spread | None) -> str:
 
 
 def verdict(row: Row) -> str:
-    if row.target is None:
+    if row.target is None or row.is_met is None:
         return ""
     return f"{row.target.text}: {'met' if row.is_met else 'MISSED'}"
 
@@ -134,6 +134,11 @@ def where_of(cores: Cores, *, at: datetime | None = None) -> str:
     where = "server side and load on a core each" if cores.apart else "server side and load share a core: figures are too low"
     day = (at or datetime.now(UTC)).date().isoformat()
     return f"{day}, {this['processor']}, {this['cores']} cores ({where}), {this['memory_gb']} GB, {this['system']}, Python {this['python']}"
+
+
+def has_place(readme: Path) -> bool:
+    """Whether a file has the markers."""
+    return END in readme.read_text(encoding="utf-8").partition(BEGIN)[2]
 
 
 def write_into(readme: Path, block: str) -> None:

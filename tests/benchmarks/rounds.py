@@ -37,9 +37,12 @@ class Target:
     least: float | None = None
     most: float | None = None
 
-    def is_met(self, value: float, ratio: float | None) -> bool:
+    def is_met(self, value: float, ratio: float | None) -> bool | None:
+        """None where it asks for a ratio and nobody else was measured."""
         if self.ratio_min is not None or self.ratio_max is not None:
-            return ratio is not None and (self.ratio_min or 0.0) <= ratio <= (self.ratio_max if self.ratio_max is not None else float("inf"))
+            if ratio is None:
+                return None
+            return (self.ratio_min or 0.0) <= ratio <= (self.ratio_max if self.ratio_max is not None else float("inf"))
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
 

@@ -22,10 +22,22 @@ def test_it_says_what_it_can_measure() -> None:
     assert "end-to-end" in done.stdout
 
 
-def test_what_it_cannot_measure_is_wrong_usage() -> None:
-    done = bench("weather")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["weather"], "weather is none of"),
+        (["end-to-end", "--rival", "pigeons"], "pigeons is none of mosquitto+asyncio"),
+        (["ceiling", "--readme", "README.md"], "--out"),
+        (["ceiling", "--out", "{here}", "--readme", "{here}/empty.md"], "has no place for the tables"),
+        (["ceiling", "--out", "{here}/empty.md/below"], "can't be made"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_wrong_usage_is_said_before_anything_is_measured(tmp_path: Path, arguments: list[str], says: str) -> None:
+    (tmp_path / "empty.md").touch()
+    done = bench(*(a.format(here=tmp_path) for a in arguments))
     assert done.returncode == 2
-    assert "weather is none of" in done.stderr
+    assert says in " ".join(done.stderr.replace("│", " ").split())
 
 
 @pytest.mark.slow

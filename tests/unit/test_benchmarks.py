@@ -48,6 +48,7 @@ def test_a_bound_is_of_our_own_figure() -> None:
     target = Target(text="none", most=0.0)
     assert target.is_met(0.0, None)
     assert not target.is_met(1.0, None)
+    assert Target(text="at least 2.0 x", ratio_min=2.0).is_met(1.0, None) is None
 
 
 def test_a_contestant_is_compared_by_the_way_that_suits_it() -> None:
