@@ -14,6 +14,7 @@ from bridge.ingest.rows import alert_plain, stored_fact
 from bridge.store import tables as t
 from bridge.store.sql import chunks, translated
 from devices.protocol.topics import Topics
+from devices.protocol.vocabulary import Outcome
 
 Row = dict[str, Any]
 
@@ -120,6 +121,8 @@ def events(reader: Engine, *, order_id: str | None, device: str | None, event_ty
             query = query.where(column == value)
     if order_id is not None:
         query = query.where(t.events.c.pos.in_(_positions(order_id)))
+    if outcome == Outcome.PARKED:  # few of many, and asked for often: their table is short
+        query = query.where(t.events.c.pos.in_(select(t.parked.c.pos)))
     with translated(), reader.connect() as connection:
         return [dict(r._mapping) for r in connection.execute(query)]
 

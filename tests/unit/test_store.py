@@ -28,7 +28,7 @@ from bridge.ingest import ports
 from bridge.ingest.ports import Incoming, StoreUnavailable
 from bridge.store import migrate as migrations
 from bridge.store import registry as registries
-from bridge.store import sql, tables
+from bridge.store import queries, sql, tables
 from bridge.store.check import check_database
 from bridge.store.migrate import NEWEST, backup, current_revision, known_revisions, migrate
 from bridge.store.rebuild import Rebuilt, rebuild
@@ -94,6 +94,22 @@ def test_a_checkpoint_that_can_not_be_done_is_nobodys_trouble(bench: Bench) -> N
     bench.store.finish()
     bench.create("PO-1")
     assert bench.rows("SELECT order_id FROM orders") == [("PO-1",)]
+
+
+def test_events_that_wait_are_listed_by_their_outcome(bench: Bench) -> None:
+    bench.create("PO-1")
+    bench.tell("scan-1", "pack", "PO-1")
+    bench.tell("scan-1", "pack", "PO-8")
+    bench.tell("scan-2", "stage", "PO-9", {"dock": "d1"})
+
+    def listed(**wanted: str) -> list[tuple[str, str]]:
+        every: dict[str, Any] = {"order_id": None, "device": None, "event_type": None, "outcome": None, **wanted}
+        return [(row["type"], row["outcome"]) for row in queries.events(bench.engine, limit=10, **every)]
+
+    assert listed(outcome="parked") == [("stage", "parked"), ("pack", "parked")]
+    assert listed(outcome="parked", device="scan-1") == [("pack", "parked")]
+    assert listed(outcome="applied") == [("pack", "applied"), ("created", "applied")]
+    assert listed(order_id="PO-8") == [("pack", "parked")]
 
 
 def test_a_database_that_does_not_keep_synchronous_full_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
