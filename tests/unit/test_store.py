@@ -27,8 +27,8 @@ from bridge.errors import NotFound, Refused, StoreError
 from bridge.ingest import ports
 from bridge.ingest.ports import Incoming, StoreUnavailable
 from bridge.store import migrate as migrations
-from bridge.store import registry as registries
 from bridge.store import queries, sql, tables
+from bridge.store import registry as registries
 from bridge.store.check import check_database
 from bridge.store.migrate import NEWEST, backup, current_revision, known_revisions, migrate
 from bridge.store.rebuild import Rebuilt, rebuild
@@ -108,7 +108,7 @@ def test_events_that_wait_are_listed_by_their_outcome(bench: Bench) -> None:
 
     assert listed(outcome="parked") == [("stage", "parked"), ("pack", "parked")]
     assert listed(outcome="parked", device="scan-1") == [("pack", "parked")]
-    assert listed(outcome="applied") == [("pack", "applied"), ("created", "applied")]
+    assert listed(outcome="applied") == [("pack", "applied"), ("paid", "applied"), ("created", "applied")]
     assert listed(order_id="PO-8") == [("pack", "parked")]
 
 
