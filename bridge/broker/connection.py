@@ -330,7 +330,8 @@ class Connection:
             raise ProtocolError("a topic name that is too long (broker.topic_bytes_max, broker.topic_levels_max)")
         answer, publishing = may_publish(self.identity, text)
         kind, event_type = publishing or ("denied", None)
-        topic = _Topic(text, kind, event_type, None) if publishing is not None and answer.allowed else _Topic(text, "denied", event_type, answer.rule)
+        why_denied = None if publishing is not None and answer.allowed else answer.rule
+        topic = _Topic(text, "denied" if why_denied is not None else kind, event_type, why_denied)
         if len(self._topics) >= TOPICS_CACHED_MAX:
             self._topics.clear()
         self._topics[name] = topic

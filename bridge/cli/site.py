@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import resource
 import signal
 import tempfile
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -22,6 +20,7 @@ from bridge.control import ControlServer
 from bridge.domain.access import Identity
 from bridge.errors import BridgeError
 from bridge.ingest.points import POINTS, Passed, nobody_looks
+from bridge.interpreter import loop_runner, tune_garbage_collection
 from devices.protocol.vocabulary import Role
 
 LAB_LISTEN: Final = "127.0.0.1:1883"
@@ -141,7 +140,7 @@ async def serve_site(directory: Path, *, as_json: bool, anybody: Identity | None
         addresses = {name: f"{name}://{host}:{port}" for name, (host, port) in (await app.serve()).items()}
         control = ControlServer(app)
         await control.start()
-        _tune_garbage_collection()
+        tune_garbage_collection()
         if as_json:
             emit_line({"ready": True, "site": app.settings.site.name, "version": __version__, "addresses": addresses})
         else:
@@ -161,20 +160,3 @@ def _raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _tune_garbage_collection() -> None:
-    """What is there at the start stays; and what ingest keeps are orders and facts, which hold no cycles: the defaults would walk them all over again
-    every few hundred events, for a tenth of the throughput. The middle generation is collected after 5 young ones: after 20 its pause was 128 ms."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 5, 200)
-
-
-def loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """uvloop where it is installed: it takes two thirds of the time for each packet."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run
-    return uvloop.run

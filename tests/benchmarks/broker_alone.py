@@ -35,7 +35,7 @@ ROOMY: Final = {"broker": {"connections_per_address_max": 20_000, "connections_m
 
 
 def measure(options: Options) -> Measurement:
-    found = Measurement("broker-alone", "The broker alone, nothing stored", "dockbridge bench broker-alone")
+    found = Measurement("broker-alone", "The broker alone, nothing stored")
     _acknowledged(found, options)
     _fan_out(found, options)
     _retained(found, options)

@@ -5,7 +5,6 @@ It goes on where it was left: what is done stands in `built.json` beside the dat
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 import time
@@ -16,14 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.consumers.settling import BATCH, Senders
+from benchmarks.consumers.settling import BATCH, Senders, make_settler
 from benchmarks.load.story import ORDER_STORY, SHORT_STORY, Sent, events_of, fleet_roles
-from bridge.bounds import rules_of
-from bridge.config import Settings
-from bridge.ingest.memory import Memory
-from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import Incoming
-from bridge.store.sql import SqlStore, open_engine
+from bridge.interpreter import tune_garbage_collection
 
 DEVICES: Final = 100
 CHUNK_ORDERS: Final = 10_000
@@ -47,10 +42,7 @@ class Builder:
         self.orders = orders
         self.story = STORIES[story]
         self._state = database.with_name(STATE)
-        ingest = Settings().ingest
-        self._store = SqlStore(open_engine(database, cache_bytes=ingest.database_cache_bytes, log_bytes=ingest.database_log_bytes))
-        memory = Memory(orders_max=ingest.orders_cached_max, devices_max=ingest.devices_cached_max)
-        self._settler = Settler(self._store, memory, rules_of(Settings()))
+        self._settler, self._store = make_settler(database)
         self._senders = Senders(fleet_roles(DEVICES))
         self.done = 0
         self._seqs: dict[str, int] = {}
@@ -120,7 +112,7 @@ def _memory_mb() -> float:
 
 def main() -> None:
     job = json.loads(sys.stdin.readline())
-    gc.set_threshold(50_000, 5, 200)  # as the server does
+    tune_garbage_collection()
     builder = Builder(Path(job["database"]), job["story"], job["orders"])
     for step in builder.build():
         print(f"{step['orders']:,} of {builder.orders:,} orders, {step['per_s']:,} events/s, {step['memory_mb']} MB", file=sys.stderr, flush=True)

@@ -32,7 +32,7 @@ LEFT_OUT: Final = frozenset({"amqtt"})
 
 
 def measure(options: Options) -> Measurement:
-    found = Measurement("burst", "Burst: 100 events/s, then 3,000 events/s for 60 s, then 100 events/s", "dockbridge bench burst")
+    found = Measurement("burst", "Burst: 100 events/s, then 3,000 events/s for 60 s, then 100 events/s")
     phases = QUICK if options.quick else PHASES
     contestants = {name: partial(_round, options, start, phases) for name, start in chosen(options).items() if name not in LEFT_OUT}
     options.say(f"burst: {', '.join(contestants)}")

@@ -23,7 +23,7 @@ ALONE: Final = {"in process": "handler", "database alone": "database", "codec al
 
 
 def measure(options: Options) -> Measurement:
-    found = Measurement("ceiling", "The ceiling: end to end beside its parts alone", "dockbridge bench ceiling")
+    found = Measurement("ceiling", "The ceiling: end to end beside its parts alone")
     options.say("ceiling: 100 devices, QoS 1, closed loop")
     orders = max(DEVICES, round(EVENTS_PER_S * options.seconds / len(ORDER_STORY)))
     contestants: dict[str, Callable[[], dict[str, Any]]] = {OURS: partial(_end_to_end, options, orders)}

@@ -42,7 +42,7 @@ BY_PUBACK: Final = "window by PUBACK"
 
 
 def measure(options: Options) -> Measurement:
-    found = Measurement("end-to-end", "End to end: every table written, receipts and statuses delivered", "dockbridge bench end-to-end")
+    found = Measurement("end-to-end", "End to end: every table written, receipts and statuses delivered")
     fleets = options.devices or ((10,) if options.quick else FLEETS)
     for qos in (1,) if options.quick else (1, 2):
         for devices in fleets:

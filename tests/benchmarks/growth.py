@@ -35,7 +35,7 @@ ROLES: Final = {**fleet_roles(DEVICES), WATCHER: Role.DESK}
 
 
 def measure(options: Options) -> Measurement:
-    found = Measurement("growth", "Growth: a large database beside an empty one", "dockbridge bench growth --events 10000000 --out DIR")
+    found = Measurement("growth", "Growth: a large database beside an empty one")
     orders = options.events // len(SHORT_STORY)
     site = _built(options, "short", orders)
     stored = count_events(site / DATABASE_NAME)
@@ -67,7 +67,7 @@ def measure(options: Options) -> Measurement:
 def measure_day(options: Options) -> Measurement:
     """The rate of each tenth of a day, through the settler, in a database that is made anew."""
     orders = 400 if options.quick else min(DAY_ORDERS, options.events // 10)
-    found = Measurement("day", f"A day of {orders:,} orders of 25 events in compressed time", "dockbridge bench day --out DIR")
+    found = Measurement("day", f"A day of {orders:,} orders of 25 events in compressed time")
     steps: list[dict[str, Any]] = []
     _built(options, "whole", orders, steps)
     size = max(1, len(steps) // TENTHS)

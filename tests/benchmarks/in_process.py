@@ -6,7 +6,6 @@ the bytes and does nothing else.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
@@ -24,6 +23,7 @@ from bridge.config import Settings
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import Incoming, Writes
+from bridge.interpreter import tune_garbage_collection
 from bridge.store.sql import SqlStore, SqlTransaction
 from devices.protocol import messages
 from devices.protocol.vocabulary import EventType
@@ -105,9 +105,7 @@ def _settle(settler: Settler, queue: Sequence[Incoming]) -> None:
 
 
 def _timed(work: Callable[[], None]) -> float:
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 5, 200)  # as the server does
+    tune_garbage_collection()
     start_s = time.perf_counter()
     work()
     return time.perf_counter() - start_s

@@ -21,7 +21,7 @@ PHONES: Final = 2_000
 
 def measure(options: Options) -> Measurement:
     phones = 100 if options.quick else PHONES
-    found = Measurement("location", f"Location: order events beside {phones:,} phones", "dockbridge bench location")
+    found = Measurement("location", f"Location: order events beside {phones:,} phones")
     phases = (Phase(BASE_PER_S, options.seconds), Phase(BURST_PER_S, options.seconds), Phase(BASE_PER_S, options.seconds))
     for beside in (0, phones):
         contestants = {name: partial(_round, options, start, phases, beside) for name, start in chosen(options).items() if name not in LEFT_OUT}

@@ -59,7 +59,7 @@ def from_json(plain: Mapping[str, Any]) -> Measurement:
         )
         for r in plain["rows"]
     ]
-    return Measurement(plain["name"], plain["title"], plain["command"], rows, plain["notes"], plain["rounds"], plain["where"])
+    return Measurement(plain["name"], plain["title"], rows, plain["notes"], plain["rounds"], plain["command"], plain["where"])
 
 
 def number(value: float) -> str:

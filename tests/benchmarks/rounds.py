@@ -83,12 +83,13 @@ class Measurement:
 
     name: str
     title: str
-    command: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What a reader must know of this run: what was cut short, and where the generator was too busy."""
     raw: dict[str, Any] = field(default_factory=dict)
     """Every figure of every round."""
+    command: str = ""
+    """The one that measures the same again."""
     where: str = ""
     """When it was measured, and on what machine."""
 

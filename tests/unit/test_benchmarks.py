@@ -109,7 +109,7 @@ def test_a_publish_is_written_as_the_specification_says() -> None:
 
 
 def measured() -> Measurement:
-    found = Measurement("end-to-end", "End to end", "dockbridge bench end-to-end", notes=["a | note"])
+    found = Measurement("end-to-end", "End to end", notes=["a | note"])
     found.rows.append(rate_row(Target(text="at least 2.0 x", ratio_min=2.0), dockbridge=[1500, 1400, 1600], amqtt=[1000, 1000, 1000]))
     return found
 

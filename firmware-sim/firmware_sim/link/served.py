@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from bridge.cli.site import loop_runner, serve_site
+from bridge.cli.site import serve_site
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
+from bridge.interpreter import loop_runner
 
 STOPPED_S = 20.0
 """How long a server that has lost its starter may take to end."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
 import sys
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bridge.bounds import rules_of
 from bridge.clock import anchored_clock
@@ -18,6 +15,7 @@ from bridge.domain.access import Identity
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import Incoming
+from bridge.interpreter import tune_garbage_collection
 from bridge.store.migrate import migrate
 from bridge.store.sql import SqlStore, open_engine
 from devices.protocol.vocabulary import Role
@@ -42,7 +40,7 @@ def read_job() -> Job:
 
 
 def make_settler(database: Path) -> tuple[Settler, SqlStore]:
-    """The same settler as in the server, with the server's settings, on a new database."""
+    """The same settler as in the server, with the server's settings, on a database that is made where there is none."""
     ingest = Settings().ingest
     engine = open_engine(database, cache_bytes=ingest.database_cache_bytes, log_bytes=ingest.database_log_bytes)
     migrate(engine, database)
@@ -70,16 +68,5 @@ class Senders:
 
 def ready() -> None:
     """Say that events may come. Garbage is collected as rarely as in the server."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 5, 200)
+    tune_garbage_collection()
     print("ready", flush=True)
-
-
-def loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """uvloop, as the server has it."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run
-    return uvloop.run

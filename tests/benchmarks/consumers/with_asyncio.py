@@ -6,9 +6,10 @@ import asyncio
 import signal
 from collections import deque
 
-from benchmarks.consumers.settling import BATCH, FILTERS, Senders, loop_runner, make_settler, read_job, ready
+from benchmarks.consumers.settling import BATCH, FILTERS, Senders, make_settler, read_job, ready
 from benchmarks.load.wire import Client, publish
 from bridge.ingest.ports import Incoming, Settled
+from bridge.interpreter import loop_runner
 from bridge.writer import ThreadWriter
 
 OPEN_MAX = 60_000
