@@ -101,11 +101,12 @@ def _check_files(out: Path | None, readme: Path | None) -> None:
     Raises:
         typer.BadParameter: where they can't.
     """
-    try:
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typer.BadParameter(f"{out} can't be made: {error.strerror}", param_hint="--out") from error
+    for name, folder in (("--out", out), ("DOCKBRIDGE_BENCH_DIR", os.environ.get("DOCKBRIDGE_BENCH_DIR"))):
+        try:
+            if folder:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise typer.BadParameter(f"{folder} can't be made: {error.strerror}", param_hint=name) from error
     if readme is None:
         return
     if out is None:
