@@ -591,7 +591,7 @@ class _Batch:
 
     def forget_logins(self) -> None:
         """Failed logins are counted in memory: what was said of them before the start is over."""
-        for code, subject in list(self.memory.alerts):
+        for code, subject in sorted(self.memory.alerts):
             if code == AlertCode.LOGINS:
                 self._clear_alert(AlertCode.LOGINS, subject)
 
@@ -896,7 +896,7 @@ class _Batch:
             AlertCode.QUARANTINE: quarantined,
             AlertCode.FORBIDDEN: quarantined,
         }
-        for code, subject in list(self.memory.alerts):
+        for code, subject in sorted(self.memory.alerts):
             if code in stands and subject not in stands[AlertCode(code)]:
                 self._clear_alert(AlertCode(code), subject)
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from random import Random
 from typing import Final
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, parse, render
@@ -43,7 +42,7 @@ def run_simulated(scenario: Scenario, seed: int, *, load: float | None = None, f
     record.started_ms = loop.now_ms()
     with _site_folder(folder) as site, _server_log(record, loop):
         _lay_out(site, scenario, crew)
-        run = SimulatedRun(loop, Random(seed), record, site, crew.firmwares)
+        run = SimulatedRun(loop, seed, record, site, crew.firmwares)
         run.weather = Weather(scenario.faults, list(crew.firmwares), run, ends_s=scenario.day_s, now_ms=loop.now_ms, see=run.see)
         try:
             loop.run_until_complete(run.live(day_s=scenario.day_s, patience_s=scenario.patience_s, calm_s=scenario.calm_s))

@@ -83,6 +83,9 @@ class World:
         self.proxy: Proxy
         self.timers: list[asyncio.TimerHandle] = []
 
+    def stream(self, name: str) -> Random:
+        return Random(name)
+
     def after(self, delay_ms: float, call: Callable[[], None]) -> None:
         self.timers.append(asyncio.get_running_loop().call_later(delay_ms / 1000, call))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from simulation import oracle
 
 from firmware_sim import scenario as scenarios
 from firmware_sim.checkers import judge
@@ -22,6 +23,8 @@ from firmware_sim.sweep import shrink, sweep, try_seed
 
 HERE = Path(__file__).parent
 FIXED_SEEDS = (11,)
+BASELINE = oracle.baseline()
+OTHERWISE = "this run is not what it was; if that is meant: python tests/simulation/oracle.py --write"
 SWEPT = range(1_000, 1_100)
 """Seeds of each scenario that `.ci/run` lives through."""
 
@@ -42,6 +45,13 @@ def test_every_law_is_kept(name: str, seed: int) -> None:
     record = run_simulated(scenarios.read_scenario(name), seed)
     assert judge(record) == []
     assert any(record.of(Acknowledged))
+    if (name, seed) in BASELINE:
+        assert oracle.digests_of(record) == BASELINE[name, seed], OTHERWISE
+
+
+@pytest.mark.slow
+def test_every_run_is_what_it_was() -> None:
+    assert [d for d in oracle.measured(BASELINE) if d != BASELINE[d.scenario, d.seed]] == []
 
 
 @pytest.mark.slow

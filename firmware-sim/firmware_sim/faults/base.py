@@ -69,6 +69,11 @@ class World(Protocol):
     """What a fault can do beside packets. Times are ms from now."""
 
     rng: Random
+    """The stream of what faults draw for themselves."""
+
+    def stream(self, name: str) -> Random:
+        """A random stream of its own, the same for the same seed and name."""
+        ...
 
     def after(self, delay_ms: float, call: Callable[[], None]) -> None:
         """Call later."""

@@ -141,8 +141,6 @@ class _Driver:
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
-        # Ids are drawn anew in every run: only the plan comes from the seed.
-        self.rng = Random(secrets.randbits(64))
         self.numbers = Numbers()
         self.speed = 1.0
         self.record = Record()
@@ -165,6 +163,10 @@ class _Driver:
 
     def address(self) -> tuple[str, int] | None:
         return self._address
+
+    def stream(self, name: str) -> Random:
+        # Ids are drawn anew in every run: only the plan comes from the seed.
+        return Random(secrets.randbits(64))
 
     def trouble(self, text: str) -> None:
         self.record.errors.append(text)

@@ -21,12 +21,15 @@ class Stage(Protocol):
     """What devices need of the run that they are in."""
 
     loop: asyncio.AbstractEventLoop
-    rng: Random
     numbers: Numbers
     speed: float
 
     def now_ms(self) -> int:
         """True time, ms since 1970 UTC."""
+        ...
+
+    def stream(self, name: str) -> Random:
+        """A random stream of its own."""
         ...
 
     def see(self, entry: Entry) -> None: ...
@@ -49,6 +52,7 @@ class Player(ABC):
         self.firmware = firmware
         self.is_off = False
         self._stage = stage
+        self._rng = stage.stream(firmware.device)
         self._inbox: list[actions.Item] = []
         self._wake: asyncio.TimerHandle | None = None
         self._is_due = False
@@ -80,7 +84,7 @@ class Player(ABC):
         self.forget_wake()
         inbox, self._inbox = self._inbox, []
         now_ms = self._stage.now_ms()
-        for action in self.firmware.step(now_ms, inbox, self._stage.rng):
+        for action in self.firmware.step(now_ms, inbox, self._rng):
             self.do(action, now_ms)
 
     def do(self, action: actions.Action, now_ms: int) -> None:

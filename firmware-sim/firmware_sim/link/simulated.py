@@ -1,4 +1,4 @@
-"""The simulated link: the whole bridge below the socket, all devices and the network between them, in one thread, in virtual time, from one random generator.
+"""The simulated link: the whole bridge below the socket, all devices and the network between them, in one thread, in virtual time, from one seed.
 
 What runs here is production code: the application with its pipeline, the front door with its sessions and wires, ingest, fold, and the store on a real SQLite
 file. Three things are put in its place from outside: the writer has no thread, but commits that take seeded times and a server that can die at each point of
@@ -44,20 +44,25 @@ TABLES: Final = (
 
 
 class SimulatedRun:
-    """One run: it owns the loop, the random generator, the record, the server and the devices."""
+    """One run: it owns the loop, the random streams, the record, the server and the devices."""
 
-    def __init__(self, loop: Any, rng: Random, record: Record, folder: Path, firmwares: dict[str, Firmware]) -> None:
+    def __init__(self, loop: Any, seed: int, record: Record, folder: Path, firmwares: dict[str, Firmware]) -> None:
         self.loop = loop
-        self.rng = rng
         self.record = record
+        self._seed = seed
         self.now_ms = loop.now_ms
         self.see = record.entries.append
         self.numbers = Numbers()
         self.speed = 1.0
+        self.rng = self.stream("faults")
         self.site = SimulatedSite(self, folder)
         self.phones = {device: Phone(self, firmware) for device, firmware in firmwares.items()}
         self.weather: Weather
         self._tasks: dict[asyncio.Task[Any], None] = {}
+
+    def stream(self, name: str) -> Random:
+        """A random stream of its own: what one device or the disk draws moves nothing for the others."""
+        return Random(f"{self._seed} {name}")
 
     def trouble(self, text: str) -> None:
         self.record.end.troubles.append(text)

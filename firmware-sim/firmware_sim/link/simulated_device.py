@@ -122,6 +122,7 @@ class Phone(Wired):
         super().__init__(run, firmware)
         self.pipe: Pipe | None = None
         self._run = run
+        self._networks = {direction: run.stream(f"{self.device} {direction.value}") for direction in Direction}
         self._client: Client | None = None
         self._up_ms = 0.0
         self._down_ms = 0.0
@@ -172,7 +173,7 @@ class Phone(Wired):
             self._run.loop.call_at(self._down_ms / 1000, self._arrive, packet.data, pipe)
 
     def _due(self, packet: Packet, not_before_ms: float) -> float:
-        at_ms: float = self._run.loop.time() * 1000 + self._run.rng.uniform(*NETWORK_MS) + packet.delay_ms
+        at_ms: float = self._run.loop.time() * 1000 + self._networks[packet.direction].uniform(*NETWORK_MS) + packet.delay_ms
         return at_ms if packet.overtakes else max(at_ms, not_before_ms + APART_MS)
 
     def _arrive(self, data: bytes, pipe: Pipe) -> None:

@@ -153,6 +153,7 @@ class SimulatedSite:
         self.jitter_ms = 0
         self.is_full = False
         self._run = run
+        self._disk = run.stream("disk")
         self._identities: dict[str, Identity] = {}
         self._armed: tuple[str, int] | None = None
         self._is_dying = False
@@ -238,8 +239,7 @@ class SimulatedSite:
     # --- what the writer asks for -----------------------------------------------------------------------------------------
 
     async def pass_time(self) -> None:
-        rng = self._run.rng
-        ms = rng.uniform(*COMMIT_MS) / 2 + (self.commit_ms + rng.uniform(0, self.jitter_ms)) / 2
+        ms = self._disk.uniform(*COMMIT_MS) / 2 + (self.commit_ms + self._disk.uniform(0, self.jitter_ms)) / 2
         life = self.life
         await asyncio.sleep(ms / 1000)
         if life != self.life:

@@ -31,7 +31,7 @@ SETTLE_S: Final = 0.3
 
 
 class SocketsRun:
-    """One run: it owns the record, the random generator, the devices and the network.
+    """One run: it owns the record, the random streams, the devices and the network.
 
     Args:
         passwords: by device.
@@ -56,7 +56,8 @@ class SocketsRun:
         folder: Path,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
-        self.rng = Random(seed)
+        self._seed = seed
+        self.rng = self.stream("faults")
         self.numbers = Numbers()
         self.speed = speed
         self.record = record
@@ -89,6 +90,9 @@ class SocketsRun:
 
     def address(self) -> tuple[str, int] | None:
         return self._entrance
+
+    def stream(self, name: str) -> Random:
+        return Random(f"{self._seed} {name}")
 
     def trouble(self, text: str) -> None:
         self.record.end.troubles.append(text)

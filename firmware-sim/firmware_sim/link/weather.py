@@ -36,6 +36,7 @@ class Weather:
         self._see = see
         self._lasting: dict[int, Fault] = {}
         self._lines = {device: Line(device) for device in devices}
+        self._streams = {device: world.stream(f"{device} faults") for device in devices}
         self._touched = {number: tuple(d for d in devices if fault.touches(d)) for number, fault in enumerate(faults)}
         self._carriers = frozenset(n for n, fault in enumerate(faults) if type(fault).carry is not Fault.carry)
         self._carrying: dict[str, tuple[Fault, ...]] = dict.fromkeys(devices, ())
@@ -53,7 +54,7 @@ class Weather:
         packets: Sequence[Packet] = (packet,)
         if not faults:
             return packets
-        line, rng = self._lines[device], self._world.rng
+        line, rng = self._lines[device], self._streams[device]
         line.now_ms = self._now_ms()
         for fault in faults:
             packets = fault.carry(packets[0], line, rng) if len(packets) == 1 else [p for before in packets for p in fault.carry(before, line, rng)]
