@@ -124,7 +124,7 @@ def stored_fact(row: EventRow) -> Fact:
     return fact_of(row, event.body, event.parcel)
 
 
-def decided_row(pos: int, asked: EventRow, decided: Decided, order_id: str, nth: int) -> EventRow:
+def decided_row(pos: int, asked: EventRow | Fact, decided: Decided, order_id: str, nth: int) -> EventRow:
     """The bridge's own event about a courier's answer, one for each order of the job."""
     payload = cbor2.dumps(
         {

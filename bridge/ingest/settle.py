@@ -15,7 +15,7 @@ import cbor2
 from bridge.domain import event_time, jobs
 from bridge.domain.access import Identity
 from bridge.domain.event_time import EventTime
-from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, refusal, same_answer, tone_of
+from bridge.domain.facts import DECIDED, Decided, Fact, FactKey, Verdict, refusal, same_answer, tone_of
 from bridge.domain.jobs import Decision, Job
 from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
@@ -355,8 +355,8 @@ class _Batch:
             return self._without_order(row, placement)
         if placement.label and placement.code is not None:
             self._put_label(placement.code, row)
-        if row.type in _JOB_EVENTS:
-            self._job_event(row, body)
+        if row.type in _ANSWERS:
+            self._decide(row, body)
         answer = self._fold(row, body, parcel, row.order_id)
         answer.detail = placement.detail
         # Known from here on: what waited for this event may change its verdict before its receipt is written.
@@ -410,6 +410,8 @@ class _Batch:
             self.writes.parked[row.pos] = self._parked_row(row, ref, order_id)
         elif verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
             self._quarantine_row(row, verdict.reason or Reason.MALFORMED, "")
+        if row.type in _DISPATCHES and verdict.outcome in _COUNTED:
+            self._follow_dispatch(entry, row, body)
         return self._answer(row, verdict, entry)
 
     def _reconsider(self, entry: OrderEntry, changed: dict[tuple[str, bytes], Verdict]) -> None:
@@ -457,6 +459,12 @@ class _Batch:
             elif verdict.outcome is Outcome.REJECTED and verdict.reason is not None:
                 row = QuarantineRow(fact.device, fact.type, fact.received_ms, verdict.reason, "", b"", fact.pos, b"")
                 self.writes.quarantine.append(row)
+        dispatched = [f for f in facts.values() if f.type in _DISPATCHES]
+        for fact in sorted(dispatched, key=_by_key):
+            if changed[fact.uid].outcome in _COUNTED:
+                self._follow_dispatch(entry, fact, fact.body)
+        if dispatched:
+            self._follow_assignment(entry, None)
 
     # --- waiting ----------------------------------------------------------------------------------------------------------
 
@@ -525,26 +533,40 @@ class _Batch:
     def _job(self, job_id: str) -> Job | None:
         return self.changed_jobs.get(job_id) or self.memory.jobs.get(job_id) or self.tx.job(job_id)
 
-    def _job_event(self, row: EventRow, body: bodies.Body) -> None:
-        """A request about a job is decided once, here, and what was decided goes into the log."""
+    def _decide(self, row: EventRow, body: bodies.Body) -> None:
+        """A courier's answer is decided once, before it is told, and what was decided goes into the log."""
         match body:
-            case bodies.Assigned(courier=courier, job=named):
-                assert row.order_id is not None
-                job_id = named or jobs.derived_job_id(row.id)
-                decision = jobs.assign(self._job(job_id), job_id=job_id, courier=courier, order=row.order_id)
-                if decision.outcome is Outcome.APPLIED:
-                    self._leave_other_jobs(row.order_id, job_id)
-                self._keep(decision)
-            case bodies.Unassigned(job=job_id):
-                decision = jobs.release(self._job(job_id))
-                self._keep(decision)
-                self._log_decision(row, EventType.UNASSIGNED, job_id, decision, decision.job.orders[1:] if decision.job else ())
             case bodies.Claim(job=job_id, rev=rev):
-                self._decide(row, body, job_id, jobs.claim(self._job(job_id), courier=self.couriers.get(row.device), rev=rev))
+                decision = jobs.claim(self._job(job_id), courier=self.couriers.get(row.device), rev=rev)
             case bodies.Decline(job=job_id):
-                self._decide(row, body, job_id, jobs.decline(self._job(job_id), courier=self.couriers.get(row.device)))
+                decision = jobs.decline(self._job(job_id), courier=self.couriers.get(row.device))
             case _:
-                pass
+                return
+        self._keep(decision)
+        self._log_decision(row, EventType(row.type), job_id, decision, decision.job.orders if decision.job else ())
+
+    def _follow_dispatch(self, entry: OrderEntry, event: EventRow | Fact, body: object) -> None:
+        """An `assigned` or `unassigned` counts: give the order to the courier, or take the job back."""
+        if isinstance(body, bodies.Assigned):
+            self._follow_assignment(entry, (body.courier, body.job or jobs.derived_job_id(event.id)))
+        elif isinstance(body, bodies.Unassigned):
+            decision = jobs.release(self._job(body.job))
+            self._keep(decision)
+            others = decision.job.orders if decision.job else ()
+            self._log_decision(event, EventType.UNASSIGNED, body.job, decision, [o for o in others if o != entry.fold.id])
+
+    def _follow_assignment(self, entry: OrderEntry, asked: tuple[str, str] | None) -> None:
+        """Hold the jobs to what the order says of its courier. `asked` is the (courier, job) of the event that says it, None after a change of the past."""
+        order_id = entry.fold.id
+        held = entry.fold.order.assigned if entry.fold.exists else None
+        for other in self.memory.open_jobs_of(order_id):
+            if held is None or other.id != held[1]:
+                self._keep(Decision(jobs.without(other, order_id), Outcome.APPLIED))
+        if held is None or (asked is not None and asked != held):
+            return
+        job = self._job(held[1])
+        if asked is not None or job is None or not job.is_open or order_id not in job.orders:
+            self._keep(jobs.assign(job, job_id=held[1], courier=held[0], order=order_id))
 
     def _job_is_full(self, body: bodies.Assigned, order_id: str) -> bool:
         job = self._job(body.job) if body.job is not None else None
@@ -558,18 +580,7 @@ class _Batch:
             self.changed_jobs[decision.job.id] = decision.job
             self.memory.keep_job(decision.job)
 
-    def _leave_other_jobs(self, order_id: str, job_id: str) -> None:
-        """An order is in one open job at a time: the last assignment holds."""
-        for other in self.memory.open_jobs_of(order_id):
-            if other.id != job_id:
-                self._keep(Decision(jobs.without(other, order_id), Outcome.APPLIED))
-
-    def _decide(self, row: EventRow, body: bodies.Claim | bodies.Decline, job_id: str, decision: Decision) -> None:
-        self._keep(decision)
-        answer = EventType.CLAIM if isinstance(body, bodies.Claim) else EventType.DECLINE
-        self._log_decision(row, answer, job_id, decision, decision.job.orders if decision.job else ())
-
-    def _log_decision(self, row: EventRow, answer: EventType, job_id: str, decision: Decision, orders: Sequence[str]) -> None:
+    def _log_decision(self, row: EventRow | Fact, answer: EventType, job_id: str, decision: Decision, orders: Sequence[str]) -> None:
         """Tell the orders of a job what was decided about it, as events of the bridge's own."""
         decided = Decided(device=row.device, ref=row.id, job=job_id, answer=answer, outcome=decision.outcome, reason=decision.reason)
         for nth, order_id in enumerate(orders):
@@ -963,7 +974,10 @@ class _Batch:
 
 
 _TYPES: Final = {t.value: t for t in EventType}
-_JOB_EVENTS: Final = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED, EventType.CLAIM, EventType.DECLINE})
+_ANSWERS: Final = frozenset({EventType.CLAIM, EventType.DECLINE})
+_DISPATCHES: Final = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED})
+_COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
+"""Outcomes of an event that happened."""
 _COUNTS: Final = frozenset({EventType.PICK, EventType.PACK})
 
 _ORDER_ALERTS: Final = (
@@ -991,6 +1005,10 @@ def _subject(ref: str) -> str:
     """The subject of an alert about a reference: the order itself, or a short form of a code or event."""
     kind, _, name = ref.partition(":")
     return name if kind == "order" else f"{kind}-{digest8(name.encode()).hex()}"
+
+
+def _by_key(fact: Fact) -> FactKey:
+    return fact.key
 
 
 def _by_mono(point: messages.Point) -> int:
