@@ -29,26 +29,41 @@ from bridge.broker.front_door import Connection, FrontDoor
 from bridge.broker.logins import Logins
 from bridge.broker.packets import Connect, Outgoing
 from bridge.broker.restore import restore
+from bridge.broker.session_log import SessionLog
 from bridge.clock import Clock
 from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
-from bridge.domain.access import Identity
+from bridge.domain.access import Identity, Kind
 from bridge.domain.jobs import Job
-from bridge.domain.words import counted
 from bridge.errors import NoSite, SiteError, StoreError
+from bridge.ingest import seam
+from bridge.ingest.items import Announce, EndSession, Incoming, Message, OpenJobs, Settled
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Pipeline, Settler
 from bridge.ingest.points import Passed, nobody_looks
-from bridge.ingest.ports import Announce, EndSession, Incoming, Message, OpenJobs, Settled, StoreUnavailable
+from bridge.ingest.ports import StoreUnavailable
+from bridge.ingest.replay import NoSessions
+from bridge.ingest.rules import Rules
+from bridge.ingest.settle import Ingest
+from bridge.projections.alerts import Alerts
+from bridge.projections.devices import Devices
+from bridge.projections.jobs import Jobs
+from bridge.projections.orders import Orders
+from bridge.projections.positions import Positions
+from bridge.projections.presence import Presences
+from bridge.projections.quarantine import Quarantine
+from bridge.projections.receipts import Receipts
 from bridge.site_folder import clock_after, take_lock
 from bridge.store import queries
 from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader, Stored
 from bridge.store.migrate import migrate
-from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
-from bridge.store.sql import SqlStore, check_writable, open_engine
+from bridge.store.replaying import Rebuilt, rebuild
+from bridge.store.sql import SqlStore
+from bridge.store.sqlite import check_writable, open_engine
 from bridge.store.statuses import Statuses
 from bridge.tls import certificate_ends_ms, load_certificate, server_context
+from bridge.words import counted
 from bridge.writer import SiteWriter, ThreadWriter
 from devices.protocol.messages import CONTRACT_VERSION
 from devices.protocol.topics import Topics, escape
@@ -61,6 +76,14 @@ FAILED_LOGINS_ALERT: Final = 5
 """Failed logins of one device within some minutes that raise an alert."""
 STOP_S: Final = 10.0
 """How long an ending server waits for the store to take what was read; what is not stored by then was not acknowledged."""
+
+
+def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) -> Ingest:
+    """Everything that acts on a batch. The order of the projections is the order of their effects."""
+    jobs = Jobs()
+    projections = (Orders(), jobs, Positions(jobs), Presences(), Quarantine(), Alerts(), Receipts(), Devices())
+    memory = Memory(orders_max=settings.ingest.orders_cached_max, devices_max=settings.ingest.devices_cached_max)
+    return Ingest(memory, rules, projections, jobs, session_log)
 
 
 class SiteBroker(Protocol):
@@ -180,8 +203,7 @@ class Application:
         self._lock = lock
         self._rules = replace(rules_of(settings), is_lab=anybody is not None)
         self._store = SqlStore(engine)
-        self._memory = Memory(orders_max=settings.ingest.orders_cached_max, devices_max=settings.ingest.devices_cached_max)
-        self._settler = Settler(self._store, self._memory, self._rules, parts.passed)
+        self._settler = Settler(self._store, ingest_of(self._rules, settings, SessionLog()), parts.passed)
         self._parts = parts
         self._writer = parts.writer(self._settler, self._store)
         self._outlet = _Outlet()
@@ -353,7 +375,7 @@ class Application:
         self._outlet.broker = broker
         for sid in gone:
             self.pipeline.change(EndSession(received_ms=self.clock.now_ms(), sid=sid))
-        self._outlet.show(await self._writer.run(lambda: self._settler.everybody_is_away(self.clock.now_ms())))
+        self._outlet.show(await self._writer.run(lambda: self._settler.mark_all_devices_offline(self.clock.now_ms())))
         for alert in queries.alerts(self.reader):
             if alert["code"] == AlertCode.DROPPED and not door.loses(alert["subject"]):
                 door.alarm(AlertCode.DROPPED, alert["subject"], "", "")
@@ -509,7 +531,7 @@ class Application:
         """Send events in the name of an identity, as (type, payload); their receipts (plain), in the same order."""
         waiting = []
         for event_type, payload in events:
-            waiting.append(self.offer(Incoming(identity, "events", event_type, payload, self.clock.now_ms())))
+            waiting.append(self.offer(Incoming(identity, Kind.EVENTS, event_type, payload, self.clock.now_ms())))
         return list(await asyncio.gather(*waiting))
 
     def offer(self, incoming: Incoming) -> asyncio.Future[dict[str, Any]]:
@@ -542,8 +564,8 @@ class Application:
 
         def work() -> Rebuilt:
             with self._store.transaction() as tx:
-                done = rebuild(tx.connection, self._rules, now_ms=self.clock.now_ms())
-            self._memory.forget()
+                done = rebuild(tx.connection, ingest_of(self._rules, self.settings, NoSessions()), now_ms=self.clock.now_ms())
+            self._settler.forget()
             return done
 
         done: Rebuilt = await self._writer.run(work)

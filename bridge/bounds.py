@@ -11,7 +11,7 @@ import cbor2
 from bridge.broker.limits import DoorLimits
 from bridge.config import Settings
 from bridge.ingest.pipeline import Limits
-from bridge.ingest.settle import Rules
+from bridge.ingest.rules import Rules
 from devices.protocol.messages import encode_json
 
 logger = logging.getLogger("dockbridge")

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import delete
 
 from bridge.config import SOCKET_NAME
-from bridge.domain.access import may_send
+from bridge.domain.access import Kind, may_send
 from bridge.errors import BridgeError, NotFound, Refused
-from bridge.ingest.ports import Incoming, StoreUnavailable
+from bridge.ingest.items import Incoming
+from bridge.ingest.ports import StoreUnavailable
 from bridge.shop_file import derived_event_id
 from bridge.store import queries
-from bridge.store.sql import translated
+from bridge.store.sqlite import translated
 from bridge.store.tables import quarantine
 from devices.protocol import messages
 from devices.protocol.vocabulary import Outcome, Role
@@ -142,9 +143,9 @@ class Operations:
         """Judge a quarantined message again; it leaves quarantine where it is no longer rejected."""
         row = self._quarantined(no)
         identity = self._app.registry.identity(row["device"])
-        kind, detail = "events", None
+        kind, detail = Kind.EVENTS, None
         if row["event_type"] is None or not (answer := may_send(identity.role, row["event_type"])).allowed:
-            kind, detail = "denied", "its topic is still not allowed" if row["event_type"] is None else answer.rule
+            kind, detail = Kind.DENIED, "its topic is still not allowed" if row["event_type"] is None else answer.rule
         incoming = Incoming(identity, kind, row["event_type"], row["payload"], self._app.clock.now_ms(), detail)
         receipt = await self._app.offer(incoming)
         if receipt.get("outcome") != Outcome.REJECTED:

@@ -19,7 +19,7 @@ from bridge.errors import SiteError, SiteInUse
 from bridge.ingest.ports import StoreUnavailable
 from bridge.store import queries
 from bridge.store.migrate import migrate
-from bridge.store.sql import open_engine, pass_over
+from bridge.store.sqlite import open_engine, pass_over
 
 logger = logging.getLogger("dockbridge")
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
+from bridge.ingest.items import Item, Settled
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.ports import Item, Settled
 from bridge.store.sql import SqlStore
 
 CALM_MESSAGES: Final = 50

@@ -25,7 +25,7 @@ from bridge.config import parse
 from bridge.control import ask
 from bridge.site_folder import make_site
 from bridge.store.registry import HASHER, Registry
-from bridge.store.sql import open_engine
+from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
 
 Process = subprocess.Popen[str] | Forked

@@ -22,16 +22,19 @@ import cbor2
 import uvloop
 
 from bridge import certificates
-from bridge.app import Application
-from bridge.config import parse
-from bridge.domain.access import Identity
-from bridge.ingest.memory import Memory
+from bridge.app import Application, ingest_of
+from bridge.broker.session_log import SessionLog
+from bridge.config import IngestSettings, Settings, parse
+from bridge.domain.access import Identity, Kind
+from bridge.ingest.items import Incoming, Message, Settled
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.ports import Incoming, Message, Settled
-from bridge.ingest.settle import Rules
+from bridge.ingest.replay import NoSessions
+from bridge.ingest.rules import Rules
 from bridge.site_folder import make_site
 from bridge.store.migrate import migrate
-from bridge.store.sql import SqlStore, open_engine
+from bridge.store.replaying import Rebuilt, rebuild
+from bridge.store.sql import SqlStore
+from bridge.store.sqlite import open_engine
 from devices.ids import uuid7
 from devices.protocol.messages import Alert, Assignment, BridgeState, Eta, OrderStatus, ParcelStatus, Position, Presence, Receipt, encode_cbor, encode_json
 from devices.protocol.topics import Topics
@@ -39,6 +42,7 @@ from devices.protocol.vocabulary import Role
 
 DEADLINE_S: Final = 10.0
 SITE: Final = "ams1"
+CACHES: Final = Settings(ingest=IngestSettings(orders_cached_max=100, devices_cached_max=100))
 TOPICS: Final = Topics(SITE)
 NOW_MS: Final = 1_760_000_000_000
 BOOT_MS: Final = NOW_MS - 3_600_000
@@ -154,9 +158,8 @@ class Bench:
         self.path = path
         self.engine = open_engine(path)
         self.store = SqlStore(self.engine)
-        self.memory = Memory(orders_max=100, devices_max=100)
         self.rules = Rules(site=SITE, **rules)
-        self.settler = Settler(self.store, self.memory, self.rules)
+        self.settler = Settler(self.store, ingest_of(self.rules, CACHES, SessionLog()))
         self.now_ms = NOW_MS
         self.shown: list[Message] = []
         self.retained: dict[str, bytes] = {}
@@ -176,7 +179,7 @@ class Bench:
         seq = self._seq[device] = other.pop("seq", self._seq.get(device, 0) + 1)
         return self.message(device, event_type, event(device, seq, order, body, **{"at_ms": self.now_ms, **other}))
 
-    def message(self, device: str, event_type: str | None, payload: bytes, *, kind: str = "events", detail: str | None = None) -> Incoming:
+    def message(self, device: str, event_type: str | None, payload: bytes, *, kind: Kind = Kind.EVENTS, detail: str | None = None) -> Incoming:
         return Incoming(IDENTITIES[device], kind, event_type, payload, self.now_ms, detail)
 
     # when
@@ -209,6 +212,17 @@ class Bench:
             if message.retain:
                 self.retained[message.topic] = message.payload
         return settled
+
+    def forget(self) -> None:
+        """The bridge remembers nothing, as after a batch that did not commit."""
+        self.settler.forget()
+
+    def rebuild(self) -> Rebuilt:
+        """Makes everything that is derived of the log again."""
+        with self.store.transaction() as tx:
+            done = rebuild(tx.connection, ingest_of(self.rules, CACHES, NoSessions()), now_ms=self.now_ms)
+        self.forget()
+        return done
 
     # then
 

@@ -9,21 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from a_site import connect_packet, empty_database, publish_packet, subscribe_packet
+from a_site import CACHES, connect_packet, empty_database, publish_packet, subscribe_packet
 
+from bridge.app import ingest_of
 from bridge.broker import packets
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
 from bridge.broker.packets import Outgoing
 from bridge.broker.restore import restore
+from bridge.broker.session_log import SessionLog
 from bridge.domain.access import Identity
-from bridge.ingest.memory import Memory
+from bridge.ingest.items import Incoming, Item, Message
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.ports import Incoming, Item, Message
-from bridge.ingest.settle import Rules
+from bridge.ingest.retained import RETAINED
+from bridge.ingest.rules import Rules
 from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader, Stored
-from bridge.store.sql import SqlStore, open_engine
+from bridge.store.sql import SqlStore
+from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
 
 LAB = Identity(site="ams1", device="gear", role=Role.LAB)
@@ -60,7 +63,7 @@ class World:
     def start(self) -> None:
         self.engine = open_engine(self.path)
         self.store = SqlStore(self.engine)
-        self.settler = Settler(self.store, Memory(orders_max=10, devices_max=10), Rules(site="ams1"))
+        self.settler = Settler(self.store, ingest_of(Rules(site="ams1"), CACHES, SessionLog()))
         self.on_loop = LoopReader(self.path)
         self.reader = LogReader(self.on_loop)
         self.door = FrontDoor(
@@ -75,7 +78,7 @@ class World:
         )
         with self.store.transaction() as tx:
             stored = Stored(tx)
-            for topic, payload, qos in tx.retained():
+            for topic, payload, qos in tx.rows(RETAINED):
                 self.door.retained.put(Outgoing(topic, payload, qos))
         restore(
             self.door,
@@ -259,7 +262,7 @@ class Life:
                     self.subscriber.connect()
                     assert self.subscriber.present
             case ["forget"]:
-                self.world.settler._memory.forget()  # as after a commit that failed
+                self.world.settler.forget()  # as after a commit that failed
             case ["resubscribe"]:
                 self.subscribe(self.qos)
             case ["crash", *where]:

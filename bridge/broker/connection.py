@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bridge.broker import packets
 from bridge.broker.packets import ClientCertificate, Connect, ConnectCode, ProtocolError, RefusedConnect
 from bridge.broker.sessions import Received, Session
-from bridge.domain.access import Identity, may_publish, may_subscribe
-from bridge.ingest.ports import Acknowledge, Incoming
+from bridge.domain.access import Identity, Kind, may_publish, may_subscribe
+from bridge.ingest.items import Acknowledge, Incoming
 from devices.protocol.vocabulary import Role
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class _Topic(NamedTuple):
     """What a publish to a topic is, see `Incoming`."""
 
     name: str
-    kind: str
+    kind: Kind
     event_type: str | None
     why_denied: str | None
 
@@ -311,7 +311,7 @@ class Connection:
         payload = data[payload_at:end]
         if qos == 2:
             self._accept_once(topic, payload, packet_id, retain=bool(first & 1))
-        elif topic.kind == "plain" and not first & 1 and self.door.pass_on(topic.name, payload, qos):
+        elif topic.kind is Kind.PLAIN and not first & 1 and self.door.pass_on(topic.name, payload, qos):
             if qos:
                 self.write(packets.PUBACK_HEAD + packet_id)
         else:
@@ -329,9 +329,9 @@ class Connection:
         if len(name) > self.door.limits.topic_bytes_max or text.count("/") >= self.door.limits.topic_levels_max:
             raise ProtocolError("a topic name that is too long (broker.topic_bytes_max, broker.topic_levels_max)")
         answer, publishing = may_publish(self.identity, text)
-        kind, event_type = publishing or ("denied", None)
+        kind, event_type = publishing or (Kind.DENIED, None)
         why_denied = None if publishing is not None and answer.allowed else answer.rule
-        topic = _Topic(text, "denied" if why_denied is not None else kind, event_type, why_denied)
+        topic = _Topic(text, Kind.DENIED if why_denied is not None else kind, event_type, why_denied)
         if len(self._topics) >= TOPICS_CACHED_MAX:
             self._topics.clear()
         self._topics[name] = topic
@@ -359,7 +359,7 @@ class Connection:
         assert identity is not None
         if topic.why_denied is not None:
             self.door.counters.denied += 1
-        elif retain and topic.kind == "plain" and payload and not self.door.has_room_for_retained(topic.name):
+        elif retain and topic.kind is Kind.PLAIN and payload and not self.door.has_room_for_retained(topic.name):
             raise ProtocolError("no more retained messages are kept (broker.retained_max)")
         incoming = Incoming(identity, topic.kind, topic.event_type, payload, self._received_ms, topic.why_denied, topic.name, qos, retain, sid, packet_id)
         self.door.sink.offer(incoming, acknowledge)
@@ -510,7 +510,7 @@ class Connection:
         answer, publishing = may_publish(identity, will.topic)
         if answer.allowed and publishing is not None:
             kind, event_type = publishing
-            retain = will.retain and (kind != "plain" or not will.payload or self.door.has_room_for_retained(will.topic))
+            retain = will.retain and (kind is not Kind.PLAIN or not will.payload or self.door.has_room_for_retained(will.topic))
             if retain is not will.retain:
                 self.door.counters.denied += 1
                 self.door.notices.say("a will was not retained", identity.device, self.peer, "no more retained messages are kept (broker.retained_max)")

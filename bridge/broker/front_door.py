@@ -20,29 +20,12 @@ from bridge.broker.packets import Connect, ConnectCode, Decoder, Outgoing, Refus
 from bridge.broker.queues import LogQueue, MemoryQueue, Owed
 from bridge.broker.retained import Retained
 from bridge.broker.sessions import Received, Session, Todo, Unstored
+from bridge.broker.topic_tree import Subscriptions
 from bridge.domain.access import Identity, OpenOrders, may_subscribe
-from bridge.domain.topic_tree import Subscriptions
-from bridge.domain.words import counted
-from bridge.ingest.ports import (
-    PAGE_END,
-    Acknowledge,
-    Alarm,
-    Change,
-    EndSession,
-    HandOver,
-    Incoming,
-    Message,
-    MessageRow,
-    OpenSession,
-    Progress,
-    Projection,
-    Release,
-    SessionRow,
-    StoreUnavailable,
-    Subscribe,
-    SubscriptionRow,
-    Unsubscribe,
-)
+from bridge.ingest.items import Acknowledge, Alarm, Change, EndSession, HandOver, Incoming, Message, OpenSession, Progress, Release, Subscribe, Unsubscribe
+from bridge.ingest.ports import PAGE_END, Projection, StoreUnavailable
+from bridge.ingest.sessions import MessageRow, SessionRow, SubscriptionRow
+from bridge.words import counted
 from devices.protocol.vocabulary import AlertCode
 
 logger = logging.getLogger("dockbridge.broker")

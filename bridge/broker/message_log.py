@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bridge.broker.packets import Outgoing
 from bridge.broker.sessions import Session, Unstored
-from bridge.ingest.ports import SessionProgress
+from bridge.ingest.items import SessionProgress
 
 Fetch = Callable[[Sequence[int]], dict[int, Outgoing] | None]
 """Messages of the store by their places; None where it can't be read now."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from bridge.broker.front_door import FrontDoor
 from bridge.broker.sessions import Received, Session
+from bridge.broker.topic_tree import FilterTree
 from bridge.domain.access import Identity
-from bridge.domain.topic_tree import FilterTree
-from bridge.ingest.ports import MessageRow, SessionRow, SubscriptionRow
+from bridge.ingest.sessions import MessageRow, SessionRow, SubscriptionRow
 
 
 class _Interval(NamedTuple):

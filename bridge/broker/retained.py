@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bridge.broker.packets import Outgoing
-from bridge.domain.topic_tree import TopicTree
+from bridge.broker.topic_tree import TopicTree
 from bridge.ingest.ports import Page, Projection, StoreUnavailable
 
 

@@ -19,7 +19,9 @@ from bridge.broker.packets import Outgoing, ProtocolError, pubrel
 from bridge.broker.queues import RETAIN, Log, LogQueue, Owed, Queue
 from bridge.broker.retained import Retained
 from bridge.domain.access import Identity
-from bridge.ingest.ports import SessionProgress, SessionRow, StoreUnavailable
+from bridge.ingest.items import SessionProgress
+from bridge.ingest.ports import StoreUnavailable
+from bridge.ingest.sessions import SessionRow
 
 PACKET_IDS: Final = 65_535
 _RELEASED: Final = 16

@@ -18,7 +18,7 @@ from bridge.clock import anchored_clock
 from bridge.config import DATABASE_NAME, ListenSettings, Settings
 from bridge.errors import BridgeError
 from bridge.store.registry import Registry
-from bridge.store.sql import open_engine
+from bridge.store.sqlite import open_engine
 
 if TYPE_CHECKING:
     from firmware_sim.workload import Workload

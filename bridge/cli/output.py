@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings, load
 from bridge.errors import NoSite
-from bridge.store.sql import open_engine
+from bridge.store.sqlite import open_engine
 
 SiteOption = Annotated[Path, typer.Option("--site", "-s", envvar="DOCKBRIDGE_SITE", help="The site's folder.", show_default="this folder")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]

@@ -25,7 +25,7 @@ from bridge.config import DATABASE_NAME, ListenSettings, Settings
 from bridge.errors import BridgeError
 from bridge.ingest.points import POINTS
 from bridge.store.registry import Registry
-from bridge.store.sql import open_engine
+from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
 from firmware_sim.torture.server import ServerProcess
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from devices.protocol.topics import Topics, covers, escape, topic_filter_fault, topic_name_fault, unescape
@@ -67,10 +68,23 @@ class Answer(NamedTuple):
     rule: str
 
 
+class Kind(StrEnum):
+    """What a publish is to the bridge."""
+
+    EVENTS = "events"
+    PRESENCE = "presence"
+    LOCATION = "location"
+    PLAIN = "plain"
+    """Outside v1/."""
+    DENIED = "denied"
+    POISON = "poison"
+    """Its content could not be settled."""
+
+
 class Publishing(NamedTuple):
     """What a publish to an allowed topic is: an event (with its type), presence or location, or, outside v1/, plain."""
 
-    kind: str
+    kind: Kind
     event_type: str | None = None
 
 
@@ -99,7 +113,7 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
     if levels[0] != "v1":
         if identity.role is not Role.LAB:
             return Answer(False, "outside v1/ only role lab publishes"), None
-        return Answer(True, "role lab publishes outside v1/"), Publishing("plain")
+        return Answer(True, "role lab publishes outside v1/"), Publishing(Kind.PLAIN)
     if identity.role is Role.LAB:
         return Answer(False, "role lab has no part in v1/"), None
     own = [*Topics(identity.site).base.split("/"), "devices", escape(identity.device)]
@@ -107,10 +121,10 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
         return Answer(False, "a device publishes only below its own devices/{device}/"), None
     rest = levels[len(own) :]
     if rest in (["presence"], ["location"]) and identity.role is not Role.GUEST:
-        return Answer(True, f"a device publishes its own {rest[0]}"), Publishing(rest[0])
+        return Answer(True, f"a device publishes its own {rest[0]}"), Publishing(Kind(rest[0]))
     if len(rest) == 2 and rest[0] == "events":
         answer = may_send(identity.role, rest[1])
-        return answer, Publishing("events", rest[1])
+        return answer, Publishing(Kind.EVENTS, rest[1])
     return Answer(False, "a device publishes events/{type}, presence and location, nothing else"), None
 
 

@@ -1,4 +1,4 @@
-"""What the writer keeps in mind between batches, so that the common scan costs no query. Everything here can be read back from the store.
+"""What the writer remembers between batches, so that the common scan costs no query. All of it can be read back from the store.
 
 After a batch that did not commit, `forget` drops all of it: a cache that may be ahead of the database is worse than none.
 """
@@ -6,15 +6,40 @@ After a batch that did not commit, `forget` drops all of it: a cache that may be
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Final, NamedTuple
 
 import cbor2
 
 from bridge.domain.event_time import DeviceClock
 from bridge.domain.fold import OrderFold
-from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
-from bridge.ingest.delivery import Subscribers
+from bridge.domain.refs import Ref, RefKind
 from bridge.ingest.ports import StoredOrder, Transaction
+from bridge.ingest.relation import Deletion, Origin, Relation
+
+
+class LedgerRow(NamedTuple):
+    """What came of one log of a device: the highest number, how many below it are owed or were given up, and the ranges that came (CBOR)."""
+
+    device: str
+    log: bytes
+    high: int
+    owed: int
+    forgotten: int
+    ranges: bytes
+    updated_ms: int
+
+
+class ClockRow(NamedTuple):
+    """What is known of a device's clock (CBOR)."""
+
+    device: str
+    data: bytes
+
+
+LEDGER: Final = Relation(name="ledger", row=LedgerRow, key=("device", "log"), origin=Origin.DERIVED, note="derived: what came of each device's log")
+LEDGER_GONE: Final = Deletion(LEDGER, ("device", "log"))
+CLOCKS: Final = Relation(name="clocks", row=ClockRow, key=("device",), origin=Origin.KEPT, note="what is known of each device's clock")
 
 
 class OrderEntry:
@@ -51,7 +76,7 @@ class DeviceEntry:
 
 
 class Memory:
-    """Orders and devices by use, oldest out first; open jobs, standing alerts, awaited references and subscriptions in full.
+    """Orders and devices by use, oldest out first; the references that parked events wait for, in full.
 
     Args:
         orders_max: orders kept.
@@ -62,32 +87,21 @@ class Memory:
         self.orders_max = orders_max
         self.devices_max = devices_max
         self.next_pos = 1
+        self.next_batch = 1
+        self.awaited: set[Ref] = set()
+        """What parked events wait for, an order's creation excepted."""
         self._orders: OrderedDict[str, OrderEntry] = OrderedDict()
         self._devices: OrderedDict[str, DeviceEntry] = OrderedDict()
-        self.jobs: dict[str, Job] = {}
-        self.jobs_of_order: dict[str, set[str]] = {}
-        self.jobs_of_courier: dict[str, set[str]] = {}
-        self.awaited: set[str] = set()
-        self.alerts: set[tuple[str, str]] = set()
-        self.subscribers = Subscribers()
-        self.loaded = False
-
-    def load(self, tx: Transaction) -> None:
-        """Read what is kept in full; once, and again after `forget`."""
-        if not self.loaded:
-            self.next_pos = tx.next_pos()
-            self.awaited = tx.awaited()
-            self.alerts = tx.alerts()
-            self.subscribers.load(tx)
-            for job in tx.open_jobs():
-                self.keep_job(job)
-            self.loaded = True
 
     def forget(self) -> None:
         """Drop everything; the next batch reads what it needs from the store."""
-        next_pos = self.subscribers.next_pos
-        self.__init__(orders_max=self.orders_max, devices_max=self.devices_max)  # type: ignore[misc]
-        self.subscribers.next_pos = next_pos  # what the loop was told of is never given again, though nothing in the store may name it any more
+        self.awaited = set()
+        self._orders.clear()
+        self._devices.clear()
+
+    def load_awaited(self, tx: Transaction) -> None:
+        """Read what parked events wait for."""
+        self.awaited = {Ref(RefKind(kind), name) for kind, name in tx.awaited()}
 
     def load_orders(self, order_ids: set[str], tx: Transaction) -> None:
         """Make sure that these orders are in memory; those that are not stored yet start empty."""
@@ -98,6 +112,7 @@ class Memory:
                 self._orders[order_id] = OrderEntry(order_id, stored.get(order_id))
 
     def order(self, order_id: str, tx: Transaction) -> OrderEntry:
+        """An order, read from the store if it is not in memory."""
         entry = self._orders.get(order_id)
         if entry is None:
             self.load_orders({order_id}, tx)
@@ -106,13 +121,13 @@ class Memory:
         return entry
 
     def device(self, device: str, tx: Transaction) -> DeviceEntry:
+        """A device, read from the store if it is not in memory."""
         entry = self._devices.get(device)
         if entry is None:
             entry = self._devices[device] = DeviceEntry()
-            clock, ledgers = tx.device(device)
-            if clock is not None:
-                entry.clock = DeviceClock.restore(cbor2.loads(clock))
-            for row in ledgers:
+            for clock in tx.rows(CLOCKS, device=device):
+                entry.clock = DeviceClock.restore(cbor2.loads(clock.data))
+            for row in tx.rows(LEDGER, device=device):
                 entry.ledgers[row.log] = Ledger([(a, b) for a, b in cbor2.loads(row.ranges)], row.forgotten)
         else:
             self._devices.move_to_end(device)
@@ -124,30 +139,3 @@ class Memory:
             self._orders.popitem(last=False)
         while len(self._devices) > self.devices_max:
             self._devices.popitem(last=False)
-
-    def keep_job(self, job: Job) -> None:
-        """Take a job's new state: open jobs stay in memory, closed ones leave it."""
-        known = self.jobs.pop(job.id, None)
-        if known is not None:
-            _discard(self.jobs_of_courier, known.courier, job.id)
-            for order in known.orders:
-                _discard(self.jobs_of_order, order, job.id)
-        if job.is_open:
-            self.jobs[job.id] = job
-            self.jobs_of_courier.setdefault(job.courier, set()).add(job.id)
-            for order in job.orders:
-                self.jobs_of_order.setdefault(order, set()).add(job.id)
-
-    def open_jobs_with(self, courier: str | None) -> list[Job]:
-        return [self.jobs[j] for j in sorted(self.jobs_of_courier.get(courier or "", ()))]
-
-    def open_jobs_of(self, order_id: str) -> list[Job]:
-        return [self.jobs[j] for j in sorted(self.jobs_of_order.get(order_id, ()))]
-
-
-def _discard(index: dict[str, set[str]], key: str, job_id: str) -> None:
-    held = index.get(key)
-    if held is not None:
-        held.discard(job_id)
-        if not held:
-            del index[key]

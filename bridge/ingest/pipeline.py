@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from bridge.config import IngestSettings
-from bridge.ingest.memory import Memory
+from bridge.domain.access import Kind
+from bridge.ingest.items import Acknowledge, Alarm, Announce, Change, Incoming, Item, OpenJobs, Settled
 from bridge.ingest.points import Passed, nobody_looks
-from bridge.ingest.ports import Acknowledge, Alarm, Announce, Change, Incoming, Item, OpenJobs, Settled, Store, StoreUnavailable, Transaction
-from bridge.ingest.settle import Rules, everybody_is_away, settle, show_jobs, sweep
+from bridge.ingest.ports import Store, StoreUnavailable, Transaction
+from bridge.ingest.settle import Ingest, mark_all_devices_offline, settle, show_jobs, sweep
 
 logger = logging.getLogger("dockbridge.ingest")
 
@@ -188,11 +189,14 @@ class Settler:
     A batch that fails for its content is bisected until the one message is found that does it; that one is quarantined, the others go on.
     """
 
-    def __init__(self, store: Store, memory: Memory, rules: Rules, passed: Passed = nobody_looks) -> None:
+    def __init__(self, store: Store, ingest: Ingest, passed: Passed = nobody_looks) -> None:
         self._store = store
-        self._memory = memory
-        self._rules = rules
+        self._ingest = ingest
         self._passed = passed
+
+    def forget(self) -> None:
+        """Drop what is remembered of the store, because something else has written to it."""
+        self._ingest.forget()
 
     def commit(self, batch: Sequence[Item]) -> Settled:
         """Settle and commit a batch; where it fails for its content, the first part that does not.
@@ -221,7 +225,7 @@ class Settler:
         Raises:
             StoreUnavailable: where the store can't take writes now.
         """
-        return self._in_transaction(lambda tx: sweep(now_ms, tx, self._memory, self._rules))
+        return self._in_transaction(lambda tx: sweep(now_ms, tx, self._ingest))
 
     def show_jobs(self, now_ms: int) -> OpenJobs:
         """Every open job, to be shown at the start.
@@ -229,18 +233,18 @@ class Settler:
         Raises:
             StoreUnavailable: where the store can't take writes now.
         """
-        return self._in_transaction(lambda tx: show_jobs(now_ms, tx, self._memory, self._rules))
+        return self._in_transaction(lambda tx: show_jobs(now_ms, tx, self._ingest))
 
-    def everybody_is_away(self, now_ms: int) -> Settled:
+    def mark_all_devices_offline(self, now_ms: int) -> Settled:
         """Presences that say so, at the start.
 
         Raises:
             StoreUnavailable: where the store can't take writes now.
         """
-        return self._in_transaction(lambda tx: everybody_is_away(now_ms, tx, self._memory, self._rules))
+        return self._in_transaction(lambda tx: mark_all_devices_offline(now_ms, tx, self._ingest))
 
     def _try(self, batch: Sequence[Item]) -> Settled:
-        return self._in_transaction(lambda tx: settle(batch, tx, self._memory, self._rules))
+        return self._in_transaction(lambda tx: settle(batch, tx, self._ingest))
 
     def _in_transaction(self, work: Callable[[Transaction], T]) -> T:
         try:
@@ -249,14 +253,14 @@ class Settler:
                 self._passed("written")
             self._passed("committed")
         except BaseException:
-            self._memory.forget()
+            self._ingest.forget()
             raise
         return result
 
     def _quarantine(self, poison: Incoming, error: Exception) -> Settled:
         logger.error("a message of %s could not be settled (%s: %s); it is in quarantine", poison.identity.device, type(error).__name__, error)
         try:
-            return self._try([poison._replace(kind="poison", detail=f"{type(error).__name__} while it was settled")])
+            return self._try([poison._replace(kind=Kind.POISON, detail=f"{type(error).__name__} while it was settled")])
         except StoreUnavailable:
             raise
         except Exception as again:

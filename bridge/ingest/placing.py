@@ -1,15 +1,16 @@
 """Which order is an event about? From the order it names, the code it scanned, or the event or job it refers to.
 
-What was scanned is the truth: where it contradicts the order that the device names, a pick or pack is refused, and a custody fact counts for
-the order of the scanned parcel. A placement is fixed when the event is stored; only an event that waits is placed later, once.
+What was scanned is the truth: if it contradicts the order that the device names, a pick or pack is refused, and a custody fact counts for the order of the
+scanned parcel. A placement is fixed when the event is stored; only an event that waits is placed later, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from bridge.domain import barcodes
+from bridge.domain.refs import Ref, code_ref, event_ref
+from bridge.ingest.log import EventRow
 from devices.protocol import bodies
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event
@@ -24,7 +25,7 @@ LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})
 class Placement(NamedTuple):
     """Where an event belongs.
 
-    `fault` is a verdict that is fixed already, `detail` its sentence; `awaits` is what it waits for where the order cannot be known yet; `label` says
+    `fault` is a verdict that is fixed already, `detail` its sentence; `awaits` is what the event waits for if its order can't be known yet; `label` says
     that the event puts `code` on a parcel of its order.
     """
 
@@ -33,25 +34,40 @@ class Placement(NamedTuple):
     fault: Reason | None = None
     detail: str | None = None
     misload: bool = False
-    awaits: str | None = None
+    awaits: Ref | None = None
     label: bool = False
 
 
-class Directory(NamedTuple):
-    """The three look-ups that placing needs."""
+class Directory(Protocol):
+    """The look-ups that placing needs."""
 
-    order_of_code: Callable[[str], str | None]
-    order_known: Callable[[str], bool]
-    order_of_event: Callable[[bytes], str | None]
-    order_of_job: Callable[[str], str | None]
+    def order_of_code(self, code: str) -> str | None:
+        """The order of the parcel that bears a code."""
+        ...
+
+    def is_order_known(self, order_id: str) -> bool:
+        """Whether an order was created."""
+        ...
+
+    def order_of_event(self, event_id: bytes) -> str | None:
+        """The order of an event, from any device."""
+        ...
 
 
-def place(event: Event[Body], event_type: EventType, directory: Directory) -> Placement:
+class Jobs(Protocol):
+    """The one look-up of jobs that placing needs."""
+
+    def order_of(self, job_id: str, batch: Any) -> str | None:
+        """The first order of a job, as it stands in this batch."""
+        ...
+
+
+def place(event: Event[Body], event_type: EventType, directory: Directory, jobs: Jobs) -> Placement:
     """Find the order of an event."""
     if event_type in WITHOUT_ORDER:
         return Placement(None)
     if event_type in _REFERS:
-        return _by_reference(event.body, directory)
+        return _by_reference(event.body, directory, jobs)
     text = event.body.code if isinstance(event.body, bodies.Labelled) else event.code
     if text is not None:
         return _by_code(event, event_type, text, directory)
@@ -60,12 +76,28 @@ def place(event: Event[Body], event_type: EventType, directory: Directory) -> Pl
     return Placement(event.order)
 
 
-def _by_reference(body: Body, directory: Directory) -> Placement:
+def logged(row: EventRow, event: Event[Body], directory: Directory) -> Placement:
+    """The placement of an event as its row of the log has it: what was decided on arrival is read, only what follows from it is looked up."""
+    if row.fault is not None:
+        return Placement(row.order_id, row.code, fault=Reason(row.fault), detail=row.detail)
+    if row.order_id is None:
+        return Placement(None, row.code, awaits=_awaited(row, event))
+    is_label = row.type in LABELS and row.code is not None and not row.misload and event.order is not None and directory.order_of_code(row.code) is None
+    return Placement(row.order_id, row.code, detail=row.detail, misload=row.misload, label=is_label)
+
+
+def _awaited(row: EventRow, event: Event[Body]) -> Ref | None:
+    if isinstance(event.body, bodies.Void):
+        return event_ref(event.body.ref)
+    return code_ref(row.code) if row.code is not None else None
+
+
+def _by_reference(body: Body, directory: Directory, jobs: Jobs) -> Placement:
     if isinstance(body, bodies.Void):
         order = directory.order_of_event(body.ref)
-        return Placement(order, awaits=None if order is not None else f"event:{body.ref.hex()}")
+        return Placement(order, awaits=None if order is not None else event_ref(body.ref))
     assert isinstance(body, bodies.Claim | bodies.Decline | bodies.Unassigned)
-    order = directory.order_of_job(body.job)
+    order = jobs.order_of(body.job, directory)
     if order is None:
         return Placement(None, fault=Reason.UNKNOWN_JOB, detail=f"there is no job {body.job}")
     return Placement(order)
@@ -85,10 +117,10 @@ def _by_code(event: Event[Body], event_type: EventType, text: str, directory: Di
         return _by_article(event, event_type, scanned)
     if holder is None and scanned.order is not None:
         holder = scanned.order
-    if holder is None and key != event.order and directory.order_known(key):
+    if holder is None and key != event.order and directory.is_order_known(key):
         holder = key
     if event.order is None:
-        return Placement(holder, key, awaits=None if holder is not None else f"code:{key}")
+        return Placement(holder, key, awaits=None if holder is not None else code_ref(key))
     if holder is not None and holder != event.order:
         return _contradiction(event, event_type, key, holder)
     code = None if key == event.order else key

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 from bridge.domain.fold import fold
 from bridge.domain.view import OrderView
 from bridge.store.migrate import NEWEST, current_revision
-from bridge.store.sql import SqlTransaction, translated
+from bridge.store.sql import SqlTransaction
+from bridge.store.sqlite import translated
 
 CHUNK = 200
 FAULTS_MAX = 1_000

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.ingest.ports import StoreUnavailable
-from bridge.store.sql import connect
+from bridge.store.sqlite import connect
 
 
 class LoopReader:

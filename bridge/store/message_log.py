@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bridge.ingest.ports import MessageRow, SessionRow, StoreUnavailable, SubscriptionRow
+from bridge.ingest.ports import StoreUnavailable
+from bridge.ingest.sessions import INCOMING_IDS, SESSIONS, SUBSCRIPTIONS, MessageRow, SessionRow, SubscriptionRow
 from bridge.store.loop_reader import LoopReader
-from bridge.store.sql import SqlTransaction, marks
+from bridge.store.relations import marks
+from bridge.store.sql import SqlTransaction
 
 AT_ONCE: Final = 500
 """Places in one statement; SQLite bounds them."""
@@ -28,7 +30,7 @@ class LogReader:
         try:
             for start in range(0, len(positions), AT_ONCE):
                 some = positions[start : start + AT_ONCE]
-                rows = self._reader.rows(f"SELECT pos, topic, payload, qos FROM message_log WHERE pos IN ({marks(some)})", some)  # noqa: S608
+                rows = self._reader.rows(f"SELECT pos, topic, payload, qos FROM message_log WHERE pos IN ({marks(some)})", some)
                 found.update((pos, (topic, payload, qos)) for pos, topic, payload, qos in rows)
         except StoreUnavailable:
             return None
@@ -51,11 +53,11 @@ class Stored:
     """Sessions, subscriptions and messages as a transaction of the start sees them."""
 
     def __init__(self, tx: SqlTransaction) -> None:
-        self.sessions: list[SessionRow] = tx.sessions()
-        self.subscriptions: list[SubscriptionRow] = tx.subscriptions()
+        self.sessions: list[SessionRow] = tx.rows(SESSIONS)
+        self.subscriptions: list[SubscriptionRow] = tx.rows(SUBSCRIPTIONS)
         self.messages: list[MessageRow] = list(_messages(tx))
         self.next_pos = tx.next_message()
-        self.incoming_ids: list[tuple[int, int]] = tx.incoming_ids()
+        self.incoming_ids: list[tuple[int, int]] = [tuple(i) for i in tx.rows(INCOMING_IDS)]
 
 
 def _messages(tx: SqlTransaction) -> Iterator[MessageRow]:

@@ -13,9 +13,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, inspect
 
 from bridge.errors import StoreError
-from bridge.store.sql import make_private, translated
+from bridge.store.sqlite import make_private, translated
 
-NEWEST: Final = "0002"
+NEWEST: Final = "0001"
 """The revision that this program works with: the last of `migrations/versions`; a test compares them."""
 
 

@@ -9,10 +9,12 @@ import cbor2
 from sqlalchemy import CompoundSelect, Engine, func, select
 
 from bridge.domain.facts import Fact
-from bridge.ingest.ports import AlertRow, EventRow, Message
-from bridge.ingest.rows import alert_plain, stored_fact
+from bridge.ingest.items import Message
+from bridge.ingest.log import EventRow, stored_fact
+from bridge.projections.alerts import AlertRow, alert_plain
 from bridge.store import tables as t
-from bridge.store.sql import chunks, translated
+from bridge.store.relations import chunks
+from bridge.store.sqlite import translated
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Outcome
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, insert, select, update
 
 from bridge.domain.access import Identity
 from bridge.errors import NotFound, Refused
-from bridge.store.sql import translated
+from bridge.store.sqlite import translated
 from bridge.store.tables import devices
 from devices.protocol.topics import escape
 from devices.protocol.vocabulary import Role

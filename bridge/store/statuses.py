@@ -10,7 +10,7 @@ import cbor2
 from bridge.domain.view import SETTLED
 from bridge.ingest.ports import PAGE_END, Page
 from bridge.store.loop_reader import LoopReader
-from bridge.store.sql import marks
+from bridge.store.relations import marks
 from devices.protocol.topics import Topics, matches, unescape
 
 PAGE_ORDERS: Final = 256

@@ -14,7 +14,7 @@ from typing import Final
 from bridge.config import CONFIG_NAME, DATABASE_NAME, parse, render
 from bridge.site_folder import make_site
 from bridge.store.registry import Registry
-from bridge.store.sql import open_engine
+from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
 from firmware_sim.errors import BadScenario
 from firmware_sim.link.simulated import SimulatedRun

@@ -341,7 +341,7 @@ class Site:
     def reader(self) -> Any:
         """The database, for reading."""
         from bridge.config import DATABASE_NAME
-        from bridge.store.sql import open_engine
+        from bridge.store.sqlite import open_engine
 
         if self._reader is None:
             self._reader = open_engine(self.folder / DATABASE_NAME, read_only=True)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from benchmarks.consumers.settling import BATCH, Senders, make_settler
 from benchmarks.load.story import ORDER_STORY, SHORT_STORY, Sent, events_of, fleet_roles
-from bridge.ingest.ports import Incoming
+from bridge.ingest.items import Incoming
 from bridge.interpreter import tune_garbage_collection
 
 DEVICES: Final = 100

@@ -18,11 +18,13 @@ from typing import Any, Final
 
 from benchmarks.consumers.settling import BATCH, Senders, make_settler
 from benchmarks.load.story import events_of, fleet_roles
+from bridge.app import ingest_of
 from bridge.bounds import rules_of
+from bridge.broker.session_log import SessionLog
 from bridge.config import Settings
-from bridge.ingest.memory import Memory
+from bridge.ingest.items import Incoming
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.ports import Incoming, Writes
+from bridge.ingest.relation import Writes
 from bridge.interpreter import tune_garbage_collection
 from bridge.store.sql import SqlStore, SqlTransaction
 from devices.protocol import messages
@@ -61,7 +63,7 @@ def database(queue: Sequence[Incoming], folder: Path) -> float:
     """Seconds that the same rows take, in the same transactions."""
     _, store = make_settler(folder / "first.db")
     recorder = _Recorder(store)
-    _settle(Settler(recorder, Memory(orders_max=20_000, devices_max=20_000), rules_of(Settings())), queue)
+    _settle(Settler(recorder, ingest_of(rules_of(Settings()), Settings(), SessionLog())), queue)
     store.close()
     _, again = make_settler(folder / "again.db")
 

@@ -25,10 +25,10 @@ from bridge.broker import packets
 from bridge.broker.front_door import State
 from bridge.broker.logins import DELAY_MAX_S, NAME_CHARS_MAX, NAMES_MAX, Logins
 from bridge.config import parse
-from bridge.ingest.ports import Message
+from bridge.ingest.items import Message
 from bridge.site_folder import make_site
 from bridge.store.registry import Registry
-from bridge.store.sql import open_engine
+from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import AlertCode, Role
 
 HERE: Final = "test_amqtt_findings.py"

@@ -16,18 +16,22 @@ from typing import Any, Final, NamedTuple, Self
 from a_site import IDENTITIES, NOW_MS, TOPICS, Bench, commit_all, connect_packet, event, frame, kind_of, receipts, subscribe_packet
 from fuzz import grammar
 
+from bridge.app import ingest_of
 from bridge.broker import packets
 from bridge.broker.connection import CONNECT_BYTES_MAX, TOPICS_CACHED_MAX
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
 from bridge.broker.packets import Connect, Outgoing
+from bridge.broker.session_log import SessionLog
 from bridge.broker.sessions import Session
-from bridge.domain.access import Identity, may_send
-from bridge.ingest.delivery import Subscribers
-from bridge.ingest.memory import Memory
+from bridge.config import IngestSettings, Settings
+from bridge.domain.access import Identity, Kind, may_send
+from bridge.ingest.items import Announce, Change, Incoming, Message
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.ports import Announce, Change, Incoming, Message, StoreUnavailable, Transaction, Writes
-from bridge.ingest.settle import Rules
+from bridge.ingest.ports import StoreUnavailable, Transaction
+from bridge.ingest.relation import Writes
+from bridge.ingest.rules import Rules
+from bridge.ingest.sessions import MESSAGE_GONE, MESSAGE_LOG
 from devices.protocol import messages
 from devices.protocol.vocabulary import EventType, Reason, Role
 
@@ -123,7 +127,7 @@ class Sink:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.subscribers = Subscribers()
+        self.subscribers = SessionLog()
         self.log: dict[int, Outgoing] = {}
         self.queue: list[tuple[Incoming | Change, Callable[[bytes], None]]] = []
 
@@ -147,7 +151,7 @@ class Sink:
             writes = Writes()
             shown = [e for item, _ in batch for e in (_shown(item) if isinstance(item, Incoming) else [item])]
             told = self.subscribers.take(shown, writes, NOW_MS)
-            self.log.update((m.pos, Outgoing(m.topic, m.payload, m.qos)) for m in writes.messages)
+            self.log.update((m.pos, Outgoing(m.topic, m.payload, m.qos)) for m in writes.rows(MESSAGE_LOG))
             for effect in told:
                 if isinstance(effect, Message):
                     door.publish(effect)
@@ -155,7 +159,7 @@ class Sink:
                     effect.change.done(effect.result)
             for _, acknowledge in batch:
                 acknowledge(b"")
-            for (pos,) in writes.messages_gone:
+            for (pos,) in writes.gone.get(MESSAGE_GONE, ()):
                 self.log.pop(pos, None)
             assert not is_full or self.foreign_retained() <= foreign, "retained messages grow"
 
@@ -169,7 +173,7 @@ def _nobody(receipt: object) -> None:
 
 
 def _shown(incoming: Incoming) -> list[Message]:
-    if incoming.kind == "plain":
+    if incoming.kind is Kind.PLAIN:
         return [Message(incoming.topic, incoming.payload, incoming.qos, incoming.retain)]
     return [Message(TOPICS.receipts(incoming.identity.device), b"receipt", 1, False)]
 
@@ -484,7 +488,10 @@ def _grammar_says(stream: bytes, *, is_open: bool) -> tuple[list[grammar.Read], 
 # --- payloads ---------------------------------------------------------------------------------------------------------------
 
 SENDERS: Final = ("scan-1", "phone-anna", "shop1", "desk")
-KINDS: Final = (*((("events", t.value)) for t in EventType), ("presence", None), ("location", None))
+KINDS: Final = (*((Kind.EVENTS, t.value) for t in EventType), (Kind.PRESENCE, None), (Kind.LOCATION, None))
+
+
+FEW: Final = Settings(ingest=IngestSettings(orders_cached_max=4, devices_cached_max=4))
 
 
 class _Undo(Exception):
@@ -508,11 +515,10 @@ class Trial:
 
     @contextmanager
     def settler(self, *, as_json: bool) -> Iterator[Settler]:
-        memory = Memory(orders_max=4, devices_max=4)
         rules = Rules(site="ams1", encode=messages.encode_json) if as_json else Rules(site="ams1")
         try:
             with self.bench.store.transaction() as tx:
-                yield Settler(_Within(tx), memory, rules)
+                yield Settler(_Within(tx), ingest_of(rules, FEW, SessionLog()))
                 raise _Undo
         except _Undo:
             pass
@@ -547,7 +553,7 @@ def payload(trial: Trial, data: bytes) -> None:
     assert (first["outcome"], last["outcome"]) == ("applied", "applied"), "its neighbours do not count"
     for incoming, receipt in zip(batch, between, strict=True):
         assert receipt.get("reason") != Reason.POISON, f"it could not be settled: {incoming}"
-        assert receipt or incoming.kind != "events", "an event without a receipt"
+        assert receipt or incoming.kind is not Kind.EVENTS, "an event without a receipt"
     for message in settled.messages:
         if message.payload and not message.topic.endswith("/presence"):
             messages.decode(message.payload, kind_of(message.topic))
@@ -555,17 +561,17 @@ def payload(trial: Trial, data: bytes) -> None:
 
 def _decode(incoming: Incoming) -> None:
     try:
-        if incoming.kind == "events":
+        if incoming.kind is Kind.EVENTS:
             messages.decode_event(incoming.payload, EventType(incoming.event_type or ""))
         else:
-            messages.decode(incoming.payload, messages.Presence if incoming.kind == "presence" else messages.LocationBatch)
+            messages.decode(incoming.payload, messages.Presence if incoming.kind is Kind.PRESENCE else messages.LocationBatch)
     except messages.PayloadError as error:
         str(error).encode()
 
 
 def _may_come(incoming: Incoming) -> bool:
     """What its role does not send is refused at the front door."""
-    return incoming.kind != "events" or may_send(incoming.identity.role, incoming.event_type or "").allowed
+    return incoming.kind is not Kind.EVENTS or may_send(incoming.identity.role, incoming.event_type or "").allowed
 
 
 def _messages(data: bytes, now_ms: int) -> Iterator[Incoming]:

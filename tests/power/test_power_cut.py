@@ -28,7 +28,7 @@ from power.power_cut import Did, Disk, Fate, Promise, Sent, build, environment, 
 from bridge.config import parse
 from bridge.site_folder import make_site
 from bridge.store.registry import Registry
-from bridge.store.sql import open_engine
+from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
 
 ORDERS: Final = 80

@@ -24,7 +24,7 @@ from bridge.config import ListenSettings, Settings
 from bridge.site_folder import make_site
 from bridge.store import queries
 from bridge.store.registry import Registry
-from bridge.store.sql import open_engine
+from bridge.store.sqlite import open_engine
 from devices import Courier, Scan, Scanner
 from devices.protocol.vocabulary import EventType, Role
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from a_site import BOOT, CREATED, DELIVERY, IDENTITIES, SITE, TOPICS, Bench, log_of, receipts
 
-from bridge.ingest.ports import EndSession, Incoming, Message, OpenSession, Settled, Subscribe, Told, Unsubscribe
+from bridge.ingest.items import Done, EndSession, Incoming, Message, OpenSession, Settled, Subscribe, Unsubscribe
 from devices.protocol.messages import encode_cbor
 from devices.protocol.topics import matches
 from firmware_sim.record import (
@@ -139,13 +139,13 @@ def _effect(told: object) -> Effect | None:
     match told:
         case Message(topic, payload, qos, retain):
             return Sent(topic, payload, qos, retain)
-        case Told(OpenSession(device=device, client_id=client_id), sid):
+        case Done(OpenSession(device=device, client_id=client_id), sid):
             return SessionOpened(sid, device, client_id)
-        case Told(EndSession(sid=sid)):
+        case Done(EndSession(sid=sid)):
             return SessionEnded(sid)
-        case Told(Subscribe(sid=sid, filters=filters)):
+        case Done(Subscribe(sid=sid, filters=filters)):
             return FiltersAdded(sid, filters)
-        case Told(Unsubscribe(sid=sid, filters=filters)):
+        case Done(Unsubscribe(sid=sid, filters=filters)):
             return FiltersRemoved(sid, filters)
         case _:
             return None

@@ -40,7 +40,7 @@ from bridge.config import DATABASE_NAME, parse  # noqa: E402
 from bridge.control import ask  # noqa: E402
 from bridge.site_folder import make_site  # noqa: E402
 from bridge.store.registry import Registry  # noqa: E402
-from bridge.store.sql import open_engine  # noqa: E402
+from bridge.store.sqlite import open_engine  # noqa: E402
 from devices.protocol.vocabulary import Role  # noqa: E402
 
 SAMPLE_S: Final = 10.0

@@ -244,7 +244,7 @@ def test_places_in_the_log_are_not_given_again_after_the_store_failed(tmp_path: 
     arrives(world, "one", clean=True)
     world.commit()
     flush(world)
-    world.settler._memory.forget()
+    world.settler.forget()
     two.send(subscribe_packet([(FILTER, 2)], 9))
     world.commit()
     publisher.send(publish_packet("t/a", b"first", qos=1, packet_id=100))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bridge.domain import encoding
 from bridge.domain.facts import Verdict, tone_of
-from bridge.ingest.rows import once_more, receipt_cbor
+from bridge.ingest.receipt import once_more, receipt_cbor
 from devices.protocol import messages
 from devices.protocol.messages import Receipt
 from devices.protocol.vocabulary import Flag, Next, OrderState, Outcome, Reason, Warn

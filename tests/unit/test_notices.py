@@ -11,7 +11,7 @@ from bridge.broker import notices, packets
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor
 from bridge.broker.notices import EVERY_S, LINES_MAX, Notices
-from bridge.ingest.ports import Change
+from bridge.ingest.items import Change
 
 SECRET = "a text that is nobody's business"
 

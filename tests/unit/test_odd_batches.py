@@ -10,15 +10,19 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_site import BOOT, BOOT_MS, CREATED, DEADLINE_S, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, Bench, event, event_id, kind_of, log_of
+from a_site import BOOT, BOOT_MS, CACHES, CREATED, DEADLINE_S, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, Bench, event, event_id, kind_of, log_of
 
-from bridge.app import Application
+from bridge.app import Application, ingest_of
+from bridge.broker.session_log import SessionLog
 from bridge.config import parse
+from bridge.domain.access import Kind
+from bridge.ingest.items import Incoming, Settled
+from bridge.ingest.log import EVENTS
 from bridge.ingest.pipeline import Limits, Pipeline, Settler
-from bridge.ingest.ports import Incoming, Settled, Store, StoreUnavailable, Transaction
+from bridge.ingest.ports import Store, StoreUnavailable, Transaction
 from bridge.site_folder import make_site
 from bridge.store.check import check_database
-from bridge.store.rebuild import Rebuilt, rebuild
+from bridge.store.replaying import Rebuilt
 from devices.protocol.messages import decode, encode_cbor
 
 PEN = {"items": [{"sku": "pen", "qty": 1}]}
@@ -42,10 +46,7 @@ def void(bench: Bench, device: str, seq: int) -> Incoming:
 
 
 def again(bench: Bench) -> Rebuilt:
-    with bench.store.transaction() as tx:
-        done = rebuild(tx.connection, bench.rules, now_ms=bench.now_ms)
-    bench.memory.forget()
-    return done
+    return bench.rebuild()
 
 
 def faults(bench: Bench) -> list[str]:
@@ -138,7 +139,7 @@ def test_events_beyond_the_most_of_an_order_never_come_back(tmp_path: Path) -> N
         assert [said(r) for r in packs] == [("applied", None)] * 8 + [("rejected", "too_many_events")] * 4
         shown = bench.status("PO-1")
         assert shown["progress"]["parcels"] == 8
-        bench.memory.forget()
+        bench.forget()
         assert said(bench.tell("desk", "held", "PO-1", {"reason": "fraud"})) == ("rejected", "too_many_events")
         assert again(bench).changed == []
         assert said(bench.tell("desk", "held", "PO-1", {"reason": "fraud"})) == ("rejected", "too_many_events")
@@ -163,7 +164,7 @@ def whereabouts(bench: Bench, ago_ms: int = 0) -> Incoming:
     mono_ms = bench.now_ms - BOOT_MS
     points = [[mono_ms - ago_ms, ago_ms, 1, 8, None]]
     payload = encode_cbor({"log": log_of("phone-anna"), "boot": BOOT, "sent_mono_ms": mono_ms, "points": points})
-    return bench.message("phone-anna", None, payload, kind="location")
+    return bench.message("phone-anna", None, payload, kind=Kind.LOCATION)
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_a_position_never_goes_back_in_time(on_the_road: Bench) -> None:
 
 
 def test_a_position_is_cleared_also_by_a_bridge_that_has_forgotten_that_it_showed_it(on_the_road: Bench) -> None:
-    on_the_road.memory.forget()
+    on_the_road.forget()
     on_the_road.tell("phone-anna", "delivery", "PO-1", DELIVERY)
     assert on_the_road.show(TOPICS.position("PO-1")) is None
 
@@ -292,7 +293,7 @@ class _Fussy:
         return getattr(self._tx, name)
 
     def write(self, writes: Any) -> None:
-        if any(MARK in e.payload for e in writes.events):
+        if any(MARK in e.payload for e in writes.rows(EVENTS)):
             raise ValueError("what is this?")
         self._tx.write(writes)
 
@@ -338,7 +339,7 @@ async def work_off(pipeline: Pipeline) -> None:
 
 def test_what_of_a_batch_is_committed_is_shown_although_the_rest_must_wait(bench: Bench) -> None:
     bench.create("PO-1", "PO-2")
-    diary = Diary(Settler(Fussy(bench.store), bench.memory, bench.rules))
+    diary = Diary(Settler(Fussy(bench.store), ingest_of(bench.rules, CACHES, SessionLog())))
     pipeline = Pipeline(diary, diary, Limits(retry_first_s=0.001, retry_max_s=0.001))
     pipeline.offer(bench.draft("scan-1", "pack", "PO-1"), diary.acknowledge)
     pipeline.offer(bench.draft("scan-1", "pack", "PO-2", note=MARK), diary.acknowledge)

@@ -12,7 +12,7 @@ from bridge.broker import packets
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
 from bridge.domain.access import Identity
-from bridge.ingest.ports import Change, HandOver, Incoming, Message, OpenSession
+from bridge.ingest.items import Change, HandOver, Incoming, Message, OpenSession
 from devices.protocol.vocabulary import Role
 
 PACK = TOPICS.event("scan-1", "pack")

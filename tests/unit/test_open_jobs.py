@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bridge.app import _Outlet
 from bridge.domain.jobs import Job
-from bridge.ingest.ports import Settled
+from bridge.ingest.items import Settled
 from devices.protocol.vocabulary import JobState
 
 COURIERS, ORDERS = ("anna", "ben"), ("PO-1", "PO-2", "PO-3")

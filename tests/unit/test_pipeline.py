@@ -12,19 +12,23 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_site import CREATED, DEADLINE_S, IDENTITIES, LINES, NOW_MS, SITE, Bench, commit_all, event, receipts
+from a_site import CACHES, CREATED, DEADLINE_S, IDENTITIES, LINES, NOW_MS, SITE, Bench, commit_all, event, receipts
 
-from bridge.ingest.memory import Memory
+from bridge.app import ingest_of
+from bridge.broker.session_log import SessionLog
+from bridge.domain.access import Kind
+from bridge.ingest.items import Incoming, Settled
+from bridge.ingest.log import EVENTS
 from bridge.ingest.pipeline import Limits, Pipeline, Settler
-from bridge.ingest.ports import Incoming, Settled, Store, StoreUnavailable, Transaction
-from bridge.ingest.settle import Rules
-from bridge.store import sql
+from bridge.ingest.ports import Store, StoreUnavailable, Transaction
+from bridge.ingest.rules import Rules
+from bridge.store import sqlite
 
 IMPATIENT = Limits(retry_first_s=0.001, retry_max_s=0.002)
 
 
 def message(seq: int, payload: bytes | None = None, *, device: str = "scan-1", event_type: str = "shift_started") -> Incoming:
-    return Incoming(IDENTITIES[device], "events", event_type, payload or event(device, seq, None, {"worker": "w-17"}), NOW_MS + seq)
+    return Incoming(IDENTITIES[device], Kind.EVENTS, event_type, payload or event(device, seq, None, {"worker": "w-17"}), NOW_MS + seq)
 
 
 # --- the order of things ------------------------------------------------------------------------------------------------------
@@ -194,7 +198,7 @@ class _Marked:
         return getattr(self._tx, name)
 
     def write(self, writes: Any) -> None:
-        if any(MARK in e.payload for e in writes.events):
+        if any(MARK in e.payload for e in writes.rows(EVENTS)):
             raise ValueError("what is this?")
         self._tx.write(writes)
 
@@ -206,7 +210,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def settler_on(store: Store) -> Settler:
-    return Settler(store, Memory(orders_max=100, devices_max=100), Rules(site=SITE))
+    return Settler(store, ingest_of(Rules(site=SITE), CACHES, SessionLog()))
 
 
 @pytest.mark.parametrize("poisonous", [[1], [32], [7, 8], [1, 16, 17, 32], list(range(1, 33))], ids=str)
@@ -331,7 +335,7 @@ class OnThread:
 def test_a_database_that_another_process_holds_stops_acknowledgements_until_it_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sql, "BUSY_TIMEOUT_MS", 5)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 5)
     with Bench(tmp_path / "site.db") as bench, exclusively(bench) as release:
         fails_and_recovers(bench, release)
     assert [r.levelno for r in caplog.records] == [logging.ERROR, logging.WARNING]
@@ -363,8 +367,8 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._open: list[sqlite3.Connection] = []
         self._full = True
-        self._connect = sql.connect
-        monkeypatch.setattr(sql, "connect", self.connect)
+        self._connect = sqlite.connect
+        monkeypatch.setattr(sqlite, "connect", self.connect)
 
     def connect(self, path: Path, *, read_only: bool, **other: Any) -> sqlite3.Connection:
         connection = self._connect(path, read_only=read_only, **other)

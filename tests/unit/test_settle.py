@@ -15,8 +15,9 @@ from a_site import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge.domain.access import Kind
 from bridge.domain.event_time import Source
-from bridge.ingest.ports import Incoming
+from bridge.ingest.items import Incoming
 from devices.protocol.messages import decode, encode_cbor, load_cbor
 
 HOUR_MS = 3_600_000
@@ -182,7 +183,7 @@ def seconds(bench: Bench, device: str) -> list[tuple[int, str, str | None]]:
 def test_a_scan_before_its_order_waits_and_counts_when_the_order_comes(bench: Bench) -> None:
     receipt = bench.tell("scan-1", "pack", "PO-1")
     assert (told(receipt), receipt["final"], receipt["next"]) == (("parked", "unknown_order", "warn"), False, "set_aside")
-    assert bench.rows("SELECT ref, order_id FROM parked") == [("order:PO-1", "PO-1")]
+    assert bench.rows("SELECT ref_kind, ref, order_id FROM parked") == [("order", "PO-1", "PO-1")]
     bench.tell("shop1", "created", "PO-1", CREATED)
     assert seconds(bench, "scan-1") == [(1, "parked", "unknown_order"), (2, "applied", None)]
     assert bench.rows("SELECT * FROM parked") == []
@@ -265,7 +266,7 @@ def test_what_cannot_be_decoded_is_answered_by_its_digest_and_kept_once(bench: B
 
 def test_what_was_denied_is_answered_kept_and_raises_one_alert(bench: Bench) -> None:
     for payload in (b"one", b"two", b"one"):
-        (receipt,) = bench.send(bench.message("scan-1", "created", payload, kind="denied", detail="role scanner does not send created"))
+        (receipt,) = bench.send(bench.message("scan-1", "created", payload, kind=Kind.DENIED, detail="role scanner does not send created"))
         assert (told(receipt), receipt["next"]) == (("rejected", "forbidden", "stop"), "call_desk")
     (alert,) = [cbor2.loads(m.payload) for m in bench.shown if m.topic == TOPICS.alert("forbidden", "scan-1")]
     assert "`dockbridge quarantine list`" in alert["fix"]
@@ -423,7 +424,7 @@ def location(bench: Bench, *points: tuple[int, int, int], device: str = "phone-a
     """A batch of points: (how many ms ago, latitude, longitude)."""
     mono_ms = bench.now_ms - BOOT_MS
     rows = [[mono_ms - ago_ms, lat, lon, 8, None] for ago_ms, lat, lon in points]
-    return bench.message(device, None, encode_cbor({"log": log_of(device), "boot": BOOT, "sent_mono_ms": mono_ms, "points": rows}), kind="location")
+    return bench.message(device, None, encode_cbor({"log": log_of(device), "boot": BOOT, "sent_mono_ms": mono_ms, "points": rows}), kind=Kind.LOCATION)
 
 
 def test_a_position_is_shown_only_while_the_order_is_out_for_delivery(assigned: Bench) -> None:
@@ -447,7 +448,7 @@ def test_points_are_thinned_before_they_are_stored(bench: Bench) -> None:
 
 def presence(bench: Bench, at_mono_ms: int, *, boot: bytes = BOOT) -> Incoming:
     payload = encode_cbor({"online": True, "boot": boot, "mono_ms": at_mono_ms, "at_ms": bench.now_ms, "backlog": 1, "last_seq": 1})
-    return bench.message("scan-1", None, payload, kind="presence")
+    return bench.message("scan-1", None, payload, kind=Kind.PRESENCE)
 
 
 def test_presence_gives_the_first_clock_sample(bench: Bench) -> None:
@@ -566,7 +567,7 @@ def busy_day(bench: Bench) -> None:
     bench.tell("desk", "held", "PO 17/3", {"reason": "fraud"})
     bench.tell("phone-anna", "out_for_delivery", "PO 17/3")
     bench.send(presence(bench, 1_000), location(bench, (0, 1, 1)), bench.message("scan-1", "pack", b"\xff"))
-    bench.send(bench.message("scan-2", "created", b"x", kind="denied", detail="no"))
+    bench.send(bench.message("scan-2", "created", b"x", kind=Kind.DENIED, detail="no"))
     bench.tell("scan-2", "shift_started", None, {"worker": "w-17"}, seq=9)
     bench.sweep(bench.rules.parked_deadline_ms)
     bench.tell("phone-anna", "delivery", "PO 17/3", {"pod": {"method": "pin"}}, code="WB-1")
@@ -659,7 +660,7 @@ def workloads(draw: st.DrawFn) -> list[Incoming]:
         seqs[device] += 1
         scanned = None if kind == "pick" or device in ("shop1", "desk") else code
         payload = event(device, seqs[device], order, body, code=scanned, at_ms=now_ms - ago_ms, sent_mono_ms=now_ms - BOOT_MS)
-        messages.append(Incoming(IDENTITIES[device], "events", kind, payload, now_ms))
+        messages.append(Incoming(IDENTITIES[device], Kind.EVENTS, kind, payload, now_ms))
     return messages + draw(st.lists(st.sampled_from(messages), max_size=2))
 
 
@@ -696,7 +697,7 @@ def test_a_batch_ends_like_its_events_one_by_one_and_forgetting_changes_nothing(
             for start, end in zip([0, *cuts], [*cuts, len(messages)], strict=True):
                 if end > start:
                     forgetful.send(*messages[start:end])
-                forgetful.memory.forget()
+                forgetful.forget()
             assert ends(forgetful) == one_by_one
 
 

@@ -9,18 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.ingest.ports import PAGE_END, OrderRow, ParcelRow, StoreUnavailable, Writes
+from bridge.ingest.ports import PAGE_END, StoreUnavailable
+from bridge.ingest.relation import Writes
+from bridge.projections.orders import ORDERS, PARCELS, OrderRow, ParcelRow
 from bridge.store import statuses
 from bridge.store.loop_reader import LoopReader
 from bridge.store.migrate import migrate
-from bridge.store.sql import SqlStore, open_engine
+from bridge.store.sql import SqlStore
+from bridge.store.sqlite import open_engine
 from bridge.store.statuses import Statuses
 from devices.protocol.topics import Topics, matches
 
 TOPICS = Topics("ams1")
-ORDERS = ["a", "PO 17/3", "~", "b-1", "b-2", "订单", "z"]
+NAMES = ["a", "PO 17/3", "~", "b-1", "b-2", "订单", "z"]
 HIDDEN = {"never created": OrderRow("v", 2, "", b"", "", 0, 0, None, b""), "taken down": OrderRow("w", 9, "delivered", b"h", "", 0, 0, None, b"x")}
-SHOWN = {TOPICS.status(o): b"of " + o.encode() for o in ORDERS} | {TOPICS.parcel(o, p): f"{p} of {o}".encode() for o in ORDERS[1:] for p in ("p1", "p/2")}
+SHOWN = {TOPICS.status(o): b"of " + o.encode() for o in NAMES} | {TOPICS.parcel(o, p): f"{p} of {o}".encode() for o in NAMES[1:] for p in ("p1", "p/2")}
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +32,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     engine = open_engine(path)
     migrate(engine, path)
     writes = Writes()
-    writes.orders = [OrderRow(o, 1, "packed", b"h", "", 0, 0, None, b"of " + o.encode()) for o in ORDERS]
-    writes.orders += HIDDEN.values()
-    writes.parcels = [ParcelRow(o, p, "packed", b"h", None, f"{p} of {o}".encode()) for o in ORDERS[1:] for p in ("p1", "p/2")]
-    writes.parcels.append(ParcelRow("w", "p1", "delivered", b"h", None, b"of an order that is not shown any more"))
+    writes.rows(ORDERS).extend(OrderRow(o, 1, "packed", b"h", "", 0, 0, None, b"of " + o.encode()) for o in NAMES)
+    writes.rows(ORDERS).extend(HIDDEN.values())
+    writes.rows(PARCELS).extend(ParcelRow(o, p, "packed", b"h", None, f"{p} of {o}".encode()) for o in NAMES[1:] for p in ("p1", "p/2"))
+    writes.rows(PARCELS).append(ParcelRow("w", "p1", "delivered", b"h", None, b"of an order that is not shown any more"))
     store = SqlStore(engine)
     with store.transaction() as tx:
         tx.write(writes)

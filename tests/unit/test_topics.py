@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.topic_tree import Subscriptions
+from bridge.broker.topic_tree import Subscriptions
 from devices.protocol.topics import LEVEL_CHARS_MAX, TOPIC_TABLE, Topics, covers, escape, matches, topic_filter_fault, topic_name_fault, unescape
 from devices.protocol.vocabulary import EventType
 

@@ -21,8 +21,9 @@ from bridge.clock import Clock
 from bridge.config import DATABASE_NAME
 from bridge.domain.access import Identity
 from bridge.errors import NotFound
+from bridge.ingest.items import Done, EndSession, Item, Message, OpenSession, Settled, Subscribe, Unsubscribe
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.ports import EndSession, Item, Message, OpenSession, Settled, StoreUnavailable, Subscribe, Told, Unsubscribe
+from bridge.ingest.ports import StoreUnavailable
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore
 from firmware_sim.record import (
@@ -253,7 +254,7 @@ class SimulatedSite:
 def _effect(effect: Any) -> Effect | None:
     if isinstance(effect, Message):
         return Sent(effect.topic, effect.payload, effect.qos, effect.retain)
-    assert isinstance(effect, Told)
+    assert isinstance(effect, Done)
     match effect.change:
         case OpenSession(device=device, client_id=client_id):
             return SessionOpened(effect.result or 0, device, client_id)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from bridge.config import DATABASE_NAME
 from bridge.site_folder import make_site
 from bridge.store.registry import Registry
-from bridge.store.sql import open_engine
+from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
 from firmware_sim.errors import BadScenario, NoPassword
 from firmware_sim.link import eyes, loops

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bridge.app import ingest_of
 from bridge.bounds import rules_of
+from bridge.broker.session_log import SessionLog
 from bridge.clock import anchored_clock
 from bridge.config import IngestSettings, Settings
-from bridge.domain.access import Identity
-from bridge.ingest.memory import Memory
+from bridge.domain.access import Identity, Kind
+from bridge.ingest.items import Incoming
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.ports import Incoming
 from bridge.interpreter import tune_garbage_collection
 from bridge.store.migrate import migrate
-from bridge.store.sql import SqlStore, open_engine
+from bridge.store.sql import SqlStore
+from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
 
 FILTERS: Final = ("v1/+/devices/+/events/+", "v1/+/devices/+/location")
@@ -45,7 +47,7 @@ def make_settler(database: Path) -> tuple[Settler, SqlStore]:
     engine = open_engine(database, cache_bytes=ingest.database_cache_bytes, log_bytes=ingest.database_log_bytes)
     migrate(engine, database)
     store = SqlStore(engine)
-    return Settler(store, Memory(orders_max=ingest.orders_cached_max, devices_max=ingest.devices_cached_max), rules_of(Settings())), store
+    return Settler(store, ingest_of(rules_of(Settings()), Settings(), SessionLog())), store
 
 
 class Senders:
@@ -53,14 +55,14 @@ class Senders:
 
     def __init__(self, roles: dict[str, Role]) -> None:
         self._identities = {name: Identity(site="main", device=name, role=role, courier=name if role is Role.COURIER else None) for name, role in roles.items()}
-        self._known: dict[str, tuple[Identity, str, str | None]] = {}
+        self._known: dict[str, tuple[Identity, Kind, str | None]] = {}
         self._now_ms = anchored_clock().now_ms
 
     def incoming(self, topic: str, payload: bytes) -> Incoming:
         known = self._known.get(topic)
         if known is None:
             levels = topic.split("/")
-            kind, event_type = ("events", levels[5]) if levels[4] == "events" else (levels[4], None)
+            kind, event_type = (Kind.EVENTS, levels[5]) if levels[4] == Kind.EVENTS else (Kind(levels[4]), None)
             known = self._known[topic] = (self._identities[levels[3]], kind, event_type)
         identity, kind, event_type = known
         return Incoming(identity, kind, event_type, payload, self._now_ms())

@@ -16,7 +16,7 @@ from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
 from amqtt.plugins.base import BasePlugin
 
 from benchmarks.consumers.settling import BATCH, Senders, make_settler, read_job, ready
-from bridge.ingest.ports import Incoming
+from bridge.ingest.items import Incoming
 from bridge.interpreter import loop_runner
 from bridge.writer import ThreadWriter
 

@@ -8,7 +8,7 @@ from collections import deque
 
 from benchmarks.consumers.settling import BATCH, FILTERS, Senders, make_settler, read_job, ready
 from benchmarks.load.wire import Client, publish
-from bridge.ingest.ports import Incoming, Settled
+from bridge.ingest.items import Incoming, Settled
 from bridge.interpreter import loop_runner
 from bridge.writer import ThreadWriter
 

@@ -14,7 +14,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.consumers.settling import BATCH, FILTERS, Senders, make_settler, read_job, ready
-from bridge.ingest.ports import Incoming
+from bridge.ingest.items import Incoming
 from bridge.writer import CHECKPOINT_EVERY_S
 
 _LOOK_EVERY_S = 0.2

@@ -1,0 +1,76 @@
+"""An event enters its order: the same steps for one that has just come in, for one that has waited, and for one that is read from the log in a replay."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.domain.facts import Verdict, refusal
+from bridge.domain.refs import Ref, RefKind, code_ref, event_ref
+from bridge.ingest.batch import Answer, Batch
+from bridge.ingest.folding import answer_to, fold_in, rule
+from bridge.ingest.log import EventRow
+from bridge.ingest.placing import Placement
+from bridge.ingest.seam import JobGate
+from bridge.ingest.waiting import free_label, park, put_label, take_waiting
+from devices.protocol import bodies, messages
+from devices.protocol.messages import Event
+from devices.protocol.vocabulary import EventType, Outcome, Reason
+
+_ANSWERS: Final = frozenset({EventType.CLAIM, EventType.DECLINE})
+_UNCOUNTED: Final = (Outcome.REJECTED, Outcome.BLOCKED)
+
+
+def enter(batch: Batch, row: EventRow, event: Event[bodies.Body], placement: Placement, gate: JobGate) -> Answer:
+    """Take an event of the log into its order; the answer is its receipt."""
+    if placement.awaits is not None:
+        return _wait(batch, row, event.body, placement.awaits)
+    if row.order_id is None:
+        return _without_order(batch, row, event.body, placement)
+    if placement.label and placement.code is not None:
+        put_label(batch, placement.code, row)
+        place_waiting(batch, code_ref(placement.code), row.order_id)
+    if row.type in _ANSWERS:
+        gate.decide(row, event.body, batch)
+    answer, is_created = fold_in(batch, row, event.body, event.parcel, row.order_id)
+    if is_created:
+        place_waiting(batch, code_ref(row.order_id), row.order_id)
+    answer.detail = placement.detail
+    # Known from here on: what waited for this event may change its verdict before its receipt is written.
+    batch.remember(row, answer)
+    if placement.label and answer.verdict.outcome in _UNCOUNTED:
+        free_label(batch, row)
+    batch.events[row.id] = row.order_id
+    if batch.memory.awaited:
+        place_waiting(batch, event_ref(row.id), row.order_id)
+    return answer
+
+
+def place_waiting(batch: Batch, ref: Ref, order_id: str) -> None:
+    """What these events waited for has come: they take their places in the order, and so do those that waited for them."""
+    for row in take_waiting(batch, ref, order_id):
+        event = messages.decode_event(row.payload, EventType(row.type))
+        seen = batch.seen.get((row.device, row.id))
+        n = seen.answer.n if seen is not None else batch.tx.verdicts_of([row.pos])[row.pos].n + 1
+        answer, is_created = fold_in(batch, row, event.body, event.parcel, order_id, n=n, was=Outcome.PARKED)
+        if is_created:
+            place_waiting(batch, code_ref(order_id), order_id)
+        if seen is not None:
+            seen.answer.verdict, seen.answer.entry = answer.verdict, answer.entry
+        else:
+            batch.revised[row.pos] = answer
+        place_waiting(batch, event_ref(row.id), order_id)
+
+
+def _wait(batch: Batch, row: EventRow, body: bodies.Body, ref: Ref) -> Answer:
+    park(batch, row, ref, None, row.received_ms)
+    verdict = refusal(Outcome.PARKED, Reason.UNKNOWN_REFERENCE if ref.kind is RefKind.EVENT else Reason.UNKNOWN_PARCEL)
+    rule(batch, row, body, verdict, ())
+    return answer_to(row, verdict, None)
+
+
+def _without_order(batch: Batch, row: EventRow, body: bodies.Body, placement: Placement) -> Answer:
+    verdict = Verdict(Outcome.APPLIED) if placement.fault is None else refusal(Outcome.REJECTED, placement.fault)
+    rule(batch, row, body, verdict, ())
+    answer = answer_to(row, verdict, None)
+    answer.detail = placement.detail
+    return answer

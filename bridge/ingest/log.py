@@ -1,0 +1,169 @@
+"""The event log: its rows, and the facts that are made of them. The log is append-only and the truth; everything derived can be made of it again.
+
+A row holds what was decided when its event came in (its time, its place, a fault, a courier's answer), so that a replay reads it and never decides again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, NamedTuple
+
+import cbor2
+
+from bridge.domain import event_time
+from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact
+from bridge.ingest.relation import Origin, Relation
+from devices.protocol import bodies, messages
+from devices.protocol.vocabulary import EventType, Outcome, Reason
+
+BRIDGE_LOG: Final = b"\0" * 8
+"""The log under which the bridge writes its own events; their seq is their place in the event log."""
+
+
+class EventRow(NamedTuple):
+    """One event. `pos` is its place in the log, the order of arrival; `batch` is the commit that it came in.
+
+    `courier` is who the device was bound to, `warn` what was odd about its time, `stream` what it is about beside an order. `order_id` and `code` are where
+    it was placed on arrival, `fault` and `detail` why it can't count, `misload` that the scan contradicted the order that the device named.
+    """
+
+    pos: int
+    batch: int
+    id: bytes
+    device: str
+    role: str
+    courier: str | None
+    type: str
+    log: bytes
+    seq: int
+    received_ms: int
+    event_ms: int
+    source: str
+    error_ms: int
+    warn: str | None
+    stream: str | None
+    order_id: str | None
+    code: str | None
+    at: str | None
+    fault: str | None
+    detail: str | None
+    misload: bool
+    payload: bytes
+
+
+class BatchRow(NamedTuple):
+    """A transaction that changed something: a `commit` of messages, or a `sweep`. Revisions and receipts carry its time."""
+
+    no: int
+    now_ms: int
+    kind: str
+
+
+class RefusedRow(NamedTuple):
+    """A message that never became an event and whose number counts in its device's ledger. It came before the event at `pos`."""
+
+    batch: int
+    pos: int
+    device: str
+    log: bytes
+    seq: int
+    digest: bytes
+
+
+EVENTS: Final = Relation(
+    name="events",
+    row=EventRow,
+    key=("pos",),
+    origin=Origin.LOG,
+    appends=True,
+    # id first: ids carry their time (UUIDv7), so that the index grows at its end.
+    unique=(("id", "device"),),
+    indexes=(("order_id", "pos"),),
+    note="append-only: every event, in the order of arrival",
+)
+BATCHES: Final = Relation(name="batches", row=BatchRow, key=("no",), origin=Origin.LOG, appends=True, note="append-only: transactions and their times")
+REFUSED: Final = Relation(
+    name="refused",
+    row=RefusedRow,
+    key=("no",),
+    origin=Origin.LOG,
+    numbered=True,
+    appends=True,
+    note="append-only: refused messages, which count in the ledger of their device",
+)
+
+
+def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> Fact:
+    """A row of the event log as the fold takes it."""
+    return Fact(
+        id=row.id,
+        device=row.device,
+        role=row.role,
+        type=row.type,
+        log=row.log,
+        seq=row.seq,
+        event_ms=row.event_ms,
+        received_ms=row.received_ms,
+        body=body,
+        parcel=parcel,
+        code=row.code,
+        at=row.at,
+        fault=row.fault,
+        misload=bool(row.misload),
+        pos=row.pos,
+    )
+
+
+def stored_fact(row: EventRow) -> Fact:
+    """A row of the event log, read back, as the fold takes it."""
+    if row.type == DECIDED:
+        logged = cbor2.loads(row.payload)
+        reason = Reason(logged["reason"]) if logged["reason"] else None
+        return fact_of(
+            row,
+            Decided(device=logged["device"], ref=logged["ref"], job=logged["job"], answer=logged["answer"], outcome=Outcome(logged["outcome"]), reason=reason),
+            None,
+        )
+    event = messages.decode_event(row.payload, EventType(row.type))
+    return fact_of(row, event.body, event.parcel)
+
+
+def decided_row(pos: int, batch: int, asked: EventRow | Fact, decided: Decided, order_id: str, nth: tuple[int, int]) -> EventRow:
+    """The bridge's own event about a decision, the nth of it. `nth` counts the orders of the job, and tells a decision that is made again by its batch."""
+    payload = cbor2.dumps(
+        {
+            "job": decided.job,
+            "ref": decided.ref,
+            "device": decided.device,
+            "answer": decided.answer,
+            "reason": decided.reason and decided.reason.value,
+            "outcome": decided.outcome.value,
+        },
+    )
+    order_no, again = nth
+    number = order_no.to_bytes(4, "big") + (again.to_bytes(8, "big") if again else b"")
+    event_id = hashlib.sha256(b"decided" + asked.device.encode() + b"\0" + asked.id + number).digest()[:16]
+    return EventRow(
+        pos=pos,
+        batch=batch,
+        id=event_id,
+        device=BRIDGE,
+        role=BRIDGE,
+        courier=None,
+        type=DECIDED,
+        log=BRIDGE_LOG,
+        seq=pos,
+        received_ms=asked.received_ms,
+        event_ms=asked.received_ms,
+        source=event_time.Source.RECEIVED.value,
+        error_ms=0,
+        warn=None,
+        stream=None,
+        order_id=order_id,
+        code=None,
+        at=None,
+        fault=None,
+        detail=None,
+        misload=False,
+        payload=payload,
+    )

@@ -1,0 +1,105 @@
+"""Receipts as they are sent and stored, put together from pieces that are encoded once. Keys stand in deterministic order (RFC 8949 §4.2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import cbor2
+
+from bridge.domain.encoding import FALSE, TRUE, array, integer, map_head, octets, text
+from bridge.domain.facts import Verdict, tone_of
+from devices.protocol import messages
+from devices.protocol.vocabulary import Next, Outcome, Reason, Warn
+
+DETAIL_CHARS_MAX: Final = 200
+
+
+class _Words(NamedTuple):
+    """What a receipt says of a verdict, encoded: the number of keys, and their pieces in order."""
+
+    keys: int
+    next_tone_warn: bytes
+    final: bytes
+    reason_outcome: bytes
+
+
+@lru_cache(1_024)
+def _words(outcome: Outcome, reason: Reason | None, warn: tuple[Warn, ...], next_step: Next | None) -> _Words:
+    tone = tone_of(Verdict(outcome, reason, warn))
+    first = {"next": next_step} if next_step is not None else {}
+    last = {"reason": reason} if reason is not None else {}
+    return _Words(
+        3 + len(first) + len(last) + bool(warn),
+        b"".join(text(k) + text(v) for k, v in first.items()) + text("tone") + text(tone) + (text("warn") + array([text(w) for w in warn]) if warn else b""),
+        text("final") + (FALSE if outcome is Outcome.PARKED else TRUE),
+        b"".join(text(k) + text(v) for k, v in last.items()) + text("outcome") + text(outcome),
+    )
+
+
+def receipt_cbor(
+    *,
+    n: int,
+    event_id: bytes,
+    log: bytes,
+    seq: int,
+    verdict: Verdict,
+    at_ms: int,
+    order_id: str | None,
+    rev: int = 0,
+    left: Sequence[tuple[str, int]] = (),
+    detail: str | None = None,
+) -> bytes:
+    """A `Receipt` in CBOR, keys in deterministic order."""
+    outcome, reason, warn, next_step, state, parcel = verdict
+    keys, next_tone_warn, final, reason_outcome = _words(outcome, reason, warn, next_step)
+    keys += 5
+    pieces = [b"", _N, integer(n), _ID, octets(event_id), _LOG, octets(log)]
+    if rev:
+        keys += 1
+        pieces += (_REV, integer(rev))
+    pieces += (_SEQ, integer(seq))
+    if left:
+        keys += 1
+        pieces += (_LEFT, array([b"".join((_QTY, integer(qty), _SKU, text(sku))) for sku, qty in left]))
+    pieces += (next_tone_warn, _AT_MS, integer(at_ms), final)
+    if order_id is not None:
+        keys += 1
+        pieces += (_ORDER, text(order_id))
+        if state is not None:
+            keys += 1
+            pieces += (_STATE, text(state))
+    if detail:
+        keys += 1
+        pieces += (_DETAIL, text(detail[:DETAIL_CHARS_MAX]))
+    if parcel is not None:
+        keys += 1
+        pieces += (_PARCEL, text(parcel))
+    pieces.append(reason_outcome)
+    pieces[0] = map_head(keys)
+    return b"".join(pieces)
+
+
+_N, _ID, _LOG, _REV, _SEQ, _LEFT = map(text, ("n", "id", "log", "rev", "seq", "left"))
+_AT_MS, _ORDER, _STATE, _DETAIL, _PARCEL = map(text, ("at_ms", "order", "state", "detail", "parcel"))
+_QTY, _SKU = map_head(2) + text("qty"), text("sku")
+
+
+def same_content(a: bytes, b: bytes) -> bool:
+    """Whether two payloads are the same event; when it was handed to the network does not matter."""
+    return a == b or _content(a) == _content(b)
+
+
+def _content(payload: bytes) -> dict[str, Any]:
+    plain: dict[str, Any] = messages.load(payload)
+    return {k: v for k, v in plain.items() if k not in ("sent_boot", "sent_mono_ms") and v is not None}
+
+
+def once_more(receipt: bytes) -> bytes:
+    """A receipt that was given before, keys in deterministic order again."""
+    return cbor2.dumps(dict(sorted({**cbor2.loads(receipt), "again": True}.items(), key=_by_key)))
+
+
+def _by_key(item: tuple[str, Any]) -> tuple[int, str]:
+    return (len(item[0]), item[0])

@@ -1,0 +1,30 @@
+"""Retained messages that came from outside: those of devices below v1/, and any beside it. Those of the bridge follow from its tables."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from bridge.ingest.batch import Batch
+from bridge.ingest.relation import Deletion, Origin, Relation
+
+
+class RetainedRow(NamedTuple):
+    """The retained message of a topic."""
+
+    topic: str
+    payload: bytes
+    qos: int
+
+
+RETAINED: Final = Relation(name="retained", row=RetainedRow, key=("topic",), origin=Origin.KEPT, note="retained messages that came from outside")
+RETAINED_GONE: Final = Deletion(RETAINED, ("topic",))
+
+
+def retain(batch: Batch, topic: str, payload: bytes, qos: int) -> None:
+    """Keep the retained message of a topic; an empty payload clears it (MQTT 3.1.1 §3.3.1.3)."""
+    rows = batch.writes.keyed(RETAINED)
+    if payload:
+        rows[topic] = RetainedRow(topic, payload, qos)
+    else:
+        rows.pop(topic, None)
+        batch.writes.delete(RETAINED_GONE, topic)

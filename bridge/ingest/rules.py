@@ -1,0 +1,28 @@
+"""What a site decides about ingest; see `config/bridge.toml` for the sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cbor2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """A site's settings, in the words of ingest and its projections."""
+
+    site: str
+    order_events_max: int = 2_000
+    parked_deadline_ms: int = 86_400_000
+    silent_after_ms: int = 259_200_000
+    status_keep_ms: int = 2_592_000_000
+    gap_alert_after_ms: int = 600_000
+    position_every_ms: int = 10_000
+    positions_keep_ms: int = 2_592_000_000
+    quarantine_entries_max: int = 10_000
+    encode: Callable[[Any], bytes] = cbor2.dumps
+    """How published payloads are encoded; maps come with their keys in deterministic order."""
+    is_lab: bool = False
+    """A laboratory publishes nothing of its own: a client that reads `#` there hears what its guests published."""

@@ -1,0 +1,165 @@
+"""Alerts: each stands once by its code and subject, retained until what raised it is over."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from bridge.domain.refs import Ref, RefKind
+from bridge.domain.view import SETTLED, digest8
+from bridge.ingest.batch import NAME_CHARS_MAX, Batch, Refused, Started
+from bridge.ingest.items import Alarm
+from bridge.ingest.ports import Transaction
+from bridge.ingest.relation import Deletion, Origin, Relation
+from bridge.ingest.seam import Quiet, TopicFamily
+from bridge.words import counted
+from devices.protocol.vocabulary import AlertCode, Flag, Reason, Role, Severity
+
+
+class AlertRow(NamedTuple):
+    """An alert that stands."""
+
+    code: str
+    subject: str
+    severity: str
+    since_ms: int
+    text: str
+    fix: str
+
+
+class _OrderAlert(NamedTuple):
+    """An alert that a flag of an order raises."""
+
+    code: AlertCode
+    flag: Flag
+    text: str
+    fix: str
+
+
+_ORDER_ALERTS: Final = (
+    _OrderAlert(AlertCode.MOVED_ON_HOLD, Flag.MOVED_ON_HOLD, "Order {order} was moved although it is on hold.", "Stop the parcel, or release the hold."),
+    _OrderAlert(
+        AlertCode.MOVED_AFTER_CANCEL,
+        Flag.CANCEL_REQUESTED,
+        "Order {order} was cancelled, and a parcel of it is under way.",
+        "Call the courier back, or start a return when it arrives.",
+    ),
+)
+ALERTS: Final = Relation(
+    name="alerts",
+    row=AlertRow,
+    key=("code", "subject"),
+    origin=Origin.DERIVED,
+    # Those of orders follow from the log; the others from connections, or from what is missing at the moment.
+    derived_if=("code", frozenset(a.code.value for a in _ORDER_ALERTS)),
+    note="alerts that stand",
+)
+ALERT_GONE: Final = Deletion(ALERTS, ("code", "subject"))
+
+_AWAITED: Final = {RefKind.ORDER: "order {} to be created", RefKind.CODE: "a parcel with the code {}", RefKind.EVENT: "event {}"}
+
+
+class Alerts(Quiet):
+    """Raises and clears alerts; those about what is missing at each sweep."""
+
+    relations = (ALERTS,)
+    topics = (TopicFamily("alerts/+/+", frozenset({Role.DESK})),)
+    hears = frozenset({Refused, Alarm, Started})
+
+    def __init__(self) -> None:
+        self._standing: set[tuple[str, str]] = set()
+
+    def load(self, tx: Transaction) -> None:
+        self._standing = {(row.code, row.subject) for row in tx.rows(ALERTS)}
+
+    def forget(self) -> None:
+        self._standing = set()
+
+    def rule(self, heard: Refused | Alarm | Started, batch: Batch) -> None:
+        if isinstance(heard, Refused):
+            if heard.reason is Reason.FORBIDDEN and heard.is_first:
+                self._raise_forbidden(batch, heard.device, heard.detail)
+        elif isinstance(heard, Alarm):
+            if heard.text:
+                self._raise(batch, AlertCode(heard.code), heard.subject, Severity.WARNING, heard.text, heard.fix)
+            else:
+                self._clear(batch, AlertCode(heard.code), heard.subject)
+        else:
+            # Failed logins are counted in memory: what was said of them before the start is over.
+            for code, subject in sorted(self._standing):
+                if code == AlertCode.LOGINS:
+                    self._clear(batch, AlertCode.LOGINS, subject)
+
+    def finish(self, batch: Batch) -> None:
+        """Orders that changed raise and clear their alerts."""
+        for entry, _ in batch.shown_orders:
+            order = entry.fold.order
+            for code, flag, text, fix in _ORDER_ALERTS:
+                if flag in order.flags and order.state not in SETTLED:
+                    self._raise(batch, code, order.id, Severity.CRITICAL, text.format(order=order.id), fix)
+                else:
+                    self._clear(batch, code, order.id)
+
+    def sweep(self, batch: Batch) -> None:
+        """Alerts about events that wait beyond their deadline, scans that a device owes, and messages in quarantine; cleared when they came."""
+        if batch.is_replay:
+            return  # they are about what is missing now, and the next sweep looks
+        tx, rules = batch.tx, batch.rules
+        overdue = {_subject(ref): (ref, count) for ref, count in ((Ref(RefKind(kind), name), n) for (kind, name), n in tx.overdue(batch.now_ms).items())}
+        for subject, (ref, count) in overdue.items():
+            what = _AWAITED[ref.kind].format(ref.name[:NAME_CHARS_MAX])
+            fix = "Import the order, or correct the scan; see them with `dockbridge events list --outcome parked`."
+            self._raise(batch, AlertCode.PARKED, subject, Severity.WARNING, f"{counted(count, 'event')} waiting for {what}.", fix)
+        owing = tx.owing(batch.now_ms - rules.gap_alert_after_ms)
+        for device, count in owing.items():
+            fix = "Bring the device back into the network; it sends what it still has."
+            self._raise(batch, AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {counted(count, 'event')}.", fix)
+        quarantined = tx.quarantine_counts()
+        for device, count in quarantined.items():
+            fix = "See them with `dockbridge quarantine list`; judge them again with `replay`, or `drop` them."
+            self._raise(batch, AlertCode.QUARANTINE, device, Severity.WARNING, f"{counted(count, 'message')} of device {device} in quarantine.", fix)
+        stands: dict[str, Any] = {
+            AlertCode.PARKED: overdue,
+            AlertCode.GAP: owing,
+            AlertCode.QUARANTINE: quarantined,
+            AlertCode.FORBIDDEN: quarantined,
+        }
+        for code, subject in sorted(self._standing):
+            if code in stands and subject not in stands[code]:
+                self._clear(batch, AlertCode(code), subject)
+
+    def _raise_forbidden(self, batch: Batch, device: str, detail: str) -> None:
+        self._raise(
+            batch,
+            AlertCode.FORBIDDEN,
+            device,
+            Severity.WARNING,
+            f"Device {device} tried to publish what it may not: {detail}.",
+            "See what it sent with `dockbridge quarantine list`, and `drop` it there: that ends this alert. A device keeps its role; if it needs "
+            "another, enrol it under a new name with `dockbridge device add`.",
+        )
+
+    def _raise(self, batch: Batch, code: AlertCode, subject: str, severity: Severity, text: str, fix: str) -> None:
+        key = (code.value, subject)
+        if key in self._standing:
+            return
+        self._standing.add(key)
+        row = batch.writes.keyed(ALERTS)[key] = AlertRow(code.value, subject, severity.value, batch.now_ms, text, fix)
+        batch.publish_plain(batch.topics.alert(code, subject), alert_plain(row))
+
+    def _clear(self, batch: Batch, code: AlertCode, subject: str) -> None:
+        key = (code.value, subject)
+        if key in self._standing:
+            self._standing.discard(key)
+            batch.writes.keyed(ALERTS).pop(key, None)
+            batch.writes.delete(ALERT_GONE, *key)
+            batch.clear(batch.topics.alert(code, subject))
+
+
+def alert_plain(row: AlertRow) -> dict[str, Any]:
+    """An alert as it is published, keys in deterministic order."""
+    return {"fix": row.fix, "code": row.code, "text": row.text, "subject": row.subject, "severity": row.severity, "since_ms": row.since_ms}
+
+
+def _subject(ref: Ref) -> str:
+    """The subject of an alert about a reference: the order itself, or a short form of a code or event."""
+    return ref.name if ref.kind is RefKind.ORDER else f"{ref.kind}-{digest8(ref.name.encode()).hex()}"

@@ -1,0 +1,238 @@
+"""Couriers' jobs: who carries which orders, and what each phone shows of it.
+
+A courier's answer (`claim`, `decline`) is decided before its verdict, once, and the decision goes into the log as an event of the bridge's own. A
+dispatcher's `assigned` and `unassigned` act after the fold, once they count, also when a change of the past makes them count or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+import cbor2
+
+from bridge.domain import jobs
+from bridge.domain.facts import Decided
+from bridge.domain.jobs import Decision, Job
+from bridge.ingest.batch import Batch, Ruled
+from bridge.ingest.folding import fold_in
+from bridge.ingest.log import EVENTS, EventRow, decided_row, stored_fact
+from bridge.ingest.memory import OrderEntry
+from bridge.ingest.ports import Transaction
+from bridge.ingest.relation import Origin, Relation
+from bridge.ingest.seam import Quiet, TopicFamily
+from bridge.projections.orders import collects_payment
+from devices.protocol import bodies
+from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType, JobState, Outcome, ParcelState, Role
+
+
+class JobRow(NamedTuple):
+    """A courier's job; `orders` are ids in CBOR."""
+
+    job: str
+    rev: int
+    state: str
+    courier: str
+    orders: bytes
+
+
+JOBS: Final = Relation(name="jobs", row=JobRow, key=("job",), origin=Origin.DERIVED, indexes=(("state",),), note="derived: couriers' jobs")
+_COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
+"""Outcomes of an event that happened."""
+
+
+class Jobs(Quiet):
+    """Keeps open jobs in memory; see the module."""
+
+    relations = (JOBS,)
+    topics = (TopicFamily("couriers/+/assignments/+", frozenset({Role.DESK})),)
+    hears = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED})
+
+    def __init__(self) -> None:
+        self._open: dict[str, Job] = {}
+        self._of_order: dict[str, set[str]] = {}
+        self._of_courier: dict[str, set[str]] = {}
+
+    def load(self, tx: Transaction) -> None:
+        for state in sorted(OPEN_JOB_STATES):
+            for row in tx.rows(JOBS, state=state.value):
+                self._remember(job_of(row))
+
+    def forget(self) -> None:
+        self._open.clear()
+        self._of_order.clear()
+        self._of_courier.clear()
+
+    def with_courier(self, courier: str | None) -> list[Job]:
+        """The open jobs of a courier."""
+        return [self._open[j] for j in sorted(self._of_courier.get(courier or "", ()))]
+
+    def with_order(self, order_id: str) -> list[Job]:
+        """The open jobs that an order is in."""
+        return [self._open[j] for j in sorted(self._of_order.get(order_id, ()))]
+
+    # --- the gate ---------------------------------------------------------------------------------------------------------
+
+    def order_of(self, job_id: str, batch: Batch) -> str | None:
+        job = self._job(job_id, batch)
+        return job.orders[0] if job is not None and job.orders else None
+
+    def is_full(self, body: bodies.Assigned, order_id: str, batch: Batch) -> bool:
+        job = self._job(body.job, batch) if body.job is not None else None
+        return job is not None and job.is_open and order_id not in job.orders and len(job.orders) >= jobs.ORDERS_MAX
+
+    def decide(self, row: EventRow, body: bodies.Body, batch: Batch) -> None:
+        assert isinstance(body, bodies.Claim | bodies.Decline)
+        job = self._job(body.job, batch)
+        if batch.logged is not None:
+            self._decide_again(row, job, batch)
+            return
+        decision = jobs.claim(job, courier=row.courier, rev=body.rev) if isinstance(body, bodies.Claim) else jobs.decline(job, courier=row.courier)
+        self._keep(decision, batch)
+        _log(batch, row, body.job, decision, decision.job.orders if decision.job else ())
+
+    def _decide_again(self, row: EventRow, job: Job | None, batch: Batch) -> None:
+        """In a replay: what was decided stands in the log."""
+        decided = _log(batch, row, "", None, ())
+        if decided is not None and decided.outcome is Outcome.APPLIED and job is not None:
+            state = JobState.ACCEPTED if decided.answer == EventType.CLAIM else JobState.DECLINED
+            self._keep(Decision(replace(job, rev=job.rev + 1, state=state), Outcome.APPLIED), batch)
+
+    def show_all(self, batch: Batch) -> list[Job]:
+        for job in self._open.values():
+            _show(batch, job)
+        return list(self._open.values())
+
+    # --- after the fold ---------------------------------------------------------------------------------------------------
+
+    def rule(self, ruled: Ruled, batch: Batch) -> None:
+        row, body = ruled.row, ruled.body
+        if not ruled.entries:
+            return
+        (entry,) = ruled.entries
+        if ruled.verdict.outcome not in _COUNTED:
+            if ruled.was is not None:
+                self._follow(entry, None, batch)
+        elif isinstance(body, bodies.Assigned):
+            self._follow(entry, (body.courier, body.job or jobs.derived_job_id(row.id)), batch)
+        elif isinstance(body, bodies.Unassigned):
+            decision = jobs.release(self._job(body.job, batch))
+            self._keep(decision, batch)
+            if ruled.was is None or decision.outcome is Outcome.APPLIED:
+                others = decision.job.orders if decision.job else ()
+                _log(batch, row, body.job, decision, [o for o in others if o != entry.fold.id], again=ruled.was is not None)
+
+    def _follow(self, entry: OrderEntry, asked: tuple[str, str] | None, batch: Batch) -> None:
+        """Hold the jobs to what the order says of its courier. `asked` is the (courier, job) of the event that says it, None after a change of the past."""
+        order_id = entry.fold.id
+        held = entry.fold.order.assigned if entry.fold.exists else None
+        for other in self.with_order(order_id):
+            if held is None or other.id != held[1]:
+                self._keep(Decision(jobs.without(other, order_id), Outcome.APPLIED), batch)
+        if held is None or (asked is not None and asked != held):
+            return
+        job = self._job(held[1], batch)
+        if asked is not None or job is None or not job.is_open or order_id not in job.orders:
+            self._keep(jobs.assign(job, job_id=held[1], courier=held[0], order=order_id), batch)
+
+    def finish(self, batch: Batch) -> None:
+        for order_id in batch.relabelled:
+            for job in self.with_order(order_id):
+                batch.jobs_changed.setdefault(job.id, job)
+        for shown in batch.shown_orders:
+            for job in self.with_order(shown.entry.fold.id):
+                if all(_is_carried_out(batch, o) for o in job.orders):
+                    self._keep(Decision(jobs.done(job), Outcome.APPLIED), batch)
+        for job in batch.jobs_changed.values():
+            _show(batch, job)
+            batch.writes.keyed(JOBS)[job.id] = JobRow(job.id, job.rev, job.state.value, job.courier, cbor2.dumps(list(job.orders)))
+
+    # --- keeping ----------------------------------------------------------------------------------------------------------
+
+    def _job(self, job_id: str, batch: Batch) -> Job | None:
+        job = batch.jobs_changed.get(job_id) or self._open.get(job_id)
+        if job is None:
+            for row in batch.tx.rows(JOBS, job=job_id):
+                return job_of(row)
+        return job
+
+    def _keep(self, decision: Decision, batch: Batch) -> None:
+        job = decision.job
+        if job is None or decision.outcome is not Outcome.APPLIED:
+            return
+        before = self._job(job.id, batch)
+        if before is not None and before.courier != job.courier:
+            batch.clear(batch.topics.assignment(before.courier, before.id))
+        batch.jobs_changed[job.id] = job
+        self._remember(job)
+
+    def _remember(self, job: Job) -> None:
+        """Take a job's new state: open jobs stay in memory, closed ones leave it."""
+        known = self._open.pop(job.id, None)
+        if known is not None:
+            _discard(self._of_courier, known.courier, job.id)
+            for order in known.orders:
+                _discard(self._of_order, order, job.id)
+        if job.is_open:
+            self._open[job.id] = job
+            self._of_courier.setdefault(job.courier, set()).add(job.id)
+            for order in job.orders:
+                self._of_order.setdefault(order, set()).add(job.id)
+
+
+def job_of(row: JobRow) -> Job:
+    """A row as a job."""
+    return Job(id=row.job, rev=row.rev, state=JobState(row.state), courier=row.courier, orders=tuple(cbor2.loads(row.orders)))
+
+
+def _log(batch: Batch, row: EventRow, job_id: str, decision: Decision | None, orders: Sequence[str], *, again: bool = False) -> Decided | None:
+    """Let the orders of a job know what was decided about it, as events of the bridge's own; in a replay as the log has them."""
+    if batch.logged is not None:
+        logged = batch.logged.pop((row.device, row.id), [])
+        own = [(r, stored_fact(r).body) for r in logged]
+    elif decision is not None:
+        decided = Decided(device=row.device, ref=row.id, job=job_id, answer=EventType(row.type), outcome=decision.outcome, reason=decision.reason)
+        salt = batch.no if again else 0
+        own = [(decided_row(batch.next_pos(), batch.no, row, decided, order_id, (nth, salt)), decided) for nth, order_id in enumerate(orders)]
+        batch.writes.rows(EVENTS).extend(r for r, _ in own)
+    else:
+        own = []
+    for own_row, body in own:
+        assert own_row.order_id is not None
+        fold_in(batch, own_row, body, None, own_row.order_id)
+    return own[0][1] if own and isinstance(own[0][1], Decided) else None
+
+
+def _show(batch: Batch, job: Job) -> None:
+    topic = batch.topics.assignment(job.courier, job.id)
+    if not job.is_open:
+        batch.clear(topic)
+        return
+    stops = [_stop(batch, o) for o in job.orders]
+    batch.publish_plain(topic, {"job": job.id, "rev": job.rev, "state": job.state.value, "stops": stops})
+
+
+def _stop(batch: Batch, order_id: str) -> dict[str, Any]:
+    order = batch.order(order_id).fold.order
+    live = [p for p in order.parcels.values() if p.state is not ParcelState.CANCELLED]
+    return {
+        "stop": order_id,
+        "codes": [p.code for p in live if p.code is not None],
+        "orders": [order_id],
+        "parcels": [p.id for p in live],
+        "handling": ["collect_payment"] if collects_payment(order) else [],
+    }
+
+
+def _is_carried_out(batch: Batch, order_id: str) -> bool:
+    order = batch.order(order_id).fold.order
+    return jobs.carried_out(tuple(p.state for p in order.parcels.values()))
+
+
+def _discard(index: dict[str, set[str]], key: str, job_id: str) -> None:
+    held = index.get(key)
+    if held is not None:
+        held.discard(job_id)
+        if not held:
+            del index[key]

@@ -1,0 +1,179 @@
+"""Orders and parcels as they are shown: retained statuses, their tables, and the log of every visible change."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from bridge.domain.order import Order
+from bridge.domain.view import SETTLED, OrderView, timed_flags
+from bridge.ingest.batch import Batch, ShownOrder
+from bridge.ingest.memory import OrderEntry
+from bridge.ingest.relation import Deletion, Origin, Relation, Update
+from bridge.ingest.seam import Quiet, TopicFamily
+from devices.protocol.vocabulary import Role
+
+SWEEP_ORDERS_MAX: Final = 500
+"""Orders that one sweep looks at; the rest waits for the next."""
+
+
+class OrderRow(NamedTuple):
+    """An order as it was last shown. `state` is empty while it is not shown; `due_ms` is when it must be looked at again although nothing happened."""
+
+    order_id: str
+    rev: int
+    state: str
+    hash: bytes
+    timed: str
+    at_ms: int
+    updated_ms: int
+    due_ms: int | None
+    status: bytes
+
+
+class ParcelRow(NamedTuple):
+    """A parcel as it was last shown."""
+
+    order_id: str
+    parcel: str
+    state: str
+    hash: bytes
+    code: str | None
+    status: bytes
+
+
+class StatusLogRow(NamedTuple):
+    """A visible change of an order: the `rev` that it got, and when."""
+
+    order_id: str
+    rev: int
+    updated_ms: int
+    state: str
+    hash: bytes
+    batch: int
+
+
+ORDERS: Final = Relation(
+    name="orders", row=OrderRow, key=("order_id",), origin=Origin.DERIVED, indexes=(("due_ms",),), note="derived: orders as they are shown"
+)
+ORDER_DUE: Final = Update(ORDERS, ("due_ms",), ("order_id",))
+PARCELS: Final = Relation(name="parcels", row=ParcelRow, key=("order_id", "parcel"), origin=Origin.DERIVED, note="derived: parcels as they are shown")
+PARCEL_GONE: Final = Deletion(PARCELS, ("order_id", "parcel"))
+STATUS_LOG: Final = Relation(
+    name="status_log",
+    row=StatusLogRow,
+    key=("no",),
+    origin=Origin.LOG,
+    numbered=True,
+    appends=True,
+    note="append-only: every visible change",
+)
+
+_READERS: Final = frozenset({Role.SYSTEM, Role.DESK})
+
+
+class Orders(Quiet):
+    """Shows each order once in a batch, if what is visible of it changed; its `rev` grows by one with every visible change."""
+
+    relations = (ORDERS, PARCELS, STATUS_LOG)
+    topics = (TopicFamily("orders/+/status", _READERS), TopicFamily("orders/+/parcels/+", _READERS))
+
+    def finish(self, batch: Batch) -> None:
+        for entry in list(batch.orders.values()):
+            _show_order(batch, entry)
+
+    def sweep(self, batch: Batch) -> None:
+        """Orders whose time has come are looked at again."""
+        due = batch.tx.due_orders(batch.now_ms, SWEEP_ORDERS_MAX)
+        batch.memory.load_orders(set(due), batch.tx)
+        batch.orders = {order_id: batch.order(order_id) for order_id in due}
+
+
+def collects_payment(order: Order) -> bool:
+    """Whether the courier is to ask for payment."""
+    return order.created is not None and order.created.payment == "on_delivery" and not order.paid
+
+
+def _show_order(batch: Batch, entry: OrderEntry) -> None:
+    order = entry.fold.order
+    if not entry.fold.exists:
+        if entry.hash:
+            _hide(batch, entry)
+        return
+    view = OrderView(order)
+    timed, due_ms = timed_flags(order, now_ms=batch.now_ms, silent_after_ms=batch.rules.silent_after_ms)
+    timed_text = ",".join(timed)
+    if view.hash == entry.hash and timed_text == entry.timed:
+        _show_parcels(batch, entry, view)
+        if order.state in SETTLED:
+            if entry.due_ms is not None and entry.due_ms <= batch.now_ms:
+                _retire(batch, entry, view)
+        elif due_ms != entry.due_ms:
+            entry.due_ms = due_ms
+            batch.writes.update(ORDER_DUE, due_ms, order.id)
+        return
+    entry.rev = batch.next_rev(entry)
+    entry.due_ms = due_ms if order.state not in SETTLED else batch.now_ms + batch.rules.status_keep_ms
+    entry.hash = view.hash
+    entry.timed = timed_text
+    status = view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=timed)
+    batch.publish(batch.topics.status(order.id), status)
+    state = order.state_word
+    row = OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, batch.now_ms, entry.due_ms, status)
+    batch.writes.rows(ORDERS).append(row)
+    batch.writes.rows(STATUS_LOG).append(StatusLogRow(order.id, entry.rev, batch.now_ms, state, view.hash, batch.no))
+    _show_parcels(batch, entry, view)
+    batch.shown_orders.append(ShownOrder(entry, entry.state))
+    entry.state = state
+
+
+def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
+    order = entry.fold.order
+    known = entry.parcels
+    collects = collects_payment(order)
+    is_other_for_couriers = collects != entry.collects
+    entry.collects = collects
+    for parcel_id, digest in view.parcels.items():
+        code = order.parcels[parcel_id].code
+        before = known.get(parcel_id)
+        if before != (digest, code):
+            is_other_for_couriers = is_other_for_couriers or before is None or before[1] != code
+            status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
+            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, order.parcels[parcel_id].state, digest, code, status))
+            if before is None or before[0] != digest:
+                batch.publish(batch.topics.parcel(order.id, parcel_id), status)
+    for parcel_id in known.keys() - view.parcels.keys():
+        _clear_parcel(batch, order.id, parcel_id)
+    # A phone checks scans against the codes in its assignment, and asks for money by it: they follow labels and payments.
+    if is_other_for_couriers or known.keys() != view.parcels.keys():
+        batch.relabelled.append(order.id)
+    entry.parcels = {p: (digest, order.parcels[p].code) for p, digest in view.parcels.items()}
+
+
+def _clear_parcel(batch: Batch, order_id: str, parcel_id: str) -> None:
+    batch.writes.delete(PARCEL_GONE, order_id, parcel_id)
+    batch.clear(batch.topics.parcel(order_id, parcel_id))
+
+
+def _retire(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
+    """An ended order was shown for long enough: its topics are cleared, its rows stay."""
+    entry.due_ms = None
+    entry.parcels = {}  # whatever happens next shows every parcel again
+    order = entry.fold.order
+    status = view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=[])
+    batch.writes.rows(ORDERS).append(OrderRow(order.id, entry.rev, order.state_word, view.hash, "", order.changed_ms, batch.now_ms, None, status))
+    batch.clear(batch.topics.status(order.id))
+    for parcel_id in view.parcels:
+        batch.clear(batch.topics.parcel(order.id, parcel_id))
+
+
+def _hide(batch: Batch, entry: OrderEntry) -> None:
+    """The order's creation was voided: nothing of it is shown any more."""
+    order_id = entry.fold.id
+    batch.clear(batch.topics.status(order_id))
+    for parcel_id in entry.parcels:
+        _clear_parcel(batch, order_id, parcel_id)
+    entry.rev = batch.next_rev(entry)
+    entry.hash = b""
+    entry.parcels = {}
+    batch.writes.rows(ORDERS).append(OrderRow(order_id, entry.rev, "", b"", "", 0, batch.now_ms, None, b""))
+    batch.writes.rows(STATUS_LOG).append(StatusLogRow(order_id, entry.rev, batch.now_ms, "", b"", batch.no))

@@ -1,0 +1,63 @@
+"""Quarantine: messages that can't be applied, kept for a person to look at, to judge again or to drop."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from bridge.domain.view import digest8
+from bridge.ingest.batch import Batch, Refused, Ruled
+from bridge.ingest.relation import Deletion, Origin, Relation
+from bridge.ingest.seam import Quiet
+from devices.protocol.vocabulary import Outcome, Reason
+
+
+class QuarantineRow(NamedTuple):
+    """A message that can't be applied. `pos` is set if it is in the event log: its payload is read there. `digest` is the start of its payload's SHA-256."""
+
+    device: str
+    event_type: str | None
+    received_ms: int
+    reason: str
+    detail: str
+    digest: bytes
+    pos: int | None
+    payload: bytes
+
+
+QUARANTINE: Final = Relation(
+    name="quarantine",
+    row=QuarantineRow,
+    key=("no",),
+    origin=Origin.DERIVED,
+    derived_if=("pos", None),
+    numbered=True,
+    indexes=(("digest", "device"), ("pos",)),
+    note="messages that can't be applied; derived if they are in the event log",
+)
+QUARANTINE_GONE: Final = Deletion(QUARANTINE, ("pos",))
+
+
+class Quarantine(Quiet):
+    """Keeps what was refused or rejected, for as long as it is."""
+
+    relations = (QUARANTINE,)
+    hears = frozenset({Outcome.REJECTED, Refused})
+
+    def rule(self, heard: Ruled | Refused, batch: Batch) -> None:
+        rows = batch.writes.rows(QUARANTINE)
+        if isinstance(heard, Refused):
+            if heard.is_first:
+                rows.append(QuarantineRow(*heard[:3], heard.reason.value, heard.detail, heard.digest, None, heard.payload))
+            return
+        row, verdict = heard.row, heard.verdict
+        if heard.was == Outcome.REJECTED:
+            rows[:] = [r for r in rows if r.pos != row.pos]
+            batch.writes.delete(QUARANTINE_GONE, row.pos)
+        # What was voided never happened, and is no trouble to anybody.
+        if verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
+            reason = verdict.reason or Reason.MALFORMED
+            detail = row.detail or ""
+            rows.append(QuarantineRow(row.device, row.type, row.received_ms, reason.value, detail, digest8(row.payload), row.pos, b""))
+
+    def sweep(self, batch: Batch) -> None:
+        batch.tx.keep_newest(QUARANTINE, batch.rules.quarantine_entries_max)

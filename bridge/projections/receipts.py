@@ -1,0 +1,79 @@
+"""Receipts: what each device is told of its events. The one that holds for an event is stored; a repeat is answered with it again."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from bridge.ingest.batch import Answer, Batch
+from bridge.ingest.items import Message
+from bridge.ingest.receipt import once_more, receipt_cbor
+from bridge.ingest.relation import Origin, Relation
+from bridge.ingest.seam import Quiet, TopicFamily
+
+
+class ReceiptRow(NamedTuple):
+    """The receipt that holds for the event at `pos`, the nth that was sent of it."""
+
+    pos: int
+    device: str
+    n: int
+    outcome: str
+    reason: str | None
+    payload: bytes
+
+
+RECEIPTS: Final = Relation(name="receipts", row=ReceiptRow, key=("pos",), origin=Origin.DERIVED, note="derived: the receipt that holds for each event")
+
+
+class Receipts(Quiet):
+    """Sends a receipt for each message of the batch, then one for each earlier event whose verdict changed."""
+
+    relations = (RECEIPTS,)
+    topics = (TopicFamily("devices/+/receipts"),)
+
+    def finish(self, batch: Batch) -> None:
+        outcomes = batch.outcomes
+        written: dict[int, bytes] = {}
+        topics: dict[str, str] = {}
+        for answer in batch.answers:
+            if answer is None:
+                outcomes.append(b"")
+                continue
+            if isinstance(answer, Answer):
+                receipt = written.get(answer.pos)
+                if receipt is None:
+                    receipt = written[answer.pos] = _write(batch, answer)
+                else:
+                    receipt = once_more(receipt)
+            else:
+                receipt = answer.receipt
+            _send(batch, topics, answer.device, receipt)
+            outcomes.append(receipt)
+        for answer in batch.revised.values():
+            _send(batch, topics, answer.device, _write(batch, answer))
+
+
+def _write(batch: Batch, answer: Answer) -> bytes:
+    """Store a receipt; it is encoded once for the table and the device."""
+    entry, verdict = answer.entry, answer.verdict
+    receipt = receipt_cbor(
+        n=answer.n,
+        event_id=answer.event_id,
+        log=answer.log,
+        seq=answer.seq,
+        verdict=verdict,
+        at_ms=batch.now_ms,
+        order_id=entry.fold.id if entry is not None else None,
+        rev=entry.rev if entry is not None else 0,
+        left=entry.fold.order.left_to_pick() if answer.left and entry is not None else (),
+        detail=answer.detail,
+    )
+    batch.writes.rows(RECEIPTS).append(ReceiptRow(answer.pos, answer.device, answer.n, verdict.outcome, verdict.reason, receipt))
+    return receipt
+
+
+def _send(batch: Batch, topics: dict[str, str], device: str, receipt: bytes) -> None:
+    topic = topics.get(device)
+    if topic is None:
+        topic = topics[device] = batch.topics.receipts(device)
+    batch.published.append(Message(topic, batch.encoded(receipt), 1, False))

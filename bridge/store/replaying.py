@@ -1,0 +1,157 @@
+"""The log for a replay: read transaction by transaction, while the tables that follow from it are made again beside it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from bridge.ingest.log import BatchRow, EventRow, RefusedRow
+from bridge.ingest.relation import Relation, Writes
+from bridge.ingest.replay import LastShown, LoggedBatch, Progress, replay
+from bridge.ingest.settle import Ingest
+from bridge.store.relations import EVENT_COLUMNS, reset
+from bridge.store.sql import SqlTransaction
+from bridge.store.tables import DERIVED
+
+ROWS_AT_ONCE: Final = 1_000
+"""Rows of each part of the log that are read at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a rebuild found. `changed` names the orders whose hash was another before."""
+
+    events: int
+    orders: int
+    changed: list[str]
+
+
+def rebuild(connection: Connection, ingest: Ingest, *, now_ms: int, on_progress: Progress | None = None) -> Rebuilt:
+    """Make everything that is derived of the log again, inside an open transaction; the caller commits.
+
+    Args:
+        ingest: fresh projections, with `replay.NoSessions`.
+    """
+    tx = SqlReplay(connection)
+    before = tx.hashes()
+    events = replay(tx, ingest, now_ms=now_ms, on_progress=on_progress)
+    after = tx.hashes()
+    changed = [order_id for order_id in before.keys() | after.keys() if before.get(order_id, b"") != after.get(order_id, b"")]
+    return Rebuilt(events=events, orders=sum(bool(digest) for digest in after.values()), changed=sorted(changed))
+
+
+class SqlReplay(SqlTransaction):
+    """See `replay.ReplayTransaction`."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._numbers: list[tuple[int, int]] = []
+
+    def hashes(self) -> dict[str, bytes]:
+        """Each order's hash, as its row says, or, if that was lost, as it was shown last."""
+        shown = "SELECT order_id, hash FROM status_log WHERE no IN (SELECT max(no) FROM status_log GROUP BY order_id)"
+        return dict(self._rows(shown)) | dict(self._rows("SELECT order_id, hash FROM orders"))
+
+    def reset(self) -> None:
+        self._numbers = [(no, pos) for no, pos in self._rows("SELECT no, pos FROM quarantine WHERE pos IS NOT NULL")]
+        for relation in DERIVED:
+            reset(self._driver, relation)
+
+    def event_count(self) -> int:
+        return int(self._one("SELECT count(*) FROM events")[0])
+
+    def log(self) -> Iterator[LoggedBatch]:
+        # Every part of the log is in the order of its batches: four readers side by side need no index.
+        events = _Reader(self, f"SELECT {EVENT_COLUMNS} FROM events e WHERE e.pos > ? ORDER BY e.pos LIMIT ?", "pos", EventRow)
+        refused = _Reader(self, "SELECT no, batch, pos, device, log, seq, digest FROM refused WHERE no > ? ORDER BY no LIMIT ?", "no", _NumberedRefused)
+        shown = _Reader(self, "SELECT no, batch, order_id, rev FROM status_log WHERE no > ? ORDER BY no LIMIT ?", "no", _Shown)
+        for batch in _Reader(self, "SELECT no, now_ms, kind FROM batches WHERE no > ? ORDER BY no LIMIT ?", "no", BatchRow):
+            revs = {row.order_id: row.rev for row in shown.of_batch(batch.no)}
+            numbered = [RefusedRow(*row[1:]) for row in refused.of_batch(batch.no)]
+            yield LoggedBatch(batch.no, batch.now_ms, batch.kind, events.of_batch(batch.no), numbered, revs)
+
+    def read(self, query: str, after: int) -> list[Any]:
+        """Some rows behind a place."""
+        return list(self._rows(query, (after, ROWS_AT_ONCE)))
+
+    def last_shown(self) -> list[LastShown]:
+        return [
+            LastShown(*r)
+            for r in self._rows("""
+                SELECT s.order_id, s.rev, s.hash, coalesce(o.rev, 0), coalesce(o.hash, x'')
+                FROM status_log s LEFT JOIN orders o ON o.order_id = s.order_id
+                WHERE s.no IN (SELECT max(no) FROM status_log GROUP BY order_id) AND (o.order_id IS NULL OR o.rev <> s.rev OR o.hash <> s.hash)
+                ORDER BY s.order_id
+            """)
+        ]
+
+    def finish(self) -> None:
+        self._driver.executemany("UPDATE quarantine SET no = ? WHERE pos = ?", self._numbers)
+
+    def write(self, writes: Writes) -> None:
+        self.write_derived(writes)
+
+    def write_all(self, writes: Writes) -> None:
+        super().write(writes)
+
+    # What is kept is not a replay's to trim.
+
+    def drop_before(self, relation: Relation, column: str, value: int) -> None: ...
+
+    def keep_newest(self, relation: Relation, rows_max: int) -> None: ...
+
+    def drop_closed_subscriptions(self) -> None: ...
+
+
+class _Shown(NamedTuple):
+    no: int
+    batch: int
+    order_id: str
+    rev: int
+
+
+class _NumberedRefused(NamedTuple):
+    no: int
+    batch: int
+    pos: int
+    device: str
+    log: bytes
+    seq: int
+    digest: bytes
+
+
+class _Reader:
+    """One part of the log, in its order, some rows at a time."""
+
+    def __init__(self, tx: SqlReplay, query: str, place: str, row: type[Any]) -> None:
+        self._tx = tx
+        self._query = query
+        self._place = place
+        self._row = row
+        self._rows: deque[Any] = deque()
+        self._after = 0
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[Any]:
+        while (row := self._first()) is not None:
+            self._rows.popleft()
+            yield row
+
+    def of_batch(self, no: int) -> list[Any]:
+        """The rows of a batch; those of earlier batches were taken."""
+        found = []
+        while (row := self._first()) is not None and row.batch <= no:
+            found.append(self._rows.popleft())
+        return found
+
+    def _first(self) -> Any | None:
+        if not self._rows and not self._is_over:
+            self._rows.extend(self._row(*r) for r in self._tx.read(self._query, self._after))
+            if self._rows:
+                self._after = getattr(self._rows[-1], self._place)
+            self._is_over = not self._rows
+        return self._rows[0] if self._rows else None
