@@ -14,7 +14,7 @@ from unit.facts_made import ORDER, ROLE_OF, T0, facts_of_an_order, fresh, seen, 
 from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, tone_of
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.lifecycle import CUSTODY_FACTS, PREPARATION, RANK
-from bridge.domain.order import Order, Parcel
+from bridge.domain.order import Order, Parcel, apply
 from bridge.domain.view import OrderView, timed_flags
 from devices.protocol import messages
 from devices.protocol.messages import OrderStatus, ParcelStatus
@@ -50,7 +50,7 @@ def told(facts: Sequence[Fact]) -> Iterator[Told]:
             continue
         before, shown_before = _states(order), order.state
         was_lost_from = {p.id: p.before_lost for p in order.parcels.values()}
-        verdict = order.tell(fact)
+        verdict = apply(order, fact)
         yield Told(fact, before, _states(order), shown_before, order.state, verdict, was_lost_from)
 
 
@@ -254,7 +254,7 @@ def test_a_noop_changes_nothing_that_is_shown(facts: list[Fact]) -> None:
     for fact in whole.facts:
         if whole.verdicts[fact.uid].reason is Reason.VOIDED:
             continue
-        verdict = order.tell(fact)
+        verdict = apply(order, fact)
         before, shown = shown, OrderView(order).hash if order.created else b""
         assert verdict.outcome is not Outcome.NOOP or shown == before, fact.type
 
