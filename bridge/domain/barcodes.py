@@ -300,7 +300,7 @@ def _query_elements(query: str, path: Elements) -> Elements | Unreadable:
         if not name.isdecimal():
             continue
         if name in taken or any({*qualifiers, name} <= set(allowed) for allowed in _QUALIFIERS[key]):
-            return _unreadable(f"AI {name} cannot stand in the query of this GS1 Digital Link")
+            return _unreadable(f"AI {name} is not allowed in the query of this GS1 Digital Link")
         taken.add(name)
         if _identifier(name):
             known.append((name, unquote_plus(value)))
@@ -333,7 +333,7 @@ def _checked(pairs: Iterable[tuple[str, str]]) -> Elements | Unreadable:
         if problem:
             return problem
         if ai in found:
-            return _unreadable(f"AI {ai} stands there twice with different values")
+            return _unreadable(f"AI {ai} occurs twice with different values")
         found[ai] = Element(ai, value)
     return tuple(found.values())
 

@@ -59,7 +59,7 @@ class Mapping:
         """Add one sample: `offset` is the difference received - sent."""
         self.heard_ms = max(self.heard_ms, received_ms)
         if self.low and offset - self.low[0][1] > JUMP_MS:
-            self._late(received_ms)
+            self._count_late(received_ms)
         else:
             self.behind = 0
         if self.jumped and self.behind == 0 and self.low and offset < self.low[0][1] - JUMP_MS:
@@ -71,7 +71,7 @@ class Mapping:
         while len(self.low) > 1 and self.low[0][0] < self.heard_ms - SAMPLE_WINDOW_MS:
             self.low.pop(0)
 
-    def _late(self, received_ms: int) -> None:
+    def _count_late(self, received_ms: int) -> None:
         if self.behind == 0:
             self.behind_since_ms = received_ms
         self.behind += 1

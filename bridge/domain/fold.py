@@ -74,7 +74,7 @@ class OrderFold:
         known = self.verdicts.get(fact.uid)
         if known is not None:
             return Folded(known, {})
-        if self._comes_last(fact):
+        if self._place_last(fact):
             self._keep(fact)
             return self._apply_last(fact)
         before = self.verdicts
@@ -99,8 +99,8 @@ class OrderFold:
         else:
             self.facts.append(fact)
 
-    def _comes_last(self, fact: Fact) -> bool:
-        """Whether the fact sorts after every fact that is already applied, so that only this one has to be applied."""
+    def _place_last(self, fact: Fact) -> bool:
+        """Place a fact after all that are applied. Returns False if it does not belong there, so that all have to be applied again."""
         if fact.type in (_VOID, DECIDED, _CREATED) or self.voids or not self.exists:
             return False
         if fact.ordered_by_seq:
@@ -152,7 +152,7 @@ class OrderFold:
                 self.verdicts[fact.uid] = apply(order, fact) if created else _unknown_order(fact)
 
     def _judge_voids(self) -> set[Uid]:
-        """The facts that are voided, and a verdict for each void. A device voids its own facts; desk and system void any."""
+        """Give each void its verdict. Returns the facts that are voided. A device voids its own facts; desk and system void any."""
         voided: set[Uid] = set()
         void_ids = {f.id for f in self.voids}
         by_id: dict[bytes, list[Fact]] = {}

@@ -22,7 +22,7 @@ _EXCEPTIONS: Final = frozenset({ParcelState.LOST, ParcelState.DESTROYED, ParcelS
 SETTLED: Final = frozenset(
     {OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED, OrderState.EXCEPTION},
 )
-"""States in which nobody here has anything left to do for the order."""
+"""States in which no more work on the order is expected."""
 
 
 def digest8(data: bytes) -> bytes:

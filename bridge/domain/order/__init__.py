@@ -1,6 +1,6 @@
 """One order and what each event does to it. `apply(order, fact)` changes the order by one fact and gives the verdict.
 
-Each event type has one handler, a plain function in `HANDLERS`: `shop.py`, `warehouse.py`, `movement.py` and `courier.py` hold them by trade. They change an
+Each event type has one handler, a plain function in `HANDLERS`. The handlers are in `shop.py`, `warehouse.py`, `movement.py` and `courier.py`; they change an
 `Order` (`order.py`) and its parcels (`parcel.py`).
 """
 

@@ -1,4 +1,4 @@
-"""Movements: the common way of all of them (`apply_movement`), and the events that do more than move a parcel.
+"""Movements: what all of them have in common (`apply_movement`), and the events that do more than move a parcel.
 
 How a parcel moves is in `lifecycle.PARCEL_TABLE`. A movement is never refused because of a hold or a cancellation: it happened, so it is applied and flagged.
 """
@@ -20,7 +20,7 @@ DEBOUNCE_MS: Final = 1500
 """The same scan of the same device within this time is a double scan; it adds nothing."""
 
 
-# --- the common way -------------------------------------------------------------------------------------------------------
+# --- every movement -------------------------------------------------------------------------------------------------------
 
 
 def apply_movement(order: Order, fact: Fact, step: str | None = None, where: str | None = None) -> Verdict:

@@ -182,7 +182,6 @@ class Order:
 
     def left_to_pick(self) -> list[tuple[str, int]]:
         """(sku, qty) of what is not yet picked or packed."""
-        done: dict[str, int] = dict(self.picked)
         packed: dict[str, int] = {}
         for parcel in self.parcels.values():
             if not parcel.is_packed or parcel.state is ParcelState.CANCELLED:
@@ -191,7 +190,8 @@ class Order:
                 return []
             for sku, qty in parcel.items.items():
                 packed[sku] = packed.get(sku, 0) + qty
-        return [(sku, qty - max(done.get(sku, 0), packed.get(sku, 0))) for sku, qty in self.lines.items() if max(done.get(sku, 0), packed.get(sku, 0)) < qty]
+        left = ((sku, qty - max(self.picked.get(sku, 0), packed.get(sku, 0))) for sku, qty in self.lines.items())
+        return [(sku, qty) for sku, qty in left if qty > 0]
 
     # --- which parcels a fact is about ------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What the shop and the desk say of an order: created, paid, approved, amended, held, released, cancelled, completed."""
+"""What the shop and the desk report about an order: created, paid, approved, amended, held, released, cancelled, completed."""
 
 from __future__ import annotations
 

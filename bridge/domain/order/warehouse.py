@@ -1,4 +1,4 @@
-"""What happens to an order in the warehouse beside movements: pick, pack, label, and workers' shifts."""
+"""What happens to an order in the warehouse, apart from movements: pick, pack, label, and workers' shifts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def pack(order: Order, fact: Fact) -> Verdict:
         order.aliases[derived_parcel_id(fact.id)] = parcel
     changed = move_parcels(order, [parcel], E.PACK, fact, fact.at)
     if parcel.items is None and body.items is not None:
-        # The first list of a parcel's contents stands; only unpacking makes room for another.
+        # Only the first list of a parcel's contents counts, until the parcel is unpacked.
         parcel.items = quantities(body.items)
         changed = True
     changed = parcel.mark_packed(fact.event_ms) or changed
