@@ -1,7 +1,7 @@
-"""Who may do what: from identity and topic shape alone. Nobody writes an access list.
+"""Who may do what. The answer follows from the identity and the shape of the topic; there is no access list to maintain.
 
-Three questions, each answered with a reason: may this identity send this event type, publish to this topic, be granted this filter?
-A filter is granted only where everything that it can match is allowed.
+Three questions, each answered with a reason: may this identity send this event type, publish to this topic, subscribe to this filter?
+A filter is granted only if everything that it can match is allowed.
 """
 
 from __future__ import annotations
@@ -36,19 +36,18 @@ MAY_SEND: Final[dict[Role, frozenset[E]]] = {
 """The role table of the contract."""
 
 NOSUBSCRIBE: Final = "test/nosubscribe"
-"""The filter that Eclipse Paho's interoperability tests want to see refused."""
-
+"""The filter that Eclipse Paho's interoperability tests expect to be refused."""
 
 SHARE: Final = "$share"
-"""Shared subscriptions are of MQTT 5. Granted as an ordinary filter one would never hear anything, and nobody would know why."""
+"""Shared subscriptions belong to MQTT 5. If one were granted as an ordinary filter, its client would receive nothing and not know why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who a connection is, as its credentials say; the payload is never asked.
+    """Who a connection is, according to its credentials and never to a payload.
 
-    `courier` is the courier a phone is bound to. `orders_prefix` narrows a system to its own orders. `order` is the one order of a guest.
-    `reads_everything` is set for the clients of a laboratory (`dockbridge serve --lab`), and nowhere else.
+    `courier` is the courier that a phone is bound to. `orders_prefix` limits a system to its own orders. `order` is the one order of a guest.
+    `reads_everything` is set only for the clients of a laboratory (`dockbridge serve --lab`).
     """
 
     site: str
@@ -82,7 +81,7 @@ class Kind(StrEnum):
 
 
 class Publishing(NamedTuple):
-    """What a publish to an allowed topic is: an event (with its type), presence or location, or, outside v1/, plain."""
+    """What a publish to an allowed topic is: `events` (with the event type), `presence` or `location`, or outside v1/ `plain`."""
 
     kind: Kind
     event_type: str | None = None
@@ -104,18 +103,18 @@ def may_send(role: Role, event_type: str) -> Answer:
 
 
 def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | None]:
-    """Whether an identity may publish to a topic name, and as what the bridge takes it."""
+    """Whether an identity may publish to a topic name, and what such a publish is."""
     if fault := topic_name_fault(topic):
         return Answer(False, fault), None
     if topic.startswith("$") and not identity.reads_everything:
-        return Answer(False, "topics that begin with $ are the broker's"), None
+        return Answer(False, "topics that begin with $ are reserved for the broker"), None
     levels = topic.split("/")
     if levels[0] != "v1":
         if identity.role is not Role.LAB:
             return Answer(False, "outside v1/ only role lab publishes"), None
         return Answer(True, "role lab publishes outside v1/"), Publishing(Kind.PLAIN)
     if identity.role is Role.LAB:
-        return Answer(False, "role lab has no part in v1/"), None
+        return Answer(False, "role lab does not publish in v1/"), None
     own = [*Topics(identity.site).base.split("/"), "devices", escape(identity.device)]
     if levels[: len(own)] != own:
         return Answer(False, "a device publishes only below its own devices/{device}/"), None
@@ -129,7 +128,7 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
 
 
 def readable(identity: Identity) -> tuple[str, ...]:
-    """The widest filters that an identity may be granted, apart from single orders."""
+    """The widest filters that an identity may be granted, apart from those of single orders."""
     t = Topics(identity.site)
     base = t.base
     receipts = t.receipts(identity.device)
@@ -169,7 +168,7 @@ def may_subscribe(identity: Identity, topic_filter: str, in_open_job: OpenOrders
 
 
 def _single_order(identity: Identity, topic_filter: str, in_open_job: OpenOrders) -> Answer:
-    """Topics of one order: a courier's open jobs, a shop's own orders. A topic cannot be read whole by another name, so levels are compared."""
+    """Topics of one order: of a courier's open jobs, or of a shop's own orders. Such a filter has no wildcard, so its levels are compared one by one."""
     base = Topics(identity.site).base.split("/")
     levels = topic_filter.split("/")
     refused = Answer(False, f"role {identity.role} reads only {', '.join(readable(identity)) or 'nothing'}")

@@ -1,24 +1,24 @@
 r"""What a scanned text names: a parcel (SSCC), an article (GTIN), an order, or just itself.
 
-`read` turns the `code` of an event into a `Scanned` or says why it cannot. GS1 grammar, patterns and check digits come from `biip`; this module decides
-*whether* a text is GS1 at all. The rule is that something has to claim it, and that a claim is then held to the standard:
+`read` turns the `code` of an event into a `Scanned`, or says why it cannot. GS1 grammar, patterns and check digits come from `biip`; this module decides
+*whether* a text is GS1 at all. A text is GS1 only if it has one of these marks, and must then conform to the standard:
 
 - a symbology identifier of GS1 in front (AIM, ISO/IEC 15424): `]C1`, `]e0`, `]d2`, `]Q3`, `]J1` (element strings), `]E0`, `]E3`, `]E4` (EAN).
-  Any other (`]C0`, `]Q1`, …) is taken off and claims nothing;
+  Any other (`]C0`, `]Q1`, …) is removed and is not a mark;
 - FNC1 (sent as `\x1d`) anywhere, or `(` in front: an element string, raw or as printed under the bars;
-- `http://` or `https://` in front, small or capital letters: a GS1 Digital Link. A web address without a GS1 key names nothing that we deliver;
-- 18 digits, or `00` and 18 digits: an SSCC. Nothing else that travels has this form, so a wrong check digit is an error and not another kind of code.
+- `http://` or `https://` in front, in lower or upper case: a GS1 Digital Link. A web address without a GS1 key names nothing that we deliver;
+- 18 digits, or `00` and 18 digits: an SSCC. Nothing else that is shipped has this form, so a wrong check digit is an error and not another kind of code.
 
-Waybill and order numbers are often digits too. So these need a *right* check digit, or else they are plain: 8, 12, 13 or 14 digits (GTIN), and a raw element
-string that begins with `00` or `01` but came without symbology identifier and FNC1 (scanners are often set up so). One waybill number in ten passes that
-test by chance: `Scanned.text` keeps what was scanned, and whoever resolves a code looks for `key` first and for `text` next.
+Waybill and order numbers are often digits too. These texts are therefore GS1 only if their check digit is *right*, and plain if not: 8, 12, 13 or 14 digits
+(GTIN), and a raw element string that begins with `00` or `01` but has neither symbology identifier nor FNC1 (a common setting of scanners). One waybill
+number in ten passes that test by chance. `Scanned.text` therefore keeps what was scanned; a caller that resolves a code looks for `key` first, then for `text`.
 
-Everything else that can be printed is plain, to the letter. A GS1 code that names neither parcel, article nor order (a lot, a place) is `OTHER`, with its
-bracketed form as key: it can be bound to a parcel like any label. Wrong check digits inside a claimed code are always an error, in every AI that has one.
+All other printable text is plain, and kept exactly as it is. A GS1 code that names neither parcel, article nor order (a lot, a place) is `OTHER`, with its
+bracketed form as key: it can be bound to a parcel like any label. A wrong check digit inside a GS1 code is always an error, in every AI that has one.
 
-Where the reference implementation has a switch, the permissive side is taken: words for AIs in a link's path (`/gtin/…/ser/…`), a GTIN without its leading
-zeros in a link's path, and AIs in a link's query that the dictionary does not know. What only describes the goods (dates, currencies, countries, AIs that
-should come together) is not checked beyond its pattern: no parcel waits because its best-before date is odd.
+If the reference implementation has a switch, this module takes the permissive side: words for AIs in a link's path (`/gtin/…/ser/…`), a GTIN without its
+leading zeros in a link's path, and AIs in a link's query that the dictionary does not know. AIs that only describe the goods (dates, currencies, countries,
+AIs that should come together) are checked only against their pattern: no parcel has to wait because its best-before date is odd.
 
 Sources: GS1 General Specifications, sections 3, 7.8 and 7.9; GS1 Digital Link Standard: URI Syntax, section 4.
 """
@@ -40,14 +40,14 @@ from biip.gs1_application_identifiers import GS1ApplicationIdentifier
 from devices.protocol.vocabulary import Reason
 
 CODE_CHARS_MAX: Final = 512
-"""As long as the contract allows a `code` to be; longer texts are refused before they cost anything."""
+"""The longest `code` that the contract allows. Longer texts are refused before they cost any time."""
 
 CODES_CACHED_MAX: Final = 8192
-"""Distinct codes remembered: a parcel is scanned some ten times on its way through a house."""
+"""Distinct codes whose reading is cached: a parcel is scanned some ten times in a warehouse."""
 
 
 class Kind(StrEnum):
-    """What a code is."""
+    """What a code names."""
 
     SSCC = "sscc"
     GTIN = "gtin"
@@ -60,8 +60,8 @@ class Kind(StrEnum):
 class Scanned:
     """A code that names something.
 
-    `key` identifies it, however it was printed: the 18 digits of an SSCC, the 14 of a GTIN, an order number, the bracketed form of another GS1 code, or the
-    plain text. `text` is what was scanned, without symbology identifier and outer blanks. `order` is the customer's order number that the code carries
+    `key` identifies it, whatever symbol it was printed as: the 18 digits of an SSCC, the 14 of a GTIN, an order number, the bracketed form of another GS1
+    code, or the plain text. `text` is what was scanned, without symbology identifier and outer blanks. `order` is the customer's order number in the code
     (AI 400), `serial` the serial number (AI 21).
     """
 
@@ -74,7 +74,7 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A code that names nothing here; `detail` is one sentence for a person."""
+    """A code that names nothing that is known here. `detail` is one sentence for a person."""
 
     reason: Reason
     detail: str
@@ -91,7 +91,7 @@ Elements = tuple[Element, ...]
 
 
 def read(code: str) -> Scanned | Unreadable:
-    """What `code` names. Never raises, whatever the text."""
+    """What `code` names. Never raises."""
     if _SURELY_PLAIN.fullmatch(code):
         return Scanned(kind=Kind.PLAIN, key=code, text=code)
     if len(code) > CODE_CHARS_MAX:
@@ -100,7 +100,7 @@ def read(code: str) -> Scanned | Unreadable:
 
 
 def elements(code: str) -> Elements | Unreadable:
-    """The GS1 elements of `code` in the order in which they stand; none for a plain text."""
+    """The GS1 elements of `code`, in the order in which it has them. Empty for a plain text."""
     symbology, text = _split(code)
     if not text:
         return _unreadable("the code is empty")
@@ -118,7 +118,7 @@ def elements(code: str) -> Elements | Unreadable:
 # ---- from elements to what they name
 
 _KEYS: Final = {"00": Kind.SSCC, "01": Kind.GTIN, "400": Kind.ORDER}
-"""The AIs that name something that we know, the one that says most about a parcel first."""
+"""The AIs that name something that is known here; the one that says most about a parcel comes first."""
 
 _CONTAINERS: Final = {"8003": "returnable asset (GRAI)", "8004": "asset (GIAI)"}
 
@@ -139,7 +139,7 @@ def _read(code: str) -> Scanned | Unreadable:
 def _named(found: Elements, text: str) -> Scanned | Unreadable:
     values = dict(found)
     for ai, name in _CONTAINERS.items():
-        # A parcel's own number beside it says that the parcel travels in or on the container.
+        # If the code also has a parcel's SSCC, the parcel travels in or on the container.
         if ai in values and "00" not in values:
             return Unreadable(Reason.CONTAINER, f"{name} {values[ai]} is a container, not a parcel")
     kind, key = next(((kind, values[ai]) for ai, kind in _KEYS.items() if ai in values), (Kind.OTHER, _bracketed(found)))
@@ -150,9 +150,9 @@ def _bracketed(found: Elements) -> str:
     return "".join("(" + ai + ")" + value.replace("(", "\\(") for ai, value in found)
 
 
-# ---- what claims a text
+# ---- which texts are GS1
 
-_BLANKS: Final = " \t\r\n"  # a keyboard-wedge scanner ends with one of these; \x1d, which Python takes for a blank too, is FNC1
+_BLANKS: Final = " \t\r\n"  # a keyboard-wedge scanner ends with one of these; \x1d, which Python also counts as a blank, is FNC1
 _FNC1: Final = "\x1d"
 _LINK_SCHEMES: Final = ("http://", "https://", "HTTP://", "HTTPS://")
 _SYMBOLOGY: Final = re.compile(r"\]([A-Za-z][0-9A-Fa-f])")
@@ -168,18 +168,18 @@ _SSCC: Final = re.compile(r"(?:00)?([0-9]{18})")
 _GTIN: Final = re.compile(r"[0-9]{8}|[0-9]{12,14}")
 _BARE_ELEMENT_STRING: Final = re.compile(r"00[0-9]{18}|01[0-9]{14}")
 _SURELY_PLAIN: Final = re.compile(r"[A-GI-Za-gi-z](?:[ -~]{0,510}[!-~])?")
-"""A letter first (but not the h of http), then ASCII, no outer blanks: most order and waybill numbers, and nothing of GS1."""
+"""A letter first (but not the h of http), then ASCII, no outer blanks: most order and waybill numbers, and no GS1 code."""
 
 
 def _split(code: str) -> tuple[str | None, str]:
-    """The symbology identifier without its `]`, if there is one, and the text behind it."""
+    """(the symbology identifier without its `]`, if there is one; the text after it)."""
     text = code.strip(_BLANKS)
     match = _SYMBOLOGY.match(text)
     return (match[1], text[match.end() :]) if match else (None, text)
 
 
 def _unclaimed(text: str) -> Elements | Unreadable:
-    """A text that no symbology identifier explains."""
+    """The elements of a text without a symbology identifier of GS1."""
     if _FNC1 in text:
         return _element_string(text)
     if text.startswith("("):
@@ -225,7 +225,7 @@ def _element_string(text: str) -> Elements | Unreadable:
 
 
 def _bracketed_elements(text: str) -> Elements | Unreadable:
-    """What is printed under the bars: `(00)…(10)…`. It may be set in groups, and no value has a blank in it."""
+    """The form printed under the bars: `(00)…(10)…`. It may be printed in groups; no value contains a blank, so blanks are removed."""
     text = text.replace(" ", "")
     pairs = []
     at = 0
@@ -254,14 +254,14 @@ _QUALIFIERS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "8017": (("8019",),),
     "8018": (("8019",),),
 } | dict.fromkeys(("00", "253", "255", "401", "402", "8003", "8013"), ((),))
-"""The AIs that can be a link's key, and the qualifiers that may follow each, in this order and one of these lists."""
+"""key AI of a link → lists of qualifiers. The qualifiers that follow the key all come from one of its lists, in the order of that list."""
 
 _WORDS: Final = (
     {"gtin": "01", "itip": "8006", "gmn": "8013", "cpid": "8010", "gln": "414", "gsrnp": "8017", "gsrn": "8018", "gcn": "255", "sscc": "00"}
     | {"gdti": "253", "ginc": "401", "gsin": "402", "grai": "8003", "giai": "8004"}
     | {"cpv": "22", "lot": "10", "ser": "21", "cpsn": "8011", "glnx": "254", "srin": "8019"}
 )
-"""Words that early editions of the standard allowed in a path instead of numbers."""
+"""Words that early editions of the standard allowed in a path instead of AI numbers."""
 
 
 def _digital_link(uri: str) -> Elements | Unreadable:
@@ -276,7 +276,7 @@ def _digital_link(uri: str) -> Elements | Unreadable:
 
 
 def _path_elements(path: str) -> Elements | Unreadable:
-    """The key and its qualifiers: the rightmost key counts, what stands before it is the address of whoever answers the link."""
+    """The key and its qualifiers. The rightmost key counts; the segments before it belong to the address of the web server."""
     segments = path.split("/")[1:]
     start = next((i for i in range(len(segments) - 2, -1, -2) if _WORDS.get(segments[i], segments[i]) in _QUALIFIERS), None)
     if start is None:
@@ -291,7 +291,7 @@ def _path_elements(path: str) -> Elements | Unreadable:
 
 
 def _query_elements(query: str, path: Elements) -> Elements | Unreadable:
-    """The attributes in a link's query. Names that are not numbers are the web site's own business."""
+    """The attributes in a link's query. Names that are not numbers are parameters of the web site."""
     key, *qualifiers = (element.ai for element in path)
     taken = {key, *qualifiers}
     known: list[tuple[str, str]] = []
@@ -300,11 +300,11 @@ def _query_elements(query: str, path: Elements) -> Elements | Unreadable:
         if not name.isdecimal():
             continue
         if name in taken or any({*qualifiers, name} <= set(allowed) for allowed in _QUALIFIERS[key]):
-            return _unreadable(f"AI {name} cannot stand in the query of this GS1 Digital Link")
+            return _unreadable(f"AI {name} is not allowed in the query of this GS1 Digital Link")
         taken.add(name)
         if _identifier(name):
             known.append((name, unquote_plus(value)))
-        else:  # the dictionary grows every year: an AI that it does not know yet must not stop a parcel
+        else:  # the dictionary grows every year; an AI that it does not have yet must not stop a parcel
             unknown.append(Element(name, unquote_plus(value)))
     found = _checked(known)
     return found if isinstance(found, Unreadable) else found + tuple(unknown)
@@ -333,7 +333,7 @@ def _checked(pairs: Iterable[tuple[str, str]]) -> Elements | Unreadable:
         if problem:
             return problem
         if ai in found:
-            return _unreadable(f"AI {ai} stands there twice with different values")
+            return _unreadable(f"AI {ai} occurs twice with different values")
         found[ai] = Element(ai, value)
     return tuple(found.values())
 
@@ -370,10 +370,11 @@ _ESCAPES_AS_ONE: Final = "|%[0-9A-Fa-f][0-9A-Fa-f]%[0-9A-Fa-f][0-9A-Fa-f]"
 
 
 def _pattern(identifier: GS1ApplicationIdentifier) -> str:
-    """What an AI and its value look like, in linear time.
+    """The pattern of an AI and its value; it matches in linear time.
 
-    biip's patterns for percent-encoded text (AI 4300 and its like) match `%` both as a character and as the start of an escape. The ways to match double with
-    every escape, so that one scan of a hundred characters would stop the bridge for hours. Each character counts alone in the standard (`X..35`) as here.
+    biip's patterns for percent-encoded text (AI 4300 and similar) match `%` both as a character and as the start of an escape. The number of ways to match
+    doubles with every escape, so one scan of a hundred characters could block the bridge for hours. Here, as in the standard (`X..35`), each character counts
+    as one.
     """
     return identifier.pattern.replace(_ESCAPES_AS_ONE, "")
 
@@ -388,5 +389,5 @@ def _unreadable(detail: str) -> Unreadable:
 
 
 def _shown(text: str) -> str:
-    """As in source code, so that what cannot be printed can be seen."""
+    """The text as in source code, so that unprintable characters can be seen."""
     return repr(text if len(text) <= _SHOWN_CHARS_MAX else f"{text[:_SHOWN_CHARS_MAX]}…")

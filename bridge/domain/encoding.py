@@ -1,7 +1,7 @@
-"""CBOR by hand (RFC 8949 §3), for the payloads that are made for nearly every event: receipts and statuses.
+"""CBOR by hand (RFC 8949 §3), for the payloads that nearly every event produces: receipts and statuses.
 
-Their shape is known, so that the bytes of keys and words are made once and the rest is put between them: two thirds of the time that building the maps and
-encoding them takes. Everything else is encoded by cbor2; tests hold what is made here against it.
+Their shape is known, so the bytes of keys and words are made once and the values are put between them. This takes two thirds of the time that building
+the maps and encoding them takes. cbor2 encodes everything else; tests compare the output of this module with it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TRUE, FALSE, EMPTY_ARRAY = b"\xf5", b"\xf4", b"\x80"
 
 
 def integer(n: int) -> bytes:
-    """An integer. Times are long: milliseconds since 1970."""
+    """An integer. Times, in milliseconds since 1970, come first: they take 8 bytes."""
     if _LONG <= n < _LONGEST:
         return b"\x1b" + n.to_bytes(8, "big")
     if 0 <= n < 256:
@@ -44,17 +44,17 @@ def text(value: str) -> bytes:
 
 
 def map_head(length: int) -> bytes:
-    """The head of a map with so many keys, 23 at most."""
+    """The head of a map with `length` keys, 23 at most."""
     return bytes((0xA0 | length,))
 
 
 def array(items: list[bytes]) -> bytes:
-    """An array of what is encoded already."""
+    """An array of items that are already encoded."""
     length = len(items)
     head = bytes((0x80 | length,)) if length < 24 else bytes((0x98, length)) if length < 256 else b"\x99" + length.to_bytes(2, "big")
     return head + b"".join(items)
 
 
 def words(*vocabularies: type[StrEnum]) -> dict[str, bytes]:
-    """Every word of these vocabularies, encoded."""
+    """word → its CBOR, for every word of these vocabularies."""
     return {word.value: text(word.value) for vocabulary in vocabularies for word in vocabulary}

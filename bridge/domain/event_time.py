@@ -1,7 +1,7 @@
 """When did it happen? A device's event time from its monotonic clock, as the contract's "Time and order" says.
 
-`event_ms = mono_ms + offset(device, boot)`, the offset being the smallest `received_ms - sent_mono_ms` of the last hour heard: the delay on the way
-only ever makes it larger, so the smallest is the closest. All times are in milliseconds since 1970 UTC unless a name says `mono`.
+`event_ms = mono_ms + offset(device, boot)`. The offset is the smallest `received_ms - sent_mono_ms` of the last hour in which the device was heard: the
+network's delay can only make it larger, so the smallest is the closest. All times are in milliseconds since 1970 UTC unless a name says `mono`.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import Any, Final, NamedTuple
 
 SAMPLE_WINDOW_MS: Final = 3_600_000
 JUMP_MS: Final = 5_000
-"""A clock that is off by more than this against its own mapping has jumped (its counter stopped in sleep, or its boot id was reused)."""
+"""A clock that differs by more than this from its own mapping has jumped (its counter stopped in sleep, or its boot id was reused)."""
 JUMP_SAMPLES: Final = 5
-"""That many samples in a row, over `JUMP_SPAN_MS`, tell a jump from a message that was long on its way."""
+"""This many samples in a row, over `JUMP_SPAN_MS`, distinguish a jump from a message that the network delayed."""
 JUMP_SPAN_MS: Final = 60_000
 BOOTS_MAX: Final = 16
-"""Mappings kept for each device; the one heard longest ago goes first."""
+"""Mappings kept for each device. The one that was heard longest ago goes first."""
 SKEW_NOISE_MS: Final = 2_000
-"""A wall clock that is off by less than this is taken as right: the way through the network is not known better."""
+"""A wall clock that is off by less than this counts as right: the network's delay is not known more exactly."""
 DRIFT_PPM: Final = 50
 BOOT_MS_MIN: Final = 946_684_800_000
-"""No device has been running since before 2000: a counter that says so is broken, and would date everything to the beginning of time."""
+"""No device has been running since before 2000. A counter that says so is broken, and would date every event much too early."""
 UNKNOWN_SKEW_ERROR_MS: Final = 86_400_000
 
 
 class Source(StrEnum):
-    """How an event's time is known."""
+    """Where an event's time comes from."""
 
     MONO = "mono"
     WALL = "wall"
@@ -35,7 +35,7 @@ class Source(StrEnum):
 
 
 class EventTime(NamedTuple):
-    """An event's time, how it was known, by how much it may be wrong, and whether the device's clock had jumped."""
+    """An event's time, where it comes from, by how much it may be wrong, and whether the device's clock had jumped."""
 
     event_ms: int
     source: Source
@@ -44,7 +44,7 @@ class EventTime(NamedTuple):
 
 
 class Mapping:
-    """One boot's offset. `low` holds (received_ms, offset) of the last hour: rising in both, so the first is the smallest."""
+    """The offset of one boot. `low` holds (received_ms, offset) of the last hour. Both rise, so the first offset is the smallest."""
 
     __slots__ = ("behind", "behind_since_ms", "heard_ms", "jumped", "low")
 
@@ -56,10 +56,10 @@ class Mapping:
         self.jumped = False
 
     def sample(self, received_ms: int, offset: int) -> None:
-        """Take one (received - sent) difference in."""
+        """Add one sample: `offset` is the difference received - sent."""
         self.heard_ms = max(self.heard_ms, received_ms)
         if self.low and offset - self.low[0][1] > JUMP_MS:
-            self._late(received_ms)
+            self._count_late(received_ms)
         else:
             self.behind = 0
         if self.jumped and self.behind == 0 and self.low and offset < self.low[0][1] - JUMP_MS:
@@ -67,11 +67,11 @@ class Mapping:
         while self.low and self.low[-1][1] >= offset:
             self.low.pop()
         self.low.append((received_ms, offset))
-        # The hour is counted back from the last sample, and one sample always stays: an old offset beats none.
+        # The hour is counted back from the last sample, and one sample always stays: an old offset is better than none.
         while len(self.low) > 1 and self.low[0][0] < self.heard_ms - SAMPLE_WINDOW_MS:
             self.low.pop(0)
 
-    def _late(self, received_ms: int) -> None:
+    def _count_late(self, received_ms: int) -> None:
         if self.behind == 0:
             self.behind_since_ms = received_ms
         self.behind += 1
@@ -85,13 +85,13 @@ class Mapping:
         return self.low[0][1]
 
     def error_ms(self, received_ms: int) -> int:
-        """Drift since the best sample, plus what the samples of the hour disagree by, at most."""
+        """The drift since the best sample, plus the spread of the hour's samples (`SKEW_NOISE_MS` at most)."""
         age_ms = max(0, received_ms - self.low[0][0])
         return age_ms * DRIFT_PPM // 1_000_000 + min(SKEW_NOISE_MS, self.low[-1][1] - self.low[0][1]) + 1
 
 
 class DeviceClock:
-    """What is known of one device's clocks: a mapping for each boot, and how far its wall clock is off."""
+    """What is known of one device's clocks: a mapping for each boot, and by how much its wall clock is off."""
 
     __slots__ = ("boots", "skew_ms")
 
@@ -100,7 +100,7 @@ class DeviceClock:
         self.skew_ms: int | None = None
 
     def heard(self, *, boot: bytes, sent_mono_ms: int, received_ms: int) -> None:
-        """A message of this boot was handed to the network at `sent_mono_ms` and came in at `received_ms`."""
+        """Learn from a message of this boot that the device sent at `sent_mono_ms` and the bridge received at `received_ms`."""
         if received_ms - sent_mono_ms < BOOT_MS_MIN:
             return
         mapping = self.boots.get(boot)
@@ -111,7 +111,7 @@ class DeviceClock:
         mapping.sample(received_ms, received_ms - sent_mono_ms)
 
     def wall(self, *, at_ms: int, received_ms: int) -> None:
-        """The device's wall clock stood at `at_ms` when its message came in."""
+        """Learn that the device's wall clock showed `at_ms` when its message was received."""
         self.skew_ms = received_ms - at_ms
 
     def time_of(self, *, boot: bytes, mono_ms: int, at_ms: int, received_ms: int) -> EventTime:
@@ -125,13 +125,13 @@ class DeviceClock:
         return EventTime(max(0, min(at_ms + skew, received_ms)), Source.WALL, error)
 
     def dump(self) -> dict[str, Any]:
-        """Plain data for the store."""
+        """The clock as plain data for the store."""
         boots = {b: [m.heard_ms, m.jumped, [list(s) for s in m.low]] for b, m in self.boots.items()}
         return {"skew_ms": self.skew_ms, "boots": boots}
 
     @classmethod
     def restore(cls, data: dict[str, Any]) -> DeviceClock:
-        """The reverse of `dump`."""
+        """The clock that `dump` gave."""
         clock = cls()
         clock.skew_ms = data["skew_ms"]
         for boot, (heard_ms, jumped, low) in data["boots"].items():
@@ -142,10 +142,10 @@ class DeviceClock:
 
 
 def system_time(*, at_ms: int, received_ms: int) -> EventTime:
-    """A system's fact: its clock is disciplined and it reports what happened elsewhere, so its word is taken."""
+    """The time of a system's fact. A system has a synchronised clock and reports what happened elsewhere, so its time is used as it is."""
     return EventTime(min(at_ms, received_ms), Source.SYSTEM, 0)
 
 
 def instruction_time(*, received_ms: int) -> EventTime:
-    """An instruction binds from when the bridge knew of it."""
+    """The time of an instruction: it takes effect when the bridge receives it."""
     return EventTime(received_ms, Source.RECEIVED, 0)

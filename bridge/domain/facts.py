@@ -1,4 +1,4 @@
-"""What the fold takes and gives: facts in, verdicts out, and the order in which facts are told.
+"""What the fold takes and gives: facts in, verdicts out, and the sequence in which facts are applied.
 
 Sort key: (order_ms, device, log, seq, id). One device's events never swap: for devices `order_ms` is the largest event time among this
 order's facts of the same (device, log) with a seq up to its own. Systems retry and reshuffle, so their seq never orders.
@@ -18,7 +18,7 @@ DECIDED = "decided"
 """The bridge's own event type: how a courier's claim or refusal of a job ended. Never sent by a device."""
 
 FactKey = tuple[int, int, str, bytes, int, bytes]
-"""(0 for `created`, order_ms, device, log, seq, id). An order's creation is told first, whatever a shop's clock says."""
+"""(0 for `created` and 1 for others, order_ms, device, log, seq, id). An order's creation is applied first, whatever the shop's clock says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Decided:
 
 
 class Fact:
-    """One stored event as the fold sees it; plain slots, because millions are made.
+    """One stored event as the fold sees it. Plain slots, because millions are made.
 
-    `fault` is a verdict that was fixed when the event was placed (an unreadable code, say): the fold gives it back and applies nothing.
-    `pos` is its place in the event log. `code` is the normal form of what was scanned, `misload` says that the scan
+    `fault` is the reason of a rejection that was decided when the event was placed (an unreadable code, say): the fold rejects the fact with it.
+    `pos` is its place in the event log. `code` is the normal form of the scanned code; `misload` says that the scan
     contradicted the order that the device named.
     """
 
@@ -102,7 +102,7 @@ class Fact:
         self.key: FactKey = self._key()
 
     def place(self, order_ms: int) -> None:
-        """Put the fact at its place among the facts of its device."""
+        """Give the fact its place among the facts of its device."""
         self.order_ms = order_ms
         self.key = self._key()
 
@@ -160,11 +160,11 @@ NEXT_STEP: dict[Reason, Next] = {
     Reason.STALE_REV: Next.REFRESH_JOBS,
     Reason.HELD_BY_ANOTHER: Next.REFRESH_JOBS,
 }
-"""The one instruction that goes with a reason."""
+"""The instruction that a device gets with each reason."""
 
 
 def same_answer(outcome: str, reason: str | None, verdict: Verdict) -> bool:
-    """Whether a verdict says what was told before; `late` and `applied` differ only in when the event came."""
+    """Whether a verdict is the answer that was sent before. `late` and `applied` differ only in when the event arrived."""
     told = Outcome.APPLIED if outcome == Outcome.LATE else outcome
     return told == verdict.outcome and reason == verdict.reason
 
@@ -174,12 +174,12 @@ _TONES = {Outcome.APPLIED: Tone.OK, Outcome.NOOP: Tone.OK, Outcome.LATE: Tone.OK
 
 
 def refusal(outcome: Outcome, reason: Reason, parcel: str | None = None) -> Verdict:
-    """A verdict that is not `applied`, with the instruction that goes with its reason."""
+    """A verdict that is not `applied`, with the instruction that belongs to its reason."""
     return Verdict(outcome, reason, next=NEXT_STEP.get(reason), parcel=parcel)
 
 
 def tone_of(verdict: Verdict) -> Tone:
-    """The beep for a verdict: stop where a person must act, warn where something was odd."""
+    """The beep for a verdict: stop if a person must act, warn if something was odd."""
     tone = _TONES.get(verdict.outcome, Tone.STOP)
     if not verdict.warn:
         return tone

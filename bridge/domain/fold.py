@@ -1,7 +1,7 @@
 """The fold: the same facts give the same order, however and whenever they arrived.
 
-`fold(facts)` is the law in one line. `OrderFold` is the same thing kept warm: it takes one fact after the other, tells only the new one where it comes
-last in time, and tells everything again where it does not. Properties in the tests hold the two against each other.
+`fold(facts)` is the law in one line. `OrderFold` is the same thing kept warm: it takes one fact after the other, applies only the new one if that comes
+last in time, and applies all of them again if it does not. Properties in the tests hold the two against each other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from bridge.domain.facts import APPLIED, DECIDED, Decided, Fact, Verdict, refusal, same_answer
-from bridge.domain.order import Order
+from bridge.domain.order import Order, apply
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType, Outcome, Reason, Role
 
@@ -20,25 +20,25 @@ _MAY_VOID_ANY = frozenset({Role.DESK, Role.SYSTEM})
 _VOID = EventType.VOID
 _CREATED = EventType.CREATED
 _NEVER_LATE = frozenset({_CREATED, _VOID, DECIDED, EventType.CLAIM, EventType.DECLINE})
-"""What is decided when it arrives, or changes which facts there are, is never late."""
+"""Types that are never late: they are decided when they arrive, or change which facts there are."""
 
 
 class Folded(NamedTuple):
-    """What taking in one fact did: its verdict (`late` where it took a place before the last and moved nothing), and those of others that changed."""
+    """What adding one fact did: its verdict (`late` if it sorts before the last fact and changed nothing), and the verdicts of others that changed."""
 
     verdict: Verdict
     changed: dict[Uid, Verdict]
 
 
 def fold(order_id: str, facts: Iterable[Fact]) -> OrderFold:
-    """The order that a set of facts makes. Their order and repetitions do not matter."""
+    """The order that a set of facts makes. Their sequence and repetitions do not matter."""
     whole = OrderFold(order_id)
     whole.load(facts)
     return whole
 
 
 class OrderFold:
-    """The facts of one order in the order of time, the order that they make, and a verdict for each."""
+    """The facts of one order sorted by time, the order that they make, and a verdict for each."""
 
     __slots__ = ("_latest", "facts", "id", "order", "verdicts", "voids")
 
@@ -52,35 +52,35 @@ class OrderFold:
 
     @property
     def size(self) -> int:
-        """How many facts it holds, voids counted."""
+        """How many facts it holds, voids included."""
         return len(self.facts) + len(self.voids)
 
     @property
     def exists(self) -> bool:
-        """Whether the order was created; until then everything about it waits."""
+        """Whether the order was created. Until then all its facts wait."""
         return self.order.created is not None
 
     def load(self, facts: Iterable[Fact]) -> None:
-        """Take in many facts at once."""
+        """Add many facts at once."""
         known = set(self.verdicts)
         for fact in facts:
             if fact.uid not in known:
                 known.add(fact.uid)
                 self._keep(fact)
-        self._tell_all()
+        self._apply_all()
 
     def add(self, fact: Fact) -> Folded:
-        """Take in one fact. A fact that is already there changes nothing and gets its verdict again."""
-        told = self.verdicts.get(fact.uid)
-        if told is not None:
-            return Folded(told, {})
-        if self._comes_last(fact):
+        """Add one fact. A fact that is already there changes nothing and gets its verdict again."""
+        known = self.verdicts.get(fact.uid)
+        if known is not None:
+            return Folded(known, {})
+        if self._place_last(fact):
             self._keep(fact)
-            return self._tell_last(fact)
+            return self._apply_last(fact)
         before = self.verdicts
         state_before = self._signature()
         self._keep(fact)
-        self._tell_all()
+        self._apply_all()
         changed = {
             uid: verdict
             for uid, verdict in self.verdicts.items()
@@ -91,7 +91,7 @@ class OrderFold:
             verdict = verdict._replace(outcome=Outcome.LATE)
         return Folded(verdict, changed)
 
-    # --- telling ----------------------------------------------------------------------------------------------------------
+    # --- applying ---------------------------------------------------------------------------------------------------------
 
     def _keep(self, fact: Fact) -> None:
         if fact.type == _VOID:
@@ -99,8 +99,8 @@ class OrderFold:
         else:
             self.facts.append(fact)
 
-    def _comes_last(self, fact: Fact) -> bool:
-        """Whether the fact stands after everything that is already told, so that nothing has to be told again."""
+    def _place_last(self, fact: Fact) -> bool:
+        """Place a fact after all that are applied. Returns False if it does not belong there, so that all have to be applied again."""
         if fact.type in (_VOID, DECIDED, _CREATED) or self.voids or not self.exists:
             return False
         if fact.ordered_by_seq:
@@ -113,14 +113,14 @@ class OrderFold:
                     fact.place(latest[1])
         return not self.facts or self.facts[-1].key < fact.key
 
-    def _tell_last(self, fact: Fact) -> Folded:
+    def _apply_last(self, fact: Fact) -> Folded:
         if fact.ordered_by_seq:
             self._latest[(fact.device, fact.log)] = (fact.seq, fact.order_ms)
-        verdict = self.verdicts[fact.uid] = self.order.tell(fact)
+        verdict = self.verdicts[fact.uid] = apply(self.order, fact)
         return Folded(verdict, {})
 
     def _place_all(self, voided: set[Uid]) -> None:
-        """Give every fact its place: along one device's log, time never runs backwards. What was voided pushes nothing."""
+        """Give every fact its place: along one device's log, time never runs backwards. A voided fact moves no other."""
         streams: dict[tuple[str, bytes], list[Fact]] = {}
         for fact in self.facts:
             if fact.uid in voided:
@@ -138,7 +138,7 @@ class OrderFold:
             self._latest[stream] = (facts[-1].seq, latest)
         self.facts.sort(key=_by_key)
 
-    def _tell_all(self) -> None:
+    def _apply_all(self) -> None:
         self.order = order = Order(self.id)
         self.verdicts = {}
         order.decisions = {(f.body.device, f.body.ref): (f.body.outcome, f.body.reason) for f in self.facts if isinstance(f.body, Decided)}
@@ -149,10 +149,10 @@ class OrderFold:
             if fact.uid in voided:
                 self.verdicts[fact.uid] = refusal(Outcome.REJECTED, Reason.VOIDED)
             else:
-                self.verdicts[fact.uid] = order.tell(fact) if created else _unknown_order(fact)
+                self.verdicts[fact.uid] = apply(order, fact) if created else _unknown_order(fact)
 
     def _judge_voids(self) -> set[Uid]:
-        """The facts that never were: removed before anything is told. A device voids its own; desk and system void any."""
+        """Give each void its verdict. Returns the facts that are voided. A device voids its own facts; desk and system void any."""
         voided: set[Uid] = set()
         void_ids = {f.id for f in self.voids}
         by_id: dict[bytes, list[Fact]] = {}
@@ -175,7 +175,7 @@ class OrderFold:
         return voided
 
     def _signature(self) -> tuple[object, ...]:
-        """What a late fact would have to change for it to be more than `late`."""
+        """What a fact has to change to be `applied` and not `late`, if it sorts before the last one."""
         order = self.order
         parcels = tuple((p.id, p.state, p.where, p.code, frozenset(p.flags)) for p in order.parcels.values())
         return (order.created is not None, order.state, order.partial, frozenset(order.flags), frozenset(order.holds), frozenset(parcels))

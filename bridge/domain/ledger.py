@@ -1,4 +1,4 @@
-"""What a device still owes: for each (device, log) the sequence numbers that came, as ranges."""
+"""What a device still owes: the sequence numbers that arrived from each (device, log), as ranges."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from bisect import bisect_right
 from typing import Final
 
 GAPS_MAX: Final = 1_000
-"""Gaps remembered for one log; beyond that the lowest are taken as lost, and counted in `forgotten`."""
+"""Gaps remembered for one log. Beyond that the lowest are given up as lost, and counted in `forgotten`."""
 
 
 class Ledger:
-    """Sequence numbers 1.. of one log. `ends` and `starts` are the closed ranges that came, in order, never touching."""
+    """Sequence numbers 1.. of one log. `starts` and `ends` are the closed ranges that arrived, in ascending order; two ranges never touch."""
 
     __slots__ = ("ends", "forgotten", "starts")
 
@@ -21,7 +21,7 @@ class Ledger:
 
     @property
     def high(self) -> int:
-        """The highest number that came, 0 where none did."""
+        """The highest number that arrived, 0 if none did."""
         return self.ends[-1] if self.ends else 0
 
     @property
@@ -30,13 +30,13 @@ class Ledger:
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
-        """The closed ranges below `high` that did not come."""
+        """The closed ranges below `high` that did not arrive."""
         edges = [0, *self.ends]
         return [(end + 1, start - 1) for end, start in zip(edges, self.starts, strict=False) if start > end + 1]
 
     @property
     def owed(self) -> int:
-        """How many numbers below `high` did not come."""
+        """How many numbers below `high` did not arrive."""
         return sum(b - a + 1 for a, b in self.gaps)
 
     def __contains__(self, seq: int) -> bool:
@@ -44,7 +44,7 @@ class Ledger:
         return place >= 0 and seq <= self.ends[place]
 
     def add(self, seq: int) -> bool:
-        """Note that `seq` came; False where it had come before."""
+        """Record that `seq` arrived. Returns False if it had arrived before."""
         ends = self.ends
         if ends and seq == ends[-1] + 1:
             ends[-1] = seq

@@ -1,7 +1,7 @@
 """The tables: how a parcel moves, and what an order shows.
 
-`PARCEL_TABLE` holds the next state for every (state, step): a step is an event type, or one of the variants in `Step` where one type can mean two
-things. A missing pair means that the step leaves the state alone. Everything else in this module feeds that table.
+`PARCEL_TABLE` holds the next state for every (state, step): a step is an event type, or one of the variants in `Step` if one type can mean two
+things. A missing pair means that the step leaves the state as it is.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ RANK: Final[dict[ParcelState, int]] = {
     P.AVAILABLE_FOR_PICKUP: 90,
     P.DELIVERED: 100,
 }
-"""Parcel states by rank. Those beside the way (returning, returned, lost, destroyed, cancelled) have none."""
+"""Parcel states by rank. Those off the forward path (returning, returned, lost, destroyed, cancelled) have none."""
 
 DEAD: Final = frozenset({P.CANCELLED, P.LOST, P.DESTROYED, P.RETURNED})
 """States in which a parcel no longer counts towards its order's state."""
 
 IN_CUSTODY: Final = frozenset(s for s, rank in RANK.items() if rank >= RANK[P.SHIPPED]) | {P.RETURNING}
-"""With a courier, a carrier or the recipient: out of the warehouse's hands."""
+"""With a courier, a carrier or the recipient: no longer in the warehouse."""
 
 CUSTODY_FACTS: Final = frozenset({E.LOAD, E.DEPART, E.PICKUP, E.OUT_FOR_DELIVERY, E.DELIVERY})
-"""Somebody took the parcel: it happened, whatever the order's holds say."""
+"""Someone took the parcel. It happened, whether or not the order is on hold."""
 
 PREPARATION: Final = frozenset({E.PICK, E.PACK, E.STAGE})
-"""What a hold, a needed confirmation or a cancellation forbids."""
+"""Events that a hold, a missing confirmation or a cancellation forbids."""
 
 INSTRUCTIONS: Final = frozenset({E.HELD, E.RELEASED, E.CANCELLED, E.AMENDED, E.ASSIGNED, E.UNASSIGNED})
-"""These bind from when the bridge knew of them; every other event is a fact and takes its place at the time it happened."""
+"""These take effect when the bridge receives them. Every other event is a fact, and takes its place at the time when it happened."""
 
 
 class Step(StrEnum):
-    """Events whose effect depends on what they say, as steps of their own."""
+    """Events whose effect depends on their body, as steps of their own."""
 
     CLEARED_AT_DESTINATION = "customs_cleared (destination)"
     CLEARED_ON_THE_WAY = "customs_cleared (on the way)"
@@ -56,7 +56,7 @@ class Step(StrEnum):
 
 
 class Move(NamedTuple):
-    """Where a step leads: forward from any lower rank, and from the states that are named."""
+    """Where a step leads: if `forward`, from any state of lower rank; and always from the states in `also_from`."""
 
     to: ParcelState
     also_from: frozenset[ParcelState] = frozenset()
@@ -64,7 +64,7 @@ class Move(NamedTuple):
 
 
 _GONE: Final = frozenset({P.CANCELLED, P.LOST, P.RETURNED})
-"""Left again by every custody fact: what was scanned is there."""
+"""Every custody fact leads out of these states: a parcel that was scanned is there."""
 _LIVE: Final = frozenset(RANK) | {P.RETURNING}
 _UNDELIVERED: Final = _LIVE - {P.DELIVERED}
 
@@ -94,7 +94,7 @@ MOVES: Final[dict[str, Move]] = {
     Step.DAMAGED_BEYOND_USE: Move(P.DESTROYED, _UNDELIVERED, forward=False),
     Step.CANCELLED_IN_HOUSE: Move(P.CANCELLED, _LIVE - IN_CUSTODY, forward=False),
 }
-"""One row a step. `found` is not here: it leads back to the state before `lost`, which only the fold knows."""
+"""One row for each step. `found` is not here: it leads back to the state before `lost`, which only the fold knows."""
 
 
 def _legal(state: ParcelState, move: Move) -> bool:
@@ -104,7 +104,7 @@ def _legal(state: ParcelState, move: Move) -> bool:
 
 
 PARCEL_TABLE: Final = MappingProxyType({(s, step): move.to for step, move in MOVES.items() for s in P if _legal(s, move)})
-"""(state, step) → next state. What is not here leaves the state as it is."""
+"""(state, step) → next state. A pair that is not here leaves the state as it is."""
 
 IMPLIED: Final[dict[ParcelState, tuple[ParcelState, ...]]] = {
     P.STAGED: (P.PACKED,),
@@ -117,13 +117,13 @@ IMPLIED: Final[dict[ParcelState, tuple[ParcelState, ...]]] = {
     P.AVAILABLE_FOR_PICKUP: (P.PACKED, P.SHIPPED),
     P.DELIVERED: (P.PACKED, P.SHIPPED, P.OUT_FOR_DELIVERY),
 }
-"""What must have happened to a parcel before a state: missing ones become milestones marked `inferred`.
+"""The states that a parcel must have been in before a state. Those that no event reported become milestones marked `inferred`.
 
-`out_for_delivery` is left out for a parcel that was collected: at a pickup point, or handed over at a counter.
+`out_for_delivery` is not inferred for a parcel that the recipient collected, at a pickup point or at a counter.
 """
 
 IMPLIED_BY: Final[dict[str, tuple[ParcelState, ...]]] = {E.REFUSED: (P.PACKED, P.SHIPPED)}
-"""What a step proves that the state to which it leads does not: only what was brought can be refused, while a return may begin anywhere."""
+"""What a step proves although the state that it leads to does not: only a parcel that was shipped can be refused, but a return may begin anywhere."""
 
 SHOWN_AS: Final[dict[ParcelState, OrderState]] = {
     P.PLANNED: OrderState.PICKING,
@@ -140,7 +140,7 @@ SHOWN_AS: Final[dict[ParcelState, OrderState]] = {
     P.DELIVERED: OrderState.DELIVERED,
     P.RETURNING: OrderState.RETURNING,
 }
-"""The order's word for a live parcel."""
+"""The order's state that a live parcel stands for."""
 
 ORDER_RANK: Final[dict[OrderState, int]] = {
     OrderState.PENDING_PAYMENT: 0,
@@ -156,7 +156,7 @@ ORDER_RANK: Final[dict[OrderState, int]] = {
     OrderState.DELIVERED: 100,
     OrderState.COMPLETED: 110,
 }
-"""How far an order is: the least advanced live parcel speaks for it. A parcel on its way back stands before every one that is still going out."""
+"""How far an order is: as far as its least advanced live parcel. A parcel on its way back ranks below every parcel that is still going out."""
 
 ORDER_IMPLIED: Final[dict[OrderState, tuple[OrderState, ...]]] = {
     OrderState.APPROVED: (OrderState.PAID,),
@@ -176,7 +176,7 @@ ORDER_IMPLIED: Final[dict[OrderState, tuple[OrderState, ...]]] = {
         OrderState.DELIVERED,
     ),
 }
-"""Milestones of an order that a later one proves. `paid` is left out where the recipient pays on delivery, `out_for_delivery` where it was collected."""
+"""Milestones of an order that a later one proves. `paid` is not inferred if the recipient pays on delivery, `out_for_delivery` not if they collected it."""
 
 PERCENT: Final[dict[OrderState, int]] = {
     OrderState.PENDING_PAYMENT: 0,
@@ -195,4 +195,4 @@ PERCENT: Final[dict[OrderState, int]] = {
     OrderState.RETURNED: 100,
     OrderState.EXCEPTION: 100,
 }
-"""How much of the way is done, for a progress bar. States that end the way are 100."""
+"""How much of the work is done, for a progress bar. States that end an order are 100."""

@@ -1,6 +1,6 @@
 """What an order shows: the fold's output as CBOR, its hash, and the retained payloads.
 
-Keys stand in deterministic order (RFC 8949 §4.2.1: shorter keys first, then bytewise); a test compares each payload with the canonical encoder.
+Keys are in deterministic order (RFC 8949 §4.2.1: shorter keys first, then bytewise). A test compares each payload with the canonical encoder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EXCEPTIONS: Final = frozenset({ParcelState.LOST, ParcelState.DESTROYED, ParcelS
 SETTLED: Final = frozenset(
     {OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED, OrderState.EXCEPTION},
 )
-"""States in which nothing more is expected of anybody here."""
+"""States in which no more work on the order is expected."""
 
 
 def digest8(data: bytes) -> bytes:
@@ -31,7 +31,7 @@ def digest8(data: bytes) -> bytes:
 
 
 def flags_of(order: Order) -> set[Flag]:
-    """The order's own flags and those of its parcels."""
+    """The flags of the order itself and those of its parcels."""
     flags = set(order.flags)
     for parcel in order.parcels.values():
         flags |= parcel.flags
@@ -39,7 +39,7 @@ def flags_of(order: Order) -> set[Flag]:
 
 
 def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int) -> tuple[list[Flag], int | None]:
-    """(the flags that only the passing of time sets, when the next of them comes). They are published, and are no part of the hash."""
+    """(the flags that only the passing of time sets, when the next of them is due). They are published, but are not part of the hash."""
     if order.created is None or order.state in SETTLED:
         return [], None
     limits: list[tuple[int, Flag]] = []
@@ -57,7 +57,7 @@ def _milestones(reached: dict[Any, tuple[int, bool]]) -> bytes:
 
 @lru_cache(maxsize=65_536)
 def _milestone(state: str, at_ms: int, inferred: bool) -> bytes:
-    """A milestone is shown again with each later state of its order."""
+    """One milestone. Cached, because it is published again with each later state of its order."""
     if inferred:
         return b"".join((map_head(3), _AT_MS, integer(at_ms), _STATE, _WORDS[state], _INFERRED, TRUE))
     return b"".join((map_head(2), _AT_MS, integer(at_ms), _STATE, _WORDS[state]))
@@ -68,7 +68,7 @@ def _by_time(row: tuple[Any, tuple[int, bool]]) -> tuple[int, int]:
 
 
 _PLACES: Final[dict[Any, int]] = dict.fromkeys((*ParcelState, *OrderState, *Waypoint), 200) | {**RANK} | {**ORDER_RANK}
-"""Milestones of the same moment stand by rank; states beside the way come last."""
+"""Milestones of the same moment are sorted by rank. States off the forward path come last."""
 
 
 def _progress(order: Order) -> bytes:
@@ -92,7 +92,7 @@ def _flags(flags: set[Flag]) -> bytes:
 
 
 def _parcel_fields(parcel: Parcel, order_id: bytes) -> tuple[int, bytes]:
-    """(how many fields, the fields) of a parcel's part of the fold's output."""
+    """(number of fields, the fields as CBOR) of a parcel's part of the fold's output."""
     where = (_WHERE, text(parcel.where)) if parcel.where is not None else ()
     return 6 + (parcel.where is not None), b"".join(
         (
@@ -106,8 +106,8 @@ def _parcel_fields(parcel: Parcel, order_id: bytes) -> tuple[int, bytes]:
 class OrderView:
     """An order's output, with its hash and those of its parcels.
 
-    `core` is what two machines must agree on; the hash is the first 8 bytes of SHA-256 over its CBOR. The payloads of the status topics hold the same
-    fields with `rev` and times added; each field is encoded once, and the pieces are put together.
+    `core` is what two machines must agree on. The hash is the first 8 bytes of SHA-256 over its CBOR. The payloads of the status topics hold the same
+    fields with `rev` and times added. Each field is encoded once, and the payloads are joined from these pieces.
     """
 
     __slots__ = ("_cores", "_flags", "_middle", "_parcels", "_start", "_state", "hash", "parcels")
@@ -136,32 +136,20 @@ class OrderView:
 
     @property
     def core(self) -> dict[str, Any]:
-        """The plain output."""
-        return _plain(self._core())
+        """The output as plain data."""
+        plain: dict[str, Any] = cbor2.loads(self._core())
+        return plain
 
     def status_cbor(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> bytes:
-        """`status` as CBOR."""
+        """`OrderStatus` as CBOR."""
         flags = _flags(self._flags.union(timed) if timed else self._flags)
         first = (map_head(11), _REV, integer(rev), _HASH, self.hash)
         return b"".join((*first, self._start, _FLAGS, flags, self._state, self._middle, _UPDATED_MS, integer(updated_ms)))
 
-    def status(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> dict[str, Any]:
-        """The plain `OrderStatus`."""
-        return _plain(self.status_cbor(rev=rev, updated_ms=updated_ms, timed=timed))
-
     def parcel_status_cbor(self, parcel_id: str, *, rev: int) -> bytes:
-        """`parcel_status` as CBOR."""
+        """`ParcelStatus` as CBOR."""
         count, fields = self._parcels[parcel_id]
         return b"".join((map_head(count + 2), _REV, integer(rev), _HASH, self.parcels[parcel_id], fields))
-
-    def parcel_status(self, parcel_id: str, *, rev: int) -> dict[str, Any]:
-        """The plain `ParcelStatus`."""
-        return _plain(self.parcel_status_cbor(parcel_id, rev=rev))
-
-
-def _plain(payload: bytes) -> dict[str, Any]:
-    plain: dict[str, Any] = cbor2.loads(payload)
-    return plain
 
 
 def _by_id(parcel: Parcel) -> str:
@@ -174,4 +162,4 @@ _PARCEL, _PARCELS, _MILESTONES, _INFERRED, _PERCENT, _PROGRESS = map(text, ("par
 _PACKED_KEY, _SHIPPED_KEY, _DELIVERED_KEY, _EXCEPTIONS_KEY = map(text, ("packed", "shipped", "delivered", "exceptions"))
 _REV, _UPDATED_MS = map(text, ("rev", "updated_ms"))
 _HASH: Final = text("hash") + b"\x48"
-"""The key, and the head of the 8 bytes that follow."""
+"""The key, and the head of the byte string of 8 that follows."""

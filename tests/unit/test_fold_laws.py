@@ -14,7 +14,7 @@ from unit.facts_made import ORDER, ROLE_OF, T0, facts_of_an_order, fresh, seen, 
 from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, tone_of
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.lifecycle import CUSTODY_FACTS, PREPARATION, RANK
-from bridge.domain.order import Order, Parcel
+from bridge.domain.order import Order, Parcel, apply
 from bridge.domain.view import OrderView, timed_flags
 from devices.protocol import messages
 from devices.protocol.messages import OrderStatus, ParcelStatus
@@ -28,8 +28,8 @@ whole_orders = facts_of_an_order(voids=False, creations=1)
 RANDOM = st.randoms(use_true_random=False)
 
 
-class Told(NamedTuple):
-    """One fact as it was told, with the parcels and the order's state before and after it."""
+class Step(NamedTuple):
+    """One fact as it was applied, with the parcels and the order's state before and after it."""
 
     fact: Fact
     before: dict[str, ParcelState]
@@ -40,8 +40,8 @@ class Told(NamedTuple):
     was_lost_from: dict[str, ParcelState]
 
 
-def told(facts: Sequence[Fact]) -> Iterator[Told]:
-    """The told sequence, replayed beside the fold."""
+def steps(facts: Sequence[Fact]) -> Iterator[Step]:
+    """The facts in the sequence in which the fold applies them, applied once more beside it."""
     whole = fold(ORDER, fresh(facts))
     order = Order(ORDER)
     order.decisions = {(f.body.device, f.body.ref): (f.body.outcome, f.body.reason) for f in whole.facts if isinstance(f.body, Decided)}
@@ -50,8 +50,8 @@ def told(facts: Sequence[Fact]) -> Iterator[Told]:
             continue
         before, shown_before = _states(order), order.state
         was_lost_from = {p.id: p.before_lost for p in order.parcels.values()}
-        verdict = order.tell(fact)
-        yield Told(fact, before, _states(order), shown_before, order.state, verdict, was_lost_from)
+        verdict = apply(order, fact)
+        yield Step(fact, before, _states(order), shown_before, order.state, verdict, was_lost_from)
 
 
 def _states(order: Order) -> dict[str, ParcelState]:
@@ -110,7 +110,7 @@ def test_a_part_loaded_and_the_rest_added_gives_the_same_order(facts: list[Fact]
 @laws
 @given(order_facts)
 def test_facts_that_come_in_their_order_in_time_give_the_same_order(facts: list[Fact]) -> None:
-    """The way of nearly every scan: it comes last, and nothing is told again."""
+    """The way of nearly every scan: it comes last, and no other fact is applied again."""
     in_time = fold(ORDER, fresh(facts))
     warm = OrderFold(ORDER)
     for fact in fresh([*in_time.facts, *in_time.voids]):
@@ -132,7 +132,7 @@ def test_what_add_says_is_the_verdict_and_the_verdicts_that_changed(facts: list[
     assert late_is_applied == {uid: (v.outcome, v.reason) for uid, v in warm.verdicts.items()}
 
 
-# --- the order in which facts are told ------------------------------------------------------------------------------------
+# --- the sequence in which facts are applied ------------------------------------------------------------------------------
 
 
 @laws
@@ -148,14 +148,14 @@ def test_the_facts_of_one_device_never_swap(facts: list[Fact]) -> None:
 
 @laws
 @given(order_facts)
-def test_the_facts_of_a_system_are_told_by_their_time_alone(facts: list[Fact]) -> None:
+def test_the_facts_of_a_system_are_applied_by_their_time_alone(facts: list[Fact]) -> None:
     times = [f.event_ms for f in fold(ORDER, fresh(facts)).facts if f.role in (Role.SYSTEM, Role.DESK) and f.type != E.CREATED]
     assert times == sorted(times)
 
 
 @laws
 @given(order_facts)
-def test_a_device_whose_clock_runs_on_is_told_in_the_order_of_its_times(facts: list[Fact]) -> None:
+def test_a_device_whose_clock_runs_on_is_applied_in_the_order_of_its_times(facts: list[Fact]) -> None:
     """Where no clock ran backwards within a log, event time alone decides."""
     streams: dict[tuple[str, bytes], int] = {}
     steady = []
@@ -211,7 +211,7 @@ LEAVES = {
 @laws
 @given(whole_orders)
 def test_a_parcel_goes_back_only_by_an_event_that_says_so(facts: list[Fact]) -> None:
-    for step in told(facts):
+    for step in steps(facts):
         for parcel, after in step.after.items():
             before = step.before.get(parcel, after if after is P.CANCELLED else P.PLANNED)  # in a cancelled order a new parcel is cancelled
             if before in RANK and after in RANK and RANK[after] < RANK[before]:
@@ -226,7 +226,7 @@ def test_a_parcel_goes_back_only_by_an_event_that_says_so(facts: list[Fact]) -> 
 @laws
 @given(whole_orders)
 def test_an_ended_way_is_left_only_by_an_event_that_says_so(facts: list[Fact]) -> None:
-    for step in told(facts):
+    for step in steps(facts):
         for parcel, before in step.before.items():
             after = step.after[parcel]
             if before in LEAVES and after is not before:
@@ -238,7 +238,7 @@ def test_an_ended_way_is_left_only_by_an_event_that_says_so(facts: list[Fact]) -
 @laws
 @given(whole_orders)
 def test_no_parcel_ever_disappears_and_a_refused_event_moves_none(facts: list[Fact]) -> None:
-    for step in told(facts):
+    for step in steps(facts):
         assert step.before.keys() <= step.after.keys()
         if step.verdict.outcome in (Outcome.REJECTED, Outcome.BLOCKED, Outcome.LOST_CLAIM):
             assert (step.after, step.shown_after) == (step.before, step.shown_before)
@@ -254,7 +254,7 @@ def test_a_noop_changes_nothing_that_is_shown(facts: list[Fact]) -> None:
     for fact in whole.facts:
         if whole.verdicts[fact.uid].reason is Reason.VOIDED:
             continue
-        verdict = order.tell(fact)
+        verdict = apply(order, fact)
         before, shown = shown, OrderView(order).hash if order.created else b""
         assert verdict.outcome is not Outcome.NOOP or shown == before, fact.type
 
@@ -262,7 +262,7 @@ def test_a_noop_changes_nothing_that_is_shown(facts: list[Fact]) -> None:
 @laws
 @given(whole_orders)
 def test_a_completed_order_is_opened_again_only_by_a_return_new_lines_or_another_parcel(facts: list[Fact]) -> None:
-    for step in told(facts):
+    for step in steps(facts):
         if step.shown_before is OrderState.COMPLETED and step.shown_after is not OrderState.COMPLETED:
             another = step.before.keys() != step.after.keys() or any(s is not P.DELIVERED for s in step.before.values())
             assert another or step.fact.type in (E.RETURN_STARTED, E.RETURNED, E.AMENDED, E.UNPACK, E.PACK), step.fact.type
@@ -272,7 +272,7 @@ def test_a_completed_order_is_opened_again_only_by_a_return_new_lines_or_another
 @given(whole_orders)
 def test_a_cancelled_order_is_never_prepared(facts: list[Fact]) -> None:
     cancelled = False
-    for step in told(facts):
+    for step in steps(facts):
         if cancelled and step.fact.fault is None and step.fact.type in PREPARATION:
             assert (step.verdict.outcome, step.verdict.reason) == (Outcome.BLOCKED, Reason.CANCELLED)
         if cancelled and step.shown_before is OrderState.CANCELLED:
@@ -365,8 +365,8 @@ def test_what_an_order_shows_is_canonical_and_keeps_to_the_contract(facts: list[
     view = OrderView(order)
     timed, due_ms = timed_flags(order, now_ms=T0 + 20_000, silent_after_ms=5_000)
     assert due_ms is None or due_ms > T0 + 20_000
-    status = view.status(rev=3, updated_ms=T0 + 20_000, timed=timed)
-    parcels = {p: view.parcel_status(p, rev=3) for p in view.parcels}
+    status = cbor2.loads(view.status_cbor(rev=3, updated_ms=T0 + 20_000, timed=timed))
+    parcels = {p: cbor2.loads(view.parcel_status_cbor(p, rev=3)) for p in view.parcels}
     for plain in (view.core, status, *parcels.values()):
         assert cbor2.dumps(plain) == cbor2.dumps(plain, canonical=True)
     shown = messages.convert(cbor2.loads(cbor2.dumps(status)), OrderStatus)
@@ -381,7 +381,8 @@ def test_what_an_order_shows_is_canonical_and_keeps_to_the_contract(facts: list[
 @given(order_facts)
 def test_the_passing_of_time_is_no_part_of_the_hash(facts: list[Fact]) -> None:
     view = OrderView(fold(ORDER, fresh(facts)).order)
-    later = view.status(rev=9, updated_ms=T0 + 10**9, timed=[*timed_flags(fold(ORDER, fresh(facts)).order, now_ms=T0 + 10**9, silent_after_ms=1)[0]])
+    timed, _ = timed_flags(fold(ORDER, fresh(facts)).order, now_ms=T0 + 10**9, silent_after_ms=1)
+    later = cbor2.loads(view.status_cbor(rev=9, updated_ms=T0 + 10**9, timed=timed))
     assert later["hash"] == view.hash
 
 

@@ -1,0 +1,89 @@
+"""One order and what each event does to it. `apply(order, fact)` changes the order by one fact and gives the verdict.
+
+Each event type has one handler, a plain function in `HANDLERS`. The handlers are in `shop.py`, `warehouse.py`, `movement.py` and `courier.py`; they change an
+`Order` (`order.py`) and its parcels (`parcel.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.domain.facts import DECIDED, Fact, Verdict, refusal
+from bridge.domain.lifecycle import PREPARATION
+from bridge.domain.order import courier, movement, shop, warehouse
+from bridge.domain.order.movement import DEBOUNCE_MS, apply_movement, movement_to
+from bridge.domain.order.order import MOVING, PARTIALLY, Handler, Order
+from bridge.domain.order.parcel import Parcel, derived_parcel_id, unseen_parcel_id
+from devices.protocol.vocabulary import EventType as E
+from devices.protocol.vocabulary import Outcome, Reason, Warn
+
+__all__ = ["DEBOUNCE_MS", "HANDLERS", "Order", "Parcel", "apply", "derived_parcel_id", "unseen_parcel_id"]
+
+_ABOUT_PARCELS: Final = MOVING - PREPARATION | {E.STAGE, E.BORDER_ENTERED, E.STOP_ARRIVED, E.DAMAGED, E.FOUND}
+
+HANDLERS: Final[dict[str, Handler]] = {
+    E.CREATED: shop.created,
+    E.PAID: shop.paid,
+    E.APPROVED: shop.approved,
+    E.AMENDED: shop.amended,
+    E.HELD: shop.held,
+    E.RELEASED: shop.released,
+    E.CANCELLED: shop.cancelled,
+    E.COMPLETED: shop.completed,
+    E.SHIFT_STARTED: warehouse.shift,
+    E.SHIFT_ENDED: warehouse.shift,
+    E.PICK: warehouse.pick,
+    E.PACK: warehouse.pack,
+    E.UNPACK: apply_movement,
+    E.LABELLED: warehouse.labelled,
+    E.STAGE: movement_to("dock"),
+    E.LOAD: apply_movement,
+    E.UNLOAD: apply_movement,
+    E.DEPART: movement_to("hub"),
+    E.ARRIVE: movement_to("hub"),
+    E.CUSTOMS_ENTERED: movement.customs_entered,
+    E.CUSTOMS_HELD: movement.customs_held,
+    E.CUSTOMS_CLEARED: movement.customs_cleared,
+    E.BORDER_ENTERED: movement.border_entered,
+    E.ASSIGNED: courier.assigned,
+    E.UNASSIGNED: courier.unassigned,
+    E.CLAIM: courier.answered,
+    E.DECLINE: courier.answered,
+    E.PICKUP: apply_movement,
+    E.OUT_FOR_DELIVERY: apply_movement,
+    E.STOP_ARRIVED: movement_to("stop"),
+    E.ATTEMPT_FAILED: movement.attempt_failed,
+    E.AVAILABLE_FOR_PICKUP: movement.available_for_pickup,
+    E.DELIVERY: movement.delivery,
+    E.REFUSED: apply_movement,
+    E.RETURN_STARTED: apply_movement,
+    E.RETURNED: movement_to("dock"),
+    E.DAMAGED: movement.damaged,
+    E.LOST: movement.lost,
+    E.FOUND: movement.found,
+    E.DESTROYED: apply_movement,
+    DECIDED: courier.decided,
+}
+"""What each event type does. `void` is not here: the fold removes the fact that it voids before any fact is applied."""
+
+
+def apply(order: Order, fact: Fact) -> Verdict:
+    """Apply one fact. The verdict says what it did and which state the order has after it."""
+    if fact.fault is not None:
+        return refusal(Outcome.REJECTED, Reason(fact.fault))._replace(state=order.state_word)
+    kind = fact.type
+    if kind in PREPARATION and (block := order.preparation_block()):
+        return refusal(Outcome.BLOCKED, block)._replace(state=order.state_word)
+    if kind in _ABOUT_PARCELS and order.is_unknown_code(fact):
+        return refusal(Outcome.PARKED, Reason.UNKNOWN_PARCEL)._replace(state=order.state_word)
+    known = len(order.parcels)
+    outcome, reason, warn, following, _, parcel = HANDLERS[kind](order, fact)
+    if outcome is Outcome.NOOP and len(order.parcels) > known:
+        outcome = Outcome.APPLIED  # it moved nothing, but the order has a parcel more
+    if outcome is Outcome.APPLIED:
+        if kind != DECIDED:
+            order.last = (kind, fact.event_ms)
+        order.update_state(fact)
+    if fact.misload and outcome in (Outcome.APPLIED, Outcome.NOOP) and Warn.MISLOAD not in warn:
+        warn = (*warn, Warn.MISLOAD)
+    return Verdict(outcome, reason, warn, following, PARTIALLY[order.state] if order.partial else order.state, parcel)

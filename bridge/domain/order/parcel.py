@@ -1,0 +1,85 @@
+"""One parcel of an order: where it is, what is in it, which milestones it reached; and the ids of parcels that no event has named."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+from bridge.domain.lifecycle import IMPLIED, IMPLIED_BY
+from devices.protocol.vocabulary import Flag, ParcelState, Waypoint
+
+_FULL: Final = frozenset({ParcelState.PACKED, *(state for state, implied in IMPLIED.items() if ParcelState.PACKED in implied)})
+"""A parcel in one of these states was packed, even if no pack event has arrived."""
+
+
+class Parcel:
+    """One parcel. `milestones` maps a state to (when first reached, whether that was inferred).
+
+    `is_packed` says that something is in it, `has_pack_event` that a pack event said so and not only a later scan; `items` is (sku → qty) what is in
+    it, if a pack event listed that.
+    """
+
+    __slots__ = (
+        "at_ms",
+        "attempts",
+        "before_lost",
+        "code",
+        "collected",
+        "customs_direction",
+        "flags",
+        "has_pack_event",
+        "id",
+        "is_packed",
+        "items",
+        "milestones",
+        "state",
+        "where",
+    )
+
+    def __init__(self, parcel_id: str, at_ms: int) -> None:
+        self.id = parcel_id
+        self.state = ParcelState.PLANNED
+        self.before_lost = ParcelState.PLANNED
+        self.flags: set[Flag] = set()
+        self.where: str | None = None
+        self.code: str | None = None
+        self.items: dict[str, int] | None = None
+        self.is_packed = self.has_pack_event = False
+        self.at_ms = at_ms
+        self.attempts = 0
+        self.collected = False
+        self.customs_direction = "import"
+        self.milestones: dict[ParcelState | Waypoint, tuple[int, bool]] = {}
+
+    def enter(self, state: ParcelState, at_ms: int, step: str) -> None:
+        """Enter a state by a step, and record the milestones that this reaches and proves."""
+        self.state = state
+        self.at_ms = at_ms
+        if state in _FULL or step in IMPLIED_BY:
+            self.is_packed = True
+        elif state is ParcelState.PICKING:
+            self.is_packed = self.has_pack_event = False
+            self.items = None
+        for implied in IMPLIED.get(state) or IMPLIED_BY.get(step, ()):
+            if implied not in self.milestones and not (implied is ParcelState.OUT_FOR_DELIVERY and self.collected):
+                self.milestones[implied] = (at_ms, True)
+        if state not in self.milestones:
+            self.milestones[state] = (at_ms, False)
+
+    def mark_packed(self, at_ms: int) -> bool:
+        """Record that it was packed, even if it is now off the forward path (on its way back, say). Returns True if this is new."""
+        if self.is_packed:
+            return False
+        self.is_packed = True
+        self.milestones.setdefault(ParcelState.PACKED, (at_ms, False))
+        return True
+
+
+def derived_parcel_id(event_id: bytes) -> str:
+    """The id of a parcel that its pack event did not name: made from the event's id, never from a position, so that arrival order cannot change it."""
+    return "p-" + event_id.hex()
+
+
+def unseen_parcel_id(order_id: str) -> str:
+    """The id of a parcel that was moved before a pack event arrived: made from the order's id, so that it is the same whichever scan comes first."""
+    return "p-" + sha256(order_id.encode()).hexdigest()[:32]
