@@ -19,7 +19,7 @@ from a_process import Forked
 from a_site import PUBACK, PUBLISH, PUBREC, SITE, SUBACK, TOPICS, MqttWire, Packet, Site, publish_packet, subscribe_packet, unsubscribe_packet
 from conformance.lab import REFUSED, Lab
 from conformance.test_statements import exists
-from unit.test_odd_connections import Door, heard
+from unit.test_connections_that_repeat_stall_and_break import Door, heard
 
 from bridge.broker import packets
 from bridge.broker.front_door import State

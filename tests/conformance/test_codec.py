@@ -24,7 +24,7 @@ from conformance.wire_cases import (
     Unsubscribe,
     Way,
 )
-from unit.test_odd_connections import Door, heard
+from unit.test_connections_that_repeat_stall_and_break import Door, heard
 
 from bridge.broker import packets
 from bridge.broker.decoding import AmqttDecoder

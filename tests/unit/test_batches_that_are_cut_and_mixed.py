@@ -1,4 +1,4 @@
-"""Batches that go an odd way, against a real database: what is voided while it waits, forgotten, refused too late, or committed by halves."""
+"""Batches that are cut and mixed, against a real database: events that are voided while they wait, forgotten, refused too late, or committed by halves."""
 
 from __future__ import annotations
 
