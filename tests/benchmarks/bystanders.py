@@ -19,8 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from a_server import SECRET, Server, shift
-from a_site import TOPICS
+from helpers.events import TOPICS, shift
+from helpers.server import SECRET, Server
 
 from benchmarks.load.wire import Client, publish
 from devices.protocol.vocabulary import Role

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
-from a_process import Forked
-from a_site import MqttWire
+from helpers.forked import Forked
+from helpers.mqtt import MqttWire
 
 from bridge.cli.main import app, main
 from bridge.cli.output import details

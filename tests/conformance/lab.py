@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import pytest
-from a_site import (
+from helpers.mqtt import (
     CONNACK,
     PUBACK,
     PUBCOMP,

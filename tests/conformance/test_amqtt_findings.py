@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from a_process import Forked
-from a_site import PUBACK, PUBLISH, PUBREC, SITE, SUBACK, TOPICS, MqttWire, Packet, Site, publish_packet, subscribe_packet, unsubscribe_packet
 from conformance.lab import REFUSED, Lab
 from conformance.test_statements import exists
+from helpers.events import SITE, TOPICS
+from helpers.forked import Forked
+from helpers.mqtt import PUBACK, PUBLISH, PUBREC, SUBACK, MqttWire, Packet, publish_packet, subscribe_packet, unsubscribe_packet
+from helpers.site import Site
 from unit.test_connections_that_repeat_stall_and_break import Door, heard
 
 from bridge.broker import packets

@@ -13,8 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from a_site import IDENTITIES, NOW_MS, TOPICS, Bench, commit_all, connect_packet, event, frame, kind_of, receipts, subscribe_packet
 from fuzz import grammar
+from helpers.bench import Bench, commit_all, receipts
+from helpers.events import IDENTITIES, NOW_MS, TOPICS, event, kind_of
+from helpers.mqtt import connect_packet, frame, subscribe_packet
 
 from bridge.broker import packets
 from bridge.broker.connection import CONNECT_BYTES_MAX, TOPICS_CACHED_MAX

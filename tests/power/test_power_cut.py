@@ -22,7 +22,9 @@ from sqlite3 import Connection
 from typing import Final
 
 import pytest
-from a_site import CREATED, DEADLINE_S, PUBACK, PUBCOMP, PUBREC, PUBREL, SITE, TOPICS, MqttWire, event, event_id
+from helpers.events import CREATED, SITE, TOPICS, event, event_id
+from helpers.mqtt import PUBACK, PUBCOMP, PUBREC, PUBREL, MqttWire
+from helpers.waiting import DEADLINE_S
 from power.power_cut import Did, Disk, Fate, Promise, Sent, build, environment, losses, packets, read_files, read_log
 
 from bridge.config import parse

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import cbor2
 import pytest
-from a_process import Forked
-from a_server import free_port
+from helpers.forked import Forked
+from helpers.server import free_port
 
 from bridge.config import ListenSettings, Settings
 from bridge.site_folder import make_site

@@ -21,8 +21,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from a_server import SECRET, Server, shift, until
-from a_site import CONNACK, CREATED, PUBACK, TOPICS, MqttWire, Site, connect_packet, event, publish_packet
+from helpers.events import CREATED, TOPICS, event, shift
+from helpers.mqtt import CONNACK, PUBACK, MqttWire, connect_packet, publish_packet
+from helpers.server import SECRET, Server
+from helpers.site import Site
+from helpers.waiting import until
 
 from bridge.control import call
 from bridge.errors import Refused

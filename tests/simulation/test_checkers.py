@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import cbor2
 import pytest
-from a_site import CREATED, TOPICS, event
+from helpers.events import CREATED, TOPICS, event
 from simulation.records_made import Run, a_good_record, a_shift
 
 from devices.protocol.topics import matches

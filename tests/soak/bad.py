@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from a_site import SITE, TOPICS, connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
+from helpers.events import SITE, TOPICS
+from helpers.mqtt import connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 from soak.good import Place
 from soak.wire import Gone, Link, Refused
 

@@ -31,8 +31,8 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "firmware-sim"), str(ROOT / "tests")]
 
-from a_server import free_port  # noqa: E402 -- run by hand, the folders above are to be known first
-from a_site import SITE  # noqa: E402
+from helpers.events import SITE  # noqa: E402
+from helpers.server import free_port  # noqa: E402 -- run by hand, the folders above are to be known first
 from soak import bad  # noqa: E402
 from soak.good import Book, Courier, Desk, Gear, Good, Place, Scanner, Shop  # noqa: E402
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import cbor2
-from a_site import BOOT, BOOT_MS, CREATED, SITE, TOPICS, event, event_id, log_of
+from helpers.events import BOOT, BOOT_MS, CREATED, SITE, TOPICS, event, event_id, log_of
 from soak.wire import Address, Gone, Heard, Link, Refused, nobody_listens
 
 from devices.protocol.messages import encode_cbor

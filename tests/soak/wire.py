@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from a_site import CONNACK, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, connect_packet, publish_packet, subscribe_packet
+from helpers.mqtt import CONNACK, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, connect_packet, publish_packet, subscribe_packet
 
 Address = tuple[str, int]
 Heard = Callable[[str, bytes, int, int], None]

@@ -10,7 +10,9 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_site import BOOT, BOOT_MS, CREATED, DEADLINE_S, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, Bench, event, event_id, kind_of, log_of
+from helpers.bench import Bench
+from helpers.events import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, event, event_id, kind_of, log_of
+from helpers.waiting import DEADLINE_S
 
 from bridge.app import Application
 from bridge.config import parse

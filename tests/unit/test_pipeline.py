@@ -12,7 +12,9 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_site import CREATED, DEADLINE_S, IDENTITIES, LINES, NOW_MS, SITE, Bench, commit_all, event, receipts
+from helpers.bench import Bench, commit_all, receipts
+from helpers.events import CREATED, IDENTITIES, LINES, NOW_MS, SITE, event
+from helpers.waiting import DEADLINE_S
 
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Limits, Pipeline, Settler

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from a_site import connect_packet, empty_database, publish_packet, subscribe_packet
-
 from bridge.broker import packets
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
@@ -25,6 +23,8 @@ from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader, Stored
 from bridge.store.sql import SqlStore, open_engine
 from devices.protocol.vocabulary import Role
+from helpers.bench import empty_database
+from helpers.mqtt import connect_packet, publish_packet, subscribe_packet
 
 LAB = Identity(site="ams1", device="gear", role=Role.LAB)
 NOW_MS = 1_760_000_000_000

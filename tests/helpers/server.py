@@ -11,15 +11,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-
-from a_process import Forked
-from a_site import DEADLINE_S, SITE, MqttWire, event
 
 from bridge.config import parse
 from bridge.control import ask
@@ -27,20 +23,14 @@ from bridge.site_folder import make_site
 from bridge.store.registry import HASHER, Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
+from helpers.events import SITE
+from helpers.forked import Forked
+from helpers.mqtt import MqttWire
 
 Process = subprocess.Popen[str] | Forked
 WITH_FAULTS: Final = Path(__file__).with_name("serve_with_faults.py")
 START_S: Final = 30.0
 SECRET: Final = "one-secret-for-all"
-_TICK_S: Final = 0.01
-
-
-def until(condition: Callable[[], bool], what: str, deadline_s: float = 2 * DEADLINE_S) -> None:
-    """Waits until something is so. Fails the test after a deadline."""
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end, f"waited too long for {what}"
-        time.sleep(_TICK_S)
 
 
 def free_port() -> int:
@@ -213,8 +203,3 @@ class Server:
         assert self.process is not None
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def shift(device: str, seq: int, **other: Any) -> bytes:
-    """An event that belongs to no order."""
-    return event(device, seq, None, {"worker": "w-17"}, at_ms=time.time_ns() // 1_000_000, **other)
