@@ -28,14 +28,13 @@ from helpers.mqtt import (
     PUBREL,
     SUBACK,
     UNSUBACK,
+    Address,
     MqttWire,
     Packet,
     connect_packet,
     subscribe_packet,
     unsubscribe_packet,
 )
-
-Address = tuple[str, int]
 
 REFUSED: Final = 0x80
 FENCE_ID: Final = 65_000

@@ -14,6 +14,9 @@ import cbor2
 
 from helpers.waiting import DEADLINE_S
 
+Address = tuple[str, int]
+"""Host and port."""
+
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = range(1, 15)
 
 
@@ -39,9 +42,9 @@ class Packet(NamedTuple):
 class MqttWire:
     """MQTT 3.1.1 on a blocking socket: says exactly what it is told, and hears packets in the order in which they come. `tls` None is plain TCP."""
 
-    def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, address: Address, tls: ssl.SSLContext | None = None, *, deadline_s: float = DEADLINE_S) -> None:
         self.session_present = False
-        self._socket = socket.create_connection(address, DEADLINE_S)
+        self._socket = socket.create_connection(address, deadline_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             self._socket = tls.wrap_socket(self._socket, server_hostname=address[0])
@@ -79,7 +82,7 @@ class MqttWire:
 
     def answer(self, kind: int, packet_id: int) -> None:
         """Sends a PUBACK, PUBREC, PUBREL or PUBCOMP."""
-        self.send(struct.pack("!BBH", kind << 4 | (2 if kind == PUBREL else 0), 2, packet_id))
+        self.send(answer_packet(kind, packet_id))
 
     def goodbye(self) -> None:
         """Sends DISCONNECT, and waits until the server has closed the connection."""
@@ -197,6 +200,11 @@ def connect_packet(
 def publish_packet(topic: str | bytes, payload: bytes, *, qos: int = 1, packet_id: int = 1, dup: bool = False, retain: bool = False) -> bytes:
     packet_id_bytes = packet_id.to_bytes(2, "big") if qos else b""
     return frame(PUBLISH << 4 | dup << 3 | qos << 1 | retain, text(topic) + packet_id_bytes + payload)
+
+
+def answer_packet(kind: int, packet_id: int) -> bytes:
+    """A PUBACK, PUBREC, PUBREL or PUBCOMP."""
+    return struct.pack("!BBH", kind << 4 | (2 if kind == PUBREL else 0), 2, packet_id)
 
 
 def unsubscribe_packet(filters: Sequence[str | bytes], packet_id: int = 1, *, flags: int = 2) -> bytes:
