@@ -22,7 +22,7 @@ from helpers.events import CREATED, IDENTITIES, NOW_MS, SITE, TOPICS, event
 
 
 def receipts(settled: Settled) -> list[dict[str, Any]]:
-    """The receipts of a batch, plain; an empty one for what has none."""
+    """The receipts of a batch, plain; an empty one if there is none."""
     return [cbor2.loads(receipt) if receipt else {} for receipt in settled.outcomes]
 
 
@@ -48,10 +48,10 @@ def empty_database() -> bytes:
 
 
 class Bench:
-    """A store and a settler, and what a broker would have been told. A second passes after every batch.
+    """A store and a settler, and what a broker would have been given. A second passes after every batch.
 
     Args:
-        path: the database; it is made where there is none.
+        path: the database; it is made if there is none.
         rules: settings of `Rules` that differ from the defaults.
     """
 

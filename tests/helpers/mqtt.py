@@ -40,7 +40,7 @@ class Packet(NamedTuple):
 
 
 class MqttWire:
-    """MQTT 3.1.1 on a blocking socket: says exactly what it is told, and hears packets in the order in which they come. `tls` None is plain TCP."""
+    """MQTT 3.1.1 on a blocking socket: sends exactly what a test says, and reads packets in the order in which they come. `tls` None is plain TCP."""
 
     def __init__(self, address: Address, tls: ssl.SSLContext | None = None, *, deadline_s: float = DEADLINE_S) -> None:
         self.session_present = False
@@ -101,7 +101,7 @@ class MqttWire:
     # hear
 
     def read(self) -> Packet | None:
-        """The next packet; None where the connection was closed. Fails the test after a deadline."""
+        """The next packet; None if the connection was closed. Fails the test after a deadline."""
         try:
             head = self._stream.read(1)
             if not head:

@@ -109,7 +109,7 @@ class Site:
 
     @property
     def tls(self) -> Path:
-        """The folder of its certificates; they are made where a listener speaks TLS."""
+        """The folder of its certificates, which are made if a listener speaks TLS."""
         return self.directory / certificates.FOLDER_NAME
 
     def now_ms(self) -> int:
@@ -132,7 +132,7 @@ class Site:
         self._seq += len(orders)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """What the bridge has to say, at a QoS that it never uses by itself, say."""
+        """Publish as the bridge does, also at a QoS that it never uses itself."""
 
         def work() -> None:
             self.app.announce(Message(topic, payload, qos, retain))
@@ -140,7 +140,7 @@ class Site:
         self.on_loop(work)
 
     def client(self, device: str, client_id: str | None = None, **connect: Any) -> MqttWire:
-        """A client that has logged in as a device, enrolled as a scanner where it was not yet."""
+        """A client that has logged in as a device, which is enrolled as a scanner if it was not."""
         if device not in self.secrets:
             self.enrol(device)
         wire = self.stranger()
