@@ -13,9 +13,10 @@ import typer
 from rich.console import Console
 
 from benchmarks import broker_alone, burst, ceiling, end_to_end, growth, location
+from benchmarks.lines import from_lines, to_lines
 from benchmarks.machine import cores
 from benchmarks.options import Options
-from benchmarks.report import BEGIN, END, chart, charted, from_json, has_place, markdown, show, to_json, where_of, write_into
+from benchmarks.report import BEGIN, END, chart, charted, has_place, markdown, show, to_json, where_of, write_into
 from benchmarks.rounds import OURS, ROUNDS, Measurement
 
 MEASUREMENTS: Final[dict[str, Callable[[Options], Measurement]]] = {
@@ -48,7 +49,9 @@ def bench(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write figures (JSON), results.md and a chart there, with what was measured into it before.", show_default="not written"
+            metavar="DIR",
+            help="Write figures (JSON), results.md and a chart there, with what was measured into it before.",
+            show_default="not written",
         ),
     ] = None,
     readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table into this file too, between its markers.", show_default="none")] = None,
@@ -124,12 +127,12 @@ def spelled(name: str, options: Options) -> str:
 
 def keep(found: Measurement, out: Path) -> None:
     """Write one measurement down, so that the report can be put together from several runs."""
-    (out / f"{found.name}.json").write_text(json.dumps(to_json(found), indent=1) + "\n", encoding="utf-8")
+    (out / f"{found.name}.jsonl").write_text("".join(f"{line}\n" for line in to_lines(found)), encoding="utf-8")
 
 
 def write(out: Path, readme: Path | None) -> None:
     """The report of everything that was measured into a folder."""
-    found = [from_json(json.loads(path.read_text(encoding="utf-8"))) for name in MEASUREMENTS if (path := out / f"{name}.json").exists()]
+    found = [from_lines(path.read_text(encoding="utf-8").splitlines()) for name in MEASUREMENTS if (path := out / f"{name}.jsonl").exists()]
     rows = charted(found)
     if rows:
         where = next(m.where for m in found if rows[0] in m.rows).partition(" (")[0]

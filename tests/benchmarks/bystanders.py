@@ -19,8 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from a_server import SECRET, Server, shift
-from a_site import TOPICS
+from helpers.events import TOPICS, shift
+from helpers.server import SECRET, Server
 
 from benchmarks.load.wire import Client, publish
 from devices.protocol.vocabulary import Role
@@ -83,7 +83,7 @@ async def beside(server: Server, event: Callable[[], Awaitable[dict[str, Any]]])
     found = await event()
     seconds = time.perf_counter() - began
     busy = [w for s in scanners for w in s.take()]
-    peak = peak_bytes(server)
+    peak = server.peak_memory_bytes()
     for task in work:
         task.cancel()
     return {
@@ -106,9 +106,3 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
     """p50, p99 and the longest, in milliseconds."""
     cuts = statistics.quantiles(seconds, n=100)
     return {"p50": round(cuts[49] * 1_000, 1), "p99": round(cuts[98] * 1_000, 1), "max": round(max(seconds) * 1_000, 1)}
-
-
-def peak_bytes(server: Server) -> int:
-    assert server.process is not None
-    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1_024 for line in lines if line.startswith("VmHWM"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -13,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from helpers.mqtt import MqttWire
+
 from benchmarks.building import DEVICES
 from benchmarks.end_to_end import DEADLINE_S, EVENTS_PER_S, WINDOW
 from benchmarks.load.story import ORDER_STORY, SHORT_STORY, WATCHER, fleet_roles
-from benchmarks.load.wire import length, text
 from benchmarks.loading import load, served
 from benchmarks.options import Options
 from benchmarks.rounds import OURS, Measurement, Spread, Target, alternate, row
@@ -31,6 +31,7 @@ EMPTY: Final = "empty database"
 LARGE: Final = OURS
 DAY_ORDERS: Final = 1_000_000
 TENTHS: Final = 10
+CONNACK_S: Final = 60.0
 ROLES: Final = {**fleet_roles(DEVICES), WATCHER: Role.DESK}
 
 
@@ -115,13 +116,10 @@ def _round(options: Options, site: Path | None, prefix: str) -> dict[str, Any]:
 @contextmanager
 def _connected(server: Server) -> Iterator[None]:
     """A bare client that has its CONNACK."""
-    login = text(WATCHER.encode()) + text(WATCHER.encode()) + text(PASSWORD.encode())
-    body = text(b"MQTT") + b"\x04\xc2\x00\x00" + login
-    with socket.create_connection((server.host, server.port), 60) as connection:
-        connection.sendall(b"\x10" + length(len(body)) + body)
-        answer = connection.recv(4)
-        if answer != b"\x20\x02\x00\x00":
-            raise RuntimeError(f"CONNECT was answered with {answer.hex()}")
+    with MqttWire((server.host, server.port), deadline_s=CONNACK_S) as wire:
+        answer = wire.connect(WATCHER, WATCHER, PASSWORD, keep_alive_s=0)
+        if answer != (False, 0):
+            raise RuntimeError(f"CONNECT was answered with {answer}")
         yield
 
 

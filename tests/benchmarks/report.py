@@ -1,4 +1,4 @@
-"""Measurements as JSON and back, as text, as Markdown between the README's markers, and as a chart (SVG) that reads well on light and dark pages."""
+"""Measurements as JSON, as text, as Markdown between the README's markers, and as a chart (SVG) that reads well on light and dark pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import Cores, machine
-from benchmarks.rounds import OURS, Measurement, Row, Spread, Target
+from benchmarks.rounds import OURS, Measurement, Row, Spread
 
 BEGIN: Final = "<!-- results -->"
 END: Final = "<!-- end of results -->"
@@ -27,7 +27,7 @@ LABELS: Final = {
 
 
 def to_json(found: Measurement) -> dict[str, Any]:
-    """Everything, the rounds' own figures too."""
+    """Everything that was measured, for other programs."""
     rows = [
         {
             "case": r.case,
@@ -44,22 +44,6 @@ def to_json(found: Measurement) -> dict[str, Any]:
     ]
     whole = {"name": found.name, "title": found.title, "command": found.command, "where": found.where}
     return {**whole, "notes": found.notes, "rows": rows, "rounds": found.raw}
-
-
-def from_json(plain: Mapping[str, Any]) -> Measurement:
-    """What `to_json` made."""
-    rows = [
-        Row(
-            case=r["case"],
-            figure=r["figure"],
-            values={name: Spread(**spread) for name, spread in r["values"].items()},
-            more_is_better=r["more_is_better"],
-            target=Target(**r["target"]) if r["target"] else None,
-            against=tuple(r["against"]) if r["against"] is not None else None,
-        )
-        for r in plain["rows"]
-    ]
-    return Measurement(plain["name"], plain["title"], rows, plain["notes"], plain["rounds"], plain["command"], plain["where"])
 
 
 def number(value: float) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bystanders import enter, served  # first: it finds the helpers of the tests  # isort: skip
-from a_server import SECRET, Server
+from helpers.server import SECRET, Server
 
 from benchmarks.load.wire import Client
 from devices.protocol.vocabulary import Role

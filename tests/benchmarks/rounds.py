@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -15,16 +15,29 @@ ROUNDS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of some rounds, between the lowest and the highest."""
+    """One figure of some rounds, in their order: its median, between the lowest and the highest."""
 
-    median: float
-    lowest: float
-    highest: float
-    rounds: int
+    values: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        return cls(statistics.median(values), min(values), max(values), len(values))
+    def of(cls, values: Iterable[float]) -> Spread:
+        return cls(tuple(values))
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def lowest(self) -> float:
+        return min(self.values)
+
+    @property
+    def highest(self) -> float:
+        return max(self.values)
+
+    @property
+    def rounds(self) -> int:
+        return len(self.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

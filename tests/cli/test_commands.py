@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
-from a_process import Forked
-from a_site import MqttWire
+from helpers.forked import Forked
+from helpers.mqtt import MqttWire
+from helpers.server import Server, ServerProcess
 
 from bridge.cli.main import app, main
 from bridge.cli.output import details
@@ -50,7 +51,6 @@ class Shell:
 
     def __init__(self, site: Path) -> None:
         self.site = site
-        self.log = site.with_name("serve.log")
         self.environment = {**os.environ, "DOCKBRIDGE_SITE": str(site), "COLUMNS": "200"}
 
     def __call__(self, *arguments: str | Path, code: int = 0) -> Done:
@@ -86,11 +86,6 @@ class Shell:
     def data(self, *arguments: str | Path) -> Any:
         return json.loads(self(*arguments, "--json").stdout)
 
-    def serve(self) -> Forked:
-        server = Forked(["dockbridge", "serve", "--json"], log=self.log, environment=self.environment, folder=ROOT)
-        assert json.loads(server.stdout.readline())["ready"] is True
-        return server
-
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
@@ -109,12 +104,10 @@ def a_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def served(shell: Shell) -> Iterator[Shell]:
-    server = shell.serve()
-    yield shell
-    server.send_signal(signal.SIGTERM)
-    assert server.wait(TIMEOUT_S) == 0
-    server.stdout.close()
-    assert "Traceback" not in shell.log.read_text()
+    with Server(shell.site) as server:
+        yield shell
+        assert server.end() == 0
+    assert not server.said("Traceback")
 
 
 def commands() -> Iterator[tuple[str, ...]]:
@@ -343,6 +336,14 @@ def test_what_looks_like_an_emoji_is_printed_as_it_is(shell: Shell) -> None:
     assert "x:AB:y" in shell("device", "list").stdout
 
 
+def test_a_server_says_when_it_is_ready_and_where_it_listens(shell: Shell) -> None:
+    server = Forked(["dockbridge", "serve"], environment=shell.environment)
+    with server.stdout:
+        assert "ready: site main, mqtt://127.0.0.1:" in server.stdout.readline()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(TIMEOUT_S) == 0
+
+
 def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
     refused = served("serve", code=1)
     assert "has this site open" in refused.stderr
@@ -481,20 +482,16 @@ def test_status_without_a_server_says_so(shell: Shell) -> None:
 
 
 def test_a_laboratory_lets_anybody_in_on_loopback_and_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    lab = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    assert lab.stdout is not None
-    ready = json.loads(lab.stdout.readline())
-    host, _, port = ready["addresses"]["mqtt"].removeprefix("mqtt://").rpartition(":")
-    with MqttWire((host, int(port))) as anybody:
-        assert anybody.connect("anybody") == (False, 0)
-        assert anybody.subscribe("#", "v1/lab/orders/#", "$dockbridge/none/x", "$dockbridge/none/#") == [1, 1, 0x80, 0x80]
-    lab.send_signal(signal.SIGTERM)
-    _, words = lab.communicate(timeout=TIMEOUT_S)
-    assert lab.returncode == 0
-    assert "Traceback" not in words
-    assert list(tmp_path.iterdir()) == []
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {"TMPDIR": str(temporary)}
+    with ServerProcess("--lab", "--listen", "127.0.0.1:0", log=tmp_path / "serve.log", environment=environment, is_fresh=True) as lab:
+        with MqttWire(lab.address) as anybody:
+            assert anybody.connect("anybody") == (False, 0)
+            assert anybody.subscribe("#", "v1/lab/orders/#", "$dockbridge/none/x", "$dockbridge/none/#") == [1, 1, 0x80, 0x80]
+        assert lab.end() == 0
+    assert not lab.said("Traceback")
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -7,39 +7,32 @@ standard leaves a choice) is not asked of others.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
-from conformance.lab import Address, Broker, Lab
+from conformance.lab import Broker, Lab
+from helpers.mqtt import Address
+from helpers.server import ServerProcess
 
 ANOTHER = "DOCKBRIDGE_CONFORMANCE"
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[Broker]:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker that takes anonymous clients."""
     if named := os.environ.get(ANOTHER):
         mqtt, _, websocket = named.partition(",")
         yield Broker(address=_address(mqtt), websocket=_address(websocket) if websocket else None, is_ours=False)
         return
-    command = (sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--json", "--listen", "127.0.0.1:0", "--websocket", "127.0.0.1:0")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            line = server.stdout.readline()
-            assert line, "the lab did not start"
-            addresses = json.loads(line)["addresses"]
-            yield Broker(address=_address(addresses["mqtt"]), websocket=_address(addresses["ws"]), is_ours=True)
-        finally:
-            server.terminate()
+    log = tmp_path_factory.mktemp("lab") / "serve.log"
+    with ServerProcess("--lab", "--listen", "127.0.0.1:0", "--websocket", "127.0.0.1:0", log=log) as server:
+        yield Broker(address=server.addresses["mqtt"], websocket=server.addresses["ws"], is_ours=True)
+        server.end()
 
 
-def _address(url: str) -> Address:
-    host, _, port = url.rpartition("/")[2].rpartition(":")
+def _address(named: str) -> Address:
+    host, _, port = named.rpartition(":")
     return host, int(port)
 
 

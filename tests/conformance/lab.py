@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import pytest
-from a_site import (
+from helpers.mqtt import (
     CONNACK,
     PUBACK,
     PUBCOMP,
@@ -28,14 +28,13 @@ from a_site import (
     PUBREL,
     SUBACK,
     UNSUBACK,
+    Address,
     MqttWire,
     Packet,
     connect_packet,
     subscribe_packet,
     unsubscribe_packet,
 )
-
-Address = tuple[str, int]
 
 REFUSED: Final = 0x80
 FENCE_ID: Final = 65_000

@@ -5,30 +5,27 @@ Every row was tried against amqtt 0.12.1 with a real client. `ROWS` names the te
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from a_process import Forked
-from a_site import PUBACK, PUBLISH, PUBREC, SITE, SUBACK, TOPICS, MqttWire, Packet, Site, publish_packet, subscribe_packet, unsubscribe_packet
 from conformance.lab import REFUSED, Lab
 from conformance.test_statements import exists
-from unit.test_odd_connections import Door, heard
+from helpers.events import TOPICS
+from helpers.mqtt import PUBACK, PUBLISH, PUBREC, SUBACK, MqttWire, Packet, publish_packet, subscribe_packet, unsubscribe_packet
+from helpers.server import Server
+from helpers.site import Site
+from unit.test_connections_that_repeat_stall_and_break import Door, heard
 
 from bridge.broker import packets
 from bridge.broker.front_door import State
 from bridge.broker.logins import DELAY_MAX_S, NAME_CHARS_MAX, NAMES_MAX, Logins
-from bridge.config import parse
 from bridge.ingest.items import Message
-from bridge.site_folder import make_site
-from bridge.store.registry import Registry
-from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import AlertCode, Role
 
 HERE: Final = "test_amqtt_findings.py"
@@ -199,61 +196,21 @@ def test_a_shared_filter_is_refused(tmp_path: Path) -> None:
 # --- a server that is killed --------------------------------------------------------------------------------------------------
 
 
-class Served:
-    """A site of two devices outside `v1/` (`gear` speaks, `panel` listens), served by a process that can be killed."""
-
-    def __init__(self, site: Path) -> None:
-        self.site = site
-        make_site(site, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
-        engine = open_engine(site / "dockbridge.db")
-        registry = Registry(engine, engine, SITE)
-        self.secrets = {name: registry.add(name, Role.LAB, now_ms=0) or "" for name in ("gear", "panel")}
-        engine.dispose()
-        self._process: Forked | None = None
-
-    def start(self) -> None:
-        self._process = Forked(["dockbridge", "serve", str(self.site), "--json"])
-        host, _, port = json.loads(self._process.stdout.readline())["addresses"]["mqtt"].rpartition("/")[2].rpartition(":")
-        self.address = (host, int(port))
-
-    def kill(self) -> None:
-        self._end(signal.SIGKILL)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait()
-            self._process.stdout.close()
-            self._process = None
-
-    def kill_and_start(self) -> None:
-        self.kill()
-        self.start()
-
-    def stop_and_start(self) -> None:
-        self._end(signal.SIGTERM)
-        self.start()
-
-    def client(self, device: str, *, clean: bool = False, **connect: Any) -> MqttWire:
-        wire = MqttWire(self.address)
-        wire.session_present, code = wire.connect(device, device, self.secrets[device], clean=clean, **connect)
-        assert code == 0, f"CONNACK {code}"
-        return wire
-
-    def publish(self, topic: str, *payloads: bytes, qos: int = 1, retain: bool = False) -> None:
-        """`gear` publishes, and everything is acknowledged."""
-        with self.client("gear", clean=True) as gear:
-            gear.send(b"".join(publish_packet(topic.format(i), p, qos=qos, packet_id=i, retain=retain) for i, p in enumerate(payloads, 1)))
-            for i in range(1, len(payloads) + 1):
-                assert gear.expect(PUBACK if qos == 1 else PUBREC).packet_id == i
-
-
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    server = Served(tmp_path / "site")
-    server.start()
-    yield server
-    server.kill()
+def served(tmp_path: Path) -> Iterator[Server]:
+    """A server of two devices outside `v1/`: `gear` speaks, `panel` listens."""
+    server = Server(tmp_path / "site")
+    server.enrol(Role.LAB, "gear", "panel")
+    with server:
+        yield server
+
+
+def publish(served: Server, topic: str, *payloads: bytes, qos: int = 1, retain: bool = False) -> None:
+    """`gear` publishes, and everything is acknowledged."""
+    with served.client("gear") as gear:
+        gear.send(b"".join(publish_packet(topic.format(i), p, qos=qos, packet_id=i, retain=retain) for i, p in enumerate(payloads, 1)))
+        for i in range(1, len(payloads) + 1):
+            assert gear.expect(PUBACK if qos == 1 else PUBREC).packet_id == i
 
 
 def take(wire: MqttWire, count: int) -> list[Packet]:
@@ -267,21 +224,21 @@ PAYLOADS: Final = [b"\xa1\x61n\x19" + i.to_bytes(2, "big") if i % 2 else str(i).
 """Half of them CBOR, which is no text."""
 
 
-def test_what_an_offline_session_is_owed_survives_a_kill(served: Served) -> None:
-    with served.client("panel") as panel:
+def test_what_an_offline_session_is_owed_survives_a_kill(served: Server) -> None:
+    with served.client("panel", clean=False) as panel:
         assert panel.subscribe("plant/#") == [1]
-    served.publish("plant/counter", *PAYLOADS)
-    served.kill_and_start()
-    with served.client("panel") as panel:
+    publish(served, "plant/counter", *PAYLOADS)
+    served.restart(signal.SIGKILL)
+    with served.client("panel", clean=False) as panel:
         assert panel.session_present
         heard = take(panel, len(PAYLOADS))
     assert [p.payload for p in heard] == PAYLOADS
     assert not any(p.retain for p in heard)
 
 
-def test_what_is_retained_survives_a_kill(served: Served) -> None:
-    served.publish("plant/{}", *PAYLOADS, retain=True)
-    served.kill_and_start()
+def test_what_is_retained_survives_a_kill(served: Server) -> None:
+    publish(served, "plant/{}", *PAYLOADS, retain=True)
+    served.restart(signal.SIGKILL)
     with served.client("panel", clean=True) as panel:
         assert panel.subscribe("plant/#") == [1]
         heard = take(panel, len(PAYLOADS))
@@ -289,27 +246,27 @@ def test_what_is_retained_survives_a_kill(served: Served) -> None:
     assert all(p.retain for p in heard)
 
 
-def test_what_was_acknowledged_is_not_delivered_again_after_a_restart(served: Served) -> None:
-    with served.client("panel") as panel:
+def test_what_was_acknowledged_is_not_delivered_again_after_a_restart(served: Server) -> None:
+    with served.client("panel", clean=False) as panel:
         assert panel.subscribe("plant/#") == [1]
-        served.publish("plant/counter", *PAYLOADS[:50])
+        publish(served, "plant/counter", *PAYLOADS[:50])
         take(panel, 50)
-    served.stop_and_start()
-    served.publish("plant/counter", b"next")
-    with served.client("panel") as panel:
+    served.restart()
+    publish(served, "plant/counter", b"next")
+    with served.client("panel", clean=False) as panel:
         assert panel.session_present
         assert [p.payload for p in take(panel, 1)] == [b"next"]
 
 
-def test_what_was_unsubscribed_stays_so_after_a_kill(served: Served) -> None:
-    with served.client("panel") as panel:
+def test_what_was_unsubscribed_stays_so_after_a_kill(served: Server) -> None:
+    with served.client("panel", clean=False) as panel:
         assert panel.subscribe("plant/#", "dock/#") == [1, 1]
         panel.send(unsubscribe_packet(["plant/#"], 9))
         assert panel.expect(packets.UNSUBACK).packet_id == 9
-    served.kill_and_start()
-    served.publish("plant/counter", b"gone")
-    served.publish("dock/counter", b"here")
-    with served.client("panel") as panel:
+    served.restart(signal.SIGKILL)
+    publish(served, "plant/counter", b"gone")
+    publish(served, "dock/counter", b"here")
+    with served.client("panel", clean=False) as panel:
         assert panel.session_present
         assert [p.topic for p in take(panel, 1)] == ["dock/counter"]
 

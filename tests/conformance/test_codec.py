@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from a_site import IDENTITIES, connect_packet, frame, publish_packet, subscribe_packet, unsubscribe_packet
-from a_site import _packet as read_packet
 from conformance.wire_cases import (
     BAD,
     GOOD,
@@ -24,7 +22,9 @@ from conformance.wire_cases import (
     Unsubscribe,
     Way,
 )
-from unit.test_odd_connections import Door, heard
+from helpers.events import IDENTITIES
+from helpers.mqtt import connect_packet, frame, publish_packet, read_packet, subscribe_packet, unsubscribe_packet
+from unit.test_connections_that_repeat_stall_and_break import Door, heard
 
 from bridge.broker import packets
 from bridge.broker.decoding import AmqttDecoder

@@ -7,9 +7,10 @@ import time
 from typing import Final
 
 import pytest
-from a_site import CONNACK, IDENTITIES, PUBACK, SUBACK, connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 from conformance.lab import Broker, Client, Lab
-from unit.test_odd_connections import Door
+from helpers.events import IDENTITIES
+from helpers.mqtt import CONNACK, PUBACK, SUBACK, connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
+from unit.test_connections_that_repeat_stall_and_break import Door
 
 from bridge.broker.front_door import State
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from a_site import Site, connect_packet, publish_packet
 from conformance.lab import Broker, Lab
 from conformance.wire_cases import BAD, Bad
-from unit.test_odd_connections import Door
+from helpers.mqtt import connect_packet, publish_packet
+from helpers.site import Site
+from unit.test_connections_that_repeat_stall_and_break import Door
 
 from bridge.broker import packets
 from bridge.broker.front_door import State

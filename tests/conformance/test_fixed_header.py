@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from a_site import (
+from conformance.lab import Lab
+from helpers.mqtt import (
     PUBACK,
     PUBCOMP,
     PUBLISH,
@@ -20,7 +21,6 @@ from a_site import (
     text,
     unsubscribe_packet,
 )
-from conformance.lab import Lab
 
 FLAGS: Final = {
     "PUBACK": (PUBACK << 4, b"\0\1", 0),

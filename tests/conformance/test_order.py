@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from a_site import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, publish_packet
 from conformance.lab import Lab
+from helpers.mqtt import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, publish_packet
 
 COUNT: Final = 200
 

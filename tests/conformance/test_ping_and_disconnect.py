@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from a_site import PINGRESP, frame, publish_packet
 from conformance.lab import Lab
+from helpers.mqtt import PINGRESP, frame, publish_packet
 
 
 def test_pingreq_is_answered_with_pingresp(lab: Lab) -> None:

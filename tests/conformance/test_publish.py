@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from a_site import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, frame, publish_packet, text
 from conformance.lab import Broker, Lab
+from helpers.mqtt import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, frame, publish_packet, text
 
 CUT_OFF: Final = {
     "nothing": b"",

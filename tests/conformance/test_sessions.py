@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from a_site import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL
 from conformance.lab import Lab
+from helpers.mqtt import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL
 
 
 def test_a_session_keeps_its_subscriptions_and_what_comes_meanwhile_in_order(lab: Lab) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from a_site import frame, subscribe_packet, text
 from conformance.lab import REFUSED, Broker, Lab
+from helpers.mqtt import frame, subscribe_packet, text
 
 MANY: Final = 256
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 import pytest
-from a_site import frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 from conformance.lab import Lab
+from helpers.mqtt import frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 
 ILL_FORMED: Final = {
     "a continuation byte alone": b"a\x80",

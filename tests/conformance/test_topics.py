@@ -6,8 +6,8 @@ import unicodedata
 from typing import Final
 
 import pytest
-from a_site import publish_packet, subscribe_packet, unsubscribe_packet
 from conformance.lab import Broker, Lab
+from helpers.mqtt import publish_packet, subscribe_packet, unsubscribe_packet
 
 MATCHING: Final = [
     # (filter, topics that it matches, topics that it does not), each below a level of the test's own

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from a_site import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, UNSUBACK, frame, text, unsubscribe_packet
 from conformance.lab import Lab
+from helpers.mqtt import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, UNSUBACK, frame, text, unsubscribe_packet
 
 MALFORMED: Final = {
     "no filter": unsubscribe_packet([]),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from a_site import PUBACK, SUBACK, connect_packet, publish_packet, subscribe_packet
 from conformance.lab import BINARY, CLOSE, CONTINUATION, TEXT, Lab, WebSocketClient
+from helpers.mqtt import PUBACK, SUBACK, connect_packet, publish_packet, subscribe_packet
 
 
 def test_the_server_answers_with_the_subprotocol_mqtt(lab: Lab) -> None:

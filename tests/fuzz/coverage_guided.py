@@ -193,8 +193,8 @@ def _first_inputs(target: str) -> list[bytes]:
 
 
 def _first_payloads() -> list[bytes]:
-    from a_site import CREATED, DELIVERY, event
     from fuzz.targets import write_payloads
+    from helpers.events import CREATED, DELIVERY, event
 
     from devices.protocol.messages import encode_cbor
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from a_site import IDENTITIES, NOW_MS, TOPICS, Bench, commit_all, connect_packet, event, frame, kind_of, receipts, subscribe_packet
 from fuzz import grammar
+from helpers.bench import Bench, commit_all, receipts, settler_on
+from helpers.events import IDENTITIES, NOW_MS, TOPICS, event, kind_of
+from helpers.mqtt import connect_packet, frame, subscribe_packet
 
-from bridge.app import ingest_of
 from bridge.broker import packets
 from bridge.broker.connection import CONNECT_BYTES_MAX, TOPICS_CACHED_MAX
 from bridge.broker.decoding import AmqttDecoder
@@ -518,7 +519,7 @@ class Trial:
         rules = Rules(site="ams1", encode=messages.encode_json) if as_json else Rules(site="ams1")
         try:
             with self.bench.store.transaction() as tx:
-                yield Settler(_Within(tx), ingest_of(rules, FEW, SessionLog()))
+                yield settler_on(_Within(tx), rules, FEW)
                 raise _Undo
         except _Undo:
             pass

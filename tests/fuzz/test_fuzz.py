@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from a_site import BOOT, NOW_MS, TOPICS, connect_packet, event_id, log_of, publish_packet, subscribe_packet, unsubscribe_packet
 from conformance.wire_cases import BAD, GOOD, Way
 from contracts.wire_strategies import faults, valid, valid_event
 from fuzz import targets
 from fuzz.targets import PROBE, SENDERS, Act, Step, Story, Trial, World, read_story, write_payloads, write_story
+from helpers.events import BOOT, NOW_MS, TOPICS, event_id, log_of
+from helpers.mqtt import connect_packet, publish_packet, subscribe_packet, unsubscribe_packet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -23,6 +23,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from helpers.mqtt import first_packet
+
 SECTOR_BYTES: Final = 512
 _CONNACK: Final = b"\x20"
 _HEAD: Final = struct.Struct("=cxxxIiIq")
@@ -274,22 +276,11 @@ def packets(steps: Sequence[Did]) -> list[Sent]:
             continue
         stream = streams.setdefault(did.at, bytearray())
         stream += did.data
-        while (packet := _first_packet(stream)) is not None:
-            kind, body, length = packet
-            del stream[:length]
-            found.append(Sent(step, did.at, kind, body))
+        while (found_one := first_packet(stream)) is not None:
+            packet, end = found_one
+            del stream[:end]
+            found.append(Sent(step, did.at, packet.kind, packet.body))
     return found
-
-
-def _first_packet(stream: bytes | bytearray) -> tuple[int, bytes, int] | None:
-    """The type and body of the packet that a stream begins with, and its whole length (MQTT 3.1.1 §2.2); None where it is not whole."""
-    length = 0
-    for at in range(1, min(5, len(stream))):
-        length |= (stream[at] & 0x7F) << 7 * (at - 1)
-        if stream[at] < 0x80:
-            end = at + 1 + length
-            return (stream[0] >> 4, bytes(stream[at + 1 : end]), end) if end <= len(stream) else None
-    return None
 
 
 def losses(disk: Disk, steps: Sequence[Did], cuts: Iterable[int], fates: Iterable[Fate], promises: Sequence[Promise], folder: Path, seed: int) -> list[Loss]:

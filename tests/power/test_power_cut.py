@@ -6,12 +6,9 @@ afterwards, at many moments of that one record, and what was not synced is gone,
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -22,13 +19,11 @@ from sqlite3 import Connection
 from typing import Final
 
 import pytest
-from a_site import CREATED, DEADLINE_S, PUBACK, PUBCOMP, PUBREC, PUBREL, SITE, TOPICS, MqttWire, event, event_id
+from helpers.events import CREATED, TOPICS, event, event_id
+from helpers.mqtt import PUBACK, PUBCOMP, PUBREC, PUBREL, MqttWire
+from helpers.server import Server
 from power.power_cut import Did, Disk, Fate, Promise, Sent, build, environment, losses, packets, read_files, read_log
 
-from bridge.config import parse
-from bridge.site_folder import make_site
-from bridge.store.registry import Registry
-from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
 
 ORDERS: Final = 80
@@ -49,7 +44,6 @@ WORK: Final[dict[str, tuple[Role, str, dict[str, object]]]] = {
 GEAR: Final = "printer"
 """Other gear: it publishes outside v1/, to a client that is subscribed with a persistent session and away."""
 AWAY: Final = "reader"
-SERVE_WEAKLY: Final = str(Path(__file__).with_name("serve_weakly.py"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,52 +132,39 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(shim: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of the server as it is."""
-    return record_a_run(tmp_path_factory.mktemp("run"), shim, "-m", "bridge.cli.main")
+    return record_a_run(tmp_path_factory.mktemp("run"), shim)
 
 
-def record_a_run(folder: Path, shim: Path, *serve: str) -> Run:
-    """Makes a site, serves it with the shim, lets every device send its events, and ends the server."""
-    site, database, log = folder / "site", (folder / "site" / "dockbridge.db").resolve(), folder / "log"
-    make_site(
-        site,
-        parse(
-            {"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, "ingest": {"batch_messages_max": BATCH_MESSAGES_MAX, "database_log_bytes": LOG_BYTES}}
-        ),
-    )
-    engine = open_engine(database)
-    registry = Registry(engine, engine, SITE)
-    roles = {device: role for device, (role, _, _) in WORK.items()} | {GEAR: Role.LAB, AWAY: Role.LAB}
-    secrets = {device: registry.add(device, role, now_ms=0) or "" for device, role in roles.items()}
-    engine.dispose()
+def record_a_run(folder: Path, shim: Path, *, synchronous: str | None = None) -> Run:
+    """Makes a site, serves it with the shim, lets every device send its events, and ends the server. `synchronous` is a fault of the server."""
+    database, log = (folder / "site" / "dockbridge.db").resolve(), folder / "log"
+    ingest = {"batch_messages_max": BATCH_MESSAGES_MAX, "database_log_bytes": LOG_BYTES}
+    recorded = environment(shim, database, log)
+    server = Server(folder / "site", with_faults=synchronous is not None, environment=recorded, is_fresh=True, ingest=ingest)
+    if synchronous is not None:
+        server.fault("synchronous", synchronous)
+    for device, (role, _, _) in WORK.items():
+        server.enrol(role, device)
+    server.enrol(Role.LAB, GEAR, AWAY)
     before = read_files(database)
     now_ms = int(time.time() * 1000)
     devices = [*WORK, GEAR]
     numbered = enumerate(((device, seq) for device in devices for seq in range(1, ORDERS + 1)), 1)
     events = {n: Publication(packet_id=n, device=device, seq=seq, at_ms=now_ms) for n, (device, seq) in numbered}
-    command = [sys.executable, *serve, "serve", str(site), "--json"]
-    with subprocess.Popen(command, env=os.environ | environment(shim, database, log), stdout=subprocess.PIPE) as server:
-        try:
-            assert server.stdout is not None
-            host, _, port = json.loads(server.stdout.readline())["addresses"]["mqtt"].removeprefix("mqtt://").partition(":")
-            address = (host, int(port))
-            with MqttWire(address) as away:
-                assert away.connect(AWAY, AWAY, secrets[AWAY], clean=False)[1] == 0
-                away.subscribe("labels/#", qos=2)
-                away.goodbye()
-            with ThreadPoolExecutor(len(devices)) as pool:
-                list(pool.map(lambda device: send_all(address, device, secrets[device], [e for e in events.values() if e.device == device]), devices))
-            server.send_signal(signal.SIGTERM)
-            assert server.wait(DEADLINE_S) == 0
-        finally:
-            server.kill()
+    with server:
+        with server.client(AWAY, clean=False) as away:
+            away.subscribe("labels/#", qos=2)
+            away.goodbye()
+        with ThreadPoolExecutor(len(devices)) as pool:
+            list(pool.map(lambda device: send_all(server, device, [e for e in events.values() if e.device == device]), devices))
+        assert server.end() == 0
     return Run(database=database, before=before, steps=read_log(log.read_bytes()), events=events)
 
 
-def send_all(address: tuple[str, int], device: str, secret: str, events: list[Publication]) -> None:
+def send_all(server: Server, device: str, events: list[Publication]) -> None:
     """Publishes events, some of them at a time, until all are acknowledged."""
     waiting = iter(events)
-    with MqttWire(address) as wire:
-        assert wire.connect(device, device, secret)[1] == 0
+    with server.client(device) as wire:
         in_flight = 0
         done = 0
         while done < len(events):
@@ -212,7 +193,7 @@ def test_every_acknowledged_event_survives_a_power_cut(run: Run, tmp_path: Path)
 
 @pytest.mark.parametrize("level", ["NORMAL", "OFF"])
 def test_a_server_that_does_not_wait_for_the_disk_is_found_out(shim: Path, tmp_path: Path, level: str) -> None:
-    run = record_a_run(tmp_path, shim, SERVE_WEAKLY, level)
+    run = record_a_run(tmp_path, shim, synchronous=level)
     cuts = some(run.acknowledgements(), CUTS)
     found = losses(run.disk(), run.steps, cuts, [Fate.GONE, Fate.KEPT], run.promises(), tmp_path / "left", SEED)
     assert any(loss.what == "missing events" for loss in found)

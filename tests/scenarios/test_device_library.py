@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_broker import DEADLINE_S, FakeBroker, Published
+from helpers.fake_broker import FakeBroker, Published
+from helpers.waiting import DEADLINE_S
 
 from devices import Closed, Courier, DeviceError, Draft, InvalidEvent, NotDelivered, OutboxFull, OutboxLocked, RefusedByServer, Scanner
 from devices.outbox import Outbox

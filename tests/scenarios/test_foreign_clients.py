@@ -24,13 +24,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-from a_site import SITE, TOPICS, Site, event, event_id, log_of
 from foreign_clients.aio import Aio
 from foreign_clients.driver import Driver, Heard, Listener, Login, Refused, Will
 from foreign_clients.mosquitto import Mosquitto
 from foreign_clients.mqtt_js import MqttJs
 from foreign_clients.paho import Paho
-from foreign_tools import needs
+from helpers.events import SITE, TOPICS, event, event_id, log_of
+from helpers.foreign_tools import needs
+from helpers.site import Site
 
 from devices.protocol.messages import OrderStatus, Receipt, decode
 from devices.protocol.vocabulary import Role

@@ -16,31 +16,30 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_site import (
+from helpers.events import TOPICS, event
+from helpers.mqtt import (
     CONNACK,
-    DEADLINE_S,
     PUBACK,
     PUBCOMP,
     PUBLISH,
     PUBREC,
     PUBREL,
     SUBSCRIBE,
-    TOPICS,
     UNSUBACK,
     UNSUBSCRIBE,
     MqttWire,
-    Site,
     connect_packet,
-    encode_cbor,
-    event,
     frame,
     publish_packet,
     subscribe_packet,
     text,
 )
+from helpers.site import Site
+from helpers.waiting import DEADLINE_S
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage
 
 from bridge.control import Operations
+from devices.protocol.messages import encode_cbor
 from devices.protocol.vocabulary import Role
 
 REFUSED = 0x80

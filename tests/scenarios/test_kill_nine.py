@@ -12,18 +12,16 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import cbor2
 import pytest
-from a_process import Forked
-from a_server import free_port
+from helpers.events import SITE
+from helpers.server import SECRET, Server, free_port
+from helpers.waiting import until
 
-from bridge.config import ListenSettings, Settings
-from bridge.site_folder import make_site
 from bridge.store import queries
-from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine
 from devices import Courier, Scan, Scanner
 from devices.protocol.vocabulary import EventType, Role
@@ -35,50 +33,15 @@ SCANNERS = 4
 DEADLINE_S = 150
 
 
-class Server:
-    """A `dockbridge serve` process on a fixed port that can be killed and started again."""
-
-    def __init__(self, site: Path, port: int) -> None:
-        self.site = site
-        self.port = port
-        self.starts = 0
-        self.process: Forked | None = None
-
-    def start(self) -> None:
-        self.process = Forked(["dockbridge", "serve", str(self.site)])
-        assert "ready" in self.process.stdout.readline()
-        self.starts += 1
-
-    def end(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-        self.process.wait()
-        self.process.stdout.close()
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, f"waited too long for {what}"
-        time.sleep(0.02)
-
-
 @pytest.fixture
-def server(tmp_path: Path):
-    site = tmp_path / "site"
-    port = free_port()
-    make_site(site, Settings(listen=ListenSettings(mqtt=f"127.0.0.1:{port}")))
-    server = Server(site, port)
-    yield server
-    if server.process is not None and server.process.poll() is None:
-        server.end(signal.SIGKILL)
-
-
-def enrol(site: Path) -> dict[str, str]:
-    engine = open_engine(site / "dockbridge.db")
-    registry = Registry(engine, engine, "main")
-    fleet = {f"scan-{n}": Role.SCANNER for n in range(SCANNERS)} | {"phone": Role.COURIER, "shop": Role.SYSTEM}
-    return {name: registry.add(name, role, now_ms=0) or "" for name, role in fleet.items()}
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server at an address that stays the same when it is started again."""
+    server = Server(tmp_path / "site", listen={"mqtt": f"127.0.0.1:{free_port()}"})
+    server.enrol(Role.SCANNER, *(f"scan-{n}" for n in range(SCANNERS)))
+    server.enrol(Role.COURIER, "phone")
+    server.enrol(Role.SYSTEM, "shop")
+    with server:
+        yield server
 
 
 def scan_order(scanner: Scanner, order: str) -> list[Scan]:
@@ -103,12 +66,11 @@ def expected_state(number: int) -> str:
 
 def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path) -> None:
     rng = random.Random(20)
-    passwords = enrol(server.site)
-    server.start()
-    common = {"site": "main", "host": "127.0.0.1", "port": server.port, "debounce_ms": 0, "backoff_first_s": 0.02, "backoff_max_s": 0.1}
-    scanners = [Scanner(device=f"scan-{n}", password=passwords[f"scan-{n}"], outbox=str(tmp_path / f"scan-{n}.db"), **common) for n in range(SCANNERS)]
-    shop = Scanner(device="shop", password=passwords["shop"], outbox=str(tmp_path / "shop.db"), **common)
-    phone = Courier(device="phone", courier="phone", password=passwords["phone"], outbox=str(tmp_path / "phone.db"), **common)
+    host, port = server.address
+    common = {"site": SITE, "host": host, "port": port, "password": SECRET, "debounce_ms": 0, "backoff_first_s": 0.02, "backoff_max_s": 0.1}
+    scanners = [Scanner(device=f"scan-{n}", outbox=str(tmp_path / f"scan-{n}.db"), **common) for n in range(SCANNERS)]
+    shop = Scanner(device="shop", outbox=str(tmp_path / "shop.db"), **common)
+    phone = Courier(device="phone", courier="phone", outbox=str(tmp_path / "phone.db"), **common)
     devices = [*scanners, shop, phone]
     scans: list[Scan] = []
     working = threading.Event()
@@ -136,17 +98,17 @@ def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path
         for kill in range(KILLS):
             # Each time when some more were acknowledged, so that the kills fall into the work and not behind it.
             target = (kill + 1) * ORDERS * EVENTS_AN_ORDER // (KILLS + 2)
-            until(lambda target=target: sum(s.acknowledged for s in list(scans)) >= target, f"{target} acknowledged events")
+            until(lambda target=target: sum(s.acknowledged for s in list(scans)) >= target, f"{target} acknowledged events", DEADLINE_S)
             time.sleep(rng.random() * 0.02)  # to fall anywhere between socket and acknowledgement; nothing is concluded from it
             server.end(signal.SIGKILL)
             seen = [s for s in list(scans) if s.acknowledged]
-            missing = _not_stored(server.site, seen)
+            missing = _not_stored(server.directory, seen)
             assert not missing, f"after kill {kill + 1}: {len(missing)} acknowledged events are not in the log"
             server.start()
         worker.join()
         assert working.is_set()
         assert len(scans) == ORDERS * EVENTS_AN_ORDER
-        until(lambda: all(d.backlog == 0 for d in devices), "empty outboxes")
+        until(lambda: all(d.backlog == 0 for d in devices), "empty outboxes", DEADLINE_S)
         outcomes = Counter(s.receipt(timeout_s=DEADLINE_S).outcome for s in scans)
     finally:
         worker.join()
@@ -155,8 +117,8 @@ def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path
     server.end(signal.SIGTERM)
     assert server.starts == KILLS + 1
     assert not outcomes.keys() & {"rejected", "blocked", "lost_claim"}, outcomes
-    _everything_is_there_once(server.site, scans)
-    reader = open_engine(server.site / "dockbridge.db", read_only=True)
+    _everything_is_there_once(server.directory, scans)
+    reader = open_engine(server.directory / "dockbridge.db", read_only=True)
     states = {s["order"]: s["state"] for s in queries.orders(reader, state=None, limit=ORDERS + 1)}
     assert states == {f"PO-{n}": expected_state(n) for n in range(ORDERS)}
 

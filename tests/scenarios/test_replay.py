@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from a_site import SITE, Site
+from helpers.events import SITE
+from helpers.site import Site
 from typer.testing import CliRunner
 
 from bridge.shop_file import ShopMap, ShopOrder, order_events, read_map, read_orders

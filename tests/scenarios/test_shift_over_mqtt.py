@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from a_site import SITE, Site
+from helpers.events import SITE
+from helpers.site import Site
 
 from devices.protocol.vocabulary import Outcome
 from firmware_sim.demo import plan_demo, run_demo, to_json

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from a_server import Server, shift, until
-from a_site import PUBACK, PUBLISH, SUBACK, TOPICS, MqttWire, Packet, publish_packet, subscribe_packet
+from helpers.events import TOPICS, shift
+from helpers.mqtt import PUBACK, PUBLISH, SUBACK, MqttWire, Packet, publish_packet, subscribe_packet
+from helpers.server import Server
+from helpers.waiting import until
 
 from devices.protocol.vocabulary import Role
 

@@ -15,9 +15,11 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_server import until
-from a_site import DEADLINE_S, PUBACK, SITE, TOPICS, MqttWire, Site, connect_packet
-from foreign_tools import needs
+from helpers.events import SITE, TOPICS
+from helpers.foreign_tools import needs
+from helpers.mqtt import PUBACK, MqttWire, connect_packet
+from helpers.site import Site
+from helpers.waiting import DEADLINE_S, until
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 

@@ -21,8 +21,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from a_server import SECRET, Server, shift, until
-from a_site import CONNACK, CREATED, PUBACK, TOPICS, MqttWire, Site, connect_packet, event, publish_packet
+from helpers.events import CREATED, TOPICS, event, shift
+from helpers.mqtt import CONNACK, PUBACK, MqttWire, connect_packet, publish_packet
+from helpers.server import SECRET, Server
+from helpers.site import Site
+from helpers.waiting import until
 
 from bridge.control import call
 from bridge.errors import Refused
@@ -183,7 +186,7 @@ def test_a_server_that_is_killed_with_a_full_disk_has_lost_nothing_that_it_ackno
 
 
 def test_a_database_that_becomes_read_only_stops_acknowledgements_until_it_can_be_written(tmp_path: Path) -> None:
-    with served(Server(tmp_path / "site")) as server, server.client("scan-1") as scanner:
+    with served(Server(tmp_path / "site", with_faults=True)) as server, server.client("scan-1") as scanner:
         scan(scanner, 1)
         acknowledged(scanner, 1)
         server.fault("read_only")
@@ -201,7 +204,7 @@ def test_a_database_that_becomes_read_only_stops_acknowledgements_until_it_can_b
 
 
 def test_a_stop_while_nothing_can_be_written_ends_in_time_and_acknowledges_nothing(tmp_path: Path) -> None:
-    with served(Server(tmp_path / "site")) as server, server.client("scan-1") as scanner:
+    with served(Server(tmp_path / "site", with_faults=True)) as server, server.client("scan-1") as scanner:
         server.fault("read_only")
         scan(scanner, 1)
         until(lambda: bool(server.said(FAILING)), "word of the database")
@@ -250,7 +253,7 @@ def locked(server: Server) -> Iterator[None]:
 
 
 def test_a_database_that_is_locked_for_long_stops_acknowledgements_until_it_is_free(tmp_path: Path) -> None:
-    server = Server(tmp_path / "site")
+    server = Server(tmp_path / "site", with_faults=True)
     server.fault("busy_ms", 50)
     with served(server), server.client("scan-1") as scanner:
         with locked(server):
@@ -269,7 +272,7 @@ def test_a_database_that_is_locked_for_long_stops_acknowledgements_until_it_is_f
 
 
 def test_a_server_that_finds_its_database_locked_says_so_and_ends(tmp_path: Path) -> None:
-    server = Server(tmp_path / "site")
+    server = Server(tmp_path / "site", with_faults=True)
     server.fault("busy_ms", 50)
     with locked(server):
         server.launch()
@@ -284,7 +287,7 @@ def test_a_server_that_finds_its_database_locked_says_so_and_ends(tmp_path: Path
 
 def test_while_the_database_is_slow_reading_pauses_and_everything_is_acknowledged_late(tmp_path: Path) -> None:
     ingest = {"queue_messages_max": 40, "batch_messages_max": 20}
-    with served(Server(tmp_path / "site", ingest=ingest)) as server, server.client("scan-1") as scanner, server.client("scan-2") as other:
+    with served(Server(tmp_path / "site", with_faults=True, ingest=ingest)) as server, server.client("scan-1") as scanner, server.client("scan-2") as other:
         server.fault("commit_s", 0.05)
         sent = range(1, 301)
         packets = b"".join(publish_packet(STARTED, shift("scan-1", seq, note=b"x" * 20_000), packet_id=seq) for seq in sent)
@@ -315,7 +318,7 @@ def times(server: Server, device: str = "scan-1") -> list[int]:
 
 
 def test_a_clock_that_jumps_while_the_server_runs_moves_nothing(tmp_path: Path) -> None:
-    with served(Server(tmp_path / "site")) as server, server.client("scan-1") as scanner:
+    with served(Server(tmp_path / "site", with_faults=True)) as server, server.client("scan-1") as scanner:
         for seq, offset_s in enumerate((0, 5 * HOUR_S, -9 * HOUR_S, 40 * YEAR_S), 1):
             server.fault("clock_s", offset_s)
             scan(scanner, seq)
@@ -327,7 +330,7 @@ def test_a_clock_that_jumps_while_the_server_runs_moves_nothing(tmp_path: Path) 
 
 
 def test_a_clock_that_is_set_back_between_two_runs_leaves_times_in_order(tmp_path: Path) -> None:
-    server = Server(tmp_path / "site")
+    server = Server(tmp_path / "site", with_faults=True)
     server.fault("clock_s", 3 * HOUR_S)
     server.enrol(Role.SYSTEM, "shop1")
     with served(server):

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from a_site import DEADLINE_S, PUBACK, SITE, TOPICS, Site, publish_packet
+from helpers.events import SITE, TOPICS
+from helpers.mqtt import PUBACK, publish_packet
+from helpers.site import Site
+from helpers.waiting import DEADLINE_S
 
 from bridge.broker.front_door import CALM_S
 from bridge.control import Operations

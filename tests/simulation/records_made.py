@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from a_site import BOOT, CREATED, DELIVERY, IDENTITIES, SITE, TOPICS, Bench, log_of, receipts
+from helpers.bench import Bench, receipts
+from helpers.events import BOOT, CREATED, DELIVERY, IDENTITIES, SITE, TOPICS, log_of
 
 from bridge.ingest.items import Done, EndSession, Incoming, Message, OpenSession, Settled, Subscribe, Unsubscribe
 from devices.protocol.messages import encode_cbor

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import cbor2
 import pytest
-from a_site import CREATED, TOPICS, event
+from helpers.events import CREATED, TOPICS, event
 from simulation.records_made import Run, a_good_record, a_shift
 
 from devices.protocol.topics import matches
@@ -586,7 +586,7 @@ def test_filters_match_what_the_contract_lets_them_match(topic_filter: str, topi
     assert is_matched(topic_filter.split("/"), topic.split("/")) == matches(topic_filter, topic)
 
 
-# --- odd stories that are no fault ------------------------------------------------------------------------------------------------
+# --- unusual stories that are no fault --------------------------------------------------------------------------------------------
 
 
 def refused_things(run: Run) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from a_site import CREATED, Bench
+from helpers.bench import Bench
+from helpers.events import CREATED
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.records_made import Run

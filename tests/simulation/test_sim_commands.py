@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from a_process import Forked
+from helpers.forked import Forked
 
 from firmware_sim.cli import main
 from firmware_sim.scenario import names

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from a_site import SITE, Site
+from helpers.events import SITE
+from helpers.site import Site
 
 from devices.protocol.messages import OrderStatus, decode
 from devices.protocol.topics import Topics

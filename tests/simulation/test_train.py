@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import typer
-from foreign_tools import needs
+from helpers.foreign_tools import needs
 from typer.testing import CliRunner
 
 from bridge.errors import BridgeError

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from a_site import SITE, TOPICS, connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
+from helpers.events import SITE, TOPICS
+from helpers.mqtt import connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
+from helpers.server import SECRET
 from soak.good import Place
 from soak.wire import Gone, Link, Refused
 
@@ -38,7 +40,7 @@ async def live(bad: Bad, place: Place, device: str) -> None:
 
 async def _login(place: Place, device: str, source: str, *, clean: bool = True, keep_alive_s: int = 60, client_id: str | None = None) -> Link:
     link = await place.open(source=source)
-    await link.login(client_id or device, device, place.secrets[device], clean=clean, keep_alive_s=keep_alive_s)
+    await link.login(client_id or device, device, SECRET, clean=clean, keep_alive_s=keep_alive_s)
     return link
 
 

@@ -12,18 +12,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import shutil
-import signal
-import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -31,22 +26,15 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "firmware-sim"), str(ROOT / "tests")]
 
-from a_server import free_port  # noqa: E402 -- run by hand, the folders above are to be known first
-from a_site import SITE  # noqa: E402
+from helpers.server import Server, enrol  # noqa: E402 -- run by hand, the folders above are to be known first
 from soak import bad  # noqa: E402
 from soak.good import Book, Courier, Desk, Gear, Good, Place, Scanner, Shop  # noqa: E402
 
-from bridge.config import DATABASE_NAME, parse  # noqa: E402
-from bridge.control import ask  # noqa: E402
-from bridge.site_folder import make_site  # noqa: E402
-from bridge.store.registry import Registry  # noqa: E402
-from bridge.store.sqlite import open_engine  # noqa: E402
 from devices.protocol.vocabulary import Role  # noqa: E402
 
 SAMPLE_S: Final = 10.0
 WARM_UP_S: Final = 300.0
 END_S: Final = 60.0
-READY_S: Final = 60.0
 DESKS: Final = 4
 SETTINGS: Final[dict[str, Any]] = {
     # What stays by design is bounded tightly here, so that these bounds are reached in the warm-up.
@@ -56,7 +44,7 @@ SETTINGS: Final[dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """The server at a moment."""
 
@@ -118,60 +106,27 @@ class Result:
 # --- the server -------------------------------------------------------------------------------------------------------------
 
 
-class Server:
-    """`dockbridge serve` in a process of its own."""
+def sample(server: Server, at_s: float, latencies_ms: Sequence[float]) -> Sample:
+    return Sample(
+        at_s=round(at_s, 1),
+        rss_mb=round(server.memory_bytes() / 1_048_576, 1),
+        fds=server.open_files(),
+        threads=server.threads(),
+        database_mb=round(server.database.stat().st_size / 1_048_576, 1),
+        puback_p50_ms=_at(latencies_ms, 0.5),
+        puback_p99_ms=_at(latencies_ms, 0.99),
+        counters=server.counters(),
+    )
 
-    def __init__(self, folder: Path) -> None:
-        self.site = folder / "site"
-        self.address = ("127.0.0.1", free_port())
-        self._log = folder / "server.log"
-        make_site(self.site, parse({"site": {"name": SITE}, "listen": {"mqtt": "{}:{}".format(*self.address)}, **SETTINGS}))
 
-    def enrol(self, fleet: dict[str, Role]) -> dict[str, str]:
-        engine = open_engine(self.site / DATABASE_NAME)
-        registry = Registry(engine, engine, SITE)
-        secrets = {device: registry.add(device, role, now_ms=0) or "" for device, role in fleet.items()}
-        engine.dispose()
-        return secrets
+def log_faults(server: Server) -> list[str]:
+    """Tracebacks and errors in its log."""
+    return [line for line in server.log() if "Traceback" in line or "ERROR" in line or "CRITICAL" in line][:20]
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site), "--json"]
-        paths = os.pathsep.join((str(ROOT), str(ROOT / "firmware-sim")))
-        with self._log.open("w") as log:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONPATH": paths})
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, f"the server did not start: {self._log.read_text()}"
 
-    def stop(self) -> int:
-        self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(READY_S)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        return code
-
-    def kill(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    def sample(self, at_s: float, latencies_ms: Sequence[float]) -> Sample:
-        process = Path(f"/proc/{self._process.pid}")
-        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-        fds = len(list((process / "fd").iterdir()))
-        rss_mb = int(status["VmRSS"].split()[0]) / 1024
-        counters = ask(self.site, "counters") or {}
-        database_mb = round((self.site / DATABASE_NAME).stat().st_size / 1_048_576, 1)
-        return Sample(round(at_s, 1), round(rss_mb, 1), fds, int(status["Threads"]), database_mb, _at(latencies_ms, 0.5), _at(latencies_ms, 0.99), counters)
-
-    def faults(self) -> list[str]:
-        """Tracebacks and errors in its log."""
-        return [line for line in self._log.read_text().splitlines() if "Traceback" in line or "ERROR" in line or "CRITICAL" in line][:20]
-
-    def stored(self) -> Counter[bytes]:
-        """How often each event stands in the log, read from the file that the server left."""
-        with closing(sqlite3.connect(self.site / DATABASE_NAME)) as connection:
-            return Counter(bytes(row[0]) for row in connection.execute("SELECT id FROM events WHERE device != 'bridge'"))
+def stored(server: Server) -> Counter[bytes]:
+    """How often each event is in the log, read from the file that the server left."""
+    return Counter(bytes(row[0]) for row in server.rows("SELECT id FROM events WHERE device != 'bridge'"))
 
 
 def _at(values: Sequence[float], share: float) -> float:
@@ -210,9 +165,9 @@ def _good(place: Place, fleet: dict[str, Role]) -> list[Good]:
     ]
 
 
-async def _run(server: Server, fleet: dict[str, Role], secrets: dict[str, str], *, seconds: float, seed: int, say: bool) -> tuple[Book, list[Sample]]:
+async def _run(server: Server, fleet: dict[str, Role], *, seconds: float, seed: int, say: bool) -> tuple[Book, list[Sample]]:
     book = Book()
-    place = Place(server.address, secrets, book, random.Random(seed), asyncio.Event())
+    place = Place(server.address, book, random.Random(seed), asyncio.Event())
     good = _good(place, fleet)
     samples: list[Sample] = []
     # Everybody has logged in and subscribed before anything is sent: what comes earlier is owed to nobody.
@@ -225,7 +180,7 @@ async def _run(server: Server, fleet: dict[str, Role], secrets: dict[str, str], 
     while (at_s := time.monotonic() - begun_s) < seconds:
         await asyncio.sleep(min(SAMPLE_S, seconds - at_s))
         latencies, seen = book.latencies_ms[seen:], len(book.latencies_ms)
-        samples.append(await asyncio.to_thread(server.sample, time.monotonic() - begun_s, latencies))
+        samples.append(await asyncio.to_thread(sample, server, time.monotonic() - begun_s, latencies))
         if say:
             _say(samples[-1])
         for task in (*lives, *bads):
@@ -267,16 +222,13 @@ def _say(sample: Sample) -> None:
 
 def soak(folder: Path, *, seconds: float, clients: int, seed: int = 1, warm_up_s: float = WARM_UP_S, say: bool = False) -> Result:
     """Start a server in a folder, let the fleet at it, stop it, and look at what it left."""
-    server = Server(folder)
+    server = Server(folder / "site", is_fresh=True, **SETTINGS)
     fleet = roles(clients)
-    secrets = server.enrol(fleet)
-    server.start()
-    try:
-        book, samples = asyncio.run(_run(server, fleet, secrets, seconds=seconds, seed=seed, say=say))
-        code = server.stop()
-    finally:
-        server.kill()
-    stored = server.stored()
+    enrol(server.database, fleet)
+    with server:
+        book, samples = asyncio.run(_run(server, fleet, seconds=seconds, seed=seed, say=say))
+        code = server.end()
+    events = stored(server)
     result = Result(
         clients=clients, minutes=round(seconds / 60, 2), warm_up_s=warm_up_s, samples=samples, counts=dict(sorted(book.counts.items())), exit_code=code
     )
@@ -284,13 +236,13 @@ def soak(folder: Path, *, seconds: float, clients: int, seed: int = 1, warm_up_s
     result.growth_at_the_end_mb_per_hour = _growth(result.last_third)
     result.puback_p50_ms, result.puback_p99_ms = _at(book.latencies_ms, 0.5), _at(book.latencies_ms, 0.99)
     result.events = len(book.events)
-    result.events_lost = sum(1 for i in book.events if not stored[i])
-    result.events_doubled = sum(1 for i in book.events if stored[i] > 1)
+    result.events_lost = sum(1 for i in book.events if not events[i])
+    result.events_doubled = sum(1 for i in book.events if events[i] > 1)
     result.receipts_lost = len(book.events.keys() - book.receipts)
     result.messages = len(book.sent)
     result.messages_lost = len(book.sent.keys() - book.heard.keys())
     result.messages_doubled = sum(1 for key, qos in book.sent.items() if qos == 2 and book.heard[key] > 1)
-    result.log_faults = server.faults()
+    result.log_faults = log_faults(server)
     return result
 
 

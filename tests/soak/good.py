@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import cbor2
-from a_site import BOOT, BOOT_MS, CREATED, SITE, TOPICS, event, event_id, log_of
-from soak.wire import Address, Gone, Heard, Link, Refused, nobody_listens
+from helpers.events import BOOT, BOOT_MS, CREATED, SITE, TOPICS, event, event_id, log_of
+from helpers.mqtt import Address
+from helpers.server import SECRET
+from soak.wire import Gone, Heard, Link, Refused, nobody_listens
 
 from devices.protocol.messages import encode_cbor
 
@@ -45,7 +47,6 @@ class Place:
     """Where the server is, and what everybody shares."""
 
     address: Address
-    secrets: dict[str, str]
     book: Book
     rng: random.Random
     ending: asyncio.Event
@@ -107,7 +108,7 @@ class Good:
         while self.link is None or not self.link.is_open:
             try:
                 link = await self.place.open(self._heard)
-                await link.login(self.device, self.device, self.place.secrets[self.device], clean=self.clean, will=self.will)
+                await link.login(self.device, self.device, SECRET, clean=self.clean, will=self.will)
                 if self.filters and not link.session_present:
                     codes = await link.subscribe(*self.filters, qos=self.qos)
                     assert 0x80 not in codes, f"{self.device} may not read {self.filters}"

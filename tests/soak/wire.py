@@ -5,9 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from a_site import CONNACK, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, connect_packet, publish_packet, subscribe_packet
+from helpers.mqtt import (
+    CONNACK,
+    PINGRESP,
+    PUBACK,
+    PUBCOMP,
+    PUBLISH,
+    PUBREC,
+    PUBREL,
+    SUBACK,
+    UNSUBACK,
+    Address,
+    Packet,
+    answer_packet,
+    connect_packet,
+    first_packet,
+    publish_packet,
+    subscribe_packet,
+)
 
-Address = tuple[str, int]
 Heard = Callable[[str, bytes, int, int], None]
 """Called with topic, payload, QoS and packet id of every PUBLISH that comes."""
 ANSWER_S = 60.0
@@ -89,46 +105,29 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         at = 0
-        while (end := self._end(at)) is not None:
-            start, stop = end
-            self._packet(self._buffer[at], bytes(self._buffer[start:stop]))
-            at = stop
+        while (found := first_packet(self._buffer, at)) is not None:
+            packet, at = found
+            self._packet(packet)
         del self._buffer[:at]
 
-    def _end(self, at: int) -> tuple[int, int] | None:
-        buffer = self._buffer
-        length = shift = 0
-        for place in range(at + 1, min(len(buffer), at + 5)):
-            length |= (buffer[place] & 0x7F) << shift
-            shift += 7
-            if buffer[place] < 0x80:
-                stop = place + 1 + length
-                return (place + 1, stop) if stop <= len(buffer) else None
-        return None
-
-    def _packet(self, first: int, body: bytes) -> None:
-        kind = first >> 4
-        packet_id = int.from_bytes(body[:2], "big")
-        if kind == PUBLISH:
-            end = 2 + packet_id
-            qos = first >> 1 & 3
-            packet_id = int.from_bytes(body[end : end + 2], "big") if qos else 0
-            self._heard(body[2:end].decode(), body[end + (2 if qos else 0) :], qos, packet_id)
-            if qos and self.acknowledges:
-                self.answer(PUBACK if qos == 1 else PUBREC, packet_id)
-        elif kind == PUBREL:
-            self._heard("", b"", 2, packet_id)
+    def _packet(self, packet: Packet) -> None:
+        if packet.kind == PUBLISH:
+            self._heard(packet.topic, packet.payload, packet.qos, packet.packet_id)
+            if packet.qos and self.acknowledges:
+                self.answer(PUBACK if packet.qos == 1 else PUBREC, packet.packet_id)
+        elif packet.kind == PUBREL:
+            self._heard("", b"", 2, packet.packet_id)
             if self.acknowledges:
-                self.answer(PUBCOMP, packet_id)
-        elif kind in (CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK, PINGRESP):
-            waiting = self._waiting.pop((kind, 0 if kind in (CONNACK, PINGRESP) else packet_id), None)
+                self.answer(PUBCOMP, packet.packet_id)
+        elif packet.kind in (CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK, PINGRESP):
+            waiting = self._waiting.pop((packet.kind, 0 if packet.kind in (CONNACK, PINGRESP) else packet.packet_id), None)
             if waiting is not None and not waiting.done():
-                waiting.set_result(body)
+                waiting.set_result(packet.body)
 
     # --- packets out ------------------------------------------------------------------------------------------------------
 
     def answer(self, kind: int, packet_id: int) -> None:
-        self.send(bytes((kind << 4 | (2 if kind == PUBREL else 0), 2)) + packet_id.to_bytes(2, "big"))
+        self.send(answer_packet(kind, packet_id))
 
     async def ask(self, data: bytes, kind: int, packet_id: int = 0) -> bytes:
         """Send something and wait for its answer.
@@ -172,4 +171,4 @@ class Link(asyncio.Protocol):
             self.send(data)
 
     async def release(self, packet_id: int) -> None:
-        await self.ask(bytes((PUBREL << 4 | 2, 2)) + packet_id.to_bytes(2, "big"), PUBCOMP, packet_id)
+        await self.ask(answer_packet(PUBREL, packet_id), PUBCOMP, packet_id)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from a_site import CREATED, TOPICS, Bench, event_id
+from helpers.bench import Bench
+from helpers.events import CREATED, TOPICS, event_id
 
 
 @pytest.fixture

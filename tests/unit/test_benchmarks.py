@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from benchmarks.__main__ import CHART, write
+from benchmarks.lines import from_lines, to_lines
 from benchmarks.load.latency import latency_ms
 from benchmarks.load.pace import Phase, by_second, due_s, recovered_after_s
 from benchmarks.load.story import ORDER_STORY, plan
 from benchmarks.load.wire import length, publish
 from benchmarks.machine import Cores
-from benchmarks.report import chart, from_json, markdown, to_json, where_of, write_into
-from benchmarks.rounds import OURS, Measurement, Row, Spread, Target, alternate, best_ways, row
+from benchmarks.report import chart, markdown, to_json, where_of, write_into
+from benchmarks.rounds import OURS, Measurement, Row, Target, alternate, best_ways, row
 
 NOW_MS = 1_790_000_000_000
 
@@ -34,7 +36,8 @@ def test_contestants_take_turns_and_another_begins_each_round() -> None:
 
 def test_a_ratio_is_of_medians_to_the_best_of_the_others() -> None:
     found = rate_row(Target(text="2 x", ratio_min=2.0), dockbridge=[100, 300, 200], slow=[10, 10, 10], fast=[90, 110, 100])
-    assert found.values[OURS] == Spread(200, 100, 300, 3)
+    spread = found.values[OURS]
+    assert (spread.median, spread.lowest, spread.highest, spread.rounds) == (200, 100, 300, 3)
     assert (found.rival, found.ratio, found.is_met) == ("fast", 2.0, True)
 
 
@@ -148,10 +151,23 @@ def test_the_chart_is_an_image_for_light_and_dark_pages_with_words_for_who_canno
 
 def test_what_is_written_down_is_read_back_as_it_was() -> None:
     found = measured()
-    found.raw["100 devices"] = {OURS: [{"per_s": 1500}]}
+    some = {OURS: [{"ms": 5.0}, {"ms": 3.0}], "mosquitto": [{"ms": 4.0}]}
+    found.rows.append(row("100 devices", "PUBACK, ms", some, lambda r: r["ms"], more_is_better=False, against=("mosquitto",)))
+    found.rows.append(row("1 device", "PUBACK, ms", some, lambda r: r["ms"], more_is_better=False))
     found.where = where_of(Cores(0, 1))
     assert "on a core each" in found.where
-    assert from_json(json.loads(json.dumps(to_json(found)))) == found
+    lines = list(to_lines(found))
+    assert from_lines(lines) == found
+    assert len(lines) == 1 + 3 + (3 + 3 + 1) + 3, "a head, a line a row, a line a contestant and round of each case"
+
+
+def test_the_tables_of_the_readme_are_made_of_the_results_that_are_kept(tmp_path: Path) -> None:
+    suite = Path(__file__).parents[1] / "benchmarks"
+    shutil.copytree(suite / "results", tmp_path / "results")
+    shutil.copy(suite / "README.md", tmp_path)
+    write(tmp_path / "results", tmp_path / "README.md")
+    for made in (Path("README.md"), Path("results") / CHART):
+        assert (tmp_path / made).read_text() == (suite / made).read_text()
 
 
 def test_data_has_ratios_and_verdicts_beside_the_figures() -> None:

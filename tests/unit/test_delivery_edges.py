@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from a_site import connect_packet, publish_packet, subscribe_packet, unsubscribe_packet
-from a_world import FILTER, Client, Life, World
+from helpers.mqtt import connect_packet, publish_packet, subscribe_packet, unsubscribe_packet
+from helpers.world import FILTER, Client, Life, World
 
 from bridge.broker import packets
 from bridge.broker.front_door import CALM_S, Connection, State

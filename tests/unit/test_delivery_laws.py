@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from a_site import publish_packet, subscribe_packet, unsubscribe_packet
-from a_world import FILTER, TOPICS, Life
+from helpers.mqtt import publish_packet, subscribe_packet, unsubscribe_packet
+from helpers.world import FILTER, TOPICS, Life
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from a_site import IDENTITIES, NOW_MS, TOPICS, connect_packet, publish_packet, subscribe_packet
+from helpers.events import IDENTITIES, NOW_MS, TOPICS
+from helpers.mqtt import connect_packet, publish_packet, subscribe_packet
 
 from bridge.broker import notices, packets
 from bridge.broker.decoding import AmqttDecoder

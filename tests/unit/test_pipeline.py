@@ -12,10 +12,10 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_site import CACHES, CREATED, DEADLINE_S, IDENTITIES, LINES, NOW_MS, SITE, Bench, commit_all, event, receipts
+from helpers.bench import Bench, commit_all, receipts, settler_on
+from helpers.events import CREATED, IDENTITIES, LINES, NOW_MS, SITE, event
+from helpers.waiting import DEADLINE_S
 
-from bridge.app import ingest_of
-from bridge.broker.session_log import SessionLog
 from bridge.domain.access import Kind
 from bridge.ingest.items import Incoming, Settled
 from bridge.ingest.log import EVENTS
@@ -209,13 +209,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield made
 
 
-def settler_on(store: Store) -> Settler:
-    return Settler(store, ingest_of(Rules(site=SITE), CACHES, SessionLog()))
-
-
 @pytest.mark.parametrize("poisonous", [[1], [32], [7, 8], [1, 16, 17, 32], list(range(1, 33))], ids=str)
 def test_a_poisonous_message_is_found_and_the_others_go_on(bench: Bench, caplog: pytest.LogCaptureFixture, poisonous: list[int]) -> None:
-    settler = settler_on(Marked(bench.store))
+    settler = settler_on(Marked(bench.store), Rules(site=SITE))
     batch = [message(i, event("scan-1", i, None, {"worker": "w"}, note=MARK if i in poisonous else b"")) for i in range(1, 33)]
     settled = commit_all(settler, batch)
     rejected = [i for i, receipt in enumerate(receipts(settled), 1) if receipt["outcome"] == "rejected"]
@@ -229,7 +225,7 @@ def test_a_poisonous_message_is_found_and_the_others_go_on(bench: Bench, caplog:
 
 def test_what_comes_after_a_poisonous_message_is_settled_as_if_it_had_not_been(bench: Bench) -> None:
     bench.create("PO-1")
-    settler = settler_on(Marked(bench.store))
+    settler = settler_on(Marked(bench.store), Rules(site=SITE))
     pack = bench.draft("scan-1", "pack", "PO-1")
     stage = bench.draft("scan-2", "stage", "PO-1", {"dock": "d1"})
     poison = bench.draft("scan-1", "load", "PO-1", {"vehicle": "v1"}, note=MARK)
@@ -306,7 +302,7 @@ class Away:
 @pytest.mark.parametrize("at_commit", [False, True])
 def test_a_batch_that_could_not_be_committed_leaves_no_trace_and_is_whole_afterwards(bench: Bench, at_commit: bool) -> None:
     bench.create("PO-1")
-    settler = settler_on(Away(bench.store, 3, at_commit=at_commit))
+    settler = settler_on(Away(bench.store, 3, at_commit=at_commit), Rules(site=SITE))
     batch = [bench.draft("scan-1", "pack", "PO-1"), bench.draft("scan-1", "stage", "PO-1", {"dock": "d1"})]
     before = bench.dump("events", "orders", "receipts", "parcels", "ledger")
     for _ in range(3):
@@ -418,4 +414,4 @@ def test_a_poisonous_message_that_not_even_quarantine_takes_is_not_acknowledged(
             yield
 
     with pytest.raises(StoreUnavailable, match="not even quarantine"):
-        settler_on(Broken(bench.store)).commit([message(1)])
+        settler_on(Broken(bench.store), Rules(site=SITE)).commit([message(1)])

@@ -11,7 +11,8 @@ from typing import Any
 import cbor2
 import msgspec
 import pytest
-from a_site import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, TOPICS, Bench, event, event_id, kind_of, log_of
+from helpers.bench import Bench
+from helpers.events import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, TOPICS, event, event_id, kind_of, log_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

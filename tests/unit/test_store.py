@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import cbor2
 import pytest
-from a_site import BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, Bench, event, event_id
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from helpers.bench import Bench
+from helpers.events import BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, event, event_id
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event as event_of

@@ -42,7 +42,10 @@ def read_job() -> Job:
 
 
 def make_settler(database: Path) -> tuple[Settler, SqlStore]:
-    """The same settler as in the server, with the server's settings, on a database that is made where there is none."""
+    """The same settler as in the server, with the server's settings, on a database that is made where there is none.
+
+    `paired.py` calls this in each of the checkouts that it compares: the name, the argument and the first of the two stay.
+    """
     ingest = Settings().ingest
     engine = open_engine(database, cache_bytes=ingest.database_cache_bytes, log_bytes=ingest.database_log_bytes)
     migrate(engine, database)

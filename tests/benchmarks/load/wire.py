@@ -1,5 +1,7 @@
 """A raw MQTT 3.1.1 client for loads: asyncio protocol, no library, one pass over what arrives."""
 
+# Not `helpers.mqtt`, for speed: the generator must not be what is measured, so that it makes no object of a packet and takes topics as bytes.
+
 from __future__ import annotations
 
 import asyncio

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from helpers.server import free_port
+
 from benchmarks.machine import Cores
-from benchmarks.servers.mosquitto import free_port, listens, start_consumer
+from benchmarks.servers.mosquitto import listens, start_consumer
 from benchmarks.servers.ours import count_events
 from benchmarks.servers.process import Server, wait_for
 from devices.protocol.vocabulary import Role

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from helpers.server import free_port
 
 from benchmarks.machine import Cores
 from benchmarks.servers.ours import count_events
@@ -82,12 +82,3 @@ def listens(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def free_port() -> int:
-    """Below those that the system gives to outgoing connections (Linux: from 32768)."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import sys
+import subprocess
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from argon2 import PasswordHasher
+from helpers.server import ServerProcess, enrol
 
 from benchmarks.machine import Cores
-from benchmarks.servers.process import Server
+from benchmarks.servers.process import Processes, Server
 from bridge import certificates
 from bridge.config import DATABASE_NAME, parse
 from bridge.site_folder import make_site
@@ -47,12 +47,11 @@ class Ours(Server):
             make_site(self.site, parse({"listen": listen, **{k: dict(v) for k, v in (settings or {}).items()}}))
             if tls:
                 certify(self.site)
-        enrol(self.site, roles, hasher)
+        enrol(self.site / DATABASE_NAME, roles, secret=PASSWORD, hasher=hasher)
         super().__init__(cores)
-        command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site), "--json"]
         self.spawned_s = time.perf_counter()
-        line = self._processes.spawn(command, until='"ready"', log=folder / "serve.log")
-        self.port = int(json.loads(line)["addresses"]["mqtts" if tls else "mqtt"].rpartition(":")[2])
+        served = started(self._processes, self.site, log=folder / "serve.log")
+        _, self.port = served.addresses["mqtts" if tls else "mqtt"]
 
     def stored(self) -> int:
         return count_events(self.site / DATABASE_NAME)
@@ -63,12 +62,19 @@ class OurLab(Server):
 
     def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores) -> None:
         super().__init__(cores)
-        command = [sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"]
-        line = self._processes.spawn(command, until='"ready"', log=folder / "serve.log")
-        self.port = int(json.loads(line)["addresses"]["mqtt"].rpartition(":")[2])
+        _, self.port = started(self._processes, "--lab", "--listen", "127.0.0.1:0", log=folder / "serve.log").address
 
     def stored(self) -> int:
         return 0
+
+
+def started(processes: Processes, *arguments: str | Path, log: Path) -> ServerProcess:
+    """`dockbridge serve` as one of the processes of a contestant, which end it."""
+    server = ServerProcess(*arguments, log=log, is_fresh=True, prepare=processes.prepare)
+    server.start()
+    assert isinstance(server.process, subprocess.Popen)
+    processes.take(server.process)
+    return server
 
 
 def certify(folder: Path) -> None:
@@ -76,16 +82,6 @@ def certify(folder: Path) -> None:
     tls, now = folder / certificates.FOLDER_NAME, datetime.now(UTC)
     certificates.make_authority(tls, "main", now)
     certificates.issue_server(tls, ["127.0.0.1", "localhost"], now)
-
-
-def enrol(site: Path, roles: Mapping[str, Role], hasher: PasswordHasher) -> None:
-    """Enrol a fleet with one password: a hash for each would take its time."""
-    digest = hasher.hash(PASSWORD)
-    rows = [(name, role.value, name if role is Role.COURIER else None, digest) for name, role in roles.items()]
-    connection = sqlite3.connect(site / DATABASE_NAME)
-    with connection:
-        connection.executemany("INSERT OR IGNORE INTO devices (device, role, courier, created_ms, password_hash) VALUES (?, ?, ?, 0, ?)", rows)
-    connection.close()
 
 
 def count_events(database: Path) -> int:

@@ -59,7 +59,7 @@ class Processes:
                 text=True,
                 cwd=CHECKOUT,
                 env=environment(),
-                preexec_fn=self._prepare,
+                preexec_fn=self.prepare,
             )
         self._running.append(process)
         if give is not None:
@@ -74,7 +74,12 @@ class Processes:
                 return line
         raise RuntimeError(f"`{' '.join(command)}` ended with {process.wait()}" + (f": {log.read_text()[-2_000:]}" if log is not None else ""))
 
-    def _prepare(self) -> None:
+    def take(self, process: subprocess.Popen[str]) -> None:
+        """Count and end also a process that was started elsewhere, with `prepare`."""
+        self._running.append(process)
+
+    def prepare(self) -> None:
+        """Called in a process before it starts."""
         self._cores.pin_server()
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -9,18 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from a_site import CACHES, connect_packet, empty_database, publish_packet, subscribe_packet
-
-from bridge.app import ingest_of
 from bridge.broker import packets
 from bridge.broker.decoding import AmqttDecoder
 from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
 from bridge.broker.packets import Outgoing
 from bridge.broker.restore import restore
-from bridge.broker.session_log import SessionLog
 from bridge.domain.access import Identity
 from bridge.ingest.items import Incoming, Item, Message
-from bridge.ingest.pipeline import Settler
 from bridge.ingest.retained import RETAINED
 from bridge.ingest.rules import Rules
 from bridge.store.loop_reader import LoopReader
@@ -28,6 +23,8 @@ from bridge.store.message_log import LogReader, Stored
 from bridge.store.sql import SqlStore
 from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
+from helpers.bench import empty_database, settler_on
+from helpers.mqtt import connect_packet, publish_packet, subscribe_packet
 
 LAB = Identity(site="ams1", device="gear", role=Role.LAB)
 NOW_MS = 1_760_000_000_000
@@ -63,7 +60,7 @@ class World:
     def start(self) -> None:
         self.engine = open_engine(self.path)
         self.store = SqlStore(self.engine)
-        self.settler = Settler(self.store, ingest_of(Rules(site="ams1"), CACHES, SessionLog()))
+        self.settler = settler_on(self.store, Rules(site="ams1"))
         self.on_loop = LoopReader(self.path)
         self.reader = LogReader(self.on_loop)
         self.door = FrontDoor(

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from a_site import IDENTITIES, NOW_MS, TOPICS, connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
+from helpers.events import IDENTITIES, NOW_MS, TOPICS
+from helpers.mqtt import connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 
 from bridge.broker import packets
 from bridge.broker.decoding import AmqttDecoder

@@ -1,4 +1,4 @@
-"""Orders that go an odd way: told late, told twice, told about the wrong parcel. Each test is a story that once ended wrong."""
+"""Orders whose events come late, twice or about the wrong parcel. Each test is a story that once ended wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches that go an odd way, against a real database: what is voided while it waits, forgotten, refused too late, or committed by halves."""
+"""Batches that are cut and mixed, against a real database: events that are voided while they wait, forgotten, refused too late, or committed by halves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 import cbor2
 import pytest
-from a_site import BOOT, BOOT_MS, CACHES, CREATED, DEADLINE_S, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, Bench, event, event_id, kind_of, log_of
+from helpers.bench import Bench, settler_on
+from helpers.events import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, event, event_id, kind_of, log_of
+from helpers.waiting import DEADLINE_S
 
-from bridge.app import Application, ingest_of
-from bridge.broker.session_log import SessionLog
+from bridge.app import Application
 from bridge.config import parse
 from bridge.domain.access import Kind
 from bridge.ingest.items import Incoming, Settled
@@ -339,7 +340,7 @@ async def work_off(pipeline: Pipeline) -> None:
 
 def test_what_of_a_batch_is_committed_is_shown_although_the_rest_must_wait(bench: Bench) -> None:
     bench.create("PO-1", "PO-2")
-    diary = Diary(Settler(Fussy(bench.store), ingest_of(bench.rules, CACHES, SessionLog())))
+    diary = Diary(settler_on(Fussy(bench.store), bench.rules))
     pipeline = Pipeline(diary, diary, Limits(retry_first_s=0.001, retry_max_s=0.001))
     pipeline.offer(bench.draft("scan-1", "pack", "PO-1"), diary.acknowledge)
     pipeline.offer(bench.draft("scan-1", "pack", "PO-2", note=MARK), diary.acknowledge)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-DEADLINE_S = 10.0
+from helpers.mqtt import publish_packet, remaining_length
+from helpers.waiting import DEADLINE_S
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class FakeBroker:
         """Publishes at QoS 1 to whoever is connected."""
         with self._news:
             for client in self._clients.values():
-                client.sendall(_publish(topic, payload, retain))
+                client.sendall(publish_packet(topic, payload, packet_id=7, retain=retain))
 
     def _start(self, run: Callable[..., None], *args: object) -> None:
         self._threads.append(threading.Thread(target=run, args=args, daemon=True))
@@ -108,7 +109,7 @@ class FakeBroker:
         with client, client.makefile("rb") as stream:
             try:
                 while head := stream.read(1):
-                    body = stream.read(_length(stream.read))
+                    body = stream.read(remaining_length(stream.read))
                     with self._news:
                         self._answer(number, client, head[0], body, will)
                         self._news.notify_all()
@@ -141,7 +142,7 @@ class FakeBroker:
             client.sendall(bytes((0x90, 2 + len(filters))) + body[:2] + b"\x01" * len(filters))
             for kept, payload in self.retained.items():
                 if any(kept.startswith(topic_filter.rstrip("+")) for topic_filter in filters):
-                    client.sendall(_publish(kept, payload, True))
+                    client.sendall(publish_packet(kept, payload, packet_id=7, retain=True))
         elif kind == 3:  # PUBLISH
             qos = head >> 1 & 3
             name, rest = _text(body)
@@ -157,25 +158,6 @@ class FakeBroker:
         elif kind == 14:  # DISCONNECT: the will is not to be published
             self.steps.append(("disconnect", ""))
             will.clear()
-
-
-def _publish(topic: str, payload: bytes, retain: bool) -> bytes:
-    body = struct.pack("!H", len(topic)) + topic.encode() + b"\x00\x07" + payload
-    length, digits = len(body), bytearray()
-    while not digits or length:
-        digits.append(length % 128 | (0x80 if length > 127 else 0))
-        length //= 128
-    return bytes((0x32 | retain,)) + bytes(digits) + body
-
-
-def _length(read: Callable[[int], bytes]) -> int:
-    total = shift = 0
-    while True:
-        digit = read(1)[0]
-        total |= (digit & 0x7F) << shift
-        shift += 7
-        if digit < 0x80:
-            return total
 
 
 def _text(data: bytes) -> tuple[bytes, bytes]:

@@ -1,7 +1,7 @@
-"""Server processes that are there at once: each is forked from a process that has imported the bridge already, which takes most of a start.
+"""Processes that start quickly: each is forked from a process that has imported the bridge already, which takes most of a start.
 
-It is a process like any other: it has its own memory and files, ends by its own and by signals, and takes nothing with it when it is killed. That a server
-starts from nothing is shown where its command line is.
+It is a process like any other: it has its own memory and files, it ends by itself or by a signal, and when it is killed nothing else ends with it. That
+`dockbridge` also starts in a fresh interpreter is tested in `tests/cli`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Forked:
 
     Args:
         arguments: what is `sys.argv` there: a program's file first, or `dockbridge`.
-        log: a file that its standard error is appended to; otherwise nobody hears it.
+        log: a file that its standard error is appended to. Without one it is discarded.
         limits: `resource` limits of the process, soft and hard.
     """
 
@@ -67,7 +67,7 @@ class Forked:
         """How it ended.
 
         Raises:
-            TimeoutError: where it has not.
+            TimeoutError: if it has not ended.
         """
         self._process.join(timeout_s)
         code = self._process.exitcode

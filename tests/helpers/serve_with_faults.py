@@ -1,7 +1,8 @@
 """A server whose disk and clock do what a test says: `python serve_with_faults.py FOLDER serve DIR`.
 
 While it runs it looks for files in FOLDER: `read_only` makes the database refuse writes, `commit_s` holds every commit for so many seconds, `clock_s` sets the
-wall clock so many seconds off, `busy_ms` is how long a locked database is waited for.
+wall clock so many seconds off. What it finds there when it starts holds for the whole run: `busy_ms` is how long it waits for a locked database, and
+`synchronous` (NORMAL, OFF) is how little it waits for the disk.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from bridge.cli.main import main
 from bridge.store import sql
 
 FAULTS: Final = Path(sys.argv.pop(1))
+WEAKLY: Final = FAULTS / "synchronous"
+connect = sql.connect
 real_connect = sqlite3.connect
 real_time_ns = time.time_ns
 
@@ -26,6 +29,12 @@ def fault(name: str, default: float = 0.0) -> float:
         return float((FAULTS / name).read_text() or 1)
     except FileNotFoundError:
         return default
+
+
+def connect_weakly(path: Path, *, read_only: bool, **other: Any) -> sqlite3.Connection:
+    connection = connect(path, read_only=read_only, **other)
+    connection.execute(f"PRAGMA synchronous={WEAKLY.read_text()}")
+    return connection
 
 
 class Connection(sqlite3.Connection):
@@ -41,6 +50,8 @@ class Connection(sqlite3.Connection):
 sqlite3.connect = functools.partial(real_connect, factory=Connection)  # type: ignore[assignment]
 time.time_ns = lambda: real_time_ns() + int(fault("clock_s") * 1e9)
 sql.BUSY_TIMEOUT_MS = int(fault("busy_ms", sql.BUSY_TIMEOUT_MS))  # type: ignore[misc]
+if WEAKLY.exists():
+    sql.connect = connect_weakly
 
 if __name__ == "__main__":
     main()
