@@ -18,7 +18,7 @@ from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Answer, Batch, Refused, Sent
 from bridge.ingest.items import Incoming
-from bridge.ingest.log import BRIDGE_LOG, EVENTS, REFUSED, EventRow, RefusedRow
+from bridge.ingest.log import BRIDGE_LOG, EVENTS, PLAIN, REFUSED, EventRow, RefusedRow
 from bridge.ingest.placing import Placement, place
 from bridge.ingest.ports import StoredReceipt
 from bridge.ingest.receipt import DETAIL_CHARS_MAX, once_more, same_content
@@ -64,7 +64,7 @@ def decode(incoming: Incoming) -> Decoded:
 
 
 def known_before(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent | None:
-    """The answer to an event that came before, or whose id or number was used for another one; None if it is new."""
+    """The answer to an event that came before, or whose id or number was used for another one; None if it is new: then it counts in its ledger."""
     device = incoming.identity.device
     uid = (device, event.id)
     if (twin := batch.seen.get(uid)) is not None:
@@ -77,6 +77,7 @@ def known_before(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer
         ledger = batch.ledger(device, event.log)
         if event.seq in ledger and not ledger.forgotten:
             return refuse(batch, incoming, Reason.ID_REUSED, f"seq {event.seq} of this log was used for another event", event)
+        ledger.add(event.seq)
     return None
 
 
@@ -116,14 +117,14 @@ def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         batch.no,
         event.id,
         identity.device,
-        identity.role,
+        PLAIN[identity.role],
         identity.courier,
-        event_type,
+        PLAIN[event_type],
         event.log,
         event.seq,
         incoming.received_ms,
         when.event_ms,
-        when.source,
+        PLAIN[when.source],
         when.error_ms,
         Warn.CLOCK_JUMP.value if when.jumped else None,
         None,
@@ -137,16 +138,6 @@ def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
     )
     batch.writes.rows(EVENTS).append(row)
     return row
-
-
-def entered(batch: Batch, row: EventRow, answer: Answer) -> Answer:
-    """An event of the log has its answer. It counts in its device's ledger; what comes later in this batch may be the same event, or change its verdict."""
-    if row.role in BY_SEQ:
-        batch.ledger(row.device, row.log).add(row.seq)
-    if row.warn is not None:
-        answer.verdict = answer.verdict._replace(warn=(*answer.verdict.warn, Warn(row.warn)))
-    batch.remember(row, answer)
-    return answer
 
 
 def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredReceipt) -> Sent:

@@ -254,6 +254,9 @@ class Batch:
 
     def ledger(self, device: str, log: bytes) -> Ledger:
         """The ledger of one log of a device; the device's oldest log gives way if it has too many."""
+        ledger = self.ledgers.get((device, log))
+        if ledger is not None:
+            return ledger
         entry = self.device(device)
         ledger = entry.ledgers.get(log)
         if ledger is None:

@@ -14,7 +14,7 @@ from bridge.ingest.seam import JobGate
 from bridge.ingest.waiting import free_label, park, put_label, take_waiting
 from devices.protocol import bodies, messages
 from devices.protocol.messages import Event
-from devices.protocol.vocabulary import EventType, Outcome, Reason
+from devices.protocol.vocabulary import EventType, Outcome, Reason, Warn
 
 _ANSWERS: Final = frozenset({EventType.CLAIM, EventType.DECLINE})
 _UNCOUNTED: Final = (Outcome.REJECTED, Outcome.BLOCKED)
@@ -22,8 +22,6 @@ _UNCOUNTED: Final = (Outcome.REJECTED, Outcome.BLOCKED)
 
 def enter(batch: Batch, row: EventRow, event: Event[bodies.Body], placement: Placement, gate: JobGate) -> Answer:
     """Take an event of the log into its order; the answer is its receipt."""
-    if placement.awaits is not None:
-        return _wait(batch, row, event.body, placement.awaits)
     if row.order_id is None:
         return _without_order(batch, row, event.body, placement)
     if placement.label and placement.code is not None:
@@ -42,7 +40,7 @@ def enter(batch: Batch, row: EventRow, event: Event[bodies.Body], placement: Pla
     batch.events[row.id] = row.order_id
     if batch.memory.awaited:
         place_waiting(batch, event_ref(row.id), row.order_id)
-    return answer
+    return answer if row.warn is None else _warned(answer, row.warn)
 
 
 def place_waiting(batch: Batch, ref: Ref, order_id: str) -> None:
@@ -61,16 +59,19 @@ def place_waiting(batch: Batch, ref: Ref, order_id: str) -> None:
         place_waiting(batch, event_ref(row.id), order_id)
 
 
-def _wait(batch: Batch, row: EventRow, body: bodies.Body, ref: Ref) -> Answer:
-    park(batch, row, ref, None, row.received_ms)
-    verdict = refusal(Outcome.PARKED, Reason.UNKNOWN_REFERENCE if ref.kind is RefKind.EVENT else Reason.UNKNOWN_PARCEL)
-    rule(batch, row, body, verdict, ())
-    return answer_to(row, verdict, None)
-
-
 def _without_order(batch: Batch, row: EventRow, body: bodies.Body, placement: Placement) -> Answer:
-    verdict = Verdict(Outcome.APPLIED) if placement.fault is None else refusal(Outcome.REJECTED, placement.fault)
+    if (ref := placement.awaits) is not None:
+        park(batch, row, ref, None, row.received_ms)
+        verdict = refusal(Outcome.PARKED, Reason.UNKNOWN_REFERENCE if ref.kind is RefKind.EVENT else Reason.UNKNOWN_PARCEL)
+    else:
+        verdict = Verdict(Outcome.APPLIED) if placement.fault is None else refusal(Outcome.REJECTED, placement.fault)
     rule(batch, row, body, verdict, ())
     answer = answer_to(row, verdict, None)
     answer.detail = placement.detail
+    batch.remember(row, answer)
+    return answer if row.warn is None else _warned(answer, row.warn)
+
+
+def _warned(answer: Answer, warn: str) -> Answer:
+    answer.verdict = answer.verdict._replace(warn=(*answer.verdict.warn, Warn(warn)))
     return answer

@@ -36,7 +36,8 @@ def fold_in(
     if row.type != DECIDED:  # a decision is the bridge's own: no device waits for its verdict
         if verdict.outcome is Outcome.PARKED:
             park(batch, row, _awaited(row.code, verdict, order_id), order_id, row.received_ms)
-        rule(batch, row, body, verdict, (entry,), n, was)
+        if row.type in batch.hearers.by_type or verdict.outcome in batch.hearers.by_outcome:
+            rule(batch, row, body, verdict, (entry,), n, was)
     return answer_to(row, verdict, entry, n), is_created
 
 
@@ -46,13 +47,12 @@ def rule(
     """Let the projections hear the verdict of an event that has entered its order."""
     by_type = batch.hearers.by_type.get(row.type, ())
     by_outcome = batch.hearers.by_outcome.get(verdict.outcome, ())
-    if by_type or by_outcome:
-        ruled = Ruled(row, body, verdict, n, entries, was)
-        for hear in by_type:
+    ruled = Ruled(row, body, verdict, n, entries, was)
+    for hear in by_type:
+        hear(ruled, batch)
+    for hear in by_outcome:
+        if hear not in by_type:
             hear(ruled, batch)
-        for hear in by_outcome:
-            if hear not in by_type:
-                hear(ruled, batch)
 
 
 def answer_to(row: EventRow | Fact, verdict: Verdict, entry: OrderEntry | None, n: int = 1) -> Answer:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from bridge.domain.facts import DECIDED
 from bridge.ingest import placing
-from bridge.ingest.accept import entered
+from bridge.ingest.accept import BY_SEQ
 from bridge.ingest.batch import Batch
 from bridge.ingest.entering import enter
 from bridge.ingest.folding import fold_in
@@ -129,7 +129,9 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
             waiting = next(refused, None)
         if row.type != DECIDED:
             event = messages.decode_event(row.payload, EventType(row.type))
-            batch.answers.append(entered(batch, row, enter(batch, row, event, placing.logged(row, event, batch), ingest.gate)))
+            if row.role in BY_SEQ:
+                batch.ledger(row.device, row.log).add(row.seq)
+            batch.answers.append(enter(batch, row, event, placing.logged(row, event, batch), ingest.gate))
     while waiting is not None:
         batch.ledger(waiting.device, waiting.log).add(waiting.seq)
         waiting = next(refused, None)

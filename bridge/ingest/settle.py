@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bridge.ingest import accept
+from bridge.ingest.accept import EVENT_TYPES, Decoded, append, count_refused, decode, known_before, placed, refuse, time_of
 from bridge.ingest.batch import Answer, Batch, LocationHeard, PresenceHeard, Sent, Started
 from bridge.ingest.entering import enter
 from bridge.ingest.items import Alarm, Change, Incoming, Item, Message, OpenJobs, Settled
@@ -73,7 +73,7 @@ def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
         Exception: whatever a poisonous message or a failing store causes; nothing is committed then, and `ingest` must be told to forget.
     """
     batch = ingest.batch(tx, max(i.received_ms for i in items))
-    messages = [accept.decode(i) if isinstance(i, Incoming) else None for i in items]
+    messages = [decode(i) if isinstance(i, Incoming) else None for i in items]
     events = [m for m in messages if isinstance(m, Event)]
     batch.known = tx.known([e.id for e in events]) if events else {}
     batch.memory.load_orders({e.order for e in events if e.order is not None}, tx)
@@ -128,7 +128,7 @@ def finish(batch: Batch, ingest: Ingest, kind: str) -> Settled:
     return Settled(effects, list(batch.jobs_changed.values()), batch.outcomes)
 
 
-def _message(batch: Batch, incoming: Incoming, message: accept.Decoded, ingest: Ingest) -> Answer | Sent | None:
+def _message(batch: Batch, incoming: Incoming, message: Decoded, ingest: Ingest) -> Answer | Sent | None:
     if isinstance(message, Event):
         return _event(batch, incoming, message, ingest)
     if isinstance(message, Presence):
@@ -137,8 +137,8 @@ def _message(batch: Batch, incoming: Incoming, message: accept.Decoded, ingest: 
         batch.heard(LocationHeard(incoming.identity, message, incoming.received_ms))
     elif message is not None:
         reason, detail = message
-        accept.count_refused(batch, incoming)
-        return accept.refuse(batch, incoming, reason, detail)
+        count_refused(batch, incoming)
+        return refuse(batch, incoming, reason, detail)
     else:
         if incoming.retain:
             retain(batch, incoming.topic, incoming.payload, incoming.qos)
@@ -147,13 +147,13 @@ def _message(batch: Batch, incoming: Incoming, message: accept.Decoded, ingest: 
 
 
 def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest) -> Answer | Sent:
-    if (answer := accept.known_before(batch, incoming, event)) is not None:
+    if (answer := known_before(batch, incoming, event)) is not None:
         return answer
-    event_type = accept.EVENT_TYPES[incoming.event_type or ""]
-    when = accept.time_of(batch, incoming, event, event_type)
-    placement = accept.placed(batch, event, event_type, ingest.gate)
-    row = accept.append(batch, incoming, event, event_type, when, placement)
-    return accept.entered(batch, row, enter(batch, row, event, placement, ingest.gate))
+    event_type = EVENT_TYPES[incoming.event_type or ""]
+    when = time_of(batch, incoming, event, event_type)
+    placement = placed(batch, event, event_type, ingest.gate)
+    row = append(batch, incoming, event, event_type, when, placement)
+    return enter(batch, row, event, placement, ingest.gate)
 
 
 def _change(batch: Batch, change: Change) -> None:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from bridge.domain.order import Order
 from bridge.domain.view import SETTLED, OrderView, timed_flags
 from bridge.ingest.batch import Batch, ShownOrder
+from bridge.ingest.log import PLAIN
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.relation import Deletion, Origin, Relation, Update
 from bridge.ingest.seam import Quiet, TopicFamily
@@ -117,7 +118,7 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
     entry.timed = timed_text
     status = view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=timed)
     batch.publish(batch.topics.status(order.id), status)
-    state = order.state_word
+    state = PLAIN.get(order.state_word, order.state_word)
     row = OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, batch.now_ms, entry.due_ms, status)
     batch.writes.rows(ORDERS).append(row)
     batch.writes.rows(STATUS_LOG).append(StatusLogRow(order.id, entry.rev, batch.now_ms, state, view.hash, batch.no))
@@ -138,7 +139,7 @@ def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
         if before != (digest, code):
             is_other_for_couriers = is_other_for_couriers or before is None or before[1] != code
             status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
-            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, order.parcels[parcel_id].state, digest, code, status))
+            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[order.parcels[parcel_id].state], digest, code, status))
             if before is None or before[0] != digest:
                 batch.publish(batch.topics.parcel(order.id, parcel_id), status)
     for parcel_id in known.keys() - view.parcels.keys():

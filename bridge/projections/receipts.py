@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from bridge.ingest.batch import Answer, Batch
 from bridge.ingest.items import Message
+from bridge.ingest.log import PLAIN
 from bridge.ingest.receipt import once_more, receipt_cbor
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
@@ -32,6 +33,7 @@ class Receipts(Quiet):
     topics = (TopicFamily("devices/+/receipts"),)
 
     def finish(self, batch: Batch) -> None:
+        rows = batch.writes.rows(RECEIPTS)
         outcomes = batch.outcomes
         written: dict[int, bytes] = {}
         topics: dict[str, str] = {}
@@ -42,7 +44,7 @@ class Receipts(Quiet):
             if isinstance(answer, Answer):
                 receipt = written.get(answer.pos)
                 if receipt is None:
-                    receipt = written[answer.pos] = _write(batch, answer)
+                    receipt = written[answer.pos] = _write(batch, rows, answer)
                 else:
                     receipt = once_more(receipt)
             else:
@@ -50,10 +52,10 @@ class Receipts(Quiet):
             _send(batch, topics, answer.device, receipt)
             outcomes.append(receipt)
         for answer in batch.revised.values():
-            _send(batch, topics, answer.device, _write(batch, answer))
+            _send(batch, topics, answer.device, _write(batch, rows, answer))
 
 
-def _write(batch: Batch, answer: Answer) -> bytes:
+def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer) -> bytes:
     """Store a receipt; it is encoded once for the table and the device."""
     entry, verdict = answer.entry, answer.verdict
     receipt = receipt_cbor(
@@ -68,7 +70,8 @@ def _write(batch: Batch, answer: Answer) -> bytes:
         left=entry.fold.order.left_to_pick() if answer.left and entry is not None else (),
         detail=answer.detail,
     )
-    batch.writes.rows(RECEIPTS).append(ReceiptRow(answer.pos, answer.device, answer.n, verdict.outcome, verdict.reason, receipt))
+    reason = PLAIN[verdict.reason] if verdict.reason is not None else None
+    rows.append(ReceiptRow(answer.pos, answer.device, answer.n, PLAIN[verdict.outcome], reason, receipt))
     return receipt
 
 
