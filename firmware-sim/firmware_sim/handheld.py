@@ -12,11 +12,10 @@ from devices.protocol.messages import Assignment
 from devices.protocol.vocabulary import EventType, JobState, Tone
 from firmware_sim.errors import NotAdmitted
 from firmware_sim.firmware.by_hand import ByHand
-from firmware_sim.link.live import Fleet
+from firmware_sim.link.background import BackgroundFleet
+from firmware_sim.link.loops import BAD_LOGIN
 
 TIMEOUT_S: Final = 10.0
-REFUSALS: Final = (4, 5)
-"""CONNACK codes after which another try is no use: bad user name or password, not authorised (MQTT 3.1.1 §3.2.2.3)."""
 
 T = TypeVar("T")
 
@@ -24,11 +23,11 @@ T = TypeVar("T")
 class Handheld:
     """A scanner or a phone. Scans made without a connection are kept, and sent on the next one; what is not acknowledged is sent again."""
 
-    def __init__(self, fleet: Fleet, firmware: ByHand, password: str, *, clean: bool = False) -> None:
+    def __init__(self, fleet: BackgroundFleet, firmware: ByHand, password: str, *, clean: bool = False) -> None:
         self.name = firmware.device
         self.firmware = firmware
         self._fleet = fleet
-        self._line = fleet.add(firmware, password, clean=clean)
+        self._held = fleet.add(firmware, password, clean=clean)
 
     def __repr__(self) -> str:
         return f"<{self.name}: {'online' if self.is_online else 'offline'}, seq {self.seq}, {self.backlog} not acknowledged>"
@@ -59,7 +58,7 @@ class Handheld:
     @property
     def tones(self) -> list[Tone]:
         """What its user has heard."""
-        return self._line.tones
+        return self._held.tones
 
     @property
     def troubles(self) -> list[str]:
@@ -75,12 +74,12 @@ class Handheld:
             NotAdmitted: where the bridge refuses its credentials.
             TimeoutError: where nobody answers.
         """
-        self._line.refused = 0
+        self._held.refused = 0
         self._ask(self.firmware.go_online)
-        if not self._fleet.until(lambda: self.is_online or self._line.refused in REFUSALS, timeout_s):
+        if not self._fleet.until(lambda: self.is_online or self._held.refused in BAD_LOGIN, timeout_s):
             raise TimeoutError(f"{self.name} found nobody at {self._fleet.host}:{self._fleet.port} within {timeout_s:g} s")
         if not self.is_online:
-            raise NotAdmitted(f"the bridge does not admit {self.name} (CONNACK {self._line.refused})", fix="enrol it, or give it its present password")
+            raise NotAdmitted(f"the bridge does not admit {self.name} (CONNACK {self._held.refused})", fix="enrol it, or give it its present password")
         return self
 
     def disconnect(self) -> None:

@@ -23,7 +23,8 @@ from firmware_sim.errors import SimError
 from firmware_sim.firmware.base import uuid7
 from firmware_sim.firmware.by_hand import ByHand
 from firmware_sim.handheld import TIMEOUT_S, Handheld
-from firmware_sim.link.live import Fleet
+from firmware_sim.link import loops
+from firmware_sim.link.background import BackgroundFleet
 
 if TYPE_CHECKING:
     from bridge.app import Application
@@ -76,7 +77,7 @@ class Site:
         self.topics = Topics(self.name)
         self.devices: dict[str, Handheld] = {}
         self._has_control = has_control
-        self._fleet: Fleet | None = None
+        self._fleet: BackgroundFleet | None = None
         self._log, self._boot, self._seq = secrets.token_bytes(8), secrets.token_bytes(8), 0
         self._rng = Random(secrets.randbits(64))
         self._thread: threading.Thread | None = None
@@ -158,8 +159,7 @@ class Site:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(self._serve())
+            loops.run(self._serve())
         except BaseException as error:  # noqa: BLE001 -- whoever started it is told
             self._failure = error
         finally:
@@ -249,7 +249,7 @@ class Site:
         password = self.enrol(name, role, courier)
         filters = (self.topics.assignments(courier or name),) if Role(role) is Role.COURIER else ()
         if self._fleet is None:
-            self._fleet = Fleet(self.host, self.port)
+            self._fleet = BackgroundFleet(self.host, self.port)
         made = Handheld(self._fleet, ByHand(site=self.name, device=name, filters=filters, **firmware), password)
         self.devices[name] = made
         return made.connect()
@@ -349,11 +349,3 @@ class Site:
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT_S)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

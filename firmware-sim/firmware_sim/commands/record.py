@@ -16,7 +16,7 @@ from firmware_sim.commands.output import say
 from firmware_sim.errors import NotAdmitted, NotReachable
 from firmware_sim.firmware.by_hand import ByHand
 from firmware_sim.handheld import Handheld
-from firmware_sim.link.live import Fleet
+from firmware_sim.link.background import BackgroundFleet
 from firmware_sim.observed import Observer
 from firmware_sim.scenario import parse, render
 
@@ -64,7 +64,7 @@ def listening(host: str, port: int, site: str, device: str, password: str) -> It
         NotAdmitted: where the device is not let in, or may not hear a site.
     """
     observer = Observer(site, device)
-    with Fleet(host, port, observer.see) as fleet:
+    with BackgroundFleet(host, port, observer.see) as fleet:
         desk = Handheld(fleet, ByHand(site=site, device=device, filters=observer.filters), password, clean=True)
         try:
             desk.connect(ANSWER_S)

@@ -26,7 +26,7 @@ from firmware_sim.firmware.base import uuid7
 from firmware_sim.firmware.by_hand import ByHand
 from firmware_sim.firmware.chores import NOT_THE_ARTICLE
 from firmware_sim.handheld import Handheld
-from firmware_sim.link.live import Fleet
+from firmware_sim.link.background import BackgroundFleet
 from firmware_sim.served import ANY_PORT, Site
 from firmware_sim.training import COURIER, PHONE, ROLES, SCANNER, Course, News, Score, Step, Task, in_words, plan
 from firmware_sim.workload import Workload
@@ -126,9 +126,10 @@ def _colleagues(site: Site, speed: float, *, alone: bool) -> Iterator[None]:
         return
     day = Workload.from_seed(secrets.randbelow(10**6), COLLEAGUES_ORDERS, 1, 1, site=site.name, every_ms=COLLEAGUES_EVERY_MS)
     firmwares = day.build(speed=speed)
-    with Fleet(site.host, site.port) as fleet:
-        for device in day.devices:
-            fleet.add(firmwares[device.name], site.enrol_anew(device.name, device.role, device.courier))
+    passwords = {device.name: site.enrol_anew(device.name, device.role, device.courier) for device in day.devices}
+    with BackgroundFleet(site.host, site.port) as fleet:
+        for name, password in passwords.items():  # at once: they hand things to each other
+            fleet.add(firmwares[name], password)
         yield
 
 
@@ -230,7 +231,7 @@ class Bot:
     """A trainee who knows what to do, and slips once: it scans the wrong article first."""
 
     def __init__(self, site: Site, passwords: dict[str, str], speed: float) -> None:
-        self._fleet = Fleet(site.host, site.port)
+        self._fleet = BackgroundFleet(site.host, site.port)
         self._speed = speed
         self._next = 0
         self._task: Task | None = None
