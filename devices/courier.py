@@ -15,8 +15,10 @@ from devices.clock import Clock
 from devices.connection import Incoming, Outgoing
 from devices.errors import InvalidEvent
 from devices.protocol import bodies
-from devices.protocol.messages import POINTS_MAX as BATCH_POINTS_MAX
-from devices.protocol.messages import Assignment, LocationBatch, PayloadError, Point, convert, decode, encode
+from devices.protocol.bridge_messages import Assignment
+from devices.protocol.device_messages import POINTS_MAX as BATCH_POINTS_MAX
+from devices.protocol.device_messages import LocationBatch, Point
+from devices.protocol.encoding import PayloadError, convert, decode, encode
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType
 from devices.scanner import Device, Mail, Scan, Scanned

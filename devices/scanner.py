@@ -39,7 +39,9 @@ from devices.connection import (
 from devices.errors import Closed, InvalidEvent, NotDelivered, RefusedByServer
 from devices.ids import RANDOM_BYTES, uuid7
 from devices.protocol import bodies
-from devices.protocol.messages import PayloadError, Presence, Receipt, decode, decode_event, encode, encode_cbor, load_cbor, plain
+from devices.protocol.bridge_messages import Receipt
+from devices.protocol.device_messages import Presence, decode_event
+from devices.protocol.encoding import PayloadError, decode, encode, encode_cbor, load_cbor, plain
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType
 

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Final, Self, TypeVar
 
-from devices.protocol import messages
-from devices.protocol.messages import Assignment
+from devices.protocol import encoding
+from devices.protocol.bridge_messages import Assignment
 from devices.protocol.vocabulary import EventType, JobState, Tone
 from firmware_sim.errors import NotAdmitted
 from firmware_sim.firmware.by_hand import ByHand
@@ -127,7 +127,7 @@ class Handheld:
         if not self._fleet.until(is_there, timeout_s):
             known = f"the last is {verdicts[event].outcome}" if event in verdicts else f"there is none; {self!r}"
             raise TimeoutError(f"{self.name}: no receipt{f' {outcome}' if outcome else ''} within {timeout_s:g} s: {known}")
-        return messages.plain(verdicts[event])
+        return encoding.plain(verdicts[event])
 
     def tell(
         self,
@@ -156,13 +156,13 @@ class Handheld:
         found: list[Assignment] = []
 
         def is_there() -> bool:
-            jobs = [messages.decode(payload, Assignment) for topic, payload in self.firmware.heard.items() if payload and "/assignments/" in topic]
+            jobs = [encoding.decode(payload, Assignment) for topic, payload in self.firmware.heard.items() if payload and "/assignments/" in topic]
             found[:] = [j for j in jobs if j.state == state and any(order in s.orders for s in j.stops)]
             return bool(found)
 
         if not self._fleet.until(is_there, timeout_s):
             raise TimeoutError(f"{self.name}: no job with {order} is {state} after {timeout_s:g} s")
-        return messages.plain(found[0])
+        return encoding.plain(found[0])
 
     def _ask(self, work: Callable[[], T]) -> T:
         """Have something done within the firmware's next step; what came of it."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, TypeVar
 
-from devices.protocol import messages
-from devices.protocol.messages import Alert, OrderStatus, PayloadError, Presence
+from devices.protocol import encoding
+from devices.protocol.bridge_messages import Alert, OrderStatus
+from devices.protocol.device_messages import Presence
+from devices.protocol.encoding import PayloadError
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Flag, OrderState, partially
 from firmware_sim.errors import SimError
@@ -164,7 +166,7 @@ def fate_of(status: OrderStatus) -> Fate:
 
 def _read(payload: bytes, kind: type[M]) -> M | None:
     try:
-        return messages.decode(payload, kind)
+        return encoding.decode(payload, kind)
     except PayloadError:
         return None  # what breaks the contract is the business of others
 

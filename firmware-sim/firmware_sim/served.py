@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import cbor2
 
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType, Role
 from firmware_sim.errors import SimError
@@ -281,7 +281,7 @@ class Site:
         now_ms = app.clock.now_ms()
         clock = {"boot": self._boot, "mono_ms": self._seq, "sent_boot": self._boot, "sent_mono_ms": self._seq, "at_ms": now_ms}
         plain = {"id": uuid7(now_ms, self._rng), "log": self._log, "seq": self._seq, **clock, "body": dict(body or {})}
-        payload = messages.encode_cbor(plain if order is None else {**plain, "order": order})
+        payload = encoding.encode_cbor(plain if order is None else {**plain, "order": order})
         receipts: list[dict[str, Any]] = self._on_loop(app.submit(app.registry.identity(SHOP), [(kind.value, payload)]))
         return receipts[0]
 

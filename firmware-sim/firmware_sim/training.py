@@ -11,7 +11,7 @@ import cbor2
 from sqlalchemy import func, select
 
 from bridge.store import tables as t
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.bodies import Body, Delivery, Labelled, Nothing, Pack, Pick, ProofOfDelivery, Stage
 from devices.protocol.vocabulary import EventType, Next, Outcome, Reason, Role, Tone, Warn
 from firmware_sim.errors import SimError
@@ -357,7 +357,7 @@ class Course:
                     type=row.type,
                     order=row.order,
                     code=row.code,
-                    body=messages.load(row.payload)["body"],
+                    body=encoding.load(row.payload)["body"],
                     receipt=cbor2.loads(row.receipt),
                 )
                 for row in connection.execute(query)

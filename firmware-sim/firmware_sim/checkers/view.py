@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import cbor2
 
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.topics import Topics, unescape
 from devices.protocol.vocabulary import TIMED_FLAGS, OrderState
 from firmware_sim.checkers.model import Expected, Happened, read_order
@@ -198,8 +198,8 @@ class View:
 def _decoded(payload: bytes) -> Plain | None:
     """CBOR, or JSON where the first byte is `{`. Strictness is the bridge's business; here it is only read."""
     try:
-        value = messages.load_json(payload) if payload[:1] == b"{" else cbor2.loads(payload)
-    except (messages.PayloadError, cbor2.CBORDecodeError, ValueError, RecursionError):
+        value = encoding.load_json(payload) if payload[:1] == b"{" else cbor2.loads(payload)
+    except (encoding.PayloadError, cbor2.CBORDecodeError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.vocabulary import EventType
 from firmware_sim.commands.output import FAILED, AsJson, say, show
 from firmware_sim.firmware.base import uuid7
@@ -165,7 +165,7 @@ def mosquitto(site: Site, password: str, order: str, step: Step) -> str:
     boot = rng.randbytes(8)
     clock = {"boot": boot, "mono_ms": 1, "at_ms": now_ms, "sent_boot": boot, "sent_mono_ms": 1}
     event = {"id": uuid7(now_ms, rng), "log": rng.randbytes(8), "seq": 1, **clock, "order": order, "body": _plain(step)}
-    payload = shlex.quote(messages.encode_json(event).decode())
+    payload = shlex.quote(encoding.encode_json(event).decode())
     login = f"-h {site.host} -p {site.port} -u {step.device} -P {shlex.quote(password)}"
     return f"mosquitto_pub {login} -q 1 -t {site.topics.event(step.device, step.type)} -m {payload}"
 
@@ -178,7 +178,7 @@ def library(site: Site, password: str, order: str, step: Step) -> str:
 
 
 def _plain(step: Step) -> dict[str, Any]:
-    return messages.plain(step.body)
+    return encoding.plain(step.body)
 
 
 def _show_task(task: Task) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.bodies import Body
-from devices.protocol.messages import Event
+from devices.protocol.device_messages import Event
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.base import Firmware, Stored
 
@@ -77,6 +77,6 @@ class Backlog(Firmware):
             parcel=told.parcel,
             body=told.body,
         )
-        plain = messages.plain(event)
+        plain = encoding.plain(event)
         del plain["sent_boot"], plain["sent_mono_ms"]
         return plain

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-from devices.protocol import bodies, messages
-from devices.protocol.messages import PayloadError, Presence, Receipt
+from devices.protocol import bodies, encoding
+from devices.protocol.bridge_messages import Receipt
+from devices.protocol.device_messages import Presence
+from devices.protocol.encoding import PayloadError
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType, Outcome
 from firmware_sim.firmware.actions import (
@@ -288,7 +290,7 @@ class Firmware:
             "boot": self.boot,
             "mono_ms": self.mono_ms,
             "at_ms": self.wall_ms,
-            "body": messages.plain(body),
+            "body": encoding.plain(body),
         }
         plain |= {name: value for name, value in (("order", order), ("parcel", parcel), ("code", code), ("by", by)) if value is not None}
         stored = Stored(type=event_type, plain=plain)
@@ -369,7 +371,7 @@ class Firmware:
     def _on_received(self, topic: str, payload: bytes) -> None:
         try:
             if topic == self.topics.receipts(self.device):
-                self._on_receipt(messages.decode(payload, Receipt))
+                self._on_receipt(encoding.decode(payload, Receipt))
             else:
                 self.on_message(topic, payload)
         except PayloadError as error:
@@ -423,7 +425,7 @@ class Firmware:
             at_ms=self.wall_ms if online else None,
             mono_ms=self.mono_ms if online else None,
         )
-        return Publish(topic=self.topics.presence(self.device), payload=messages.encode(presence), retain=True)
+        return Publish(topic=self.topics.presence(self.device), payload=encoding.encode(presence), retain=True)
 
     def _send(self) -> None:
         if not self._online:
@@ -448,7 +450,7 @@ class Firmware:
         if self.version < NEWEST_VERSION:
             plain |= {"model": "hh-20"}
             plain.pop("by", None)
-        return messages.encode_json(plain) if self.version == 1 else messages.encode_cbor(plain)
+        return encoding.encode_json(plain) if self.version == 1 else encoding.encode_cbor(plain)
 
     def _look_at_oldest(self) -> None:
         """Where no acknowledgement comes, the connection is not worth keeping."""

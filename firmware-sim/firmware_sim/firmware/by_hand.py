@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from devices.protocol.bodies import Body
-from devices.protocol.messages import Receipt
+from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.actions import Disconnect
 from firmware_sim.firmware.base import Firmware

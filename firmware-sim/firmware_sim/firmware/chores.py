@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from devices.protocol import bodies, messages
-from devices.protocol.messages import OrderStatus, Receipt
+from devices.protocol import bodies, encoding
+from devices.protocol.bridge_messages import OrderStatus, Receipt
 from devices.protocol.vocabulary import EventType, Outcome, Reason, Tone
 from firmware_sim.firmware.actions import Beep, Hand, Handed, Thing
 from firmware_sim.firmware.base import NOTHING, Firmware
@@ -251,7 +251,7 @@ class Doer(Firmware):
 
     def on_message(self, topic: str, payload: bytes) -> None:
         if payload and topic in self._watched:
-            status = messages.decode(payload, OrderStatus)
+            status = encoding.decode(payload, OrderStatus)
             self.states[status.order] = status.state
 
     def on_verdict(self, scan: Scan, receipt: Receipt) -> None:

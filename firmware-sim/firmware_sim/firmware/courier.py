@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
-from devices.protocol import bodies, messages
+from devices.protocol import bodies, encoding
 from devices.protocol.bodies import Collected, ProofOfDelivery
-from devices.protocol.messages import Assignment, LocationBatch, Point, Receipt, Stop
+from devices.protocol.bridge_messages import Assignment, Receipt, Stop
+from devices.protocol.device_messages import LocationBatch, Point
 from devices.protocol.vocabulary import EventType, JobState, Outcome
 from firmware_sim.firmware.actions import Publish, Thing
 from firmware_sim.firmware.chores import COUNTED, Chore, Doer, Drive, Give, Rest, Scan, Step
@@ -175,7 +176,7 @@ class Courier(Doer):
         """A job came, changed, or (an empty payload) closed."""
         if not payload:
             return
-        job = messages.decode(payload, Assignment)
+        job = encoding.decode(payload, Assignment)
         self.jobs[job.job] = job
         if job.state is JobState.ASSIGNED and (job.job, job.rev) not in self._claimed:
             self._claimed.add((job.job, job.rev))
@@ -223,7 +224,7 @@ class Courier(Doer):
         leg_ms = self.pause_ms(drive.ms / LEGS)
         points = [self._fix(drive, (leg - 1 + n / POINTS) / LEGS, self.mono_ms - leg_ms + leg_ms * n // POINTS) for n in range(1, POINTS + 1)]
         batch = LocationBatch(log=self.flash.log, boot=self.boot, sent_mono_ms=self.mono_ms, points=points)
-        self.do(Publish(topic=self.topics.location(self.device), payload=messages.encode(batch), qos=0))
+        self.do(Publish(topic=self.topics.location(self.device), payload=encoding.encode(batch), qos=0))
 
     def _fix(self, drive: Drive, part: float, mono_ms: int) -> Point:
         lat, lon = (round(a + (b - a) * part + self.rng.gauss(0, NOISE_E7)) for a, b in zip(drive.start, drive.end, strict=True))

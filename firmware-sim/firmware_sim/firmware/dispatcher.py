@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devices.protocol import bodies, messages
-from devices.protocol.messages import OrderStatus, PayloadError
+from devices.protocol import bodies, encoding
+from devices.protocol.bridge_messages import OrderStatus
+from devices.protocol.encoding import PayloadError
 from devices.protocol.vocabulary import EventType, OrderState
 from firmware_sim.firmware.actions import Subscribe
 from firmware_sim.firmware.base import Firmware
@@ -59,7 +60,7 @@ class Screen(Firmware):
         unread, self._unread = self._unread, {}
         for topic, payload in unread.items():
             try:
-                status = messages.decode(payload, OrderStatus)
+                status = encoding.decode(payload, OrderStatus)
             except PayloadError as error:
                 self.troubles.append(f"{self.device}: a message on {topic} breaks the contract: {error}")
             else:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from devices.protocol import bodies
 from devices.protocol.bodies import Line
-from devices.protocol.messages import Receipt
+from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType, OrderState, Outcome
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import Await, Chore, Doer, Give, Rest, Scan, Step

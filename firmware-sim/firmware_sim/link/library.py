@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import devices
-from devices.protocol import bodies, messages
-from devices.protocol.messages import Receipt
+from devices.protocol import bodies, encoding
+from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import BACKOFF_MAX_MS, NOTHING, Stored
@@ -175,7 +175,7 @@ class LibraryHandset(Player):
 
     def _on_receipt(self, receipt: Receipt) -> None:
         """In the library's thread."""
-        received = actions.Received(self.firmware.topics.receipts(self.device), messages.encode(receipt))
+        received = actions.Received(self.firmware.topics.receipts(self.device), encoding.encode(receipt))
         self._stage.loop.call_soon_threadsafe(self.put, received)
 
     async def _let_go(self) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from devices.protocol import messages
-from devices.protocol.messages import OrderStatus, PayloadError, Receipt
+from devices.protocol import encoding
+from devices.protocol.bridge_messages import OrderStatus, Receipt
+from devices.protocol.encoding import PayloadError
 from firmware_sim.errors import NoPassword
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware
@@ -173,7 +174,7 @@ class _MeasuredFleet(Fleet[_Measured]):
 
     def _measure(self, payload: bytes, at_s: float) -> None:
         try:
-            event = messages.decode(payload, Receipt).id
+            event = encoding.decode(payload, Receipt).id
         except PayloadError:
             return  # the firmware meets it too, and says so
         sent_s = self.published_s.pop(event, None) if event is not None else None

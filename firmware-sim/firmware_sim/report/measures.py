@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from devices.protocol.messages import PayloadError, load
+from devices.protocol.encoding import PayloadError, load
 from devices.protocol.topics import unescape
 from firmware_sim import record as r
 
