@@ -12,8 +12,9 @@ from typing import Any, Unpack
 
 from devices import outbox as ob
 from devices.clock import Clock
-from devices.connection import Incoming, Outgoing
+from devices.device import Device
 from devices.errors import InvalidEvent
+from devices.mail import Mail
 from devices.protocol import bodies
 from devices.protocol.bridge_messages import Assignment
 from devices.protocol.device_messages import POINTS_MAX as BATCH_POINTS_MAX
@@ -21,7 +22,8 @@ from devices.protocol.device_messages import LocationBatch, Point
 from devices.protocol.encoding import PayloadError, convert, decode, encode
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType
-from devices.scanner import Device, Mail, Scan, Scanned
+from devices.scan import Scan, Scanned
+from devices.traffic import Incoming, Outgoing
 
 POINTS_MAX = 20_000
 """A day of driving at one point every five seconds."""
