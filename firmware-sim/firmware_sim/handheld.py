@@ -53,7 +53,7 @@ class Handheld:
 
     @property
     def is_online(self) -> bool:
-        return self.firmware.is_online
+        return self.firmware.radio.is_online
 
     @property
     def tones(self) -> list[Tone]:

@@ -23,9 +23,11 @@ from firmware_sim import belts
 from firmware_sim.errors import BadScenario
 from firmware_sim.faults import FAULTS, AnyFault
 from firmware_sim.faults.base import Seconds, Share
-from firmware_sim.firmware.base import FLASH_EVENTS_MAX, NEWEST_VERSION, Firmware
+from firmware_sim.firmware.base import Firmware
 from firmware_sim.firmware.chores import Habits
 from firmware_sim.firmware.courier import Troubles
+from firmware_sim.firmware.machine import NEWEST_VERSION
+from firmware_sim.firmware.outbox import FLASH_EVENTS_MAX
 from firmware_sim.firmware.scanner import Battery, Scanner, Zone
 from firmware_sim.record import Cast
 from firmware_sim.workload import ORDER_EVERY_MS, Fate, Workload

@@ -20,8 +20,8 @@ from devices.protocol import encoding
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType, Role
 from firmware_sim.errors import SimError
-from firmware_sim.firmware.base import uuid7
 from firmware_sim.firmware.by_hand import ByHand
+from firmware_sim.firmware.flash import uuid7
 from firmware_sim.handheld import TIMEOUT_S, Handheld
 from firmware_sim.link import loops
 from firmware_sim.link.background import BackgroundFleet

@@ -12,7 +12,7 @@ from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Role
 from firmware_sim.checkers import judge
 from firmware_sim.errors import BadScenario, NoPassword, NotAdmitted, NotReachable
-from firmware_sim.firmware import base
+from firmware_sim.firmware import outbox, radio
 from firmware_sim.link import eyes, player
 from firmware_sim.link.progress import Progress
 from firmware_sim.link.sockets import RunningBridge, run_sockets
@@ -44,9 +44,9 @@ FLAKY = '[[faults]]\nkind = "disconnect"\nevery_s = 60\n[[faults]]\nkind = "dupl
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a network that answers nothing waits no longer than a test may take."""
-    monkeypatch.setattr(base, "ACK_PATIENCE_MS", 700)
-    monkeypatch.setattr(base, "ANSWER_PATIENCE_MS", 700)
-    monkeypatch.setattr(base, "BACKOFF_MAX_MS", 400)
+    monkeypatch.setattr(outbox, "ACK_PATIENCE_MS", 700)
+    monkeypatch.setattr(outbox, "ANSWER_PATIENCE_MS", 700)
+    monkeypatch.setattr(radio, "BACKOFF_MAX_MS", 400)
     monkeypatch.setattr(eyes, "QUIET_S", 0.4)
     monkeypatch.setattr(player, "CONNECT_PATIENCE_S", 1.0)
 

@@ -22,9 +22,9 @@ from rich.text import Text
 from devices.protocol import encoding
 from devices.protocol.vocabulary import EventType
 from firmware_sim.commands.output import FAILED, AsJson, say, show
-from firmware_sim.firmware.base import uuid7
 from firmware_sim.firmware.by_hand import ByHand
 from firmware_sim.firmware.chores import NOT_THE_ARTICLE
+from firmware_sim.firmware.flash import uuid7
 from firmware_sim.handheld import Handheld
 from firmware_sim.link.background import BackgroundFleet
 from firmware_sim.served import ANY_PORT, Site

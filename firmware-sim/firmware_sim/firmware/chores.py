@@ -262,7 +262,7 @@ class Doer(Firmware):
     def act(self) -> None:
         while self._work():
             pass
-        if self.habits.goes_on_alone and not self.is_online:
+        if self.habits.goes_on_alone and not self.radio.is_online:
             self._go_on_alone()
         for chore in (*self.hands.busy, *self.hands.aside):
             if chore.ready_ms > self.now_ms:

@@ -106,6 +106,8 @@ NO_TROUBLES: Final = Troubles()
 class Courier(Doer):
     """A phone bound to a courier."""
 
+    HAS_BEEPER = True
+
     def __init__(
         self,
         *,
@@ -117,7 +119,7 @@ class Courier(Doer):
         troubles: Troubles = NO_TROUBLES,
         **more: Any,
     ) -> None:
-        super().__init__(site=site, device=device, hands=ORDERS_AT_ONCE, has_beeper=True, **more)
+        super().__init__(site=site, device=device, hands=ORDERS_AT_ONCE, **more)
         self._troubles = troubles
         self._doze_ms = self._killed_ms = 0
         self._dark_until_ms = 0
@@ -154,9 +156,9 @@ class Courier(Doer):
                 self.lose_memory(self.now_ms + round(troubles.killed_s * 1000))
                 self._killed_ms = self._next_ms(troubles.killed_every_s)
             self.wake_at(self._killed_ms)
-        if not self.has_signal:
+        if not self.radio.has_signal:
             if self.now_ms >= self._dark_until_ms:
-                self.find_signal("has a network again")
+                self.radio.find_signal("has a network again")
             else:
                 self.wake_at(self._dark_until_ms)
 
@@ -165,7 +167,7 @@ class Courier(Doer):
 
     def _go_dark(self, until_ms: int, why: str) -> None:
         self._dark_until_ms = max(self._dark_until_ms, until_ms)
-        self.lose_signal(why)
+        self.radio.lose_signal(why)
 
     # --- its user ---------------------------------------------------------------------------------------------------------
 
@@ -219,7 +221,7 @@ class Courier(Doer):
 
     def _tell_where(self, drive: Drive, leg: int) -> None:
         """The fixes of one leg: a straight line with noise. Not kept where there is no network: a position is worth something only when it is fresh."""
-        if not self.is_online:
+        if not self.radio.is_online:
             return
         leg_ms = self.pause_ms(drive.ms / LEGS)
         points = [self._fix(drive, (leg - 1 + n / POINTS) / LEGS, self.mono_ms - leg_ms + leg_ms * n // POINTS) for n in range(1, POINTS + 1)]

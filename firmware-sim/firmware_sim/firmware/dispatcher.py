@@ -73,7 +73,7 @@ class Screen(Firmware):
         self._looks_again = True
 
     def act(self) -> None:
-        if self._looks_again and self.is_online:
+        if self._looks_again and self.radio.is_online:
             self._looks_again = False
             self.do(Subscribe(self.filters()))
 

@@ -73,16 +73,16 @@ class Scanner(Doer):
 
     Args:
         workers: who works with it, one after the other.
-        shift_s: how long each has it, where there are several.
+        shift_s: how long each has it, if there are several.
         walk: the hall, zone by zone, over and over; empty: one access point everywhere.
-        battery: None where it hangs on a cable.
+        battery: None if it hangs on a cable.
     """
+
+    HAS_BEEPER = True
 
     def __init__(
         self,
         *,
-        site: str,
-        device: str,
         workers: Sequence[str],
         lists: list[PickList],
         returns: list[PickList],
@@ -93,7 +93,7 @@ class Scanner(Doer):
     ) -> None:
         habits = more.get("habits", CAREFUL)
         plans = {(Thing.PICK_LIST, x.order): picking(x, habits) for x in lists} | {(Thing.RETURN, x.order): taking_back(x) for x in returns}
-        super().__init__(site=site, device=device, hands=1, plans=plans, chores=[Chore("", [starting(workers[0])])], by=workers[0], has_beeper=True, **more)
+        super().__init__(hands=1, plans=plans, chores=[Chore("", [starting(workers[0])])], by=workers[0], **more)
         self._workers = workers
         self._shift = 0
         self._shift_ms = round(shift_s * 1000)
@@ -129,16 +129,16 @@ class Scanner(Doer):
         if not self._shift_ended:
             self.wake_at(self.now_ms + max(1, round(-at_s * 1000)))
         elif zone.access_point is None:
-            zone = next((z for z in self._walk if z.access_point is not None), zone)  # whoever goes home passes the charger
+            zone = next((z for z in self._walk if z.access_point is not None), zone)  # on the way home the worker passes the charger
         if zone.access_point is None:
             self._access_point = None
-            self.lose_signal("is where no access point reaches")
+            self.radio.lose_signal("is where no access point reaches")
         elif zone.access_point != self._access_point:
             if self._access_point is not None:
-                self.hang_up("roams to another access point")
-                self.connect_in(ROAM_MS)
+                self.radio.hang_up("roams to another access point")
+                self.radio.connect_in(ROAM_MS)
             self._access_point = zone.access_point
-            self.find_signal(f"is back, at {zone.access_point}")
+            self.radio.find_signal(f"is back, at {zone.access_point}")
 
     def _drain(self, battery: Battery) -> None:
         used = (self.now_ms - self._charged_ms) / 10 / battery.lasts_s
@@ -149,7 +149,7 @@ class Scanner(Doer):
         self.battery_percent = 100
         self.note("gets a new battery" if battery.is_hot_swap else "gets a new battery, and starts anew")
         if not battery.is_hot_swap:
-            self.hang_up("its battery is out")
+            self.radio.hang_up("its battery is out")
             self.start_anew()
 
     # --- its worker -------------------------------------------------------------------------------------------------------

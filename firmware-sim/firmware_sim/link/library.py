@@ -18,8 +18,10 @@ from devices.protocol import bodies, encoding
 from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware import actions
-from firmware_sim.firmware.base import BACKOFF_MAX_MS, NOTHING, Stored
+from firmware_sim.firmware.base import NOTHING
 from firmware_sim.firmware.chores import COUNTED, Scan
+from firmware_sim.firmware.flash import Stored
+from firmware_sim.firmware.radio import BACKOFF_MAX_MS
 from firmware_sim.firmware.scanner import Scanner
 from firmware_sim.link.handset import SocketStage
 from firmware_sim.link.player import REBOOT_S, Player
@@ -41,12 +43,8 @@ class LibraryScanner(Scanner):
         self._backlog = backlog
 
     @property
-    def flash_events_max(self) -> int:
-        return self._flash_events_max
-
-    @property
     def has_room(self) -> bool:
-        return self._backlog() < self._flash_events_max
+        return self._backlog() < self.outbox.events_max
 
     @property
     def is_settled(self) -> bool:
@@ -164,7 +162,7 @@ class LibraryHandset(Player):
             firmware="library",
             on_receipt=self._on_receipt,
             debounce_ms=max(1, round(DEBOUNCE_MS / self._stage.speed)),
-            events_max=firmware.flash_events_max,
+            events_max=firmware.outbox.events_max,
             backoff_max_s=BACKOFF_MAX_MS / 1000,
             clock=LibraryClock(lambda: firmware.wall_ms - firmware.now_ms),
         )

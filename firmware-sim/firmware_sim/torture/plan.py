@@ -13,7 +13,7 @@ from devices.protocol.bodies import Created, Line
 from devices.protocol.device_messages import Event
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType
-from firmware_sim.firmware.base import uuid7
+from firmware_sim.firmware.flash import uuid7
 from firmware_sim.torture.ledger import Class, Id, Subscription
 
 SYSTEMS: Final = 2
