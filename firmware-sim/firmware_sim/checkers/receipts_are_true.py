@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from devices.protocol.topics import matches
-from firmware_sim.checkers.model import Answer
+from firmware_sim.checkers.model.events import Answer
 from firmware_sim.checkers.view import BRIDGE, WITHOUT_ORDER, Broken, Plain, View, called
 from firmware_sim.record import Row, Subscribed
 

@@ -13,7 +13,8 @@ import cbor2
 from devices.protocol import encoding
 from devices.protocol.topics import Topics, unescape
 from devices.protocol.vocabulary import TIMED_FLAGS, OrderState
-from firmware_sim.checkers.model import Expected, Happened, read_order
+from firmware_sim.checkers.model.events import Happened
+from firmware_sim.checkers.model.reading import Expected, read_order
 from firmware_sim.record import Acknowledged, Committed, Mangled, Published, Received, Record, Row, Sent
 
 Plain = dict[str, Any]
