@@ -12,7 +12,8 @@ import msgspec
 from firmware_sim.checkers import judge
 from firmware_sim.record import Finding, Record
 from firmware_sim.run import run_simulated
-from firmware_sim.scenario import Scenario, from_plain, read_scenario
+from firmware_sim.scenario import Scenario
+from firmware_sim.scenario_file import from_plain, read_scenario
 
 SHOWN_MAX: Final = 20
 UNNAMED: Final = {"name": "unnamed", "story": "Written in a test."}

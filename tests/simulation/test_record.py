@@ -23,7 +23,7 @@ from firmware_sim.errors import BadScenario, NotAdmitted, NotReachable, SimError
 from firmware_sim.handheld import Handheld
 from firmware_sim.observed import FATE_OF, Observer, fate_of
 from firmware_sim.record import Received
-from firmware_sim.scenario import parse
+from firmware_sim.scenario_file import parse
 from firmware_sim.served import Site
 from firmware_sim.workload import Fate
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from simulation import oracle
 
-from firmware_sim import scenario as scenarios
+from firmware_sim import scenario_file as scenarios
 from firmware_sim.checkers import judge
 from firmware_sim.errors import BadScenario
 from firmware_sim.faults import FAULTS
@@ -77,7 +77,7 @@ def kind_of_class(kind: type) -> str:
 
 DIGEST = """
 from firmware_sim.run import run_simulated
-from firmware_sim.scenario import read_scenario
+from firmware_sim.scenario_file import read_scenario
 for name in ("mixed", "power-cut"):
     print(run_simulated(read_scenario(name), 5).digest)
 """

@@ -11,6 +11,7 @@ from devices.protocol.messages import OrderStatus, decode
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Role
 from firmware_sim.checkers import judge
+from firmware_sim.crew import build
 from firmware_sim.errors import BadScenario, NoPassword, NotAdmitted, NotReachable
 from firmware_sim.firmware import outbox, radio
 from firmware_sim.link import eyes, player
@@ -18,7 +19,8 @@ from firmware_sim.link.progress import Progress
 from firmware_sim.link.sockets import RunningBridge, run_sockets
 from firmware_sim.record import Connected, FaultBegan, FaultEnded, Lost, Mangled, Noted, Record, ServerKilled, ServerStarted
 from firmware_sim.run import run_simulated
-from firmware_sim.scenario import Scenario, build, parse
+from firmware_sim.scenario import Scenario
+from firmware_sim.scenario_file import parse
 
 SPEED = 100.0
 AFTERNOON = """

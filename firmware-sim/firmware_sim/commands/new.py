@@ -13,7 +13,7 @@ import typer
 from firmware_sim.commands.output import say
 from firmware_sim.errors import BadScenario
 from firmware_sim.faults import AnyFault, Fault
-from firmware_sim.scenario import parse
+from firmware_sim.scenario_file import parse
 
 T = TypeVar("T")
 

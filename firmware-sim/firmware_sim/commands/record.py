@@ -18,7 +18,7 @@ from firmware_sim.firmware.by_hand import ByHand
 from firmware_sim.handheld import Handheld
 from firmware_sim.link.background import BackgroundFleet
 from firmware_sim.observed import Observer
-from firmware_sim.scenario import parse, render
+from firmware_sim.scenario_file import parse, render
 
 LOOK_EVERY_S: Final = 1.0
 ANSWER_S: Final = 10.0

@@ -14,9 +14,11 @@ from rich.text import Text
 
 from firmware_sim.commands.credentials import read_json
 from firmware_sim.commands.output import FAILED, AsJson, ScenarioName, emit, progress, say, show
+from firmware_sim.crew import build
 from firmware_sim.errors import BadCredentials, BadScenario
 from firmware_sim.record import SERVER, Finding, Record
-from firmware_sim.scenario import Scenario, build, names, read_scenario
+from firmware_sim.scenario import Scenario
+from firmware_sim.scenario_file import names, read_scenario
 
 
 class Link(StrEnum):

@@ -18,6 +18,7 @@ from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices.protocol.vocabulary import Role
+from firmware_sim.crew import Crew, build, settings_of
 from firmware_sim.errors import BadScenario, NoPassword
 from firmware_sim.link import eyes, loops
 from firmware_sim.link.library import LibraryScanner
@@ -28,7 +29,7 @@ from firmware_sim.link.socket_run import SocketsRun, Terms
 from firmware_sim.link.weather import Weather, kind_of
 from firmware_sim.record import Cast, Record
 from firmware_sim.run import new_record
-from firmware_sim.scenario import Crew, Scenario, build, settings_of
+from firmware_sim.scenario import Scenario
 
 TIMEOUT_S: Final = 3_600.0
 
