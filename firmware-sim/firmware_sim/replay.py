@@ -149,8 +149,7 @@ def replay(
     shop: ShopMap,
     *,
     site: str,
-    host: str,
-    port: int,
+    address: tuple[str, int],
     cast: Cast,
     speed: float = 0.0,
     on_progress: Callable[[Progress], None] | None = None,
@@ -160,6 +159,7 @@ def replay(
 
     Args:
         orders: by creation, as `read_orders` gives them.
+        address: (host, port) of the bridge.
         speed: how many times faster than history; 0 for as fast as the bridge takes it.
 
     Raises:
@@ -170,7 +170,7 @@ def replay(
     screen = Screen(site=site, device=cast.watcher)
     said = {o.order: said_state(o, shop) for o in orders}
     firmwares = {cast.scanner: scanner, cast.courier: courier, cast.watcher: screen}
-    record = drive(firmwares, screen, host, port, cast.passwords, said, on_progress, timeout_s)
+    record = drive(firmwares, screen, *address, cast.passwords, said, on_progress, timeout_s)
     states = record.states
     compared = [Compared(order=o.order, line=o.line, said=said[o.order], state=states.get(o.order)) for o in orders]
     found = Counter(c.agreement for c in compared)

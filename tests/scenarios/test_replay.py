@@ -60,7 +60,7 @@ def imported(site: Site, orders: list[ShopOrder], shop: ShopMap) -> None:
 
 def replayed(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> Replayed:
     host, port = site.addresses["mqtt"]
-    return replay(orders, shop, site=SITE, host=host, port=port, cast=cast, timeout_s=60)
+    return replay(orders, shop, site=SITE, address=(host, port), cast=cast, timeout_s=60)
 
 
 def test_the_sample_is_read_but_for_two_bad_rows(shop: ShopMap) -> None:

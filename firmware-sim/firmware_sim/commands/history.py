@@ -47,7 +47,7 @@ def history(
     orders, bad = read_orders(file, shop)
     cast = _cast(credentials, {"scanner": scanner, "courier": courier, "watcher": watcher})
     with _progress() as on_progress:
-        result = replay.replay(orders, shop, site=site, host=host, port=port, cast=cast, speed=speed, on_progress=on_progress, timeout_s=timeout)
+        result = replay.replay(orders, shop, site=site, address=(host, port), cast=cast, speed=speed, on_progress=on_progress, timeout_s=timeout)
     result.bad_rows = len(bad)
     if as_json:
         output.emit(replay.to_json(result))
