@@ -28,7 +28,9 @@ from firmware_sim.firmware.flash import uuid7
 from firmware_sim.handheld import Handheld
 from firmware_sim.link.background import BackgroundFleet
 from firmware_sim.served import ANY_PORT, Site
-from firmware_sim.training import COURIER, PHONE, ROLES, SCANNER, Course, News, Score, Step, Task, in_words, plan
+from firmware_sim.training.course import Course, News, Score
+from firmware_sim.training.tasks import COURIER, PHONE, ROLES, SCANNER, Step, Task, plan
+from firmware_sim.training.words import in_words
 from firmware_sim.workload import Workload
 
 NAME: Final = "train"

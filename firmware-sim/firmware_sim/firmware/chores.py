@@ -1,4 +1,4 @@
-"""What a user does with a device: chores, step by step, each step waiting for its receipt, and the reaction to every verdict.
+"""A user with things to do: chores, step by step, each step waiting for its receipt, and the reaction to every verdict.
 
 A chore is about one order. Someone with one pair of hands works on one chore at a time; a chore that is held up is set aside and taken up again later.
 """
@@ -6,14 +6,15 @@ A chore is about one order. Someone with one pair of hands works on one chore at
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from devices.protocol import bodies, encoding
 from devices.protocol.bridge_messages import OrderStatus, Receipt
-from devices.protocol.vocabulary import EventType, Outcome, Reason, Tone
+from devices.protocol.vocabulary import EventType, Outcome, Tone
 from firmware_sim.firmware.actions import Beep, Hand, Handed, Thing
-from firmware_sim.firmware.base import NOTHING, Firmware
+from firmware_sim.firmware.base import Firmware
+from firmware_sim.firmware.reactions import Reaction, reaction_to
+from firmware_sim.firmware.steps import COUNTED, Await, Chore, Drive, Give, Rest, Scan, Step, TakeBack, Tell
 
 THINK_MS: Final = 900
 """From a beep to the next scan."""
@@ -21,68 +22,6 @@ LOOK_AGAIN_MS: Final = 2_000
 """From a label that could not be read to the next try."""
 RETRY_MS: Final = 8_000
 """How long something that is blocked lies aside."""
-
-
-# --- steps ----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """Tell the bridge of something, and wait for its receipt."""
-
-    type: EventType
-    body: bodies.Body = NOTHING
-    order: str | None = None
-    parcel: str | None = None
-    code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Let time pass, ms."""
-
-    ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Await:
-    """Wait until the order's status shows this state."""
-
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Give:
-    """Hand something about the order to the user of another device."""
-
-    to: str
-    what: Thing
-
-
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """Drive in a straight line; places are (lat_e7, lon_e7)."""
-
-    start: tuple[int, int]
-    end: tuple[int, int]
-    ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class TakeBack:
-    """Tell the bridge that the last thing told was wrong."""
-
-    reason: Literal["did_not_occur", "incorrect_data"] = "incorrect_data"
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Tell the bridge of something, and go on whatever it answers: a system that reports what others did."""
-
-    scan: Scan
-
-
-Step = Scan | Rest | Await | Give | Drive | TakeBack | Tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,64 +57,8 @@ ON_ONES_OWN: Final = frozenset(
     },
 )
 """What is done without an answer where none can come."""
-COUNTED: Final = frozenset({EventType.PICK, EventType.ATTEMPT_FAILED})
-"""What counts again when it is told again: no firmware sends it twice."""
 NOT_THE_ARTICLE: Final = "2000000099998"
 """A barcode (GTIN-13, in-company range) that no order asks for."""
-
-
-@dataclass(slots=True, eq=False)
-class Chore:
-    """Steps about one order.
-
-    `asked` is the event whose receipt is awaited, `told` the last one that had its receipt;
-    before `ready_ms` nobody touches the chore; `since_ms` and `legs_done` are of the present drive.
-    """
-
-    order: str
-    steps: list[Step]
-    index: int = 0
-    asked: bytes | None = None
-    told: bytes | None = None
-    asked_ms: int = 0
-    ready_ms: int = 0
-    since_ms: int | None = None
-    legs_done: int = 0
-
-
-# --- reactions ------------------------------------------------------------------------------------------------------------
-
-
-class Reaction(StrEnum):
-    """What a user does about a verdict."""
-
-    GO_ON = "go_on"
-    WAIT = "wait"
-    RETRY = "retry"
-    GIVE_UP = "give_up"
-
-
-REACTIONS: Final[dict[Outcome, Reaction]] = {
-    Outcome.APPLIED: Reaction.GO_ON,
-    Outcome.NOOP: Reaction.GO_ON,
-    Outcome.LATE: Reaction.GO_ON,
-    Outcome.PARKED: Reaction.WAIT,
-    Outcome.BLOCKED: Reaction.RETRY,
-    Outcome.LOST_CLAIM: Reaction.GIVE_UP,
-    Outcome.REJECTED: Reaction.GIVE_UP,
-}
-
-
-def reaction_to(receipt: Receipt) -> Reaction:
-    """A hold passes, a cancellation does not; a wrong label is followed by the right one."""
-    if receipt.reason is Reason.CANCELLED:
-        return Reaction.GIVE_UP
-    if receipt.reason in (Reason.WRONG_SKU, Reason.WRONG_PARCEL, Reason.PARCEL_NEEDED):
-        return Reaction.RETRY
-    return REACTIONS[receipt.outcome]
-
-
-# --- the one who does them ------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ from devices.protocol.bridge_messages import Assignment, Receipt, Stop
 from devices.protocol.device_messages import LocationBatch, Point
 from devices.protocol.vocabulary import EventType, JobState, Outcome
 from firmware_sim.firmware.actions import Publish, Thing
-from firmware_sim.firmware.chores import COUNTED, Chore, Doer, Drive, Give, Rest, Scan, Step
+from firmware_sim.firmware.chores import Doer
+from firmware_sim.firmware.steps import COUNTED, Chore, Drive, Give, Rest, Scan, Step
 
 DRIVE_MS: Final = 40_000
 LEGS: Final = 4

@@ -10,7 +10,8 @@ from devices.protocol.encoding import PayloadError
 from devices.protocol.vocabulary import EventType, OrderState
 from firmware_sim.firmware.actions import Subscribe
 from firmware_sim.firmware.base import Firmware
-from firmware_sim.firmware.chores import Await, Chore, Doer, Scan, Step
+from firmware_sim.firmware.chores import Doer
+from firmware_sim.firmware.steps import Await, Chore, Scan, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from devices.protocol import bodies
 from devices.protocol.bodies import Line
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.actions import Thing
-from firmware_sim.firmware.chores import CAREFUL, Chore, Doer, Habits, Scan, Step, TakeBack
+from firmware_sim.firmware.chores import CAREFUL, Doer, Habits
+from firmware_sim.firmware.steps import Chore, Scan, Step, TakeBack
 
 DOCK: Final = "dock-1"
 WRONG_DOCK: Final = "dock-9"

@@ -10,7 +10,8 @@ from devices.protocol.bodies import Line
 from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType, OrderState, Outcome
 from firmware_sim.firmware.actions import Thing
-from firmware_sim.firmware.chores import Await, Chore, Doer, Give, Rest, Scan, Step
+from firmware_sim.firmware.chores import Doer
+from firmware_sim.firmware.steps import Await, Chore, Give, Rest, Scan, Step
 
 CHANGE_OF_MIND_MS: Final = 4_000
 """From the pick list to the cancellation."""

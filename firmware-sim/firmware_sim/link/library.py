@@ -19,10 +19,10 @@ from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import NOTHING
-from firmware_sim.firmware.chores import COUNTED, Scan
 from firmware_sim.firmware.flash import Stored
 from firmware_sim.firmware.radio import BACKOFF_MAX_MS
 from firmware_sim.firmware.scanner import Scanner
+from firmware_sim.firmware.steps import COUNTED, Scan
 from firmware_sim.link.handset import SocketStage
 from firmware_sim.link.player import REBOOT_S, Player
 
