@@ -177,7 +177,7 @@ class Courier(Device):
         """An open job, waiting for it: the one named, or any.
 
         Raises:
-            NotDelivered: none within `timeout_s` seconds (`RefusedByServer` where the server refuses this device).
+            NotDelivered: none within `timeout_s` seconds (`RefusedByServer` if the server refuses this device).
             Closed: the device was closed.
         """
 
@@ -191,7 +191,7 @@ class Courier(Device):
         """Takes a job, as it stood at `rev`; None is what this phone last heard of it.
 
         Raises:
-            InvalidEvent: without `rev`, where this phone has not heard of the job.
+            InvalidEvent: `rev` is not given, and this phone has not heard of the job.
         """
         if rev is None:
             if job not in self.jobs:

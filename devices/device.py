@@ -48,9 +48,9 @@ class Device:
     site: str
     device: str
     password: str | None = field(default=None, repr=False)
-    """None where the device's certificate says who it is."""
+    """None if the device's certificate says who it is."""
     outbox: str | Path
-    """The outbox file; it is made where there is none."""
+    """The outbox file; it is made if there is none."""
     host: str = "localhost"
     port: int | None = None
     """None: 1883, with TLS 8883."""
@@ -61,7 +61,7 @@ class Device:
     cert_file: str | Path | None = None
     """The device's own certificate (PEM)."""
     key_file: str | Path | None = None
-    """The key of `cert_file` (PEM); None where it is in the same file."""
+    """The key of `cert_file` (PEM); None if it is in the same file."""
     at: str | None = None
     """The place of every event that does not name its own."""
     firmware: str | None = None
@@ -140,7 +140,7 @@ class Device:
         """Waits until the server has acknowledged everything in the outbox.
 
         Raises:
-            NotDelivered: not within `timeout_s` seconds (`RefusedByServer` where the server refuses this device).
+            NotDelivered: not within `timeout_s` seconds (`RefusedByServer` if the server refuses this device).
             Closed: the device was closed.
         """
         self._mail.wait(lambda: self.backlog == 0 or None, timeout_s)
@@ -165,7 +165,7 @@ class Device:
         make = self._maker(draft)
         now_ms = self.clock.mono_ms()
         with self._lock:
-            # Only the scan just before can bounce: whatever came in between was a hand's work.
+            # Only the scan just before can bounce: the same scan after another one was made on purpose.
             if self._last is not None and self._last[0] == draft and now_ms - self._last[1] < self.debounce_ms:
                 return self._last[2]
             scan = Scan(self._outbox.put(make), self._mail)

@@ -55,7 +55,7 @@ class Scan:
         """Waits until the server has stored it; None waits for ever.
 
         Raises:
-            NotDelivered: not within `timeout_s` seconds (`RefusedByServer` where the server refuses this device).
+            NotDelivered: not within `timeout_s` seconds (`RefusedByServer` if the server refuses this device).
             Closed: the device was closed.
         """
         self._mail.wait(lambda: self.acknowledged or None, timeout_s)
@@ -64,7 +64,7 @@ class Scan:
         """What the server says of it, waiting for its first answer; a later one (higher `n`) holds as soon as it has come.
 
         Raises:
-            NotDelivered: no receipt within `timeout_s` seconds (`RefusedByServer` where the server refuses this device).
+            NotDelivered: no receipt within `timeout_s` seconds (`RefusedByServer` if the server refuses this device).
             Closed: the device was closed.
         """
         return self._mail.wait(lambda: self._mail.receipt(self.id), timeout_s)

@@ -106,7 +106,7 @@ def _entry(field: inspect.Field) -> str:
 
 
 def _type(kind: inspect.Type) -> str:
-    """A type where it is used: its rule's name where it has one."""
+    """A type where it is used: its rule's name if it has one."""
     return next((name for named, name in _NAMED if named == kind), None) or _spelled(kind)
 
 

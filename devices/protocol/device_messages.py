@@ -77,7 +77,7 @@ def decode_event(payload: bytes, event_type: EventType) -> Event[Body]:
     """An event's payload, its body as its type asks.
 
     Raises:
-        PayloadError: where the payload breaks the contract.
+        PayloadError: the payload breaks the contract.
     """
     event = convert(load(payload), EVENT_KINDS[event_type])
     for name in ("order", "parcel", "at"):

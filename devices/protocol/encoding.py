@@ -43,7 +43,7 @@ def load_cbor(payload: bytes) -> Any:
     """The value of one strict CBOR item.
 
     Raises:
-        PayloadError: where it is not exactly one item, is nested too deep, or holds tags, indefinite lengths or duplicate keys.
+        PayloadError: it is not exactly one item, is nested too deep, or holds tags, indefinite lengths or duplicate keys.
     """
     # `loads` passes over what stands behind an item. So the payload is read as the first of two items, the second being a mark that
     # no sender knows: only a payload that ends where its item ends leaves it in place. (A decoder on a stream takes twice as long.)
@@ -79,7 +79,7 @@ def load_json(payload: bytes) -> Any:
     """The value of one JSON text, with the contract's bytes fields turned from hex into bytes.
 
     Raises:
-        PayloadError: where it is not JSON, is nested too deep, or repeats a key.
+        PayloadError: it is not JSON, is nested too deep, or repeats a key.
     """
     if _json_depth(payload) > DEPTH_MAX:
         raise PayloadError(f"payload: nested deeper than {DEPTH_MAX}")
@@ -111,7 +111,7 @@ def _json_depth(payload: bytes) -> int:
 
 
 def _unhex(value: Any) -> Any:
-    """Bytes fields from hex. What is not lowercase hex stays a text: where bytes are needed it is then refused with its path."""
+    """Bytes fields from hex. What is not lowercase hex stays a text: if bytes are needed there, it is then refused with its path."""
     if isinstance(value, dict):
         return {k: _bytes_of(v) if k in BYTES_FIELDS else _unhex(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -129,7 +129,7 @@ def _bytes_of(value: Any) -> Any:
 
 
 def load(payload: bytes) -> Any:
-    """The plain value of a payload: JSON where the first byte is `{`, else CBOR."""
+    """The plain value of a payload: JSON if the first byte is `{`, else CBOR."""
     return load_json(payload) if payload[:1] == b"{" else load_cbor(payload)
 
 
@@ -183,7 +183,7 @@ def decode(payload: bytes, kind: type[_T]) -> _T:
     """A payload as a message; unknown fields are passed over.
 
     Raises:
-        PayloadError: where the payload breaks the contract.
+        PayloadError: the payload breaks the contract.
     """
     return convert(load(payload), kind)
 

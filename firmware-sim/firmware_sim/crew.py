@@ -20,7 +20,7 @@ from firmware_sim.workload import Workload
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """Everybody of a run: firmwares by device, who they are, and the state in which each order must end."""
+    """The devices of a run: firmwares by name, who they are, and the state in which each order must end."""
 
     firmwares: dict[str, Firmware]
     cast: dict[str, Cast]
@@ -28,7 +28,7 @@ class Crew:
 
 
 def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.0, library: type[Scanner] = Scanner) -> Crew:
-    """Everybody of a scenario, for a seed. `load` is the share of the belts' events; `library` is what a scanner of the kind `library` is."""
+    """The devices of a scenario, for a seed. `load` is the share of the belts' events; `library` is what a scanner of the kind `library` is."""
     site = site_of(scenario)
     firmwares: dict[str, Firmware] = {}
     cast: dict[str, Cast] = {}
@@ -59,7 +59,7 @@ def settings_of(scenario: Scenario) -> Settings:
     """The bridge's settings in a scenario.
 
     Raises:
-        ConfigError: where one is wrong.
+        ConfigError: one is wrong.
     """
     sections: dict[str, dict[str, Any]] = {"site": {"name": site_of(scenario)}, "listen": {"mqtt": "127.0.0.1:0"}}
     for name, values in scenario.settings.items():

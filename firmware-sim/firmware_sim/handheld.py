@@ -1,4 +1,4 @@
-"""A simulated device in somebody's hand: what a test or a trainee's stand-in does with it, one call at a time, over real MQTT."""
+"""A simulated device that is used from outside: what a test or a simulated trainee does with it, one call at a time, over real MQTT."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Handheld:
 
     @property
     def troubles(self) -> list[str]:
-        """Where the bridge broke the contract towards it."""
+        """How the bridge broke the contract towards it."""
         return self.firmware.troubles
 
     # --- its connection ---------------------------------------------------------------------------------------------------
@@ -71,13 +71,13 @@ class Handheld:
         """Connect, and wait until that is done.
 
         Raises:
-            NotAdmitted: where the bridge refuses its credentials.
-            TimeoutError: where nobody answers.
+            NotAdmitted: the bridge refuses its credentials.
+            TimeoutError: no server answers.
         """
         self._held.refused = 0
         self._ask(self.firmware.go_online)
         if not self._fleet.until(lambda: self.is_online or self._held.refused in BAD_LOGIN, timeout_s):
-            raise TimeoutError(f"{self.name} found nobody at {self._fleet.host}:{self._fleet.port} within {timeout_s:g} s")
+            raise TimeoutError(f"{self.name} found no server at {self._fleet.host}:{self._fleet.port} within {timeout_s:g} s")
         if not self.is_online:
             raise NotAdmitted(f"the bridge does not admit {self.name} (CONNACK {self._held.refused})", fix="enrol it, or give it its present password")
         return self
@@ -117,7 +117,7 @@ class Handheld:
         """The receipt of an event: the first that comes, or the first with this outcome (a parked event is applied later).
 
         Raises:
-            TimeoutError: where none comes.
+            TimeoutError: none comes.
         """
         verdicts = self.firmware.verdicts
 
@@ -143,7 +143,7 @@ class Handheld:
         """Tell the bridge of something, and wait for the first receipt.
 
         Raises:
-            TimeoutError: where none comes.
+            TimeoutError: none comes.
         """
         return self.receipt(self.scan(event_type, order=order, parcel=parcel, code=code, body=body, by=by), timeout_s=timeout_s)
 
@@ -151,7 +151,7 @@ class Handheld:
         """The assignment with an order in it, once it has come to this phone and is in this state.
 
         Raises:
-            TimeoutError: where it does not come.
+            TimeoutError: it does not come.
         """
         found: list[Assignment] = []
 
@@ -179,5 +179,5 @@ class Handheld:
         try:
             return answer.result(TIMEOUT_S)
         except FutureTimeout:
-            self._fleet.until(lambda: False, 0)  # says why, where the fleet failed
+            self._fleet.until(lambda: False, 0)  # raises, if the fleet failed
             raise TimeoutError(f"{self.name} is switched off") from None

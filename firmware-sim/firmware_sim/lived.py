@@ -52,7 +52,7 @@ def live_through(scenario: str | Path | Mapping[str, Any], seed: int = 1, **over
         overrides: fields of the scenario that are to be others; a table given so changes only the keys that it has.
 
     Raises:
-        BadScenario: where it can't be read.
+        BadScenario: it can't be read.
     """
     plain = {**UNNAMED, **scenario} if isinstance(scenario, Mapping) else msgspec.to_builtins(read_scenario(str(scenario)))
     for name, value in overrides.items():

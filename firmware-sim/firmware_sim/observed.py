@@ -47,7 +47,7 @@ FATE_OF: Final[dict[str, Fate | None]] = {
     partially(OrderState.OUT_FOR_DELIVERY): Fate.ONE_DELIVERED,
     partially(OrderState.RETURNING): Fate.NEVER_MET,
 }
-"""What came of an order that was last seen in a state; None where that says nothing yet: it is taken for one that is delivered."""
+"""What came of an order that was last seen in a state; None if that says nothing yet: the order is taken for one that is delivered."""
 
 M = TypeVar("M")
 
@@ -122,7 +122,7 @@ class Observer:
         """The site as a scenario, after it was heard for so long.
 
         Raises:
-            SimError: where no order was seen.
+            SimError: no order was seen.
         """
         at_work = [s for s in self.statuses.values() if s.order in self._moved or s.state not in ENDED]
         if not at_work:
@@ -172,5 +172,5 @@ def _read(payload: bytes, kind: type[M]) -> M | None:
 
 
 def _round(value: float) -> float:
-    """Three digits: nobody needs more, and nothing of a site shows in the rest."""
+    """Three digits: enough for a scenario, and nothing of a site shows in the rest."""
     return float(f"{value:.3g}")

@@ -33,7 +33,7 @@ def run_simulated(scenario: Scenario, seed: int, *, load: float | None = None, f
     """Live through a scenario in virtual time. The same seed gives the same record.
 
     Args:
-        load: the share of the belts' events; `scenario.simulated_load` where not given.
+        load: the share of the belts' events; `scenario.simulated_load` if not given.
         folder: where the site's folder is made, and kept; otherwise it is gone afterwards.
     """
     _check_kinds(scenario)

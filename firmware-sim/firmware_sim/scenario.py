@@ -95,7 +95,7 @@ class Expect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
 
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A scenario. `day_s` is when faults without an end of their own end; `patience_s` how long everybody may take after that; `calm_s` how long the site is
+    """A scenario. `day_s` is when faults without an end of their own end; `patience_s` how long all may take after that; `calm_s` how long the site is
     left alone then, so that alerts are cleared. `settings` are the bridge's, as in its bridge.toml. On the simulated link the belts carry `simulated_load` of
     their events."""
 

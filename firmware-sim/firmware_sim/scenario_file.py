@@ -33,7 +33,7 @@ def read_scenario(name: str) -> Scenario:
     """A scenario that comes with the program, by its name, or one from a file, by its path.
 
     Raises:
-        BadScenario: where there is none, or where it is wrong: with line and field.
+        BadScenario: there is none, or it is wrong: with line and field.
     """
     path = Path(name)
     if name in names():
@@ -51,7 +51,7 @@ def parse(text: str, source: str) -> Scenario:
     """A scenario from its text.
 
     Raises:
-        BadScenario: where it is wrong: with line and field.
+        BadScenario: it is wrong: with line and field.
     """
     try:
         plain = tomllib.loads(text)
@@ -64,7 +64,7 @@ def from_plain(plain: dict[str, Any], source: str, text: str = "") -> Scenario:
     """A scenario from its tables; `text` is where they stand, so that mistakes can be named with their line.
 
     Raises:
-        BadScenario: where it is wrong.
+        BadScenario: it is wrong.
     """
     try:
         scenario = msgspec.convert(plain, Scenario, strict=True)
@@ -123,11 +123,11 @@ def _check(scenario: Scenario, text: str, source: str) -> None:
 
     devices = list(build(scenario, scenario.seed, load=0.001).firmwares) if scenario.scanners or scenario.belts else []
     if scenario.scanners and not scenario.couriers:
-        raise wrong("couriers", "there are scanners, and nobody who delivers", "add a [[couriers]] table")
+        raise wrong("couriers", "there are scanners, and no couriers to deliver", "add a [[couriers]] table")
     if scenario.couriers and not scenario.scanners:
-        raise wrong("scanners", "there are couriers, and nobody who packs", "add a [[scanners]] table")
+        raise wrong("scanners", "there are couriers, and no scanners to pack", "add a [[scanners]] table")
     if not devices:
-        raise wrong("scanners", "nobody works here", "add [[scanners]] and [[couriers]], or [belts]")
+        raise wrong("scanners", "there are no devices", "add [[scanners]] and [[couriers]], or [belts]")
     try:
         settings_of(scenario)
     except ConfigError as error:
@@ -163,7 +163,7 @@ def _line(text: str, field: str, what: str) -> int:
 
 
 def _plainly(what: str) -> str:
-    """A validation error in words for whoever wrote the file."""
+    """A validation error in words for the author of the file."""
     what = what.removeprefix("Object ").replace("contains unknown field", "there is no field").replace("missing required field", "it lacks the field")
     return re.sub(r"^Expected `(\w+)` ([<>]=?) ", lambda m: f"should be a number {m[2]} ", what)
 

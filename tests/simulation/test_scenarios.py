@@ -167,7 +167,7 @@ HEAD = 'name = "x"\nstory = "y"\nday_s = 5\n[[scanners]]\n[[couriers]]\n'
         ('name = "x"\nstory = "y"\n[[scanners]]\n', 1, "day_s", "add day_s"),
         (HEAD.replace("[[couriers]]\n", ""), 1, "couriers", "add a [[couriers]]"),
         ('name = "x"\nstory = "y"\nday_s = 5\n[[couriers]]\n', 1, "scanners", "add a [[scanners]]"),
-        ('name = "x"\nstory = "y"\nday_s = 5\n', 1, "nobody works here", "[belts]"),
+        ('name = "x"\nstory = "y"\nday_s = 5\n', 1, "there are no devices", "[belts]"),
         (HEAD + "[orders]\ncuont = 3\n", 7, "cuont", "take cuont out"),
         (HEAD + "[orders]\ncount = 0\n", 7, "orders.count", "README"),
         (HEAD + "[orders]\nfates = { delivred = 3 }\n", 7, "fates", "delivered"),

@@ -52,11 +52,11 @@ class View:
         self._event_types: dict[str, str | None] = {}
 
     def table(self, name: str) -> list[Row]:
-        """The rows of a table at the end; none where the record has no such table."""
+        """The rows of a table at the end; none if the record has no such table."""
         return self.end.tables.get(name, [])
 
     def plain(self, payload: bytes) -> Plain | None:
-        """A payload as a map; None where it is none."""
+        """A payload as a map; None if it is not one."""
         try:
             return self._plain[payload]
         except KeyError:
@@ -69,7 +69,7 @@ class View:
         return cast is not None and cast.is_well
 
     def levels(self, topic: str) -> list[str]:
-        """The levels of a topic below this site; none where it is elsewhere."""
+        """The levels of a topic below this site; none if it belongs to another site."""
         found = self._levels.get(topic)
         if found is None:
             base = self.topics.base + "/"
@@ -197,7 +197,7 @@ class View:
 
 
 def _decoded(payload: bytes) -> Plain | None:
-    """CBOR, or JSON where the first byte is `{`. Strictness is the bridge's business; here it is only read."""
+    """CBOR, or JSON if the first byte is `{`. Strictness is the bridge's business; here it is only read."""
     try:
         value = encoding.load_json(payload) if payload[:1] == b"{" else cbor2.loads(payload)
     except (encoding.PayloadError, cbor2.CBORDecodeError, ValueError, RecursionError):
@@ -211,7 +211,7 @@ def untimed(flags: list[str]) -> frozenset[str]:
 
 
 def unescaped(level: str) -> str | None:
-    """The id behind a topic level; None where no id could have made it."""
+    """The id behind a topic level; None if no id could have made it."""
     try:
         return unescape(level)
     except ValueError:

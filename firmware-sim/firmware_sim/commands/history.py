@@ -102,7 +102,7 @@ def _text(value: object, name: str) -> str:
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """A status line on stderr, where that is a terminal."""
+    """A status line on stderr, if that is a terminal."""
     console = Console(stderr=True)
     with console.status("connecting") as status:
 

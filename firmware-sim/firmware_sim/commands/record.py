@@ -60,8 +60,8 @@ def listening(host: str, port: int, site: str, device: str, password: str) -> It
     """Hear what a desk's device hears. Its session ends with it: nothing is kept for it at the site.
 
     Raises:
-        NotReachable: where nobody answers.
-        NotAdmitted: where the device is not let in, or may not hear a site.
+        NotReachable: no server answers.
+        NotAdmitted: the device is not let in, or may not hear a site.
     """
     observer = Observer(site, device)
     with BackgroundFleet(host, port, observer.see) as fleet:
@@ -81,7 +81,7 @@ def written(observer: Observer, name: str, seconds: float) -> str:
     """The text of the file.
 
     Raises:
-        SimError: where there was nothing to see.
+        SimError: there was nothing to see.
     """
     return f"{_HEAD}{render(observer.scenario(name, seconds))}{_TAIL}"
 
@@ -96,7 +96,7 @@ _TAIL: Final = """
 
 
 def _wait(observer: Observer, ends_s: float) -> None:
-    """Until it is over, saying what was seen: in a line that changes, or, where there is no terminal, in a line for each news."""
+    """Until it is over, saying what was seen: in a line that changes, or, without a terminal, in a new line for each change."""
     console = Console(stderr=True)
     told = ""
     with console.status(str(observer)) as status:

@@ -148,7 +148,7 @@ def passwords_in(path: Path) -> dict[str, str]:
     """Passwords by device: from {device: password}, or from a list of what was enrolled.
 
     Raises:
-        BadCredentials: where the file can't be used.
+        BadCredentials: the file can't be used.
     """
     data = read_json(path)
     if isinstance(data, list):

@@ -1,4 +1,4 @@
-"""`firmware-sim train`: a site to practise on, with colleagues, tasks and somebody who looks on."""
+"""`firmware-sim train`: a site to practise on, with colleagues, tasks and a coach."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 def train(
     tasks: Annotated[int, typer.Option(min=1, max=100, help="Orders to work on.")] = 3,
-    folder: Annotated[Path | None, typer.Option(help="The site's folder, made where there is none, and kept.", show_default="a temporary one")] = None,
+    folder: Annotated[Path | None, typer.Option(help="The site's folder, made if there is none, and kept.", show_default="a temporary one")] = None,
     listen: Annotated[str, typer.Option(help="host:port of MQTT over TCP, without TLS; port 0 takes a free one.")] = ANY_PORT,
     bot: Annotated[bool, typer.Option("--bot", help="Watch: a simulated trainee does the work, and makes a mistake.")] = False,
     alone: Annotated[bool, typer.Option("--alone", help="Without colleagues.")] = False,
@@ -113,7 +113,7 @@ def _settings(listen: str) -> dict[str, dict[str, Any]]:
 
 
 def _next_number(site: Site) -> int:
-    """Tasks are counted on where the folder was used before."""
+    """If the folder was used before, tasks are counted on."""
     number = 1
     while site.status(f"T-{number:03}") is not None:
         number += 1
@@ -226,7 +226,7 @@ def _print_scores(scores: list[Score], tasks: int, *, as_json: bool) -> None:
     say(f"{points} of 100 points")
 
 
-# --- somebody who does the work ------------------------------------------------------------------------------------------------
+# --- a simulated trainee --------------------------------------------------------------------------------------------------------
 
 
 class Bot:

@@ -30,7 +30,7 @@ class Habits:
 
     `unreadable`: a label that the reader can't decode. `wrong_label`: an article's barcode next to the right one. `double`: a trigger that bounces, or a
     button that is tapped twice; firmware 1 sends both. `slip`: a parcel put on the wrong dock, and told so.
-    `goes_on_alone`: without a network nobody waits for an answer.
+    `goes_on_alone`: without a network the user does not wait for an answer.
     """
 
     unreadable: float = 0.0
@@ -56,7 +56,7 @@ ON_ONES_OWN: Final = frozenset(
         EventType.VOID,
     },
 )
-"""What is done without an answer where none can come."""
+"""What is done without an answer if none can come."""
 NOT_THE_ARTICLE: Final = "2000000099998"
 """A barcode (GTIN-13, in-company range) that no order asks for."""
 
@@ -152,7 +152,7 @@ class Doer(Firmware):
                 self.wake_at(chore.ready_ms)
 
     def _go_on_alone(self) -> None:
-        """Nobody stands with a parcel in hand until the network is back: the device keeps what was scanned, and what was wrong with it is told later."""
+        """Without a network the user goes on: the device keeps what was scanned, and the user learns later what was wrong with it."""
         for chore in [c for c in self.hands.busy if c.asked is not None and self._asked[c.asked][1].type in ON_ONES_OWN]:
             if self.now_ms < chore.asked_ms + ALONE_MS:
                 self.wake_at(chore.asked_ms + ALONE_MS)
@@ -162,7 +162,7 @@ class Doer(Firmware):
             chore.ready_ms = self.now_ms + self.pause_ms(THINK_MS * (0.5 + self.rng.random()))
 
     def _work(self) -> bool:
-        """Go on with everything in hand; True where a hand came free, so that something else can be taken up."""
+        """Go on with everything in hand. Returns True if a hand came free, so that something else can be taken up."""
         self.hands.take_up(self.now_ms)
         done = [chore for chore in self.hands.busy if self._advance(chore)]
         for chore in done:
@@ -179,7 +179,7 @@ class Doer(Firmware):
         return False
 
     def _do(self, chore: Chore, step: Step) -> bool:
-        """Do a step, or a part of it; False where it has to wait for something."""
+        """Do a step, or a part of it. Returns False if it has to wait for something."""
         match step:
             case Scan():
                 return self._scan(chore, step)
@@ -223,7 +223,7 @@ class Doer(Firmware):
         return True
 
     def doubles(self, scan: Scan) -> bool:
-        """Whether a second signal right after the first becomes an event: only where nothing sees to it that it does not."""
+        """Whether a second signal right after the first becomes an event: only if the device does not prevent it."""
         return self.version == 1 and scan.type not in COUNTED
 
     def drive(self, chore: Chore, drive: Drive) -> bool:

@@ -221,7 +221,7 @@ class Courier(Doer):
         return False
 
     def _tell_where(self, drive: Drive, leg: int) -> None:
-        """The fixes of one leg: a straight line with noise. Not kept where there is no network: a position is worth something only when it is fresh."""
+        """The fixes of one leg: a straight line with noise. Not kept without a network: a position is worth something only when it is fresh."""
         if not self.radio.is_online:
             return
         leg_ms = self.pause_ms(drive.ms / LEGS)
@@ -235,7 +235,7 @@ class Courier(Doer):
 
 
 def visiting(visit: Visit, stop: Stop, depot: tuple[int, int]) -> list[Step]:
-    """The steps of a visit, parcel by parcel where the assignment tells their codes."""
+    """The steps of a visit, parcel by parcel if the assignment has their codes."""
     one_each = len(stop.codes) == len(stop.parcels)
     named: list[Named] = [(None, c) for c in stop.codes] if one_each else [(p, None) for p in stop.parcels]
     steps: list[Step] = []

@@ -39,9 +39,9 @@ def _assigning(route: Route) -> list[Step]:
 
 
 class Screen(Firmware):
-    """Sends nothing and remembers the last status of every order. It reads them when somebody looks: most are overwritten before that.
+    """Sends nothing and remembers the last status of every order. It reads them when a caller asks for them: most are overwritten before that.
 
-    `changed` are orders, for whoever looks, to be cleared by them.
+    `changed` are orders whose status changed, for the caller to clear.
     """
 
     def __init__(self, *, site: str, device: str) -> None:

@@ -25,7 +25,7 @@ RETURNS_DOCK: Final = "dock-r"
 class ParcelToPack:
     """A parcel as the worker packs it.
 
-    `code` is its label as the scanner reads it. `name` is the parcel's id, where the warehouse gives it one. With `labelled` the label is a scan of its
+    `code` is its label as the scanner reads it. `name` is the parcel's id, if the warehouse gives it one. With `labelled` the label is a scan of its
     own, after the pack.
     """
 

@@ -24,7 +24,7 @@ FEED_LATE_MS: Final = 6_000
 class Sale:
     """What a shop does with one order.
 
-    `picked_by` is the scanner whose worker gets the pick list, None where the order never comes so far. `fed_late`: the warehouse starts before the shop's
+    `picked_by` is the scanner whose worker gets the pick list, None if the order never comes so far. `fed_late`: the warehouse starts before the shop's
     feed has told the bridge of the order.
     """
 

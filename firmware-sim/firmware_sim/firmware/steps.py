@@ -78,7 +78,7 @@ class Chore:
     """Steps about one order.
 
     `asked` is the event whose receipt is awaited, `told` the last one that had its receipt;
-    before `ready_ms` nobody touches the chore; `since_ms` and `legs_done` are of the present drive.
+    before `ready_ms` the chore is left alone; `since_ms` and `legs_done` are of the present drive.
     """
 
     order: str

@@ -236,4 +236,4 @@ class _Stage(Fleet[Held]):
 
 
 def _keep_no_record(_entry: Entry) -> None:
-    """Stands in for a record that nobody keeps."""
+    """Stands in for a record."""

@@ -50,7 +50,7 @@ class Wire(asyncio.Protocol):
                 raise ConnectionRefusedError
             await self._stage.loop.create_connection(lambda: self, *address)
         except OSError:
-            self._handset.lost(self, "nobody answers")
+            self._handset.lost(self, "no answer")
 
     def flush(self) -> None:
         """Hand to the network what was sent since the last flush."""
@@ -96,7 +96,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         why = "the connection broke" if exc is not None else "the connection was closed"
-        self._handset.lost(self, why if self.client.is_open else "nobody answers")
+        self._handset.lost(self, why if self.client.is_open else "no answer")
 
 
 class Handset(Wired):

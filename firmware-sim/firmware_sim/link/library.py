@@ -1,6 +1,6 @@
 """Scanners whose device is the product's own library: the worker, the lists and the hall are simulated; what keeps and sends is what customers install.
 
-The library connects through the proxy like everybody else, with its own client and its own outbox on disk. Its thread tells of receipts; the worker lives on
+The library connects through the proxy like every device, with its own client and its own outbox on disk. Its thread hands over receipts; the worker lives on
 the loop. What it sent and got is seen at the proxy.
 """
 
@@ -68,7 +68,7 @@ class LibraryScanner(Scanner):
         return scan.id
 
     def doubles(self, scan: Scan) -> bool:
-        """A trigger that bounces is the library's business; where it lets one through, nothing is counted twice."""
+        """A trigger that bounces is the library's business; if it lets one through, nothing is counted twice."""
         return scan.type not in COUNTED
 
     def _connect(self) -> None:

@@ -73,7 +73,7 @@ def run(
         speed: pauses of people and roads are divided by it; timestamps stay those of the real clock.
 
     Raises:
-        SimError: where the bridge cannot be reached, or does not admit a device.
+        SimError: the bridge cannot be reached, or does not admit a device.
     """
     firmwares = workload.build(speed=speed)
     return drive(firmwares, firmwares[SCREEN], host, port, passwords, workload.expected, on_progress, timeout_s)
@@ -92,7 +92,7 @@ def drive(
     """Drive firmwares over MQTT until they are finished and the screen shows what is expected, or nothing moves any more.
 
     Raises:
-        SimError: where the bridge cannot be reached, or does not admit a device.
+        SimError: the bridge cannot be reached, or does not admit a device.
     """
     missing = [device for device in firmwares if device not in passwords]
     if missing:

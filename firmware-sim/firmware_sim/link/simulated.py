@@ -103,7 +103,7 @@ class SimulatedRun:
     # --- from start to end ------------------------------------------------------------------------------------------------
 
     async def live(self, *, day_s: float, patience_s: float, calm_s: float) -> None:
-        """Start the server and the devices, wait until everybody is finished and the site is calm, and let everybody go."""
+        """Start the server and the devices, wait until all are finished and the site is calm, and let all of them go."""
         await self.site.start()
         for phone in self.phones.values():
             phone.put()

@@ -144,7 +144,7 @@ class Phone(Wired):
 
     def connect(self, connect: actions.Connect) -> None:
         if not self._run.site.is_up:
-            self._run.see(Lost(self._run.now_ms(), self.device, "nobody answers"))
+            self._run.see(Lost(self._run.now_ms(), self.device, "no answer"))
             self.put(actions.Disconnected())
             return
         client = self._client = Client(self.device, password_of(self.device), self._run.numbers, self._up, self._run.see)

@@ -147,7 +147,7 @@ class SimulatedBroker(Hub):
 
 
 class Enrolled(Registry):
-    """Nobody is enrolled or revoked during a run: who a device is, what one life of the server has read the next one need not."""
+    """Devices are neither enrolled nor revoked during a run: what one life of the server has read of them, the next one need not read again."""
 
     def __init__(self, app: Application, known: dict[str, Identity]) -> None:
         super().__init__(app.engine, app.reader, app.settings.site.name)

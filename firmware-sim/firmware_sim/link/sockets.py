@@ -1,4 +1,4 @@
-"""Real MQTT over real sockets: the scenarios of the simulated link, against the production server in a process of its own, or against a bridge of somebody's.
+"""Real MQTT over real sockets: the scenarios of the simulated link, against a production server in its own process, or against a bridge that runs already.
 
 What happens when depends on the machine: the same seed gives the same plan, and never the same record.
 """

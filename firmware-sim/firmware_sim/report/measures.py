@@ -119,7 +119,7 @@ def percentile(values: Sequence[int], share: float) -> int:
     """The nearest-rank percentile of sorted values: the smallest that at least `share` of them do not exceed.
 
     Raises:
-        ValueError: where there are none.
+        ValueError: there are none.
     """
     if not values:
         raise ValueError("no values")

@@ -90,7 +90,7 @@ class Course:
         """What is new. The shop does its part here: it lets go of what it held, and gives what is staged to the courier.
 
         Raises:
-            SimError: where the site does not run any more.
+            SimError: the site does not run any more.
         """
         if not self._site.is_running:
             raise SimError("the site ended by itself", fix="start the training again")

@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """An order that is reserved for the trainee, and what is to be done with it. `is_held`: the shop holds it until somebody has run into that."""
+    """An order that is reserved for the trainee, and what is to be done with it. `is_held`: the shop holds it until the trainee has run into that."""
 
     order: str
     title: str
@@ -46,7 +46,7 @@ class Task:
 
     @property
     def job(self) -> str | None:
-        """Its courier's job, where it has one."""
+        """Its courier's job, if it has one."""
         return f"J-{self.order}" if any(s.device == PHONE for s in self.steps) else None
 
 

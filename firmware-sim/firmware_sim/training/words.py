@@ -17,7 +17,7 @@ OUTCOMES: Final[dict[Outcome, str]] = {
     Outcome.LATE: "it counts in its place in time; something newer is known",
     Outcome.PARKED: "it is kept, and waits for something that is not known yet",
     Outcome.BLOCKED: "it does not count now",
-    Outcome.LOST_CLAIM: "somebody else has this job",
+    Outcome.LOST_CLAIM: "another courier has this job",
     Outcome.REJECTED: "it can never count",
 }
 REASONS: Final[dict[Reason, str]] = {
@@ -46,7 +46,7 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.UNKNOWN_REFERENCE: "the event that it refers to has not come yet",
     Reason.HELD: "the shop holds the order",
     Reason.CANCELLED: "the order was cancelled",
-    Reason.NEEDS_CONFIRM: "somebody must confirm the order first",
+    Reason.NEEDS_CONFIRM: "the shop must confirm the order first",
     Reason.STALE_REV: "the job has changed since",
     Reason.HELD_BY_ANOTHER: "another courier has the job",
 }
@@ -70,7 +70,7 @@ WARNINGS: Final[dict[Warn, str]] = {
     Warn.MOVED_AFTER_CANCEL: "it moved after it was cancelled",
     Warn.NOT_PAID: "it is not paid",
     Warn.NOT_DELIVERED: "it is not delivered",
-    Warn.NOT_ORDERED: "nobody ordered this",
+    Warn.NOT_ORDERED: "this was not ordered",
     Warn.TOO_MANY: "more than was ordered",
     Warn.CLOCK_JUMP: "the device's clock jumped",
 }

@@ -31,7 +31,7 @@ ORDER_CHAIN: Final = ("picking", "packed", "shipped", "returning", "customs", "e
 """From the least advanced on. The contract has no word on where `returning` stands; who comes back is taken as just shipped."""
 
 OWN_FLAGS: Final = frozenset({"amended", "needs_confirm", "short", "damaged", "cancel_requested", "moved_on_hold", "unassigned"})
-"""What an order is marked with itself; the rest comes from its parcels and holds. `damaged` only where no parcel is known."""
+"""What an order is marked with itself; the rest comes from its parcels and holds. `damaged` only if no parcel is known."""
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Order:
         return named
 
     def new(self, e: Happened) -> Box:
-        """Named, or after its pack; a parcel that was moved before anybody told of its pack is named after its order."""
+        """Named, or after its pack; a parcel that was moved before its pack was told is named after its order."""
         unnamed = "p-" + e.id.hex() if e.type == "pack" else self.unseen
         box = Box(e.parcel if e.parcel is not None else unnamed)
         if "cancelled" in self.marks:
@@ -108,11 +108,11 @@ class Order:
 
     @property
     def unseen(self) -> str:
-        """The id of a parcel that was moved before anybody told of its pack. Later it stands for whatever there is."""
+        """The id of a parcel that was moved before its pack was told. Later it stands for whatever there is."""
         return "p-" + hashlib.sha256(self.id.encode()).hexdigest()[:32]
 
     def touched(self, e: Happened, *, makes: bool = True) -> list[Box]:
-        """The parcels that a step is about: the one that is named, else all that live, else all; where there is none yet, a new one."""
+        """The parcels that a step is about: the one that is named, else all that live, else all; if there is none yet, a new one."""
         box = self.named(e)
         if box is not None:
             return [box]

@@ -68,7 +68,7 @@ WAYS: Final[dict[str, Way]] = {
 
 
 def leads(step: str, state: str) -> str:
-    """Where a step takes a parcel in a state; the state itself where it does not move it."""
+    """Where a step takes a parcel in a state; the state itself if the step does not move it."""
     way = WAYS.get(step)
     if way is None:
         return state
@@ -78,7 +78,7 @@ def leads(step: str, state: str) -> str:
 
 @dataclass(slots=True)
 class Box:
-    """A parcel. `items` are its contents where a pack named them; `packed` says that it was packed, or moved, which proves it; `told` that a pack was told."""
+    """A parcel. `items` are its contents if a pack named them; `packed` says that it was packed, or moved, which proves it; `told` that a pack was told."""
 
     id: str
     state: str = "planned"
