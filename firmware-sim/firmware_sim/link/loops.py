@@ -1,4 +1,4 @@
-"""What both runs over real sockets share: their loop, their clock, and how they find out that a bridge is not theirs to use."""
+"""What runs over real sockets share: their loop, their clock, and how they find out that a bridge does not admit them."""
 
 from __future__ import annotations
 
