@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         OutboxLocked,
         RefusedByServer,
     )
-    from devices.scanner import Draft, Scan, Scanner
+    from devices.scan import Draft, Scan
+    from devices.scanner import Scanner
 
 __all__ = [
     "Clock",
@@ -44,7 +45,8 @@ _HOMES = {
     "devices.clock": ("Clock", "SystemClock"),
     "devices.courier": ("Courier",),
     "devices.errors": ("Closed", "DeviceError", "InvalidEvent", "NotDelivered", "OutboxError", "OutboxFull", "OutboxLocked", "RefusedByServer"),
-    "devices.scanner": ("Draft", "Scan", "Scanner"),
+    "devices.scan": ("Draft", "Scan"),
+    "devices.scanner": ("Scanner",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

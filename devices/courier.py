@@ -12,14 +12,18 @@ from typing import Any, Unpack
 
 from devices import outbox as ob
 from devices.clock import Clock
-from devices.connection import Incoming, Outgoing
+from devices.device import Device
 from devices.errors import InvalidEvent
+from devices.mail import Mail
 from devices.protocol import bodies
-from devices.protocol.messages import POINTS_MAX as BATCH_POINTS_MAX
-from devices.protocol.messages import Assignment, LocationBatch, PayloadError, Point, convert, decode, encode
+from devices.protocol.bridge_messages import Assignment
+from devices.protocol.device_messages import POINTS_MAX as BATCH_POINTS_MAX
+from devices.protocol.device_messages import LocationBatch, Point
+from devices.protocol.encoding import PayloadError, convert, decode, encode
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType
-from devices.scanner import Device, Mail, Scan, Scanned
+from devices.scan import Scan, Scanned
+from devices.traffic import Incoming, Outgoing
 
 POINTS_MAX = 20_000
 """A day of driving at one point every five seconds."""
@@ -173,7 +177,7 @@ class Courier(Device):
         """An open job, waiting for it: the one named, or any.
 
         Raises:
-            NotDelivered: none within `timeout_s` seconds (`RefusedByServer` where the server refuses this device).
+            NotDelivered: none within `timeout_s` seconds (`RefusedByServer` if the server refuses this device).
             Closed: the device was closed.
         """
 
@@ -187,7 +191,7 @@ class Courier(Device):
         """Takes a job, as it stood at `rev`; None is what this phone last heard of it.
 
         Raises:
-            InvalidEvent: without `rev`, where this phone has not heard of the job.
+            InvalidEvent: `rev` is not given, and this phone has not heard of the job.
         """
         if rev is None:
             if job not in self.jobs:

@@ -10,7 +10,7 @@ def uuid7(at_ms: int, randomness: bytes) -> bytes:
     """A UUIDv7 as 16 bytes: 48 bits of Unix time in ms, then version, variant and 74 random bits.
 
     Raises:
-        ValueError: where `randomness` is not `RANDOM_BYTES` long.
+        ValueError: `randomness` is not `RANDOM_BYTES` long.
     """
     if len(randomness) != RANDOM_BYTES:
         raise ValueError(f"expected {RANDOM_BYTES} random bytes, got {len(randomness)}")

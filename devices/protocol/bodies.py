@@ -9,22 +9,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from devices.protocol.fields import UINT_MAX as UINT_MAX
+from devices.protocol.fields import Code, Count, Country, Currency, EventId, Id, Millimetres, Uint, Word
 from devices.protocol.vocabulary import EventType
 
-UINT_MAX = 2**53 - 1
-"""The largest integer that every reader holds exactly, JSON and JavaScript among them (RFC 8259 §6)."""
-NO_NUL = r"^[^\x00]*$"
-
-Uint = Annotated[int, Meta(ge=0, le=UINT_MAX)]
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Id = Annotated[str, Meta(min_length=1, max_length=96, pattern=NO_NUL)]
-Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
-Code = Annotated[str, Meta(min_length=1, max_length=512, pattern=NO_NUL)]
-Country = Annotated[str, Meta(min_length=2, max_length=2, pattern=r"^[A-Z][A-Z]$")]
-Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Z][A-Z][A-Z]$")]
-EventId = Annotated[bytes, Meta(min_length=16, max_length=16)]
-Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
-Millimetres = Annotated[int, Meta(ge=1, le=100_000)]
 Words = Annotated[list[Word], Meta(min_length=1, max_length=64)]
 
 

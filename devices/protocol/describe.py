@@ -1,6 +1,6 @@
 """The contract for other languages, generated from the code: CDDL (RFC 8610), an AsyncAPI 3 document and the table of topics.
 
-Everything comes from the types of `messages.py` and `bodies.py` and from `TOPIC_TABLE`; nothing about a payload is written twice.
+Everything comes from the types of `device_messages.py`, `bridge_messages.py` and `bodies.py`, and from `TOPIC_TABLE`; nothing about a payload is written twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from devices.protocol import bodies, messages
+from devices.protocol import bodies, bridge_messages, device_messages, encoding, fields, messages
 from devices.protocol.topics import TOPIC_TABLE, TopicRow
 from devices.protocol.vocabulary import AlertCode, EventType
 
@@ -31,20 +31,20 @@ CDDL_HEADER: Final = """\
 _NAMED: Final[list[tuple[inspect.Type, str]]] = [
     (inspect.type_info(kind), name)
     for name, kind in {
-        "uint53": bodies.Uint,
-        "count": bodies.Count,
-        "id": bodies.Id,
-        "word": bodies.Word,
-        "code": bodies.Code,
-        "country": bodies.Country,
-        "currency": bodies.Currency,
-        "event-id": bodies.EventId,
-        "bytes8": bodies.Bytes8,
-        "millimetres": bodies.Millimetres,
-        "lat-e7": messages.LatE7,
-        "lon-e7": messages.LonE7,
-        "metres": messages.Metres,
-        "order-state-word": messages.OrderStateWord,
+        "uint53": fields.Uint,
+        "count": fields.Count,
+        "id": fields.Id,
+        "word": fields.Word,
+        "code": fields.Code,
+        "country": fields.Country,
+        "currency": fields.Currency,
+        "event-id": fields.EventId,
+        "bytes8": fields.Bytes8,
+        "millimetres": fields.Millimetres,
+        "lat-e7": fields.LatE7,
+        "lon-e7": fields.LonE7,
+        "metres": fields.Metres,
+        "order-state-word": bridge_messages.OrderStateWord,
     }.items()
 ]
 """Types that have a rule of their own in the CDDL, so that a reader meets each range once."""
@@ -61,7 +61,7 @@ def cddl() -> str:
     events = [f"event-{_kebab(t)}" for t in bodies.BODIES]
     kinds = [_struct(m) for m in messages.MESSAGES]
     parts = [
-        CDDL_HEADER.format(version=messages.CONTRACT_VERSION, depth=messages.DEPTH_MAX),
+        CDDL_HEADER.format(version=messages.CONTRACT_VERSION, depth=encoding.DEPTH_MAX),
         _choice("payload", ["event", *(_rule_name(k) for k in kinds)]),
         _choice("event", events),
         "; What every event says beside its body; order, parcel and at become topic levels.\n" + _rule("envelope", "(", [_entry(f) for f in _envelope()], ")"),
@@ -106,7 +106,7 @@ def _entry(field: inspect.Field) -> str:
 
 
 def _type(kind: inspect.Type) -> str:
-    """A type where it is used: its rule's name where it has one."""
+    """A type where it is used: its rule's name if it has one."""
     return next((name for named, name in _NAMED if named == kind), None) or _spelled(kind)
 
 
@@ -170,7 +170,7 @@ def _roots() -> list[inspect.StructType]:
 
 
 def _envelope() -> list[inspect.Field]:
-    return [field for field in _struct(messages.EVENT_KINDS[EventType.PICK]).fields if field.name != "body"]
+    return [field for field in _struct(device_messages.EVENT_KINDS[EventType.PICK]).fields if field.name != "body"]
 
 
 def reached(kind: inspect.Type) -> Iterator[inspect.Type]:
@@ -262,7 +262,7 @@ def _action(row: TopicRow) -> str:
 def _payloads(row: TopicRow) -> dict[str, inspect.StructType]:
     """The messages of a topic, by name."""
     if row.payload == "Event":
-        kinds: dict[str, Any] = {f"event-{_kebab(t)}": kind for t, kind in messages.EVENT_KINDS.items()}
+        kinds: dict[str, Any] = {f"event-{_kebab(t)}": kind for t, kind in device_messages.EVENT_KINDS.items()}
     else:
         kinds = {_kebab(m.__name__): m for m in messages.MESSAGES if m.__name__ == row.payload}
     return {name: _struct(kind) for name, kind in kinds.items()}

@@ -25,7 +25,7 @@ def escape(business_id: str) -> str:
     """The topic level of an id.
 
     Raises:
-        ValueError: where the id is empty or its level would be longer than 96 characters.
+        ValueError: the id is empty or its level would be longer than 96 characters.
     """
     if _PLAIN_ID.match(business_id):
         return business_id
@@ -39,7 +39,7 @@ def unescape(level: str) -> str:
     """The id behind a topic level. The exact reverse of `escape`.
 
     Raises:
-        ValueError: where `escape` could not have made the level.
+        ValueError: `escape` could not have made the level.
     """
     if _PLAIN_ID.match(level):
         return level

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import cbor2
 
-from devices.protocol import messages
-from devices.protocol.messages import PayloadError
+from devices.protocol import encoding
+from devices.protocol.encoding import PayloadError
 from firmware_sim.record import Committed, Entry, Lost, Noted, Published, Received, Record, Sent
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
@@ -101,7 +101,7 @@ def _payload(topic: str, payload: bytes) -> bytes:
 def _without_sentences(payload: bytes) -> bytes:
     """A receipt or an alert whose sentences are replaced by its reason or its code."""
     try:
-        plain = messages.load(payload)
+        plain = encoding.load(payload)
     except PayloadError:
         return payload
     if not isinstance(plain, dict):

@@ -78,7 +78,7 @@ def run_demo(
     """Live through a planned day.
 
     Raises:
-        SimError: where the bridge cannot be reached, or does not admit a device.
+        SimError: the bridge cannot be reached, or does not admit a device.
     """
     return summary(workload, run(workload, host, port, passwords, speed, on_progress, timeout_s))
 

@@ -1,7 +1,7 @@
 """Errors of the simulator. A class's docstring is the sentence that a user reads.
 
 SimError
-├── NotReachable     nobody listens at the address
+├── NotReachable     nothing listens at the address
 ├── NotAdmitted      the bridge refuses a device's credentials
 ├── NoPassword       a device of the workload has no password here
 ├── BadCredentials   the credentials file can't be used

@@ -1,4 +1,4 @@
-"""A simulated device in somebody's hand: what a test or a trainee's stand-in does with it, one call at a time, over real MQTT."""
+"""A simulated device that is used from outside: what a test or a simulated trainee does with it, one call at a time, over real MQTT."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Final, Self, TypeVar
 
-from devices.protocol import messages
-from devices.protocol.messages import Assignment
+from devices.protocol import encoding
+from devices.protocol.bridge_messages import Assignment
 from devices.protocol.vocabulary import EventType, JobState, Tone
 from firmware_sim.errors import NotAdmitted
 from firmware_sim.firmware.by_hand import ByHand
-from firmware_sim.link.live import Fleet
+from firmware_sim.link.background import BackgroundFleet
+from firmware_sim.link.loops import BAD_LOGIN
 
 TIMEOUT_S: Final = 10.0
-REFUSALS: Final = (4, 5)
-"""CONNACK codes after which another try is no use: bad user name or password, not authorised (MQTT 3.1.1 §3.2.2.3)."""
 
 T = TypeVar("T")
 
@@ -24,11 +23,11 @@ T = TypeVar("T")
 class Handheld:
     """A scanner or a phone. Scans made without a connection are kept, and sent on the next one; what is not acknowledged is sent again."""
 
-    def __init__(self, fleet: Fleet, firmware: ByHand, password: str, *, clean: bool = False) -> None:
+    def __init__(self, fleet: BackgroundFleet, firmware: ByHand, password: str, *, clean: bool = False) -> None:
         self.name = firmware.device
         self.firmware = firmware
         self._fleet = fleet
-        self._line = fleet.add(firmware, password, clean=clean)
+        self._held = fleet.add(firmware, password, clean=clean)
 
     def __repr__(self) -> str:
         return f"<{self.name}: {'online' if self.is_online else 'offline'}, seq {self.seq}, {self.backlog} not acknowledged>"
@@ -54,16 +53,16 @@ class Handheld:
 
     @property
     def is_online(self) -> bool:
-        return self.firmware.is_online
+        return self.firmware.radio.is_online
 
     @property
     def tones(self) -> list[Tone]:
         """What its user has heard."""
-        return self._line.tones
+        return self._held.tones
 
     @property
     def troubles(self) -> list[str]:
-        """Where the bridge broke the contract towards it."""
+        """How the bridge broke the contract towards it."""
         return self.firmware.troubles
 
     # --- its connection ---------------------------------------------------------------------------------------------------
@@ -72,15 +71,15 @@ class Handheld:
         """Connect, and wait until that is done.
 
         Raises:
-            NotAdmitted: where the bridge refuses its credentials.
-            TimeoutError: where nobody answers.
+            NotAdmitted: the bridge refuses its credentials.
+            TimeoutError: no server answers.
         """
-        self._line.refused = 0
+        self._held.refused = 0
         self._ask(self.firmware.go_online)
-        if not self._fleet.until(lambda: self.is_online or self._line.refused in REFUSALS, timeout_s):
-            raise TimeoutError(f"{self.name} found nobody at {self._fleet.host}:{self._fleet.port} within {timeout_s:g} s")
+        if not self._fleet.until(lambda: self.is_online or self._held.refused in BAD_LOGIN, timeout_s):
+            raise TimeoutError(f"{self.name} found no server at {self._fleet.host}:{self._fleet.port} within {timeout_s:g} s")
         if not self.is_online:
-            raise NotAdmitted(f"the bridge does not admit {self.name} (CONNACK {self._line.refused})", fix="enrol it, or give it its present password")
+            raise NotAdmitted(f"the bridge does not admit {self.name} (CONNACK {self._held.refused})", fix="enrol it, or give it its present password")
         return self
 
     def disconnect(self) -> None:
@@ -118,7 +117,7 @@ class Handheld:
         """The receipt of an event: the first that comes, or the first with this outcome (a parked event is applied later).
 
         Raises:
-            TimeoutError: where none comes.
+            TimeoutError: none comes.
         """
         verdicts = self.firmware.verdicts
 
@@ -128,7 +127,7 @@ class Handheld:
         if not self._fleet.until(is_there, timeout_s):
             known = f"the last is {verdicts[event].outcome}" if event in verdicts else f"there is none; {self!r}"
             raise TimeoutError(f"{self.name}: no receipt{f' {outcome}' if outcome else ''} within {timeout_s:g} s: {known}")
-        return messages.plain(verdicts[event])
+        return encoding.plain(verdicts[event])
 
     def tell(
         self,
@@ -144,7 +143,7 @@ class Handheld:
         """Tell the bridge of something, and wait for the first receipt.
 
         Raises:
-            TimeoutError: where none comes.
+            TimeoutError: none comes.
         """
         return self.receipt(self.scan(event_type, order=order, parcel=parcel, code=code, body=body, by=by), timeout_s=timeout_s)
 
@@ -152,18 +151,18 @@ class Handheld:
         """The assignment with an order in it, once it has come to this phone and is in this state.
 
         Raises:
-            TimeoutError: where it does not come.
+            TimeoutError: it does not come.
         """
         found: list[Assignment] = []
 
         def is_there() -> bool:
-            jobs = [messages.decode(payload, Assignment) for topic, payload in self.firmware.heard.items() if payload and "/assignments/" in topic]
+            jobs = [encoding.decode(payload, Assignment) for topic, payload in self.firmware.heard.items() if payload and "/assignments/" in topic]
             found[:] = [j for j in jobs if j.state == state and any(order in s.orders for s in j.stops)]
             return bool(found)
 
         if not self._fleet.until(is_there, timeout_s):
             raise TimeoutError(f"{self.name}: no job with {order} is {state} after {timeout_s:g} s")
-        return messages.plain(found[0])
+        return encoding.plain(found[0])
 
     def _ask(self, work: Callable[[], T]) -> T:
         """Have something done within the firmware's next step; what came of it."""
@@ -180,5 +179,5 @@ class Handheld:
         try:
             return answer.result(TIMEOUT_S)
         except FutureTimeout:
-            self._fleet.until(lambda: False, 0)  # says why, where the fleet failed
+            self._fleet.until(lambda: False, 0)  # raises, if the fleet failed
             raise TimeoutError(f"{self.name} is switched off") from None

@@ -12,7 +12,8 @@ import msgspec
 from firmware_sim.checkers import judge
 from firmware_sim.record import Finding, Record
 from firmware_sim.run import run_simulated
-from firmware_sim.scenario import Scenario, from_plain, read_scenario
+from firmware_sim.scenario import Scenario
+from firmware_sim.scenario_file import from_plain, read_scenario
 
 SHOWN_MAX: Final = 20
 UNNAMED: Final = {"name": "unnamed", "story": "Written in a test."}
@@ -51,7 +52,7 @@ def live_through(scenario: str | Path | Mapping[str, Any], seed: int = 1, **over
         overrides: fields of the scenario that are to be others; a table given so changes only the keys that it has.
 
     Raises:
-        BadScenario: where it can't be read.
+        BadScenario: it can't be read.
     """
     plain = {**UNNAMED, **scenario} if isinstance(scenario, Mapping) else msgspec.to_builtins(read_scenario(str(scenario)))
     for name, value in overrides.items():

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, TypeVar
 
-from devices.protocol import messages
-from devices.protocol.messages import Alert, OrderStatus, PayloadError, Presence
+from devices.protocol import encoding
+from devices.protocol.bridge_messages import Alert, OrderStatus
+from devices.protocol.device_messages import Presence
+from devices.protocol.encoding import PayloadError
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Flag, OrderState, partially
 from firmware_sim.errors import SimError
@@ -45,7 +47,7 @@ FATE_OF: Final[dict[str, Fate | None]] = {
     partially(OrderState.OUT_FOR_DELIVERY): Fate.ONE_DELIVERED,
     partially(OrderState.RETURNING): Fate.NEVER_MET,
 }
-"""What came of an order that was last seen in a state; None where that says nothing yet: it is taken for one that is delivered."""
+"""What came of an order that was last seen in a state; None if that says nothing yet: the order is taken for one that is delivered."""
 
 M = TypeVar("M")
 
@@ -120,7 +122,7 @@ class Observer:
         """The site as a scenario, after it was heard for so long.
 
         Raises:
-            SimError: where no order was seen.
+            SimError: no order was seen.
         """
         at_work = [s for s in self.statuses.values() if s.order in self._moved or s.state not in ENDED]
         if not at_work:
@@ -164,11 +166,11 @@ def fate_of(status: OrderStatus) -> Fate:
 
 def _read(payload: bytes, kind: type[M]) -> M | None:
     try:
-        return messages.decode(payload, kind)
+        return encoding.decode(payload, kind)
     except PayloadError:
         return None  # what breaks the contract is the business of others
 
 
 def _round(value: float) -> float:
-    """Three digits: nobody needs more, and nothing of a site shows in the rest."""
+    """Three digits: enough for a scenario, and nothing of a site shows in the rest."""
     return float(f"{value:.3g}")

@@ -81,9 +81,9 @@ _HANDED_OUT: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED})
 
 
 def handed_over_ms(order: ShopOrder) -> int | None:
-    """When the parcel went to the carrier; None where it did not.
+    """When the parcel went to the carrier; None if it did not.
 
-    Where the status word says that it did and the row has no time for it, it is the last time that the row has. What became of a cancelled order's parcel
+    If the status word says that it did and the row has no time for it, it is the last time that the row has. What became of a cancelled order's parcel
     stands in no row, so nothing is told of it.
     """
     if order.expected == OrderState.CANCELLED:
@@ -94,7 +94,7 @@ def handed_over_ms(order: ShopOrder) -> int | None:
 
 
 def handed_out_ms(order: ShopOrder) -> int | None:
-    """When the parcel was delivered; None where it was not. A missing time is filled in as in `handed_over_ms`."""
+    """When the parcel was delivered; None if it was not. A missing time is filled in as in `handed_over_ms`."""
     if order.expected == OrderState.CANCELLED:
         return None
     if order.delivered_ms is None and order.expected in _HANDED_OUT:
@@ -132,7 +132,7 @@ def _told(kind: EventType, at_ms: int, order: ShopOrder, shop: ShopMap, body: bo
 
 
 def said_state(order: ShopOrder, shop: ShopMap) -> str:
-    """The state that a row says: with its status word, or, where it has none that is mapped, with its times."""
+    """The state that a row says: with its status word, or, if it has none that is mapped, with its times."""
     if order.expected is not None:
         return order.expected
     if order.delivered_ms is not None:
@@ -149,8 +149,7 @@ def replay(
     shop: ShopMap,
     *,
     site: str,
-    host: str,
-    port: int,
+    address: tuple[str, int],
     cast: Cast,
     speed: float = 0.0,
     on_progress: Callable[[Progress], None] | None = None,
@@ -160,17 +159,18 @@ def replay(
 
     Args:
         orders: by creation, as `read_orders` gives them.
+        address: (host, port) of the bridge.
         speed: how many times faster than history; 0 for as fast as the bridge takes it.
 
     Raises:
-        SimError: where the bridge cannot be reached, or does not admit a device.
+        SimError: the bridge cannot be reached, or does not admit a device.
     """
     scanner = _backlog(site, cast.scanner, told_by_scanner(orders, shop), shop, speed)
     courier = _backlog(site, cast.courier, told_by_courier(orders, shop), shop, speed)
     screen = Screen(site=site, device=cast.watcher)
     said = {o.order: said_state(o, shop) for o in orders}
     firmwares = {cast.scanner: scanner, cast.courier: courier, cast.watcher: screen}
-    record = drive(firmwares, screen, host, port, cast.passwords, said, on_progress, timeout_s)
+    record = drive(firmwares, screen, *address, cast.passwords, said, on_progress, timeout_s)
     states = record.states
     compared = [Compared(order=o.order, line=o.line, said=said[o.order], state=states.get(o.order)) for o in orders]
     found = Counter(c.agreement for c in compared)

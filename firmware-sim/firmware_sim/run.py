@@ -16,12 +16,13 @@ from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
+from firmware_sim.crew import Crew, build, settings_of, site_of
 from firmware_sim.errors import BadScenario
 from firmware_sim.link.simulated import SimulatedRun
 from firmware_sim.link.virtual import VirtualLoop
 from firmware_sim.link.weather import Weather
 from firmware_sim.record import SERVER, Noted, Record
-from firmware_sim.scenario import Crew, Scenario, build, settings_of, site_of
+from firmware_sim.scenario import Scenario
 
 STARTS_MS: Final = 1_767_600_000_000
 """When simulated days begin: the fifth of January 2026, 08:00 UTC."""
@@ -32,7 +33,7 @@ def run_simulated(scenario: Scenario, seed: int, *, load: float | None = None, f
     """Live through a scenario in virtual time. The same seed gives the same record.
 
     Args:
-        load: the share of the belts' events; `scenario.simulated_load` where not given.
+        load: the share of the belts' events; `scenario.simulated_load` if not given.
         folder: where the site's folder is made, and kept; otherwise it is gone afterwards.
     """
     _check_kinds(scenario)

@@ -1,45 +1,34 @@
-"""A site that is served from within this process: the real application, its database and its listeners, in a thread with an event loop of its own."""
+"""A site that is served from within this process: its server, its devices, what its shop does, and what its store holds."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import threading
 import time
-import warnings
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import cbor2
 
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType, Role
-from firmware_sim.errors import SimError
-from firmware_sim.firmware.base import uuid7
 from firmware_sim.firmware.by_hand import ByHand
+from firmware_sim.firmware.flash import uuid7
 from firmware_sim.handheld import TIMEOUT_S, Handheld
-from firmware_sim.link.live import Fleet
+from firmware_sim.link.background import BackgroundFleet
+from firmware_sim.server_thread import ServerThread
 
 if TYPE_CHECKING:
     from bridge.app import Application
-    from bridge.broker.embedded import EmbeddedBroker
-    from bridge.ingest.pipeline import Settler
-    from bridge.store.sql import SqlStore
-    from bridge.writer import ThreadWriter
 
 SHOP: Final = "shop"
 """In whose name `create` and `assign` speak."""
-START_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.01
 EVENTS_MAX: Final = 100_000
 ANY_PORT: Final = "127.0.0.1:0"
-
-T = TypeVar("T")
 
 
 class Site:
@@ -62,7 +51,7 @@ class Site:
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         has_control: bool = False,
     ) -> None:
-        from bridge.config import CONFIG_NAME, load, parse  # here and below: whoever only imports this module does not wait for a server's parts
+        from bridge.config import CONFIG_NAME, load, parse  # here and below: a caller that only imports this module does not wait for them
         from bridge.site_folder import make_site
 
         self.folder = folder
@@ -75,11 +64,10 @@ class Site:
         self.name: str = load(folder / CONFIG_NAME).site.name
         self.topics = Topics(self.name)
         self.devices: dict[str, Handheld] = {}
-        self._has_control = has_control
-        self._fleet: Fleet | None = None
+        self._server = ServerThread(folder, self.name, has_control=has_control)
+        self._fleet: BackgroundFleet | None = None
         self._log, self._boot, self._seq = secrets.token_bytes(8), secrets.token_bytes(8), 0
         self._rng = Random(secrets.randbits(64))
-        self._thread: threading.Thread | None = None
         self._reader: Any = None
 
     def __repr__(self) -> str:
@@ -96,36 +84,24 @@ class Site:
 
     @property
     def is_running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._server.is_running
 
     def start(self) -> None:
         """Serve the site; it answers when this returns.
 
         Raises:
-            BridgeError: where it can't be served.
+            BridgeError: it can't be served.
         """
-        if self.is_running:
-            return
-        with warnings.catch_warnings():  # amqtt warns of its own names while it is imported; that is not the business of whoever tests a device
-            warnings.simplefilter("ignore", DeprecationWarning)
-            import bridge.app  # noqa: F401
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"site {self.name}", daemon=True)
-        self._thread.start()
-        if not self._ready.wait(START_S):
-            raise SimError(f"the site did not start within {START_S:g} s", fix="see whether the machine is busy")
-        if self._failure is not None:
-            self._thread.join()
-            raise self._failure
+        self._server.start()
+        self.host, self.port = self._server.address
 
     def stop(self) -> None:
         """Stop as on Ctrl-C: what was taken in is stored and acknowledged."""
-        self._end_with(self._stop_asked)
+        self._server.stop()
 
     def kill(self) -> None:
-        """Die as with `kill -9`: what is committed stays, nothing more is acknowledged, nobody is told. `start` serves it again."""
-        self._end_with(self._kill_asked)
+        """Die as with `kill -9`: what is committed stays, nothing more is acknowledged, no client is told. `start` serves it again."""
+        self._server.kill()
 
     def restart(self) -> None:
         """Stop, and serve again at the same address."""
@@ -143,105 +119,18 @@ class Site:
                 self._reader.dispose()
                 self._reader = None
 
-    def _end_with(self, flag: Callable[[], asyncio.Event]) -> None:
-        if self._thread is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(flag().set)
-            self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _stop_asked(self) -> asyncio.Event:
-        return self._stopping
-
-    def _kill_asked(self) -> asyncio.Event:
-        return self._dying
-
-    def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 -- whoever started it is told
-            self._failure = error
-        finally:
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        from bridge.app import Application, Parts
-        from bridge.control import ControlServer
-
-        self._loop = asyncio.get_running_loop()
-        self._stopping, self._dying = asyncio.Event(), asyncio.Event()
-        self._app = await Application.open(self.folder, parts=Parts(broker=self._make_broker, writer=self._make_writer))
-        control = ControlServer(self._app)
-        try:
-            self.host, self.port = (await self._app.serve())["mqtt"]
-            self._keep_port()
-            if self._has_control:
-                await control.start()
-            self._ready.set()
-            ends = [asyncio.ensure_future(event.wait()) for event in (self._stopping, self._dying, self._app.failed)]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for end in ends:
-                end.cancel()
-            if self._app.failed.is_set():
-                raise SimError("the server ended by itself", fix="see its log: logger `dockbridge`")
-        finally:
-            if self._has_control:
-                await control.stop()
-            if self._dying.is_set():
-                await self._die()
-            else:
-                await self._app.close()
-
-    def _make_broker(self, *args: Any, **more: Any) -> EmbeddedBroker:
-        from bridge.broker.embedded import EmbeddedBroker
-
-        self._broker = EmbeddedBroker(*args, **more)
-        return self._broker
-
-    def _make_writer(self, settler: Settler, store: SqlStore) -> ThreadWriter:
-        from bridge.writer import ThreadWriter
-
-        self._writer = ThreadWriter(settler, store)
-        return self._writer
-
-    def _keep_port(self) -> None:
-        from bridge.config import CONFIG_NAME, load, render
-
-        path = self.folder / CONFIG_NAME
-        settings = load(path)
-        if settings.listen.mqtt.endswith(":0"):
-            listen = replace(settings.listen, mqtt=f"{self.host}:{self.port}")
-            path.write_text(render(replace(settings, listen=listen)), encoding="utf-8")
-
-    async def _die(self) -> None:
-        """The writer comes to the end of the commit that it is in: a crash right after it. Then everything is dropped as it stands."""
-        broker = self._broker
-        broker.stop_listening()
-        # The writer's thread must be out of the database before that is closed under it; this loop waits, so that nobody gives it more.
-        self._writer.abandon()
-        self._app.abandon()
-        for wire in list(broker.wires):
-            wire.abort()
-        await asyncio.sleep(0)
-        await broker.shutdown()  # amqtt's own tasks make a noise in the log where they are only cancelled
-        every = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in every:
-            task.cancel()
-        await asyncio.gather(*every, return_exceptions=True)
-
     # --- who --------------------------------------------------------------------------------------------------------------
 
     def enrol(self, device: str, role: Role | str = Role.SCANNER, courier: str | None = None) -> str:
-        """Enrol a device; its password."""
+        """Enrol a device. Returns its password."""
         app = self.app
-        return str(self._on_loop(app.on_writer(lambda: app.registry.add(device, Role(role), courier=courier, now_ms=app.clock.now_ms()))))
+        return str(self._server.on_loop(app.on_writer(lambda: app.registry.add(device, Role(role), courier=courier, now_ms=app.clock.now_ms()))))
 
     def enrol_anew(self, device: str, role: Role | str = Role.SCANNER, courier: str | None = None) -> str:
-        """Enrol a device, or give one that is enrolled already a new password."""
+        """Enrol a device, or give it a new password if it is enrolled already. Returns the password."""
         app = self.app
         if any(d.device == device for d in app.registry.list()):
-            return str(self._on_loop(app.on_writer(lambda: app.registry.rotate(device, now_ms=app.clock.now_ms()))))
+            return str(self._server.on_loop(app.on_writer(lambda: app.registry.rotate(device, now_ms=app.clock.now_ms()))))
         return self.enrol(device, role, courier)
 
     def device(self, name: str, role: Role | str = Role.SCANNER, courier: str | None = None, **firmware: Any) -> Handheld:
@@ -249,7 +138,7 @@ class Site:
         password = self.enrol(name, role, courier)
         filters = (self.topics.assignments(courier or name),) if Role(role) is Role.COURIER else ()
         if self._fleet is None:
-            self._fleet = Fleet(self.host, self.port)
+            self._fleet = BackgroundFleet(self.host, self.port)
         made = Handheld(self._fleet, ByHand(site=self.name, device=name, filters=filters, **firmware), password)
         self.devices[name] = made
         return made.connect()
@@ -269,20 +158,20 @@ class Site:
         self.tell("assigned", order=order, body={"courier": courier, **({"job": job} if job else {})})
 
     def tell(self, event_type: str, *, order: str | None = None, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The shop's system tells something, without MQTT between; the receipt."""
+        """The shop's system sends an event, without MQTT between. Returns the receipt."""
         app, kind = self.app, EventType(event_type)
 
         def known() -> bool:
             return any(d.device == SHOP for d in app.registry.list())
 
         if not known():
-            self._on_loop(app.on_writer(lambda: app.registry.add(SHOP, Role.SYSTEM, now_ms=app.clock.now_ms(), with_secret=False)))
+            self._server.on_loop(app.on_writer(lambda: app.registry.add(SHOP, Role.SYSTEM, now_ms=app.clock.now_ms(), with_secret=False)))
         self._seq += 1
         now_ms = app.clock.now_ms()
         clock = {"boot": self._boot, "mono_ms": self._seq, "sent_boot": self._boot, "sent_mono_ms": self._seq, "at_ms": now_ms}
         plain = {"id": uuid7(now_ms, self._rng), "log": self._log, "seq": self._seq, **clock, "body": dict(body or {})}
-        payload = messages.encode_cbor(plain if order is None else {**plain, "order": order})
-        receipts: list[dict[str, Any]] = self._on_loop(app.submit(app.registry.identity(SHOP), [(kind.value, payload)]))
+        payload = encoding.encode_cbor(plain if order is None else {**plain, "order": order})
+        receipts: list[dict[str, Any]] = self._server.on_loop(app.submit(app.registry.identity(SHOP), [(kind.value, payload)]))
         return receipts[0]
 
     # --- what there is ----------------------------------------------------------------------------------------------------
@@ -290,12 +179,10 @@ class Site:
     @property
     def app(self) -> Application:
         """The application itself; its own things are touched on its loop only."""
-        if not self.is_running:
-            raise SimError("the site does not run", fix="`start` it")
-        return self._app
+        return self._server.app
 
     def status(self, order: str) -> dict[str, Any] | None:
-        """An order's status as it stands in the store; None where there is no such order. The store is read directly, also while nothing runs."""
+        """An order's status as it stands in the store; None if there is no such order. The store is read directly, also while the site does not run."""
         from bridge.store import queries
 
         found = queries.order(self.reader, order)
@@ -305,7 +192,7 @@ class Site:
         """An order's status once it shows this state.
 
         Raises:
-            TimeoutError: where it does not come.
+            TimeoutError: it does not come.
         """
         ends_s = time.monotonic() + timeout_s
         while (status := self.status(order)) is None or status["state"] != state:
@@ -346,14 +233,3 @@ class Site:
         if self._reader is None:
             self._reader = open_engine(self.folder / DATABASE_NAME, read_only=True)
         return self._reader
-
-    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT_S)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from devices.protocol.messages import PayloadError, load
+from devices.protocol.encoding import PayloadError, load
 from firmware_sim.demo import DemoResult
 from firmware_sim.link.progress import Progress
 from firmware_sim.record import Finding, Record

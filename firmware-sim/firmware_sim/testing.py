@@ -1,4 +1,4 @@
-"""A pytest plugin for whoever writes firmware or an app against Dockbridge: a real site, simulated devices in your test's hand, and scenarios.
+"""A pytest plugin for authors of firmware or of an app against Dockbridge: a real site, simulated devices in your test's hand, and scenarios.
 
 It costs a test run that does not use it nothing: everything is imported by the fixture that needs it. `firmware-sim/README.md` has an example.
 """

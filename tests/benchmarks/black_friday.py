@@ -22,7 +22,8 @@ from devices.protocol.messages import load_cbor
 from firmware_sim.checkers import judge
 from firmware_sim.link.sockets import run_sockets
 from firmware_sim.record import Acknowledged, Published, Record
-from firmware_sim.scenario import Scenario, read_scenario
+from firmware_sim.scenario import Scenario
+from firmware_sim.scenario_file import read_scenario
 
 
 def main() -> None:

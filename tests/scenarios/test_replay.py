@@ -61,7 +61,7 @@ def imported(site: Site, orders: list[ShopOrder], shop: ShopMap) -> None:
 
 def replayed(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> Replayed:
     host, port = site.addresses["mqtt"]
-    return replay(orders, shop, site=SITE, host=host, port=port, cast=cast, timeout_s=60)
+    return replay(orders, shop, site=SITE, address=(host, port), cast=cast, timeout_s=60)
 
 
 def test_the_sample_is_read_but_for_two_bad_rows(shop: ShopMap) -> None:
@@ -168,7 +168,7 @@ def test_the_command_ends_with_one_where_orders_are_missing(site: Site, cast: Ca
     [
         (["--credentials", "/nowhere.json"], cli.USAGE, "there is no /nowhere.json"),
         (["--scanner", "scan-h:x", "--courier", "phone-h:x"], cli.USAGE, "no credentials for the watcher"),
-        (["--scanner", "a:x", "--courier", "b:x", "--watcher", "c:x", "--port", "9"], cli.FAILED, "nobody answers at 127.0.0.1:9"),
+        (["--scanner", "a:x", "--courier", "b:x", "--watcher", "c:x", "--port", "9"], cli.FAILED, "no server answers at 127.0.0.1:9"),
         (["--map", "/nowhere.toml"], cli.USAGE, "there is no /nowhere.toml"),
     ],
 )

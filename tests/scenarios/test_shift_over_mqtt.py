@@ -17,7 +17,8 @@ from helpers.site import Site
 from devices.protocol.vocabulary import Outcome
 from firmware_sim.demo import plan_demo, run_demo, to_json
 from firmware_sim.errors import NoPassword, NotAdmitted, NotReachable
-from firmware_sim.link.mqtt import Progress, Record, run
+from firmware_sim.link.mqtt import Record, run
+from firmware_sim.link.progress import Progress
 from firmware_sim.show import render
 from firmware_sim.workload import COURSES, Fate, Workload
 

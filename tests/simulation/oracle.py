@@ -25,7 +25,7 @@ import cbor2
 from firmware_sim import canonical
 from firmware_sim.record import Record
 from firmware_sim.run import run_simulated
-from firmware_sim.scenario import names, read_scenario
+from firmware_sim.scenario_file import names, read_scenario
 
 BASELINE: Final = Path(__file__).with_name("baseline.txt")
 SEEDS: Final = range(1, 21)

@@ -24,7 +24,9 @@ from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Flag, Outcome, ParcelState
 from firmware_sim.checkers import judge
-from firmware_sim.checkers.model import READ, WAYS, Answer, Expected, Happened, leads, read_order
+from firmware_sim.checkers.model.events import Answer, Happened
+from firmware_sim.checkers.model.parcel import WAYS, leads
+from firmware_sim.checkers.model.reading import READ, Expected, read_order
 
 laws = settings(
     derandomize=True,

@@ -13,7 +13,7 @@ from firmware_sim.checkers import judge
 from firmware_sim.commands.new import SETTINGS, Severity, new, written
 from firmware_sim.errors import BadScenario
 from firmware_sim.run import run_simulated
-from firmware_sim.scenario import KINDS, parse, read_scenario
+from firmware_sim.scenario_file import KINDS, parse, read_scenario
 
 New = Callable[..., Result]
 

@@ -147,7 +147,7 @@ def test_what_does_not_come_is_said_in_words(site: Site, courier: Handheld) -> N
 
 def test_a_device_with_a_wrong_password_is_not_admitted(site: Site, scanner: Handheld) -> None:
     scanner.disconnect()
-    scanner._line._password = "wrong"
+    scanner._held._password = "wrong"
     with pytest.raises(NotAdmitted, match="scanner-1"):
         scanner.connect()
 

@@ -23,7 +23,7 @@ from firmware_sim.errors import BadScenario, NotAdmitted, NotReachable, SimError
 from firmware_sim.handheld import Handheld
 from firmware_sim.observed import FATE_OF, Observer, fate_of
 from firmware_sim.record import Received
-from firmware_sim.scenario import parse
+from firmware_sim.scenario_file import parse
 from firmware_sim.served import Site
 from firmware_sim.workload import Fate
 
@@ -176,7 +176,7 @@ def test_it_ends_by_itself(site: Site, tmp_path: Path) -> None:
 def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
     monkeypatch.setattr("firmware_sim.commands.record.ANSWER_S", 0.2)
     site.stop()
-    with pytest.raises(NotReachable, match="found nobody"), listening(site.host, site.port, site.name, "listener", "x"):
+    with pytest.raises(NotReachable, match="found no server"), listening(site.host, site.port, site.name, "listener", "x"):
         pass
 
 

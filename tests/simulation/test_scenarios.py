@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from simulation import oracle
 
-from firmware_sim import scenario as scenarios
+from firmware_sim import scenario_file as scenarios
 from firmware_sim.checkers import judge
 from firmware_sim.errors import BadScenario
 from firmware_sim.faults import FAULTS
@@ -77,7 +77,7 @@ def kind_of_class(kind: type) -> str:
 
 DIGEST = """
 from firmware_sim.run import run_simulated
-from firmware_sim.scenario import read_scenario
+from firmware_sim.scenario_file import read_scenario
 for name in ("mixed", "power-cut"):
     print(run_simulated(read_scenario(name), 5).digest)
 """
@@ -167,7 +167,7 @@ HEAD = 'name = "x"\nstory = "y"\nday_s = 5\n[[scanners]]\n[[couriers]]\n'
         ('name = "x"\nstory = "y"\n[[scanners]]\n', 1, "day_s", "add day_s"),
         (HEAD.replace("[[couriers]]\n", ""), 1, "couriers", "add a [[couriers]]"),
         ('name = "x"\nstory = "y"\nday_s = 5\n[[couriers]]\n', 1, "scanners", "add a [[scanners]]"),
-        ('name = "x"\nstory = "y"\nday_s = 5\n', 1, "nobody works here", "[belts]"),
+        ('name = "x"\nstory = "y"\nday_s = 5\n', 1, "there are no devices", "[belts]"),
         (HEAD + "[orders]\ncuont = 3\n", 7, "cuont", "take cuont out"),
         (HEAD + "[orders]\ncount = 0\n", 7, "orders.count", "README"),
         (HEAD + "[orders]\nfates = { delivred = 3 }\n", 7, "fates", "delivered"),

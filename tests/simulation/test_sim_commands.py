@@ -10,7 +10,7 @@ import pytest
 from helpers.forked import Forked
 
 from firmware_sim.cli import main
-from firmware_sim.scenario import names
+from firmware_sim.scenario_file import names
 
 SMALL = """
 name = "small"

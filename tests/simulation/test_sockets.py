@@ -12,14 +12,16 @@ from devices.protocol.messages import OrderStatus, decode
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Role
 from firmware_sim.checkers import judge
+from firmware_sim.crew import build
 from firmware_sim.errors import BadScenario, NoPassword, NotAdmitted, NotReachable
-from firmware_sim.firmware import base
+from firmware_sim.firmware import outbox, radio
 from firmware_sim.link import eyes, player
 from firmware_sim.link.progress import Progress
-from firmware_sim.link.sockets import run_sockets
+from firmware_sim.link.sockets import RunningBridge, run_sockets
 from firmware_sim.record import Connected, FaultBegan, FaultEnded, Lost, Mangled, Noted, Record, ServerKilled, ServerStarted
 from firmware_sim.run import run_simulated
-from firmware_sim.scenario import Scenario, build, parse
+from firmware_sim.scenario import Scenario
+from firmware_sim.scenario_file import parse
 
 SPEED = 100.0
 AFTERNOON = """
@@ -45,11 +47,15 @@ FLAKY = '[[faults]]\nkind = "disconnect"\nevery_s = 60\n[[faults]]\nkind = "dupl
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a network that answers nothing waits no longer than a test may take."""
-    monkeypatch.setattr(base, "ACK_PATIENCE_MS", 700)
-    monkeypatch.setattr(base, "ANSWER_PATIENCE_MS", 700)
-    monkeypatch.setattr(base, "BACKOFF_MAX_MS", 400)
+    monkeypatch.setattr(outbox, "ACK_PATIENCE_MS", 700)
+    monkeypatch.setattr(outbox, "ANSWER_PATIENCE_MS", 700)
+    monkeypatch.setattr(radio, "BACKOFF_MAX_MS", 400)
     monkeypatch.setattr(eyes, "QUIET_S", 0.4)
     monkeypatch.setattr(player, "CONNECT_PATIENCE_S", 1.0)
+
+
+def bridge_at(address: tuple[str, int], passwords: dict[str, str] | None = None) -> RunningBridge:
+    return RunningBridge(host=address[0], port=address[1], passwords=passwords or {})
 
 
 def afternoon(*faults: str, more: str = "") -> Scenario:
@@ -141,12 +147,12 @@ def test_a_disk_that_is_slow_and_then_full_while_devices_start_anew_with_clocks_
 
 def test_what_can_not_be_done_to_somebody_elses_server_is_told_before_anything_is() -> None:
     with pytest.raises(BadScenario, match="slow_disk") as refused:
-        run_sockets(afternoon('kind = "slow_disk"\ncommit_ms = 1'), 1, at=("127.0.0.1", 9))
+        run_sockets(afternoon('kind = "slow_disk"\ncommit_ms = 1'), 1, at=bridge_at(("127.0.0.1", 9)))
     assert "address" in str(refused.value.fix)
     with pytest.raises(NoPassword, match="scan-1"):
-        run_sockets(afternoon(), 1, at=("127.0.0.1", 9), passwords={"shop-1": "x"})
+        run_sockets(afternoon(), 1, at=bridge_at(("127.0.0.1", 9), {"shop-1": "x"}))
     with pytest.raises(NotReachable, match="9"):
-        run_sockets(afternoon(), 1, at=("127.0.0.1", 9), passwords=dict.fromkeys(("shop-1", "dispatch-1", "desk-1", "scan-1", "scan-2", "phone-1"), "x"))
+        run_sockets(afternoon(), 1, at=bridge_at(("127.0.0.1", 9), dict.fromkeys(("shop-1", "dispatch-1", "desk-1", "scan-1", "scan-2", "phone-1"), "x")))
 
 
 def test_a_bridge_that_runs_already_is_left_as_it_is(tmp_path: Path) -> None:
@@ -154,9 +160,9 @@ def test_a_bridge_that_runs_already_is_left_as_it_is(tmp_path: Path) -> None:
     cast = build(scenario, 1).cast
     with Site(tmp_path / "site") as site:
         passwords = {c.device: site.enrol(c.device, Role(c.role), courier=c.courier) for c in cast.values()}
-        record = run_sockets(scenario, 1, speed=SPEED, at=site.addresses["mqtt"], passwords=passwords, timeout_s=60)
+        record = run_sockets(scenario, 1, speed=SPEED, at=bridge_at(site.addresses["mqtt"], passwords), timeout_s=60)
         with pytest.raises(NotAdmitted, match="scan-1"):
-            run_sockets(scenario, 2, speed=SPEED, at=site.addresses["mqtt"], passwords={**passwords, "scan-1": "wrong"}, timeout_s=60)
+            run_sockets(scenario, 2, speed=SPEED, at=bridge_at(site.addresses["mqtt"], {**passwords, "scan-1": "wrong"}), timeout_s=60)
     assert record.end.tables == {}
     assert record.end.troubles == []
     assert set(record.end.unsent.values()) == set(record.end.unanswered.values()) == {0}

@@ -25,7 +25,9 @@ from firmware_sim.commands.train import library, mosquitto, train
 from firmware_sim.errors import SimError
 from firmware_sim.handheld import Handheld
 from firmware_sim.served import Site
-from firmware_sim.training import COURIER, INSTRUCTIONS, OUTCOMES, PHONE, REASONS, SCANNER, TONES, WARNINGS, Course, in_words, plan
+from firmware_sim.training.course import Course
+from firmware_sim.training.tasks import COURIER, PHONE, SCANNER, plan
+from firmware_sim.training.words import INSTRUCTIONS, OUTCOMES, REASONS, TONES, WARNINGS, in_words
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 20.0

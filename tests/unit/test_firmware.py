@@ -34,10 +34,13 @@ from firmware_sim.firmware.actions import (
     WakeAt,
 )
 from firmware_sim.firmware.backlog import Backlog, Told
-from firmware_sim.firmware.base import ACK_PATIENCE_MS, ANSWER_PATIENCE_MS, BACKOFF_MAX_MS, WINDOW, Firmware
-from firmware_sim.firmware.chores import REACTIONS, RETRY_MS, THINK_MS, Doer, Reaction, reaction_to
+from firmware_sim.firmware.base import Firmware
+from firmware_sim.firmware.chores import RETRY_MS, THINK_MS, Doer
 from firmware_sim.firmware.courier import DRIVE_MS, LEGS, Courier, Ending, Visit
 from firmware_sim.firmware.dispatcher import Dispatcher, Route, Screen
+from firmware_sim.firmware.outbox import ACK_PATIENCE_MS, ANSWER_PATIENCE_MS, WINDOW
+from firmware_sim.firmware.radio import BACKOFF_MAX_MS
+from firmware_sim.firmware.reactions import REACTIONS, Reaction, reaction_to
 from firmware_sim.firmware.scanner import ParcelToPack, PickList, Scanner
 from firmware_sim.firmware.shop import Sale, Shop
 

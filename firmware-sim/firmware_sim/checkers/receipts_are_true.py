@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from devices.protocol.topics import matches
-from firmware_sim.checkers.model import Answer
+from firmware_sim.checkers.model.events import Answer
 from firmware_sim.checkers.view import BRIDGE, WITHOUT_ORDER, Broken, Plain, View, called
 from firmware_sim.record import Row, Subscribed
 
@@ -21,7 +21,7 @@ def check(view: View) -> Iterator[Broken]:
 
 
 def _answered(view: View) -> Iterator[Broken]:
-    """Everything that a device was acknowledged, it was told what became of it: by id, or by digest where it was no event."""
+    """A device got a receipt for everything that was acknowledged to it: by id, or by digest if it was not an event."""
     listening = _listening(view)
     told = {d: {r.plain.get("id") for r in came} | {r.plain.get("digest") for r in came} for d, came in view.receipts.items()}
     missed: set[tuple[str, bytes]] = set()

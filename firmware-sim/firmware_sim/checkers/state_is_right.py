@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from firmware_sim.checkers.model import Expected
+from firmware_sim.checkers.model.reading import Expected
 from firmware_sim.checkers.view import Broken, Plain, View, untimed
 from firmware_sim.record import Row
 

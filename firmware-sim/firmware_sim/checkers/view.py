@@ -10,10 +10,11 @@ from typing import Any, Final, NamedTuple
 
 import cbor2
 
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.topics import Topics, unescape
 from devices.protocol.vocabulary import TIMED_FLAGS, OrderState
-from firmware_sim.checkers.model import Expected, Happened, read_order
+from firmware_sim.checkers.model.events import Happened
+from firmware_sim.checkers.model.reading import Expected, read_order
 from firmware_sim.record import Acknowledged, Committed, Mangled, Published, Received, Record, Row, Sent
 
 Plain = dict[str, Any]
@@ -51,11 +52,11 @@ class View:
         self._event_types: dict[str, str | None] = {}
 
     def table(self, name: str) -> list[Row]:
-        """The rows of a table at the end; none where the record has no such table."""
+        """The rows of a table at the end; none if the record has no such table."""
         return self.end.tables.get(name, [])
 
     def plain(self, payload: bytes) -> Plain | None:
-        """A payload as a map; None where it is none."""
+        """A payload as a map; None if it is not one."""
         try:
             return self._plain[payload]
         except KeyError:
@@ -68,7 +69,7 @@ class View:
         return cast is not None and cast.is_well
 
     def levels(self, topic: str) -> list[str]:
-        """The levels of a topic below this site; none where it is elsewhere."""
+        """The levels of a topic below this site; none if it belongs to another site."""
         found = self._levels.get(topic)
         if found is None:
             base = self.topics.base + "/"
@@ -196,10 +197,10 @@ class View:
 
 
 def _decoded(payload: bytes) -> Plain | None:
-    """CBOR, or JSON where the first byte is `{`. Strictness is the bridge's business; here it is only read."""
+    """CBOR, or JSON if the first byte is `{`. Strictness is the bridge's business; here it is only read."""
     try:
-        value = messages.load_json(payload) if payload[:1] == b"{" else cbor2.loads(payload)
-    except (messages.PayloadError, cbor2.CBORDecodeError, ValueError, RecursionError):
+        value = encoding.load_json(payload) if payload[:1] == b"{" else cbor2.loads(payload)
+    except (encoding.PayloadError, cbor2.CBORDecodeError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -210,7 +211,7 @@ def untimed(flags: list[str]) -> frozenset[str]:
 
 
 def unescaped(level: str) -> str | None:
-    """The id behind a topic level; None where no id could have made it."""
+    """The id behind a topic level; None if no id could have made it."""
     try:
         return unescape(level)
     except ValueError:

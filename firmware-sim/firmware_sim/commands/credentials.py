@@ -13,7 +13,7 @@ def read_json(path: Path) -> Any:
     """What a file with passwords says.
 
     Raises:
-        BadCredentials: where it can't be read.
+        BadCredentials: it can't be read.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

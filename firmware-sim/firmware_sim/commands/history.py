@@ -47,7 +47,7 @@ def history(
     orders, bad = read_orders(file, shop)
     cast = _cast(credentials, {"scanner": scanner, "courier": courier, "watcher": watcher})
     with _progress() as on_progress:
-        result = replay.replay(orders, shop, site=site, host=host, port=port, cast=cast, speed=speed, on_progress=on_progress, timeout_s=timeout)
+        result = replay.replay(orders, shop, site=site, address=(host, port), cast=cast, speed=speed, on_progress=on_progress, timeout_s=timeout)
     result.bad_rows = len(bad)
     if as_json:
         output.emit(replay.to_json(result))
@@ -102,7 +102,7 @@ def _text(value: object, name: str) -> str:
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """A status line on stderr, where that is a terminal."""
+    """A status line on stderr, if that is a terminal."""
     console = Console(stderr=True)
     with console.status("connecting") as status:
 

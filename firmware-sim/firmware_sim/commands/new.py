@@ -13,7 +13,7 @@ import typer
 from firmware_sim.commands.output import say
 from firmware_sim.errors import BadScenario
 from firmware_sim.faults import AnyFault, Fault
-from firmware_sim.scenario import parse
+from firmware_sim.scenario_file import parse
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ def written(name: str, orders: int, scanners: int, couriers: int, kinds: list[st
     lines = [
         f'name = "{name}"',
         f'story = "{orders} orders, {scanners} scanners, {couriers} couriers; {said}. Say here what this day is about."',
-        "# Faults without a to_s of their own end after so many seconds; then everybody may finish.",
+        "# Faults without a to_s of their own end after so many seconds; then all may finish.",
         f"day_s = {orders * EVERY_S + AFTERWARDS_S}",
         "",
         "# Settings of the bridge, as in its bridge.toml. Fewer writes of sessions' progress make the simulation quicker.",
@@ -183,7 +183,7 @@ def write_new(path: Path, text: str) -> None:
     """Write a scenario's file.
 
     Raises:
-        BadScenario: where there is one already, or it can't be written.
+        BadScenario: there is one already, or it can't be written.
     """
     try:
         with path.open("x", encoding="utf-8") as out:

@@ -16,9 +16,9 @@ from firmware_sim.commands.output import say
 from firmware_sim.errors import NotAdmitted, NotReachable
 from firmware_sim.firmware.by_hand import ByHand
 from firmware_sim.handheld import Handheld
-from firmware_sim.link.live import Fleet
+from firmware_sim.link.background import BackgroundFleet
 from firmware_sim.observed import Observer
-from firmware_sim.scenario import parse, render
+from firmware_sim.scenario_file import parse, render
 
 LOOK_EVERY_S: Final = 1.0
 ANSWER_S: Final = 10.0
@@ -60,11 +60,11 @@ def listening(host: str, port: int, site: str, device: str, password: str) -> It
     """Hear what a desk's device hears. Its session ends with it: nothing is kept for it at the site.
 
     Raises:
-        NotReachable: where nobody answers.
-        NotAdmitted: where the device is not let in, or may not hear a site.
+        NotReachable: no server answers.
+        NotAdmitted: the device is not let in, or may not hear a site.
     """
     observer = Observer(site, device)
-    with Fleet(host, port, observer.see) as fleet:
+    with BackgroundFleet(host, port, observer.see) as fleet:
         desk = Handheld(fleet, ByHand(site=site, device=device, filters=observer.filters), password, clean=True)
         try:
             desk.connect(ANSWER_S)
@@ -81,7 +81,7 @@ def written(observer: Observer, name: str, seconds: float) -> str:
     """The text of the file.
 
     Raises:
-        SimError: where there was nothing to see.
+        SimError: there was nothing to see.
     """
     return f"{_HEAD}{render(observer.scenario(name, seconds))}{_TAIL}"
 
@@ -96,7 +96,7 @@ _TAIL: Final = """
 
 
 def _wait(observer: Observer, ends_s: float) -> None:
-    """Until it is over, saying what was seen: in a line that changes, or, where there is no terminal, in a line for each news."""
+    """Until it is over, saying what was seen: in a line that changes, or, without a terminal, in a new line for each change."""
     console = Console(stderr=True)
     told = ""
     with console.status(str(observer)) as status:

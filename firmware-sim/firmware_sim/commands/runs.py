@@ -14,9 +14,11 @@ from rich.text import Text
 
 from firmware_sim.commands.credentials import read_json
 from firmware_sim.commands.output import FAILED, AsJson, ScenarioName, emit, progress, say, show
+from firmware_sim.crew import build
 from firmware_sim.errors import BadCredentials, BadScenario
 from firmware_sim.record import SERVER, Finding, Record
-from firmware_sim.scenario import Scenario, build, names, read_scenario
+from firmware_sim.scenario import Scenario
+from firmware_sim.scenario_file import names, read_scenario
 
 
 class Link(StrEnum):
@@ -122,12 +124,13 @@ def _simulated(what: Scenario, seed: int, load: float | None) -> Record:
 
 
 def _real(what: Scenario, seed: int, speed: float, load: float, host: str | None, port: int, credentials: Path | None, timeout_s: float) -> Record:
-    from firmware_sim.link.sockets import run_sockets
+    from firmware_sim.link.sockets import RunningBridge, run_sockets
 
     if host is not None and credentials is None:
         raise typer.BadParameter("--host needs --credentials: `firmware-sim devices` says whom to enrol")
     if host is None and credentials is not None:
         raise typer.BadParameter("--credentials goes with --host")
+    at = RunningBridge(host=host, port=port, passwords=passwords_in(credentials)) if host is not None and credentials is not None else None
     with progress() as bar:
         task = bar.add_task(f"{what.name}, seed {seed}: orders as planned", total=None)
         return run_sockets(
@@ -135,8 +138,7 @@ def _real(what: Scenario, seed: int, speed: float, load: float, host: str | None
             seed,
             speed=speed,
             load=load,
-            at=(host, port) if host is not None else None,
-            passwords=passwords_in(credentials) if credentials is not None else None,
+            at=at,
             on_progress=lambda p: bar.update(task, completed=p.agreed, total=p.orders),
             timeout_s=timeout_s,
         )
@@ -146,7 +148,7 @@ def passwords_in(path: Path) -> dict[str, str]:
     """Passwords by device: from {device: password}, or from a list of what was enrolled.
 
     Raises:
-        BadCredentials: where the file can't be used.
+        BadCredentials: the file can't be used.
     """
     data = read_json(path)
     if isinstance(data, list):

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from firmware_sim.commands.output import FAILED, AsJson, ScenarioName, emit, progress, say
-from firmware_sim.scenario import Scenario, read_scenario, render
+from firmware_sim.scenario import Scenario
+from firmware_sim.scenario_file import read_scenario, render
 
 
 def sweep(

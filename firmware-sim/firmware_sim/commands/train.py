@@ -1,4 +1,4 @@
-"""`firmware-sim train`: a site to practise on, with colleagues, tasks and somebody who looks on."""
+"""`firmware-sim train`: a site to practise on, with colleagues, tasks and a coach."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.vocabulary import EventType
 from firmware_sim.commands.output import FAILED, AsJson, say, show
-from firmware_sim.firmware.base import uuid7
 from firmware_sim.firmware.by_hand import ByHand
 from firmware_sim.firmware.chores import NOT_THE_ARTICLE
+from firmware_sim.firmware.flash import uuid7
 from firmware_sim.handheld import Handheld
-from firmware_sim.link.live import Fleet
+from firmware_sim.link.background import BackgroundFleet
 from firmware_sim.served import ANY_PORT, Site
-from firmware_sim.training import COURIER, PHONE, ROLES, SCANNER, Course, News, Score, Step, Task, in_words, plan
+from firmware_sim.training.course import Course, News, Score
+from firmware_sim.training.tasks import COURIER, PHONE, ROLES, SCANNER, Step, Task, plan
+from firmware_sim.training.words import in_words
 from firmware_sim.workload import Workload
 
 NAME: Final = "train"
@@ -43,7 +45,7 @@ _words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 def train(
     tasks: Annotated[int, typer.Option(min=1, max=100, help="Orders to work on.")] = 3,
-    folder: Annotated[Path | None, typer.Option(help="The site's folder, made where there is none, and kept.", show_default="a temporary one")] = None,
+    folder: Annotated[Path | None, typer.Option(help="The site's folder, made if there is none, and kept.", show_default="a temporary one")] = None,
     listen: Annotated[str, typer.Option(help="host:port of MQTT over TCP, without TLS; port 0 takes a free one.")] = ANY_PORT,
     bot: Annotated[bool, typer.Option("--bot", help="Watch: a simulated trainee does the work, and makes a mistake.")] = False,
     alone: Annotated[bool, typer.Option("--alone", help="Without colleagues.")] = False,
@@ -111,7 +113,7 @@ def _settings(listen: str) -> dict[str, dict[str, Any]]:
 
 
 def _next_number(site: Site) -> int:
-    """Tasks are counted on where the folder was used before."""
+    """If the folder was used before, tasks are counted on."""
     number = 1
     while site.status(f"T-{number:03}") is not None:
         number += 1
@@ -126,9 +128,10 @@ def _colleagues(site: Site, speed: float, *, alone: bool) -> Iterator[None]:
         return
     day = Workload.from_seed(secrets.randbelow(10**6), COLLEAGUES_ORDERS, 1, 1, site=site.name, every_ms=COLLEAGUES_EVERY_MS)
     firmwares = day.build(speed=speed)
-    with Fleet(site.host, site.port) as fleet:
-        for device in day.devices:
-            fleet.add(firmwares[device.name], site.enrol_anew(device.name, device.role, device.courier))
+    passwords = {device.name: site.enrol_anew(device.name, device.role, device.courier) for device in day.devices}
+    with BackgroundFleet(site.host, site.port) as fleet:
+        for name, password in passwords.items():  # at once: they hand things to each other
+            fleet.add(firmwares[name], password)
         yield
 
 
@@ -164,7 +167,7 @@ def mosquitto(site: Site, password: str, order: str, step: Step) -> str:
     boot = rng.randbytes(8)
     clock = {"boot": boot, "mono_ms": 1, "at_ms": now_ms, "sent_boot": boot, "sent_mono_ms": 1}
     event = {"id": uuid7(now_ms, rng), "log": rng.randbytes(8), "seq": 1, **clock, "order": order, "body": _plain(step)}
-    payload = shlex.quote(messages.encode_json(event).decode())
+    payload = shlex.quote(encoding.encode_json(event).decode())
     login = f"-h {site.host} -p {site.port} -u {step.device} -P {shlex.quote(password)}"
     return f"mosquitto_pub {login} -q 1 -t {site.topics.event(step.device, step.type)} -m {payload}"
 
@@ -177,7 +180,7 @@ def library(site: Site, password: str, order: str, step: Step) -> str:
 
 
 def _plain(step: Step) -> dict[str, Any]:
-    return messages.plain(step.body)
+    return encoding.plain(step.body)
 
 
 def _show_task(task: Task) -> None:
@@ -223,14 +226,14 @@ def _print_scores(scores: list[Score], tasks: int, *, as_json: bool) -> None:
     say(f"{points} of 100 points")
 
 
-# --- somebody who does the work ------------------------------------------------------------------------------------------------
+# --- a simulated trainee --------------------------------------------------------------------------------------------------------
 
 
 class Bot:
     """A trainee who knows what to do, and slips once: it scans the wrong article first."""
 
     def __init__(self, site: Site, passwords: dict[str, str], speed: float) -> None:
-        self._fleet = Fleet(site.host, site.port)
+        self._fleet = BackgroundFleet(site.host, site.port)
         self._speed = speed
         self._next = 0
         self._task: Task | None = None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.bodies import Body
-from devices.protocol.messages import Event
+from devices.protocol.device_messages import Event
 from devices.protocol.vocabulary import EventType
-from firmware_sim.firmware.base import Firmware, Stored
+from firmware_sim.firmware.base import Firmware
+from firmware_sim.firmware.flash import Stored
 
 BACKLOG_WINDOW: Final = 64
 
@@ -53,7 +54,7 @@ class Backlog(Firmware):
             if self.now_ms < self._due_ms:
                 self.wake_at(self._due_ms)
                 return
-            self.store(Stored(type=self._told[self._next].type, plain=self._plain(self._told[self._next], self._next + 1)))
+            self.outbox.store(Stored(type=self._told[self._next].type, plain=self._plain(self._told[self._next], self._next + 1)))
             self._next += 1
             self._due_ms = self.now_ms + self._pause()
 
@@ -77,6 +78,6 @@ class Backlog(Firmware):
             parcel=told.parcel,
             body=told.body,
         )
-        plain = messages.plain(event)
+        plain = encoding.plain(event)
         del plain["sent_boot"], plain["sent_mono_ms"]
         return plain

@@ -1,4 +1,4 @@
-"""A device whose user is somebody outside: a test, a trainee. It does nothing by itself but what its firmware owes: keep, send, send again."""
+"""A device whose user is outside of the simulation: a test, a trainee. By itself it does only what its firmware owes: keep, send, send again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from devices.protocol.bodies import Body
-from devices.protocol.messages import Receipt
+from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.actions import Disconnect
 from firmware_sim.firmware.base import Firmware
@@ -16,12 +16,14 @@ from firmware_sim.firmware.base import Firmware
 class ByHand(Firmware):
     """Takes what is to be done from `todo`, at its next step. `heard` is the last message of each topic that it listens to."""
 
+    HAS_BEEPER = True
+
     def __init__(self, *, site: str, device: str, filters: tuple[str, ...] = (), **more: Any) -> None:
-        super().__init__(site=site, device=device, has_beeper=True, **more)
+        super().__init__(site=site, device=device, **more)
         self.todo: deque[Callable[[], None]] = deque()
         self.heard: dict[str, bytes] = {}
         self._filters = filters
-        self.has_signal = False
+        self.radio.has_signal = False
 
     def live(self) -> None:
         while self.todo:
@@ -36,26 +38,25 @@ class ByHand(Firmware):
     # --- what may be in `todo` --------------------------------------------------------------------------------------------
 
     def scan(self, event_type: EventType, body: dict[str, Any], **fields: str | None) -> bytes:
-        """Keep an event, and send it when there is a connection; its id. The body is sent as it is, right or wrong: the bridge is to judge it."""
+        """Keep an event, and send it when there is a connection. Returns its id. The body is sent as it is, right or wrong: the bridge is to judge it."""
         return self.record(event_type, cast("Body", body), **fields)
 
     def go_online(self) -> None:
-        if not self.has_signal:
-            self.has_signal = True
-            self.connect_in(0)
+        if not self.radio.has_signal:
+            self.radio.has_signal = True
+            self.radio.connect_in(0)
 
     def go_offline(self) -> None:
         """Say goodbye, and stay away."""
-        if self._online:
-            self.do(self._presence(online=False))
+        if self.radio.is_online:
+            self.do(self._will())
         self.do(Disconnect())
-        self._on_disconnected()
-        self.has_signal = False
+        self.radio.lost()
+        self.radio.has_signal = False
 
     def _on_unread(self, receipt: Receipt) -> None:
         """An event that breaks the contract is answered by its digest: here that is an answer like any other."""
-        sent = (*self._in_flight.values(), *self.flash.events.values(), *self.flash.unanswered.values())
-        mine = next((s for s in sent if s.digest == receipt.digest), None)
+        mine = self.outbox.sent_as(receipt.digest)
         if mine is None:
             super()._on_unread(receipt)
             return

@@ -12,7 +12,8 @@ from typing import Final
 from devices.protocol import bodies
 from devices.protocol.bodies import ProofOfDelivery
 from devices.protocol.vocabulary import EventType, OrderState
-from firmware_sim.firmware.chores import Await, Chore, Doer, Rest, Scan, Step, Tell
+from firmware_sim.firmware.chores import Doer
+from firmware_sim.firmware.steps import Await, Chore, Rest, Scan, Step, Tell
 
 LEG_MS: Final = 30_000
 """From one hub to the next."""

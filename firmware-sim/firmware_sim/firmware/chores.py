@@ -1,4 +1,4 @@
-"""What a user does with a device: chores, step by step, each step waiting for its receipt, and the reaction to every verdict.
+"""A user with things to do: chores, step by step, each step waiting for its receipt, and the reaction to every verdict.
 
 A chore is about one order. Someone with one pair of hands works on one chore at a time; a chore that is held up is set aside and taken up again later.
 """
@@ -6,14 +6,15 @@ A chore is about one order. Someone with one pair of hands works on one chore at
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from devices.protocol import bodies, messages
-from devices.protocol.messages import OrderStatus, Receipt
-from devices.protocol.vocabulary import EventType, Outcome, Reason, Tone
+from devices.protocol import bodies, encoding
+from devices.protocol.bridge_messages import OrderStatus, Receipt
+from devices.protocol.vocabulary import EventType, Outcome, Tone
 from firmware_sim.firmware.actions import Beep, Hand, Handed, Thing
-from firmware_sim.firmware.base import NOTHING, Firmware
+from firmware_sim.firmware.base import Firmware
+from firmware_sim.firmware.reactions import Reaction, reaction_to
+from firmware_sim.firmware.steps import COUNTED, Await, Chore, Drive, Give, Rest, Scan, Step, TakeBack, Tell
 
 THINK_MS: Final = 900
 """From a beep to the next scan."""
@@ -23,75 +24,13 @@ RETRY_MS: Final = 8_000
 """How long something that is blocked lies aside."""
 
 
-# --- steps ----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """Tell the bridge of something, and wait for its receipt."""
-
-    type: EventType
-    body: bodies.Body = NOTHING
-    order: str | None = None
-    parcel: str | None = None
-    code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Let time pass, ms."""
-
-    ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Await:
-    """Wait until the order's status shows this state."""
-
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Give:
-    """Hand something about the order to the user of another device."""
-
-    to: str
-    what: Thing
-
-
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """Drive in a straight line; places are (lat_e7, lon_e7)."""
-
-    start: tuple[int, int]
-    end: tuple[int, int]
-    ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class TakeBack:
-    """Tell the bridge that the last thing told was wrong."""
-
-    reason: Literal["did_not_occur", "incorrect_data"] = "incorrect_data"
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Tell the bridge of something, and go on whatever it answers: a system that reports what others did."""
-
-    scan: Scan
-
-
-Step = Scan | Rest | Await | Give | Drive | TakeBack | Tell
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
     """How often things go wrong in a user's hands: shares of scans.
 
     `unreadable`: a label that the reader can't decode. `wrong_label`: an article's barcode next to the right one. `double`: a trigger that bounces, or a
     button that is tapped twice; firmware 1 sends both. `slip`: a parcel put on the wrong dock, and told so.
-    `goes_on_alone`: without a network nobody waits for an answer.
+    `goes_on_alone`: without a network the user does not wait for an answer.
     """
 
     unreadable: float = 0.0
@@ -117,65 +56,9 @@ ON_ONES_OWN: Final = frozenset(
         EventType.VOID,
     },
 )
-"""What is done without an answer where none can come."""
-COUNTED: Final = frozenset({EventType.PICK, EventType.ATTEMPT_FAILED})
-"""What counts again when it is told again: no firmware sends it twice."""
+"""What is done without an answer if none can come."""
 NOT_THE_ARTICLE: Final = "2000000099998"
 """A barcode (GTIN-13, in-company range) that no order asks for."""
-
-
-@dataclass(slots=True, eq=False)
-class Chore:
-    """Steps about one order.
-
-    `asked` is the event whose receipt is awaited, `told` the last one that had its receipt;
-    before `ready_ms` nobody touches the chore; `since_ms` and `legs_done` are of the present drive.
-    """
-
-    order: str
-    steps: list[Step]
-    index: int = 0
-    asked: bytes | None = None
-    told: bytes | None = None
-    asked_ms: int = 0
-    ready_ms: int = 0
-    since_ms: int | None = None
-    legs_done: int = 0
-
-
-# --- reactions ------------------------------------------------------------------------------------------------------------
-
-
-class Reaction(StrEnum):
-    """What a user does about a verdict."""
-
-    GO_ON = "go_on"
-    WAIT = "wait"
-    RETRY = "retry"
-    GIVE_UP = "give_up"
-
-
-REACTIONS: Final[dict[Outcome, Reaction]] = {
-    Outcome.APPLIED: Reaction.GO_ON,
-    Outcome.NOOP: Reaction.GO_ON,
-    Outcome.LATE: Reaction.GO_ON,
-    Outcome.PARKED: Reaction.WAIT,
-    Outcome.BLOCKED: Reaction.RETRY,
-    Outcome.LOST_CLAIM: Reaction.GIVE_UP,
-    Outcome.REJECTED: Reaction.GIVE_UP,
-}
-
-
-def reaction_to(receipt: Receipt) -> Reaction:
-    """A hold passes, a cancellation does not; a wrong label is followed by the right one."""
-    if receipt.reason is Reason.CANCELLED:
-        return Reaction.GIVE_UP
-    if receipt.reason in (Reason.WRONG_SKU, Reason.WRONG_PARCEL, Reason.PARCEL_NEEDED):
-        return Reaction.RETRY
-    return REACTIONS[receipt.outcome]
-
-
-# --- the one who does them ------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -251,7 +134,7 @@ class Doer(Firmware):
 
     def on_message(self, topic: str, payload: bytes) -> None:
         if payload and topic in self._watched:
-            status = messages.decode(payload, OrderStatus)
+            status = encoding.decode(payload, OrderStatus)
             self.states[status.order] = status.state
 
     def on_verdict(self, scan: Scan, receipt: Receipt) -> None:
@@ -262,14 +145,14 @@ class Doer(Firmware):
     def act(self) -> None:
         while self._work():
             pass
-        if self.habits.goes_on_alone and not self.is_online:
+        if self.habits.goes_on_alone and not self.radio.is_online:
             self._go_on_alone()
         for chore in (*self.hands.busy, *self.hands.aside):
             if chore.ready_ms > self.now_ms:
                 self.wake_at(chore.ready_ms)
 
     def _go_on_alone(self) -> None:
-        """Nobody stands with a parcel in hand until the network is back: the device keeps what was scanned, and what was wrong with it is told later."""
+        """Without a network the user goes on: the device keeps what was scanned, and the user learns later what was wrong with it."""
         for chore in [c for c in self.hands.busy if c.asked is not None and self._asked[c.asked][1].type in ON_ONES_OWN]:
             if self.now_ms < chore.asked_ms + ALONE_MS:
                 self.wake_at(chore.asked_ms + ALONE_MS)
@@ -279,7 +162,7 @@ class Doer(Firmware):
             chore.ready_ms = self.now_ms + self.pause_ms(THINK_MS * (0.5 + self.rng.random()))
 
     def _work(self) -> bool:
-        """Go on with everything in hand; True where a hand came free, so that something else can be taken up."""
+        """Go on with everything in hand. Returns True if a hand came free, so that something else can be taken up."""
         self.hands.take_up(self.now_ms)
         done = [chore for chore in self.hands.busy if self._advance(chore)]
         for chore in done:
@@ -296,7 +179,7 @@ class Doer(Firmware):
         return False
 
     def _do(self, chore: Chore, step: Step) -> bool:
-        """Do a step, or a part of it; False where it has to wait for something."""
+        """Do a step, or a part of it. Returns False if it has to wait for something."""
         match step:
             case Scan():
                 return self._scan(chore, step)
@@ -340,7 +223,7 @@ class Doer(Firmware):
         return True
 
     def doubles(self, scan: Scan) -> bool:
-        """Whether a second signal right after the first becomes an event: only where nothing sees to it that it does not."""
+        """Whether a second signal right after the first becomes an event: only if the device does not prevent it."""
         return self.version == 1 and scan.type not in COUNTED
 
     def drive(self, chore: Chore, drive: Drive) -> bool:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
-from devices.protocol import bodies, messages
+from devices.protocol import bodies, encoding
 from devices.protocol.bodies import Collected, ProofOfDelivery
-from devices.protocol.messages import Assignment, LocationBatch, Point, Receipt, Stop
+from devices.protocol.bridge_messages import Assignment, Receipt, Stop
+from devices.protocol.device_messages import LocationBatch, Point
 from devices.protocol.vocabulary import EventType, JobState, Outcome
 from firmware_sim.firmware.actions import Publish, Thing
-from firmware_sim.firmware.chores import COUNTED, Chore, Doer, Drive, Give, Rest, Scan, Step
+from firmware_sim.firmware.chores import Doer
+from firmware_sim.firmware.steps import COUNTED, Chore, Drive, Give, Rest, Scan, Step
 
 DRIVE_MS: Final = 40_000
 LEGS: Final = 4
@@ -105,6 +107,8 @@ NO_TROUBLES: Final = Troubles()
 class Courier(Doer):
     """A phone bound to a courier."""
 
+    HAS_BEEPER = True
+
     def __init__(
         self,
         *,
@@ -116,7 +120,7 @@ class Courier(Doer):
         troubles: Troubles = NO_TROUBLES,
         **more: Any,
     ) -> None:
-        super().__init__(site=site, device=device, hands=ORDERS_AT_ONCE, has_beeper=True, **more)
+        super().__init__(site=site, device=device, hands=ORDERS_AT_ONCE, **more)
         self._troubles = troubles
         self._doze_ms = self._killed_ms = 0
         self._dark_until_ms = 0
@@ -153,9 +157,9 @@ class Courier(Doer):
                 self.lose_memory(self.now_ms + round(troubles.killed_s * 1000))
                 self._killed_ms = self._next_ms(troubles.killed_every_s)
             self.wake_at(self._killed_ms)
-        if not self.has_signal:
+        if not self.radio.has_signal:
             if self.now_ms >= self._dark_until_ms:
-                self.find_signal("has a network again")
+                self.radio.find_signal("has a network again")
             else:
                 self.wake_at(self._dark_until_ms)
 
@@ -164,7 +168,7 @@ class Courier(Doer):
 
     def _go_dark(self, until_ms: int, why: str) -> None:
         self._dark_until_ms = max(self._dark_until_ms, until_ms)
-        self.lose_signal(why)
+        self.radio.lose_signal(why)
 
     # --- its user ---------------------------------------------------------------------------------------------------------
 
@@ -175,7 +179,7 @@ class Courier(Doer):
         """A job came, changed, or (an empty payload) closed."""
         if not payload:
             return
-        job = messages.decode(payload, Assignment)
+        job = encoding.decode(payload, Assignment)
         self.jobs[job.job] = job
         if job.state is JobState.ASSIGNED and (job.job, job.rev) not in self._claimed:
             self._claimed.add((job.job, job.rev))
@@ -217,13 +221,13 @@ class Courier(Doer):
         return False
 
     def _tell_where(self, drive: Drive, leg: int) -> None:
-        """The fixes of one leg: a straight line with noise. Not kept where there is no network: a position is worth something only when it is fresh."""
-        if not self.is_online:
+        """The fixes of one leg: a straight line with noise. Not kept without a network: a position is worth something only when it is fresh."""
+        if not self.radio.is_online:
             return
         leg_ms = self.pause_ms(drive.ms / LEGS)
         points = [self._fix(drive, (leg - 1 + n / POINTS) / LEGS, self.mono_ms - leg_ms + leg_ms * n // POINTS) for n in range(1, POINTS + 1)]
         batch = LocationBatch(log=self.flash.log, boot=self.boot, sent_mono_ms=self.mono_ms, points=points)
-        self.do(Publish(topic=self.topics.location(self.device), payload=messages.encode(batch), qos=0))
+        self.do(Publish(topic=self.topics.location(self.device), payload=encoding.encode(batch), qos=0))
 
     def _fix(self, drive: Drive, part: float, mono_ms: int) -> Point:
         lat, lon = (round(a + (b - a) * part + self.rng.gauss(0, NOISE_E7)) for a, b in zip(drive.start, drive.end, strict=True))
@@ -231,7 +235,7 @@ class Courier(Doer):
 
 
 def visiting(visit: Visit, stop: Stop, depot: tuple[int, int]) -> list[Step]:
-    """The steps of a visit, parcel by parcel where the assignment tells their codes."""
+    """The steps of a visit, parcel by parcel if the assignment has their codes."""
     one_each = len(stop.codes) == len(stop.parcels)
     named: list[Named] = [(None, c) for c in stop.codes] if one_each else [(p, None) for p in stop.parcels]
     steps: list[Step] = []

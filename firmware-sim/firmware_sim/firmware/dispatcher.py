@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devices.protocol import bodies, messages
-from devices.protocol.messages import OrderStatus, PayloadError
+from devices.protocol import bodies, encoding
+from devices.protocol.bridge_messages import OrderStatus
+from devices.protocol.encoding import PayloadError
 from devices.protocol.vocabulary import EventType, OrderState
 from firmware_sim.firmware.actions import Subscribe
 from firmware_sim.firmware.base import Firmware
-from firmware_sim.firmware.chores import Await, Chore, Doer, Scan, Step
+from firmware_sim.firmware.chores import Doer
+from firmware_sim.firmware.steps import Await, Chore, Scan, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +39,9 @@ def _assigning(route: Route) -> list[Step]:
 
 
 class Screen(Firmware):
-    """Sends nothing and remembers the last status of every order. It reads them when somebody looks: most are overwritten before that.
+    """Sends nothing and remembers the last status of every order. It reads them when a caller asks for them: most are overwritten before that.
 
-    `changed` are orders, for whoever looks, to be cleared by them.
+    `changed` are orders whose status changed, for the caller to clear.
     """
 
     def __init__(self, *, site: str, device: str) -> None:
@@ -59,7 +61,7 @@ class Screen(Firmware):
         unread, self._unread = self._unread, {}
         for topic, payload in unread.items():
             try:
-                status = messages.decode(payload, OrderStatus)
+                status = encoding.decode(payload, OrderStatus)
             except PayloadError as error:
                 self.troubles.append(f"{self.device}: a message on {topic} breaks the contract: {error}")
             else:
@@ -72,7 +74,7 @@ class Screen(Firmware):
         self._looks_again = True
 
     def act(self) -> None:
-        if self._looks_again and self.is_online:
+        if self._looks_again and self.radio.is_online:
             self._looks_again = False
             self.do(Subscribe(self.filters()))
 

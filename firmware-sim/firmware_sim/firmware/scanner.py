@@ -13,7 +13,8 @@ from devices.protocol import bodies
 from devices.protocol.bodies import Line
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.actions import Thing
-from firmware_sim.firmware.chores import CAREFUL, Chore, Doer, Habits, Scan, Step, TakeBack
+from firmware_sim.firmware.chores import CAREFUL, Doer, Habits
+from firmware_sim.firmware.steps import Chore, Scan, Step, TakeBack
 
 DOCK: Final = "dock-1"
 WRONG_DOCK: Final = "dock-9"
@@ -24,7 +25,7 @@ RETURNS_DOCK: Final = "dock-r"
 class ParcelToPack:
     """A parcel as the worker packs it.
 
-    `code` is its label as the scanner reads it. `name` is the parcel's id, where the warehouse gives it one. With `labelled` the label is a scan of its
+    `code` is its label as the scanner reads it. `name` is the parcel's id, if the warehouse gives it one. With `labelled` the label is a scan of its
     own, after the pack.
     """
 
@@ -73,16 +74,16 @@ class Scanner(Doer):
 
     Args:
         workers: who works with it, one after the other.
-        shift_s: how long each has it, where there are several.
+        shift_s: how long each has it, if there are several.
         walk: the hall, zone by zone, over and over; empty: one access point everywhere.
-        battery: None where it hangs on a cable.
+        battery: None if it hangs on a cable.
     """
+
+    HAS_BEEPER = True
 
     def __init__(
         self,
         *,
-        site: str,
-        device: str,
         workers: Sequence[str],
         lists: list[PickList],
         returns: list[PickList],
@@ -93,7 +94,7 @@ class Scanner(Doer):
     ) -> None:
         habits = more.get("habits", CAREFUL)
         plans = {(Thing.PICK_LIST, x.order): picking(x, habits) for x in lists} | {(Thing.RETURN, x.order): taking_back(x) for x in returns}
-        super().__init__(site=site, device=device, hands=1, plans=plans, chores=[Chore("", [starting(workers[0])])], by=workers[0], has_beeper=True, **more)
+        super().__init__(hands=1, plans=plans, chores=[Chore("", [starting(workers[0])])], by=workers[0], **more)
         self._workers = workers
         self._shift = 0
         self._shift_ms = round(shift_s * 1000)
@@ -129,16 +130,16 @@ class Scanner(Doer):
         if not self._shift_ended:
             self.wake_at(self.now_ms + max(1, round(-at_s * 1000)))
         elif zone.access_point is None:
-            zone = next((z for z in self._walk if z.access_point is not None), zone)  # whoever goes home passes the charger
+            zone = next((z for z in self._walk if z.access_point is not None), zone)  # on the way home the worker passes the charger
         if zone.access_point is None:
             self._access_point = None
-            self.lose_signal("is where no access point reaches")
+            self.radio.lose_signal("is where no access point reaches")
         elif zone.access_point != self._access_point:
             if self._access_point is not None:
-                self.hang_up("roams to another access point")
-                self.connect_in(ROAM_MS)
+                self.radio.hang_up("roams to another access point")
+                self.radio.connect_in(ROAM_MS)
             self._access_point = zone.access_point
-            self.find_signal(f"is back, at {zone.access_point}")
+            self.radio.find_signal(f"is back, at {zone.access_point}")
 
     def _drain(self, battery: Battery) -> None:
         used = (self.now_ms - self._charged_ms) / 10 / battery.lasts_s
@@ -149,7 +150,7 @@ class Scanner(Doer):
         self.battery_percent = 100
         self.note("gets a new battery" if battery.is_hot_swap else "gets a new battery, and starts anew")
         if not battery.is_hot_swap:
-            self.hang_up("its battery is out")
+            self.radio.hang_up("its battery is out")
             self.start_anew()
 
     # --- its worker -------------------------------------------------------------------------------------------------------

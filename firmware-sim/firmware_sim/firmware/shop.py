@@ -7,10 +7,11 @@ from typing import Final, Literal
 
 from devices.protocol import bodies
 from devices.protocol.bodies import Line
-from devices.protocol.messages import Receipt
+from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType, OrderState, Outcome
 from firmware_sim.firmware.actions import Thing
-from firmware_sim.firmware.chores import Await, Chore, Doer, Give, Rest, Scan, Step
+from firmware_sim.firmware.chores import Doer
+from firmware_sim.firmware.steps import Await, Chore, Give, Rest, Scan, Step
 
 CHANGE_OF_MIND_MS: Final = 4_000
 """From the pick list to the cancellation."""
@@ -23,7 +24,7 @@ FEED_LATE_MS: Final = 6_000
 class Sale:
     """What a shop does with one order.
 
-    `picked_by` is the scanner whose worker gets the pick list, None where the order never comes so far. `fed_late`: the warehouse starts before the shop's
+    `picked_by` is the scanner whose worker gets the pick list, None if the order never comes so far. `fed_late`: the warehouse starts before the shop's
     feed has told the bridge of the order.
     """
 

@@ -111,7 +111,7 @@ class Client:
         """Take bytes in; what the firmware is to know of them.
 
         Raises:
-            Broken: where the server does not keep to the protocol.
+            Broken: the server does not keep to the protocol.
         """
         return [item for packet in self._cutter.feed(data) if (item := self._take(packet, now_ms)) is not None]
 

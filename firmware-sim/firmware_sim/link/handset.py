@@ -1,4 +1,4 @@
-"""Devices over real sockets: a firmware, its MQTT client, and one TCP connection at a time."""
+"""A device over real sockets: a firmware, its MQTT client, and one TCP connection at a time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from firmware_sim.record import Lost
 
 
 class SocketStage(Stage, Protocol):
-    """What devices with sockets need beside."""
+    """What devices with sockets need besides."""
 
     def address(self) -> tuple[str, int] | None:
-        """Where to connect; None where nobody listens."""
+        """Where to connect; None while no server listens."""
         ...
 
     def opened(self, port: int, client: Client) -> None:
@@ -25,15 +25,15 @@ class SocketStage(Stage, Protocol):
         ...
 
     def spawn(self, work: Any) -> None:
-        """Run a coroutine beside."""
+        """Run a coroutine as a task that the stage owns."""
         ...
 
 
 class Wire(asyncio.Protocol):
     """One connection of a device, from its first SYN to its end."""
 
-    def __init__(self, handset: Handset, stage: SocketStage, password: str, connect: actions.Connect) -> None:
-        self.client = Client(handset.device, password, stage.numbers, self._send, stage.see)
+    def __init__(self, handset: Handset, stage: SocketStage, password: str, connect: actions.Connect, *, clean: bool) -> None:
+        self.client = Client(handset.device, password, stage.numbers, self._send, stage.see, clean=clean)
         self.is_over = False
         self.heard_s = stage.loop.time()
         self._handset = handset
@@ -43,14 +43,14 @@ class Wire(asyncio.Protocol):
         self._out: list[bytes] = []
 
     async def open(self) -> None:
-        """Connect; where that fails, the device is told."""
+        """Connect; if that fails, the device learns that it has no connection."""
         address = self._stage.address()
         try:
             if address is None:
                 raise ConnectionRefusedError
             await self._stage.loop.create_connection(lambda: self, *address)
         except OSError:
-            self._handset.lost(self, "nobody answers")
+            self._handset.lost(self, "no answer")
 
     def flush(self) -> None:
         """Hand to the network what was sent since the last flush."""
@@ -86,7 +86,7 @@ class Wire(asyncio.Protocol):
         try:
             items = self.client.feed(data, self._stage.now_ms())
         except packets.Broken as error:
-            self._stage.trouble(f"{self._handset.device}: {error}")
+            self._stage.trouble(self._handset.device, str(error))
             self._handset.lost(self, "the server broke the protocol")
             return
         if items:
@@ -96,17 +96,18 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         why = "the connection broke" if exc is not None else "the connection was closed"
-        self._handset.lost(self, why if self.client.is_open else "nobody answers")
+        self._handset.lost(self, why if self.client.is_open else "no answer")
 
 
 class Handset(Wired):
-    """A device with its firmware and its present connection."""
+    """A device with its firmware and its present connection. `clean`: its session ends with its connection."""
 
-    def __init__(self, stage: SocketStage, firmware: Firmware, password: str) -> None:
+    def __init__(self, stage: SocketStage, firmware: Firmware, password: str, *, clean: bool = False) -> None:
         super().__init__(stage, firmware)
         self.wire: Wire | None = None
         self._stage: SocketStage = stage
         self._password = password
+        self._clean = clean
 
     @property
     def client(self) -> Client | None:
@@ -143,7 +144,7 @@ class Handset(Wired):
 
     def connect(self, connect: actions.Connect) -> None:
         self.end("connects anew", tell=False)
-        wire = self.wire = Wire(self, self._stage, self._password, connect)
+        wire = self.wire = Wire(self, self._stage, self._password, connect, clean=self._clean)
         self._stage.spawn(wire.open())
         self.watch()
 

@@ -1,6 +1,6 @@
 """Scanners whose device is the product's own library: the worker, the lists and the hall are simulated; what keeps and sends is what customers install.
 
-The library connects through the proxy like everybody else, with its own client and its own outbox on disk. Its thread tells of receipts; the worker lives on
+The library connects through the proxy like every device, with its own client and its own outbox on disk. Its thread hands over receipts; the worker lives on
 the loop. What it sent and got is seen at the proxy.
 """
 
@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import devices
-from devices.protocol import bodies, messages
-from devices.protocol.messages import Receipt
+from devices.protocol import bodies, encoding
+from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware import actions
-from firmware_sim.firmware.base import BACKOFF_MAX_MS, NOTHING, Stored
-from firmware_sim.firmware.chores import COUNTED, Scan
+from firmware_sim.firmware.base import NOTHING
+from firmware_sim.firmware.flash import Stored
+from firmware_sim.firmware.radio import BACKOFF_MAX_MS
 from firmware_sim.firmware.scanner import Scanner
+from firmware_sim.firmware.steps import COUNTED, Scan
 from firmware_sim.link.handset import SocketStage
 from firmware_sim.link.player import REBOOT_S, Player
 
@@ -41,12 +43,8 @@ class LibraryScanner(Scanner):
         self._backlog = backlog
 
     @property
-    def flash_events_max(self) -> int:
-        return self._flash_events_max
-
-    @property
     def has_room(self) -> bool:
-        return self._backlog() < self._flash_events_max
+        return self._backlog() < self.outbox.events_max
 
     @property
     def is_settled(self) -> bool:
@@ -70,7 +68,7 @@ class LibraryScanner(Scanner):
         return scan.id
 
     def doubles(self, scan: Scan) -> bool:
-        """A trigger that bounces is the library's business; where it lets one through, nothing is counted twice."""
+        """A trigger that bounces is the library's business; if it lets one through, nothing is counted twice."""
         return scan.type not in COUNTED
 
     def _connect(self) -> None:
@@ -164,7 +162,7 @@ class LibraryHandset(Player):
             firmware="library",
             on_receipt=self._on_receipt,
             debounce_ms=max(1, round(DEBOUNCE_MS / self._stage.speed)),
-            events_max=firmware.flash_events_max,
+            events_max=firmware.outbox.events_max,
             backoff_max_s=BACKOFF_MAX_MS / 1000,
             clock=LibraryClock(lambda: firmware.wall_ms - firmware.now_ms),
         )
@@ -175,7 +173,7 @@ class LibraryHandset(Player):
 
     def _on_receipt(self, receipt: Receipt) -> None:
         """In the library's thread."""
-        received = actions.Received(self.firmware.topics.receipts(self.device), messages.encode(receipt))
+        received = actions.Received(self.firmware.topics.receipts(self.device), encoding.encode(receipt))
         self._stage.loop.call_soon_threadsafe(self.put, received)
 
     async def _let_go(self) -> None:

@@ -1,4 +1,4 @@
-"""What both runs over real sockets share: their loop, their clock, and how they find out that a bridge is not theirs to use."""
+"""What runs over real sockets share: their loop, their clock, and how they find out that a bridge does not admit them."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def anchored_ms() -> Callable[[], int]:
 
 
 async def knock(host: str, port: int) -> None:
-    """See whether somebody listens.
+    """Check that a server listens.
 
     Raises:
-        NotReachable: where nobody does.
+        NotReachable: none does.
     """
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_S)
     except OSError as error:
         raise NotReachable(
-            f"nobody answers at {host}:{port} ({error})", fix="start the bridge with `dockbridge serve`, or give its --host and --port"
+            f"no server answers at {host}:{port} ({error})", fix="start the bridge with `dockbridge serve`, or give its --host and --port"
         ) from error
     writer.close()
     with suppress(OSError):

@@ -67,7 +67,7 @@ class OwnServer:
         """Start it, and wait until it is ready, or has ended; who starts it again after that is `_watch`.
 
         Raises:
-            ServerEnded: where it never came up.
+            ServerEnded: it never came up.
         """
         stored = await asyncio.to_thread(self._stored)
         command = (sys.executable, "-m", "firmware_sim.link.served", str(self._folder))

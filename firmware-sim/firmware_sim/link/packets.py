@@ -80,7 +80,7 @@ def read_delivery(packet: Packet) -> Delivery:
     """Read a PUBLISH.
 
     Raises:
-        Broken: where it is none.
+        Broken: it is none.
     """
     first, body = packet
     qos = first >> 1 & 3
@@ -119,7 +119,7 @@ def read_answer(packet: Packet) -> int:
     """The packet id of an answer.
 
     Raises:
-        Broken: where it has none.
+        Broken: it has none.
     """
     if packet.first not in _ANSWERS or len(packet.body) != 2:
         raise Broken(f"a packet {packet.first:#04x} with {len(packet.body)} bytes")
@@ -136,7 +136,7 @@ class Cutter:
         """The packets that are whole now.
 
         Raises:
-            Broken: where a length is longer than the protocol has it.
+            Broken: a length is longer than the protocol has it.
         """
         return [Packet(data[at], data[start:end]) for data, at, start, end in self._cut(data)]
 
@@ -144,7 +144,7 @@ class Cutter:
         """The packets that are whole now, header and all.
 
         Raises:
-            Broken: where a length is longer than the protocol has it.
+            Broken: a length is longer than the protocol has it.
         """
         return [data[at:end] for data, at, _, end in self._cut(data)]
 
@@ -152,7 +152,7 @@ class Cutter:
         """The packets that are whole now, in one piece.
 
         Raises:
-            Broken: where a length is longer than the protocol has it.
+            Broken: a length is longer than the protocol has it.
         """
         data = self._kept + data if self._kept else data
         at, size = 0, len(data)

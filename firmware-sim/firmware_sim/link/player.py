@@ -20,9 +20,11 @@ REBOOT_S: Final = 4.0
 class Stage(Protocol):
     """What devices need of the run that they are in."""
 
-    loop: asyncio.AbstractEventLoop
     numbers: Numbers
     speed: float
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
 
     def now_ms(self) -> int:
         """True time, ms since 1970 UTC."""
@@ -34,7 +36,9 @@ class Stage(Protocol):
 
     def see(self, entry: Entry) -> None: ...
 
-    def trouble(self, text: str) -> None: ...
+    def trouble(self, device: str, text: str) -> None:
+        """The server broke the contract towards a device."""
+        ...
 
     def hand(self, to: str, item: actions.Handed) -> None:
         """Give something to the user of another device."""
@@ -137,7 +141,7 @@ class Wired(Player):
 
     @abstractmethod
     def end(self, why: str, *, tell: bool = True) -> None:
-        """The connection is over, where there is one; `tell` the firmware."""
+        """End the present connection, if there is one; with `tell` the firmware learns it."""
 
     def _step(self) -> None:
         super()._step()
@@ -168,7 +172,7 @@ class Wired(Player):
         self._stage.loop.call_later(CONNECT_PATIENCE_S, self._look_at_silence, self.line)
 
     def _look_at_silence(self, line: object) -> None:
-        """Ask the server whether it is there (§3.12), and give it up where nothing comes."""
+        """Ask the server whether it is there (MQTT 3.1.1 §3.12), and give it up if nothing comes."""
         client = self.client
         if self.line is not line or client is None:
             return
@@ -185,6 +189,9 @@ class Wired(Player):
         """The power goes, and comes back a moment later."""
         if self.is_off:
             return
+        self.lose_power()
+        self._stage.loop.call_later(REBOOT_S / self._stage.speed, lambda: self.boot(loses_clock=loses_clock))
+
+    def lose_power(self) -> None:
         self.is_off = True
         self.end("lost its power", tell=False)
-        self._stage.loop.call_later(REBOOT_S / self._stage.speed, lambda: self.boot(loses_clock=loses_clock))

@@ -12,32 +12,22 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from firmware_sim.faults import Direction
-from firmware_sim.link.way import Way
+from firmware_sim.link.way import Looker, Way
 from firmware_sim.link.weather import Weather
 
 _RESET: Final = struct.pack("ii", 1, 0)
-
-
-class Looker(Protocol):
-    """Sees the packets of a line: those of the device before any fault, those of the bridge as they reach the device."""
-
-    def up(self, packet: bytes) -> None: ...
-
-    def down(self, packet: bytes) -> None: ...
-
-    def ended(self) -> None: ...
 
 
 class Proxy:
     """Listens on loopback, and connects each device that comes to the bridge.
 
     Args:
-        bridge: where the bridge is now; None where it is down.
-        on_mangled: told of each PUBLISH that a fault changed: the device's port and the packet.
-        tap: for a device (and its port) whose packets are to be seen, somebody who looks.
+        bridge: where the bridge is now; None while it is down.
+        on_mangled: takes each PUBLISH that a fault changed: the device's port and the packet.
+        tap: what sees the packets of a device (and its port); None for a device whose packets nothing has to see.
     """
 
     def __init__(
@@ -94,30 +84,33 @@ class Line:
     """The connection of one device, both halves of it."""
 
     def __init__(self, proxy: Proxy) -> None:
-        self.proxy = proxy
+        self.weather = proxy.weather
         self.device: str | None = None
         self.tap: Looker | None = None
-        self.port = 0
         self.up = Way(self, Direction.UP)
         self.down = Way(self, Direction.DOWN)
-        self.device_end = Pole(self.up, self.down)
-        self.bridge_end = Pole(self.down, self.up)
+        self.device_end = Pole(self, self.up, self.down)
+        self.bridge_end = Pole(self, self.down, self.up)
+        self._proxy = proxy
+        self._port = 0
         proxy.lines[self] = None
 
     def opened(self, pole: Pole) -> None:
         if pole is not self.device_end or pole.transport is None:
             return
-        self.port = pole.transport.get_extra_info("peername")[1]
-        task = asyncio.get_running_loop().create_task(self.proxy.reach(self), name="reach the bridge")
-        self.proxy.tasks.add(task)
-        task.add_done_callback(self.proxy.tasks.discard)
+        self._port = pole.transport.get_extra_info("peername")[1]
+        task = asyncio.get_running_loop().create_task(self._proxy.reach(self), name="reach the bridge")
+        self._proxy.tasks.add(task)
+        task.add_done_callback(self._proxy.tasks.discard)
 
     def introduced(self, device: str | None) -> None:
-        """The device has said who it is."""
         self.device = device
-        self.tap = self.proxy.tap(device, self.port) if device is not None else None
-        if device is None or (self.tap is None and not self.proxy.weather.may_touch(device)):
+        self.tap = self._proxy.tap(device, self._port) if device is not None else None
+        if device is None or (self.tap is None and not self.weather.may_touch(device)):
             self.up.is_raw = self.down.is_raw = True
+
+    def mangled(self, packet: bytes) -> None:
+        self._proxy.on_mangled(self._port, packet)
 
     def cut(self) -> None:
         """Both sides see the connection break; what was on its way is lost."""
@@ -128,8 +121,8 @@ class Line:
         self.forget()
 
     def forget(self) -> None:
-        if self in self.proxy.lines and self.device_end.is_over and self.bridge_end.is_over:
-            del self.proxy.lines[self]
+        if self in self._proxy.lines and self.device_end.is_over and self.bridge_end.is_over:
+            del self._proxy.lines[self]
             if self.tap is not None:
                 self.tap.ended()
 
@@ -137,9 +130,10 @@ class Line:
 class Pole(asyncio.Protocol):
     """One end of a line: what comes in goes its way `out`; what comes this way is written by `into`."""
 
-    def __init__(self, out: Way, into: Way) -> None:
+    def __init__(self, line: Line, out: Way, into: Way) -> None:
         self.transport: asyncio.Transport | None = None
         self.is_over = False
+        self._line = line
         self._out = out
         self._into = into
         out.source = self
@@ -150,7 +144,7 @@ class Pole(asyncio.Protocol):
         if self.is_over:
             self.transport.abort()
             return
-        self._out.line.opened(self)
+        self._line.opened(self)
         self._into.attached()
 
     def data_received(self, data: bytes) -> None:
@@ -163,7 +157,7 @@ class Pole(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_over = True
         self._out.ended()
-        self._out.line.forget()
+        self._line.forget()
 
     def pause_writing(self) -> None:
         self._into.hold(by_sink=True)

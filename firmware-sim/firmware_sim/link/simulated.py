@@ -21,11 +21,9 @@ from firmware_sim.firmware.base import Firmware
 from firmware_sim.link.client import Numbers
 from firmware_sim.link.simulated_device import Phone
 from firmware_sim.link.simulated_server import SimulatedSite
+from firmware_sim.link.virtual import VirtualLoop
 from firmware_sim.link.weather import Weather
-from firmware_sim.record import (
-    Record,
-    Row,
-)
+from firmware_sim.record import Record, Row
 
 TABLES: Final = (
     "events",
@@ -46,7 +44,7 @@ TABLES: Final = (
 class SimulatedRun:
     """One run: it owns the loop, the random streams, the record, the server and the devices."""
 
-    def __init__(self, loop: Any, seed: int, record: Record, folder: Path, firmwares: dict[str, Firmware]) -> None:
+    def __init__(self, loop: VirtualLoop, seed: int, record: Record, folder: Path, firmwares: dict[str, Firmware]) -> None:
         self.loop = loop
         self.record = record
         self._seed = seed
@@ -64,8 +62,8 @@ class SimulatedRun:
         """A random stream of its own: what one device or the disk draws moves nothing for the others."""
         return Random(f"{self._seed} {name}")
 
-    def trouble(self, text: str) -> None:
-        self.record.end.troubles.append(text)
+    def trouble(self, device: str, text: str) -> None:
+        self.record.end.troubles.append(f"{device}: {text}")
 
     def hand(self, to: str, item: actions.Handed) -> None:
         self.phones[to].put(item)
@@ -105,7 +103,7 @@ class SimulatedRun:
     # --- from start to end ------------------------------------------------------------------------------------------------
 
     async def live(self, *, day_s: float, patience_s: float, calm_s: float) -> None:
-        """Start the server and the devices, wait until everybody is finished and the site is calm, and let everybody go."""
+        """Start the server and the devices, wait until all are finished and the site is calm, and let all of them go."""
         await self.site.start()
         for phone in self.phones.values():
             phone.put()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from bridge.broker.wires import SocketWire
 from firmware_sim.faults import Direction, Packet
@@ -11,15 +11,10 @@ from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.link import packets
 from firmware_sim.link.client import Client
-from firmware_sim.link.player import Wired
+from firmware_sim.link.player import Stage, Wired
 from firmware_sim.link.simulated_server import SimulatedSite, password_of
-from firmware_sim.record import (
-    Lost,
-    Mangled,
-)
-
-if TYPE_CHECKING:
-    from firmware_sim.link.simulated import SimulatedRun
+from firmware_sim.link.weather import Weather
+from firmware_sim.record import Lost, Mangled
 
 NETWORK_MS: Final = (1, 12)
 """How long a packet takes when nothing is wrong."""
@@ -27,6 +22,13 @@ APART_MS: Final = 0.01
 """Between two packets of a line: a loop's timers of the same time have no order."""
 OUTPUT_HIGH: Final = 65_536
 """Bytes on their way to a device above which the server is told to write no more, as asyncio's transports do."""
+
+
+class SimulatedStage(Stage, Protocol):
+    """What devices of the simulated link need besides."""
+
+    site: SimulatedSite
+    weather: Weather
 
 
 class Pipe(asyncio.Transport):
@@ -118,7 +120,7 @@ class Pipe(asyncio.Transport):
 class Phone(Wired):
     """A device with its firmware, its line and its present connection."""
 
-    def __init__(self, run: SimulatedRun, firmware: Firmware) -> None:
+    def __init__(self, run: SimulatedStage, firmware: Firmware) -> None:
         super().__init__(run, firmware)
         self.pipe: Pipe | None = None
         self._run = run
@@ -142,7 +144,7 @@ class Phone(Wired):
 
     def connect(self, connect: actions.Connect) -> None:
         if not self._run.site.is_up:
-            self._run.see(Lost(self._run.now_ms(), self.device, "nobody answers"))
+            self._run.see(Lost(self._run.now_ms(), self.device, "no answer"))
             self.put(actions.Disconnected())
             return
         client = self._client = Client(self.device, password_of(self.device), self._run.numbers, self._up, self._run.see)
@@ -173,7 +175,7 @@ class Phone(Wired):
             self._run.loop.call_at(self._down_ms / 1000, self._arrive, packet.data, pipe)
 
     def _due(self, packet: Packet, not_before_ms: float) -> float:
-        at_ms: float = self._run.loop.time() * 1000 + self._networks[packet.direction].uniform(*NETWORK_MS) + packet.delay_ms
+        at_ms = self._run.loop.time() * 1000 + self._networks[packet.direction].uniform(*NETWORK_MS) + packet.delay_ms
         return at_ms if packet.overtakes else max(at_ms, not_before_ms + APART_MS)
 
     def _arrive(self, data: bytes, pipe: Pipe) -> None:
@@ -184,7 +186,7 @@ class Phone(Wired):
         try:
             items = self._client.feed(data, self._run.now_ms())
         except packets.Broken as error:
-            self._run.trouble(f"{self.device}: {error}")
+            self._run.trouble(self.device, str(error))
             self.end("the server broke the protocol")
             return
         if items:

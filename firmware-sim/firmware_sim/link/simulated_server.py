@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from random import Random
+from typing import Any, Final, Protocol
 
 from bridge.app import Application, Parts
 from bridge.broker.front_door import Connection, FrontDoor
@@ -26,9 +27,11 @@ from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import StoreUnavailable
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore
+from firmware_sim.link.virtual import VirtualLoop
 from firmware_sim.record import (
     Committed,
     Effect,
+    Entry,
     FiltersAdded,
     FiltersRemoved,
     Sent,
@@ -38,13 +41,30 @@ from firmware_sim.record import (
     SessionOpened,
 )
 
-if TYPE_CHECKING:
-    from firmware_sim.link.simulated import SimulatedRun
-
 COMMIT_MS: Final = (1, 9)
 LOGIN_MS: Final = 3
 START_RETRY_S: Final = 2.0
 """Between two starts of a server that could not start."""
+
+
+class Surroundings(Protocol):
+    """What a simulated server needs of the run that it is in."""
+
+    loop: VirtualLoop
+
+    def stream(self, name: str) -> Random:
+        """A random stream of its own."""
+        ...
+
+    def see(self, entry: Entry) -> None: ...
+
+    def spawn(self, work: Any) -> None:
+        """Run a coroutine as a task that the run owns."""
+        ...
+
+    def server_died(self) -> None:
+        """Tell the devices that the server's machine closes its sockets."""
+        ...
 
 
 class Killed(BaseException):
@@ -128,7 +148,7 @@ class SimulatedBroker(Hub):
 
 
 class Enrolled(Registry):
-    """Nobody is enrolled or revoked during a run: who a device is, what one life of the server has read the next one need not."""
+    """Devices are neither enrolled nor revoked during a run: what one life of the server has read of them, the next one need not read again."""
 
     def __init__(self, app: Application, known: dict[str, Identity]) -> None:
         super().__init__(app.engine, app.reader, app.settings.site.name)
@@ -143,7 +163,7 @@ class Enrolled(Registry):
 class SimulatedSite:
     """A site's folder, and the server that lives in it, dies, and is started again."""
 
-    def __init__(self, run: SimulatedRun, folder: Path) -> None:
+    def __init__(self, run: Surroundings, folder: Path) -> None:
         self.folder = folder
         self.life = 0
         """Counts starts: whatever belongs to an earlier life is dead."""

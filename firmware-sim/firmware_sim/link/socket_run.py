@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.firmware.dispatcher import Screen
 from firmware_sim.link import eyes, loops, packets
-from firmware_sim.link.client import Client, Numbers
+from firmware_sim.link.client import Client
+from firmware_sim.link.fleet import Fleet
 from firmware_sim.link.handset import Handset
 from firmware_sim.link.library import LibraryHandset, LibraryScanner
 from firmware_sim.link.own_server import OwnServer
-from firmware_sim.link.progress import Progress
+from firmware_sim.link.progress import Progress, Reporter
 from firmware_sim.link.proxy import Proxy
 from firmware_sim.link.tap import Tap
 from firmware_sim.link.weather import Weather
@@ -30,14 +32,23 @@ SETTLE_S: Final = 0.3
 """What devices said last is stored within this time, or the server stores it before it ends."""
 
 
-class SocketsRun:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a run goes on: `speed` divides pauses and the times of faults; after `timeout_s` the run ends, finished or not."""
+
+    now_ms: Callable[[], int]
+    speed: float
+    timeout_s: float
+    on_progress: Callable[[Progress], None] | None
+
+
+class SocketsRun(Fleet[Handset | LibraryHandset]):
     """One run: it owns the record, the random streams, the devices and the network.
 
     Args:
         passwords: by device.
-        server: the run's own; None where the bridge is somebody else's, at `address`.
+        server: the run's own; None if the bridge at `address` runs already.
         folder: for what devices keep on a disk.
-        speed: pauses and the times of faults are divided by it.
     """
 
     def __init__(
@@ -49,21 +60,15 @@ class SocketsRun:
         *,
         server: OwnServer | None,
         address: tuple[str, int] | None,
-        now_ms: Callable[[], int],
-        speed: float,
-        on_progress: Callable[[Progress], None] | None,
-        deadline_s: float,
+        terms: Terms,
         folder: Path,
     ) -> None:
-        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        super().__init__(terms.now_ms, look_every_s=LOOK_EVERY_S, speed=terms.speed)
         self._seed = seed
         self.rng = self.stream("faults")
-        self.numbers = Numbers()
-        self.speed = speed
         self.record = record
-        self.now_ms = now_ms
         self.see = record.entries.append
-        self.handsets = {device: self._handset(firmware, passwords[device], folder) for device, firmware in firmwares.items()}
+        self.handsets = {device: _handset(self, firmware, passwords[device], folder) for device, firmware in firmwares.items()}
         self.weather: Weather
         self.proxy: Proxy
         self._passwords = passwords
@@ -71,20 +76,12 @@ class SocketsRun:
         self._foreign = address
         self._entrance: tuple[str, int] | None = None
         self._clients: dict[int, Client | Tap] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._faults: list[asyncio.TimerHandle] = []
-        self._on_progress = on_progress
-        self._deadline_s = deadline_s
+        self._deadline_s = self.loop.time() + terms.timeout_s
         self._began_s = 0.0
         self._seen = 0
-        self._told_at_s = 0.0
-        self._agreed: set[str] = set()
         self._screen = next((f for f in firmwares.values() if isinstance(f, Screen)), None)
-
-    def _handset(self, firmware: Firmware, password: str, folder: Path) -> Handset | LibraryHandset:
-        if isinstance(firmware, LibraryScanner):
-            return LibraryHandset(self, firmware, password, site=self.record.site, folder=folder, cut=self.cut)
-        return Handset(self, firmware, password)
+        self._reporter = Reporter(self.handsets, self._screen, record.expected, terms.on_progress, every_s=PROGRESS_EVERY_S)
 
     # --- the stage, for devices ---------------------------------------------------------------------------------------------
 
@@ -94,19 +91,11 @@ class SocketsRun:
     def stream(self, name: str) -> Random:
         return Random(f"{self._seed} {name}")
 
-    def trouble(self, text: str) -> None:
-        self.record.end.troubles.append(text)
-
-    def hand(self, to: str, item: actions.Handed) -> None:
-        self.handsets[to].put(item)
+    def trouble(self, device: str, text: str) -> None:
+        self.record.end.troubles.append(f"{device}: {text}")
 
     def opened(self, port: int, client: Client) -> None:
         self._clients[port] = client
-
-    def spawn(self, work: Any) -> None:
-        task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # --- the network ----------------------------------------------------------------------------------------------------------
 
@@ -155,12 +144,12 @@ class SocketsRun:
     # --- from start to end ----------------------------------------------------------------------------------------------------
 
     async def live(self, make_weather: Callable[[SocketsRun], Weather], *, day_s: float, patience_s: float, calm_s: float) -> None:
-        """Start the server and the devices, wait until everybody is finished and the site is calm, and let everybody go.
+        """Start the server and the devices, wait until all are finished and the site is calm, and let all of them go.
 
         Raises:
-            NotAdmitted: where the bridge refuses a device.
-            NotReachable: where nobody listens.
-            ServerEnded: where the run's own server does not come up.
+            NotAdmitted: the bridge refuses a device.
+            NotReachable: nothing listens at the bridge's address.
+            ServerEnded: the run's own server does not come up.
         """
         if self._server is not None:
             await self._server.start()
@@ -172,26 +161,25 @@ class SocketsRun:
         self.proxy = Proxy(self.weather, self._bridge, on_mangled=self._mangled, tap=self._tap)
         try:
             self._entrance = await self.proxy.start()
-            for handset in self.handsets.values():
-                handset.put()
-            is_done = await self._until(lambda: self.is_finished, (day_s + patience_s) / self.speed)
+            self.switch_on()
+            await self._within(lambda: self.is_finished, (day_s + patience_s) / self.speed)
             ends_s = self._began_s + self.weather.ends_s / self.speed + LOOK_EVERY_S
-            await self._until(lambda: self.loop.time() >= ends_s, self.weather.ends_s / self.speed + 1.0)
+            await self._within(lambda: self.loop.time() >= ends_s, self.weather.ends_s / self.speed + 1.0)
             self._calm_down()
-            is_done = await self._until(lambda: self.is_finished, patience_s / self.speed) and is_done
+            await self._within(lambda: self.is_finished, patience_s / self.speed)
             if not self.is_finished:
-                self._complain()
-            await self._until(self._is_calm, calm_s if self._server is not None else calm_s / self.speed)
+                late = [handset.device for handset in self.handsets.values() if not handset.is_finished]
+                self.record.end.troubles.append(f"not finished in time: {', '.join(late) or 'the server'}")
+            await self._within(self._is_calm, calm_s if self._server is not None else calm_s / self.speed)
             await self._end()
         finally:
-            for handset in self.handsets.values():
-                handset.close()
-            await self.proxy.close()
-            for timer in self._faults:
-                timer.cancel()
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.close()
+
+    async def close(self) -> None:
+        for timer in self._faults:
+            timer.cancel()
+        await super().close()
+        await self.proxy.close()
 
     @property
     def is_finished(self) -> bool:
@@ -211,23 +199,17 @@ class SocketsRun:
         standing = self._server.alerts()
         return all(any(code == c and fnmatchcase(subject, s) for c, s in self.record.alerts) for code, subject in standing)
 
-    def _complain(self) -> None:
-        late = [h.device for h in self.handsets.values() if not h.is_finished]
-        self.trouble(f"not finished in time: {', '.join(late) or 'the server'}")
-
     async def _end(self) -> None:
-        """Everybody goes; what there is then is the end of the record."""
+        """The devices leave, and the server stops. What there is then is the end of the record."""
         end = self.record.end
         if self._screen is not None:
             self._screen.statuses  # noqa: B018 -- it reads what it has not read, and complains of what it can't
-        if self._on_progress is not None:
-            self._on_progress(self._progress())
+        self._reporter.report()
         for handset in self.handsets.values():
             end.unsent[handset.device] = handset.unsent
             end.unanswered[handset.device] = len(handset.firmware.flash.unanswered)
             end.troubles += handset.firmware.troubles
-            handset.put(actions.SwitchOff())
-        await self._until(lambda: all(handset.is_gone for handset in self.handsets.values()), GOODBYE_S)
+        await self.say_goodbye(GOODBYE_S)
         await asyncio.sleep(SETTLE_S)
         looker = eyes.NAME if self._server is not None else eyes.who_may(self.record.cast, self._passwords)
         address = self._bridge()
@@ -235,32 +217,26 @@ class SocketsRun:
             try:
                 end.retained = await eyes.look(address, self.record.site, looker, self._passwords[looker])
             except OSError as error:
-                self.trouble(f"{looker} could not look at what is retained: {error}")
+                self.trouble(looker, f"could not look at what is retained: {error}")
         if self._server is not None:
             await self._server.stop()
 
-    async def _until(self, done: Callable[[], bool], patience_s: float) -> bool:
-        end_s = min(self.loop.time() + patience_s, self._deadline_s)
-        while not done():
-            if self.loop.time() >= end_s:
-                return False
-            self._look()
-            await asyncio.sleep(LOOK_EVERY_S)
-        return True
+    async def _within(self, done: Callable[[], bool], patience_s: float) -> bool:
+        return await self.until(done, self.loop.time() + patience_s)
 
-    def _look(self) -> None:
-        """Is everybody admitted, does the server live, and who wants to know how it goes."""
-        if self._server is not None:
-            if self._server.failed is not None:
-                raise self._server.failed
-        else:
+    async def until(self, done: Callable[[], bool], ends_s: float) -> bool:
+        return await super().until(done, min(ends_s, self._deadline_s))
+
+    def look(self) -> None:
+        """Check that the server lives and admits the devices, and report how far the run is."""
+        if self._server is None:
             self._look_at_logins()
-        if self._on_progress is not None and self.loop.time() >= self._told_at_s + PROGRESS_EVERY_S:
-            self._told_at_s = self.loop.time()
-            self._on_progress(self._progress())
+        elif self._server.failed is not None:
+            raise self._server.failed
+        self._reporter.report_if_due(self.loop.time())
 
     def _look_at_logins(self) -> None:
-        """Somebody else's bridge may know other passwords."""
+        """A bridge that is not the run's own may know other passwords."""
         entries = self.record.entries
         for n in range(self._seen, len(entries)):
             entry = entries[n]
@@ -268,27 +244,8 @@ class SocketsRun:
                 raise loops.not_admitted(entry.device)
         self._seen = len(entries)
 
-    def _progress(self) -> Progress:
-        firmwares = [handset.firmware for handset in self.handsets.values()]
-        return Progress(
-            sent=sum(f.sent.total() for f in firmwares),
-            acknowledged=sum(f.acknowledged for f in firmwares),
-            answered=sum(len(f.verdicts) for f in firmwares),
-            orders=len(self.record.expected),
-            agreed=self._count_agreed(),
-            devices=len(firmwares),
-            finished=sum(h.is_finished for h in self.handsets.values()),
-        )
 
-    def _count_agreed(self) -> int:
-        """How many orders the screen shows as they must end."""
-        if self._screen is None:
-            return 0
-        statuses, expected = self._screen.statuses, self.record.expected
-        for order in self._screen.changed & expected.keys():
-            if statuses[order].state == expected[order]:
-                self._agreed.add(order)
-            else:
-                self._agreed.discard(order)
-        self._screen.changed.clear()
-        return len(self._agreed)
+def _handset(run: SocketsRun, firmware: Firmware, password: str, folder: Path) -> Handset | LibraryHandset:
+    if isinstance(firmware, LibraryScanner):
+        return LibraryHandset(run, firmware, password, site=run.record.site, folder=folder, cut=run.cut)
+    return Handset(run, firmware, password)

@@ -1,15 +1,15 @@
-"""Real MQTT over real sockets: the scenarios of the simulated link, against the production server in a process of its own, or against a bridge of somebody's.
+"""Real MQTT over real sockets: the scenarios of the simulated link, against a production server in its own process, or against a bridge that runs already.
 
 What happens when depends on the machine: the same seed gives the same plan, and never the same record.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,20 +18,29 @@ from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
+from firmware_sim.crew import Crew, build, settings_of
 from firmware_sim.errors import BadScenario, NoPassword
 from firmware_sim.link import eyes, loops
 from firmware_sim.link.library import LibraryScanner
 from firmware_sim.link.own_server import OwnServer
 from firmware_sim.link.progress import Progress
 from firmware_sim.link.simulated import read_tables
-from firmware_sim.link.socket_run import SocketsRun
+from firmware_sim.link.socket_run import SocketsRun, Terms
 from firmware_sim.link.weather import Weather, kind_of
 from firmware_sim.record import Cast, Record
 from firmware_sim.run import new_record
-from firmware_sim.scenario import Crew, Scenario, build, settings_of
+from firmware_sim.scenario import Scenario
 
 TIMEOUT_S: Final = 3_600.0
-Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningBridge:
+    """A bridge that runs already, and the password of every device that it is to admit."""
+
+    host: str
+    port: int
+    passwords: dict[str, str]
 
 
 def run_sockets(
@@ -40,8 +49,7 @@ def run_sockets(
     *,
     speed: float = 1.0,
     load: float = 1.0,
-    at: Address | None = None,
-    passwords: dict[str, str] | None = None,
+    at: RunningBridge | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     timeout_s: float = TIMEOUT_S,
     folder: Path | None = None,
@@ -51,35 +59,25 @@ def run_sockets(
     Args:
         speed: pauses of people and the times of faults are divided by it; what the network needs is not.
         load: the share of the belts' events.
-        at: (host, port) of a bridge that runs already, and that may be somebody else's; otherwise the run has a site and a server of its own.
-        passwords: of every device, for that bridge.
+        at: a bridge that runs already; otherwise the run has a site and a server of its own.
         timeout_s: the run ends after so many seconds, finished or not.
         folder: where its own site is made, and kept; otherwise it is gone afterwards.
 
     Raises:
-        BadScenario: where it can't be lived through here.
-        SimError: where the bridge can't be reached, does not admit a device, or does not come up.
+        BadScenario: a fault of the scenario is done to the server, and the server is not the run's own.
+        SimError: the bridge can't be reached, does not admit a device, or does not come up.
     """
     crew = build(scenario, seed, speed=speed, load=load, library=LibraryScanner)
     record = new_record(scenario, seed, crew, "mqtt")
     now_ms = loops.anchored_ms()
     record.started_ms = now_ms()
 
-    async def live(site: Path | None, logins: dict[str, str], aside: Path) -> None:
+    terms = Terms(now_ms=now_ms, speed=speed, timeout_s=timeout_s, on_progress=on_progress)
+
+    async def live(passwords: dict[str, str], aside: Path, site: Path | None = None) -> None:
         server = OwnServer(site, record, now_ms, speed=speed) if site is not None else None
-        run = SocketsRun(
-            record,
-            seed,
-            crew.firmwares,
-            logins,
-            server=server,
-            address=at,
-            now_ms=now_ms,
-            speed=speed,
-            on_progress=on_progress,
-            deadline_s=asyncio.get_running_loop().time() + timeout_s,
-            folder=aside,
-        )
+        address = (at.host, at.port) if at is not None else None
+        run = SocketsRun(record, seed, crew.firmwares, passwords, server=server, address=address, terms=terms, folder=aside)
 
         def weather(world: SocketsRun) -> Weather:
             return Weather(scenario.faults, list(crew.firmwares), world, ends_s=scenario.day_s, now_ms=now_ms, see=record.entries.append)
@@ -92,18 +90,18 @@ def run_sockets(
 
     with tempfile.TemporaryDirectory(prefix="dockbridge-sim-") as made:
         if at is not None:
-            _check_foreign(scenario, crew, passwords or {})
-            _run(live(None, passwords or {}, Path(made)))
+            _check_foreign(scenario, crew, at.passwords)
+            _run(live(at.passwords, Path(made)))
         else:
             site = folder or Path(made) / "site"
-            _run(live(site, _make_site(site, scenario, crew), Path(made)))
+            _run(live(_make_site(site, scenario, crew), Path(made), site))
             record.end.tables = read_tables(site / DATABASE_NAME)
     record.ended_ms = now_ms()
     return record
 
 
 def _check_foreign(scenario: Scenario, crew: Crew, passwords: dict[str, str]) -> None:
-    """What can't be done to somebody else's server is told before anything is."""
+    """Refuse what can't be done to a server that is not the run's own, before anything is done."""
     for n, fault in enumerate(scenario.faults):
         if fault.NEEDS_SERVER:
             raise BadScenario(
@@ -121,7 +119,7 @@ def _check_foreign(scenario: Scenario, crew: Crew, passwords: dict[str, str]) ->
 
 
 def _make_site(site: Path, scenario: Scenario, crew: Crew) -> dict[str, str]:
-    """Make the site, with every device enrolled, and somebody who looks at it at the end; their passwords."""
+    """Make the site, and enrol every device, and a desk that looks at what is retained at the end. Returns their passwords."""
     settings = settings_of(scenario)
     make_site(site, settings)
     engine = open_engine(site / DATABASE_NAME)

@@ -4,18 +4,57 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from firmware_sim.faults import Direction, Packet
 from firmware_sim.link import packets
-
-if TYPE_CHECKING:
-    from firmware_sim.link.proxy import Line, Pole
+from firmware_sim.link.weather import Weather
 
 QUEUE_HIGH: Final = 65_536
 """Bytes on their way above which the sender is held back, as a full socket does."""
 _LAST: Final = {Direction.UP: packets.DISCONNECT, Direction.DOWN: b"\xd0\x00"}
 """What stands for the end of a stream where faults have their turn."""
+
+
+class Looker(Protocol):
+    """Sees the packets of a line: those of the device before any fault, those of the bridge as they reach the device."""
+
+    def up(self, packet: bytes) -> None: ...
+
+    def down(self, packet: bytes) -> None: ...
+
+    def ended(self) -> None: ...
+
+
+class End(Protocol):
+    """One end of a line: `transport` is None until it is connected."""
+
+    transport: asyncio.Transport | None
+    is_over: bool
+
+    def close(self) -> None:
+        """End it after what was written."""
+        ...
+
+
+class Line(Protocol):
+    """What a way needs of the line that it is half of. `device` is None until the device has said its name."""
+
+    weather: Weather
+    device: str | None
+    tap: Looker | None
+
+    def introduced(self, device: str | None) -> None:
+        """The device has said its name."""
+        ...
+
+    def mangled(self, packet: bytes) -> None:
+        """A fault changed a PUBLISH."""
+        ...
+
+    def cut(self) -> None: ...
+
+    def forget(self) -> None: ...
 
 
 class Way:
@@ -24,8 +63,8 @@ class Way:
     def __init__(self, line: Line, direction: Direction) -> None:
         self.line = line
         self.is_raw = False
-        self.source: Pole
-        self.sink: Pole
+        self.source: End
+        self.sink: End
         self._direction = direction
         self._cutter = packets.Cutter()
         self._queue: deque[tuple[float, bytes | None]] = deque()
@@ -54,7 +93,7 @@ class Way:
                 line.introduced(packets.read_username(next(iter(packets.Cutter().feed(whole)))))
             if self.is_raw:
                 self._write(whole + self._cutter.rest())
-            elif line.tap is None and not self._queue and not line.proxy.weather.touches(line.device or ""):
+            elif line.tap is None and not self._queue and not line.weather.touches(line.device or ""):
                 self._write(whole)
             else:
                 for packet in packets.Cutter().whole(whole):
@@ -69,16 +108,16 @@ class Way:
         if self.is_raw or self.line.device is None:
             self._enqueue(0.0, None)
             return
-        for packet in self.line.proxy.weather.carry(self.line.device, Packet(self._direction, _LAST[self._direction])):
+        for packet in self.line.weather.carry(self.line.device, Packet(self._direction, _LAST[self._direction])):
             self._enqueue(packet.delay_ms / 1000, None)
 
     def _carry(self, data: bytes) -> None:
         line = self.line
         if line.tap is not None and self._direction is Direction.UP:
             line.tap.up(data)
-        for packet in line.proxy.weather.carry(line.device or "", Packet(self._direction, data)):
+        for packet in line.weather.carry(line.device or "", Packet(self._direction, data)):
             if packet.is_mangled:
-                line.proxy.on_mangled(line.port, packet.data)
+                line.mangled(packet.data)
             if packet.overtakes:
                 self._overtake(packet.delay_ms / 1000, packet.data)
             else:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from devices.protocol.messages import PayloadError, load
+from devices.protocol.encoding import PayloadError, load
 from devices.protocol.topics import unescape
 from firmware_sim import record as r
 
@@ -119,7 +119,7 @@ def percentile(values: Sequence[int], share: float) -> int:
     """The nearest-rank percentile of sorted values: the smallest that at least `share` of them do not exceed.
 
     Raises:
-        ValueError: where there are none.
+        ValueError: there are none.
     """
     if not values:
         raise ValueError("no values")

@@ -8,12 +8,12 @@ from itertools import cycle
 from random import Random
 from typing import Final, NamedTuple
 
-from devices.protocol import messages
+from devices.protocol import encoding
 from devices.protocol.bodies import Created, Line
-from devices.protocol.messages import Event
+from devices.protocol.device_messages import Event
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType
-from firmware_sim.firmware.base import uuid7
+from firmware_sim.firmware.flash import uuid7
 from firmware_sim.torture.ledger import Class, Id, Subscription
 
 SYSTEMS: Final = 2
@@ -163,7 +163,7 @@ def _orders(rng: Random, shop: str, number: int, topics: Topics, seed: int, now_
             order=order,
             body=body,
         )
-        yield Message(Id(shop, order, 1), Class("event", rng.choice((1, 2))), topic, messages.encode(event), event.id)
+        yield Message(Id(shop, order, 1), Class("event", rng.choice((1, 2))), topic, encoding.encode(event), event.id)
 
 
 def _kills(rng: Random, number: int, total: int, labels: Sequence[str]) -> Iterator[Kill]:

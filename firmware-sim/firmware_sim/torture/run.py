@@ -67,8 +67,8 @@ async def torture(
         token: makes the client ids this run's own, so that a broker's old sessions are not met.
 
     Raises:
-        ServerEnded: where the server does not start, or ends by itself.
-        NotAdmitted: where it refuses a client or a subscription.
+        ServerEnded: the server does not start, or ends by itself.
+        NotAdmitted: it refuses a client or a subscription.
     """
     run = _Run(plan, server, passwords, token, on_progress)
     started_s = time.monotonic()

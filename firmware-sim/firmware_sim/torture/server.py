@@ -29,7 +29,7 @@ class Server(Protocol):
         """Start it and wait until it is ready; with `kill_at` ("label:nth") it kills itself at that point. False where it did so before it was ready.
 
         Raises:
-            ServerEnded: where it does not come up.
+            ServerEnded: it does not come up.
         """
         ...
 

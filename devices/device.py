@@ -1,0 +1,305 @@
+"""What a handheld and a courier's phone share. A scan is durable when its method returns; the connection's thread sends it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, Unpack
+
+import cbor2
+
+from devices import outbox as ob
+from devices.clock import Clock, SystemClock
+from devices.connection import BACKOFF_FIRST_S, BACKOFF_MAX_S, REFUSED_RETRY_S, SYSTEM_JITTER, Connection
+from devices.errors import InvalidEvent, RefusedByServer
+from devices.ids import RANDOM_BYTES, uuid7
+from devices.mail import Mail
+from devices.protocol import bodies
+from devices.protocol.bridge_messages import Receipt
+from devices.protocol.device_messages import decode_event
+from devices.protocol.encoding import PayloadError, encode_cbor, plain
+from devices.protocol.topics import Topics
+from devices.protocol.vocabulary import EventType
+from devices.scan import Draft, Scan, Scanned
+from devices.session import ACK_TIMEOUT_S, CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, IN_FLIGHT_MAX, KEEPALIVE_S, Settings
+
+DEBOUNCE_MS = 300
+PORT = 1883
+PORT_TLS = 8883
+
+
+@dataclass(kw_only=True, eq=False)
+class Device:
+    """What every device has: an outbox, a connection, and the events that any of them may send.
+
+    It connects by itself, in a thread of its own, from when it is made until `close`. `on_receipt` is called in that thread: keep it short.
+
+    Raises:
+        OutboxError: the outbox file cannot be used (`OutboxLocked`: another process has it).
+        OSError: `ca_file`, `cert_file` or `key_file` cannot be read.
+        ValueError: `site` or `device` cannot stand in a topic.
+    """
+
+    site: str
+    device: str
+    password: str | None = field(default=None, repr=False)
+    """None if the device's certificate says who it is."""
+    outbox: str | Path
+    """The outbox file; it is made if there is none."""
+    host: str = "localhost"
+    port: int | None = None
+    """None: 1883, with TLS 8883."""
+    tls: bool = False
+    """TLS with the system's certificate authorities; `ca_file` names others."""
+    ca_file: str | Path | None = None
+    """The site's `ca.pem`; with it, or with `cert_file`, TLS is on."""
+    cert_file: str | Path | None = None
+    """The device's own certificate (PEM)."""
+    key_file: str | Path | None = None
+    """The key of `cert_file` (PEM); None if it is in the same file."""
+    at: str | None = None
+    """The place of every event that does not name its own."""
+    firmware: str | None = None
+    battery: Callable[[], int | None] | None = None
+    """Asked for the charge in percent at each connect."""
+    on_receipt: Callable[[Receipt], None] | None = None
+    debounce_ms: int = DEBOUNCE_MS
+    """The same scan again within this time is a bouncing trigger; 0 takes every call."""
+    events_max: int = ob.EVENTS_MAX
+    receipts_max: int = ob.RECEIPTS_MAX
+    outbox_lock_wait_s: float = ob.LOCK_WAIT_S
+    in_flight_max: int = IN_FLIGHT_MAX
+    backoff_first_s: float = BACKOFF_FIRST_S
+    backoff_max_s: float = BACKOFF_MAX_S
+    refused_retry_s: float = REFUSED_RETRY_S
+    keepalive_s: int = KEEPALIVE_S
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    ack_timeout_s: float = ACK_TIMEOUT_S
+    close_timeout_s: float = CLOSE_TIMEOUT_S
+    clock: Clock = field(default_factory=SystemClock, repr=False)
+    random_bytes: Callable[[int], bytes] = field(default=os.urandom, repr=False)
+    jitter: Callable[[], float] = field(default=SYSTEM_JITTER, repr=False)
+
+    def __post_init__(self) -> None:
+        self._topics = Topics(self.site)
+        self._lock = threading.Lock()
+        self._last: tuple[object, int, Scan] | None = None
+        settings = self._settings()
+        self._outbox = ob.Outbox(
+            self.outbox,
+            owner=f"{self.site}/{self.device}",
+            events_max=self.events_max,
+            receipts_max=self.receipts_max,
+            lock_wait_s=self.outbox_lock_wait_s,
+            random_bytes=self.random_bytes,
+        )
+        try:
+            self._mail = self._new_mail()
+            self.connection = Connection(settings, self._mail, jitter=self.jitter)
+        except BaseException:
+            self._outbox.close()
+            raise
+        self._mail.refused = lambda: self.connection.refused
+        self.connection.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Says goodbye to the server and closes the outbox. What was not acknowledged stays in it and is sent next time."""
+        self.connection.close()
+        self._mail.close()
+        self._outbox.close()
+
+    @property
+    def backlog(self) -> int:
+        """How many events the server has not acknowledged."""
+        return self._outbox.backlog
+
+    def wait_connected(self, timeout_s: float | None = None) -> None:
+        """Waits until the server has accepted this device.
+
+        Raises:
+            NotDelivered: not within `timeout_s` seconds.
+            RefusedByServer: the server refuses it; the device goes on trying every `refused_retry_s`.
+            Closed: the device was closed.
+        """
+        connection = self.connection
+        if self._mail.wait(lambda: connection.connected or connection.refused, timeout_s) is not True:
+            raise RefusedByServer(connection.refused or "")
+
+    def drain(self, timeout_s: float | None = None) -> None:
+        """Waits until the server has acknowledged everything in the outbox.
+
+        Raises:
+            NotDelivered: not within `timeout_s` seconds (`RefusedByServer` if the server refuses this device).
+            Closed: the device was closed.
+        """
+        self._mail.wait(lambda: self.backlog == 0 or None, timeout_s)
+
+    def send(
+        self,
+        event_type: EventType,
+        body: bodies.Body | Mapping[str, Any] | None = None,
+        *,
+        order: str | None = None,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
+        """Stores any event of the contract and returns; it is sent as soon as there is a connection.
+
+        Raises:
+            InvalidEvent: a value breaks the contract.
+            OutboxFull: `events_max` events wait already.
+            OutboxError: it could not be stored.
+            Closed: the device was closed.
+        """
+        draft = Draft(type=event_type, body=bodies.Nothing() if body is None else body, order=order, scanned=scanned)
+        make = self._maker(draft)
+        now_ms = self.clock.mono_ms()
+        with self._lock:
+            # Only the scan just before can bounce: the same scan after another one was made on purpose.
+            if self._last is not None and self._last[0] == draft and now_ms - self._last[1] < self.debounce_ms:
+                return self._last[2]
+            scan = Scan(self._outbox.put(make), self._mail)
+            self._last = (draft, now_ms, scan)
+        self.connection.wake()
+        return scan
+
+    def receipt_of(self, event_id: bytes, timeout_s: float | None = None) -> Receipt:
+        """The receipt of an event of this device by its id, also after a restart.
+
+        Raises:
+            NotDelivered, Closed: as `Scan.receipt`.
+        """
+        return self._mail.wait(lambda: self._mail.receipt(event_id), timeout_s)
+
+    def send_many(self, drafts: Iterable[Draft]) -> list[Scan]:
+        """Stores many events in one commit, all or none; nothing is taken for a bouncing trigger.
+
+        Raises:
+            InvalidEvent, OutboxFull, OutboxError, Closed: as `send`.
+        """
+        makes = [self._maker(draft) for draft in drafts]
+        scans = [Scan(entry, self._mail) for entry in self._outbox.put_many(makes)]
+        self.connection.wake()
+        return scans
+
+    # --- events of scanners and couriers ---------------------------------------------------------------------------------
+
+    def delivery(
+        self,
+        order: str | None = None,
+        *,
+        pod_method: Literal["signature", "photo", "pin", "scan", "left_safe", "none"],
+        pod_hash: bytes | None = None,
+        collected: bodies.Collected | None = None,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
+        """A parcel was handed over; `pod_hash` is the hash of the proof, `collected` the money taken."""
+        body = bodies.Delivery(pod=bodies.ProofOfDelivery(method=pod_method, hash=pod_hash), collected=collected)
+        return self.send(EventType.DELIVERY, body, order=order, **scanned)
+
+    def returned(self, order: str | None = None, *, dock: str, condition: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel came back to the warehouse."""
+        return self.send(EventType.RETURNED, bodies.Returned(dock=dock, condition=condition), order=order, **scanned)
+
+    def damaged(self, order: str | None = None, *, severity: Literal["minor", "major", "total"], **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel is damaged."""
+        return self.send(EventType.DAMAGED, bodies.Damaged(severity=severity), order=order, **scanned)
+
+    def lost(self, order: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel cannot be found."""
+        return self.send(EventType.LOST, order=order, **scanned)
+
+    def found(self, order: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """A lost parcel is there again."""
+        return self.send(EventType.FOUND, order=order, **scanned)
+
+    def void(
+        self,
+        scan: Scan | bytes,
+        *,
+        reason: Literal["did_not_occur", "incorrect_data"] = "did_not_occur",
+        corrective: Sequence[Scan | bytes] = (),
+    ) -> Scan:
+        """Takes back a scan of this device, given itself or by its id; `corrective` are the scans that stand in its place."""
+        instead = [_id_of(other) for other in corrective] or None
+        return self.send(EventType.VOID, bodies.Void(ref=_id_of(scan), reason=reason, corrective=instead))
+
+    # --- below -----------------------------------------------------------------------------------------------------------
+
+    def _settings(self) -> Settings:
+        tls = self._tls_context()
+        return Settings(
+            host=self.host,
+            port=self.port or (PORT if tls is None else PORT_TLS),
+            device=self.device,
+            password=self.password,
+            tls=tls,
+            in_flight_max=self.in_flight_max,
+            backoff_first_s=self.backoff_first_s,
+            backoff_max_s=self.backoff_max_s,
+            refused_retry_s=self.refused_retry_s,
+            keepalive_s=self.keepalive_s,
+            connect_timeout_s=self.connect_timeout_s,
+            ack_timeout_s=self.ack_timeout_s,
+            close_timeout_s=self.close_timeout_s,
+        )
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        if not self.tls and self.ca_file is None and self.cert_file is None:
+            return None
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.cert_file is not None:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        return context
+
+    def _new_mail(self) -> Mail:
+        return Mail(self.device, self._topics, self._outbox, self.clock, firmware=self.firmware, battery=self.battery, on_receipt=self.on_receipt)
+
+    def _maker(self, draft: Draft) -> Callable[[int], ob.Entry]:
+        """Reads the clocks now, and returns what builds the event once its `seq` is known."""
+        clock, at_ms = self.clock, self.clock.wall_ms()
+        event_id = uuid7(at_ms, self.random_bytes(RANDOM_BYTES))
+        value: dict[str, Any] = {
+            "id": event_id,
+            "log": self._outbox.log,
+            "boot": clock.boot,
+            "mono_ms": clock.mono_ms(),
+            "at_ms": at_ms,
+            "tz_min": clock.tz_min(),
+            "body": plain(draft.body) if isinstance(draft.body, bodies.Body) else dict(draft.body),
+            "order": draft.order,
+            "at": self.at,
+            **{name: said for name, said in draft.scanned.items() if said is not None},
+        }
+        # Not sent yet: these two are set again each time that it is handed to the network.
+        value |= {"sent_boot": value["boot"], "sent_mono_ms": value["mono_ms"]}
+        value = {name: said for name, said in value.items() if said is not None}
+        return lambda seq: ob.Entry(seq=seq, id=event_id, type=str(draft.type), payload=_checked({**value, "seq": seq}, draft.type))
+
+
+def _checked(value: dict[str, Any], event_type: EventType) -> bytes:
+    """The payload of an event that the server's own decoder takes.
+
+    Raises:
+        InvalidEvent: naming the field.
+    """
+    try:
+        payload = encode_cbor(value)
+        decode_event(payload, event_type)
+    except (PayloadError, cbor2.CBOREncodeError) as error:
+        raise InvalidEvent(str(error)) from error
+    return payload
+
+
+def _id_of(scan: Scan | bytes) -> bytes:
+    return scan.id if isinstance(scan, Scan) else scan

@@ -1,0 +1,179 @@
+"""What the bridge publishes: receipts, statuses, positions, assignments, alerts, its own state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from devices.protocol.fields import NO_NUL, UINT_MAX, Bytes8, Code, Count, EventId, Id, LatE7, LonE7, Metres, Uint, Word
+from devices.protocol.vocabulary import (
+    ORDER_STATE_WORDS,
+    AlertCode,
+    EventType,
+    Flag,
+    JobState,
+    Next,
+    Outcome,
+    ParcelState,
+    Reason,
+    Severity,
+    Tone,
+    Warn,
+    Waypoint,
+)
+
+if TYPE_CHECKING:
+    OrderStateWord = str
+    StateWord = str
+else:
+    OrderStateWord = Literal[ORDER_STATE_WORDS]
+    StateWord = Literal[tuple(dict.fromkeys((*ORDER_STATE_WORDS, *map(str, ParcelState), *map(str, Waypoint))))]
+
+
+class Left(Struct, frozen=True, kw_only=True):
+    """What of an order line is still to be picked or packed."""
+
+    sku: Id
+    qty: Count
+
+
+class Expected(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the bridge would have taken instead: where a device can show it to its worker."""
+
+    order: Id | None = None
+    parcel: Id | None = None
+    sku: Id | None = None
+    rev: Uint | None = None
+
+
+class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The bridge's answer to one event. The highest `n` holds; `final` says that no other is expected."""
+
+    n: Annotated[int, Meta(ge=1, le=1_000_000)]
+    final: bool
+    outcome: Outcome
+    tone: Tone
+    at_ms: Uint
+    id: EventId | None = None
+    digest: Bytes8 | None = None
+    log: Bytes8 | None = None
+    seq: Annotated[int, Meta(ge=1, le=UINT_MAX)] | None = None
+    again: bool = False
+    order: Id | None = None
+    parcel: Id | None = None
+    state: OrderStateWord | None = None
+    rev: Uint | None = None
+    reason: Reason | None = None
+    detail: Annotated[str, Meta(max_length=200, pattern=NO_NUL)] | None = None
+    next: Next | None = None
+    left: Annotated[list[Left], Meta(max_length=500)] | None = None
+    expected: Expected | None = None
+    warn: Annotated[list[Warn], Meta(max_length=8)] | None = None
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """Counts of parcels. `packed`, `shipped` and `delivered` count parcels that are there or further."""
+
+    parcels: Uint
+    packed: Uint
+    shipped: Uint
+    delivered: Uint
+    exceptions: Uint
+
+
+class Milestone(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A state that was reached. Where it was `inferred` from a later one, `at_ms` is the latest it can have been."""
+
+    state: StateWord
+    at_ms: Uint | None = None
+    expected_ms: Uint | None = None
+    inferred: bool = False
+
+
+class Last(Struct, frozen=True, kw_only=True):
+    type: EventType
+    at_ms: Uint
+
+
+Milestones = Annotated[list[Milestone], Meta(max_length=64)]
+Flags = Annotated[list[Flag], Meta(max_length=16)]
+
+
+class Eta(Struct, frozen=True, kw_only=True):
+    from_ms: Uint
+    to_ms: Uint
+    made_ms: Uint
+    source: Word
+
+
+class OrderStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The retained status of an order."""
+
+    order: Id
+    state: OrderStateWord
+    flags: Flags
+    rev: Uint
+    at_ms: Uint
+    updated_ms: Uint
+    progress: Progress
+    percent: Annotated[int, Meta(ge=0, le=100)]
+    milestones: Milestones
+    last: Last
+    hash: Bytes8
+    eta: Eta | None = None
+
+
+class ParcelStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The retained status of one parcel."""
+
+    parcel: Id
+    order: Id
+    state: ParcelState
+    flags: Flags
+    rev: Uint
+    at_ms: Uint
+    milestones: Milestones
+    hash: Bytes8
+    where: Id | None = None
+
+
+class Position(Struct, frozen=True, kw_only=True):
+    lat_e7: LatE7
+    lon_e7: LonE7
+    accuracy_m: Metres
+    at_ms: Uint
+
+
+class Stop(Struct, frozen=True, kw_only=True):
+    """One stop of a job, with the codes of its parcels so that a phone can check scans without signal."""
+
+    stop: Id
+    orders: Annotated[list[Id], Meta(max_length=500)]
+    parcels: Annotated[list[Id], Meta(max_length=500)]
+    codes: Annotated[list[Code], Meta(max_length=500)]
+    handling: Annotated[list[Word], Meta(max_length=32)]
+
+
+class Assignment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    job: Id
+    rev: Uint
+    state: JobState
+    stops: Annotated[list[Stop], Meta(max_length=500)]
+    lease_until_ms: Uint | None = None
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    code: AlertCode
+    subject: Id
+    severity: Severity
+    since_ms: Uint
+    text: Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
+    fix: Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
+
+
+class BridgeState(Struct, frozen=True, kw_only=True):
+    online: bool
+    version: Word
+    started_ms: Uint
+    contract: Word

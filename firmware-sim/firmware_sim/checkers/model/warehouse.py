@@ -1,0 +1,75 @@
+"""Picking, packing, unpacking, labelling."""
+
+from __future__ import annotations
+
+from firmware_sim.checkers.model.events import Happened, Refused
+from firmware_sim.checkers.model.order import Order, quantities
+from firmware_sim.checkers.model.parcel import Box, leads
+
+
+def pick(order: Order, e: Happened) -> None:
+    order.check_not_blocked()
+    sku = e.body["sku"]
+    if sku not in order.lines or (_is_article(e.code) and _is_article(sku) and (e.code or "").lstrip("0") != sku.lstrip("0")):
+        raise Refused("rejected", "wrong_sku")
+    if e.parcel is not None:
+        box = order.named(e) or order.new(e)
+        box.state = leads("pick", box.state)
+    if e.body.get("short"):
+        order.marks.add("short")  # what was not there was not picked
+    else:
+        order.picked[sku] = order.picked.get(sku, 0) + e.body["qty"]
+
+
+def pack(order: Order, e: Happened) -> None:
+    order.check_not_blocked()
+    box = order.named(e)
+    items = quantities(e.body["items"]) if e.body.get("items") is not None else None
+    if box is None and e.parcel is None:
+        box = _being_packed(order, e, items)
+    others = len(order.boxes) - (box is not None)
+    if items is None and others and (box is None or not box.packed):
+        raise Refused("rejected", "items_needed")
+    box = box or order.new(e)
+    if e.parcel is None:
+        order.renamed.setdefault("p-" + e.id.hex(), box.id)
+    after = leads("pack", box.state)
+    if after != box.state or box.items is None:
+        box.items = items
+    box.state = after
+    box.where = e.at or box.where
+    box.code = e.code or box.code
+    box.packed = box.told = True
+
+
+def _being_packed(order: Order, e: Happened, items: dict[str, int] | None) -> Box | None:
+    """The parcel that a pack without a name is about: the only one, unless its label or its contents say that this is another."""
+    if len(order.boxes) != 1:
+        return None
+    (only,) = order.boxes.values()
+    if e.code is not None and only.code is not None and e.code != only.code:
+        return None
+    return only if items is None or not only.told or items == only.items else None
+
+
+def unpack(order: Order, e: Happened) -> None:
+    for box in order.touched(e):
+        after = leads("unpack", box.state)
+        if after != box.state:
+            box.state, box.packed, box.told, box.items = after, False, False, None
+        box.where = e.at or box.where
+
+
+def labelled(order: Order, e: Happened) -> None:
+    box = order.named(e)
+    if box is None and e.parcel is None:
+        if len(order.boxes) != 1:
+            raise Refused("rejected", "parcel_needed")
+        (box,) = order.boxes.values()
+    box = box or order.new(e)
+    box.code = e.code or box.code
+
+
+def _is_article(code: str | None) -> bool:
+    """An article number: a GTIN has at most 14 digits."""
+    return code is not None and len(code) <= 14 and code.isdigit()
