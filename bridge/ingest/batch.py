@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import cbor2
 
 from bridge.domain.access import Identity
-from bridge.domain.facts import Decided, Verdict
+from bridge.domain.facts import Decided, Fact, Verdict
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
 from bridge.ingest.items import Alarm, Change, Message
@@ -99,30 +99,18 @@ class Answer:
 
     __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict")
 
-    def __init__(
-        self,
-        *,
-        device: str,
-        pos: int,
-        event_id: bytes,
-        log: bytes,
-        seq: int,
-        n: int,
-        verdict: Verdict,
-        entry: OrderEntry | None,
-        detail: str | None = None,
-        left: bool = False,
-    ) -> None:
-        self.device = device
-        self.pos = pos
-        self.event_id = event_id
-        self.log = log
-        self.seq = seq
+    def __init__(self, event: EventRow | Fact, verdict: Verdict, entry: OrderEntry | None, *, n: int = 1, left: bool = False) -> None:
+        self.device = event.device
+        self.pos = event.pos
+        self.event_id = event.id
+        self.log = event.log
+        self.seq = event.seq
         self.n = n
         self.verdict = verdict
         self.entry = entry
-        self.detail = detail
+        self.detail: str | None = None
         self.left = left
+        """Whether it says what is left to pick."""
 
 
 class Sent(NamedTuple):

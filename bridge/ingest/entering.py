@@ -7,7 +7,7 @@ from typing import Final
 from bridge.domain.facts import Verdict, refusal
 from bridge.domain.refs import Ref, RefKind, code_ref, event_ref
 from bridge.ingest.batch import Answer, Batch
-from bridge.ingest.folding import answer_to, fold_in, rule
+from bridge.ingest.folding import fold_in, rule
 from bridge.ingest.log import EventRow
 from bridge.ingest.placing import Placement
 from bridge.ingest.seam import JobGate
@@ -66,7 +66,7 @@ def _without_order(batch: Batch, row: EventRow, body: bodies.Body, placement: Pl
     else:
         verdict = Verdict(Outcome.APPLIED) if placement.fault is None else refusal(Outcome.REJECTED, placement.fault)
     rule(batch, row, body, verdict, ())
-    answer = answer_to(row, verdict, None)
+    answer = Answer(row, verdict, None)
     answer.detail = placement.detail
     batch.remember(row, answer)
     return answer if row.warn is None else _warned(answer, row.warn)

@@ -38,7 +38,7 @@ def fold_in(
             park(batch, row, _awaited(row.code, verdict, order_id), order_id, row.received_ms)
         if row.type in batch.hearers.by_type or verdict.outcome in batch.hearers.by_outcome:
             rule(batch, row, body, verdict, (entry,), n, was)
-    return answer_to(row, verdict, entry, n), is_created
+    return Answer(row, verdict, entry, n=n, left=row.type in _COUNTS_LINES), is_created
 
 
 def rule(
@@ -53,21 +53,6 @@ def rule(
     for hear in by_outcome:
         if hear not in by_type:
             hear(ruled, batch)
-
-
-def answer_to(row: EventRow | Fact, verdict: Verdict, entry: OrderEntry | None, n: int = 1) -> Answer:
-    """The answer to an event."""
-    return Answer(
-        device=row.device,
-        pos=row.pos,
-        event_id=row.id,
-        log=row.log,
-        seq=row.seq,
-        n=n,
-        verdict=verdict,
-        entry=entry,
-        left=row.type in _COUNTS_LINES,
-    )
 
 
 def _awaited(code: str | None, verdict: Verdict, order_id: str) -> Ref:
@@ -96,8 +81,7 @@ def _revise(batch: Batch, entry: OrderEntry, changed: dict[tuple[str, bytes], Ve
             was, n = before.outcome, before.n + 1
             if same_answer(was, before.reason, verdict):
                 continue
-            batch.revised[fact.pos] = revised = answer_to(fact, verdict, entry, n)
-            revised.left = False
+            batch.revised[fact.pos] = Answer(fact, verdict, entry, n=n)
         else:
             continue
         if was == Outcome.PARKED:

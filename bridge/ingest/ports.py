@@ -59,12 +59,8 @@ class Transaction(Protocol):
         """Rows of a relation in which these columns have these values, in the order of the key."""
         ...
 
-    def next_pos(self) -> int:
-        """The place that the next event of the log takes."""
-        ...
-
-    def next_batch(self) -> int:
-        """The number that the next transaction takes."""
+    def next_numbers(self) -> tuple[int, int]:
+        """The place that the next event of the log takes, and the number of the next transaction."""
         ...
 
     def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:

@@ -153,7 +153,7 @@ def _go_on_from_status_log(tx: ReplayTransaction, ingest: Ingest, now_ms: int) -
     for found, is_same in ((revs, True), (other, False)):
         if not found:
             continue
-        batch = Batch(tx, ingest.memory, ingest.rules, ingest.hearers, no=tx.next_batch(), now_ms=now_ms, logged={}, revs=revs if is_same else None)
+        batch = Batch(tx, ingest.memory, ingest.rules, ingest.hearers, no=tx.next_numbers()[1], now_ms=now_ms, logged={}, revs=revs if is_same else None)
         for order_id, rev in found.items():
             entry = batch.order(order_id)
             entry.rev, entry.hash, entry.parcels = rev, b"another", {}

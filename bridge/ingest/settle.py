@@ -45,7 +45,7 @@ class Ingest:
         if self._is_loaded:
             return
         memory = self.memory
-        memory.next_pos, memory.next_batch = tx.next_pos(), tx.next_batch()
+        memory.next_pos, memory.next_batch = tx.next_numbers()
         memory.load_awaited(tx)
         self.session_log.load(tx)
         for projection in self.projections:

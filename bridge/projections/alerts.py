@@ -104,17 +104,18 @@ class Alerts(Quiet):
         if batch.is_replay:
             return  # they are about what is missing now, and the next sweep looks
         tx, rules = batch.tx, batch.rules
-        overdue = {_subject(ref): (ref, count) for ref, count in ((Ref(RefKind(kind), name), n) for (kind, name), n in tx.overdue(batch.now_ms).items())}
+        waiting = [(Ref(RefKind(kind), name), count) for (kind, name), count in sorted(tx.overdue(batch.now_ms).items())]
+        overdue = {_subject(ref): (ref, count) for ref, count in waiting}
         for subject, (ref, count) in overdue.items():
             what = _AWAITED[ref.kind].format(ref.name[:NAME_CHARS_MAX])
             fix = "Import the order, or correct the scan; see them with `dockbridge events list --outcome parked`."
             self._raise(batch, AlertCode.PARKED, subject, Severity.WARNING, f"{counted(count, 'event')} waiting for {what}.", fix)
         owing = tx.owing(batch.now_ms - rules.gap_alert_after_ms)
-        for device, count in owing.items():
+        for device, count in sorted(owing.items()):
             fix = "Bring the device back into the network; it sends what it still has."
             self._raise(batch, AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {counted(count, 'event')}.", fix)
         quarantined = tx.quarantine_counts()
-        for device, count in quarantined.items():
+        for device, count in sorted(quarantined.items()):
             fix = "See them with `dockbridge quarantine list`; judge them again with `replay`, or `drop` them."
             self._raise(batch, AlertCode.QUARANTINE, device, Severity.WARNING, f"{counted(count, 'message')} of device {device} in quarantine.", fix)
         stands: dict[str, Any] = {

@@ -54,11 +54,8 @@ class MemoryTransaction:
 
     # --- the log ----------------------------------------------------------------------------------------------------------
 
-    def next_pos(self) -> int:
-        return max(self._of(EVENTS), default=0) + 1
-
-    def next_batch(self) -> int:
-        return max(self._of(BATCHES), default=0) + 1
+    def next_numbers(self) -> tuple[int, int]:
+        return max(self._of(EVENTS), default=0) + 1, max(self._of(BATCHES), default=0) + 1
 
     def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:
         wanted, receipts = set(ids), self._of(RECEIPTS)

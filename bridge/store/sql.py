@@ -102,11 +102,9 @@ class SqlTransaction:
 
     # --- the log ----------------------------------------------------------------------------------------------------------
 
-    def next_pos(self) -> int:
-        return int(self._one("SELECT coalesce(max(pos), 0) + 1 FROM events")[0])
-
-    def next_batch(self) -> int:
-        return int(self._one("SELECT coalesce(max(no), 0) + 1 FROM batches")[0])
+    def next_numbers(self) -> tuple[int, int]:
+        pos, batch = self._one("SELECT coalesce((SELECT max(pos) FROM events), 0) + 1, coalesce((SELECT max(no) FROM batches), 0) + 1")
+        return int(pos), int(batch)
 
     def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:
         statement = f"""

@@ -148,7 +148,7 @@ def test_a_store_whose_database_went_away_opens_it_again(bench: Bench) -> None:
         pass
     bench.store.close()
     with bench.store.transaction() as tx:
-        assert tx.next_pos() == 1
+        assert tx.next_numbers() == (1, 1)
 
 
 # --- migrations ---------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ PARAMETERS_MAX: Final = 8
 
 MANY_PARAMETERS: Final = {
     "facts.py:Fact.__init__": "keyword-only: a row of the event log",
-    "rows.py:receipt_cbor": "keyword-only: the fields of a receipt",
+    "receipt.py:receipt_cbor": "keyword-only: the fields of a receipt",
     "torture.py:torture": "a command: each parameter is an option",
     "history.py:history": "a command: each parameter is an option",
     "runs.py:run": "a command: each parameter is an option",
