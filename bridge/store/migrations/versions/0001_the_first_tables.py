@@ -42,6 +42,15 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "cursors",
+        sa.Column("name", sa.String(), autoincrement=False, nullable=False),
+        sa.Column("event_pos", sa.BigInteger(), nullable=False),
+        sa.Column("status_no", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_cursors")),
+        comment="how far each follower has read",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "devices",
         sa.Column("device", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),

@@ -1,0 +1,1 @@
+"""Followers: what reads the log from a stored cursor, off the hot path and at its own pace."""
