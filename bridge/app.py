@@ -33,7 +33,6 @@ from bridge.clock import Clock
 from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
 from bridge.domain.access import Identity
 from bridge.domain.jobs import Job
-from bridge.domain.words import counted
 from bridge.errors import NoSite, SiteError, StoreError
 from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Pipeline, Settler
@@ -49,6 +48,7 @@ from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore, check_writable, open_engine
 from bridge.store.statuses import Statuses
 from bridge.tls import certificate_ends_ms, load_certificate, server_context
+from bridge.words import counted
 from bridge.writer import SiteWriter, ThreadWriter
 from devices.protocol.messages import CONTRACT_VERSION
 from devices.protocol.topics import Topics, escape

@@ -22,7 +22,6 @@ from bridge.broker.retained import Retained
 from bridge.broker.sessions import Received, Session, Todo, Unstored
 from bridge.domain.access import Identity, OpenOrders, may_subscribe
 from bridge.domain.topic_tree import Subscriptions
-from bridge.domain.words import counted
 from bridge.ingest.ports import (
     PAGE_END,
     Acknowledge,
@@ -43,6 +42,7 @@ from bridge.ingest.ports import (
     SubscriptionRow,
     Unsubscribe,
 )
+from bridge.words import counted
 from devices.protocol.vocabulary import AlertCode
 
 logger = logging.getLogger("dockbridge.broker")

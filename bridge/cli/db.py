@@ -10,10 +10,10 @@ import typer
 from bridge.cli.output import JsonOption, SiteOption, emit, progress, reader_of, say
 from bridge.config import DATABASE_NAME
 from bridge.control import call
-from bridge.domain.words import counted
 from bridge.errors import Refused, StoreError
 from bridge.store.check import check_database
 from bridge.store.migrate import backup as copy_database
+from bridge.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="Rebuild, check and copy the database.\n\nExample: `dockbridge db backup /mnt/backup/ams1.db`")
 

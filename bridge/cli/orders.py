@@ -14,10 +14,10 @@ from bridge.control import CALL_EVENTS_MAX, Caller
 from bridge.domain.facts import DECIDED
 from bridge.domain.fold import fold
 from bridge.domain.view import OrderView
-from bridge.domain.words import counted
 from bridge.errors import NotFound
 from bridge.shop_file import order_events, read_map, read_orders
 from bridge.store import queries
+from bridge.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="Import orders, look at them, see why they are where they are.\n\nExample: `dockbridge orders explain PO-17`")
 

@@ -21,7 +21,6 @@ from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.order import Order
 from bridge.domain.view import SETTLED, OrderView, digest8, timed_flags
-from bridge.domain.words import counted
 from bridge.ingest.memory import DeviceEntry, Memory, OrderEntry
 from bridge.ingest.placing import LABELS, Directory, Placement, place
 from bridge.ingest.ports import (
@@ -56,6 +55,7 @@ from bridge.ingest.rows import (
     receipt_cbor,
     same_content,
 )
+from bridge.words import counted
 from devices.protocol import bodies, messages
 from devices.protocol.messages import Event, LocationBatch, PayloadError, Presence
 from devices.protocol.topics import Topics
