@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Protocol, Self
+from typing import IO, Any, Final, Protocol, Self, TypeVar
 
 import cbor2
 from amqtt.errors import BrokerError
@@ -38,11 +39,14 @@ from bridge.ingest.memory import Memory
 from bridge.ingest.pipeline import Pipeline, Settler
 from bridge.ingest.points import Passed, nobody_looks
 from bridge.ingest.ports import Announce, EndSession, Incoming, Message, OpenJobs, Settled, StoreUnavailable
+from bridge.operations.console import Console
+from bridge.operations.ports import FailedLogins
 from bridge.site_folder import clock_after, take_lock
-from bridge.store import queries
+from bridge.store.database import DatabaseFile, drop_quarantined
 from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader, Stored
 from bridge.store.migrate import migrate
+from bridge.store.queries import Queries
 from bridge.store.rebuild import Rebuilt, rebuild
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore, check_writable, open_engine
@@ -55,6 +59,7 @@ from devices.protocol.topics import Topics, escape
 from devices.protocol.vocabulary import AlertCode
 
 logger = logging.getLogger("dockbridge")
+T = TypeVar("T")
 
 CERTIFICATE_WARNING_DAYS: Final = 30
 FAILED_LOGINS_ALERT: Final = 5
@@ -172,9 +177,11 @@ class Application:
         self.settings = settings
         self.clock = clock
         self.topics = Topics(settings.site.name)
-        self.database = directory / DATABASE_NAME
-        self.reader = open_engine(self.database, read_only=True)
+        self.reader = open_engine(directory / DATABASE_NAME, read_only=True)
         self.registry = Registry(engine, self.reader, settings.site.name)
+        self.queries = Queries(self.reader, self.topics)
+        self.database = DatabaseFile(directory / DATABASE_NAME, self.reader)
+        self.console = Console(secrets.token_bytes)
         self.started_ms = clock.now_ms()
         self.engine = engine
         self._lock = lock
@@ -187,7 +194,7 @@ class Application:
         self._outlet = _Outlet()
         self._authenticators = ThreadPoolExecutor(AUTHENTICATIONS_MAX, thread_name_prefix="authenticate", initializer=give_way)
         self._anybody = anybody
-        self._on_loop = LoopReader(self.database)
+        self._on_loop = LoopReader(directory / DATABASE_NAME)
         self._on_loop.open()
         self._statuses = Statuses(self._on_loop, self.topics, self._encode_anew)
         self._log = LogReader(self._on_loop)
@@ -340,7 +347,7 @@ class Application:
             door.retained.put(Outgoing(message.topic, message.payload, message.qos))
         self._outlet.show(Settled([], jobs.jobs, []))
         stored: Stored = await self._writer.run(self._stored_sessions)
-        enrolled = {d.device: self.registry.identity(d.device) for d in self.registry.list() if d.revoked_ms is None}
+        enrolled = self.registry.identities()
         gone = restore(
             door,
             sessions=stored.sessions,
@@ -354,14 +361,14 @@ class Application:
         for sid in gone:
             self.pipeline.change(EndSession(received_ms=self.clock.now_ms(), sid=sid))
         self._outlet.show(await self._writer.run(lambda: self._settler.everybody_is_away(self.clock.now_ms())))
-        for alert in queries.alerts(self.reader):
+        for alert in self.queries.alerts():
             if alert["code"] == AlertCode.DROPPED and not door.loses(alert["subject"]):
                 door.alarm(AlertCode.DROPPED, alert["subject"], "", "")
         self._announce_state(online=True)
         await self.pipeline.drained()
 
     def _retained(self) -> Iterator[Message]:
-        return queries.retained(self.reader, self.topics, self._encode_anew)
+        return self.queries.retained(self._encode_anew)
 
     @property
     def _encode_anew(self) -> Callable[[Any], bytes] | None:
@@ -449,10 +456,10 @@ class Application:
             broker.door.alarm(AlertCode.LOGINS, name, "", "")
 
     @property
-    def failed_logins(self) -> dict[str, tuple[int, int, str]]:
-        """Of each name that failed to log in lately: how often, when last (ms), and from where."""
+    def failed_logins(self) -> dict[str, FailedLogins]:
+        """Recent failed logins by name."""
         broker = self._outlet.broker
-        return {name: (f.times, f.last_ms, f.source) for name, f in broker.logins.of_names().items()} if broker else {}
+        return {name: FailedLogins(f.times, f.last_ms, f.source) for name, f in broker.logins.of_names().items()} if broker else {}
 
     @property
     def counters(self) -> dict[str, int]:
@@ -523,9 +530,13 @@ class Application:
         self.pipeline.offer(incoming, settled)
         return receipt
 
-    async def on_writer(self, work: Callable[[], Any]) -> Any:
+    async def on_writer(self, work: Callable[[], T]) -> T:
         """Do something between two batches, on the writer's thread."""
-        return await self._writer.run(work)
+        done: T = await self._writer.run(work)
+        return done
+
+    def drop_quarantined(self, no: int) -> None:
+        drop_quarantined(self.engine, no)
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
         """Close a device's connections; with `end_sessions` let go of what is kept for it."""

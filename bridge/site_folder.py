@@ -17,8 +17,8 @@ from bridge.clock import Clock, anchored_clock
 from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings, render
 from bridge.errors import SiteError, SiteInUse
 from bridge.ingest.ports import StoreUnavailable
-from bridge.store import queries
 from bridge.store.migrate import migrate
+from bridge.store.queries import newest_ms
 from bridge.store.sql import open_engine, pass_over
 
 logger = logging.getLogger("dockbridge")
@@ -83,14 +83,14 @@ def clock_after(engine: Engine) -> Clock:
     Raises:
         StoreUnavailable: where the store can't take writes now.
     """
-    newest_ms = queries.newest_ms(engine)
-    away_ms = time.time_ns() // 1_000_000 - newest_ms
-    if newest_ms and away_ms < -CLOCK_BEHIND_MS:
+    stored_ms = newest_ms(engine)
+    away_ms = time.time_ns() // 1_000_000 - stored_ms
+    if stored_ms and away_ms < -CLOCK_BEHIND_MS:
         logger.warning(
             "the clock is %.1f hours behind the newest time in the database: times go on from there. Check the system's clock, then start the server again",
             -away_ms / HOUR_MS,
         )
-    elif newest_ms and away_ms > AWAY_MS:
+    elif stored_ms and away_ms > AWAY_MS:
         logger.warning("the newest time in the database is %.1f hours old; sessions and what waits for them do not age by that", away_ms / HOUR_MS)
         pass_over(engine, away_ms)
-    return anchored_clock(newest_ms)
+    return anchored_clock(stored_ms)

@@ -22,7 +22,8 @@ from a_process import Forked
 from a_site import DEADLINE_S, SITE, MqttWire, event
 
 from bridge.config import parse
-from bridge.control import ask
+from bridge.entrypoints.control.client import ask
+from bridge.operations.server import counters
 from bridge.site_folder import make_site
 from bridge.store.registry import HASHER, Registry
 from bridge.store.sql import open_engine
@@ -181,13 +182,13 @@ class Server:
 
     def counters(self) -> dict[str, int]:
         """What `dockbridge status` counts."""
-        found = ask(self.directory, "counters")
+        found = ask(self.directory, counters)
         assert found is not None, "no server runs"
         return dict(found)
 
     def status(self) -> str:
         """What `dockbridge status` prints."""
-        command = [sys.executable, "-m", "bridge.cli.main", "status", "--site", str(self.directory)]
+        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "status", "--site", str(self.directory)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -20,10 +20,10 @@ import typer
 from a_process import Forked
 from a_site import MqttWire
 
-from bridge.cli.main import app, main
-from bridge.cli.output import details
-from bridge.cli.torture import _first_line_of
 from bridge.config import Settings
+from bridge.entrypoints.cli.main import app, main
+from bridge.entrypoints.cli.output import print_details
+from bridge.entrypoints.cli.torture import _first_line_of
 from bridge.site_folder import make_site
 from firmware_sim.cli import app as simulator
 from firmware_sim.demo import plan_demo
@@ -61,7 +61,7 @@ class Shell:
         return done
 
     def _process(self, words: list[str]) -> Done:
-        command = [sys.executable, "-m", "bridge.cli.main", *words]
+        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", *words]
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=self.environment, cwd=ROOT, check=False)
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -159,12 +159,12 @@ def test_watching_an_order_that_is_not_there_says_so(shell: Shell) -> None:
 
 
 def test_watching_an_order_that_is_to_come_waits_for_it(served: Shell) -> None:
-    command = [sys.executable, "-m", "bridge.cli.main", "orders", "watch", "shop1-100415", "--wait", "--json"]
+    command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "orders", "watch", "shop1-100415", "--wait", "--json"]
     watcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=served.environment, cwd=ROOT)
     assert watcher.stdout is not None
     assert watcher.stderr is not None
     assert "there is no order shop1-100415 yet" in watcher.stderr.readline()
-    assert "watching" in watcher.stderr.readline()
+    assert "Watching" in watcher.stderr.readline()
     served("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
     assert json.loads(watcher.stdout.readline())["order"] == "shop1-100415"
     watcher.send_signal(signal.SIGINT)
@@ -179,7 +179,7 @@ def test_one_thing_is_shown_with_its_dates_as_dates(shell: Shell) -> None:
 
 
 def test_durations_are_no_dates(capsys: pytest.CaptureFixture[str]) -> None:
-    details({"mono_ms": 90_000, "error_ms": None, "received_ms": 0})
+    print_details({"mono_ms": 90_000, "error_ms": None, "received_ms": 0})
     out = capsys.readouterr().out
     assert "1.5 min" in out
     assert "received (UTC)  1970-01-01 00:00:00" in out
@@ -246,7 +246,7 @@ def test_certificates_at_the_command_line(tmp_path: Path) -> None:
     names = shell.data("certificate", "show")[1]["names"]
     assert "192.168.1.7" in names
     assert "bridge.example.com" not in names
-    assert "it can be used" in shell("certificate", "reload").stderr
+    assert "can be used" in shell("certificate", "reload").stderr
 
 
 @pytest.mark.parametrize("lost", [("ca.key",), ("ca.pem",), ("ca.key", "ca.pem")], ids=" and ".join)
@@ -279,7 +279,7 @@ def test_a_device_gets_a_certificate_at_the_command_line(served: Shell, tmp_path
     done = served("device", "certificate", "scan-07", "--out", out)
     assert sorted(p.name for p in out.iterdir()) == ["ca.pem", "scan-07.key", "scan-07.pem"]
     assert (out / "scan-07.key").stat().st_mode & 0o777 == 0o600
-    assert "client certificates are not asked for yet" in done.stderr
+    assert "does not ask for client certificates yet" in done.stderr
     recorded = served.data("device", "show", "scan-07")["certificate"]
     assert recorded.upper() == done.stderr.split("by the certificate ")[1].splitlines()[0].replace(":", "")
     served("certificate", "renew")
@@ -319,7 +319,7 @@ def test_an_address_in_use_is_named_with_its_setting_and_the_others_are_not(tmp_
 def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "site")
     shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "")
-    assert "no listener speaks TLS" in shell("certificate", "reload", code=1).stderr
+    assert "no listener uses TLS" in shell("certificate", "reload", code=1).stderr
     (shell.site / "tls" / "server.pem").unlink()
     shell("config", "check")
     config = shell.site / "bridge.toml"
@@ -381,7 +381,7 @@ def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
         (("device", "certificate", "nobody"), 2, "give a folder for a new certificate"),
         (("certificate", "show"), 1, "there is no certificate in"),
         (("certificate", "show", "--site", "/nowhere"), 1, "there is no /nowhere/bridge.toml"),
-        (("certificate", "reload"), 1, "no listener speaks TLS"),
+        (("certificate", "reload"), 1, "no listener uses TLS"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
 )
@@ -417,7 +417,7 @@ def test_a_damaged_setting_is_named(shell: Shell) -> None:
 
 def test_the_demo_ends_as_planned() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bridge.cli.main", "demo", "--json", "--speed", "100"],
+        [sys.executable, "-m", "bridge.entrypoints.cli.main", "demo", "--json", "--speed", "100"],
         capture_output=True,
         text=True,
         timeout=180,
@@ -441,7 +441,7 @@ def test_access_why_answers_with_the_rule(shell: Shell) -> None:
     assert no["allowed"] is False
     assert "receipts" in no["rule"]
     assert "nobody" in shell("access", "why", "nobody", "publish", "x", code=1).stderr
-    assert "neither publish nor subscribe" in shell("access", "why", "scan-07", "read", "x", code=2).stderr
+    assert "is not one of" in shell("access", "why", "scan-07", "read", "x", code=2).stderr
 
 
 def test_access_why_says_that_a_revoked_device_gets_nowhere(shell: Shell) -> None:
@@ -474,14 +474,14 @@ def test_status_shows_what_the_server_has_to_do(served: Shell) -> None:
 
 
 def test_status_without_a_server_says_so(shell: Shell) -> None:
-    assert "no server runs" in shell("status", code=1).stderr
+    assert "No server runs" in shell("status", code=1).stderr
 
 
 # --- a laboratory -----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_laboratory_lets_anybody_in_on_loopback_and_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"]
+    command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     lab = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert lab.stdout is not None
@@ -501,8 +501,8 @@ def test_a_laboratory_lets_anybody_in_on_loopback_and_leaves_nothing(tmp_path: P
     ("arguments", "said"),
     [
         (("site", "--lab"), "a laboratory is a temporary site"),
-        (("--listen", "127.0.0.1:0"), "it goes with --lab"),
-        (("site", "--websocket", "127.0.0.1:0"), "it goes with --lab"),
+        (("--listen", "127.0.0.1:0"), "use it with --lab"),
+        (("site", "--websocket", "127.0.0.1:0"), "use it with --lab"),
     ],
     ids=["a folder and --lab", "--listen alone", "--websocket alone"],
 )

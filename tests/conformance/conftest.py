@@ -26,7 +26,7 @@ def broker() -> Iterator[Broker]:
         mqtt, _, websocket = named.partition(",")
         yield Broker(address=_address(mqtt), websocket=_address(websocket) if websocket else None, is_ours=False)
         return
-    command = (sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--json", "--listen", "127.0.0.1:0", "--websocket", "127.0.0.1:0")
+    command = (sys.executable, "-m", "bridge.entrypoints.cli.main", "serve", "--lab", "--json", "--listen", "127.0.0.1:0", "--websocket", "127.0.0.1:0")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.cli.main import main
+from bridge.entrypoints.cli.main import main
 from bridge.store import sql
 
 LEVEL: Final = sys.argv.pop(1)

@@ -138,7 +138,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(shim: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of the server as it is."""
-    return record_a_run(tmp_path_factory.mktemp("run"), shim, "-m", "bridge.cli.main")
+    return record_a_run(tmp_path_factory.mktemp("run"), shim, "-m", "bridge.entrypoints.cli.main")
 
 
 def record_a_run(folder: Path, shim: Path, *serve: str) -> Run:

@@ -40,7 +40,7 @@ from a_site import (
 )
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage
 
-from bridge.control import Operations
+from bridge.operations import devices
 from devices.protocol.vocabulary import Role
 
 REFUSED = 0x80
@@ -497,7 +497,7 @@ def test_a_will_on_a_topic_that_is_not_allowed_is_refused(site: Site) -> None:
 
 
 def test_a_revoked_device_is_out_at_once_and_stays_out(site: Site, scanner: MqttWire) -> None:
-    site.wait_for(Operations(site.app).call("device_revoke", {"device": "scan-1"}))
+    site.wait_for(devices.revoke(site.app, "scan-1"))
     assert scanner.expect_closed() == []
     with site.stranger() as wire:
         assert wire.connect("scan-1", "scan-1", site.secrets["scan-1"]) == (False, 4)

@@ -22,10 +22,11 @@ from a_server import free_port
 
 from bridge.config import ListenSettings, Settings
 from bridge.site_folder import make_site
-from bridge.store import queries
+from bridge.store.queries import Queries
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
 from devices import Courier, Scan, Scanner
+from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType, Role
 
 KILLS = 20
@@ -157,7 +158,7 @@ def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path
     assert not outcomes.keys() & {"rejected", "blocked", "lost_claim"}, outcomes
     _everything_is_there_once(server.site, scans)
     reader = open_engine(server.site / "dockbridge.db", read_only=True)
-    states = {s["order"]: s["state"] for s in queries.orders(reader, state=None, limit=ORDERS + 1)}
+    states = {s["order"]: s["state"] for s in Queries(reader, Topics("main")).orders(state=None, limit=ORDERS + 1)}
     assert states == {f"PO-{n}": expected_state(n) for n in range(ORDERS)}
 
 

@@ -24,8 +24,9 @@ import pytest
 from a_server import SECRET, Server, shift, until
 from a_site import CONNACK, CREATED, PUBACK, TOPICS, MqttWire, Site, connect_packet, event, publish_packet
 
-from bridge.control import call
+from bridge.entrypoints.control.client import call
 from bridge.errors import Refused
+from bridge.operations import devices
 from devices.protocol.messages import encode_cbor
 from devices.protocol.vocabulary import Role
 
@@ -191,7 +192,7 @@ def test_a_database_that_becomes_read_only_stops_acknowledgements_until_it_can_b
         until(lambda: bool(server.said(FAILING)), "word of the database")
         assert scanner.ping() == []
         with pytest.raises(Refused, match="can't take writes") as refused:
-            call(server.directory, "device_add", device="scan-3", role="scanner", courier=None, orders_prefix=None, at=None)
+            call(server.directory, devices.add, "scan-3", Role.SCANNER)
         assert "mounted for writing" in str(refused.value.fix)
         server.fault("read_only", None)
         acknowledged(scanner, 2, 3)

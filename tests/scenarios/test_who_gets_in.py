@@ -11,7 +11,8 @@ import pytest
 from a_site import DEADLINE_S, PUBACK, SITE, TOPICS, Site, publish_packet
 
 from bridge.broker.front_door import CALM_S
-from bridge.control import Operations
+from bridge.entrypoints.control.client import call
+from bridge.operations import devices
 from devices.protocol.vocabulary import AlertCode, Role
 
 REFUSED = 0x80
@@ -45,7 +46,7 @@ def test_guessing_is_counted_told_and_slowed_down_and_the_device_itself_is_not(s
         assert alert.topic == TOPICS.alert(AlertCode.LOGINS, "scan-1")
         assert "127.0.0.1" in alert.plain["text"]
         assert scanner.ping() == [], "who is in stays in"
-        count, _, source = site.on_loop(lambda: Operations(site.app).do_logins())["scan-1"]
+        count, _, source = site.on_loop(lambda: site.app.failed_logins)["scan-1"]
         assert (count, source) == (6, "127.0.0.1")
         assert site.on_loop(lambda: site.app._outlet.broker.logins.delay_s("127.0.0.1", site.app.clock.now_s())) > 0  # type: ignore[union-attr]
     with site.client("scan-1") as again:  # its password was right before: it is not made to wait
@@ -279,7 +280,7 @@ def test_a_password_that_is_changed_ends_the_connection_and_keeps_what_waits(sit
     site.create("PO-1")
     with site.client("scan-1", clean=False) as scanner:
         scanner.subscribe(TOPICS.receipts("scan-1"))
-        site.secrets["scan-1"] = site.wait_for(Operations(site.app).do_device_rotate("scan-1"))["secret"]
+        site.secrets["scan-1"] = site.wait_for(devices.rotate(site.app, "scan-1")).secret
         assert scanner.expect_closed() == []
     site.tell("shop1", Role.SYSTEM, "paid", site.event("shop1", 50, "PO-1", {"amount_minor": 1, "currency": "EUR"}))
     with site.client("scan-1", clean=False) as scanner:
@@ -289,7 +290,7 @@ def test_a_password_that_is_changed_ends_the_connection_and_keeps_what_waits(sit
 def test_a_revoked_device_leaves_nothing_behind(site: Site) -> None:
     with site.client("scan-1", clean=False) as scanner:
         scanner.subscribe(TOPICS.receipts("scan-1"))
-        site.wait_for(Operations(site.app).do_device_revoke("scan-1"))
+        site.wait_for(devices.revoke(site.app, "scan-1"))
         assert scanner.expect_closed() == []
     site.wait_for(site.app.pipeline.drained())
     assert site.rows("SELECT count(*) FROM sessions WHERE device = 'scan-1'") == [(0,)]
@@ -300,9 +301,7 @@ def test_a_session_of_a_device_that_was_revoked_while_the_server_was_down_ends_a
     with site.client("scan-1", clean=False) as scanner:
         scanner.subscribe(TOPICS.receipts("scan-1"))
     site.stop()
-    from bridge.control import call
-
-    call(site.directory, "device_revoke", device="scan-1")
+    call(site.directory, devices.revoke, "scan-1")
     site.start()
     site.wait_for(site.app.pipeline.drained())
     assert site.rows("SELECT count(*) FROM sessions WHERE device = 'scan-1'") == [(0,)]

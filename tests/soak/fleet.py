@@ -37,7 +37,8 @@ from soak import bad  # noqa: E402
 from soak.good import Book, Courier, Desk, Gear, Good, Place, Scanner, Shop  # noqa: E402
 
 from bridge.config import DATABASE_NAME, parse  # noqa: E402
-from bridge.control import ask  # noqa: E402
+from bridge.entrypoints.control.client import ask  # noqa: E402
+from bridge.operations.server import counters  # noqa: E402
 from bridge.site_folder import make_site  # noqa: E402
 from bridge.store.registry import Registry  # noqa: E402
 from bridge.store.sql import open_engine  # noqa: E402
@@ -135,7 +136,7 @@ class Server:
         return secrets
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site), "--json"]
+        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "serve", str(self.site), "--json"]
         paths = os.pathsep.join((str(ROOT), str(ROOT / "firmware-sim")))
         with self._log.open("w") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONPATH": paths})
@@ -160,9 +161,9 @@ class Server:
         status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
         fds = len(list((process / "fd").iterdir()))
         rss_mb = int(status["VmRSS"].split()[0]) / 1024
-        counters = ask(self.site, "counters") or {}
+        counted = ask(self.site, counters) or {}
         database_mb = round((self.site / DATABASE_NAME).stat().st_size / 1_048_576, 1)
-        return Sample(round(at_s, 1), round(rss_mb, 1), fds, int(status["Threads"]), database_mb, _at(latencies_ms, 0.5), _at(latencies_ms, 0.99), counters)
+        return Sample(round(at_s, 1), round(rss_mb, 1), fds, int(status["Threads"]), database_mb, _at(latencies_ms, 0.5), _at(latencies_ms, 0.99), counted)
 
     def faults(self) -> list[str]:
         """Tracebacks and errors in its log."""

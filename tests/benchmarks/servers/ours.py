@@ -49,7 +49,7 @@ class Ours(Server):
                 certify(self.site)
         enrol(self.site, roles, hasher)
         super().__init__(cores)
-        command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self.site), "--json"]
+        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "serve", str(self.site), "--json"]
         self.spawned_s = time.perf_counter()
         line = self._processes.spawn(command, until='"ready"', log=folder / "serve.log")
         self.port = int(json.loads(line)["addresses"]["mqtts" if tls else "mqtt"].rpartition(":")[2])
@@ -63,7 +63,7 @@ class OurLab(Server):
 
     def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores) -> None:
         super().__init__(cores)
-        command = [sys.executable, "-m", "bridge.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"]
+        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "serve", "--lab", "--listen", "127.0.0.1:0", "--json"]
         line = self._processes.spawn(command, until='"ready"', log=folder / "serve.log")
         self.port = int(json.loads(line)["addresses"]["mqtt"].rpartition(":")[2])
 

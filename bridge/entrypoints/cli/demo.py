@@ -1,4 +1,4 @@
-"""`dockbridge demo`: a shift of simulated orders, scanners and couriers, through a real server on this machine."""
+"""`dockbridge demo`: a shift of simulated orders, scanners and couriers, with a real server on this machine."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.output import JsonOption, emit, progress, say, show
 from bridge.clock import anchored_clock
 from bridge.config import DATABASE_NAME, ListenSettings, Settings
+from bridge.entrypoints.cli.output import JsonOption, print_json, print_rich, progress, say
 from bridge.errors import BridgeError
 from bridge.store.registry import Registry
 from bridge.store.sql import open_engine
@@ -27,11 +27,11 @@ STOP_S = 20.0
 
 
 def demo(
-    seed: Annotated[int, typer.Option(help="Another seed is another shift.")] = 1,
-    speed: Annotated[float, typer.Option(min=1, max=1000, help="How much faster than people the simulated workers are.")] = 20.0,
+    seed: Annotated[int, typer.Option(help="A different seed gives a different shift.")] = 1,
+    speed: Annotated[float, typer.Option(min=1, max=1000, help="How many times faster than people the simulated workers are.")] = 20.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch a shift: starts a server in a temporary folder, simulates 20 orders, 3 scanners and 2 couriers over real MQTT, and shows how every order ended.
+    """Watch a shift: start a server in a temporary folder, simulate 20 orders, 3 scanners and 2 couriers over real MQTT, and show how every order ended.
 
     Example: `dockbridge demo`
     """
@@ -48,18 +48,18 @@ def demo(
             try:
                 result = run_demo(workload, host, port, passwords, lambda p: bar.update(task, completed=p.agreed), speed=speed)
             except SimError as error:
-                raise BridgeError(f"the simulated shift could not be worked: {error}", fix="try again; `dockbridge demo --seed 2` is another shift") from error
+                raise BridgeError(f"the simulated shift failed: {error}", fix="run it again, or another one with `dockbridge demo --seed 2`") from error
     if as_json:
-        emit(to_json(result))
+        print_json(to_json(result))
     else:
-        show(render(result))
+        print_rich(render(result))
     if not result.ok:
-        say("not every order ended as planned")
+        say("Not every order ended as planned.")
         raise typer.Exit(1)
 
 
 def _make_site(site: Path, workload: Workload) -> dict[str, str]:
-    """A site with the shift's devices; their passwords."""
+    """Make a site and enrol the shift's devices. Returns their passwords."""
     from bridge.site_folder import make_site
 
     make_site(site, Settings(listen=ListenSettings(mqtt="127.0.0.1:0")))
@@ -71,8 +71,8 @@ def _make_site(site: Path, workload: Workload) -> dict[str, str]:
 
 @contextmanager
 def _served(site: Path) -> Iterator[tuple[str, int]]:
-    """A server process for the site; (host, port) of its MQTT listener."""
-    command = [sys.executable, "-m", "bridge.cli.main", "serve", str(site), "--json"]
+    """A server process for the site, as (host, port) of its MQTT listener."""
+    command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "serve", str(site), "--json"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: S603 -- our own program
     try:
         assert server.stdout is not None
@@ -80,7 +80,7 @@ def _served(site: Path) -> Iterator[tuple[str, int]]:
         if not line:
             raise BridgeError("the server did not start", fix=f"see why with `dockbridge serve {site}`")
         host, _, port = json.loads(line)["addresses"]["mqtt"].removeprefix("mqtt://").rpartition(":")
-        say(f"serving on {host}:{port}; the shift begins")
+        say(f"The server listens on {host}:{port}. The shift begins.")
         yield host, int(port)
     finally:
         server.terminate()

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.output import emit
+from bridge.entrypoints.cli.output import print_json
 from devices.protocol import describe
 
 app = typer.Typer(no_args_is_help=True, help="Print the wire contract.\n\nExample: `dockbridge contract show cddl`")
 
 
 class Form(StrEnum):
-    """What it can be printed as."""
+    """The forms in which the contract can be printed."""
 
     CDDL = "cddl"
     ASYNCAPI = "asyncapi"
@@ -32,6 +32,6 @@ def show(form: Annotated[Form, typer.Argument(help="CDDL (RFC 8610), an AsyncAPI
         case Form.CDDL:
             sys.stdout.write(describe.cddl())
         case Form.ASYNCAPI:
-            emit(describe.asyncapi())
+            print_json(describe.asyncapi())
         case Form.TOPICS:
             sys.stdout.write(describe.topic_table().rstrip("\n") + "\n")

@@ -1,4 +1,4 @@
-"""`dockbridge`: one rhythm for every command. Data to stdout, words to stderr; exit 0 done, 1 failed, 2 wrong usage."""
+"""`dockbridge`: every command prints data to stdout and sentences to stderr; exit 0 done, 1 failed, 2 wrong usage."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import access, bench, certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, sim, site, status, torture
-from bridge.cli.output import say
+from bridge.entrypoints.cli import access, bench, certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, sim, site, status, torture
+from bridge.entrypoints.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
 
 app = typer.Typer(name="dockbridge", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def _version(wanted: bool) -> None:
@@ -26,9 +29,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
-    """Turns the scans of a warehouse and its couriers into the state of every order, and never loses one.
+    """Turn the scans of a warehouse and its couriers into the state of every order, and never lose one.
 
-    Start with `dockbridge demo`; then make a site of your own.
+    Start with `dockbridge demo`, then make a site of your own.
 
     Example: `dockbridge init ams1 --host bridge.example.com`, then `dockbridge serve ams1`
     """
@@ -39,9 +42,9 @@ app.command()(site.serve)
 app.command()(status.status)
 app.command()(demo.demo)
 app.command()(torture.torture)
-# Whatever is typed behind them, `--help` too, is for the simulator and for the suite.
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)(sim.sim)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)(bench.bench)
+# What is typed after these two, `--help` included, is for the simulator and for the suite.
+app.command(context_settings=PASSED_ON, add_help_option=False)(sim.sim)
+app.command(context_settings=PASSED_ON, add_help_option=False)(bench.bench)
 app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
 app.add_typer(orders.app, name="orders")
@@ -55,17 +58,17 @@ app.add_typer(db.app, name="db")
 
 
 def main() -> None:
-    """The command. The one place that prints an error: what happened, and what to do."""
+    """Run the command. This is the one place that prints an error: what happened, and what to do."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("dockbridge").setLevel(logging.INFO)
-    # Other people's libraries log tracebacks for what any stranger can send; the door counts and says what matters.
+    # Other libraries log tracebacks for input that any client can send; the broker counts it and logs what matters.
     for name in ("amqtt", "websockets", "asyncio", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sys.exit(_run())
 
 
 def _run() -> int:
-    """Run the command that was typed. Typer itself ends with 2 where the usage is wrong, and says what is right."""
+    """Run the command that was typed. On wrong usage Typer itself prints the right one and exits with 2."""
     try:
         app(prog_name="dockbridge")
     except BridgeError as error:
@@ -75,10 +78,10 @@ def _run() -> int:
         say(f"error: the database can't be used: {error}\n  fix: {error.fix}; nothing that was acknowledged is lost")
         return 1
     except BrokenPipeError:
-        # The reader of our output has seen enough; what is still buffered must not raise again at exit.
+        # The reader of our output has closed it; what is still buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, OverflowError, UnicodeError) as error:
-        say(f"error: {error}\n  fix: check the file's name and rights, and that the text is UTF-8")
+        say(f"error: {error}\n  fix: check the file's name and permissions, and that the text is UTF-8")
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""`dockbridge torture`: kill a server again and again under load, and count what became of every message."""
+"""`dockbridge torture`: kill a server again and again under load, and account for every message."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.output import JsonOption, emit, progress, say, show
 from bridge.clock import anchored_clock
 from bridge.config import DATABASE_NAME, ListenSettings, Settings
+from bridge.entrypoints.cli.output import JsonOption, print_json, print_rich, progress, say
 from bridge.errors import BridgeError
 from bridge.ingest.points import POINTS
 from bridge.store.registry import Registry
@@ -38,26 +38,29 @@ SITE: Final = "main"
 
 
 def torture(
-    seed: Annotated[int, typer.Option(help="Another seed is another plan of messages and kills.")] = 1,
+    seed: Annotated[int, typer.Option(help="A different seed gives a different plan of messages and kills.")] = 1,
     kills: Annotated[int, typer.Option(min=0, max=10_000, help="How often the server is killed.")] = 20,
     events: Annotated[int, typer.Option(min=2, max=10_000_000, help="Messages sent: half are plain messages, half are order events.")] = 5_000,
     publishers: Annotated[int, typer.Option(min=1, max=500, help="Clients that publish plain messages.")] = 6,
     subscribers: Annotated[int, typer.Option(min=1, max=500, help="Clients that subscribe to them, with persistent sessions.")] = 4,
-    against: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Another broker; it gets the plain messages only.")] = None,
-    restart_with: Annotated[str | None, typer.Option(metavar="CMD", help="The command line that starts that broker in the foreground.")] = None,
-    username: Annotated[str | None, typer.Option(help="For that broker.")] = None,
+    against: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Torture another broker instead; it gets only the plain messages.")] = None,
+    restart_with: Annotated[str | None, typer.Option(metavar="CMD", help="The command line that starts the other broker in the foreground.")] = None,
+    username: Annotated[str | None, typer.Option(help="Username for the other broker.")] = None,
     password: Annotated[
         str | None,
-        typer.Option(envvar="DOCKBRIDGE_TORTURE_PASSWORD", help="For that broker. Others on this machine can read a command line: rather use --password-file."),
+        typer.Option(
+            envvar="DOCKBRIDGE_TORTURE_PASSWORD",
+            help="Its password. Other users of this machine can read a command line: prefer --password-file.",
+        ),
     ] = None,
-    password_file: Annotated[Path | None, typer.Option(help="A file whose first line is the password for that broker.")] = None,
-    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Make the site here, and leave it there.", show_default="a temporary folder")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="A file whose first line is the password for the other broker.")] = None,
+    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Make the site in this folder, and keep it.", show_default="a temporary folder")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Kill a server with SIGKILL, again and again under load, and print what became of every message.
+    """Kill a server with SIGKILL, again and again under load, and print the fate of every message.
 
     The server is killed at random moments, at every labelled point between socket, commit and acknowledgement, and once at rest. Publishers use QoS 1 and 2,
-    subscribers have persistent sessions. Exit 0: nothing acknowledged was lost, nothing came twice at QoS 2, nothing came out of order.
+    subscribers have persistent sessions. Exit 0: no acknowledged message was lost, none arrived twice at QoS 2, none arrived out of order.
 
     Example: `dockbridge torture --kills 100 --events 100000`
     """
@@ -67,7 +70,7 @@ def torture(
     from firmware_sim.torture.show import render, to_json
 
     if (against is None) != (restart_with is None):
-        raise typer.BadParameter("--against and --restart-with go together")
+        raise typer.BadParameter("--against and --restart-with must be given together")
     if password_file is not None:
         password = _first_line_of(password_file)
     plan = plan_run(
@@ -87,9 +90,9 @@ def torture(
         with _folder(keep) as folder:
             result = _run(plan, OwnServer(folder), _enrol(folder, plan))
     if as_json:
-        emit(to_json(result))
+        print_json(to_json(result))
     else:
-        show(render(result))
+        print_rich(render(result))
     if not result.ledger.ok:
         raise typer.Exit(1)
 
@@ -121,14 +124,14 @@ class OwnServer(ServerProcess):
         return False
 
     def _first_line(self, options: list[str]) -> str:
-        """Start it; what it says when it is ready, or nothing where it ended."""
-        command = [sys.executable, "-m", "bridge.cli.main", "serve", str(self._folder), "--json", *options]
+        """Start it. Returns the line that it prints when it is ready, or an empty text if it ended before."""
+        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "serve", str(self._folder), "--json", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)  # noqa: S603 -- our own program
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
     def stored(self) -> Counter[bytes] | None:
-        """Read as a stranger would: from the file that the server left."""
+        """Ids of the stored events, read from the file that the server left, without the server's own code."""
         with closing(sqlite3.connect(f"{(self._folder / DATABASE_NAME).absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return Counter(row[0] for row in connection.execute("SELECT id FROM events"))
 
@@ -158,7 +161,7 @@ def _clients(plan: Plan) -> list[str]:
 
 
 def _enrol(folder: Path, plan: Plan) -> dict[str, tuple[str, str]]:
-    """Every client of the plan becomes a device of its own; their logins."""
+    """Enrol every client of the plan as a device of its own. Returns their logins."""
     engine = open_engine(folder / DATABASE_NAME)
     registry = Registry(engine, engine, SITE)
     now_ms = anchored_clock().now_ms()
@@ -176,7 +179,7 @@ def _role(plan: Plan, name: str) -> Role:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal():
-        raise typer.BadParameter(f"--against is {text!r}, should be HOST:PORT")
+        raise typer.BadParameter(f"--against is {text!r}, but must be HOST:PORT")
     return host.strip("[]"), int(port)
 
 
@@ -184,7 +187,7 @@ def _address(text: str) -> tuple[str, int]:
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         yield keep
-        say(f"the site is in {keep}")
+        say(f"The site is in {keep}.")
         return
     made = Path(tempfile.mkdtemp(prefix="dockbridge-torture-"))
     try:
@@ -194,7 +197,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 def _free_port() -> int:
-    """A port that stays free while the server is down: below those that the system gives to outgoing connections (Linux: from 32768)."""
+    """A port that stays free while the server is down: below those that the system uses for outgoing connections (Linux: from 32768)."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, suppress(OSError):

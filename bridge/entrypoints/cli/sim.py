@@ -1,4 +1,4 @@
-"""`dockbridge sim …`: `firmware-sim` by another name, so that whoever has this program finds it."""
+"""`dockbridge sim …`: another name of `firmware-sim`, so that a user of this program finds it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import typer
 
 
 def sim(context: typer.Context) -> None:
-    """Simulated devices: run a scenario, break it, judge it, replay it. The same as `firmware-sim`.
+    """Simulate devices: run a scenario, break it, judge it, replay it. The same as `firmware-sim`.
 
     Example: `dockbridge sim run quiet-morning`
     """
