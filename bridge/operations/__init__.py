@@ -1,4 +1,5 @@
 """What an operator can do, as typed async functions: the same for commands, the control socket, and whatever else asks for it.
 
-Each takes a site first (`ports`): a `SiteReader` where it only reads, a `SiteContext` where it changes something or needs the running application.
+The first argument is always the site (`ports`): a `SiteReader` if the function only reads, a `SiteContext` if it changes something or needs the running
+server.
 """

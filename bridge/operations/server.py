@@ -1,4 +1,4 @@
-"""What the running server counts, and what it can be told."""
+"""What the running server counts, its alerts, and its certificate."""
 
 from __future__ import annotations
 

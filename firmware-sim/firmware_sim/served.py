@@ -166,8 +166,9 @@ class Site:
             self._ready.set()
 
     async def _serve(self) -> None:
-        from bridge.app import Application, Parts
+        from bridge.app import Application
         from bridge.entrypoints.control.server import ControlServer
+        from bridge.serving.parts import Parts
 
         self._loop = asyncio.get_running_loop()
         self._stopping, self._dying = asyncio.Event(), asyncio.Event()

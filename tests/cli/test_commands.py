@@ -221,6 +221,64 @@ def test_a_shift_at_the_command_line(served: Shell) -> None:
     assert served("quarantine", "list").stdout.startswith("no")
 
 
+HEADER = "order_id,order_status,purchased,approved,handed_to_carrier,delivered,estimated_delivery,sku,qty,total\n"
+
+
+def test_an_import_that_stops_early_says_at_which_line_and_fails(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "1,processing,2024-01-01 10:00:00,,,,,pen,1,1.00\n" + '"2,processing,2024-01-01 10:00:00,,,,,pen,1,1.00\n')
+    done = shell("orders", "import", file, "--map", SAMPLES / "orders.toml", "--json", code=1)
+    assert "Import stopped at line 3. Fix the file and run the import again." in done.stderr
+    assert [(row["line"], row["ends_file"]) for row in json.loads(done.stdout)["bad_rows"]] == [(3, True)]
+    assert [o["order"] for o in shell.data("orders", "list")] == ["shop1-1"]
+
+
+def test_what_a_shop_writes_into_a_row_does_not_decide_how_an_import_ends(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "1,nothing behind it was read,2024-01-01 10:00:00,,,,,pen,1,1.00\n2,processing,2024-01-01 10:00:00,,,,,pen,1,1.00\n")
+    done = shell("orders", "import", file, "--map", SAMPLES / "orders.toml", "--json")
+    assert [(row["line"], row["ends_file"]) for row in json.loads(done.stdout)["bad_rows"]] == [(2, False)]
+    assert "Import stopped" not in done.stderr
+
+
+def test_a_job_that_is_closed_already_is_not_released_again(shell: Shell) -> None:
+    shell("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
+    order = shell.data("orders", "list", "-n", "1")[0]["order"]
+    (job,) = shell.data("jobs", "assign", order, "anna")
+    assert "is released" in shell("jobs", "release", job["job"]).stderr
+    assert "was closed already" in shell("jobs", "release", job["job"]).stderr
+    assert f"{job['job']}" in shell("jobs", "list").stdout
+    assert order in shell("jobs", "show", job["job"]).stdout
+
+
+def test_a_fleet_is_enrolled_from_a_file_and_bad_lines_are_named(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "fleet.csv"
+    file.write_text("device,role,courier,at\nscan-1,,,dock-1\nphone-1,courier,anna,\nthrone,king,,\n,scanner,,\n")
+    done = shell("device", "import", file, "--json", code=1)
+    assert [(d["device"], d["role"], len(d["secret"])) for d in json.loads(done.stdout)] == [("scan-1", "scanner", 24), ("phone-1", "courier", 24)]
+    assert "line 4: 'king' is not a role. Choose one of scanner, courier" in done.stderr
+    assert "line 5: device ''" in done.stderr
+    assert "2 enrolled, 2 failed" in done.stderr
+    assert {d["device"]: (d["courier"], d["at"]) for d in shell.data("device", "list")} == {"scan-1": (None, "dock-1"), "phone-1": ("anna", None)}
+    (tmp_path / "other.csv").write_text("name,role\nscan-2,scanner\n")
+    assert "has no column device" in shell("device", "import", tmp_path / "other.csv", code=1).stderr
+
+
+def test_a_rejected_message_is_judged_again_and_dropped(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "1,processing,2024-01-01 10:00:00,2024-01-01 11:00:00,,,,pen,1,1.00\n")
+    (tmp_path / "orders.toml").write_text((SAMPLES / "orders.toml").read_text().replace('currency = "EUR"', 'currency = "euros"'))
+    done = shell("orders", "import", file, "--map", tmp_path / "orders.toml", code=1)
+    assert "1 event rejected: see `dockbridge quarantine list`" in done.stderr
+    (entry,) = shell.data("quarantine", "list")
+    assert shell.data("quarantine", "show", str(entry["no"]))["decoded"]["body"]["currency"] == "euros"
+    assert "paid" in shell("quarantine", "show", str(entry["no"])).stdout
+    again = shell("quarantine", "replay", str(entry["no"]), "--json", code=1)
+    assert (json.loads(again.stdout)["outcome"], f"entry {entry['no']}: rejected" in again.stderr) == ("rejected", True)
+    assert f"Dropped entry {entry['no']}." in shell("quarantine", "drop", str(entry["no"])).stderr
+    assert shell.data("quarantine", "list") == []
+
+
 def test_the_same_works_without_a_server(shell: Shell) -> None:
     shell("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
     order = shell.data("orders", "list", "-n", "1")[0]["order"]

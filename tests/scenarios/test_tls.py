@@ -152,7 +152,7 @@ def test_a_handshake_that_fails_is_said_once_with_its_address_and_reason(site: S
     (line,) = [r.getMessage() for r in caplog.records if "handshake" in r.getMessage()]
     assert line.startswith(HANDSHAKE)
     assert "unknown ca" in line
-    assert site.on_loop(lambda: site.app._outlet.broker.hosts) == {}  # type: ignore[union-attr]
+    assert site.on_loop(lambda: site.app.broker.hosts) == {}  # type: ignore[union-attr]
 
 
 def test_who_shakes_hands_counts_as_a_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

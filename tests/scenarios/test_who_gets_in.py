@@ -48,7 +48,7 @@ def test_guessing_is_counted_told_and_slowed_down_and_the_device_itself_is_not(s
         assert scanner.ping() == [], "who is in stays in"
         count, _, source = site.on_loop(lambda: site.app.failed_logins)["scan-1"]
         assert (count, source) == (6, "127.0.0.1")
-        assert site.on_loop(lambda: site.app._outlet.broker.logins.delay_s("127.0.0.1", site.app.clock.now_s())) > 0  # type: ignore[union-attr]
+        assert site.on_loop(lambda: site.app.broker.logins.delay_s("127.0.0.1", site.app.clock.now_s())) > 0  # type: ignore[union-attr]
     with site.client("scan-1") as again:  # its password was right before: it is not made to wait
         assert again.ping() == []
     refusals = [r for r in caplog.records if "was refused" in r.getMessage()]
@@ -168,7 +168,7 @@ def test_a_client_that_publishes_too_fast_is_read_more_slowly_and_loses_nothing(
             printer.send(packets[len(packets) // 2 :])
             assert [printer.expect(PUBACK).packet_id for _ in range(count)] == list(range(1, count + 1))
             assert time.monotonic() > start
-            throttled = site.on_loop(lambda: [w.connection._may_send for w in site.app._outlet.broker.wires])  # type: ignore[union-attr]
+            throttled = site.on_loop(lambda: [w.connection._may_send for w in site.app.broker.wires])  # type: ignore[union-attr]
             assert min(throttled) < 300
 
 
@@ -205,7 +205,7 @@ def test_a_failing_front_door_costs_one_client(site: Site, monkeypatch: pytest.M
         raise ZeroDivisionError("on purpose")
 
     with site.client("scan-2") as bystander, site.client("scan-1") as wire:
-        monkeypatch.setattr(type(site.app._outlet.broker.door.decoder), "subscribe", broken)  # type: ignore[union-attr]
+        monkeypatch.setattr(type(site.app.broker.door.decoder), "subscribe", broken)  # type: ignore[union-attr]
         wire.send(b"\x82\x06\x00\x01\x00\x01a\x00")
         assert wire.expect_closed() == []
         assert bystander.ping() == []
@@ -254,7 +254,7 @@ def test_a_session_that_gives_way_to_another_is_counted_said_and_an_alert_until_
             with site.client("panel", "four") as clean:
                 clean.goodbye()
             at_s = site.app.clock.now_s()
-            site.on_loop(lambda: site.app._outlet.broker.door._look_at_crowds(at_s + CALM_S + 1))  # type: ignore[union-attr]
+            site.on_loop(lambda: site.app.broker.door._look_at_crowds(at_s + CALM_S + 1))  # type: ignore[union-attr]
             assert (cleared := desk.receive()).topic == alert.topic
             assert cleared.payload == b""
 

@@ -34,7 +34,7 @@ def add(
     device: Annotated[str, typer.Argument(help="Its name: the MQTT username and client id.")],
     role: RoleOption = "scanner",
     courier: Annotated[str | None, typer.Option(help="The courier that a phone belongs to (default: its own name).")] = None,
-    at: Annotated[str | None, typer.Option(help="The place where it stands, for scans that name none.")] = None,
+    at: Annotated[str | None, typer.Option(help="The place of a fixed scanner, for scans that name none.")] = None,
     orders: Annotated[str | None, typer.Option(help="For a system: it reads only orders whose id begins with this.")] = None,
     password_only: PasswordOnly = False,
     site: SiteOption = Path(),

@@ -23,7 +23,7 @@ from bridge.interpreter import loop_runner, tune_garbage_collection
 from devices.protocol.vocabulary import Role
 
 LAB_LISTEN: Final = "127.0.0.1:1883"
-ANYBODY: Final = Identity(site="lab", device="anonymous", role=Role.LAB, reads_everything=True)
+LAB_IDENTITY: Final = Identity(site="lab", device="anonymous", role=Role.LAB, reads_everything=True)
 """The identity of every client in a laboratory."""
 
 Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE")]
@@ -74,14 +74,14 @@ def serve(
     passed = _killer(kill_at) if kill_at else nobody_looks
     _check_together(context, lab=lab)
     if not lab:
-        loop_runner()(serve_site(directory, as_json=as_json, anybody=None, passed=passed))
+        loop_runner()(serve_site(directory, as_json=as_json, passed=passed))
         return
     from bridge.site_folder import make_site
 
     with tempfile.TemporaryDirectory(prefix="dockbridge-lab-") as folder:
         site = Path(folder) / "site"
         make_site(site, _lab_settings(listen, websocket))
-        loop_runner()(serve_site(site, as_json=as_json, anybody=ANYBODY, passed=passed))
+        loop_runner()(serve_site(site, as_json=as_json, lab_identity=LAB_IDENTITY, passed=passed))
 
 
 def _check_together(context: typer.Context, *, lab: bool) -> None:
@@ -127,17 +127,18 @@ def _killer(text: str) -> Passed:
     return passed
 
 
-async def serve_site(directory: Path, *, as_json: bool, anybody: Identity | None = None, passed: Passed = nobody_looks) -> None:
+async def serve_site(directory: Path, *, as_json: bool, lab_identity: Identity | None = None, passed: Passed = nobody_looks) -> None:
     """Run a site until SIGINT or SIGTERM. `passed` is called at each point of the pipeline (`bridge.ingest.points`)."""
-    from bridge.app import Application, Parts
+    from bridge.app import Application
     from bridge.entrypoints.control.server import ControlServer
+    from bridge.serving.parts import Parts
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     _raise_descriptor_limit()
-    async with await Application.open(directory, anybody=anybody, parts=Parts(passed=passed)) as app:
+    async with await Application.open(directory, lab_identity=lab_identity, parts=Parts(passed=passed)) as app:
         addresses = {name: f"{name}://{host}:{port}" for name, (host, port) in (await app.serve()).items()}
         control = ControlServer(app, directory)
         await control.start()

@@ -96,7 +96,7 @@ def decode_call(line: bytes) -> Call:
     """
     try:
         request = msgspec.json.decode(line, type=_Request)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise Refused(f"the server can't read the call: {error}", fix=_ANOTHER_VERSION) from error
     operation = CALLS.get(request.call)
     if operation is None:
@@ -105,6 +105,8 @@ def decode_call(line: bytes) -> Call:
         arguments = msgspec.json.decode(request.arguments, type=_signature(operation).arguments)
     except msgspec.ValidationError as error:
         raise Refused(f"{request.call}: {explain(error)}", fix=_ANOTHER_VERSION) from error
+    except msgspec.DecodeError as error:
+        raise Refused(f"the server can't read the call: {error}", fix=_ANOTHER_VERSION) from error
     return Call(operation, {name: getattr(arguments, name) for name in arguments.__struct_fields__})
 
 
@@ -127,7 +129,7 @@ def decode_answer(line: bytes, operation: Operation) -> Any:
         if answer.error is not None:
             raise Refused(answer.error, fix=answer.fix)
         return msgspec.json.decode(answer.ok, type=_signature(operation).result)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise Refused(f"the server's answer can't be read: {error}", fix=_ANOTHER_VERSION) from error
 
 
