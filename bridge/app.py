@@ -22,7 +22,7 @@ from bridge.domain.access import Identity
 from bridge.ingest.ports import Incoming, Message
 from bridge.operations.console import Console
 from bridge.operations.ports import FailedLogins
-from bridge.serving.open_site import OpenSite, open_site
+from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.rebuilding import rebuild_site
 from bridge.serving.server import Server, finished
@@ -77,7 +77,7 @@ class Application:
             StoreError: if its database can't be used.
         """
         async with AsyncExitStack() as life:
-            site = open_site(directory, clock, lab_identity, parts, life)
+            site = OpenSite(directory, clock, lab_identity, parts, life)
             life.push_async_callback(finished, site)
             return cls(site, parts, life.pop_all())
 

@@ -152,6 +152,14 @@ def test_every_group_and_the_simulator_have_help_with_an_example(name: str, comm
     assert f"Example: `{name} " in command.help
 
 
+def test_a_command_loads_nothing_that_only_a_server_is_made_of() -> None:
+    """It would take as long again as everything else that a command does."""
+    heavy = ("amqtt", "alembic", "cryptography", "bridge.app", "bridge.serving", "bridge.broker", "bridge.ingest.pipeline", "firmware_sim.scenario")
+    code = f"import sys, bridge.entrypoints.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_watching_an_order_that_is_not_there_says_so(shell: Shell) -> None:
     said = shell("orders", "watch", "PO-404", code=1).stderr
     assert "there is no order PO-404" in said

@@ -109,8 +109,8 @@ DEFECTS: Final = (
             Edit(PIPELINE, "                self._outlet.show(settled)\n", "                pass\n"),
             Edit(
                 "bridge/serving/open_site.py",
-                "    outlet = Outlet()\n",
-                "    outlet = Outlet()\n    import bridge.ingest.pipeline\n    bridge.ingest.pipeline.SHOW = outlet.show_early\n",
+                "        self.outlet = Outlet()\n",
+                "        self.outlet = Outlet()\n        import bridge.ingest.pipeline\n        bridge.ingest.pipeline.SHOW = self.outlet.show_early\n",
             ),
             Edit(
                 "bridge/serving/outlet.py",

@@ -38,6 +38,7 @@ SITE: Final = "main"
 
 
 def torture(
+    *,
     seed: Annotated[int, typer.Option(help="A different seed gives a different plan of messages and kills.")] = 1,
     kills: Annotated[int, typer.Option(min=0, max=10_000, help="How often the server is killed.")] = 20,
     events: Annotated[int, typer.Option(min=2, max=10_000_000, help="Messages sent: half are plain messages, half are order events.")] = 5_000,
