@@ -229,7 +229,7 @@ def test_a_site_that_may_not_be_written_is_said_at_the_start(tmp_path: Path, nam
     (error,) = server.said("error: ")
     assert str(server.directory) in error
     (fix,) = server.said("fix: ")
-    assert "rights" in fix or "write" in fix
+    assert "permissions" in fix or "write" in fix
     assert not server.said("Traceback")
     with server:
         assert server.end() == 0

@@ -107,7 +107,7 @@ def decode_call(line: bytes) -> Call:
         raise Refused(f"{request.call}: {explain(error)}", fix=_ANOTHER_VERSION) from error
     except msgspec.DecodeError as error:
         raise Refused(f"the server can't read the call: {error}", fix=_ANOTHER_VERSION) from error
-    return Call(operation, {name: getattr(arguments, name) for name in arguments.__struct_fields__})
+    return Call(operation, msgspec.structs.asdict(arguments))
 
 
 def encode_result(result: Any) -> bytes:
