@@ -1,4 +1,4 @@
-"""A site's settings in the words of each part: what ingest, the pipeline and the front door are given."""
+"""A site's settings as the limits and rules of each part: ingest, the pipeline and the front door."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ logger = logging.getLogger("dockbridge")
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 DESCRIPTORS_KEPT: Final = 48
-"""File descriptors that no connection gets: for the database and its readers, the listeners, the control socket and the runtime."""
+"""File descriptors that are not for connections: the database and its readers, the listeners, the control socket and the runtime need them."""
 
 
 def rules_of(settings: Settings) -> Rules:
-    """What a site's settings say to ingest."""
+    """The rules of ingest."""
     orders = settings.orders
     return Rules(
         site=settings.site.name,
         order_events_max=orders.events_max,
         parked_deadline_ms=int(orders.parked_deadline_h * HOUR_MS),
         silent_after_ms=int(orders.silent_after_h * HOUR_MS),
-        status_keep_ms=int(orders.status_keep_days * 24 * HOUR_MS),
+        status_keep_ms=int(orders.status_keep_days * DAY_MS),
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
         quarantine_entries_max=settings.ingest.quarantine_entries_max,
-        positions_keep_ms=int(orders.positions_keep_days * 24 * HOUR_MS),
+        positions_keep_ms=int(orders.positions_keep_days * DAY_MS),
         position_every_ms=int(orders.position_every_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
     )
 
 
 def pipeline_limits(settings: Settings) -> Limits:
-    """What a site's settings say to the pipeline."""
+    """The limits of the pipeline."""
     ingest = settings.ingest
     return Limits(
         queue_messages_max=ingest.queue_messages_max,
@@ -52,7 +52,7 @@ def pipeline_limits(settings: Settings) -> Limits:
 
 
 def door_limits(settings: Settings) -> DoorLimits:
-    """What a site's settings say to the front door."""
+    """The limits of the front door."""
     broker = settings.broker
     return DoorLimits(
         packet_bytes_max=broker.packet_bytes_max,
@@ -82,7 +82,7 @@ def door_limits(settings: Settings) -> DoorLimits:
 
 
 def _connections_max(settings: Settings) -> int:
-    """Connections that may stand at a time: what was asked for, as far as the system gives descriptors for them."""
+    """Connections at the same time: as many as configured, as far as the system has descriptors for them."""
     wanted = settings.broker.connections_max
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = max(1, limit - DESCRIPTORS_KEPT)

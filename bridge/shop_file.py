@@ -1,6 +1,6 @@
-"""A shop's export (CSV) as orders: any column names, mapped in a TOML file beside it; time zones explicit; bad rows named with line and reason.
+"""A shop's export (CSV) as orders: any column names, mapped in a TOML file; explicit time zones; bad rows reported with line and reason.
 
-Event ids come from the channel, the order and the event type, so that importing a row twice sends the same events again, and changes nothing.
+Event ids derive from the channel, the order and the event type, so that importing a row twice sends the same events again, and changes nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from zoneinfo import ZoneInfo
 from bridge.errors import BridgeError
 from devices.protocol import messages
 from devices.protocol.topics import escape
-from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType
+from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType, OrderState
 
 COLUMNS: Final = ("order", "status", "created", "paid", "approved", "shipped", "delivered", "promised", "sku", "qty", "amount")
-"""What a shop's column can be. `order` and `created` are needed."""
+"""What a shop's columns can hold. `order` and `created` are required."""
+ORDER_ID_CHARS_MAX: Final = 96
+SKU_CHARS_MAX: Final = 96
 LINES_MAX: Final = 500
 QTY_MAX: Final = 1_000_000
 ROWS_MAX: Final = 5_000_000
@@ -35,7 +37,7 @@ class MapError(BridgeError):
 class ShopMap:
     """How to read a shop's file.
 
-    `columns` maps our names to the file's; `status` maps the shop's words to order states; `time_format` is `strptime`'s, in `timezone`.
+    `columns` maps our names to the file's, `status` the shop's words to order states; `time_format` is a format of `strptime`, in `timezone`.
     """
 
     channel: str
@@ -51,17 +53,18 @@ class ShopMap:
 
 
 class BadRow(NamedTuple):
-    """A row that can't be used: its line in the file, and why."""
+    """A row that can't be used: its line in the file, and why. With `ends_file` nothing after it was read."""
 
     line: int
     reason: str
+    ends_file: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class ShopOrder:
-    """One order of the file, from one row or several. Times are milliseconds since 1970 UTC; None where the file says nothing.
+    """One order of the file, from one row or several. Times are in ms since 1970 UTC; None if the file has none.
 
-    `expected` is the state that the shop's status word stands for.
+    `expected` is the order state that the shop's status word is mapped to.
     """
 
     order: str
@@ -89,7 +92,7 @@ def read_map(path: Path) -> ShopMap:
     except FileNotFoundError:
         raise MapError(f"there is no {path}", fix="see config/samples/orders.toml for one that works") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MapError(f"{path}: {error}", fix="mend the line") from error
+        raise MapError(f"{path}: {error}", fix="fix the line") from error
     return _parse_map(path, data)
 
 
@@ -97,20 +100,20 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
     channel, columns, status = (_table(path, data, name) for name in ("channel", "columns", "status"))
     unknown = sorted(set(data) - {"channel", "columns", "status"})
     if unknown:
-        raise MapError(f"{path}: [{unknown[0]}] is no section", fix="sections are [channel], [columns] and [status]")
+        raise MapError(f"{path}: [{unknown[0]}] is not a section", fix="the sections are [channel], [columns] and [status]")
     for name in columns:
         if name not in COLUMNS:
-            raise MapError(f"{path}: columns.{name} is no column of ours", fix=f"they are {', '.join(COLUMNS)}")
+            raise MapError(f"{path}: columns.{name} is not a known column", fix=f"choose from {', '.join(COLUMNS)}")
     for name in ("order", "created"):
         if name not in columns:
-            raise MapError(f"{path}: columns.{name} is missing", fix="name the column of the file that holds it")
+            raise MapError(f"{path}: columns.{name} is missing", fix="give the file's column that holds it")
     for word, state in status.items():
         if state not in ORDER_STATE_WORDS:
-            raise MapError(f"{path}: status.{word} is {state!r}", fix=f"order states are {', '.join(ORDER_STATE_WORDS)}")
+            raise MapError(f"{path}: status.{word} is {state!r}", fix=f"choose an order state: {', '.join(ORDER_STATE_WORDS)}")
     known = {"name", "prefix", "timezone", "time_format", "currency", "payment", "encoding", "delimiter"}
     for name in channel:
         if name not in known:
-            raise MapError(f"{path}: channel.{name} is no setting", fix=f"they are {', '.join(sorted(known))}")
+            raise MapError(f"{path}: channel.{name} is not a setting", fix=f"choose from {', '.join(sorted(known))}")
     for name in ("name", "prefix", "timezone"):
         if not channel.get(name):
             raise MapError(f"{path}: channel.{name} is missing", fix='for example name = "shop1", prefix = "shop1-", timezone = "Europe/Berlin"')
@@ -119,9 +122,9 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
     except (OSError, ValueError, KeyError):
         raise MapError(f"{path}: channel.timezone {channel['timezone']!r} is not known", fix='use an IANA name, such as "Europe/Berlin"') from None
     if len(channel.get("delimiter", ",")) != 1:
-        raise MapError(f"{path}: channel.delimiter is one character", fix='for example delimiter = ";"')
+        raise MapError(f"{path}: channel.delimiter must be one character", fix='for example delimiter = ";"')
     if channel.get("payment", "prepaid") not in ("prepaid", "on_delivery"):
-        raise MapError(f"{path}: channel.payment is {channel['payment']!r}", fix="prepaid or on_delivery")
+        raise MapError(f"{path}: channel.payment is {channel['payment']!r}", fix="choose prepaid or on_delivery")
     optional = {k: channel[k] for k in ("time_format", "currency", "payment", "encoding", "delimiter") if k in channel}
     return ShopMap(channel=channel["name"], prefix=channel["prefix"], timezone=zone, columns=columns, status=status, **optional)
 
@@ -129,15 +132,15 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
 def _table(path: Path, data: dict[str, Any], name: str) -> dict[str, str]:
     table = data.get(name, {})
     if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
-        raise MapError(f"{path}: [{name}] holds texts only", fix='write name = "value"')
+        raise MapError(f"{path}: every value in [{name}] must be a text", fix='write name = "value"')
     return table
 
 
 def read_orders(path: Path, shop: ShopMap) -> tuple[list[ShopOrder], list[BadRow]]:
-    """Read a shop's file: its orders in their order of creation, and the rows that can't be used.
+    """Read a shop's file: its orders by their time of creation, and the rows that can't be used.
 
     Raises:
-        MapError: where the file does not fit the mapping at all.
+        MapError: if the file can't be read, or a mapped column is missing.
     """
     bad: list[BadRow] = []
     orders: dict[str, ShopOrder] = {}
@@ -160,18 +163,18 @@ def read_orders(path: Path, shop: ShopMap) -> tuple[list[ShopOrder], list[BadRow
 
 
 def _rows(reader: csv.DictReader[str], bad: list[BadRow]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, row); a row that is no CSV is bad, and ends the file, for nobody knows where the next begins."""
+    """(line, row). A row that is not CSV ends the file, because it is unknown where the next one begins."""
     while True:
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            bad.append(BadRow(reader.reader.line_num, f"not CSV, and nothing behind it was read: {error}"))
+            bad.append(BadRow(reader.reader.line_num, f"not CSV, and nothing after it was read: {error}", ends_file=True))
             return
         line = reader.reader.line_num
         if line > ROWS_MAX:
-            bad.append(BadRow(line, f"more than {ROWS_MAX} lines; split the file"))
+            bad.append(BadRow(line, f"more than {ROWS_MAX} lines: split the file", ends_file=True))
             return
         yield line, row
 
@@ -179,14 +182,14 @@ def _rows(reader: csv.DictReader[str], bad: list[BadRow]) -> Iterator[tuple[int,
 def _check_header(path: Path, header: Iterable[str], shop: ShopMap) -> None:
     missing = [c for c in shop.columns.values() if c not in header]
     if missing:
-        raise MapError(f"{path} has no column {missing[0]!r}", fix=f"its columns are {', '.join(header)}; mend [columns] in the mapping")
+        raise MapError(f"{path} has no column {missing[0]!r}", fix=f"its columns are {', '.join(header)}; correct [columns] in the mapping")
 
 
 def _one(row: dict[str, str], line: int, shop: ShopMap) -> ShopOrder:
     """One row as an order.
 
     Raises:
-        ValueError: with the reason, where the row can't be used.
+        ValueError: with the reason, if the row can't be used.
     """
     if None in row or None in row.values():
         raise ValueError("it has more or fewer fields than the header")
@@ -194,12 +197,14 @@ def _one(row: dict[str, str], line: int, shop: ShopMap) -> ShopOrder:
     if not cell["order"]:
         raise ValueError(f"{shop.columns['order']} is empty")
     order_id = shop.prefix + cell["order"]
-    if len(order_id) > 96:
-        raise ValueError(f"{shop.columns['order']}: an order id has at most 96 characters, its prefix counted")
+    if len(order_id) > ORDER_ID_CHARS_MAX:
+        raise ValueError(f"{shop.columns['order']}: an order id has at most {ORDER_ID_CHARS_MAX} characters, including its prefix")
     escape(order_id)
     sku = cell.get("sku") or "item"
-    if len(sku) > 96 or any("\0" in c for c in cell.values()):
-        raise ValueError("a sku has at most 96 characters, and no text a NUL")
+    if len(sku) > SKU_CHARS_MAX:
+        raise ValueError(f"a sku has at most {SKU_CHARS_MAX} characters")
+    if any("\0" in c for c in cell.values()):
+        raise ValueError("it contains a NUL character")
     times = {
         name: _time(cell.get(name, ""), shop.columns.get(name, name), shop) for name in ("created", "paid", "approved", "shipped", "delivered", "promised")
     }
@@ -228,7 +233,7 @@ def _time(text: str, column: str, shop: ShopMap) -> int | None:
     if not text:
         return None
     try:
-        local = datetime.strptime(text, shop.time_format)  # noqa: DTZ007 -- its zone is the next line's business
+        local = datetime.strptime(text, shop.time_format)  # noqa: DTZ007 -- the next line sets the time zone
         local = local if local.tzinfo is not None else local.replace(tzinfo=shop.timezone)
     except ValueError:
         raise ValueError(f"{column} is {text!r}, not a time of the form {shop.time_format}") from None
@@ -256,12 +261,12 @@ def _quantity(text: str, column: str) -> int:
 
 
 def _take(orders: dict[str, ShopOrder], fresh: ShopOrder) -> None:
-    """Add a row to its order: further rows of the same order are further items."""
+    """Add a row to its order: each further row of the same order is a further item."""
     known = orders.setdefault(fresh.order, fresh)
     if known is fresh:
         return
     if known.created_ms != fresh.created_ms or known.status != fresh.status:
-        raise ValueError(f"order {fresh.order} stands in line {known.line} with another status or time")
+        raise ValueError(f"order {fresh.order} is in line {known.line} with another status or time")
     (sku, qty), *_ = fresh.items.items()
     if sku not in known.items and len(known.items) >= LINES_MAX:
         raise ValueError(f"order {fresh.order} has more than {LINES_MAX} items")
@@ -292,9 +297,9 @@ def derived_log(*parts: str) -> bytes:
 
 
 def order_events(order: ShopOrder, shop: ShopMap) -> list[tuple[EventType, bytes]]:
-    """The events that a row stands for, as (type, CBOR payload): created, paid, approved, and cancelled or completed where its status says so.
+    """The events that follow from a row, as (type, CBOR payload): created, paid, approved, and cancelled or completed if its status says so.
 
-    Each order has a log of its own, so that rows can come in any file and any order.
+    Each order has a log of its own, so that rows may come from any file and in any order.
     """
     rows: list[tuple[EventType, int, dict[str, Any]]] = [(EventType.CREATED, order.created_ms, _created(order, shop))]
     paid_ms = order.paid_ms if order.paid_ms is not None else order.approved_ms
@@ -302,16 +307,16 @@ def order_events(order: ShopOrder, shop: ShopMap) -> list[tuple[EventType, bytes
         rows.append((EventType.PAID, paid_ms, {"amount_minor": order.amount_minor, "currency": shop.currency}))
     if order.approved_ms is not None:
         rows.append((EventType.APPROVED, order.approved_ms, {}))
-    if order.expected == "cancelled":
+    if order.expected == OrderState.CANCELLED:
         rows.append((EventType.CANCELLED, order.created_ms, {"reason": order.status[:64] or "cancelled"}))
-    if order.expected == "completed":
+    if order.expected == OrderState.COMPLETED:
         rows.append((EventType.COMPLETED, order.delivered_ms or rows[-1][1], {}))
     log = derived_log(shop.channel, order.order)
     return [(kind, _payload(kind, at_ms, body, order.order, shop.channel, log)) for kind, at_ms, body in rows]
 
 
 _SEQ: Final = {EventType.CREATED: 1, EventType.PAID: 2, EventType.APPROVED: 3, EventType.CANCELLED: 4, EventType.COMPLETED: 5}
-"""A place for each type, so that a later export of the same order can add what the first did not have."""
+"""A seq for each type, so that a later export of the same order can add what the first did not contain."""
 
 
 def _created(order: ShopOrder, shop: ShopMap) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A site's folder: how it is made, who has it open, and where its time goes on."""
+"""A site's folder: how it is made and locked, how its database is opened, and from which time its clock continues."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from sqlalchemy import Engine
 
 from bridge.bounds import HOUR_MS
 from bridge.clock import Clock, anchored_clock
-from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings, render
+from bridge.config import CONFIG_NAME, DATABASE_NAME, IngestSettings, Settings, render
 from bridge.errors import SiteError, SiteInUse
 from bridge.ingest.ports import StoreUnavailable
-from bridge.store import queries
 from bridge.store.migrate import migrate
-from bridge.store.sqlite import open_engine, pass_over
+from bridge.store.queries import newest_ms
+from bridge.store.sqlite import check_writable, open_engine, pass_over
 
 logger = logging.getLogger("dockbridge")
 
 CLOCK_BEHIND_MS: Final = 60_000
-"""A wall clock that is further behind the newest stored time is worth a warning."""
+"""A wall clock that is behind the newest stored time by more than this is worth a warning."""
 AWAY_MS: Final = HOUR_MS
-"""Time without a server from which on ages are moved: it writes every row that waits."""
+"""A longer time without a server does not count as age: every waiting row is moved by it, which takes a write for each."""
 
 
 def make_site(directory: Path, settings: Settings) -> None:
     """Make a site's folder: its configuration and its database.
 
     Raises:
-        SiteError: where there is one already, or the folder can't be written.
+        SiteError: if there is one already, or the folder can't be written.
     """
     config = directory / CONFIG_NAME
     if config.exists():
@@ -51,16 +51,16 @@ def make_site(directory: Path, settings: Settings) -> None:
 
 
 def take_lock(path: Path) -> IO[str]:
-    """Have the site to ourselves until the file is closed.
+    """Lock the site for this process, until the file is closed.
 
     Raises:
-        SiteInUse: where another process has it.
-        SiteError: where the file can't be written.
+        SiteInUse: if another process has locked it.
+        SiteError: if the file can't be written.
     """
     try:
         lock = path.open("a+")
     except OSError as error:
-        raise SiteError(f"{path} can't be opened: {error.strerror}", fix="check the folder's rights") from error
+        raise SiteError(f"{path} can't be opened: {error.strerror}", fix="check the folder's permissions") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -68,29 +68,44 @@ def take_lock(path: Path) -> IO[str]:
         holder = lock.read().strip() or "unknown"
         lock.close()
         raise SiteInUse(f"process {holder} has this site open", fix="use the running server, or stop it first") from None
-    with suppress(OSError):  # a full disk: the lock holds without its number, which is for people to read
+    with suppress(OSError):  # the disk is full: the lock holds without the process id, which only people read
         os.ftruncate(lock.fileno(), 0)
         os.write(lock.fileno(), str(os.getpid()).encode())
     return lock
 
 
-def clock_after(engine: Engine) -> Clock:
-    """A clock that goes on where the last run ended, whatever the wall clock did since.
-
-    Where that was set back, times go on from the newest that is stored: an order must not be packed before it was picked. The time in which nobody ran, or by
-    which the wall clock was set forward, makes nothing older that waits for a client, and no session.
+def open_database(path: Path, settings: IngestSettings) -> Engine:
+    """Open a site's database for writing, in the form of this version.
 
     Raises:
-        StoreUnavailable: where the store can't take writes now.
+        StoreError: if it was written by a newer version.
+        StoreUnavailable: if it can't be written.
     """
-    newest_ms = queries.newest_ms(engine)
-    away_ms = time.time_ns() // 1_000_000 - newest_ms
-    if newest_ms and away_ms < -CLOCK_BEHIND_MS:
+    engine = open_engine(path, cache_bytes=settings.database_cache_bytes, log_bytes=settings.database_log_bytes)
+    copy = migrate(engine, path)
+    check_writable(engine)
+    if copy is not None:
+        logger.warning("the database was migrated to this version's form; the old one is kept as %s", copy)
+    return engine
+
+
+def clock_after(engine: Engine) -> Clock:
+    """A clock that continues from where the last run ended, whatever happened to the wall clock since.
+
+    If the wall clock was set back, times continue from the newest stored one: an order must not be packed before it was picked. Time in which no server ran,
+    or by which the wall clock was set forward, does not age sessions and what waits for clients.
+
+    Raises:
+        StoreUnavailable: if the store can't take writes now.
+    """
+    stored_ms = newest_ms(engine)
+    away_ms = time.time_ns() // 1_000_000 - stored_ms
+    if stored_ms and away_ms < -CLOCK_BEHIND_MS:
         logger.warning(
-            "the clock is %.1f hours behind the newest time in the database: times go on from there. Check the system's clock, then start the server again",
+            "the clock is %.1f hours behind the newest time in the database: times continue from there. Check the system's clock, then start the server again",
             -away_ms / HOUR_MS,
         )
-    elif newest_ms and away_ms > AWAY_MS:
-        logger.warning("the newest time in the database is %.1f hours old; sessions and what waits for them do not age by that", away_ms / HOUR_MS)
+    elif stored_ms and away_ms > AWAY_MS:
+        logger.warning("the newest time in the database is %.1f hours old; sessions and what waits for them do not age by that time", away_ms / HOUR_MS)
         pass_over(engine, away_ms)
-    return anchored_clock(newest_ms)
+    return anchored_clock(stored_ms)

@@ -6,33 +6,35 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from bridge.ingest.items import Item, Settled
 from bridge.ingest.pipeline import Settler
 from bridge.store.sql import SqlStore
 
+T = TypeVar("T")
+
 CALM_MESSAGES: Final = 50
-"""After a batch of so few there is time for a checkpoint, which otherwise a COMMIT does, when `ingest.database_log_bytes` are gathered."""
+"""After so small a batch there is time for a checkpoint. Otherwise a COMMIT does it, once `ingest.database_log_bytes` have gathered."""
 CHECKPOINT_EVERY_S: Final = 1.0
 
 
 class SiteWriter(Protocol):
-    """Does everything that writes to the store, one thing at a time, in the order in which it was asked."""
+    """Does everything that writes to the store, one thing at a time, in the order of the calls."""
 
     async def commit(self, batch: Sequence[Item]) -> Settled:
         """See `pipeline.Writer`."""
         ...
 
-    async def run(self, work: Callable[[], Any]) -> Any:
-        """Do something between two batches."""
+    async def run(self, work: Callable[[], T]) -> T:
+        """Call a function between two batches."""
         ...
 
     async def close(self) -> None: ...
 
 
 class ThreadWriter:
-    """A `SiteWriter` with a thread of its own."""
+    """A `SiteWriter` on a thread of its own."""
 
     def __init__(self, settler: Settler, store: SqlStore) -> None:
         self._settler = settler
@@ -41,19 +43,19 @@ class ThreadWriter:
         self._checkpointed_s = 0.0
 
     async def commit(self, batch: Sequence[Item]) -> Settled:
-        settled: Settled = await self.run(lambda: self._settler.commit(batch))
+        settled = await self.run(lambda: self._settler.commit(batch))
         if len(batch) <= CALM_MESSAGES:
             self._checkpoint_now_and_then()
         return settled
 
     def _checkpoint_now_and_then(self) -> None:
-        """Give the thread a checkpoint to do while the batch is shown and acknowledged; one of a second's commits takes a few milliseconds."""
+        """Let the thread do a checkpoint while the batch is shown and acknowledged. One for a second's commits takes a few milliseconds."""
         now_s = time.monotonic()
         if now_s - self._checkpointed_s >= CHECKPOINT_EVERY_S:
             self._checkpointed_s = now_s
             self._thread.submit(self._store.checkpoint)
 
-    async def run(self, work: Callable[[], Any]) -> Any:
+    async def run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def close(self) -> None:
@@ -61,5 +63,5 @@ class ThreadWriter:
         self._thread.shutdown()
 
     def abandon(self) -> None:
-        """Let go of the thread as a process does that is killed, but for a commit that is under way."""
+        """Let go of the thread as a killed process does, except that a running commit ends."""
         self._thread.shutdown(wait=True, cancel_futures=True)

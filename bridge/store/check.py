@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Engine
 
 from bridge.domain.fold import fold
 from bridge.domain.view import OrderView
+from bridge.operations.ports import CheckReport, OnProgress
 from bridge.store.migrate import NEWEST, current_revision
 from bridge.store.sql import SqlTransaction
 from bridge.store.sqlite import translated
@@ -17,8 +17,8 @@ CHUNK = 200
 FAULTS_MAX = 1_000
 
 
-def check_database(reader: Engine, on_progress: Callable[[int, int], None]) -> dict[str, Any]:
-    """Check a database, as of one moment; `faults` are sentences, none where it is sound."""
+def check_database(reader: Engine, on_progress: OnProgress) -> CheckReport:
+    """Check a database, as of one moment."""
     faults: list[str] = []
     with translated(), reader.connect() as connection:
         driver: Any = connection.connection.dbapi_connection
@@ -26,7 +26,7 @@ def check_database(reader: Engine, on_progress: Callable[[int, int], None]) -> d
         revision = current_revision(connection)
         if revision != NEWEST:
             faults.append(f"the database is at revision {revision}, this program works with {NEWEST}")
-            return {"faults": faults, "events": 0, "orders": 0}
+            return CheckReport(faults=faults, events=0, orders=0)
         stored = {r[0]: r[1] for r in driver.execute("SELECT order_id, hash FROM orders")}
         (events,) = driver.execute("SELECT count(*) FROM events").fetchone()
         tx = SqlTransaction(connection)
@@ -39,4 +39,4 @@ def check_database(reader: Engine, on_progress: Callable[[int, int], None]) -> d
                 if told != stored.get(order_id, b"") and len(faults) < FAULTS_MAX:
                     faults.append(f"order {order_id} is stored with another state than its events give")
             on_progress(start + len(some), len(ids))
-    return {"faults": faults, "events": events, "orders": len(stored)}
+    return CheckReport(faults=faults, events=events, orders=len(stored))

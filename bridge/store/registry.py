@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from sqlalchemy import Engine, insert, select, update
 
 from bridge.domain.access import Identity
 from bridge.errors import NotFound, Refused
+from bridge.operations.ports import ENROLLABLE, Device
 from bridge.store.sqlite import translated
 from bridge.store.tables import devices
 from devices.protocol.topics import escape
@@ -23,27 +23,6 @@ from devices.protocol.vocabulary import Role
 SECRET_BYTES: Final = 18
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """OWASP's first choice for argon2id: 19 MiB, two passes. Secrets are random and long, so that guessing is hopeless at any cost."""
-ENROLLABLE: Final = (Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK, Role.LAB)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """An enrolled device. `has_secret` is false for channels that only import; `certificate_sha256` (hex) is the one certificate that stands for it."""
-
-    device: str
-    role: Role
-    courier: str | None
-    orders_prefix: str | None
-    at: str | None
-    created_ms: int
-    rotated_ms: int | None
-    revoked_ms: int | None
-    has_secret: bool
-    certificate_sha256: str | None
-
-    @property
-    def can_log_in(self) -> bool:
-        return self.revoked_ms is None and (self.has_secret or self.certificate_sha256 is not None)
 
 
 def new_secret() -> str:
@@ -102,12 +81,15 @@ class Registry:
         """The identity of an enrolled device.
 
         Raises:
-            NotFound: where it is not enrolled.
+            NotFound: if it is not enrolled.
         """
-        row = self._row(device)
-        if row is None:
-            raise NotFound(f"there is no device {device}", fix="see them with `dockbridge device list`")
-        return self._identity(row)
+        return self._identity(self._enrolled_row(device))
+
+    def identities(self) -> dict[str, Identity]:
+        """The identities of all devices that are enrolled and not revoked, read at once."""
+        with translated(), self._reader.connect() as connection:
+            rows = connection.execute(select(devices).where(devices.c.revoked_ms.is_(None)))
+            return {row.device: self._identity(row) for row in rows}
 
     @cached_property
     def _nobody(self) -> str:
@@ -121,18 +103,27 @@ class Registry:
         with translated(), self._reader.connect() as connection:
             return connection.execute(select(devices).where(devices.c.device == device)).one_or_none()
 
+    def _enrolled_row(self, device: str) -> Any:
+        row = self._row(device)
+        if row is None:
+            raise NotFound(f"there is no device {device}", fix="list the devices with `dockbridge device list`")
+        return row
+
     def list(self) -> list[Device]:
         with translated(), self._reader.connect() as connection:
             return [_device(r) for r in connection.execute(select(devices).order_by(devices.c.device))]
+
+    def find(self, device: str) -> Device | None:
+        row = self._row(device)
+        return _device(row) if row is not None else None
 
     def get(self, device: str) -> Device:
         """One device.
 
         Raises:
-            NotFound: where it is not enrolled.
+            NotFound: if it is not enrolled.
         """
-        self.identity(device)
-        return _device(self._row(device))
+        return _device(self._enrolled_row(device))
 
     # --- enrolling --------------------------------------------------------------------------------------------------------
 
@@ -185,7 +176,7 @@ class Registry:
             Refused: where it was shut out.
         """
         if not readmit:
-            self._check_admitted(device)
+            self.get(device).check_admitted()
         self.identity(device)
         secret = new_secret()
         self._update(device, password_hash=HASHER.hash(secret), rotated_ms=now_ms, revoked_ms=None)
@@ -209,12 +200,8 @@ class Registry:
             NotFound: where it is not enrolled.
             Refused: where it was shut out.
         """
-        self._check_admitted(device)
+        self.get(device).check_admitted()
         self._update(device, certificate_sha256=sha256)
-
-    def _check_admitted(self, device: str) -> None:
-        if self.get(device).revoked_ms is not None:
-            raise Refused(f"{device} is shut out", fix=f"`dockbridge device rotate {device} --readmit` lets it in again, with a new password")
 
     def _update(self, device: str, **values: Any) -> None:
         with translated(), self._engine.begin() as connection:

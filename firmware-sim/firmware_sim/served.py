@@ -183,9 +183,10 @@ class Site:
 
     def status(self, order: str) -> dict[str, Any] | None:
         """An order's status as it stands in the store; None if there is no such order. The store is read directly, also while the site does not run."""
-        from bridge.store import queries
 
-        found = queries.order(self.reader, order)
+        from bridge.store.queries import Queries
+
+        found = Queries(self.reader, self.topics).order(order)
         return found["status"] if found is not None else None
 
     def wait_status(self, order: str, state: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
@@ -213,15 +214,15 @@ class Site:
 
     def events(self, device: str | None = None) -> list[dict[str, Any]]:
         """What is in the log, in the order in which it came, each with its outcome."""
-        from bridge.store import queries
+        from bridge.store.queries import Queries
 
-        return queries.events(self.reader, order_id=None, device=device, event_type=None, outcome=None, limit=EVENTS_MAX)[::-1]
+        return Queries(self.reader, self.topics).events(order_id=None, device=device, event_type=None, outcome=None, limit=EVENTS_MAX)[::-1]
 
     def refused(self, device: str | None = None) -> list[dict[str, Any]]:
         """What was put into quarantine, in the order in which it came."""
-        from bridge.store import queries
+        from bridge.store.queries import Queries
 
-        rows = queries.quarantine(self.reader, limit=EVENTS_MAX)[::-1]
+        rows = Queries(self.reader, self.topics).quarantine(limit=EVENTS_MAX)[::-1]
         return [row for row in rows if device in (None, row["device"])]
 
     @property

@@ -110,13 +110,14 @@ class ServerThread:
             self._ready.set()
 
     async def _serve(self) -> None:
-        from bridge.app import Application, Parts
-        from bridge.control import ControlServer
+        from bridge.app import Application
+        from bridge.entrypoints.control.server import ControlServer
+        from bridge.serving.parts import Parts
 
         self._loop = asyncio.get_running_loop()
         self._stopping, self._dying = asyncio.Event(), asyncio.Event()
         self._app = await Application.open(self._folder, parts=Parts(broker=self._make_broker, writer=self._make_writer))
-        control = ControlServer(self._app)
+        control = ControlServer(self._app, self._folder)
         try:
             self.address = (await self._app.serve())["mqtt"]
             self._keep_port()

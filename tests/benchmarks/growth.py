@@ -125,7 +125,7 @@ def _connected(server: Server) -> Iterator[None]:
 
 def _explained(site: Path, order: str) -> float:
     """Seconds that the command takes, the start of Python included."""
-    command = [sys.executable, "-m", "bridge.cli.main", "orders", "explain", order, "--site", str(site.absolute()), "--json"]
+    command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "orders", "explain", order, "--site", str(site.absolute()), "--json"]
     started_s = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=CHECKOUT, env=environment())
     return time.perf_counter() - started_s

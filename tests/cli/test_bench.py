@@ -12,7 +12,7 @@ import pytest
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "bridge.cli.main", "bench", *arguments], capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run([sys.executable, "-m", "bridge.entrypoints.cli.main", "bench", *arguments], capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_it_says_what_it_can_measure() -> None:

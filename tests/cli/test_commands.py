@@ -21,10 +21,10 @@ from helpers.forked import Forked
 from helpers.mqtt import MqttWire
 from helpers.server import Server, ServerProcess
 
-from bridge.cli.main import app, main
-from bridge.cli.output import details
-from bridge.cli.torture import _first_line_of
 from bridge.config import Settings
+from bridge.entrypoints.cli.main import app, main
+from bridge.entrypoints.cli.output import print_details
+from bridge.entrypoints.cli.torture import _first_line_of
 from bridge.site_folder import make_site
 from firmware_sim.cli import app as simulator
 from firmware_sim.demo import plan_demo
@@ -61,7 +61,7 @@ class Shell:
         return done
 
     def _process(self, words: list[str]) -> Done:
-        command = [sys.executable, "-m", "bridge.cli.main", *words]
+        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", *words]
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=self.environment, cwd=ROOT, check=False)
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -145,6 +145,14 @@ def test_every_group_and_the_simulator_have_help_with_an_example(name: str, comm
     assert f"Example: `{name} " in command.help
 
 
+def test_a_command_loads_nothing_that_only_a_server_is_made_of() -> None:
+    """It would take as long again as everything else that a command does."""
+    heavy = ("amqtt", "alembic", "cryptography", "bridge.app", "bridge.serving", "bridge.broker", "bridge.ingest.pipeline", "firmware_sim.scenario")
+    code = f"import sys, bridge.entrypoints.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_watching_an_order_that_is_not_there_says_so(shell: Shell) -> None:
     said = shell("orders", "watch", "PO-404", code=1).stderr
     assert "there is no order PO-404" in said
@@ -152,12 +160,12 @@ def test_watching_an_order_that_is_not_there_says_so(shell: Shell) -> None:
 
 
 def test_watching_an_order_that_is_to_come_waits_for_it(served: Shell) -> None:
-    command = [sys.executable, "-m", "bridge.cli.main", "orders", "watch", "shop1-100415", "--wait", "--json"]
+    command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "orders", "watch", "shop1-100415", "--wait", "--json"]
     watcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=served.environment, cwd=ROOT)
     assert watcher.stdout is not None
     assert watcher.stderr is not None
     assert "there is no order shop1-100415 yet" in watcher.stderr.readline()
-    assert "watching" in watcher.stderr.readline()
+    assert "Watching" in watcher.stderr.readline()
     served("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
     assert json.loads(watcher.stdout.readline())["order"] == "shop1-100415"
     watcher.send_signal(signal.SIGINT)
@@ -172,7 +180,7 @@ def test_one_thing_is_shown_with_its_dates_as_dates(shell: Shell) -> None:
 
 
 def test_durations_are_no_dates(capsys: pytest.CaptureFixture[str]) -> None:
-    details({"mono_ms": 90_000, "error_ms": None, "received_ms": 0})
+    print_details({"mono_ms": 90_000, "error_ms": None, "received_ms": 0})
     out = capsys.readouterr().out
     assert "1.5 min" in out
     assert "received (UTC)  1970-01-01 00:00:00" in out
@@ -214,6 +222,64 @@ def test_a_shift_at_the_command_line(served: Shell) -> None:
     assert served("quarantine", "list").stdout.startswith("no")
 
 
+HEADER = "order_id,order_status,purchased,approved,handed_to_carrier,delivered,estimated_delivery,sku,qty,total\n"
+
+
+def test_an_import_that_stops_early_says_at_which_line_and_fails(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "1,processing,2024-01-01 10:00:00,,,,,pen,1,1.00\n" + '"2,processing,2024-01-01 10:00:00,,,,,pen,1,1.00\n')
+    done = shell("orders", "import", file, "--map", SAMPLES / "orders.toml", "--json", code=1)
+    assert "Import stopped at line 3. Fix the file and run the import again." in done.stderr
+    assert [(row["line"], row["ends_file"]) for row in json.loads(done.stdout)["bad_rows"]] == [(3, True)]
+    assert [o["order"] for o in shell.data("orders", "list")] == ["shop1-1"]
+
+
+def test_what_a_shop_writes_into_a_row_does_not_decide_how_an_import_ends(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "1,nothing behind it was read,2024-01-01 10:00:00,,,,,pen,1,1.00\n2,processing,2024-01-01 10:00:00,,,,,pen,1,1.00\n")
+    done = shell("orders", "import", file, "--map", SAMPLES / "orders.toml", "--json")
+    assert [(row["line"], row["ends_file"]) for row in json.loads(done.stdout)["bad_rows"]] == [(2, False)]
+    assert "Import stopped" not in done.stderr
+
+
+def test_a_job_that_is_closed_already_is_not_released_again(shell: Shell) -> None:
+    shell("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
+    order = shell.data("orders", "list", "-n", "1")[0]["order"]
+    (job,) = shell.data("jobs", "assign", order, "anna")
+    assert "is released" in shell("jobs", "release", job["job"]).stderr
+    assert "was closed already" in shell("jobs", "release", job["job"]).stderr
+    assert f"{job['job']}" in shell("jobs", "list").stdout
+    assert order in shell("jobs", "show", job["job"]).stdout
+
+
+def test_a_fleet_is_enrolled_from_a_file_and_bad_lines_are_named(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "fleet.csv"
+    file.write_text("device,role,courier,at\nscan-1,,,dock-1\nphone-1,courier,anna,\nthrone,king,,\n,scanner,,\n")
+    done = shell("device", "import", file, "--json", code=1)
+    assert [(d["device"], d["role"], len(d["secret"])) for d in json.loads(done.stdout)] == [("scan-1", "scanner", 24), ("phone-1", "courier", 24)]
+    assert "line 4: 'king' is not a role. Choose one of scanner, courier" in done.stderr
+    assert "line 5: device ''" in done.stderr
+    assert "2 enrolled, 2 failed" in done.stderr
+    assert {d["device"]: (d["courier"], d["at"]) for d in shell.data("device", "list")} == {"scan-1": (None, "dock-1"), "phone-1": ("anna", None)}
+    (tmp_path / "other.csv").write_text("name,role\nscan-2,scanner\n")
+    assert "has no column device" in shell("device", "import", tmp_path / "other.csv", code=1).stderr
+
+
+def test_a_rejected_message_is_judged_again_and_dropped(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "1,processing,2024-01-01 10:00:00,2024-01-01 11:00:00,,,,pen,1,1.00\n")
+    (tmp_path / "orders.toml").write_text((SAMPLES / "orders.toml").read_text().replace('currency = "EUR"', 'currency = "euros"'))
+    done = shell("orders", "import", file, "--map", tmp_path / "orders.toml", code=1)
+    assert "1 event rejected: see `dockbridge quarantine list`" in done.stderr
+    (entry,) = shell.data("quarantine", "list")
+    assert shell.data("quarantine", "show", str(entry["no"]))["decoded"]["body"]["currency"] == "euros"
+    assert "paid" in shell("quarantine", "show", str(entry["no"])).stdout
+    again = shell("quarantine", "replay", str(entry["no"]), "--json", code=1)
+    assert (json.loads(again.stdout)["outcome"], f"entry {entry['no']}: rejected" in again.stderr) == ("rejected", True)
+    assert f"Dropped entry {entry['no']}." in shell("quarantine", "drop", str(entry["no"])).stderr
+    assert shell.data("quarantine", "list") == []
+
+
 def test_the_same_works_without_a_server(shell: Shell) -> None:
     shell("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
     order = shell.data("orders", "list", "-n", "1")[0]["order"]
@@ -239,7 +305,7 @@ def test_certificates_at_the_command_line(tmp_path: Path) -> None:
     names = shell.data("certificate", "show")[1]["names"]
     assert "192.168.1.7" in names
     assert "bridge.example.com" not in names
-    assert "it can be used" in shell("certificate", "reload").stderr
+    assert "can be used" in shell("certificate", "reload").stderr
 
 
 @pytest.mark.parametrize("lost", [("ca.key",), ("ca.pem",), ("ca.key", "ca.pem")], ids=" and ".join)
@@ -272,7 +338,7 @@ def test_a_device_gets_a_certificate_at_the_command_line(served: Shell, tmp_path
     done = served("device", "certificate", "scan-07", "--out", out)
     assert sorted(p.name for p in out.iterdir()) == ["ca.pem", "scan-07.key", "scan-07.pem"]
     assert (out / "scan-07.key").stat().st_mode & 0o777 == 0o600
-    assert "client certificates are not asked for yet" in done.stderr
+    assert "does not ask for client certificates yet" in done.stderr
     recorded = served.data("device", "show", "scan-07")["certificate"]
     assert recorded.upper() == done.stderr.split("by the certificate ")[1].splitlines()[0].replace(":", "")
     served("certificate", "renew")
@@ -312,7 +378,7 @@ def test_an_address_in_use_is_named_with_its_setting_and_the_others_are_not(tmp_
 def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "site")
     shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "")
-    assert "no listener speaks TLS" in shell("certificate", "reload", code=1).stderr
+    assert "no listener uses TLS" in shell("certificate", "reload", code=1).stderr
     (shell.site / "tls" / "server.pem").unlink()
     shell("config", "check")
     config = shell.site / "bridge.toml"
@@ -382,7 +448,7 @@ def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
         (("device", "certificate", "nobody"), 2, "give a folder for a new certificate"),
         (("certificate", "show"), 1, "there is no certificate in"),
         (("certificate", "show", "--site", "/nowhere"), 1, "there is no /nowhere/bridge.toml"),
-        (("certificate", "reload"), 1, "no listener speaks TLS"),
+        (("certificate", "reload"), 1, "no listener uses TLS"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
 )
@@ -418,7 +484,7 @@ def test_a_damaged_setting_is_named(shell: Shell) -> None:
 
 def test_the_demo_ends_as_planned() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bridge.cli.main", "demo", "--json", "--speed", "100"],
+        [sys.executable, "-m", "bridge.entrypoints.cli.main", "demo", "--json", "--speed", "100"],
         capture_output=True,
         text=True,
         timeout=180,
@@ -442,7 +508,7 @@ def test_access_why_answers_with_the_rule(shell: Shell) -> None:
     assert no["allowed"] is False
     assert "receipts" in no["rule"]
     assert "nobody" in shell("access", "why", "nobody", "publish", "x", code=1).stderr
-    assert "neither publish nor subscribe" in shell("access", "why", "scan-07", "read", "x", code=2).stderr
+    assert "is not one of" in shell("access", "why", "scan-07", "read", "x", code=2).stderr
 
 
 def test_access_why_says_that_a_revoked_device_gets_nowhere(shell: Shell) -> None:
@@ -475,7 +541,7 @@ def test_status_shows_what_the_server_has_to_do(served: Shell) -> None:
 
 
 def test_status_without_a_server_says_so(shell: Shell) -> None:
-    assert "no server runs" in shell("status", code=1).stderr
+    assert "No server runs" in shell("status", code=1).stderr
 
 
 # --- a laboratory -----------------------------------------------------------------------------------------------------------------
@@ -498,8 +564,8 @@ def test_a_laboratory_lets_anybody_in_on_loopback_and_leaves_nothing(tmp_path: P
     ("arguments", "said"),
     [
         (("site", "--lab"), "a laboratory is a temporary site"),
-        (("--listen", "127.0.0.1:0"), "it goes with --lab"),
-        (("site", "--websocket", "127.0.0.1:0"), "it goes with --lab"),
+        (("--listen", "127.0.0.1:0"), "use it with --lab"),
+        (("site", "--websocket", "127.0.0.1:0"), "use it with --lab"),
     ],
     ids=["a folder and --lab", "--listen alone", "--websocket alone"],
 )

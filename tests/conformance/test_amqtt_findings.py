@@ -167,7 +167,7 @@ def test_what_has_waited_for_too_long_is_let_go_and_told(tmp_path: Path) -> None
 
 def keep_house(site: Site, *, in_days: int) -> None:
     """What the server does now and then, as if it were later."""
-    broker = site.app._outlet.broker
+    broker = site.app.broker
     assert broker is not None
     site.on_loop(lambda: broker.door._keep_house(site.now_ms() + in_days * 86_400_000))
 

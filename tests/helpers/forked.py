@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Final
 
-from bridge.cli.main import main
+from bridge.entrypoints.cli.main import main
 
 _FORKS: Final = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["bridge.cli.main", "firmware_sim.sweep", "uvloop", "pydantic.type_adapter", "encodings.idna"])
+_FORKS.set_forkserver_preload(["bridge.entrypoints.cli.main", "firmware_sim.sweep", "uvloop", "pydantic.type_adapter", "encodings.idna"])
 """Beside the bridge what it imports when it serves: typer takes pydantic where it finds it."""
 
 

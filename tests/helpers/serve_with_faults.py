@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.cli.main import main
+from bridge.entrypoints.cli.main import main
 from bridge.store import sql
 
 FAULTS: Final = Path(sys.argv.pop(1))

@@ -23,7 +23,8 @@ from typing import Any, Final, Self
 from argon2 import PasswordHasher
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, parse
-from bridge.control import ask
+from bridge.entrypoints.control.client import ask
+from bridge.operations.server import counters
 from bridge.site_folder import make_site
 from bridge.store.registry import HASHER
 from devices.protocol.vocabulary import Role
@@ -151,7 +152,7 @@ class ServerProcess:
         return Forked([*program, *self._arguments], log=self.log_file, environment={**os.environ, **self._environment}, limits=self._limits)
 
     def _fresh(self) -> subprocess.Popen[str]:
-        program = ["-m", "bridge.cli.main"] if self.faults is None else [str(WITH_FAULTS), str(self.faults)]
+        program = ["-m", "bridge.entrypoints.cli.main"] if self.faults is None else [str(WITH_FAULTS), str(self.faults)]
         # It finds the modules that this process has found.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **self._environment}
         with self.log_file.open("a") as log:
@@ -283,13 +284,13 @@ class Server(ServerProcess):
 
     def counters(self) -> dict[str, int]:
         """What `dockbridge status` counts."""
-        found = ask(self.directory, "counters")
+        found = ask(self.directory, counters)
         assert found is not None, "no server runs"
         return dict(found)
 
     def status(self) -> str:
         """What `dockbridge status` prints."""
-        command = [sys.executable, "-m", "bridge.cli.main", "status", "--site", str(self.directory)]
+        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "status", "--site", str(self.directory)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=END_S, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

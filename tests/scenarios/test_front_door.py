@@ -38,7 +38,7 @@ from helpers.site import Site
 from helpers.waiting import DEADLINE_S
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage
 
-from bridge.control import Operations
+from bridge.operations import devices
 from devices.protocol.messages import encode_cbor
 from devices.protocol.vocabulary import Role
 
@@ -496,7 +496,7 @@ def test_a_will_on_a_topic_that_is_not_allowed_is_refused(site: Site) -> None:
 
 
 def test_a_revoked_device_is_out_at_once_and_stays_out(site: Site, scanner: MqttWire) -> None:
-    site.wait_for(Operations(site.app).call("device_revoke", {"device": "scan-1"}))
+    site.wait_for(devices.revoke(site.app, "scan-1"))
     assert scanner.expect_closed() == []
     with site.stranger() as wire:
         assert wire.connect("scan-1", "scan-1", site.secrets["scan-1"]) == (False, 4)

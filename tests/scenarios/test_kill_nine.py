@@ -21,9 +21,10 @@ from helpers.events import SITE
 from helpers.server import SECRET, Server, free_port
 from helpers.waiting import until
 
-from bridge.store import queries
+from bridge.store.queries import Queries
 from bridge.store.sqlite import open_engine
 from devices import Courier, Scan, Scanner
+from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType, Role
 
 KILLS = 20
@@ -119,7 +120,7 @@ def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path
     assert not outcomes.keys() & {"rejected", "blocked", "lost_claim"}, outcomes
     _everything_is_there_once(server.directory, scans)
     reader = open_engine(server.directory / "dockbridge.db", read_only=True)
-    states = {s["order"]: s["state"] for s in queries.orders(reader, state=None, limit=ORDERS + 1)}
+    states = {s["order"]: s["state"] for s in Queries(reader, Topics("main")).orders(state=None, limit=ORDERS + 1)}
     assert states == {f"PO-{n}": expected_state(n) for n in range(ORDERS)}
 
 

@@ -25,8 +25,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from bridge import certificates
 from bridge.app import Application
-from bridge.control import Operations
 from bridge.errors import ConfigError
+from bridge.operations import devices, server
 from devices import Scanner
 
 LISTEN = {"mqtt": "127.0.0.1:0", "mqtts": "127.0.0.1:0", "wss": "127.0.0.1:0", "tls_client_ca_file": "tls/ca.pem"}
@@ -53,7 +53,7 @@ def certify(site: Site, device: str, folder: Path) -> ssl.SSLContext:
     certificate, key = certificates.issue_device(site.tls, device, datetime.now(UTC))
     certificates.write_pair(folder, f"{device}.pem", f"{device}.key", certificate, key)
     _, sha256 = certificates.device_of(certificate)
-    site.wait_for(Operations(site.app).call("device_certificate", {"device": device, "sha256": sha256}))
+    site.wait_for(devices.certify(site.app, device, sha256))
     return showing(site, device, folder)
 
 
@@ -154,7 +154,7 @@ def test_a_handshake_that_fails_is_said_once_with_its_address_and_reason(site: S
     (line,) = [r.getMessage() for r in caplog.records if "handshake" in r.getMessage()]
     assert line.startswith(HANDSHAKE)
     assert "unknown ca" in line
-    assert site.on_loop(lambda: site.app._outlet.broker.hosts) == {}  # type: ignore[union-attr]
+    assert site.on_loop(lambda: site.app.broker.hosts) == {}  # type: ignore[union-attr]
 
 
 def test_who_shakes_hands_counts_as_a_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -257,12 +257,12 @@ def test_a_renewed_certificate_is_shown_without_a_restart(site: Site) -> None:
     with MqttWire(site.addresses["mqtts"], trust(site)) as stays:
         stays.connect("scan-1", "scan-1", site.enrol("scan-1"))
         certificates.issue_server(site.tls, ["127.0.0.1"], datetime.now(UTC))
-        assert site.wait_for(Operations(site.app).call("certificate_reload", {})) is True
+        assert site.wait_for(server.reload_certificate(site.app)) is True
         assert shown() != before
         assert stays.ping() == []
     (site.tls / "server.key").write_bytes((site.tls / "ca.key").read_bytes())
     with pytest.raises(ConfigError, match="can't be used together"):
-        site.wait_for(Operations(site.app).call("certificate_reload", {}))
+        site.wait_for(server.reload_certificate(site.app))
     assert shown() != before, "the good one stays"
 
 
@@ -343,16 +343,16 @@ def test_a_revoked_device_is_out_and_a_new_password_does_not_bring_its_certifica
     context = certify(site, "scan-1", tmp_path)
     with MqttWire(site.addresses["mqtts"], context) as wire:
         wire.connect("scan-1")
-        site.wait_for(Operations(site.app).call("device_revoke", {"device": "scan-1"}))
+        site.wait_for(devices.revoke(site.app, "scan-1"))
         wire.expect_closed()
     assert login(site, context) == BAD_CREDENTIALS
-    site.wait_for(Operations(site.app).call("device_rotate", {"device": "scan-1", "readmit": True}))
+    site.wait_for(devices.rotate(site.app, "scan-1", readmit=True))
     assert login(site, context) == BAD_CREDENTIALS
 
 
 def test_a_new_password_leaves_the_certificate(site: Site, tmp_path: Path) -> None:
     context = certify(site, "scan-1", tmp_path)
-    site.wait_for(Operations(site.app).call("device_rotate", {"device": "scan-1"}))
+    site.wait_for(devices.rotate(site.app, "scan-1"))
     assert login(site, context) == 0
 
 
@@ -369,7 +369,7 @@ def test_a_certificate_of_another_authority_is_refused(site: Site, tmp_path: Pat
     certificate, key = certificates.issue_device(tmp_path, "scan-1", datetime.now(UTC))
     certificates.write_pair(tmp_path, "scan-1.pem", "scan-1.key", certificate, key)
     _, sha256 = certificates.device_of(certificate)
-    site.wait_for(Operations(site.app).call("device_certificate", {"device": "scan-1", "sha256": sha256}))
+    site.wait_for(devices.certify(site.app, "scan-1", sha256))
     assert is_cut_off(site, showing(site, "scan-1", tmp_path))
     assert quiet(caplog)
 

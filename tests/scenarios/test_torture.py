@@ -17,7 +17,7 @@ from bridge.ingest.points import POINTS
 
 def torture(*, kills: int, events: int, timeout_s: float) -> dict[str, Any]:
     """What `dockbridge torture` says; a ledger with a loss ends with 1."""
-    command = [sys.executable, "-m", "bridge.cli.main", "torture", "--kills", str(kills), "--events", str(events), "--json"]
+    command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "torture", "--kills", str(kills), "--events", str(events), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     assert done.stdout, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)

@@ -27,8 +27,9 @@ from helpers.server import SECRET, Server
 from helpers.site import Site
 from helpers.waiting import until
 
-from bridge.control import call
+from bridge.entrypoints.control.client import call
 from bridge.errors import Refused
+from bridge.operations import devices
 from devices.protocol.messages import encode_cbor
 from devices.protocol.vocabulary import Role
 
@@ -194,7 +195,7 @@ def test_a_database_that_becomes_read_only_stops_acknowledgements_until_it_can_b
         until(lambda: bool(server.said(FAILING)), "word of the database")
         assert scanner.ping() == []
         with pytest.raises(Refused, match="can't take writes") as refused:
-            call(server.directory, "device_add", device="scan-3", role="scanner", courier=None, orders_prefix=None, at=None)
+            call(server.directory, devices.add, "scan-3", Role.SCANNER)
         assert "mounted for writing" in str(refused.value.fix)
         server.fault("read_only", None)
         acknowledged(scanner, 2, 3)
@@ -231,7 +232,7 @@ def test_a_site_that_may_not_be_written_is_said_at_the_start(tmp_path: Path, nam
     (error,) = server.said("error: ")
     assert str(server.directory) in error
     (fix,) = server.said("fix: ")
-    assert "rights" in fix or "write" in fix
+    assert "permissions" in fix or "write" in fix
     assert not server.said("Traceback")
     with server:
         assert server.end() == 0
@@ -380,7 +381,7 @@ def test_a_clock_that_is_set_forward_by_years_between_two_runs_wipes_no_queue(tm
 
 
 def keep_house(site: Site, in_days: int) -> None:
-    broker = site.app._outlet.broker
+    broker = site.app.broker
     assert broker is not None
     site.on_loop(lambda: broker.door._keep_house(site.now_ms() + in_days * 86_400_000))
 

@@ -14,7 +14,8 @@ from helpers.site import Site
 from helpers.waiting import DEADLINE_S
 
 from bridge.broker.front_door import CALM_S
-from bridge.control import Operations
+from bridge.entrypoints.control.client import call
+from bridge.operations import devices
 from devices.protocol.vocabulary import AlertCode, Role
 
 REFUSED = 0x80
@@ -48,9 +49,9 @@ def test_guessing_is_counted_told_and_slowed_down_and_the_device_itself_is_not(s
         assert alert.topic == TOPICS.alert(AlertCode.LOGINS, "scan-1")
         assert "127.0.0.1" in alert.plain["text"]
         assert scanner.ping() == [], "who is in stays in"
-        count, _, source = site.on_loop(lambda: Operations(site.app).do_logins())["scan-1"]
+        count, _, source = site.on_loop(lambda: site.app.failed_logins)["scan-1"]
         assert (count, source) == (6, "127.0.0.1")
-        assert site.on_loop(lambda: site.app._outlet.broker.logins.delay_s("127.0.0.1", site.app.clock.now_s())) > 0  # type: ignore[union-attr]
+        assert site.on_loop(lambda: site.app.broker.logins.delay_s("127.0.0.1", site.app.clock.now_s())) > 0  # type: ignore[union-attr]
     with site.client("scan-1") as again:  # its password was right before: it is not made to wait
         assert again.ping() == []
     refusals = [r for r in caplog.records if "was refused" in r.getMessage()]
@@ -170,7 +171,7 @@ def test_a_client_that_publishes_too_fast_is_read_more_slowly_and_loses_nothing(
             printer.send(packets[len(packets) // 2 :])
             assert [printer.expect(PUBACK).packet_id for _ in range(count)] == list(range(1, count + 1))
             assert time.monotonic() > start
-            throttled = site.on_loop(lambda: [w.connection._may_send for w in site.app._outlet.broker.wires])  # type: ignore[union-attr]
+            throttled = site.on_loop(lambda: [w.connection._may_send for w in site.app.broker.wires])  # type: ignore[union-attr]
             assert min(throttled) < 300
 
 
@@ -207,7 +208,7 @@ def test_a_failing_front_door_costs_one_client(site: Site, monkeypatch: pytest.M
         raise ZeroDivisionError("on purpose")
 
     with site.client("scan-2") as bystander, site.client("scan-1") as wire:
-        monkeypatch.setattr(type(site.app._outlet.broker.door.decoder), "subscribe", broken)  # type: ignore[union-attr]
+        monkeypatch.setattr(type(site.app.broker.door.decoder), "subscribe", broken)  # type: ignore[union-attr]
         wire.send(b"\x82\x06\x00\x01\x00\x01a\x00")
         assert wire.expect_closed() == []
         assert bystander.ping() == []
@@ -256,7 +257,7 @@ def test_a_session_that_gives_way_to_another_is_counted_said_and_an_alert_until_
             with site.client("panel", "four") as clean:
                 clean.goodbye()
             at_s = site.app.clock.now_s()
-            site.on_loop(lambda: site.app._outlet.broker.door._look_at_crowds(at_s + CALM_S + 1))  # type: ignore[union-attr]
+            site.on_loop(lambda: site.app.broker.door._look_at_crowds(at_s + CALM_S + 1))  # type: ignore[union-attr]
             assert (cleared := desk.receive()).topic == alert.topic
             assert cleared.payload == b""
 
@@ -282,7 +283,7 @@ def test_a_password_that_is_changed_ends_the_connection_and_keeps_what_waits(sit
     site.create("PO-1")
     with site.client("scan-1", clean=False) as scanner:
         scanner.subscribe(TOPICS.receipts("scan-1"))
-        site.secrets["scan-1"] = site.wait_for(Operations(site.app).do_device_rotate("scan-1"))["secret"]
+        site.secrets["scan-1"] = site.wait_for(devices.rotate(site.app, "scan-1")).secret
         assert scanner.expect_closed() == []
     site.tell("shop1", Role.SYSTEM, "paid", site.event("shop1", 50, "PO-1", {"amount_minor": 1, "currency": "EUR"}))
     with site.client("scan-1", clean=False) as scanner:
@@ -292,7 +293,7 @@ def test_a_password_that_is_changed_ends_the_connection_and_keeps_what_waits(sit
 def test_a_revoked_device_leaves_nothing_behind(site: Site) -> None:
     with site.client("scan-1", clean=False) as scanner:
         scanner.subscribe(TOPICS.receipts("scan-1"))
-        site.wait_for(Operations(site.app).do_device_revoke("scan-1"))
+        site.wait_for(devices.revoke(site.app, "scan-1"))
         assert scanner.expect_closed() == []
     site.wait_for(site.app.pipeline.drained())
     assert site.rows("SELECT count(*) FROM sessions WHERE device = 'scan-1'") == [(0,)]
@@ -303,9 +304,7 @@ def test_a_session_of_a_device_that_was_revoked_while_the_server_was_down_ends_a
     with site.client("scan-1", clean=False) as scanner:
         scanner.subscribe(TOPICS.receipts("scan-1"))
     site.stop()
-    from bridge.control import call
-
-    call(site.directory, "device_revoke", device="scan-1")
+    call(site.directory, devices.revoke, "scan-1")
     site.start()
     site.wait_for(site.app.pipeline.drained())
     assert site.rows("SELECT count(*) FROM sessions WHERE device = 'scan-1'") == [(0,)]

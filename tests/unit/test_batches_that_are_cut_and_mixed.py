@@ -51,7 +51,7 @@ def again(bench: Bench) -> Rebuilt:
 
 
 def faults(bench: Bench) -> list[str]:
-    found: list[str] = check_database(bench.engine, lambda done, total: None)["faults"]
+    found: list[str] = check_database(bench.engine, lambda done, total: None).faults
     return found
 
 

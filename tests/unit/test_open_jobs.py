@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.app import _Outlet
 from bridge.domain.jobs import Job
 from bridge.ingest.items import Settled
+from bridge.serving.outlet import Outlet
 from devices.protocol.vocabulary import JobState
 
 COURIERS, ORDERS = ("anna", "ben"), ("PO-1", "PO-2", "PO-3")
@@ -23,7 +23,7 @@ JOBS = st.builds(
 
 @given(batches=st.lists(st.lists(JOBS, max_size=3), max_size=12))
 def test_a_courier_holds_the_orders_of_its_open_jobs(batches: list[list[Job]]) -> None:
-    outlet = _Outlet()
+    outlet = Outlet()
     jobs: dict[str, Job] = {}
     for batch in batches:
         outlet.show(Settled([], batch, []))

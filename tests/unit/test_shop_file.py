@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bridge import shop_file
 from bridge.shop_file import BadRow, MapError, ShopMap, ShopOrder, order_events, read_map, read_orders
 from devices.protocol.messages import Event, decode_event
 from devices.protocol.vocabulary import EventType
@@ -75,11 +76,11 @@ def test_the_sample_reads_its_own_file() -> None:
         ('[columns]\norder = "a"', "columns.created is missing"),
         ('[columns]\norder = "a"\ncreated = "b"', "channel.name is missing"),
         ('[columns]\norder = "a"\ncreated = "b"\n[channel]\nname = "shop1"\nprefix = "s-"', "channel.timezone is missing"),
-        (MAP.format(channel="", columns='colour = "x"', status=""), "columns.colour is no column of ours"),
-        (MAP.format(channel='tmezone = "x"', columns="", status=""), "channel.tmezone is no setting"),
+        (MAP.format(channel="", columns='colour = "x"', status=""), "columns.colour is not a known column"),
+        (MAP.format(channel='tmezone = "x"', columns="", status=""), "channel.tmezone is not a setting"),
         (MAP.format(channel="", columns="", status='sent = "posted"'), "status.sent is 'posted'"),
-        (MAP.format(channel="", columns="qty = 1", status=""), "[columns] holds texts only"),
-        (MAP.format(channel="", columns="", status="") + "[colour]\n", "[colour] is no section"),
+        (MAP.format(channel="", columns="qty = 1", status=""), "every value in [columns] must be a text"),
+        (MAP.format(channel="", columns="", status="") + "[colour]\n", "[colour] is not a section"),
         (MAP.format(channel="", columns="", status="").replace("Europe/Berlin", "Europe/Bärlin"), "channel.timezone 'Europe/Bärlin' is not known"),
         (MAP.format(channel="", columns="", status="").replace("Europe/Berlin", "../../etc/passwd"), "is not known"),
     ],
@@ -191,7 +192,7 @@ def test_a_bad_row_is_named_with_its_line_and_reason_and_the_others_are_used(tmp
 
 def test_a_row_that_contradicts_an_earlier_one_of_its_order_is_bad(tmp_path: Path) -> None:
     orders, bad = read(tmp_path, shop(tmp_path), "Bestellung,bestellt\n1,2024-01-01 10:00:00\n1,2024-01-01 10:00:01\n")
-    assert ([o.order for o in orders], bad) == (["shop1-1"], [BadRow(3, "order shop1-1 stands in line 2 with another status or time")])
+    assert ([o.order for o in orders], bad) == (["shop1-1"], [BadRow(3, "order shop1-1 is in line 2 with another status or time")])
 
 
 def test_an_order_has_at_most_500_items(tmp_path: Path) -> None:
@@ -203,7 +204,19 @@ def test_an_order_has_at_most_500_items(tmp_path: Path) -> None:
 def test_an_open_quote_ends_the_file_with_a_sentence(tmp_path: Path) -> None:
     orders, bad = read(tmp_path, shop(tmp_path), 'Bestellung,bestellt\n1,2024-01-01 10:00:00\n"2,2024-01-01 10:00:00\n')
     assert [o.order for o in orders] == ["shop1-1"]
-    assert [b.reason.startswith("not CSV") for b in bad] == [True]
+    assert [(b.line, b.ends_file, b.reason.startswith("not CSV")) for b in bad] == [(3, True, True)]
+
+
+def test_a_file_that_is_too_long_is_read_up_to_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shop_file, "ROWS_MAX", 2)
+    orders, bad = read(tmp_path, shop(tmp_path), "Bestellung,bestellt\n1,2024-01-01 10:00:00\n2,2024-01-01 10:00:00\n3,2024-01-01 10:00:00\n")
+    assert [o.order for o in orders] == ["shop1-1"]
+    assert [(b.line, b.ends_file) for b in bad] == [(3, True)]
+
+
+def test_a_text_with_a_nul_is_a_bad_row(tmp_path: Path) -> None:
+    orders, bad = read(tmp_path, shop(tmp_path), "Bestellung,bestellt\n1\0,2024-01-01 10:00:00\n")
+    assert (orders, [b.reason for b in bad]) == ([], ["it contains a NUL character"])
 
 
 # --- time zones -----------------------------------------------------------------------------------------------------------------

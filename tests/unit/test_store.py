@@ -17,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from helpers.bench import Bench
-from helpers.events import BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, event, event_id
+from helpers.events import BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, event, event_id
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event as event_of
@@ -29,10 +29,11 @@ from bridge.errors import NotFound, Refused, StoreError
 from bridge.ingest.items import Incoming
 from bridge.ingest.ports import StoreUnavailable
 from bridge.store import migrate as migrations
-from bridge.store import queries, sqlite, tables
 from bridge.store import registry as registries
+from bridge.store import sqlite, tables
 from bridge.store.check import check_database
 from bridge.store.migrate import NEWEST, backup, current_revision, known_revisions, migrate
+from bridge.store.queries import Queries
 from bridge.store.registry import Registry
 from bridge.store.relations import reset
 from bridge.store.replaying import Rebuilt
@@ -108,7 +109,7 @@ def test_events_that_wait_are_listed_by_their_outcome(bench: Bench) -> None:
 
     def listed(**wanted: str) -> list[tuple[str, str]]:
         every: dict[str, Any] = {"order_id": None, "device": None, "event_type": None, "outcome": None, **wanted}
-        return [(row["type"], row["outcome"]) for row in queries.events(bench.engine, limit=10, **every)]
+        return [(row["type"], row["outcome"]) for row in Queries(bench.engine, TOPICS).events(limit=10, **every)]
 
     assert listed(outcome="parked") == [("stage", "parked"), ("pack", "parked")]
     assert listed(outcome="parked", device="scan-1") == [("pack", "parked")]
@@ -410,14 +411,14 @@ def test_any_log_gives_the_same_orders_again(workload: list[tuple[Any, ...]]) ->
         before = derived(bench)
         assert again(bench).changed == []
         assert derived(bench) == before
-        assert check_database(bench.engine, lambda done, total: None)["faults"] == []
+        assert check_database(bench.engine, lambda done, total: None).faults == []
 
 
 # --- check --------------------------------------------------------------------------------------------------------------------
 
 
 def faults(bench: Bench) -> list[str]:
-    found: list[str] = check_database(bench.engine, lambda done, total: None)["faults"]
+    found: list[str] = check_database(bench.engine, lambda done, total: None).faults
     return found
 
 

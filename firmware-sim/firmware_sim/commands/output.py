@@ -6,7 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.output import emit, progress, say, show
+from bridge.entrypoints.cli.output import print_json as emit
+from bridge.entrypoints.cli.output import print_rich as show
+from bridge.entrypoints.cli.output import progress, say
 
 FAILED: Final = 1
 USAGE: Final = 2

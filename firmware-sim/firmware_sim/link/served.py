@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from bridge.cli.site import serve_site
+from bridge.entrypoints.cli.site import serve_site
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
 from bridge.interpreter import loop_runner

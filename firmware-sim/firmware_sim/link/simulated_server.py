@@ -13,7 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, Protocol
 
-from bridge.app import Application, Parts
+from sqlalchemy import Engine
+
+from bridge.app import Application
 from bridge.broker.front_door import Connection, FrontDoor
 from bridge.broker.hub import Hub
 from bridge.broker.logins import Logins
@@ -25,6 +27,7 @@ from bridge.errors import NotFound
 from bridge.ingest.items import Done, EndSession, Item, Message, OpenSession, Settled, Subscribe, Unsubscribe
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import StoreUnavailable
+from bridge.serving.parts import Parts
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore
 from firmware_sim.link.virtual import VirtualLoop
@@ -150,8 +153,8 @@ class SimulatedBroker(Hub):
 class Enrolled(Registry):
     """Devices are neither enrolled nor revoked during a run: what one life of the server has read of them, the next one need not read again."""
 
-    def __init__(self, app: Application, known: dict[str, Identity]) -> None:
-        super().__init__(app.engine, app.reader, app.settings.site.name)
+    def __init__(self, engine: Engine, reader: Engine, site: str, known: dict[str, Identity]) -> None:
+        super().__init__(engine, reader, site)
         self._known = known
 
     def identity(self, device: str) -> Identity:
@@ -188,9 +191,13 @@ class SimulatedSite:
         self._starting = asyncio.current_task()
         app = None
         try:
-            parts = Parts(writer=lambda settler, store: SimulatedWriter(self, settler, store), broker=self._make_broker, passed=self._passed)
+            parts = Parts(
+                writer=lambda settler, store: SimulatedWriter(self, settler, store),
+                broker=self._make_broker,
+                registry=lambda engine, reader, site: Enrolled(engine, reader, site, self._identities),
+                passed=self._passed,
+            )
             self.app = app = await Application.open(self.folder, Clock(loop.now_ms, loop.time), parts=parts)
-            app.registry = Enrolled(app, self._identities)
             await app.serve()
         except (Killed, StoreUnavailable) as error:
             if app is not None:

@@ -1,0 +1,44 @@
+"""`dockbridge config`: a site's settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.config import CONFIG_NAME, Settings, load, render
+from bridge.entrypoints.cli.output import JsonOption, print_json, say
+from bridge.entrypoints.cli.reading import SiteOption
+from bridge.tls import server_context
+
+app = typer.Typer(no_args_is_help=True, help="Look at a site's settings.\n\nExample: `dockbridge config check --site ams1`")
+
+
+@app.command()
+def show(
+    defaults: Annotated[bool, typer.Option("--defaults", help="Print the defaults instead of a site's settings.")] = False,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Print every setting with its value, its unit and a sentence.
+
+    Example: `dockbridge config show --defaults`
+    """
+    settings = Settings() if defaults else load(site / CONFIG_NAME)
+    if as_json:
+        print_json(dataclasses.asdict(settings))
+    else:
+        sys.stdout.write(render(settings))
+
+
+@app.command()
+def check(site: SiteOption = Path()) -> None:
+    """Check a site's settings and its certificate files, without starting a server.
+
+    Example: `dockbridge config check --site ams1`
+    """
+    server_context(load(site / CONFIG_NAME).listen, site)
+    say(f"{site / CONFIG_NAME} has no faults.")

@@ -1,0 +1,90 @@
+"""`dockbridge`: every command prints data to stdout and sentences to stderr; exit 0 done, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from bridge import __version__
+from bridge.entrypoints.cli import access, bench, certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, sim, site, status, torture
+from bridge.entrypoints.cli.output import say
+from bridge.errors import BridgeError
+from bridge.ingest.ports import StoreUnavailable
+
+app = typer.Typer(name="dockbridge", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    """Turn the scans of a warehouse and its couriers into the state of every order, and never lose one.
+
+    Start with `dockbridge demo`, then make a site of your own.
+
+    Example: `dockbridge init ams1 --host bridge.example.com`, then `dockbridge serve ams1`
+    """
+
+
+app.command()(site.init)
+app.command()(site.serve)
+app.command()(status.status)
+app.command()(demo.demo)
+app.command()(torture.torture)
+# What is typed after these two, `--help` included, is for the simulator and for the suite.
+app.command(context_settings=PASSED_ON, add_help_option=False)(sim.sim)
+app.command(context_settings=PASSED_ON, add_help_option=False)(bench.bench)
+app.add_typer(device.app, name="device")
+app.add_typer(access.app, name="access")
+app.add_typer(orders.app, name="orders")
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(events.app, name="events")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(contract.app, name="contract")
+app.add_typer(config.app, name="config")
+app.add_typer(certificate.app, name="certificate")
+app.add_typer(db.app, name="db")
+
+
+def main() -> None:
+    """Run the command. This is the one place that prints an error: what happened, and what to do."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("dockbridge").setLevel(logging.INFO)
+    # Other libraries log tracebacks for input that any client can send; the broker counts it and logs what matters.
+    for name in ("amqtt", "websockets", "asyncio", "transitions"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command that was typed. On wrong usage Typer itself prints the right one and exits with 2."""
+    try:
+        app(prog_name="dockbridge")
+    except BridgeError as error:
+        say(f"error: {error}" + (f"\n  fix: {error.fix}" if error.fix else ""))
+        return 1
+    except StoreUnavailable as error:
+        say(f"error: the database can't be used: {error}\n  fix: {error.fix}; nothing that was acknowledged is lost")
+        return 1
+    except BrokenPipeError:
+        # The reader of our output has closed it; what is still buffered must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, OverflowError, UnicodeError) as error:
+        say(f"error: {error}\n  fix: check the file's name and permissions, and that the text is UTF-8")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What commands print: data to stdout, sentences and progress to stderr. Tables and colours are rich's, and plain if the output is not a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from devices.protocol import messages
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Print at most this many rows.")]
+
+DURATIONS: Final = frozenset({"mono_ms", "sent_mono_ms", "error_ms", "delay_ms"})
+"""Fields in ms that are durations; all other fields in ms are times."""
+
+PIPE_WIDTH: Final = 400
+"""Columns of a table that is not printed to a terminal: it is read by a program and must not be cut."""
+
+# No emoji: `:AB:` is part of a fingerprint, or of an id.
+_sentences = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def _stdout() -> Console:
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=PIPE_WIDTH)
+
+
+def say(text: str) -> None:
+    """Print a sentence to stderr."""
+    _sentences.print(text, markup=False)
+
+
+def print_json(data: Any) -> None:
+    """Print data as one JSON document; bytes as lowercase hex."""
+    print(json.dumps(data, default=_jsonable, ensure_ascii=False, indent=2))
+
+
+def print_json_line(data: Any) -> None:
+    """Print data as one line of JSON, without delay."""
+    print(json.dumps(data, default=_jsonable, ensure_ascii=False), flush=True)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, msgspec.Struct):
+        return messages.plain(value)
+    return as_row(value) if dataclasses.is_dataclass(value) else str(value)
+
+
+def as_row(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass, by name."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """Print a table to stdout."""
+    table = Table(*columns, title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for row in rows:
+        table.add_row(*("" if cell is None else _cell(cell) for cell in row))
+    _stdout().print(table)
+
+
+def print_details(row: Mapping[str, Any]) -> None:
+    """Print one thing with a line for each field: times as dates, durations with their unit, lists on one line."""
+    print_table(("", ""), [_detail(name, value) for name, value in row.items()])
+
+
+def _detail(name: str, value: Any) -> tuple[str, Any]:
+    if name in DURATIONS:
+        return name.removesuffix("_ms"), span(value) if value is not None else None
+    if name.endswith("_ms"):
+        return f"{name.removesuffix('_ms')} (UTC)", moment(value)
+    return name, ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _cell(cell: Any) -> str:
+    """A value as one line of a table. Text from outside must not control the terminal: control characters are printed as escapes."""
+    if isinstance(cell, bytes):
+        return cell.hex()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(cell)).replace("[", "\\[")
+
+
+def print_rich(renderable: Any) -> None:
+    """Print something that rich renders to stdout."""
+    _stdout().print(renderable)
+
+
+def moment(ms: int | None) -> str:
+    """A time as people read it: UTC, to the second."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if ms is not None else ""
+
+
+def span(ms: int) -> str:
+    """A duration as people read it."""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
+        if abs(ms) >= size:
+            return f"{ms / size:.1f} {unit}"
+    return f"{ms} ms"
+
+
+def yes_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def progress() -> Progress:
+    """A progress bar on stderr; nothing if that is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)

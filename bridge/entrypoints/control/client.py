@@ -1,0 +1,124 @@
+"""How a command calls operations: on the running server, or in this process if none runs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
+
+from bridge.config import SOCKET_NAME
+from bridge.entrypoints.control.wire import at_socket, decode_answer, encode_call
+from bridge.errors import BridgeError
+from bridge.operations.ports import SiteContext
+
+if TYPE_CHECKING:
+    from bridge.app import Application
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_READ_BYTES: Final = 1_048_576
+
+
+class Caller:
+    """Calls operations of one site. Use it as a context manager: it is connected to the server, or has the site open, inside the block.
+
+    Raises:
+        NoSite: if there is no site in the folder.
+        SiteError: if no server runs and the site can't be opened.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._socket: socket.socket | None = None
+        self._runner: asyncio.Runner | None = None
+        self._app: Application | None = None
+        self._life = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as life:
+            self._socket = _connected(self._directory)
+            if self._socket is not None:
+                life.enter_context(self._socket)
+            else:
+                self._runner = runner = life.enter_context(asyncio.Runner())
+                self._app = app = runner.run(_open(self._directory))
+                life.callback(lambda: runner.run(app.close()))
+            self._life = life.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._life.close()
+
+    def call(self, operation: Callable[Concatenate[SiteContext, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Carry out an operation.
+
+        Raises:
+            BridgeError: if it can't be carried out.
+        """
+        if self._socket is not None:
+            return _ask(self._socket, operation, *args, **kwargs)
+        assert self._runner is not None
+        assert self._app is not None
+        return self._runner.run(_done(operation(self._app, *args, **kwargs)))
+
+
+def call(directory: Path, operation: Callable[Concatenate[SiteContext, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Carry out one operation; see `Caller`."""
+    with Caller(directory) as caller:
+        return caller.call(operation, *args, **kwargs)
+
+
+def ask(directory: Path, operation: Callable[[SiteContext], Awaitable[R]]) -> R | None:
+    """Carry out an operation on the running server. Returns None if none runs.
+
+    Raises:
+        BridgeError: if it can't be carried out.
+    """
+    connection = _connected(directory)
+    if connection is None:
+        return None
+    with connection:
+        return _ask(connection, operation)
+
+
+async def _open(directory: Path) -> Application:
+    # Imported here: while a server runs, a command does without everything that a server is made of, and starts in half the time.
+    from bridge.app import Application
+
+    return await Application.open(directory)
+
+
+async def _done(work: Awaitable[R]) -> R:
+    return await work
+
+
+def _connected(directory: Path) -> socket.socket | None:
+    """A connection to the running server; None if none runs."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        at_socket(directory / SOCKET_NAME, connection.connect)
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def _ask(connection: socket.socket, operation: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
+    connection.sendall(encode_call(operation, *args, **kwargs))
+    result: R = decode_answer(_read_line(connection), operation)
+    return result
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    parts = []
+    while part := connection.recv(_READ_BYTES):
+        parts.append(part)
+        if part.endswith(b"\n"):
+            return b"".join(parts)
+    raise BridgeError("the server ended the connection before it answered", fix="see its log, then run the command again: nothing is done twice")
+
+
+__all__ = ["Caller", "ask", "call"]

@@ -1,0 +1,77 @@
+"""The control socket of a running server: commands that change something are carried out here.
+
+A client that can open the socket may call every operation: the mode of the socket's file (0600) is the authentication.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from bridge.config import SOCKET_NAME
+from bridge.entrypoints.control.wire import LINE_BYTES_MAX, at_socket, decode_call, encode_error, encode_result
+from bridge.errors import BridgeError
+from bridge.ingest.ports import StoreUnavailable
+from bridge.operations.ports import SiteContext
+
+logger = logging.getLogger("dockbridge")
+
+_ONLY_OWNER: Final = 0o177
+
+
+class ControlServer:
+    """Listens on a site's control socket.
+
+    Args:
+        site: what operations are carried out on.
+        directory: the site's folder.
+    """
+
+    def __init__(self, site: SiteContext, directory: Path) -> None:
+        self._site = site
+        self._path = directory / SOCKET_NAME
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._path.unlink(missing_ok=True)
+        before = os.umask(_ONLY_OWNER)
+        try:
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            at_socket(self._path, listener.bind)
+        finally:
+            os.umask(before)
+        listener.setblocking(False)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LINE_BYTES_MAX)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The command has gone away, or its line has no end: there is no one to answer.
+        with suppress(ConnectionError, ValueError):
+            while line := await reader.readline():
+                writer.write(await self._answer(line))
+                await writer.drain()
+        writer.close()
+
+    async def _answer(self, line: bytes) -> bytes:
+        try:
+            call = decode_call(line)
+            return encode_result(await call.operation(self._site, **call.arguments))
+        except BridgeError as error:
+            return encode_error(str(error), error.fix)
+        except StoreUnavailable as error:
+            return encode_error(f"the database can't take writes: {error}", error.fix)
+        except Exception as error:
+            logger.exception("a command failed")
+            return encode_error(f"the server failed to carry it out ({type(error).__name__})", "see its log, and report what it says")
+
+
+__all__ = ["ControlServer"]

@@ -1,0 +1,145 @@
+"""What goes over the control socket: one JSON object a line, over a Unix socket in the site's folder.
+
+`{"call": name, "with": {…}}` is answered by `{"ok": …}` or `{"error": …, "fix": …}`. Arguments and results have the types of the operation's signature.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple, get_type_hints
+
+import msgspec
+
+from bridge.errors import Refused
+from bridge.operations import database, devices, imports, jobs, quarantine, server
+from devices.protocol.messages import explain
+
+Operation = Callable[..., Awaitable[Any]]
+
+CALLS: Final[Mapping[str, Operation]] = {
+    "devices.add": devices.add,
+    "devices.rotate": devices.rotate,
+    "devices.revoke": devices.revoke,
+    "devices.certify": devices.certify,
+    "jobs.assign": jobs.assign,
+    "jobs.release": jobs.release,
+    "imports.open_channel": imports.open_channel,
+    "imports.submit": imports.submit,
+    "quarantine.replay": quarantine.replay,
+    "quarantine.drop": quarantine.drop,
+    "database.rebuild": database.rebuild,
+    "server.connected": server.connected,
+    "server.counters": server.counters,
+    "server.failed_logins": server.failed_logins,
+    "server.reload_certificate": server.reload_certificate,
+}
+"""What can be called, by name."""
+_NAMES: Final = {operation: name for name, operation in CALLS.items()}
+
+LINE_BYTES_MAX: Final = 67_108_864
+SOCKET_PATH_BYTES_MAX: Final = 100
+"""Unix socket paths are short (sun_path has 108 bytes); a longer one is reached through the folder's file descriptor."""
+_ANOTHER_VERSION: Final = "use the same version of dockbridge for the command and the server: restart the server after an upgrade"
+
+
+class Call(NamedTuple):
+    """An operation with its arguments, by name."""
+
+    operation: Operation
+    arguments: dict[str, Any]
+
+
+class _Request(msgspec.Struct, rename={"arguments": "with"}):
+    call: str
+    arguments: msgspec.Raw
+
+
+class _Answer(msgspec.Struct):
+    ok: msgspec.Raw = msgspec.Raw(b"null")
+    error: str | None = None
+    fix: str | None = None
+
+
+class _Signature(NamedTuple):
+    arguments: type[msgspec.Struct]
+    result: Any
+
+
+@cache
+def _signature(operation: Operation) -> _Signature:
+    """The types of an operation's arguments, the site left out, and of its result."""
+    hints = get_type_hints(operation)
+    fields: list[Any] = []
+    for parameter in list(inspect.signature(operation).parameters.values())[1:]:
+        has_default = parameter.default is not inspect.Parameter.empty
+        fields.append((parameter.name, hints[parameter.name], parameter.default) if has_default else (parameter.name, hints[parameter.name]))
+    arguments = msgspec.defstruct(_NAMES[operation], fields, kw_only=True, forbid_unknown_fields=True)
+    return _Signature(arguments, hints["return"])
+
+
+def encode_call(operation: Operation, *args: Any, **kwargs: Any) -> bytes:
+    """A line that asks for an operation, given its arguments without the site."""
+    bound = inspect.signature(operation).bind(None, *args, **kwargs).arguments
+    arguments = dict(list(bound.items())[1:])
+    return msgspec.json.encode({"call": _NAMES[operation], "with": arguments}) + b"\n"
+
+
+def decode_call(line: bytes) -> Call:
+    """The operation that a line asks for.
+
+    Raises:
+        Refused: if the line is not a call, there is no such operation, or it does not take these arguments.
+    """
+    try:
+        request = msgspec.json.decode(line, type=_Request)
+    except msgspec.DecodeError as error:
+        raise Refused(f"the server can't read the call: {error}", fix=_ANOTHER_VERSION) from error
+    operation = CALLS.get(request.call)
+    if operation is None:
+        raise Refused(f"the server does not know the call {request.call!r}", fix=_ANOTHER_VERSION)
+    try:
+        arguments = msgspec.json.decode(request.arguments, type=_signature(operation).arguments)
+    except msgspec.ValidationError as error:
+        raise Refused(f"{request.call}: {explain(error)}", fix=_ANOTHER_VERSION) from error
+    except msgspec.DecodeError as error:
+        raise Refused(f"the server can't read the call: {error}", fix=_ANOTHER_VERSION) from error
+    return Call(operation, msgspec.structs.asdict(arguments))
+
+
+def encode_result(result: Any) -> bytes:
+    return msgspec.json.encode({"ok": result}) + b"\n"
+
+
+def encode_error(error: str, fix: str | None) -> bytes:
+    return msgspec.json.encode({"error": error, "fix": fix}) + b"\n"
+
+
+def decode_answer(line: bytes, operation: Operation) -> Any:
+    """The result of an operation.
+
+    Raises:
+        Refused: if it could not be carried out, or the answer has another form.
+    """
+    try:
+        answer = msgspec.json.decode(line, type=_Answer)
+        if answer.error is not None:
+            raise Refused(answer.error, fix=answer.fix)
+        return msgspec.json.decode(answer.ok, type=_signature(operation).result)
+    except msgspec.DecodeError as error:
+        raise Refused(f"the server's answer can't be read: {error}", fix=_ANOTHER_VERSION) from error
+
+
+def at_socket(path: Path, use: Callable[[str], Any]) -> None:
+    """Bind or connect a Unix socket, even if the path to it is longer than a socket address can hold."""
+    if len(os.fsencode(path.absolute())) <= SOCKET_PATH_BYTES_MAX:
+        use(str(path.absolute()))
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        use(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)

@@ -1,0 +1,38 @@
+"""Rebuild, check and copy the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.operations.ports import CheckReport, OnProgress, SiteContext, SiteReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a rebuild found. `changed` names the orders whose hash was different before."""
+
+    events: int
+    orders: int
+    changed: list[str]
+
+
+async def rebuild(site: SiteContext) -> Rebuilt:
+    """Derive everything again from the event log, and compare each order's hash with what it was."""
+    report = await site.rebuild()
+    return Rebuilt(events=report.events, orders=report.orders, changed=report.changed)
+
+
+async def check(site: SiteReader, on_progress: OnProgress) -> CheckReport:
+    """Compare everything that is derived with the events, as of one moment."""
+    return site.database.check(on_progress)
+
+
+async def backup(site: SiteReader, to: Path) -> None:
+    """Copy the database whole, as of one moment, and check the copy.
+
+    Raises:
+        Refused: if the file exists already.
+        StoreError: if the copy can't be written, or is damaged.
+    """
+    site.database.backup(to)

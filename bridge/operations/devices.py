@@ -1,0 +1,213 @@
+"""Enrol devices, look at them, and shut them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bridge.errors import Refused
+from bridge.operations.ports import Device, FailedLogins, Row, SiteContext, SiteReader
+from devices.protocol.vocabulary import Role
+
+
+class DeviceState(StrEnum):
+    """Whether a device may log in, and what it may use."""
+
+    ENROLLED = "enrolled"
+    OUTSIDE = "enrolled, outside v1/ only"
+    NO_LOGIN = "no login"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """A new device. Its secret is stored only as a hash: this is the one time that it can be read."""
+
+    device: str
+    role: Role
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSecret:
+    """A device's new secret, as in `Enrolled`."""
+
+    device: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRow:
+    """One device at a glance. `events` and `owes` are None for a device whose seq is not counted, such as a system."""
+
+    device: str
+    role: Role
+    courier: str | None
+    at: str | None
+    orders: str | None
+    online: bool
+    events: int | None
+    owes: int | None
+    heard_ms: int | None
+    enrolled_ms: int
+    certificate: str | None
+    failed: int
+    failed_ms: int | None
+    failed_from: str | None
+    state: DeviceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceLog:
+    """What was received of one log of a device. `gaps` are the ranges of seq that are missing, first and last."""
+
+    log: bytes
+    high: int
+    owes: int
+    gaps: list[list[int]]
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceDetails:
+    """One device with its last presence and its logs."""
+
+    row: DeviceRow
+    presence: Row | None
+    logs: list[DeviceLog]
+
+
+# --- changing ---------------------------------------------------------------------------------------------------------------
+
+
+async def add(
+    site: SiteContext,
+    device: str,
+    role: Role,
+    courier: str | None = None,
+    orders_prefix: str | None = None,
+    at: str | None = None,
+) -> Enrolled:
+    """Enrol a device.
+
+    Raises:
+        Refused: if it is enrolled already, or its name or role can't be used.
+    """
+    now_ms = site.clock.now_ms()
+    secret = await site.on_writer(lambda: site.registry.add(device, role, now_ms=now_ms, courier=courier, orders_prefix=orders_prefix, at=at))
+    return Enrolled(device=device, role=role, secret=secret)
+
+
+async def rotate(site: SiteContext, device: str, readmit: bool = False) -> NewSecret:
+    """Give a device a new secret and close its connections; its sessions stay. With `readmit` a revoked device is enrolled again.
+
+    Raises:
+        NotFound: if it is not enrolled.
+        Refused: if it was revoked.
+    """
+    secret = await site.on_writer(lambda: site.registry.rotate(device, now_ms=site.clock.now_ms(), readmit=readmit))
+    site.disconnect(device, "its password was changed", end_sessions=False)
+    return NewSecret(device=device, secret=secret)
+
+
+async def revoke(site: SiteContext, device: str) -> None:
+    """Shut a device out: its connections are closed and its sessions end. What it has sent stays.
+
+    Raises:
+        NotFound: if it is not enrolled.
+    """
+    await site.on_writer(lambda: site.registry.revoke(device, now_ms=site.clock.now_ms()))
+    site.disconnect(device, "the device was revoked", end_sessions=True)
+
+
+async def certify(site: SiteContext, device: str, sha256: str) -> None:
+    """Let a device log in with the certificate that has this SHA-256 (hex), and with no earlier one.
+
+    Raises:
+        NotFound: if it is not enrolled.
+        Refused: if it was revoked.
+    """
+    await site.on_writer(lambda: site.registry.certify(device, sha256))
+    site.disconnect(device, "it has a new certificate", end_sessions=False)
+
+
+async def ensure_channel(site: SiteContext, device: str, role: Role) -> None:
+    """Enrol a device that only this side uses. It has no secret, so that no client can log in as it.
+
+    Raises:
+        Refused: if it is enrolled with another role.
+    """
+    known = site.registry.find(device)
+    if known is None:
+        now_ms = site.clock.now_ms()
+        await site.on_writer(lambda: site.registry.add(device, role, now_ms=now_ms, with_secret=False))
+    elif known.role is not role:
+        raise Refused(f"{device} is enrolled as {known.role}, not as {role}", fix="choose another name for the channel")
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------------
+
+
+async def list_devices(site: SiteReader, failed_logins: Mapping[str, FailedLogins]) -> list[DeviceRow]:
+    """Every device. `failed_logins` are those that the running server has counted, if one runs."""
+    devices = site.registry.list()
+    presences = site.queries.presences(d.device for d in devices)
+    ledgers: dict[str, list[Row]] = {}
+    for ledger in site.queries.ledgers():
+        ledgers.setdefault(ledger["device"], []).append(ledger)
+    return [_row(d, ledgers.get(d.device, []), presences.get(d.device), failed_logins.get(d.device)) for d in devices]
+
+
+async def show_device(site: SiteReader, device: str, failed_logins: Mapping[str, FailedLogins]) -> DeviceDetails:
+    """One device.
+
+    Raises:
+        NotFound: if it is not enrolled.
+    """
+    found = site.registry.get(device)
+    ledgers = site.queries.ledgers(device)
+    presence = site.queries.presences([device]).get(device)
+    logs = [DeviceLog(log=x["log"], high=x["high"], owes=x["owed"], gaps=_gaps(x["ranges"]), heard_ms=x["updated_ms"]) for x in ledgers]
+    return DeviceDetails(row=_row(found, ledgers, presence, failed_logins.get(device)), presence=presence, logs=logs)
+
+
+async def check_admitted(site: SiteReader, device: str) -> None:
+    """Raises:
+    NotFound: if a device is not enrolled.
+    Refused: if it was revoked.
+    """
+    site.registry.get(device).check_admitted()
+
+
+def _row(device: Device, ledgers: Sequence[Row], presence: Row | None, failed: FailedLogins | None) -> DeviceRow:
+    return DeviceRow(
+        device=device.device,
+        role=device.role,
+        courier=device.courier,
+        at=device.at,
+        orders=device.orders_prefix,
+        online=bool(presence and presence.get("online")),
+        events=sum(x["high"] - x["owed"] for x in ledgers) if ledgers else None,
+        owes=sum(x["owed"] for x in ledgers) if ledgers else None,
+        heard_ms=max((x["updated_ms"] for x in ledgers), default=None),
+        enrolled_ms=device.created_ms,
+        certificate=device.certificate_sha256,
+        failed=failed.times if failed is not None else 0,
+        failed_ms=failed.last_ms if failed is not None else None,
+        failed_from=failed.source if failed is not None else None,
+        state=_state(device),
+    )
+
+
+def _state(device: Device) -> DeviceState:
+    if not device.is_admitted:
+        return DeviceState.REVOKED
+    if not device.can_log_in:
+        return DeviceState.NO_LOGIN
+    return DeviceState.OUTSIDE if device.role is Role.LAB else DeviceState.ENROLLED
+
+
+def _gaps(ranges: Sequence[Sequence[int]]) -> list[list[int]]:
+    edges = [0, *(b for _, b in ranges)]
+    return [[end + 1, start - 1] for end, (start, _) in zip(edges, ranges, strict=False) if start > end + 1]

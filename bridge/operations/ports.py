@@ -1,0 +1,316 @@
+"""What operations need of a site. The store and the application implement these protocols and are handed in."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+from bridge.clock import Clock
+from bridge.domain.access import Identity
+from bridge.domain.facts import Fact
+from bridge.domain.jobs import Job
+from bridge.errors import Refused
+from bridge.ingest.items import Incoming
+from bridge.ingest.log import EventRow
+from bridge.operations.console import Console
+from devices.protocol.vocabulary import Role
+
+T = TypeVar("T")
+Row = dict[str, Any]
+"""A document of the contract (a status, a presence), or a row of a table with its columns as keys."""
+OnProgress = Callable[[int, int], None]
+"""Called with how much is done, and of how much."""
+
+ENROLLABLE: Final = (Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK, Role.LAB)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """An enrolled device. `has_secret` is false for channels that only import; `certificate_sha256` (hex) is the one certificate that it may log in with."""
+
+    device: str
+    role: Role
+    courier: str | None
+    orders_prefix: str | None
+    at: str | None
+    created_ms: int
+    rotated_ms: int | None
+    revoked_ms: int | None
+    has_secret: bool
+    certificate_sha256: str | None
+
+    @property
+    def is_admitted(self) -> bool:
+        return self.revoked_ms is None
+
+    @property
+    def can_log_in(self) -> bool:
+        return self.is_admitted and (self.has_secret or self.certificate_sha256 is not None)
+
+    def check_admitted(self) -> None:
+        """Raises:
+        Refused: if it was revoked.
+        """
+        if not self.is_admitted:
+            fix = f"`dockbridge device rotate {self.device} --readmit` lets it in again, with a new password"
+            raise Refused(f"{self.device} is shut out", fix=fix)
+
+
+class StoredFact(NamedTuple):
+    """One event of an order: what it says, its row in the log, and its receipt (empty if it has none)."""
+
+    fact: Fact
+    row: EventRow
+    receipt: Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What a check of the database found. `faults` are sentences; there are none if it is sound."""
+
+    faults: list[str]
+    events: int
+    orders: int
+
+
+class RebuildReport(Protocol):
+    """What a rebuild found. `changed` names the orders whose hash was different before."""
+
+    @property
+    def events(self) -> int: ...
+
+    @property
+    def orders(self) -> int: ...
+
+    @property
+    def changed(self) -> list[str]: ...
+
+
+class FailedLogins(NamedTuple):
+    """Recent failed logins with one name: how many, when the last one was, and from which address."""
+
+    times: int
+    last_ms: int
+    source: str
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------------
+
+
+class Queries(Protocol):
+    """Reads of one site's database.
+
+    Raises:
+        StoreUnavailable: from every method, if the database can't be read.
+    """
+
+    def orders(self, *, state: str | None, limit: int) -> list[Row]:
+        """Statuses of orders, the last changed first."""
+        ...
+
+    def order(self, order_id: str) -> Row | None:
+        """One order: its `status`, and the statuses of its `parcels`."""
+        ...
+
+    def order_states(self, order_ids: Iterable[str]) -> dict[str, str]:
+        """The states of those of these orders that exist."""
+        ...
+
+    def order_counts(self) -> dict[str, int]:
+        """How many orders are in each state."""
+        ...
+
+    def status_log(self, *, after: int, order_ids: Sequence[str] | None, limit: int) -> list[Row]:
+        """Visible changes after entry number `after`, the oldest first."""
+        ...
+
+    def status_log_end(self) -> int:
+        """The number of the last entry; 0 if there is none."""
+        ...
+
+    def facts(self, order_id: str) -> list[StoredFact]:
+        """An order's events, in the order of their arrival."""
+        ...
+
+    def event_count(self, order_id: str) -> int:
+        """How many events are stored of an order."""
+        ...
+
+    def events(self, *, order_id: str | None, device: str | None, event_type: str | None, outcome: str | None, limit: int) -> list[Row]:
+        """Events with their outcomes, the last arrival first."""
+        ...
+
+    def quarantine(self, *, limit: int) -> list[Row]:
+        """Quarantined messages without their payloads, the latest first."""
+        ...
+
+    def quarantined(self, no: int) -> Row | None:
+        """One quarantined message, with its payload."""
+        ...
+
+    def ledgers(self, device: str | None = None) -> list[Row]:
+        """What was received of each device log."""
+        ...
+
+    def presences(self, devices: Iterable[str]) -> dict[str, Row]:
+        """The last presence of those of these devices that have one."""
+        ...
+
+    def jobs(self, *, courier: str | None = None, only_open: bool = False) -> list[Job]: ...
+
+    def job(self, job_id: str) -> Job | None: ...
+
+    def alerts(self) -> list[Row]:
+        """The alerts that are raised now."""
+        ...
+
+
+class RegistryReader(Protocol):
+    """Who is enrolled.
+
+    Raises:
+        NotFound: from `identity` and `get`, if a device is not enrolled.
+    """
+
+    def identity(self, device: str) -> Identity: ...
+
+    def identities(self) -> Mapping[str, Identity]:
+        """Every device that is enrolled and not revoked."""
+        ...
+
+    def find(self, device: str) -> Device | None: ...
+
+    def get(self, device: str) -> Device: ...
+
+    def list(self) -> list[Device]: ...
+
+
+class Database(Protocol):
+    """The database as a file."""
+
+    def check(self, on_progress: OnProgress) -> CheckReport:
+        """Compare everything that is derived with the events, as of one moment."""
+        ...
+
+    def backup(self, to: Path) -> None:
+        """Copy it whole, as of one moment, and check the copy.
+
+        Raises:
+            Refused: if the file exists already.
+            StoreError: if the copy can't be written, or is damaged.
+        """
+        ...
+
+
+class SiteReader(Protocol):
+    """A site for reading; it does not matter whether a server runs."""
+
+    @property
+    def queries(self) -> Queries: ...
+
+    @property
+    def registry(self) -> RegistryReader: ...
+
+    @property
+    def database(self) -> Database: ...
+
+
+# --- changing ---------------------------------------------------------------------------------------------------------------
+
+
+class Registry(RegistryReader, Protocol):
+    """Who is enrolled, for changing. Its changes are made on the writer's thread (`SiteContext.on_writer`).
+
+    Raises:
+        NotFound: if a device is not enrolled.
+        Refused: if a change is not possible, such as a new secret for a revoked device.
+    """
+
+    def add(
+        self,
+        device: str,
+        role: Role,
+        *,
+        now_ms: int,
+        courier: str | None = None,
+        orders_prefix: str | None = None,
+        at: str | None = None,
+        with_secret: bool = True,
+    ) -> str | None:
+        """Enrol a device. Returns its secret."""
+        ...
+
+    def rotate(self, device: str, *, now_ms: int, readmit: bool = False) -> str:
+        """Replace a device's secret. Returns the new one."""
+        ...
+
+    def revoke(self, device: str, *, now_ms: int) -> None: ...
+
+    def certify(self, device: str, sha256: str) -> None:
+        """Replace the certificate that a device may log in with."""
+        ...
+
+
+class SiteContext(SiteReader, Protocol):
+    """A site that is opened for writing, by the server or by a command.
+
+    Raises:
+        StoreUnavailable: from whatever writes, if the database can't be written.
+    """
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def console(self) -> Console: ...
+
+    @property
+    def connected(self) -> set[str]:
+        """The devices that are connected now."""
+        ...
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the broker has counted since its start; empty if none runs."""
+        ...
+
+    @property
+    def failed_logins(self) -> dict[str, FailedLogins]: ...
+
+    async def on_writer(self, work: Callable[[], T]) -> T:
+        """Call a function on the writer's thread, between two batches."""
+        ...
+
+    def offer(self, incoming: Incoming) -> Future[Row]:
+        """Hand one message to the pipeline. The future gets its receipt once it is committed."""
+        ...
+
+    async def submit(self, identity: Identity, events: Sequence[tuple[str, bytes]]) -> list[Row]:
+        """Send events (type, payload) as an identity. Returns their receipts in the same order."""
+        ...
+
+    def drop_quarantined(self, no: int) -> None:
+        """Delete an entry of the quarantine; call it on the writer's thread."""
+        ...
+
+    def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
+        """Close a device's connections, and if asked end its sessions."""
+        ...
+
+    def reload_certificate(self) -> bool:
+        """Use the server's certificate as it now is in its file. Returns False if no listener here uses TLS.
+
+        Raises:
+            ConfigError: if it can't be used; the present one stays in use.
+        """
+        ...
+
+    async def rebuild(self) -> RebuildReport:
+        """Derive everything again from the event log."""
+        ...

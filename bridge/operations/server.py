@@ -1,0 +1,34 @@
+"""What the running server counts, its alerts, and its certificate."""
+
+from __future__ import annotations
+
+from bridge.operations.ports import FailedLogins, Row, SiteContext, SiteReader
+
+
+async def counters(site: SiteContext) -> dict[str, int]:
+    """What the broker has counted since its start, and how much it holds now; empty if none runs."""
+    return site.counters
+
+
+async def failed_logins(site: SiteContext) -> dict[str, FailedLogins]:
+    """Recent failed logins by name."""
+    return site.failed_logins
+
+
+async def connected(site: SiteContext) -> list[str]:
+    """The devices that are connected now, by name."""
+    return sorted(site.connected)
+
+
+async def reload_certificate(site: SiteContext) -> bool:
+    """Use the server's certificate as it now is in its file. Returns False if no listener here uses TLS.
+
+    Raises:
+        ConfigError: if it can't be used; the present one stays in use.
+    """
+    return site.reload_certificate()
+
+
+async def alerts(site: SiteReader) -> list[Row]:
+    """The alerts that are raised now."""
+    return site.queries.alerts()

@@ -1,0 +1,120 @@
+"""A site opened for writing: its folder, its database, the writer and the pipeline. Everything else of an application is built on these parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cbor2
+from sqlalchemy import Engine
+
+from bridge.bounds import pipeline_limits, rules_of
+from bridge.broker.session_log import SessionLog
+from bridge.clock import Clock
+from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
+from bridge.domain.access import Identity
+from bridge.errors import NoSite, StoreError
+from bridge.ingest import seam
+from bridge.ingest.items import Announce, Message
+from bridge.ingest.pipeline import Pipeline, Settler
+from bridge.ingest.ports import StoreUnavailable
+from bridge.ingest.rules import Rules
+from bridge.ingest.settle import Ingest
+from bridge.serving.authentication import Authentication
+from bridge.serving.outlet import Outlet
+from bridge.serving.parts import Parts
+from bridge.serving.tasks import Tasks
+from bridge.site_folder import clock_after, open_database, take_lock
+from bridge.store.loop_reader import LoopReader
+from bridge.store.message_log import LogReader
+from bridge.store.queries import Queries
+from bridge.store.sql import SqlStore
+from bridge.store.sqlite import open_engine
+from bridge.store.statuses import Statuses
+from devices.protocol.topics import Topics
+
+IngestOf = Callable[[Rules, Settings, seam.SessionLog], Ingest]
+
+
+class OpenSite:
+    """Takes a site's lock, migrates its database, and starts the pipeline. What it opens is closed with `life`, in reverse.
+
+    Args:
+        directory: the site's folder.
+        clock: the site's own if it is None.
+        lab_identity: the identity of every client, if clients need not log in (a laboratory).
+        parts: how the parts are made.
+        ingest_of: makes what acts on a batch; a rebuild makes it once more.
+        life: closes what was opened.
+
+    Raises:
+        NoSite: if there is no site in the folder.
+        SiteInUse: if another process has it open.
+        ConfigError: if its configuration is wrong.
+        StoreError: if its database can't be used.
+    """
+
+    def __init__(self, directory: Path, clock: Clock | None, lab_identity: Identity | None, parts: Parts, ingest_of: IngestOf, life: AsyncExitStack) -> None:
+        if not (directory / CONFIG_NAME).exists():
+            raise NoSite(f"there is no site in {directory}", fix=f"make one with `dockbridge init {directory}`")
+        self.directory = directory
+        self.lab_identity = lab_identity
+        self.settings = settings = load(directory / CONFIG_NAME)
+        self.topics = Topics(settings.site.name)
+        self.rules = replace(rules_of(settings), is_lab=lab_identity is not None)
+        self._lock = life.enter_context(take_lock(directory / LOCK_NAME))
+        path = directory / DATABASE_NAME
+        self.engine, self.clock = _open_database(path, settings, clock, life)
+        self.started_ms = self.clock.now_ms()
+        self.reader = open_engine(path, read_only=True)
+        life.callback(self.reader.dispose)
+        self.queries = Queries(self.reader, self.topics)
+        self.registry = parts.registry(self.engine, self.reader, settings.site.name)
+        self._loop_reader = LoopReader(path)
+        self._loop_reader.open()
+        life.callback(self._loop_reader.close)
+        self.statuses = Statuses(self._loop_reader, self.topics, encode_anew(self.rules))
+        self.log = LogReader(self._loop_reader)
+        self.authentication = Authentication(self.registry)
+        life.callback(self.authentication.close)
+        self.store = SqlStore(self.engine)
+        self.ingest_of = ingest_of
+        self.settler = Settler(self.store, ingest_of(self.rules, settings, SessionLog()), parts.passed)
+        self.writer = parts.writer(self.settler, self.store)
+        life.push_async_callback(self.writer.close)
+        self.outlet = Outlet()
+        self.pipeline = Pipeline(self.writer, self.outlet, pipeline_limits(settings), self.outlet.resume_reading, parts.passed)
+        self.tasks = Tasks()
+        life.push_async_callback(self.tasks.close)
+        self.tasks.spawn("pipeline", self.pipeline.run())
+
+    def abandon(self) -> None:
+        """Let go of everything as a killed process does."""
+        self.tasks.cancel()
+        self.store.close()
+        self.authentication.close(wait=False)
+        self._loop_reader.close()
+        self.engine.dispose()
+        self.reader.dispose()
+        self._lock.close()
+
+    def announce(self, message: Message) -> None:
+        """Publish a message of the bridge's own, in its place among what ingest publishes."""
+        self.pipeline.change(Announce(received_ms=self.clock.now_ms(), message=message))
+
+
+def encode_anew(rules: Rules) -> Callable[[Any], bytes] | None:
+    """How payloads of the tables are published; None if as they are."""
+    return rules.encode if rules.encode is not cbor2.dumps else None
+
+
+def _open_database(path: Path, settings: Settings, clock: Clock | None, life: AsyncExitStack) -> tuple[Engine, Clock]:
+    try:
+        engine = open_database(path, settings.ingest)
+        life.callback(engine.dispose)
+        return engine, clock if clock is not None else clock_after(engine)
+    except StoreUnavailable as error:
+        raise StoreError(f"{path} can't be used: {error}", fix=error.fix) from error

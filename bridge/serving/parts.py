@@ -1,0 +1,56 @@
+"""What an application is made of, if it is not what production takes: a simulation has a writer without a thread and a broker without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sqlalchemy import Engine
+
+from bridge.broker.embedded import EmbeddedBroker
+from bridge.broker.front_door import FrontDoor
+from bridge.broker.logins import Logins
+from bridge.ingest.pipeline import Settler
+from bridge.ingest.points import Passed, nobody_looks
+from bridge.store.registry import Registry
+from bridge.store.sql import SqlStore
+from bridge.writer import SiteWriter, ThreadWriter
+
+
+class SiteBroker(Protocol):
+    """What an application needs of a broker. `EmbeddedBroker` is that of production and describes each method."""
+
+    door: FrontDoor
+    logins: Logins
+    is_stopping: bool
+
+    async def start(self) -> None: ...
+
+    def watch(self, ended: Callable[[asyncio.Task[None]], None]) -> None: ...
+
+    def addresses(self) -> dict[str, tuple[str, int]]: ...
+
+    def flush(self) -> None: ...
+
+    def pause(self, *, paused: bool) -> None: ...
+
+    def stop_listening(self) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """How each part is made. `passed` is called at each point of the pipeline (`ingest.points`)."""
+
+    writer: Callable[[Settler, SqlStore], SiteWriter] = ThreadWriter
+    broker: Callable[..., SiteBroker] = EmbeddedBroker
+    registry: Callable[[Engine, Engine, str], Registry] = Registry
+    passed: Passed = nobody_looks
+
+
+PRODUCTION: Final = Parts()

@@ -1,0 +1,76 @@
+"""What a start reads from the store, and what it says itself. Everything is in its place before the first client connects.
+
+In this order: retained messages, open jobs, sessions with their subscriptions and messages; then the start's own changes: sessions that have lost their
+device end, presences say that every device is offline, alerts that are no longer true are cleared, and the bridge's state says that it is online.
+"""
+
+from __future__ import annotations
+
+from bridge import __version__
+from bridge.broker.front_door import FrontDoor
+from bridge.broker.packets import Outgoing
+from bridge.broker.restore import restore
+from bridge.domain.access import Identity
+from bridge.ingest.items import EndSession, Message, OpenJobs, Settled
+from bridge.serving.open_site import OpenSite, encode_anew
+from bridge.serving.parts import SiteBroker
+from bridge.store.message_log import Stored
+from devices.protocol.messages import CONTRACT_VERSION
+from devices.protocol.vocabulary import AlertCode
+
+
+async def start(site: OpenSite, broker: SiteBroker) -> None:
+    """Fill a broker that has no connections yet, and show what the start changes.
+
+    Raises:
+        StoreUnavailable: if the store can't be read or written now.
+    """
+    door = broker.door
+    for message in site.queries.retained(encode_anew(site.rules)):
+        door.retained.put(Outgoing(message.topic, message.payload, message.qos))
+    jobs: OpenJobs = await site.writer.run(lambda: site.settler.show_jobs(site.clock.now_ms()))
+    for message in jobs.messages:
+        door.retained.put(Outgoing(message.topic, message.payload, message.qos))
+    site.outlet.show(Settled([], jobs.jobs, []))
+    without_device = await _restore_sessions(site, door)
+    site.outlet.broker = broker
+    for sid in without_device:
+        site.pipeline.change(EndSession(received_ms=site.clock.now_ms(), sid=sid))
+    site.outlet.show(await site.writer.run(lambda: site.settler.mark_all_devices_offline(site.clock.now_ms())))
+    for alert in site.queries.alerts():
+        if alert["code"] == AlertCode.DROPPED and not door.loses(alert["subject"]):
+            door.alarm(AlertCode.DROPPED, alert["subject"], "", "")
+    announce_state(site, online=True)
+    await site.pipeline.drained()
+
+
+async def _restore_sessions(site: OpenSite, door: FrontDoor) -> list[int]:
+    """Restore sessions, their subscriptions and what they are owed. Returns the sids of sessions whose device may no longer log in."""
+    stored: Stored = await site.writer.run(lambda: _stored_sessions(site))
+    admitted = site.registry.identities()
+
+    def identity_of(device: str) -> Identity | None:
+        lab = site.lab_identity
+        return lab if lab is not None and device == lab.device else admitted.get(device)
+
+    return restore(
+        door,
+        sessions=stored.sessions,
+        subscriptions=stored.subscriptions,
+        messages=stored.messages,
+        incoming_ids=stored.incoming_ids,
+        next_pos=stored.next_pos,
+        identity_of=identity_of,
+    )
+
+
+def _stored_sessions(site: OpenSite) -> Stored:
+    with site.store.transaction() as tx:
+        return Stored(tx)
+
+
+def announce_state(site: OpenSite, *, online: bool) -> None:
+    """Publish whether the bridge is online, for the site's devices; a laboratory has none."""
+    if not site.rules.is_lab:
+        plain = {"online": online, "version": __version__, "contract": CONTRACT_VERSION, "started_ms": site.started_ms}
+        site.announce(Message(site.topics.bridge_state, site.rules.encode(plain), 1, True))

@@ -1,0 +1,28 @@
+"""What the passing of time asks for: deadlines of ingest, and failed logins that are no longer recent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from bridge.ingest.ports import StoreUnavailable
+from bridge.serving.login_alarms import LoginAlarms
+from bridge.serving.open_site import OpenSite
+
+logger = logging.getLogger("dockbridge")
+
+
+async def sweep(site: OpenSite, alarms: LoginAlarms) -> None:
+    """Look at every deadline now and then, until cancelled."""
+    has_failed = False
+    while True:
+        try:
+            site.outlet.show(await site.writer.run(lambda: site.settler.sweep(site.clock.now_ms())))
+            site.outlet.flush()
+            alarms.forget_old(site.clock.now_s())
+            has_failed = False
+        except StoreUnavailable as error:
+            if not has_failed:
+                logger.error("deadlines can't be checked (%s); the server tries again: %s", error, error.fix)
+            has_failed = True
+        await asyncio.sleep(site.settings.orders.sweep_every_s)

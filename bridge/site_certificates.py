@@ -1,0 +1,153 @@
+"""What commands do with the certificates in a site's folder: make, renew and list them, and give devices theirs."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bridge import certificates
+from bridge.config import CONFIG_NAME, ListenSettings, load
+from bridge.errors import Refused
+from devices.protocol.topics import escape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRow:
+    """One certificate of a site. `certificate` says whose it is: the authority's or the server's."""
+
+    certificate: str
+    subject: str
+    names: list[str]
+    ends_ms: int
+    sha256: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCertificate:
+    """A device's certificate as the server knows it (`sha256`, hex) and as people compare it. `files` are the names of those that were written."""
+
+    sha256: str
+    fingerprint: str
+    files: tuple[str, ...] = ()
+
+
+def list_certificates(directory: Path) -> list[CertificateRow]:
+    """The site's authority and the server's certificate.
+
+    Raises:
+        Refused: if there is none.
+    """
+    listen = load(directory / CONFIG_NAME).listen
+    authority = directory / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE
+    files = {"authority": authority, "server": directory / listen.tls_cert_file} if listen.tls_cert_file else {"authority": authority}
+    rows = [_row(name, path) for name, path in files.items() if path.exists()]
+    if not rows:
+        raise Refused(f"there is no certificate in {directory.absolute()}", fix="make one with `dockbridge certificate renew`")
+    return rows
+
+
+def _row(name: str, path: Path) -> CertificateRow:
+    found = certificates.describe(path.read_bytes())
+    ends_ms = int(found.not_after.timestamp() * 1000)
+    return CertificateRow(certificate=name, subject=found.subject, names=list(found.names), ends_ms=ends_ms, sha256=found.fingerprint, file=str(path))
+
+
+def renew(directory: Path, hosts: list[str]) -> certificates.Described:
+    """Make a new server certificate for these hosts, or, if there are none, for the names of the present one.
+
+    Raises:
+        Refused: if the configured certificate was not made here, or there is no present one whose names could be kept.
+        SiteError: if the site's authority can't be read.
+    """
+    settings = load(directory / CONFIG_NAME)
+    if not _is_ours(settings.listen):
+        reason = f"listen.tls_cert_file is {settings.listen.tls_cert_file}: not made here"
+        raise Refused(reason, fix="renew it where it comes from, then run `dockbridge certificate reload`")
+    present = directory / settings.listen.tls_cert_file
+    if not hosts and not present.exists():
+        # Its names are stored nowhere else, and devices would reject a certificate without the name by which they know the server.
+        fix = "give each name and address by which devices reach this machine: `dockbridge certificate renew --host NAME`"
+        raise Refused(f"there is no {present} whose names could be kept", fix=fix)
+    names = [*hosts, *own_names()] if hosts else list(certificates.describe(present.read_bytes()).names)
+    return make(directory, settings.site.name, names)
+
+
+def make(directory: Path, site_name: str, names: list[str]) -> certificates.Described:
+    """Make a site's server certificate, and first its authority if nothing was made yet.
+
+    Raises:
+        SiteError: if the authority, or a part of it, was lost.
+    """
+    folder, now = directory / certificates.FOLDER_NAME, datetime.now(UTC)
+    if certificates.is_new(folder):
+        certificates.make_authority(folder, site_name, now)
+    certificates.issue_server(folder, names, now)
+    return certificates.describe((folder / certificates.SERVER_FILE).read_bytes())
+
+
+def check_names(names: list[str]) -> None:
+    """Check that names can be part of a certificate, before anything is made.
+
+    Raises:
+        Refused: naming the first that can't.
+    """
+    for name in names:
+        certificates.check_name(name)
+
+
+def own_names() -> list[str]:
+    """The names and addresses by which this machine reaches itself."""
+    name = socket.gethostname()
+    return [*([name] if certificates.is_host_name(name) else []), "localhost", "127.0.0.1", "::1"]
+
+
+def authority_file(directory: Path) -> Path:
+    """The certificate that devices trust."""
+    return directory / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE
+
+
+def issue_for_device(directory: Path, device: str, out: Path) -> DeviceCertificate:
+    """Make a device's certificate and key, and write them with the authority's certificate to a folder.
+
+    Raises:
+        Refused: if the name is too long for a certificate, or the folder can't be written.
+        SiteError: if the site's authority can't be read.
+    """
+    certificate, key = certificates.issue_device(directory / certificates.FOLDER_NAME, device, datetime.now(UTC))
+    authority = authority_file(directory).read_bytes()
+    names = (f"{escape(device)}.pem", f"{escape(device)}.key", certificates.AUTHORITY_FILE)
+    try:
+        certificates.write_pair(out, names[0], names[1], certificate, key)
+        (out / names[2]).write_bytes(authority)
+    except OSError as error:
+        fix = "give --out a folder that you may write to; nothing was changed, and the device's present certificate is still good"
+        raise Refused(f"{out} can't be written: {error.strerror}", fix=fix) from error
+    return _for_device(certificate, device, names)
+
+
+def accept_for_device(path: Path, device: str) -> DeviceCertificate:
+    """A device's certificate that was made somewhere else.
+
+    Raises:
+        Refused: if the file can't be read, or the certificate is not for this device.
+    """
+    try:
+        certificate = path.read_bytes()
+    except OSError as error:
+        raise Refused(f"{path} can't be read: {error.strerror}", fix="give the device's certificate, a file in PEM") from error
+    return _for_device(certificate, device)
+
+
+def _for_device(certificate: bytes, device: str, files: tuple[str, ...] = ()) -> DeviceCertificate:
+    name, sha256 = certificates.device_of(certificate)
+    if name != device:
+        raise Refused(f"the certificate is for {name or 'no single name'}, not for {device}", fix="its subject's common name must be the device's name")
+    return DeviceCertificate(sha256=sha256, fingerprint=certificates.fingerprint(certificate), files=files)
+
+
+def _is_ours(listen: ListenSettings) -> bool:
+    ours = ListenSettings()
+    return (listen.tls_cert_file, listen.tls_key_file) == (ours.tls_cert_file, ours.tls_key_file)

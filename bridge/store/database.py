@@ -1,0 +1,43 @@
+"""The database as a file: what an operator does with it as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine, delete
+
+from bridge.errors import Refused
+from bridge.operations.ports import CheckReport, OnProgress
+from bridge.store.check import check_database
+from bridge.store.migrate import backup
+from bridge.store.sqlite import translated
+from bridge.store.tables import quarantine
+
+
+class DatabaseFile:
+    """A site's database. `reader` reads it."""
+
+    def __init__(self, path: Path, reader: Engine) -> None:
+        self.path = path
+        self._reader = reader
+
+    def check(self, on_progress: OnProgress) -> CheckReport:
+        """Compare everything that is derived with the events, as of one moment."""
+        return check_database(self._reader, on_progress)
+
+    def backup(self, to: Path) -> None:
+        """Copy it whole, as of one moment, and check the copy.
+
+        Raises:
+            Refused: if the file exists already.
+            StoreError: if the copy can't be written, or is damaged.
+        """
+        if to.exists():
+            raise Refused(f"{to} exists already", fix="choose another name, or remove it first")
+        backup(self.path, to)
+
+
+def drop_quarantined(engine: Engine, no: int) -> None:
+    """Delete an entry of the quarantine."""
+    with translated(), engine.begin() as connection:
+        connection.execute(delete(quarantine).where(quarantine.c.no == no))
