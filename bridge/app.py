@@ -23,12 +23,16 @@ from sqlalchemy import Engine
 
 from bridge import __version__
 from bridge.bounds import DAY_MS, door_limits, pipeline_limits, rules_of
-from bridge.broker.decoding import FILTERS_MAX
-from bridge.broker.embedded import AUTHENTICATIONS_MAX, AmqttDecoder, EmbeddedBroker, Listener, ListenError, give_way
-from bridge.broker.front_door import Connection, FrontDoor
+from bridge.broker.authenticating import AUTHENTICATIONS_MAX, give_way
+from bridge.broker.client import Client
+from bridge.broker.codec.amqtt_decoder import FILTERS_MAX, AmqttDecoder
+from bridge.broker.codec.events import Connect
+from bridge.broker.codec.outgoing import Outgoing
+from bridge.broker.door import FrontDoor
+from bridge.broker.embedded import EmbeddedBroker, Listener, ListenError
 from bridge.broker.logins import Logins
-from bridge.broker.packets import Connect, Outgoing
 from bridge.broker.restore import restore
+from bridge.broker.store_view import StoreView
 from bridge.clock import Clock
 from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
 from bridge.domain.access import Identity
@@ -377,7 +381,7 @@ class Application:
         """Publish something of the bridge's own, in its place among what ingest publishes."""
         self.pipeline.change(Announce(received_ms=self.clock.now_ms(), message=message))
 
-    def _make_door(self, authenticate: Callable[[Connection, Connect], None]) -> FrontDoor:
+    def _make_door(self, authenticate: Callable[[Client, Connect], None]) -> FrontDoor:
         return FrontDoor(
             decoder=AmqttDecoder(max(FILTERS_MAX, self.settings.broker.subscriptions_max)),
             sink=self.pipeline,
@@ -386,14 +390,8 @@ class Application:
             now_s=self.clock.now_s,
             authenticate=authenticate,
             in_open_job=self._outlet.in_open_job,
-            fetch=self._fetch,
-            young_from=self._log.young_from,
-            projection=self._statuses,
+            stored=StoreView(self._statuses, self._log),
         )
-
-    def _fetch(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
-        found = self._log.fetch(positions)
-        return {pos: Outgoing(*message) for pos, message in found.items()} if found is not None else None
 
     async def _authenticate(self, device: str, secret: str) -> Identity | None:
         return await asyncio.get_running_loop().run_in_executor(self._authenticators, self.registry.verify, device, secret)
@@ -550,11 +548,11 @@ class Application:
         if self._outlet.broker is not None:
             retained = self._outlet.broker.door.retained
             for message in self._retained():
-                if (shown := retained.get(message.topic)) is None or shown.payload != message.payload:
+                if (shown := retained.held(message.topic)) is None or shown.payload != message.payload:
                     self.announce(message)
             for order_id in done.changed:
-                for topic in {self.topics.status(order_id), *self._statuses.page(f"{self.topics.base}/orders/{escape(order_id)}/#", "").topics}:
-                    self.announce(Message(topic, self._statuses.get(topic) or b"", 1, True))
+                for topic in {self.topics.status(order_id), *self._statuses.read_page(f"{self.topics.base}/orders/{escape(order_id)}/#", "").topics}:
+                    self.announce(Message(topic, self._statuses.read(topic) or b"", 1, True))
         return done
 
 

@@ -26,10 +26,13 @@ from conformance.wire_cases import (
 )
 from unit.test_odd_connections import Door, heard
 
-from bridge.broker import packets
-from bridge.broker.decoding import AmqttDecoder
-from bridge.broker.front_door import Connection, State
-from bridge.broker.packets import Connect, ConnectCode, Outgoing, ProtocolError
+from bridge.broker.codec import v311 as packets
+from bridge.broker.codec.amqtt_decoder import AmqttDecoder
+from bridge.broker.codec.events import Connect
+from bridge.broker.codec.outgoing import Outgoing
+from bridge.broker.codec.reasons import ConnectCode, ProtocolError
+from bridge.broker.connection import Connection
+from bridge.broker.state import State
 
 INCOMING: Final = [case for case in GOOD if case.way is not Way.OUT]
 CUTTABLE: Final = [case for case in INCOMING if not isinstance(case.packet, (Publish, Bare))]

@@ -11,7 +11,7 @@ from a_site import CONNACK, IDENTITIES, PUBACK, SUBACK, connect_packet, frame, p
 from conformance.lab import Broker, Client, Lab
 from unit.test_odd_connections import Door
 
-from bridge.broker.front_door import State
+from bridge.broker.state import State
 
 ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

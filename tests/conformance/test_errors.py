@@ -11,9 +11,9 @@ from conformance.lab import Broker, Lab
 from conformance.wire_cases import BAD, Bad
 from unit.test_odd_connections import Door
 
-from bridge.broker import packets
-from bridge.broker.front_door import State
-from bridge.broker.packets import ConnectCode
+from bridge.broker.codec import v311 as packets
+from bridge.broker.codec.reasons import ConnectCode
+from bridge.broker.state import State
 
 OF_ANY_SIZE: Final = [case for case in BAD if "packet_bytes_max" not in case.why]
 """A laboratory takes packets of every size."""
