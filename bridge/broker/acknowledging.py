@@ -55,5 +55,5 @@ class Acknowledging:
         self._progress_is_out = False
         for waiting in unstored:
             waiting.session.stored(waiting)
-            self._pump.pump(waiting.session)
+            self._pump.send(waiting.session)
         self.flush()

@@ -65,6 +65,7 @@ class Connection:
         self._is_reading = False
         self._needed = 0
         """Bytes that the packet needs whose beginning is in the buffer, at least."""
+        self._packet_bytes_max = CONNECT_BYTES_MAX
         door.connections[self] = None
         self._shared.counters.connections += 1
 
@@ -112,7 +113,7 @@ class Connection:
     def send_more(self) -> None:
         """Send the next portion; called when what was written before is on its way."""
         if self.state is State.OPEN:
-            self.door.pump.pump(self.session)
+            self.door.pump.send(self.session)
 
     # --- bytes in ---------------------------------------------------------------------------------------------------------
 
@@ -154,14 +155,16 @@ class Connection:
                 elif at + 2 < size and (high := data[at + 2]) < 0x80:
                     start = at + 3
                     end = start + (high << 7 | length & 0x7F)
-                    self._check_size(end - start)
+                    if end - start > self._packet_bytes_max:
+                        raise _too_long(end - start, self._packet_bytes_max)
                 else:
                     header = read_header(data, at)
                     if header is None:
                         self._needed = size - at + 1
                         break
                     _, start, end = header
-                    self._check_size(end - start)
+                    if end - start > self._packet_bytes_max:
+                        raise _too_long(end - start, self._packet_bytes_max)
                 if end > size:
                     self._needed = end - at
                     break
@@ -177,12 +180,12 @@ class Connection:
                 else:
                     if acknowledged:
                         acknowledged = False
-                        self.door.pump.pump(self.session)
+                        self.door.pump.send(self.session)
                     event = read_event(self.door.decoder, data[at:end], start - at)
                     _ACTIONS[type(event)](self, event)
                 at = end
             if acknowledged and self.state is State.OPEN:
-                self.door.pump.pump(self.session)
+                self.door.pump.send(self.session)
         except ProtocolError as error:
             self._broken(str(error))
         except RefusedConnect as error:
@@ -194,11 +197,6 @@ class Connection:
         self._is_reading = False
         if at < size and self.state is not State.CLOSED:
             self._keep(data[at:])
-
-    def _check_size(self, length: int) -> None:
-        limit = CONNECT_BYTES_MAX if self.state is State.NEW else self._shared.limits.packet_bytes_max
-        if length > limit:
-            raise ProtocolError(f"a packet of {length} bytes, {limit} at most (broker.packet_bytes_max)")
 
     def _broken(self, why: str) -> None:
         self._shared.counters.protocol_errors += 1
@@ -245,10 +243,11 @@ class Connection:
         self.session = session
         self.publishing = Publishing(self, self.door, identity=self.identity, session=session, will=connect.will)
         self.state = State.OPEN
+        self._packet_bytes_max = self._shared.limits.packet_bytes_max
         self.pace.let_in(self._shared.now_s(), connect.keep_alive_s)
         self.write(connack(session_present=present, code=ConnectCode.ACCEPTED))
         session.attach(self)
-        self.door.pump.pump(session)
+        self.door.pump.send(session)
         self._read_on()
 
     def unavailable(self) -> None:
@@ -304,6 +303,10 @@ class Connection:
         self._wake(self)
 
 
+def _too_long(length: int, most: int) -> ProtocolError:
+    return ProtocolError(f"a packet of {length} bytes, {most} at most (broker.packet_bytes_max)")
+
+
 # --- what the server does on each event --------------------------------------------------------------------------------------
 
 
@@ -320,7 +323,7 @@ def _pubrel(connection: Connection, event: events.Pubrel) -> None:
 
 def _pubcomp(connection: Connection, event: events.Pubcomp) -> None:
     connection.session.on_pubcomp(event.packet_id)
-    connection.door.pump.pump(connection.session)
+    connection.door.pump.send(connection.session)
 
 
 def _subscribe(connection: Connection, event: events.Subscribe) -> None:

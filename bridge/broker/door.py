@@ -138,7 +138,8 @@ class FrontDoor:
         self.acknowledging.flush(now=now)
 
     def ask_again(self) -> None:
-        """The store can answer what it could not say before (`NOT_YET`): go on with the sessions that wait for it."""
+        """The store can answer what it could not say before (`NOT_YET`): go on with the sessions that wait for it. What that has them sent is written by
+        `Hub.flush`."""
         self.pump.ask_again()
 
     # --- alerts -----------------------------------------------------------------------------------------------------------

@@ -156,7 +156,7 @@ class EmbeddedBroker(Hub, Broker):
         """Open the listeners.
 
         Raises:
-            BrokerError: where one can't be opened.
+            BrokerError: if one can't be opened.
         """
         await Broker.start(self)
         self._ticker = asyncio.create_task(self.tick(), name="broker-ticker")

@@ -33,7 +33,7 @@ class Hub:
         self.doorstep: set[Wire] = set()
         """Those whose handshake is under way."""
         self.hosts: Counter[str] = Counter()
-        self.nobody_left = asyncio.Event()
+        self.all_gone = asyncio.Event()
         self._dirty: dict[Wire, None] = {}
 
     def wake(self, wire: Wire) -> None:
@@ -61,9 +61,9 @@ class Hub:
     async def goodbyes(self) -> None:
         """A TLS connection ends when the client has answered its end; a client that does not answer is cut off."""
         if self.wires:
-            self.nobody_left.clear()
+            self.all_gone.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.nobody_left.wait(), GOODBYE_S)
+                await asyncio.wait_for(self.all_gone.wait(), GOODBYE_S)
         for wire in list(self.wires):
             wire.abort()
         await asyncio.sleep(0)

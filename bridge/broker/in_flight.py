@@ -51,12 +51,19 @@ class InFlight:
 
     def puback(self, packet_id: int) -> Owed | None:
         """What a PUBACK ends, if it is in flight."""
-        index = self._index_of(packet_id)
-        if index is None:
+        slots = self.slots
+        if not slots:
             return None
-        if self.slots[index].owed.qos != 1:
+        # As in `_index_of`; a client that reads messages at QoS 1 acknowledges each of them.
+        oldest = next(iter(slots))
+        index = oldest + (packet_id - 1 - oldest) % PACKET_IDS
+        slot = slots.get(index)
+        if slot is None:
+            return None
+        if slot.owed.qos != 1:
             raise ProtocolError("PUBACK for a message at QoS 2 (4.3.3)")
-        return self.slots.pop(index).owed
+        del slots[index]
+        return slot.owed
 
     def pubcomp(self, packet_id: int) -> Owed | None:
         """What a PUBCOMP ends, if it is in flight."""

@@ -77,7 +77,7 @@ class Publishing:
             if qos:
                 self._client.write(PUBACK_HEAD + packet_id)
         else:
-            acknowledge = partial(self._acknowledge, PUBACK_HEAD + packet_id) if qos else _nobody_waits
+            acknowledge = partial(self._acknowledge, PUBACK_HEAD + packet_id) if qos else _no_answer
             self._accept(topic, payload, qos, bool(first & 1), 0, 0, acknowledge)
 
     def _look_at_topic(self, name: bytes) -> _Topic:
@@ -157,8 +157,8 @@ class Publishing:
                 shared.counters.denied += 1
                 shared.notices.say("a will was not retained", identity.device, self._client.peer, "no more retained messages are kept (broker.retained_max)")
             incoming = Incoming(identity, kind, event_type, will.payload, shared.now_ms(), None, will.topic, will.qos, retain)
-            shared.sink.offer(incoming, _nobody_waits)
+            shared.sink.offer(incoming, _no_answer)
 
 
-def _nobody_waits(receipt: bytes) -> None:
+def _no_answer(receipt: bytes) -> None:
     """A message at QoS 0, or a will whose client is gone."""

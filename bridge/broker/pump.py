@@ -31,7 +31,7 @@ class Pump:
         self._unanswered: dict[Session, None] = {}
         """Sessions that need something of the store which it could not say yet."""
 
-    def pump(self, session: Session) -> None:
+    def send(self, session: Session) -> None:
         """Send what may be sent, and hand over more retained messages once little waits."""
         is_answered = session.pump()
         if session.wire is None:
@@ -46,7 +46,7 @@ class Pump:
         waiting, self._unanswered = self._unanswered, {}
         for session in waiting:
             if not session.ended:
-                self.pump(session)
+                self.send(session)
 
     def _hand_over(self, session: Session) -> bool:
         """Hand over a portion. False if the store can't say yet which messages these are."""
@@ -98,4 +98,4 @@ class Pump:
                 session.deliver(Outgoing(message.topic, message.payload, message.qos), message.qos, retain=True, pos=pos)
         if is_last and todo in session.todo:
             session.todo.remove(todo)
-        self.pump(session)
+        self.send(session)

@@ -84,7 +84,7 @@ class Subscribing:
         self._shared.counters.denied += codes.count(SubscribeCode.REFUSED)
         if session.wire is client:
             client.write(suback(event.packet_id, codes))
-            self._pump.pump(session)
+            self._pump.send(session)
 
     def _put(self, session: Session, topic_filter: str, qos: int) -> int:
         """An earlier subscription to the same filter is replaced (§3.8.4), and its retained messages are sent again; how many topics were looked at."""

@@ -30,7 +30,7 @@ class Wire(ABC):
         self._is_early = False
 
     def arrive(self, peer: tuple[str, int]) -> bool:
-        """Count a connection before it is open, while it shakes hands; False where there is no room for one more of its address."""
+        """Count a connection before it is open, while it shakes hands. False if there is no room for one more of its address."""
         if not self._finds_room(peer):
             self._forget_host()
             return False
@@ -44,7 +44,7 @@ class Wire(ABC):
             self._forget_host()
 
     def open(self, peer: tuple[str, int], transport: asyncio.BaseTransport) -> None:
-        """Let a connection in, where there is room for one more of its address."""
+        """Let a connection in, if there is room for one more of its address."""
         hub = self.hub
         self.leave_doorstep()
         if not self._finds_room(peer):
@@ -76,7 +76,7 @@ class Wire(ABC):
         if self.is_admitted:
             self.hub.wires.pop(self, None)
             if not self.hub.wires:
-                self.hub.nobody_left.set()
+                self.hub.all_gone.set()
             self.connection.lost()
             self.hub.flush()
 
@@ -121,7 +121,7 @@ class Wire(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Write what the connection has collected; end where it is closed."""
+        """Write what the connection has collected; end if it is closed."""
 
     @abstractmethod
     def abort(self) -> None:
