@@ -1,17 +1,15 @@
 """The embedded broker: an amqtt `Broker` whose connections are ours.
 
-amqtt does here: configuration, the life of listeners, the authentication plugins, the packet classes of what is not hot. It does not do: TLS, reading,
-delivery, sessions, retained messages and timers; those are ours. Where we reach into amqtt, `AMQTT_NAMES` says so, and a test fails when one of these
-names changes.
+amqtt does here: configuration, the life of listeners, the authentication plugins, and (`codec/amqtt_decoder.py`) the packet classes of what is not hot. It
+does not do: TLS, reading, delivery, sessions, retained messages and timers; those are ours. Where we reach into amqtt, `AMQTT_NAMES` says so, and a test
+fails when one of these names changes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import ssl
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,20 +19,17 @@ from amqtt.broker import Broker
 from amqtt.contexts import BaseContext, ListenerType
 from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import Session as AmqttSession
-from websockets.asyncio.server import serve as serve_websocket
-from websockets.typing import Subprotocol
 
-from bridge.broker.decoding import AmqttDecoder
-from bridge.broker.front_door import Connection, FrontDoor, State
+from bridge.broker.authenticating import Authenticating
+from bridge.broker.client import Client
+from bridge.broker.codec.events import Connect
+from bridge.broker.door import FrontDoor
 from bridge.broker.hub import Hub
-from bridge.broker.logins import NAME_CHARS_MAX, Logins
-from bridge.broker.packets import ClientCertificate, Connect
-from bridge.broker.tls_listener import BACKLOG, TlsListener
-from bridge.broker.wires import SocketWire, WebSocketWire
+from bridge.broker.listeners.tcp import listen_for_sockets
+from bridge.broker.listeners.tls import TlsListener
+from bridge.broker.listeners.websocket import listen_for_websockets, serve_websocket
+from bridge.broker.state import ClientCertificate
 from bridge.domain.access import Identity
-from bridge.ingest.ports import StoreUnavailable
-
-logger = logging.getLogger("dockbridge.broker")
 
 AMQTT_NAMES: Final = (
     "amqtt.broker.Broker._create_server_instance",
@@ -60,22 +55,8 @@ IDENTITY: Final = "dockbridge.identity"
 CERTIFICATE: Final = "dockbridge.certificate"
 """Where it finds the certificate that the client has shown."""
 
-AUTHENTICATIONS_MAX: Final = 2
-"""Passwords that are checked at once, each with 19 MiB and a core of its own."""
-AUTHENTICATIONS_WAITING_MAX: Final = 5_000
-WEBSOCKET_MESSAGE_BYTES_MAX: Final = 1_048_576
-"""A WebSocket message may hold many packets; and it may always be as long as the longest packet."""
-PACKET_HEADER_BYTES_MAX: Final = 5
-LOGIN_NICENESS: Final = 10
-"""Checking passwords gives way to scans: a thousand devices that come back at once take the time that is left."""
-
 Authenticate = Callable[[str, str], Awaitable[Identity | None]]
 """Who a device is, by its name and its secret, or by its name and the SHA-256 of its certificate."""
-
-
-def give_way() -> None:
-    """Lower the priority of the thread that calls (Linux knows one for each thread)."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOGIN_NICENESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +90,7 @@ class SiteAuthentication(BaseAuthPlugin):
 
     @dataclass
     class Config:
-        """No settings: who is enrolled stands in the store."""
+        """No settings: the enrolled devices are in the store."""
 
     def __init__(self, context: BaseContext) -> None:
         super().__init__(context)
@@ -139,7 +120,7 @@ class EmbeddedBroker(Hub, Broker):
         authenticate_certificate: checks a device's certificate, which its authority has vouched for already.
         remembers: whether a name and secret were right before, answered at once; such a login is never slowed down.
         on_failed: called with the name, the address and the count of a failed login.
-        anybody: who everybody is, where nobody has to log in.
+        anybody: the identity of every client, if no login is asked for.
         make_door: builds the front door, given what starts an authentication.
     """
 
@@ -152,25 +133,21 @@ class EmbeddedBroker(Hub, Broker):
         remembers: Callable[[str, str], bool],
         on_failed: Callable[[str, str, int], None],
         anybody: Identity | None = None,
-        make_door: Callable[[Callable[[Connection, Connect], None]], FrontDoor],
+        make_door: Callable[[Callable[[Client, Connect], None]], FrontDoor],
     ) -> None:
         plugin = f"{SiteAuthentication.__module__}.{SiteAuthentication.__name__}"
         # amqtt's default listener binds 0.0.0.0:1883 unless it is told not to; an empty address makes it pass over it.
         configs = {"default": {"type": "tcp", "bind": None}, **{x.name: _listener_config(x) for x in listeners}}
         Broker.__init__(self, {"listeners": configs, "plugins": {plugin: {}}})
-        Hub.__init__(self, make_door(self._start_authentication))
+        self._authenticating = Authenticating(self, identify=self._identify, remembers=remembers, on_failed=on_failed)
+        self.logins = self._authenticating.logins
+        Hub.__init__(self, make_door(self._authenticating.start))
         # TLS stays out of amqtt's configuration: there, what one listener does not say is taken from another.
         self._tls = {x.name: x.tls for x in listeners}
         authentication = cast("SiteAuthentication", self.plugins_manager.get_plugin(SiteAuthentication.__name__))
         authentication.authenticate_device = authenticate
         authentication.authenticate_certificate = authenticate_certificate
         authentication.anybody = anybody
-        self.logins = Logins()
-        self._remembers = remembers
-        self._on_failed = on_failed
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._checking = asyncio.Semaphore(AUTHENTICATIONS_MAX)
-        self._lookups_fail = False
         self._ticker: asyncio.Task[None] | None = None
 
     # --- start and stop ---------------------------------------------------------------------------------------------------
@@ -179,13 +156,13 @@ class EmbeddedBroker(Hub, Broker):
         """Open the listeners.
 
         Raises:
-            BrokerError: where one can't be opened.
+            BrokerError: if one can't be opened.
         """
         await Broker.start(self)
         self._ticker = asyncio.create_task(self.tick(), name="broker-ticker")
 
     def watch(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
-        """Have somebody told when the timers stop, without which nothing is closed, kept in order or flushed, or when a listener of ours does."""
+        """Have a callback called when the timers stop, without which nothing is closed, kept in order or flushed, or when a listener of ours does."""
         assert self._ticker is not None
         self._ticker.add_done_callback(ended)
         for server in self._servers.values():
@@ -206,9 +183,7 @@ class EmbeddedBroker(Hub, Broker):
             await asyncio.gather(self._ticker, return_exceptions=True)
         self.hang_up()
         await self.goodbyes()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._authenticating.stop()
         await self.shutdown()
 
     def addresses(self) -> dict[str, tuple[str, int]]:
@@ -237,98 +212,29 @@ class EmbeddedBroker(Hub, Broker):
 
     async def _listen(self, listener_name: str, listener_type: ListenerType, address: str | None, port: int) -> Any:
         tls = self._tls[listener_name]
-        limits = self.door.limits
-        # A handshake that does not end, and a goodbye that is not answered, get the time that a CONNECT gets.
-        patience_s = limits.connect_timeout_s if tls is not None else None
-        if listener_type is ListenerType.TCP:
-            if tls is not None:
-                return await TlsListener.open(self, address, port, tls, limits.connect_timeout_s)
-            return await asyncio.get_running_loop().create_server(partial(SocketWire, self), address, port, backlog=BACKLOG)
-        return await serve_websocket(
-            partial(self.ws_connected, listener_name=listener_name),
-            address,
-            port,
-            subprotocols=[Subprotocol("mqtt")],
-            open_timeout=limits.connect_timeout_s,
-            close_timeout=limits.connect_timeout_s,
-            max_size=max(WEBSOCKET_MESSAGE_BYTES_MAX, limits.packet_bytes_max + PACKET_HEADER_BYTES_MAX),
-            ssl=tls,
-            ssl_handshake_timeout=patience_s,
-            ssl_shutdown_timeout=patience_s,
-        )
+        if listener_type is not ListenerType.TCP:
+            return await listen_for_websockets(partial(self.ws_connected, listener_name=listener_name), address, port, self.door.limits, tls)
+        if tls is not None:
+            return await TlsListener.open(self, address, port, tls, self.door.limits.connect_timeout_s)
+        return await listen_for_sockets(self, address, port)
 
     async def ws_connected(self, websocket: Any, listener_name: str) -> None:
-        """A WebSocket, through the same door: its binary messages are a stream of bytes (§6)."""
-        wire = WebSocketWire(self, websocket)
-        if wire.is_admitted:
-            await wire.run()
+        """A WebSocket, through the same door."""
+        await serve_websocket(self, websocket)
 
-    # --- authentication ---------------------------------------------------------------------------------------------------
+    # --- amqtt's authentication -------------------------------------------------------------------------------------------
 
-    def _start_authentication(self, connection: Connection, connect: Connect) -> None:
-        if len(self._tasks) >= AUTHENTICATIONS_WAITING_MAX:
-            connection.unavailable()
-            return
-        task = asyncio.get_running_loop().create_task(self._authenticate_device(connection, connect), name=f"authenticate {connection.peer}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _authenticate_device(self, connection: Connection, connect: Connect) -> None:
-        """Check the credentials on a throw-away session of amqtt: nothing of any client is touched before this succeeds."""
-        source = connection.peer.rpartition(":")[0]
-        # Whoever was right before, or shows a certificate, costs no work worth bounding, and does not wait for those who guess.
-        is_quick = self._remembers(connect.username or "", connect.password or "") or (connect.password is None and connection.certificate is not None)
-        if is_quick:
-            await self._check_device(connection, connect, source)
-            return
-        if (delay_s := self.logins.delay_s(source, self.door.now_s())) and not await self._wait(connection, source, delay_s):
-            return
-        async with self._checking:
-            if not delay_s and self.logins.delay_s(source, self.door.now_s()):
-                connection.unavailable()  # others of its address failed while it stood in line: it is to come again, and wait
-                self.flush()
-                return
-            await self._check_device(connection, connect, source)
-
-    async def _wait(self, connection: Connection, source: str, delay_s: float) -> bool:
-        """Let a login from an address that failed too often wait; False where too many wait already."""
-        if not self.logins.has_place(source):
-            connection.unavailable()
-            self.flush()
-            return False
-        with self.logins.waiting(source):
-            await asyncio.sleep(delay_s)
-        return True
-
-    async def _check_device(self, connection: Connection, connect: Connect, source: str) -> None:
-        if connection.state is not State.AUTHENTICATING:
-            return  # it hung up while it waited; its password is not worth the time
+    async def _identify(self, client: Client, connect: Connect) -> Identity | None:
+        """Check credentials on a throw-away session of amqtt: nothing of any client is touched before this succeeds."""
         session = AmqttSession()
         session.client_id = connect.client_id
         session.username = connect.username
         session.password = connect.password
-        session.attributes[CERTIFICATE] = connection.certificate
-        try:
-            verdicts = await self.plugins_manager.map_plugin_auth(session=session)
-        except StoreUnavailable as error:
-            # Who it is can't be looked up now: that is no wrong password, and the device is to come again.
-            if not self._lookups_fail:
-                logger.error("logins can't be looked up (%s), and are put off until they can: %s", error, error.fix)
-            self._lookups_fail = True
-            connection.unavailable()
-            self.flush()
-            return
-        self._lookups_fail = False
-        accepted = bool(verdicts) and all(v is True for v in verdicts.values())
-        if not accepted:
-            name = (connection.device or "")[:NAME_CHARS_MAX]
-            self._on_failed(name, source, self.logins.failed(name, source, now_s=self.door.now_s(), now_ms=self.door.now_ms()))
-        connection.authenticated(session.attributes.get(IDENTITY) if accepted else None)
-        self.flush()
+        session.attributes[CERTIFICATE] = client.certificate
+        verdicts = await self.plugins_manager.map_plugin_auth(session=session)
+        is_accepted = bool(verdicts) and all(v is True for v in verdicts.values())
+        return cast("Identity | None", session.attributes.get(IDENTITY)) if is_accepted else None
 
 
 def _listener_config(listener: Listener) -> dict[str, Any]:
     return {"type": "ws" if listener.websocket else "tcp", "bind": listener.bind, "ssl": False}
-
-
-__all__ = ["AMQTT_NAMES", "AmqttDecoder", "EmbeddedBroker", "ListenError", "Listener", "SiteAuthentication"]

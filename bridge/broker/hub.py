@@ -1,19 +1,26 @@
-"""All connections of a broker together: who has something to write, who is paused, and the clock's tick. It knows no amqtt and opens no socket."""
+"""All connections of a broker together: which have something to write, which are paused, and the clock's tick. It knows no amqtt and opens no socket."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from bridge.broker.front_door import FrontDoor
-
-if TYPE_CHECKING:
-    from bridge.broker.wires import Wire
+from bridge.broker.door import FrontDoor
 
 TICK_S: Final = 0.5
 GOODBYE_S: Final = 1.0
+
+
+class Wire(Protocol):
+    """What stands between a network connection and its `Connection`, see `listeners/wire.py`."""
+
+    def pause(self, *, paused: bool) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 class Hub:
@@ -24,9 +31,9 @@ class Hub:
         self.is_stopping = False
         self.wires: dict[Wire, None] = {}
         self.doorstep: set[Wire] = set()
-        """Those that shake hands."""
+        """Those whose handshake is under way."""
         self.hosts: Counter[str] = Counter()
-        self.nobody_left = asyncio.Event()
+        self.all_gone = asyncio.Event()
         self._dirty: dict[Wire, None] = {}
 
     def wake(self, wire: Wire) -> None:
@@ -52,11 +59,11 @@ class Hub:
         self.flush()
 
     async def goodbyes(self) -> None:
-        """A TLS connection ends when the client has answered its end; who does not answer is cut off."""
+        """A TLS connection ends when the client has answered its end; a client that does not answer is cut off."""
         if self.wires:
-            self.nobody_left.clear()
+            self.all_gone.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.nobody_left.wait(), GOODBYE_S)
+                await asyncio.wait_for(self.all_gone.wait(), GOODBYE_S)
         for wire in list(self.wires):
             wire.abort()
         await asyncio.sleep(0)

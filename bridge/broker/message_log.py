@@ -1,21 +1,19 @@
-"""The loop's view of the message log: who is still owed what, and which rows of it and of its sessions are to be written next."""
+"""The loop's view of the message log: which sessions are still owed what, and which rows of the log and of its sessions are to be written next."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from bridge.broker.packets import Outgoing
+from bridge.broker.codec.outgoing import Outgoing
 from bridge.broker.sessions import Session, Unstored
 from bridge.ingest.items import SessionProgress
-
-Fetch = Callable[[Sequence[int]], dict[int, Outgoing] | None]
-"""Messages of the store by their places; None where it can't be read now."""
+from bridge.ingest.ports import NOT_YET, NotYet, StoredMessages
 
 
 class Due(NamedTuple):
-    """What is to be written: rows of sessions, places that nobody is owed any more, and what waits for it."""
+    """What is to be written: rows of sessions, places that no session is owed any more, and what waits for it."""
 
     rows: tuple[SessionProgress, ...]
     finished: tuple[int, ...]
@@ -23,17 +21,17 @@ class Due(NamedTuple):
 
 
 class MessageLog:
-    """See `queues.Log`.
+    """See `sessions.Log`.
 
     Args:
-        fetch: reads from the store what is not in memory any more.
+        stored: what is not in memory any more is read there.
         recent_bytes_max: payloads of the newest messages that are kept in memory.
     """
 
-    def __init__(self, fetch: Fetch, recent_bytes_max: int) -> None:
+    def __init__(self, stored: StoredMessages, recent_bytes_max: int) -> None:
         self.last_pos = 0
         self.is_urgent = False
-        self._fetch = fetch
+        self._stored = stored
         self._recent: OrderedDict[int, Outgoing] = OrderedDict()
         self._recent_bytes = 0
         self._recent_bytes_max = recent_bytes_max
@@ -42,7 +40,7 @@ class MessageLog:
         self._changed: dict[Session, None] = {}
 
     def __len__(self) -> int:
-        """Messages that somebody is owed."""
+        """Messages that a session is owed."""
         return len(self._owners)
 
     def owe(self, pos: int, owners: int, message: Outgoing | None = None) -> None:
@@ -62,14 +60,14 @@ class MessageLog:
         """How many sessions are owed the message at a place."""
         return self._owners.get(pos, 0)
 
-    def read(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
+    def read(self, positions: Sequence[int]) -> dict[int, Outgoing] | NotYet:
         recent = self._recent
         found = {pos: recent[pos] for pos in positions if pos in recent}
         if len(found) < len(positions):
-            fetched = self._fetch([pos for pos in positions if pos not in found])
-            if fetched is None:
-                return None
-            found |= fetched
+            fetched = self._stored.fetch([pos for pos in positions if pos not in found])
+            if fetched is NOT_YET:
+                return NOT_YET
+            found.update((pos, Outgoing(*message)) for pos, message in fetched.items())
         return found
 
     def finished(self, pos: int) -> None:
@@ -96,7 +94,7 @@ class MessageLog:
             self.finished(pos)
 
     def take_due(self) -> Due | None:
-        """What is to be written now, once; None where nothing is."""
+        """What is to be written now, once; None if nothing is."""
         self.is_urgent = False
         if not (self._changed or self._finished):
             return None

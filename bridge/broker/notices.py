@@ -1,6 +1,6 @@
 """Lines in the server's log about what clients do wrong. Who causes them can cause as many as it likes: what is said is bounded, what is not said is counted.
 
-A line names the device where there is one, the address and the reason; no topic, payload or client's text, because those may hold anything.
+A line names the device if it is known, the address and the reason; no topic, payload or client's text, because those may hold anything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ logger = logging.getLogger("dockbridge.broker")
 EVERY_S: Final = 60.0
 """One device or address gets a line of one kind this often; the next line says how many there were in between."""
 LINES_MAX: Final = 20
-"""Lines of one kind in so many seconds, whoever caused them."""
+"""Lines of one kind in so many seconds, from all clients together."""
 KNOWN_MAX: Final = 10_000
 """Who is remembered, so that a line is not said again."""
 NAME_CHARS_MAX: Final = 96

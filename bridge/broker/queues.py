@@ -5,12 +5,10 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from bridge.broker.packets import Outgoing
-
-if TYPE_CHECKING:
-    from bridge.broker.sessions import Session
+from bridge.broker.codec.outgoing import Outgoing
+from bridge.ingest.ports import NOT_YET, NotYet
 
 RETAIN, DUP = 4, 8
 """Bits beside the QoS in the codes of a queue, and in the rows of a session."""
@@ -19,29 +17,16 @@ _READ_AHEAD: Final = 64
 """Messages that are read from the log at a time."""
 
 
-class Log(Protocol):
-    """The message log, as sessions need it."""
+class LogReader(Protocol):
+    """The message log, as a queue needs it."""
 
-    @property
-    def last_pos(self) -> int:
-        """The newest place whose message was published to the sessions."""
-        ...
-
-    def read(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
-        """Messages by their places; None where they can't be read now."""
-        ...
-
-    def finished(self, pos: int) -> None:
-        """A session is no longer owed the message at a place."""
-        ...
-
-    def changed(self, session: Session, *, now: bool = False) -> None:
-        """A session's row is to be written: soon, or now because a packet waits for it."""
+    def read(self, positions: Sequence[int]) -> dict[int, Outgoing] | NotYet:
+        """Messages by their places; those that are gone are missing."""
         ...
 
 
 class Owed(NamedTuple):
-    """A message for one session. `message` is None where it is gone from the log. `pos` is 0 where it is not in the log."""
+    """A message for one session. `message` is None if it is gone from the log. `pos` is 0 if it is not in the log."""
 
     message: Outgoing | None
     qos: int
@@ -60,8 +45,12 @@ class Queue(Protocol):
     @property
     def is_full(self) -> bool: ...
 
-    def pop(self) -> Owed | None:
-        """The oldest; None where it can't be read now."""
+    def pop(self) -> Owed | NotYet:
+        """Take the oldest."""
+        ...
+
+    def put_back(self, owed: Owed) -> None:
+        """What was taken last is the oldest again: it can't be sent yet."""
         ...
 
     def drop(self) -> int:
@@ -93,10 +82,14 @@ class MemoryQueue:
         self._waiting.append(owed)
         self._bytes += owed.message.size if owed.message is not None else 0
 
-    def pop(self) -> Owed | None:
+    def pop(self) -> Owed:
         owed = self._waiting.popleft()
         self._bytes -= owed.message.size if owed.message is not None else 0
         return owed
+
+    def put_back(self, owed: Owed) -> None:
+        self._waiting.appendleft(owed)
+        self._bytes += owed.message.size if owed.message is not None else 0
 
     def drop(self) -> int:
         self.pop()
@@ -106,7 +99,7 @@ class MemoryQueue:
 class LogQueue:
     """The queue of a persistent session: places in the message log, eight bytes each."""
 
-    def __init__(self, messages_max: int, log: Log) -> None:
+    def __init__(self, messages_max: int, log: LogReader) -> None:
         self._codes = array("q")
         self._head = 0
         self._ahead: dict[int, Outgoing] = {}
@@ -129,20 +122,28 @@ class LogQueue:
         return self._codes[self._head] >> _BITS
 
     def push(self, owed: Owed) -> None:
-        self._codes.append(owed.pos << _BITS | (RETAIN if owed.retain else 0) | (DUP if owed.dup else 0) | owed.qos)
+        self._codes.append(_code(owed))
 
-    def pop(self) -> Owed | None:
+    def pop(self) -> Owed | NotYet:
         code = self._codes[self._head]
         pos = code >> _BITS
         message = self._ahead.pop(pos, None)
         if message is None:
             found = self._log.read([c >> _BITS for c in self._codes[self._head : self._head + _READ_AHEAD]])
-            if found is None:
-                return None
+            if found is NOT_YET:
+                return NOT_YET
             self._ahead = found
             message = found.pop(pos, None)
         self._advance()
         return Owed(message, code & 3, bool(code & RETAIN), pos, bool(code & DUP))
+
+    def put_back(self, owed: Owed) -> None:
+        if self._head:
+            self._head -= 1
+        else:
+            self._codes.insert(0, _code(owed))
+        if owed.message is not None:
+            self._ahead[owed.pos] = owed.message
 
     def drop(self) -> int:
         pos = self.first_pos
@@ -159,3 +160,7 @@ class LogQueue:
         if self._head >= 4_096 and self._head * 2 >= len(self._codes):
             del self._codes[: self._head]
             self._head = 0
+
+
+def _code(owed: Owed) -> int:
+    return owed.pos << _BITS | (RETAIN if owed.retain else 0) | (DUP if owed.dup else 0) | owed.qos

@@ -1,11 +1,12 @@
-"""Sessions after a start: who is still owed what follows from the message log and the intervals of the subscriptions."""
+"""Sessions after a start: what each is still owed follows from the message log and the intervals of the subscriptions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from bridge.broker.front_door import FrontDoor
+from bridge.broker.door import FrontDoor
+from bridge.broker.queues import Owed
 from bridge.broker.sessions import Received, Session
 from bridge.broker.topic_tree import FilterTree
 from bridge.domain.access import Identity
@@ -30,7 +31,7 @@ def restore(
     next_pos: int,
     identity_of: Callable[[str], Identity | None],
 ) -> list[int]:
-    """Fill a front door that nobody has come through yet; the sids of sessions whose device may not come back.
+    """Fill a front door that no client has come through yet; the sids of sessions whose device may not come back.
 
     The retained messages are there already. `messages` come in their order.
     """
@@ -39,7 +40,7 @@ def restore(
     for row in rows.values():
         identity = identity_of(row.device)
         if identity is not None:
-            there[row.sid] = door.restore(row, identity)
+            there[row.sid] = _session(door, row, identity)
     intervals: FilterTree[tuple[int, int], _Interval] = FilterTree()
     now: dict[int, list[SubscriptionRow]] = {}
     for held in subscriptions:
@@ -61,12 +62,29 @@ def restore(
             if message.topic not in matching:
                 matching[message.topic] = [interval for _, interval in intervals.match(message.topic)]
             owners = _owners(message, matching[message.topic])
-        door.restore_message(message, owners)
+        _message(door, message, owners)
     door.log.last_pos = next_pos - 1
     for sid, session in there.items():
-        door.restore_subscriptions(session, now.get(sid, []))
-    door.restored()
+        door.subscribing.restore(session, now.get(sid, []))
+    door.book.restored()
     return [sid for sid in rows if sid not in there]
+
+
+def _session(door: FrontDoor, row: SessionRow, identity: Identity) -> Session:
+    """A persistent session as the store has it."""
+    session = door.book.add(identity, row.client_id, row.sid)
+    for pos in session.restore(row):
+        door.log.owe(pos, door.log.owners(pos) + 1)
+    door.losses.restore(session)
+    return session
+
+
+def _message(door: FrontDoor, row: MessageRow, owners: Sequence[tuple[Session, int]]) -> None:
+    """A message of the log, and the sessions that are still owed it, each at which QoS."""
+    door.log.owe(row.pos, door.log.owners(row.pos) + len(owners))
+    for session, qos in owners:
+        # What was sent and acknowledged since the session's row was written last is not known: each of them might be sent again (§3.3.1.1).
+        session.queue.push(Owed(None, qos, row.sid is not None, row.pos, True))
 
 
 def _owners(message: MessageRow, intervals: Iterable[_Interval]) -> list[tuple[Session, int]]:

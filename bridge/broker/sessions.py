@@ -1,37 +1,34 @@
 """Sessions: what a client is subscribed to, and what is on its way to it (MQTT 3.1.1 §4.1, §4.3, §4.4).
 
-A session holds bytes and numbers, no socket: `wire` is set while the client is there. Every QoS 1 and 2 message that a session is owed has an index, one more
-than the one before it; the packet id is 1 + index mod 65535. What is in flight stands in slots, what waits behind it in a queue: for a clean session in
-memory, for a persistent one as places in the message log, whose payloads are read when their turn comes. Whoever reads slowly costs its own queue and nobody
-else's.
+A session holds bytes and numbers, no socket: `wire` is set while the client is there. What was sent at QoS 1 or 2 is in flight (`in_flight.py`), what waits
+behind it is in a queue: for a clean session in memory, for a persistent one as places in the message log, whose payloads are read when their turn comes. A
+client that reads slowly costs its own queue and no other client's.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
-from bridge.broker.packets import Outgoing, ProtocolError, pubrel
-from bridge.broker.queues import RETAIN, Log, LogQueue, Owed, Queue
+from bridge.broker.codec.outgoing import Outgoing
+from bridge.broker.codec.v311 import pubrel
+from bridge.broker.in_flight import PACKET_IDS, InFlight, Slot
+from bridge.broker.queues import LogQueue, LogReader, Owed, Queue
 from bridge.broker.retained import Retained
+from bridge.broker.retained_owed import RetainedOwed, Todo
 from bridge.domain.access import Identity
 from bridge.ingest.items import SessionProgress
-from bridge.ingest.ports import StoreUnavailable
+from bridge.ingest.ports import NOT_YET
 from bridge.ingest.sessions import SessionRow
 
-PACKET_IDS: Final = 65_535
-_RELEASED: Final = 16
-"""A bit beside those of the queues, in the rows of a session."""
 _DROPPED_AT_ONCE: Final = 16
 """Of a full queue whose client is there, one part in so many is dropped at once."""
 
 
-class Wire(Protocol):
-    """The connection of a session's client."""
+class Output(Protocol):
+    """The connection of a session's client, to which the session writes."""
 
     @property
     def has_room(self) -> bool:
@@ -41,20 +38,29 @@ class Wire(Protocol):
     def write(self, data: bytes) -> None: ...
 
 
+class Log(LogReader, Protocol):
+    """The message log, as sessions need it."""
+
+    @property
+    def last_pos(self) -> int:
+        """The newest place whose message was published to the sessions."""
+        ...
+
+    def finished(self, pos: int) -> None:
+        """A session is no longer owed the message at a place."""
+        ...
+
+    def changed(self, session: Session, *, now: bool = False) -> None:
+        """A session's row is to be written: soon, or now because a packet waits for it."""
+        ...
+
+
 class Unstored(NamedTuple):
     """What of a session waits until its row is committed."""
 
     session: Session
-    received: list[int]
+    received: Sequence[int]
     drops: int
-
-
-class Flight(IntEnum):
-    """Where a message in flight stands. RECEIVED: PUBREC came, and is not committed yet. RELEASED: from now on only PUBREL is sent (§4.3.3)."""
-
-    SENT = 0
-    RECEIVED = 1
-    RELEASED = 2
 
 
 class Received(IntEnum):
@@ -65,35 +71,8 @@ class Received(IntEnum):
     RELEASING = 2
 
 
-class _Slot:
-    """A message in flight."""
-
-    __slots__ = ("flight", "owed")
-
-    def __init__(self, owed: Owed, flight: Flight = Flight.SENT) -> None:
-        self.owed = owed
-        self.flight = flight
-
-
 _ONCE: Final = Owed(None, 1)
 """What is in flight to a clean session, nearly always."""
-
-
-@dataclass(slots=True, eq=False)
-class Todo:
-    """Retained messages that a new subscription is still to get: topics in their order, `place` is the next, `after` where the projection's go on (None where
-    there are no more). What was published after `as_of` comes anyway."""
-
-    topic_filter: str
-    qos: int
-    topics: Sequence[str]
-    as_of: int
-    after: str | None = None
-    place: int = 0
-
-    @property
-    def is_done(self) -> bool:
-        return self.place >= len(self.topics) and self.after is None
 
 
 class Session:
@@ -121,14 +100,18 @@ class Session:
         self.identity = identity
         self.client_id = client_id
         self.sid = sid
+        self.clean = not sid
         self.subscriptions: dict[str, int] = {}
         self.incoming: dict[int, Received] = {}
         """QoS 2 packet ids of the client's that are not free yet."""
         self.asked = 0
         """New filters that are being stored."""
-        self.wire: Wire | None = None
+        self.wire: Output | None = None
         self.queue = queue
+        self.retained_owed = RetainedOwed(retained)
+        """Retained messages that are not handed over through the log."""
         self.todo: deque[Todo] = deque()
+        """Retained messages that are, and were not yet."""
         self.handing_over = False
         self.ended = False
         self.dropped = 0
@@ -138,25 +121,19 @@ class Session:
         self.seen_ms = 0
         self._window = window
         self._kept = retained
-        self._pages: deque[Todo] = deque()
         self._log = log
-        self._retained: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        self._slots: dict[int, _Slot] = {}
-        self._next_index = 0
+        self._flight = InFlight()
         self._drops = self._drops_stored = 0
-
-    @property
-    def clean(self) -> bool:
-        return not self.sid
 
     @property
     def waiting(self) -> int:
         """Messages that are not sent yet; of retained ones that are in tables no more than are looked at now."""
-        return len(self.queue) + len(self._retained) + len(self._pages)
+        owed = self.retained_owed
+        return len(self.queue) + len(owed.topics) + len(owed.pages)
 
     @property
     def in_flight(self) -> int:
-        return len(self._slots)
+        return len(self._flight.slots)
 
     # --- out --------------------------------------------------------------------------------------------------------------
 
@@ -169,24 +146,23 @@ class Session:
                 else:
                     self.dropped += 1
             return
+        is_sent = False
         if not len(self.queue) and self._may_send():
             if retain:
-                self._send_owed(message, Owed(None, qos, retain, pos))
+                is_sent = self._send_owed(message, Owed(None, qos, retain, pos))
             else:
                 self._send(message, Owed(None, qos, False, pos) if pos or qos != 1 else _ONCE)
-        else:
+                is_sent = True
+        if not is_sent:
             if self.queue.is_full:
-                self._make_room()
+                # While a persistent client is there some are let go of at once, because each time it must be stored before anything more is sent.
+                if self.wire is None or self._log is None:
+                    self._drop()
+                else:
+                    self.give_up()
             self.queue.push(Owed(message, qos, retain, pos))
         if self._log is not None:
             self._log.changed(self)
-
-    def _make_room(self) -> None:
-        """Let go of the oldest; while the client is there of some at once, because each time it must be stored before anything more is sent."""
-        if self.wire is None or self._log is None:
-            self._drop()
-        else:
-            self.give_up()
 
     def give_up(self) -> None:
         """Let go of a part of what waits, the oldest first."""
@@ -194,7 +170,7 @@ class Session:
             self._drop()
 
     def _drop(self) -> None:
-        self._next_index += 1
+        self._flight.next_index += 1
         self.dropped += 1
         self.lost_while_away |= self.wire is None
         pos = self.queue.drop()
@@ -210,87 +186,71 @@ class Session:
         while len(self.queue) and self.queue.first_pos < young_from:
             self._drop()
 
-    def owe_retained(self, topics: Iterable[tuple[str, int]], as_of: int) -> None:
-        """Retained topics, with the QoS of their subscription, to be sent as the client reads, each once; they are read when they are sent."""
-        self._retained.update((topic, (qos, as_of)) for topic, qos in topics)
-
-    def owe_pages(self, todo: Todo) -> None:
-        """The same for those that are in tables: `todo.topics` and what comes behind them."""
-        self._pages = deque(t for t in self._pages if t.topic_filter != todo.topic_filter)
-        self._pages.append(todo)
-
-    def _turn_page(self) -> None:
-        todo = self._pages[0]
-        self.owe_retained([(topic, todo.qos) for topic in todo.topics], todo.as_of)
-        if todo.after is None:
-            self._pages.popleft()
-        else:
-            todo.topics, todo.after = self._kept.page(todo.topic_filter, todo.after)
-
     @property
     def has_more(self) -> bool:
-        """Whether something waits and may be sent: nobody else comes back to it where nothing is in flight whose acknowledgement would."""
+        """Whether something waits and may be sent, although no acknowledgement will come that would bring it."""
         return self.waiting > 0 and self._may_send()
 
     def _may_send(self) -> bool:
-        slots = self._slots
+        flight = self._flight
+        slots = flight.slots
         if self.wire is None or len(slots) >= self._window or not self.wire.has_room or self._drops != self._drops_stored:
             return False
-        # Whoever never acknowledges one message must not meet its packet id again.
-        return not slots or self._next_index - next(iter(slots)) < PACKET_IDS
+        # A client that never acknowledges one message must not meet its packet id again.
+        return not slots or flight.next_index - next(iter(slots)) < PACKET_IDS
 
-    def pump(self) -> None:
-        """Fill the window from what waits; of what needs no acknowledgement, one window's worth at a time."""
+    def pump(self) -> bool:
+        """Fill the window from what waits; of what needs no acknowledgement, one window's worth at a time. False if the store can't say yet what is next."""
+        owed = self.retained_owed
         portion = self._window
-        while (self._retained or self._pages) and self._may_send():
+        while (owed.topics or owed.pages) and self._may_send():
             if not portion:
-                return
+                return True
             portion -= 1
-            if not self._retained:
-                self._turn_page()
-                continue
-            topic, (qos, as_of) = next(iter(self._retained.items()))
-            try:
-                message = self._kept.get(topic)
-            except StoreUnavailable:
-                return
-            del self._retained[topic]
-            if message is None or message.order > as_of:
-                continue
-            if min(qos, message.qos) and not self._log:
-                self._send(message, Owed(None, min(qos, message.qos), True))
-            else:
-                assert self.wire is not None
-                self.wire.write(message.wire(0, 0, retain=True))
-        while len(self.queue) and self._may_send():
-            owed = self.queue.pop()
-            if owed is None:
-                return
-            self._send_owed(owed.message, owed)
+            found = owed.take()
+            if found is NOT_YET:
+                return False
+            if found is not None:
+                message, qos = found
+                if qos and self._log is None:
+                    self._send(message, Owed(None, qos, True))
+                else:
+                    assert self.wire is not None
+                    self.wire.write(message.wire(0, 0, retain=True))
+        queue = self.queue
+        while len(queue) and self._may_send():
+            first = queue.pop()
+            if first is NOT_YET:
+                return False
+            if not self._send_owed(first.message, first):
+                queue.put_back(first)
+                return False
+        return True
 
-    def _send_owed(self, message: Outgoing | None, owed: Owed) -> None:
-        """Send what has waited, unless nothing is left of it."""
-        if message is None or (owed.retain and owed.pos and self._is_stale(message)):
-            self._next_index += 1
+    def _send_owed(self, message: Outgoing | None, owed: Owed) -> bool:
+        """Send what has waited, unless nothing is left of it. False if the store can't say yet."""
+        if message is not None and owed.retain and owed.pos:
+            # One that was replaced while it waited is not sent: the newer one was owed too, and went before it.
+            is_current = self._kept.is_current(message)
+            if is_current is NOT_YET:
+                return False
+            if not is_current:
+                message = None
+        if message is None:
+            self._flight.next_index += 1
             self._finish(owed)
         else:
             self._send(message, owed if owed.message is None else owed._replace(message=None))
+        return True
 
     def _send(self, message: Outgoing, owed: Owed) -> None:
         assert self.wire is not None
-        index = self._next_index
-        self._next_index = index + 1
+        flight = self._flight
+        index = flight.next_index
+        flight.next_index = index + 1
         # The payload is not kept: after a reconnect it is read again.
-        self._slots[index] = _Slot(owed)
+        flight.slots[index] = Slot(owed)
         self.wire.write(message.wire(owed.qos, 1 + index % PACKET_IDS, retain=owed.retain, dup=owed.dup))
-
-    def _is_stale(self, message: Outgoing) -> bool:
-        """Whether a retained message was replaced while it waited: the newer one was owed too, and went before it."""
-        try:
-            now = self._kept.get(message.topic)
-        except StoreUnavailable:
-            return False  # an old status too many, with its old rev, does less harm than one too few
-        return now is None or now.payload != message.payload
 
     def _finish(self, owed: Owed) -> None:
         if self._log is not None:
@@ -300,99 +260,63 @@ class Session:
 
     # --- acknowledgements -------------------------------------------------------------------------------------------------
 
-    # An id that is not known was settled before: that is no fault. What is in flight is acknowledged in its QoS's own way, or not at all.
-
     def on_puback(self, packet_id: int) -> None:
-        index = self._index_of(packet_id)
-        if index is None:
-            return
-        if self._slots[index].owed.qos != 1:
-            raise ProtocolError("PUBACK for a message at QoS 2 (4.3.3)")
-        self._finish(self._slots.pop(index).owed)
+        owed = self._flight.puback(packet_id)
+        if owed is not None:
+            self._finish(owed)
 
     def on_pubcomp(self, packet_id: int) -> None:
-        index = self._index_of(packet_id)
-        if index is None:
-            return
-        if self._slots[index].flight is not Flight.RELEASED:
-            raise ProtocolError("PUBCOMP where no PUBREL was sent (4.3.3)")
-        self._finish(self._slots.pop(index).owed)
+        owed = self._flight.pubcomp(packet_id)
+        if owed is not None:
+            self._finish(owed)
 
     def on_pubrec(self, packet_id: int) -> bytes:
-        """The PUBREL that answers a PUBREC, also for an id that is not known, so that the client can finish (§4.3.3); empty while it is to be stored first."""
-        index = self._index_of(packet_id)
-        slot = self._slots[index] if index is not None else None
-        if slot is None:
+        """The PUBREL that answers a PUBREC; empty if it is to be stored first."""
+        if self._flight.pubrec(packet_id, is_stored_first=self._log is not None):
             return pubrel(packet_id)
-        if slot.owed.qos != 2:
-            raise ProtocolError("PUBREC for a message at QoS 1 (4.3.2)")
-        if self._log is not None and slot.flight is not Flight.RELEASED:
-            slot.flight = Flight.RECEIVED
-            self._log.changed(self, now=True)
-            return b""
-        slot.flight = Flight.RELEASED
-        return pubrel(packet_id)
+        assert self._log is not None
+        self._log.changed(self, now=True)
+        return b""
 
     def unstored(self) -> Unstored | None:
-        """What waits for the session's row: indexes whose PUBREC came, and how many messages were dropped; None where nothing does."""
-        received = [index for index, slot in self._slots.items() if slot.flight is Flight.RECEIVED]
+        """What waits for the session's row: indexes whose PUBREC came, and how many messages were dropped; None if nothing does."""
+        received = self._flight.received()
         return Unstored(self, received, self._drops) if received or self._drops != self._drops_stored else None
 
     def stored(self, unstored: Unstored) -> None:
         """The row is committed: PUBREL may go out, and so may what was behind a dropped message."""
         self._drops_stored = unstored.drops
-        for index in unstored.received:
-            slot = self._slots.get(index)
-            if slot is not None and slot.flight is Flight.RECEIVED:
-                slot.flight = Flight.RELEASED
-                if self.wire is not None:
-                    self.wire.write(pubrel(1 + index % PACKET_IDS))
-
-    def _index_of(self, packet_id: int) -> int | None:
-        if not self._slots:
-            return None
-        oldest = next(iter(self._slots))
-        index = oldest + (packet_id - 1 - oldest) % PACKET_IDS
-        return index if index in self._slots else None
+        released = self._flight.release(unstored.received)
+        if self.wire is not None:
+            for packet in released:
+                self.wire.write(packet)
 
     # --- coming and going -------------------------------------------------------------------------------------------------
 
     def read_in_flight(self) -> bool:
-        """Have at hand what is to be sent again; False where the log can't be read now, which is no reason to let go of anything."""
-        missing = [s.owed.pos for s in self._slots.values() if s.flight is Flight.SENT and s.owed.message is None]
-        found = self._log.read(missing) if missing and self._log is not None else {}
-        if found is None:
+        """Have at hand what is to be sent again. False if the log can't be read yet, which is no reason to let go of anything."""
+        unread = self._flight.unread()
+        found = self._log.read(unread) if unread and self._log is not None else {}
+        if found is NOT_YET:
             return False
-        for slot in self._slots.values():
-            if slot.owed.message is None:
-                slot.owed = slot.owed._replace(message=found.get(slot.owed.pos))
+        self._flight.put_in(found)
         return True
 
-    def attach(self, wire: Wire) -> None:
-        """The client is there: send again what was in flight, in its order, with DUP (§4.4)."""
+    def attach(self, wire: Output) -> None:
+        """The client is there: send again what was in flight."""
         self.wire = wire
         self.seen_ms = 0
         self.lost_while_away = False
         if self._log is not None:
             self._log.changed(self, now=self._drops != self._drops_stored)
-        for index, slot in list(self._slots.items()):
-            if slot.flight is not Flight.SENT:
-                if slot.flight is Flight.RELEASED:
-                    wire.write(pubrel(1 + index % PACKET_IDS))
-                continue
-            message = slot.owed.message
-            if message is None:
-                self._finish(self._slots.pop(index).owed)
-                continue
-            wire.write(message.wire(slot.owed.qos, 1 + index % PACKET_IDS, retain=slot.owed.retain, dup=True))
-            slot.owed = slot.owed._replace(message=None)
+        for gone in self._flight.send_again(wire.write):
+            self._finish(gone)
 
     def detach(self, now_ms: int) -> None:
         """The client is gone. Of a persistent session only places stay in memory."""
         self.wire = None
         self.seen_ms = now_ms
-        self._retained.clear()
-        self._pages.clear()
+        self.retained_owed.clear()
         if self._log is not None:
             assert isinstance(self.queue, LogQueue)
             self.queue.forget_ahead()
@@ -401,7 +325,7 @@ class Session:
     def owed_positions(self) -> list[int]:
         """Every place of the log that the session still needs."""
         assert isinstance(self.queue, LogQueue)
-        return [s.owed.pos for s in self._slots.values()] + self.queue.positions()
+        return self._flight.positions() + self.queue.positions()
 
     # --- the row in the store ---------------------------------------------------------------------------------------------
 
@@ -409,24 +333,14 @@ class Session:
         """The session's row as of now."""
         assert isinstance(self.queue, LogQueue)
         assert self._log is not None
-        slots = array("q")
-        for index, slot in self._slots.items():
-            # RECEIVED is written as RELEASED: PUBREL goes out once the row is committed.
-            released = _RELEASED if slot.flight is not Flight.SENT else 0
-            slots.extend((index, slot.owed.pos, slot.owed.qos | (RETAIN if slot.owed.retain else 0) | released))
         next_pos = self.queue.first_pos if len(self.queue) else self._log.last_pos + 1
-        return SessionProgress(next_pos, self._next_index, slots.tobytes(), self.dropped, self.seen_ms, self.sid)
+        flight = self._flight
+        return SessionProgress(next_pos, flight.next_index, flight.as_stored(), self.dropped, self.seen_ms, self.sid)
 
     def restore(self, row: SessionRow) -> list[int]:
         """Take over a stored row; the places in the log of what is in flight."""
-        self._next_index = row.next_index
         self.dropped = row.dropped
         self.dropped_told = row.dropped > 0
         self.seen_ms = row.seen_ms
-        numbers = array("q")
-        numbers.frombytes(row.slots)
-        for at in range(0, len(numbers), 3):
-            index, pos, bits = numbers[at : at + 3]
-            owed = Owed(None, bits & 3, bool(bits & RETAIN), pos)
-            self._slots[index] = _Slot(owed, Flight.RELEASED if bits & _RELEASED else Flight.SENT)
-        return [s.owed.pos for s in self._slots.values()]
+        self._flight.restore(row.slots, row.next_index)
+        return self._flight.positions()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from enum import Enum, auto
 from typing import Any, Final, NamedTuple, Protocol
 
 from bridge.domain.facts import Fact
@@ -142,35 +143,52 @@ class Store(Protocol):
     def transaction(self) -> AbstractContextManager[Transaction]: ...
 
 
-# --- retained messages that are read from tables ---------------------------------------------------------------------------
+# --- what is read on the event loop ----------------------------------------------------------------------------------------
+
+
+class NotYet(Enum):
+    """The answer of a store that can't say now: its file can't be read, or it fetches what was asked for. Ask again later."""
+
+    NOT_YET = auto()
+
+
+NOT_YET: Final = NotYet.NOT_YET
 
 PAGE_END: Final = "/"
 """What stands behind the last topic of a page, where it is a mark to go on from. It is stored, so that a crash goes on there too."""
 
 
 class Page(NamedTuple):
-    """Topics of a projection, in its order, and where to go on; None where there are no more."""
+    """Topics of retained messages, in the order of the tables, and where to go on; None if there are no more."""
 
     topics: Sequence[str]
     after: str | None
 
 
-class Projection(Protocol):
-    """Retained messages that are read from tables, all at QoS 1.
-
-    Raises:
-        StoreUnavailable: from `get` and `page`.
-    """
+class StoredRetained(Protocol):
+    """Retained messages that are read from tables, all at QoS 1. A store that answered `NOT_YET` may have the door ask again (`FrontDoor.ask_again`)."""
 
     def covers(self, topic: str) -> bool:
         """Whether a topic's message is in the tables."""
         ...
 
-    def get(self, topic: str) -> bytes | None:
-        """The payload of a topic that it covers."""
+    def get(self, topic: str) -> bytes | NotYet | None:
+        """The payload of a topic that it covers; None if there is none."""
         ...
 
-    def page(self, topic_filter: str, after: str) -> Page:
-        """Some topics that a filter matches: the first where `after` is empty, those behind a page that ended with it, or, where it is a topic, all from its
+    def page(self, topic_filter: str, after: str) -> Page | NotYet:
+        """Some topics that a filter matches: the first if `after` is empty, those behind a page that ended with it, or, if it is a topic, all from its
         order on."""
+        ...
+
+
+class StoredMessages(Protocol):
+    """The message log, as the door reads it. `NOT_YET` is as for `StoredRetained`."""
+
+    def fetch(self, positions: Sequence[int]) -> dict[int, tuple[str, bytes, int]] | NotYet:
+        """Topic, payload and QoS of messages by their places; those that are gone are missing."""
+        ...
+
+    def young_from(self, before_ms: int) -> int | NotYet:
+        """The place of the first message that was published at a time or later: all before it are older."""
         ...

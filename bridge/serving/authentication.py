@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from bridge.broker.embedded import AUTHENTICATIONS_MAX, give_way
+from bridge.broker.authenticating import AUTHENTICATIONS_MAX, give_way
 from bridge.domain.access import Identity
 from bridge.store.registry import Registry
 

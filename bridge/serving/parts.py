@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 from sqlalchemy import Engine
 
+from bridge.broker.door import FrontDoor
 from bridge.broker.embedded import EmbeddedBroker
-from bridge.broker.front_door import FrontDoor
 from bridge.broker.logins import Logins
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.points import Passed, nobody_looks

@@ -19,11 +19,11 @@ async def rebuild_site(site: OpenSite) -> Rebuilt:
     if site.outlet.broker is not None:
         retained = site.outlet.broker.door.retained
         for message in site.queries.retained(encode_anew(site.rules)):
-            if (shown := retained.get(message.topic)) is None or shown.payload != message.payload:
+            if (shown := retained.held(message.topic)) is None or shown.payload != message.payload:
                 site.announce(message)
         for order_id in done.changed:
-            for topic in {site.topics.status(order_id), *site.statuses.page(f"{site.topics.base}/orders/{escape(order_id)}/#", "").topics}:
-                site.announce(Message(topic, site.statuses.get(topic) or b"", 1, True))
+            for topic in {site.topics.status(order_id), *site.statuses.read_page(f"{site.topics.base}/orders/{escape(order_id)}/#", "").topics}:
+                site.announce(Message(topic, site.statuses.read(topic) or b"", 1, True))
     return done
 
 

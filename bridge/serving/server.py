@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from amqtt.errors import BrokerError
 
 from bridge.bounds import door_limits
-from bridge.broker.decoding import FILTERS_MAX
-from bridge.broker.embedded import AmqttDecoder
-from bridge.broker.front_door import Connection, FrontDoor
-from bridge.broker.packets import Connect, Outgoing
+from bridge.broker.client import Client
+from bridge.broker.codec.amqtt_decoder import FILTERS_MAX, AmqttDecoder
+from bridge.broker.codec.events import Connect
+from bridge.broker.door import FrontDoor
+from bridge.broker.store_view import StoreView
 from bridge.operations.ports import FailedLogins
 from bridge.serving.listeners import cant_listen, listeners
 from bridge.serving.login_alarms import LoginAlarms
@@ -86,7 +87,7 @@ class Server:
         await self._broker.stop()
         self._site.outlet.broker = None
 
-    def _make_door(self, authenticate: Callable[[Connection, Connect], None]) -> FrontDoor:
+    def _make_door(self, authenticate: Callable[[Client, Connect], None]) -> FrontDoor:
         site = self._site
         return FrontDoor(
             decoder=AmqttDecoder(max(FILTERS_MAX, site.settings.broker.subscriptions_max)),
@@ -96,14 +97,8 @@ class Server:
             now_s=site.clock.now_s,
             authenticate=authenticate,
             in_open_job=site.outlet.in_open_job,
-            fetch=self._fetch,
-            young_from=site.log.young_from,
-            projection=site.statuses,
+            stored=StoreView(site.statuses, site.log),
         )
-
-    def _fetch(self, positions: Sequence[int]) -> dict[int, Outgoing] | None:
-        found = self._site.log.fetch(positions)
-        return {pos: Outgoing(*message) for pos, message in found.items()} if found is not None else None
 
     # --- what operators ask -----------------------------------------------------------------------------------------------
 

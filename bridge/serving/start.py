@@ -7,8 +7,8 @@ device end, presences say that every device is offline, alerts that are no longe
 from __future__ import annotations
 
 from bridge import __version__
-from bridge.broker.front_door import FrontDoor
-from bridge.broker.packets import Outgoing
+from bridge.broker.codec.outgoing import Outgoing
+from bridge.broker.door import FrontDoor
 from bridge.broker.restore import restore
 from bridge.domain.access import Identity
 from bridge.ingest.items import EndSession, Message, OpenJobs, Settled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bridge.ingest.ports import StoreUnavailable
+from bridge.ingest.ports import NOT_YET, NotYet, StoreUnavailable
 from bridge.ingest.sessions import INCOMING_IDS, SESSIONS, SUBSCRIPTIONS, MessageRow, SessionRow, SubscriptionRow
 from bridge.store.loop_reader import LoopReader
 from bridge.store.relations import marks
@@ -19,13 +19,13 @@ Found = dict[int, tuple[str, bytes, int]]
 
 
 class LogReader:
-    """Messages and their ages, read on the event loop."""
+    """Messages and their ages, read on the event loop: the broker's `StoredMessages`."""
 
     def __init__(self, reader: LoopReader) -> None:
         self._reader = reader
 
-    def fetch(self, positions: Sequence[int]) -> Found | None:
-        """Messages by their places; None where the file can't be read now."""
+    def fetch(self, positions: Sequence[int]) -> Found | NotYet:
+        """See `StoredMessages.fetch`."""
         found: Found = {}
         try:
             for start in range(0, len(positions), AT_ONCE):
@@ -33,19 +33,16 @@ class LogReader:
                 rows = self._reader.rows(f"SELECT pos, topic, payload, qos FROM message_log WHERE pos IN ({marks(some)})", some)
                 found.update((pos, (topic, payload, qos)) for pos, topic, payload, qos in rows)
         except StoreUnavailable:
-            return None
+            return NOT_YET
         return found
 
-    def young_from(self, before_ms: int) -> int:
-        """The place of the first message that was published at a time or later: all before it are older. 0 where that can't be said now.
-
-        Reads what is too old, once, because it is let go of then.
-        """
+    def young_from(self, before_ms: int) -> int | NotYet:
+        """See `StoredMessages.young_from`. Reads what is too old, once, because it is let go of then."""
         try:
             found = self._reader.rows("SELECT pos FROM message_log WHERE at_ms >= ? ORDER BY pos LIMIT 1", (before_ms,))
             newest = self._reader.rows("SELECT max(pos) FROM message_log", ())
         except StoreUnavailable:
-            return 0
+            return NOT_YET
         return int(found[0][0]) if found else int(newest[0][0] or 0) + 1
 
 

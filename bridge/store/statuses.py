@@ -1,4 +1,4 @@
-"""The retained statuses of orders and parcels, read from the tables one at a time: the broker's `Projection`."""
+"""The retained statuses of orders and parcels, read from the tables one at a time: the broker's `StoredRetained`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, Final
 import cbor2
 
 from bridge.domain.view import SETTLED
-from bridge.ingest.ports import PAGE_END, Page
+from bridge.ingest.ports import NOT_YET, PAGE_END, NotYet, Page, StoreUnavailable
 from bridge.store.loop_reader import LoopReader
 from bridge.store.relations import marks
 from devices.protocol.topics import Topics, matches, unescape
 
 PAGE_ORDERS: Final = 256
-"""Orders that are looked at before somebody else has a turn; about two milliseconds."""
+"""Orders that are looked at before another client has its turn; about two milliseconds."""
 _SHOWN: Final = f"rev > 0 AND state <> '' AND (due_ms IS NOT NULL OR state NOT IN ({', '.join(repr(s.value) for s in sorted(SETTLED))}))"
 _STATUS: Final = f"SELECT status FROM orders WHERE order_id = ? AND {_SHOWN}"
 _PARCEL: Final = f"SELECT status FROM parcels WHERE order_id = ? AND parcel = ? AND order_id IN (SELECT order_id FROM orders WHERE order_id = ? AND {_SHOWN})"
@@ -39,8 +39,26 @@ class Statuses:
         """Whether a topic is an order's or a parcel's status."""
         return topic.startswith(self._base) and (topic.endswith("/status") or "/parcels/" in topic)
 
-    def get(self, topic: str) -> bytes | None:
-        """See `Projection.get`."""
+    def get(self, topic: str) -> bytes | NotYet | None:
+        """See `StoredRetained.get`."""
+        try:
+            return self.read(topic)
+        except StoreUnavailable:
+            return NOT_YET
+
+    def page(self, topic_filter: str, after: str) -> Page | NotYet:
+        """See `StoredRetained.page`. Orders come by their id; a page ends with an order."""
+        try:
+            return self.read_page(topic_filter, after)
+        except StoreUnavailable:
+            return NOT_YET
+
+    def read(self, topic: str) -> bytes | None:
+        """As `get`.
+
+        Raises:
+            StoreUnavailable: if the tables can't be read now.
+        """
         levels = topic.removeprefix(self._base).split("/")
         try:
             ids = [unescape(levels[0]), *map(unescape, levels[2:])]
@@ -54,8 +72,12 @@ class Statuses:
         payload: bytes = rows[0][0]
         return self._encode(cbor2.loads(payload)) if self._encode is not None else payload
 
-    def page(self, topic_filter: str, after: str) -> Page:
-        """See `Projection.page`. Orders come by their id; a page ends with an order."""
+    def read_page(self, topic_filter: str, after: str) -> Page:
+        """As `page`.
+
+        Raises:
+            StoreUnavailable: if the tables can't be read now.
+        """
         wanted = _below(topic_filter.split("/"), self._levels)
         if not wanted or not (with_status := _fits(wanted, "status")) | (with_parcels := _fits(wanted, "parcels")):
             return Page((), None)

@@ -22,9 +22,9 @@ from helpers.server import Server
 from helpers.site import Site
 from unit.test_connections_that_repeat_stall_and_break import Door, heard
 
-from bridge.broker import packets
-from bridge.broker.front_door import State
+from bridge.broker.codec import v311 as packets
 from bridge.broker.logins import DELAY_MAX_S, NAME_CHARS_MAX, NAMES_MAX, Logins
+from bridge.broker.state import State
 from bridge.ingest.items import Message
 from devices.protocol.vocabulary import AlertCode, Role
 
@@ -169,7 +169,7 @@ def keep_house(site: Site, *, in_days: int) -> None:
     """What the server does now and then, as if it were later."""
     broker = site.app.broker
     assert broker is not None
-    site.on_loop(lambda: broker.door._keep_house(site.now_ms() + in_days * 86_400_000))
+    site.on_loop(lambda: broker.door.keep_house(site.now_ms() + in_days * 86_400_000))
 
 
 def test_a_flow_that_was_half_way_delays_nothing(lab: Lab) -> None:

@@ -26,10 +26,13 @@ from helpers.events import IDENTITIES
 from helpers.mqtt import connect_packet, frame, publish_packet, read_packet, subscribe_packet, unsubscribe_packet
 from unit.test_connections_that_repeat_stall_and_break import Door, heard
 
-from bridge.broker import packets
-from bridge.broker.decoding import AmqttDecoder
-from bridge.broker.front_door import Connection, State
-from bridge.broker.packets import Connect, ConnectCode, Outgoing, ProtocolError
+from bridge.broker.codec import v311 as packets
+from bridge.broker.codec.amqtt_decoder import AmqttDecoder
+from bridge.broker.codec.events import Connect
+from bridge.broker.codec.outgoing import Outgoing
+from bridge.broker.codec.reasons import ConnectCode, ProtocolError
+from bridge.broker.connection import Connection
+from bridge.broker.state import State
 
 INCOMING: Final = [case for case in GOOD if case.way is not Way.OUT]
 CUTTABLE: Final = [case for case in INCOMING if not isinstance(case.packet, (Publish, Bare))]

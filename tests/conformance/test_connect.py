@@ -12,7 +12,7 @@ from helpers.events import IDENTITIES
 from helpers.mqtt import CONNACK, PUBACK, SUBACK, connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 from unit.test_connections_that_repeat_stall_and_break import Door
 
-from bridge.broker.front_door import State
+from bridge.broker.state import State
 
 ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -12,9 +12,9 @@ from helpers.mqtt import connect_packet, publish_packet
 from helpers.site import Site
 from unit.test_connections_that_repeat_stall_and_break import Door
 
-from bridge.broker import packets
-from bridge.broker.front_door import State
-from bridge.broker.packets import ConnectCode
+from bridge.broker.codec import v311 as packets
+from bridge.broker.codec.reasons import ConnectCode
+from bridge.broker.state import State
 
 OF_ANY_SIZE: Final = [case for case in BAD if "packet_bytes_max" not in case.why]
 """A laboratory takes packets of every size."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from bridge.broker.packets import Connect, ConnectCode, Subscription, Will
+from bridge.broker.codec.events import Connect, Subscription, Will
+from bridge.broker.codec.reasons import ConnectCode
 
 
 class Publish(NamedTuple):

@@ -18,13 +18,18 @@ from helpers.bench import Bench, commit_all, receipts, settler_on
 from helpers.events import IDENTITIES, NOW_MS, TOPICS, event, kind_of
 from helpers.mqtt import connect_packet, frame, subscribe_packet
 
-from bridge.broker import packets
-from bridge.broker.connection import CONNECT_BYTES_MAX, TOPICS_CACHED_MAX
-from bridge.broker.decoding import AmqttDecoder
-from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
-from bridge.broker.packets import Connect, Outgoing
+from bridge.broker.client import Client as DoorClient
+from bridge.broker.codec import v311 as packets
+from bridge.broker.codec.amqtt_decoder import AmqttDecoder
+from bridge.broker.codec.events import Connect
+from bridge.broker.connection import CONNECT_BYTES_MAX, Connection
+from bridge.broker.door import FrontDoor
+from bridge.broker.limits import DoorLimits
+from bridge.broker.publishing import TOPICS_CACHED_MAX
 from bridge.broker.session_log import SessionLog
 from bridge.broker.sessions import Session
+from bridge.broker.state import State
+from bridge.broker.store_view import StoreView
 from bridge.config import IngestSettings, Settings
 from bridge.domain.access import Identity, Kind, may_send
 from bridge.ingest.items import Announce, Change, Incoming, Message
@@ -129,7 +134,7 @@ class Sink:
     def __init__(self, world: World) -> None:
         self.world = world
         self.subscribers = SessionLog()
-        self.log: dict[int, Outgoing] = {}
+        self.log: dict[int, tuple[str, bytes, int]] = {}
         self.queue: list[tuple[Incoming | Change, Callable[[bytes], None]]] = []
 
     def offer(self, incoming: Incoming, acknowledge: Callable[[bytes], None]) -> None:
@@ -139,6 +144,12 @@ class Sink:
 
     def change(self, change: Change) -> None:
         self.queue.append((change, _nobody))
+
+    def fetch(self, positions: Sequence[int]) -> dict[int, tuple[str, bytes, int]]:
+        return {p: self.log[p] for p in positions if p in self.log}
+
+    def young_from(self, before_ms: int) -> int:
+        return 0
 
     def commit(self) -> None:
         door = self.world.door
@@ -152,7 +163,7 @@ class Sink:
             writes = Writes()
             shown = [e for item, _ in batch for e in (_shown(item) if isinstance(item, Incoming) else [item])]
             told = self.subscribers.take(shown, writes, NOW_MS)
-            self.log.update((m.pos, Outgoing(m.topic, m.payload, m.qos)) for m in writes.rows(MESSAGE_LOG))
+            self.log.update((m.pos, (m.topic, m.payload, m.qos)) for m in writes.rows(MESSAGE_LOG))
             for effect in told:
                 if isinstance(effect, Message):
                     door.publish(effect)
@@ -247,7 +258,7 @@ class World:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.let_in: set[str] = set()
-        self.pending: list[tuple[Connection, Connect]] = []
+        self.pending: list[tuple[DoorClient, Connect]] = []
         self.sink = Sink(self)
         self.door = FrontDoor(
             decoder=AmqttDecoder(),
@@ -257,7 +268,7 @@ class World:
             now_s=lambda: self.now_s,
             authenticate=lambda connection, connect: self.pending.append((connection, connect)),
             in_open_job=lambda courier, order: order == "PO-1",
-            fetch=lambda positions: {p: self.sink.log[p] for p in positions if p in self.sink.log},
+            stored=StoreView(messages=self.sink),
         )
         self.faults = 0
         self.published = 0
@@ -341,7 +352,7 @@ class World:
             connection = client.connection
             is_closed = connection.state is State.CLOSED
             assert is_closed is (connection not in door.connections)
-            assert len(connection._topics) <= TOPICS_CACHED_MAX
+            assert not client.accepted or len(connection.publishing._topics) <= TOPICS_CACHED_MAX
             if is_closed:
                 assert not connection._buffer, "a closed connection keeps what it was sent"
                 self.faults += not client.counted and not any(end in (connection.why_closed or "") for end in _OTHER_ENDS)
@@ -375,9 +386,9 @@ class World:
         assert self.bystander.heard == [(TOPICS.alert("dropped", "bystander"), b"%d" % (n + 1)) for n in range(self.published)]
         assert [s.identity.device for s in door.sessions] == [BYSTANDER]
         assert list(door.connections) == [self.bystander.connection]
-        assert (list(door._claims), list(door._of_device), door._opening) == ([(BYSTANDER, BYSTANDER)], [BYSTANDER], {})
+        assert (list(door.book._claims), list(door.book._of_device), door.book._opening) == ([(BYSTANDER, BYSTANDER)], [BYSTANDER], {})
         assert (len(self.sink.subscribers._keys), len(door.log), self.sink.log) == (1, 0, {}), "messages stay that nobody is owed"
-        assert _filters(door._subscribers._tree._root) == 1, "a subscription outlives its session"
+        assert _filters(door.subscribing.subscribers._tree._root) == 1, "a subscription outlives its session"
         assert not door.log._recent_bytes
 
 

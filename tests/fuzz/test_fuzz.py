@@ -20,7 +20,7 @@ from helpers.mqtt import connect_packet, publish_packet, subscribe_packet, unsub
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.broker.front_door import State
+from bridge.broker.state import State
 from bridge.domain.access import MAY_SEND
 from devices.protocol.messages import EVENT_KINDS, LocationBatch, Presence, encode_cbor, encode_json
 from devices.protocol.vocabulary import EventType

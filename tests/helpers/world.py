@@ -9,11 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bridge.broker import packets
-from bridge.broker.decoding import AmqttDecoder
-from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
-from bridge.broker.packets import Outgoing
+from bridge.broker.codec import v311 as packets
+from bridge.broker.codec.amqtt_decoder import AmqttDecoder
+from bridge.broker.codec.outgoing import Outgoing
+from bridge.broker.connection import Connection
+from bridge.broker.door import FrontDoor
+from bridge.broker.limits import DoorLimits
 from bridge.broker.restore import restore
+from bridge.broker.state import State
+from bridge.broker.store_view import StoreView
 from bridge.domain.access import Identity
 from bridge.ingest.items import Incoming, Item, Message
 from bridge.ingest.retained import RETAINED
@@ -71,7 +75,7 @@ class World:
             now_s=lambda: self.now_s,
             authenticate=lambda connection, connect: connection.authenticated(LAB),
             in_open_job=lambda courier, order: False,
-            fetch=self._fetch,
+            stored=StoreView(messages=self.reader),
         )
         with self.store.transaction() as tx:
             stored = Stored(tx)
@@ -86,11 +90,6 @@ class World:
             next_pos=stored.next_pos,
             identity_of=lambda device: LAB,
         )
-
-    def _fetch(self, positions: Any) -> dict[int, Outgoing] | None:
-        found = self.reader.fetch(positions)
-        assert found is not None
-        return {pos: Outgoing(*message) for pos, message in found.items()}
 
     def commit(self, *, crash: str = "") -> None:
         """Settle what waits, as the pipeline does, or die on the way."""

@@ -383,7 +383,7 @@ def test_a_clock_that_is_set_forward_by_years_between_two_runs_wipes_no_queue(tm
 def keep_house(site: Site, in_days: int) -> None:
     broker = site.app.broker
     assert broker is not None
-    site.on_loop(lambda: broker.door._keep_house(site.now_ms() + in_days * 86_400_000))
+    site.on_loop(lambda: broker.door.keep_house(site.now_ms() + in_days * 86_400_000))
 
 
 # --- no file descriptors ------------------------------------------------------------------------------------------------------

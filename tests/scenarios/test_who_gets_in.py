@@ -13,7 +13,7 @@ from helpers.mqtt import PUBACK, publish_packet
 from helpers.site import Site
 from helpers.waiting import DEADLINE_S
 
-from bridge.broker.front_door import CALM_S
+from bridge.broker.losses import CALM_S
 from bridge.entrypoints.control.client import call
 from bridge.operations import devices
 from devices.protocol.vocabulary import AlertCode, Role
@@ -171,7 +171,7 @@ def test_a_client_that_publishes_too_fast_is_read_more_slowly_and_loses_nothing(
             printer.send(packets[len(packets) // 2 :])
             assert [printer.expect(PUBACK).packet_id for _ in range(count)] == list(range(1, count + 1))
             assert time.monotonic() > start
-            throttled = site.on_loop(lambda: [w.connection._may_send for w in site.app.broker.wires])  # type: ignore[union-attr]
+            throttled = site.on_loop(lambda: [w.connection.pace.may_send for w in site.app.broker.wires])  # type: ignore[union-attr]
             assert min(throttled) < 300
 
 
@@ -257,7 +257,7 @@ def test_a_session_that_gives_way_to_another_is_counted_said_and_an_alert_until_
             with site.client("panel", "four") as clean:
                 clean.goodbye()
             at_s = site.app.clock.now_s()
-            site.on_loop(lambda: site.app.broker.door._look_at_crowds(at_s + CALM_S + 1))  # type: ignore[union-attr]
+            site.on_loop(lambda: (door := site.app.broker.door).losses.look(at_s + CALM_S + 1, door.book.count_of))  # type: ignore[union-attr]
             assert (cleared := desk.receive()).topic == alert.topic
             assert cleared.payload == b""
 

@@ -93,7 +93,7 @@ DEFECTS: Final = (
         "send again without DUP",
         "power-cut",
         "owed_is_delivered",
-        (Edit("bridge/broker/front_door.py", "row.sid is not None, row.pos, True))\n", "row.sid is not None, row.pos, False))\n"),),
+        (Edit("bridge/broker/restore.py", "row.sid is not None, row.pos, True))\n", "row.sid is not None, row.pos, False))\n"),),
     ),
     Defect(
         "retain before commit",
@@ -203,8 +203,8 @@ DEFECTS: Final = (
         (
             Edit(
                 "bridge/broker/sessions.py",
-                "        else:\n            if self.queue.is_full:",
-                "        elif self.wire is not None:\n            if self.queue.is_full:",
+                "        if not is_sent:\n",
+                "        if not is_sent and self.wire is not None:\n",
             ),
         ),
     ),

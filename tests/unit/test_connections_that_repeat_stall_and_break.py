@@ -9,9 +9,12 @@ import pytest
 from helpers.events import IDENTITIES, NOW_MS, TOPICS
 from helpers.mqtt import connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 
-from bridge.broker import packets
-from bridge.broker.decoding import AmqttDecoder
-from bridge.broker.front_door import Connection, DoorLimits, FrontDoor, State
+from bridge.broker.codec import v311 as packets
+from bridge.broker.codec.amqtt_decoder import AmqttDecoder
+from bridge.broker.connection import Connection
+from bridge.broker.door import FrontDoor
+from bridge.broker.limits import DoorLimits
+from bridge.broker.state import State
 from bridge.domain.access import Identity
 from bridge.ingest.items import Change, HandOver, Incoming, Message, OpenSession
 from devices.protocol.vocabulary import Role

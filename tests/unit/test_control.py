@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
-from a_site import SITE
+from helpers.events import SITE
 
 from bridge.app import Application
 from bridge.config import parse

@@ -8,9 +8,12 @@ from pathlib import Path
 from helpers.mqtt import connect_packet, publish_packet, subscribe_packet, unsubscribe_packet
 from helpers.world import FILTER, Client, Life, World
 
-from bridge.broker import packets
-from bridge.broker.front_door import CALM_S, Connection, State
-from bridge.broker.packets import Outgoing
+from bridge.broker.codec import v311 as packets
+from bridge.broker.codec.reasons import ConnectCode
+from bridge.broker.connection import Connection
+from bridge.broker.losses import CALM_S
+from bridge.broker.state import State
+from bridge.ingest.ports import NOT_YET, NotYet
 
 
 def arrives(world: World, client_id: str, *, clean: bool = False) -> Connection:
@@ -34,16 +37,20 @@ class unreadable:  # noqa: N801 -- reads as `with unreadable(world):`
         self._log = world.door.log
 
     def __enter__(self) -> None:
-        self._fetch = self._log._fetch
+        self._stored = self._log._stored
         self._log._recent.clear()
-        self._log._fetch = _nothing
+        self._log._stored = Unreadable()
 
     def __exit__(self, *_: object) -> None:
-        self._log._fetch = self._fetch
+        self._log._stored = self._stored
 
 
-def _nothing(positions: Sequence[int]) -> dict[int, Outgoing] | None:
-    return None
+class Unreadable:
+    def fetch(self, positions: Sequence[int]) -> NotYet:
+        return NOT_YET
+
+    def young_from(self, before_ms: int) -> NotYet:
+        return NOT_YET
 
 
 def flush(world: World) -> None:
@@ -63,7 +70,7 @@ def test_what_is_in_flight_survives_a_log_that_cant_be_read_when_the_client_come
     with unreadable(life.world):
         refused = arrives(life.world, "subscriber")
         assert refused.state is State.CLOSED
-        assert refused.take_output()[-1] == packets.ConnectCode.SERVER_UNAVAILABLE
+        assert refused.take_output()[-1] == ConnectCode.SERVER_UNAVAILABLE
     life.step("flush")
     assert life.world.rows("message_log") == 3
 

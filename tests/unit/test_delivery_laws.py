@@ -13,7 +13,7 @@ from helpers.world import FILTER, TOPICS, Life
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.broker import packets
+from bridge.broker.codec import v311 as packets
 
 STEPS = st.lists(
     st.sampled_from(

@@ -8,9 +8,12 @@ import pytest
 from helpers.events import IDENTITIES, NOW_MS, TOPICS
 from helpers.mqtt import connect_packet, publish_packet, subscribe_packet
 
-from bridge.broker import notices, packets
-from bridge.broker.decoding import AmqttDecoder
-from bridge.broker.front_door import Connection, DoorLimits, FrontDoor
+from bridge.broker import notices
+from bridge.broker.codec import v311 as packets
+from bridge.broker.codec.amqtt_decoder import AmqttDecoder
+from bridge.broker.connection import Connection
+from bridge.broker.door import FrontDoor
+from bridge.broker.limits import DoorLimits
 from bridge.broker.notices import EVERY_S, LINES_MAX, Notices
 from bridge.ingest.items import Change
 

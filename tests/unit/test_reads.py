@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from a_site import CREATED, SITE, event
+from helpers.events import CREATED, SITE, event
 from sqlalchemy import Engine
 from sqlalchemy import event as event_of
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.ingest.ports import PAGE_END, StoreUnavailable
+from bridge.ingest.ports import NOT_YET, PAGE_END, StoreUnavailable
 from bridge.ingest.relation import Writes
 from bridge.projections.orders import ORDERS, PARCELS, OrderRow, ParcelRow
 from bridge.store import statuses
@@ -97,7 +97,8 @@ def test_a_site_that_publishes_otherwise_reads_otherwise(database: Path) -> None
 
 def test_tables_that_cant_be_read_are_no_empty_tables(tmp_path: Path) -> None:
     kept = Statuses(LoopReader(tmp_path / "none.db"), TOPICS, None)
+    assert (kept.get(TOPICS.status("a")), kept.page("#", "")) == (NOT_YET, NOT_YET)
     with pytest.raises(StoreUnavailable):
-        kept.get(TOPICS.status("a"))
+        kept.read(TOPICS.status("a"))
     with pytest.raises(StoreUnavailable):
-        kept.page("#", "")
+        kept.read_page("#", "")

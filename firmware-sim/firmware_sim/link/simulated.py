@@ -16,6 +16,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.config import DATABASE_NAME
+from bridge.ingest.ports import NOT_YET
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.link.client import Numbers
@@ -120,7 +121,9 @@ class SimulatedRun:
         await self._until(lambda: all(phone.client is None for phone in self.phones.values()), 10.0)
         await asyncio.sleep(5.0)
         door = self.site.broker.door
-        self.record.end.retained = {t: m.payload for t in sorted(door.retained.every()) if (m := door.retained.get(t)) is not None}
+        retained = door.retained.every()
+        assert retained is not NOT_YET
+        self.record.end.retained = {topic: retained[topic].payload for topic in sorted(retained)}
         await self.site.app.close()
         self.record.end.tables = read_tables(self.site.folder / DATABASE_NAME)
 

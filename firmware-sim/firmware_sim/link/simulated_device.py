@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, Protocol
 
-from bridge.broker.wires import SocketWire
+from bridge.broker.listeners.tcp import SocketWire
 from firmware_sim.faults import Direction, Packet
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware

@@ -16,10 +16,11 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Engine
 
 from bridge.app import Application
-from bridge.broker.front_door import Connection, FrontDoor
+from bridge.broker.client import Client
+from bridge.broker.codec.events import Connect as ConnectPacket
+from bridge.broker.door import FrontDoor
 from bridge.broker.hub import Hub
 from bridge.broker.logins import Logins
-from bridge.broker.packets import Connect as ConnectPacket
 from bridge.clock import Clock
 from bridge.config import DATABASE_NAME
 from bridge.domain.access import Identity
@@ -108,7 +109,7 @@ class SimulatedWriter:
 class SimulatedBroker(Hub):
     """A broker without listeners: devices reach it through `connect`."""
 
-    def __init__(self, site: SimulatedSite, make_door: Callable[[Callable[[Connection, ConnectPacket], None]], FrontDoor]) -> None:
+    def __init__(self, site: SimulatedSite, make_door: Callable[[Callable[[Client, ConnectPacket], None]], FrontDoor]) -> None:
         super().__init__(make_door(self._authenticate))
         self.logins = Logins()
         self._site = site
@@ -137,16 +138,16 @@ class SimulatedBroker(Hub):
         if self._ticker is not None:
             self._ticker.cancel()
 
-    def _authenticate(self, connection: Connection, connect: ConnectPacket) -> None:
-        asyncio.get_running_loop().call_later(LOGIN_MS / 1000, self._authenticated, connection, connect)
+    def _authenticate(self, client: Client, connect: ConnectPacket) -> None:
+        asyncio.get_running_loop().call_later(LOGIN_MS / 1000, self._authenticated, client, connect)
 
-    def _authenticated(self, connection: Connection, connect: ConnectPacket) -> None:
+    def _authenticated(self, client: Client, connect: ConnectPacket) -> None:
         name = connect.username or ""
         try:
             identity = self._site.app.registry.identity(name)
         except NotFound:
             identity = None
-        connection.authenticated(identity if connect.password == password_of(name) else None)
+        client.authenticated(identity if connect.password == password_of(name) else None)
         self.flush()
 
 

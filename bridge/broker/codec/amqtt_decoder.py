@@ -16,8 +16,9 @@ from amqtt.mqtt.packet import MQTTFixedHeader
 from amqtt.mqtt.subscribe import SubscribePacket
 from amqtt.mqtt.unsubscribe import UnsubscribePacket
 
-from bridge.broker import packets
-from bridge.broker.packets import Connect, ConnectCode, ProtocolError, RefusedConnect, Subscription, Will
+from bridge.broker.codec.events import Connect, Subscribe, Subscription, Unsubscribe, Will
+from bridge.broker.codec.reasons import ConnectCode, ProtocolError, RefusedConnect
+from bridge.broker.codec.v311 import read_header
 from devices.protocol.topics import topic_filter_fault, topic_name_fault
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ T = TypeVar("T")
 PROTOCOL_LEVEL: Final = 4
 CLIENT_ID_CHARS_MAX: Final = 256
 FILTERS_MAX: Final = 1_000
-"""Filters in one packet: each takes some 20 µs of everybody's time."""
+"""Filters in one packet: each takes some 20 µs, for which every other client waits."""
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -56,7 +57,7 @@ def _decode(packet_class: Any, packet: bytes) -> Any:
 
 
 class AmqttDecoder:
-    """`packets.Decoder` on amqtt's packet classes.
+    """`v311.Decoder` on amqtt's packet classes.
 
     Args:
         filters_max: filters that one SUBSCRIBE or UNSUBSCRIBE may hold.
@@ -85,7 +86,7 @@ class AmqttDecoder:
             will=_will(decoded),
         )
 
-    def subscribe(self, packet: bytes) -> tuple[int, list[Subscription]]:
+    def subscribe(self, packet: bytes) -> Subscribe:
         _walk_filters(packet, options=1, most=self._filters_max)
         decoded = _decode(SubscribePacket, packet)
         subscriptions = [Subscription(topic_filter, qos) for topic_filter, qos in decoded.payload.topics]
@@ -95,9 +96,9 @@ class AmqttDecoder:
             if subscription.qos not in (0, 1, 2):
                 raise ProtocolError("SUBSCRIBE with reserved bits or QoS 3 (3.8.3-4)")
             _check_filter(subscription.topic_filter)
-        return _packet_id(decoded), subscriptions
+        return Subscribe(_packet_id(decoded), subscriptions)
 
-    def unsubscribe(self, packet: bytes) -> tuple[int, list[str]]:
+    def unsubscribe(self, packet: bytes) -> Unsubscribe:
         _walk_filters(packet, options=0, most=self._filters_max)
         decoded = _decode(UnsubscribePacket, packet)
         filters: list[str] = list(decoded.payload.topics)
@@ -105,7 +106,7 @@ class AmqttDecoder:
             raise ProtocolError("UNSUBSCRIBE without a filter (3.10.3-2)")
         for topic_filter in filters:
             _check_filter(topic_filter)
-        return _packet_id(decoded), filters
+        return Unsubscribe(_packet_id(decoded), filters)
 
 
 def _field(packet: bytes, at: int, *, is_text: bool = True) -> int:
@@ -152,7 +153,7 @@ def _walk_connect(packet: bytes) -> None:
 
 
 def _body(packet: bytes) -> int:
-    header = packets.read_header(packet, 0)
+    header = read_header(packet, 0)
     assert header is not None
     return header.start
 
@@ -171,7 +172,7 @@ def _packet_id(decoded: Any) -> int:
 
 def _check_protocol(packet: bytes) -> None:
     """Name and level (§3.1.2.1, §3.1.2.2); looked at first, because other versions put their fields elsewhere."""
-    header = packets.read_header(packet, 0)
+    header = read_header(packet, 0)
     assert header is not None
     if header.first & 0x0F:
         raise ProtocolError("CONNECT with reserved flags set (2.2.2-2)")

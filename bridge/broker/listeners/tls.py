@@ -1,6 +1,6 @@
-"""Listens for MQTT over TLS, and sees handshakes: who shakes hands counts as a connection, and a handshake that fails is said with its address and reason.
+"""MQTT over TLS. A client counts as a connection while it shakes hands, and a handshake that fails is logged with its address and reason.
 
-asyncio's own server tells nobody of a handshake until it has succeeded.
+asyncio's own server says nothing of a handshake until it has succeeded.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bridge.broker.wires import SocketWire
+from bridge.broker.hub import Hub
+from bridge.broker.listeners.tcp import BACKLOG, SocketWire
 
-if TYPE_CHECKING:
-    from bridge.broker.embedded import EmbeddedBroker
-
-BACKLOG: Final = 1_024
 ACCEPT_AGAIN_S: Final = 1.0
-"""Seconds until the next try where the system gives no more file descriptors."""
+"""Seconds until the next try if the system gives no more file descriptors."""
 
 
 class TlsListener:
@@ -29,9 +26,9 @@ class TlsListener:
         patience_s: how long a handshake, and the goodbye of a connection, may take.
     """
 
-    def __init__(self, broker: EmbeddedBroker, listener: socket.socket, tls: ssl.SSLContext, patience_s: float) -> None:
+    def __init__(self, hub: Hub, listener: socket.socket, tls: ssl.SSLContext, patience_s: float) -> None:
         self.sockets = (listener,)
-        self._broker = broker
+        self._hub = hub
         self._listener = listener
         self._tls = tls
         self._patience_s = patience_s
@@ -39,19 +36,19 @@ class TlsListener:
         self._accepting = asyncio.get_running_loop().create_task(self._accept(), name="tls listener")
 
     @classmethod
-    async def open(cls, broker: EmbeddedBroker, host: str | None, port: int, tls: ssl.SSLContext, patience_s: float) -> TlsListener:
+    async def open(cls, hub: Hub, host: str | None, port: int, tls: ssl.SSLContext, patience_s: float) -> TlsListener:
         """Listen.
 
         Raises:
-            OSError: where the address can't be had.
+            OSError: if the address can't be had.
         """
         found = await asyncio.get_running_loop().getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         listener = socket.create_server(found[0][4][:2], backlog=BACKLOG)
         listener.setblocking(False)
-        return cls(broker, listener, tls, patience_s)
+        return cls(hub, listener, tls, patience_s)
 
     def watch(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
-        """Have somebody told where it accepts no more."""
+        """Have a callback called when it accepts no more."""
         self._accepting.add_done_callback(ended)
 
     def close(self) -> None:
@@ -79,15 +76,15 @@ class TlsListener:
     async def _shake_hands(self, connection: socket.socket, peer: tuple[str, int]) -> None:
         connect = asyncio.get_running_loop().connect_accepted_socket
         patience_s = self._patience_s
-        wire = SocketWire(self._broker)
+        wire = SocketWire(self._hub)
         if not wire.arrive(peer):
             connection.close()
             return
         try:
             await connect(lambda: wire, connection, ssl=self._tls, ssl_handshake_timeout=patience_s, ssl_shutdown_timeout=patience_s)
         except (OSError, EOFError) as error:
-            self._broker.door.counters.handshakes_failed += 1
-            self._broker.door.notices.say("a TLS handshake failed", None, f"{peer[0]}:{peer[1]}", _reason(error))
+            self._hub.door.counters.handshakes_failed += 1
+            self._hub.door.notices.say("a TLS handshake failed", None, f"{peer[0]}:{peer[1]}", _reason(error))
         finally:
             wire.leave_doorstep()
 

@@ -1,0 +1,32 @@
+"""What a CONNECT must be before its client is let in (MQTT 3.1.1 §3.1)."""
+
+from __future__ import annotations
+
+from bridge.broker.codec.events import Connect
+from bridge.broker.codec.reasons import ConnectCode, RefusedConnect
+from bridge.broker.state import ClientCertificate
+from bridge.domain.access import Identity, may_publish
+
+
+def check_connect(connect: Connect, certificate: ClientCertificate | None, *, is_store_behind: bool) -> None:
+    """Check what can be said before the credentials are.
+
+    Raises:
+        RefusedConnect: if the client is not to be asked further.
+    """
+    if not connect.client_id and not connect.clean_session:
+        raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, "an empty client id needs a clean session (3.1.3-8)")
+    if certificate is not None and connect.username not in (None, certificate.device):
+        raise RefusedConnect(ConnectCode.NOT_AUTHORIZED, f"the username is not {certificate.device}, as the certificate says")
+    if is_store_behind:
+        raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the store is behind; come back later")
+
+
+def check_will(connect: Connect, identity: Identity) -> None:
+    """Check that the client may publish its will.
+
+    Raises:
+        RefusedConnect: if it may not.
+    """
+    if connect.will is not None and not (answer := may_publish(identity, connect.will.topic)[0]).allowed:
+        raise RefusedConnect(ConnectCode.NOT_AUTHORIZED, f"the will's topic is not allowed: {answer.rule}")
