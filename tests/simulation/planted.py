@@ -26,7 +26,7 @@ class Defect(NamedTuple):
 
 
 PIPELINE: Final = "bridge/ingest/pipeline.py"
-SETTLE: Final = "bridge/ingest/settle.py"
+ACCEPT: Final = "bridge/ingest/accept.py"
 
 DEFECTS: Final = (
     Defect(
@@ -52,8 +52,8 @@ DEFECTS: Final = (
         "power-cut",
         "stored_once",
         (
-            Edit(SETTLE, "        if (stored := self.known.get(uid)) is not None:\n", "        if (stored := None) is not None:\n"),
-            Edit(SETTLE, "        if event.seq in ledger and not ledger.forgotten:\n", "        if False:\n"),
+            Edit(ACCEPT, "    if (stored := batch.known.get(uid)) is not None:\n", "    if (stored := None) is not None:\n"),
+            Edit(ACCEPT, "        if event.seq in ledger and not ledger.forgotten:\n", "        if False:\n"),
             Edit(
                 "bridge/store/migrations/versions/0001_the_first_tables.py", 'sa.UniqueConstraint("id", "device", name', 'sa.UniqueConstraint("id", "pos", name'
             ),
@@ -77,9 +77,9 @@ DEFECTS: Final = (
         "orders_ended_as_planned",
         (
             Edit(
-                SETTLE,
-                "        return entry.clock.time_of(boot=event.boot, mono_ms=event.mono_ms, at_ms=event.at_ms, received_ms=received_ms)\n",
-                "        return event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)\n",
+                ACCEPT,
+                "    return clock.time_of(boot=event.boot, mono_ms=event.mono_ms, at_ms=event.at_ms, received_ms=received_ms)\n",
+                "    return event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)\n",
             ),
         ),
     ),
@@ -135,7 +135,7 @@ DEFECTS: Final = (
         "a gap that is closed stays an alert",
         "dead-zones",
         "alerts_are_true",
-        (Edit(SETTLE, "            self.memory.alerts.discard(key)\n            self.writes.alerts[key] = None\n", "            return\n"),),
+        (Edit("bridge/projections/alerts.py", "            self._standing.discard(key)\n", "            return\n"),),
     ),
     Defect(
         "a courier may read any order",
@@ -168,7 +168,9 @@ DEFECTS: Final = (
         "retained_is_the_store",
         (
             Edit(
-                SETTLE, "        if not job.is_open:\n            self._clear(topic)\n            return\n", "        if not job.is_open:\n            return\n"
+                "bridge/projections/jobs.py",
+                "    if not job.is_open:\n        batch.clear(topic)\n        return\n",
+                "    if not job.is_open:\n        return\n",
             ),
         ),
     ),
@@ -176,25 +178,25 @@ DEFECTS: Final = (
         "memory is kept when a commit fails",
         "power-cut",
         "orders_ended_as_planned",
-        (Edit(PIPELINE, "            self._memory.forget()\n            raise\n", "            raise\n"),),
+        (Edit(PIPELINE, "            self._ingest.forget()\n            raise\n", "            raise\n"),),
     ),
     Defect(
         "what was parked is not applied when its order comes",
         "mixed",
         "nothing_is_left",
-        (Edit(SETTLE, "                self.writes.unparked.add(fact.pos)\n", "                pass\n"),),
+        (Edit("bridge/ingest/folding.py", "            unpark(batch, fact.pos)\n", "            pass\n"),),
     ),
     Defect(
         "a resent event is told that it was applied",
         "power-cut",
         "receipts_are_true",
-        (Edit("bridge/ingest/rows.py", '{**cbor2.loads(receipt), "again": True}', '{**cbor2.loads(receipt), "again": True, "outcome": "applied"}'),),
+        (Edit("bridge/ingest/receipt.py", '{**cbor2.loads(receipt), "again": True}', '{**cbor2.loads(receipt), "again": True, "outcome": "applied"}'),),
     ),
     Defect(
         "a changed status keeps its rev",
         "quiet-morning",
         "revisions_never_go_back",
-        (Edit(SETTLE, "        entry.rev += 1\n        entry.due_ms", "        entry.rev += entry.rev < 2\n        entry.due_ms"),),
+        (Edit("bridge/projections/orders.py", "    entry.rev = batch.next_rev(entry)\n    entry.due_ms", "    entry.rev += entry.rev < 2\n    entry.due_ms"),),
     ),
     Defect(
         "a client that is away is owed nothing",
