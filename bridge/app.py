@@ -25,7 +25,7 @@ from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.ingest.settle import Ingest
 from bridge.operations.console import Console
-from bridge.operations.ports import FailedLogins
+from bridge.operations.ports import FailedLogins, OnProgress
 from bridge.projections.alerts import Alerts
 from bridge.projections.devices import Devices
 from bridge.projections.jobs import Jobs
@@ -156,13 +156,13 @@ class Application:
         """Call a function on the writer's thread, between two batches."""
         return await self._site.writer.run(work)
 
-    async def rebuild(self) -> Rebuilt:
-        """Derive everything again from the event log, and compare.
+    async def rebuild(self, on_progress: OnProgress) -> Rebuilt:
+        """Derive everything again from the event log, and compare. `on_progress` is called on the writer's thread.
 
         Raises:
             StoreUnavailable: if the store can't take writes now.
         """
-        return await rebuild_site(self._site)
+        return await rebuild_site(self._site, on_progress)
 
     def drop_quarantined(self, no: int) -> None:
         """Delete an entry of the quarantine; call it on the writer's thread."""

@@ -17,9 +17,9 @@ class Rebuilt:
     changed: list[str]
 
 
-async def rebuild(site: SiteContext) -> Rebuilt:
-    """Derive everything again from the event log, and compare each order's hash with what it was."""
-    report = await site.rebuild()
+async def rebuild(site: SiteContext, on_progress: OnProgress) -> Rebuilt:
+    """Derive everything again from the event log, and compare each order's hash with what it was. `on_progress` is called on another thread."""
+    report = await site.rebuild(on_progress)
     return Rebuilt(events=report.events, orders=report.orders, changed=report.changed)
 
 

@@ -311,6 +311,6 @@ class SiteContext(SiteReader, Protocol):
         """
         ...
 
-    async def rebuild(self) -> RebuildReport:
+    async def rebuild(self, on_progress: OnProgress) -> RebuildReport:
         """Derive everything again from the event log."""
         ...

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
-from helpers.events import SITE
+from helpers.events import CREATED, SITE, event
 
 from bridge.app import Application
 from bridge.config import parse
+from bridge.entrypoints.control import server as control_server
 from bridge.entrypoints.control import wire
 from bridge.entrypoints.control.client import Caller, ask, call
 from bridge.entrypoints.control.server import ControlServer
 from bridge.errors import Refused
-from bridge.operations import devices, imports, jobs, server
+from bridge.operations import database, devices, imports, jobs, server
 from bridge.operations.devices import Enrolled
 from bridge.operations.imports import ImportedEvent
 from bridge.operations.ports import SiteContext
@@ -151,3 +152,31 @@ def test_a_command_works_the_same_with_and_without_a_server(deep: Path) -> None:
         assert ask(deep, server.counters) == {}
 
     asyncio.run(served())
+
+
+# --- long work --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rebuild_reports_its_progress_over_the_socket_and_in_this_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_server, "PROGRESS_EVERY_S", 0.0)
+    now_ms = 1_760_000_000_000
+    created = [ImportedEvent(EventType.CREATED, event("shop1", n, f"PO-{n}", CREATED, at_ms=now_ms)) for n in (1, 2, 3)]
+    with Caller(folder) as caller:
+        caller.call(imports.open_channel, "shop1")
+        for one in created:
+            caller.call(imports.submit, "shop1", [one])
+    here: list[tuple[int, int]] = []
+    assert call(folder, database.rebuild, lambda done, total: here.append((done, total))).events == 3
+
+    async def served() -> list[tuple[int, int]]:
+        heard: list[tuple[int, int]] = []
+        async with await Application.open(folder) as app:
+            control = ControlServer(app, folder)
+            await control.start()
+            try:
+                await asyncio.to_thread(call, folder, database.rebuild, lambda done, total: heard.append((done, total)))
+            finally:
+                await control.stop()
+        return heard
+
+    assert asyncio.run(served()) == here == [(1, 3), (2, 3), (3, 3)]

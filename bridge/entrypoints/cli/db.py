@@ -27,7 +27,9 @@ def rebuild(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     Example: `dockbridge db rebuild`
     """
     say("Rebuilding from the event log. Meanwhile a running server stores nothing else.")
-    done = call(site, database.rebuild)
+    with progress() as bar:
+        task = bar.add_task("rebuilding: events", total=None)
+        done = call(site, database.rebuild, lambda done, total: bar.update(task, completed=done, total=total))
     if as_json:
         print_json(done)
     read_back = f"{counted(done.events, 'event')}, {counted(done.orders, 'order')}"

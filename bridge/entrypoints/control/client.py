@@ -7,10 +7,10 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from bridge.config import SOCKET_NAME
-from bridge.entrypoints.control.wire import at_socket, decode_answer, encode_call
+from bridge.entrypoints.control.wire import Progress, at_socket, decode_answer, encode_call
 from bridge.errors import BridgeError
 from bridge.operations.ports import SiteContext
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_READ_BYTES: Final = 1_048_576
 
 
 class Caller:
@@ -108,16 +107,15 @@ def _connected(directory: Path) -> socket.socket | None:
 
 def _ask(connection: socket.socket, operation: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
     connection.sendall(encode_call(operation, *args, **kwargs))
-    result: R = decode_answer(_read_line(connection), operation)
-    return result
-
-
-def _read_line(connection: socket.socket) -> bytes:
-    parts = []
-    while part := connection.recv(_READ_BYTES):
-        parts.append(part)
-        if part.endswith(b"\n"):
-            return b"".join(parts)
+    on_progress = next((value for value in (*args, *kwargs.values()) if callable(value)), None)
+    with connection.makefile("rb") as lines:
+        while (line := lines.readline()).endswith(b"\n"):
+            answer = decode_answer(line, operation)
+            if not isinstance(answer, Progress):
+                result: R = answer
+                return result
+            if on_progress is not None:
+                on_progress(*answer)
     raise BridgeError("the server ended the connection before it answered", fix="see its log, then run the command again: nothing is done twice")
 
 

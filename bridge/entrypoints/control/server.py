@@ -9,19 +9,21 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from bridge.config import SOCKET_NAME
-from bridge.entrypoints.control.wire import LINE_BYTES_MAX, at_socket, decode_call, encode_error, encode_result
+from bridge.entrypoints.control.wire import LINE_BYTES_MAX, at_socket, decode_call, encode_error, encode_progress, encode_result
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
-from bridge.operations.ports import SiteContext
+from bridge.operations.ports import OnProgress, SiteContext
 
 logger = logging.getLogger("dockbridge")
 
 _ONLY_OWNER: Final = 0o177
+PROGRESS_EVERY_S: Final = 0.2
 
 
 class ControlServer:
@@ -57,13 +59,15 @@ class ControlServer:
         # The command has gone away, or its line has no end: there is no one to answer.
         with suppress(ConnectionError, ValueError):
             while line := await reader.readline():
-                writer.write(await self._answer(line))
+                writer.write(await self._answer(line, writer))
                 await writer.drain()
         writer.close()
 
-    async def _answer(self, line: bytes) -> bytes:
+    async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> bytes:
         try:
             call = decode_call(line)
+            if call.has_progress:
+                call.arguments["on_progress"] = _reporter(writer)
             return encode_result(await call.operation(self._site, **call.arguments))
         except BridgeError as error:
             return encode_error(str(error), error.fix)
@@ -72,6 +76,20 @@ class ControlServer:
         except Exception as error:
             logger.exception("a command failed")
             return encode_error(f"the server failed to carry it out ({type(error).__name__})", "see its log, and report what it says")
+
+
+def _reporter(writer: asyncio.StreamWriter) -> OnProgress:
+    """Write progress to the command now and then. It is called on the thread that does the work."""
+    loop = asyncio.get_running_loop()
+    reported_s = 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal reported_s
+        if (now_s := time.monotonic()) - reported_s >= PROGRESS_EVERY_S:
+            reported_s = now_s
+            loop.call_soon_threadsafe(writer.write, encode_progress(done, total))
+
+    return report
 
 
 __all__ = ["ControlServer"]

@@ -1,6 +1,7 @@
 """What goes over the control socket: one JSON object a line, over a Unix socket in the site's folder.
 
-`{"call": name, "with": {…}}` is answered by `{"ok": …}` or `{"error": …, "fix": …}`. Arguments and results have the types of the operation's signature.
+`{"call": name, "with": {…}}` is answered by `{"ok": …}` or `{"error": …, "fix": …}`. Arguments and results have the types of the operation's signature. An
+operation that takes `on_progress` is answered by any number of lines `{"progress": [done, total]}` first.
 """
 
 from __future__ import annotations
@@ -47,10 +48,11 @@ _ANOTHER_VERSION: Final = "use the same version of dockbridge for the command an
 
 
 class Call(NamedTuple):
-    """An operation with its arguments, by name."""
+    """An operation with its arguments, by name, and whether it reports its progress."""
 
     operation: Operation
     arguments: dict[str, Any]
+    has_progress: bool
 
 
 class _Request(msgspec.Struct, rename={"arguments": "with"}):
@@ -60,6 +62,7 @@ class _Request(msgspec.Struct, rename={"arguments": "with"}):
 
 class _Answer(msgspec.Struct):
     ok: msgspec.Raw = msgspec.Raw(b"null")
+    progress: tuple[int, int] | None = None
     error: str | None = None
     fix: str | None = None
 
@@ -67,6 +70,11 @@ class _Answer(msgspec.Struct):
 class _Signature(NamedTuple):
     arguments: type[msgspec.Struct]
     result: Any
+    has_progress: bool
+
+
+_PROGRESS: Final = "on_progress"
+"""The argument that stays on this side of the socket."""
 
 
 @cache
@@ -74,17 +82,18 @@ def _signature(operation: Operation) -> _Signature:
     """The types of an operation's arguments, the site left out, and of its result."""
     hints = get_type_hints(operation)
     fields: list[Any] = []
-    for parameter in list(inspect.signature(operation).parameters.values())[1:]:
+    parameters = inspect.signature(operation).parameters
+    for parameter in [p for p in list(parameters.values())[1:] if p.name != _PROGRESS]:
         has_default = parameter.default is not inspect.Parameter.empty
         fields.append((parameter.name, hints[parameter.name], parameter.default) if has_default else (parameter.name, hints[parameter.name]))
     arguments = msgspec.defstruct(_NAMES[operation], fields, kw_only=True, forbid_unknown_fields=True)
-    return _Signature(arguments, hints["return"])
+    return _Signature(arguments, hints["return"], _PROGRESS in parameters)
 
 
 def encode_call(operation: Operation, *args: Any, **kwargs: Any) -> bytes:
     """A line that asks for an operation, given its arguments without the site."""
     bound = inspect.signature(operation).bind(None, *args, **kwargs).arguments
-    arguments = dict(list(bound.items())[1:])
+    arguments = {name: value for name, value in list(bound.items())[1:] if name != _PROGRESS}
     return msgspec.json.encode({"call": _NAMES[operation], "with": arguments}) + b"\n"
 
 
@@ -107,19 +116,30 @@ def decode_call(line: bytes) -> Call:
         raise Refused(f"{request.call}: {explain(error)}", fix=_ANOTHER_VERSION) from error
     except msgspec.DecodeError as error:
         raise Refused(f"the server can't read the call: {error}", fix=_ANOTHER_VERSION) from error
-    return Call(operation, msgspec.structs.asdict(arguments))
+    return Call(operation, msgspec.structs.asdict(arguments), _signature(operation).has_progress)
 
 
 def encode_result(result: Any) -> bytes:
     return msgspec.json.encode({"ok": result}) + b"\n"
 
 
+def encode_progress(done: int, total: int) -> bytes:
+    return msgspec.json.encode({"progress": (done, total)}) + b"\n"
+
+
 def encode_error(error: str, fix: str | None) -> bytes:
     return msgspec.json.encode({"error": error, "fix": fix}) + b"\n"
 
 
+class Progress(NamedTuple):
+    """An operation is under way."""
+
+    done: int
+    total: int
+
+
 def decode_answer(line: bytes, operation: Operation) -> Any:
-    """The result of an operation.
+    """The result of an operation, or its `Progress`.
 
     Raises:
         Refused: if it could not be carried out, or the answer has another form.
@@ -128,6 +148,8 @@ def decode_answer(line: bytes, operation: Operation) -> Any:
         answer = msgspec.json.decode(line, type=_Answer)
         if answer.error is not None:
             raise Refused(answer.error, fix=answer.fix)
+        if answer.progress is not None:
+            return Progress(*answer.progress)
         return msgspec.json.decode(answer.ok, type=_signature(operation).result)
     except msgspec.DecodeError as error:
         raise Refused(f"the server's answer can't be read: {error}", fix=_ANOTHER_VERSION) from error
