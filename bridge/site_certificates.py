@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from bridge import certificates
 from bridge.config import CONFIG_NAME, ListenSettings, load
@@ -13,8 +14,7 @@ from bridge.errors import Refused
 from devices.protocol.topics import escape
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateRow:
+class CertificateRow(Struct, frozen=True, kw_only=True):
     """One certificate of a site. `certificate` says whose it is: the authority's or the server's."""
 
     certificate: str
@@ -25,8 +25,7 @@ class CertificateRow:
     file: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceCertificate:
+class DeviceCertificate(Struct, frozen=True, kw_only=True):
     """A device's certificate as the server knows it (`sha256`, hex) and as people compare it. `files` are the names of those that were written."""
 
     sha256: str

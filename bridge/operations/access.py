@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+
+from msgspec import Struct
 
 from bridge.domain.access import OpenOrders, may_publish, may_subscribe
 from bridge.errors import Refused
@@ -20,8 +21,7 @@ class Action(StrEnum):
     SUBSCRIBE = "subscribe"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
+class Explained(Struct, frozen=True, kw_only=True):
     """Whether a device may do something with a topic (or topic filter), and the rule that decides it."""
 
     device: str
@@ -32,8 +32,7 @@ class Explained:
     rule: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class Reach(Struct, frozen=True, kw_only=True):
     """What a device may do with one topic, and the rules that allow it."""
 
     device: str

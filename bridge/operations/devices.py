@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from bridge.errors import Refused
 from bridge.operations.ports import Device, FailedLogins, Row, SiteContext, SiteReader
@@ -20,8 +21,7 @@ class DeviceState(StrEnum):
     REVOKED = "revoked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolled:
+class Enrolled(Struct, frozen=True, kw_only=True):
     """A new device. Its secret is stored only as a hash: this is the one time that it can be read."""
 
     device: str
@@ -29,16 +29,14 @@ class Enrolled:
     secret: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewSecret:
+class NewSecret(Struct, frozen=True, kw_only=True):
     """A device's new secret, as in `Enrolled`."""
 
     device: str
     secret: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceRow:
+class DeviceRow(Struct, frozen=True, kw_only=True):
     """One device at a glance. `events` and `owes` are None for a device whose seq is not counted, such as a system."""
 
     device: str
@@ -58,8 +56,7 @@ class DeviceRow:
     state: DeviceState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceLog:
+class DeviceLog(Struct, frozen=True, kw_only=True):
     """What was received of one log of a device. `gaps` are the ranges of seq that are missing, first and last."""
 
     log: bytes
@@ -69,8 +66,7 @@ class DeviceLog:
     heard_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceDetails:
+class DeviceDetails(Struct, frozen=True, kw_only=True):
     """One device with its last presence and its logs."""
 
     row: DeviceRow

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from bridge.operations import devices
 from bridge.operations.ports import SiteContext
@@ -22,8 +23,7 @@ class ImportedEvent(NamedTuple):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submitted:
+class Submitted(Struct, frozen=True, kw_only=True):
     """How events ended: how many with each outcome, and how many were known already."""
 
     outcomes: dict[Outcome, int]

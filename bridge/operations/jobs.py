@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from bridge.domain.jobs import Job
 from bridge.errors import NotFound
@@ -11,8 +11,7 @@ from bridge.operations.ports import SiteContext, SiteReader
 from devices.protocol.vocabulary import EventType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobDetails:
+class JobDetails(Struct, frozen=True, kw_only=True):
     """One job, and the state of each of its orders; None for an order that does not exist."""
 
     job: Job

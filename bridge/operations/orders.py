@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from bridge.domain.facts import Fact, Verdict
 from bridge.domain.fold import fold
@@ -18,8 +19,7 @@ CHANGES_MAX: Final = 1_000
 """Changes that are read at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One event of an order's story. `state` is the order's state after it."""
 
     at_ms: int
@@ -34,8 +34,7 @@ class Step:
     notes: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class Story(Struct, frozen=True, kw_only=True):
     """An order's events in the order of their time. `state` is None if it was never created; `inferred` are states that no event reported."""
 
     order: str
@@ -53,8 +52,7 @@ class Change(NamedTuple):
     rev: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(Struct, frozen=True, kw_only=True):
     """Changes, the oldest first, and `after` which entry of the status log to go on. `missing` are orders that do not exist yet."""
 
     changes: list[Change]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+from msgspec import Struct
 
 from bridge.clock import Clock
 from bridge.domain.access import Identity
@@ -27,8 +28,7 @@ OnProgress = Callable[[int, int], None]
 ENROLLABLE: Final = (Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK, Role.LAB)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class Device(Struct, frozen=True, kw_only=True):
     """An enrolled device. `has_secret` is false for channels that only import; `certificate_sha256` (hex) is the one certificate that it may log in with."""
 
     device: str
@@ -67,8 +67,7 @@ class StoredFact(NamedTuple):
     receipt: Row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
+class CheckReport(Struct, frozen=True, kw_only=True):
     """What a check of the database found. `faults` are sentences; there are none if it is sound."""
 
     faults: list[str]

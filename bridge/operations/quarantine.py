@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from bridge.domain.access import Kind, may_send
 from bridge.errors import NotFound
@@ -14,8 +15,7 @@ from devices.protocol.messages import Receipt
 from devices.protocol.vocabulary import Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One entry, whole. `decoded` is its payload as a plain value; None if it can't be decoded."""
 
     row: Row

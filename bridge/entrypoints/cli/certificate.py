@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import asdict
 
 from bridge.config import CONFIG_NAME, load
-from bridge.entrypoints.cli.output import JsonOption, as_row, print_details, print_json, say
+from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.control.client import call
 from bridge.errors import Refused
@@ -36,7 +37,7 @@ def show(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
         print_json(rows)
         return
     for row in rows:
-        print_details(as_row(row))
+        print_details(asdict(row))
 
 
 @app.command()

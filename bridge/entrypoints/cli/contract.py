@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from bridge.entrypoints.cli.output import print_json
-from devices.protocol import describe
 
 app = typer.Typer(no_args_is_help=True, help="Print the wire contract.\n\nExample: `dockbridge contract show cddl`")
 
@@ -28,6 +27,8 @@ def show(form: Annotated[Form, typer.Argument(help="CDDL (RFC 8610), an AsyncAPI
 
     Example: `dockbridge contract show cddl > contract.cddl`
     """
+    from devices.protocol import describe  # only this command pays for loading it
+
     match form:
         case Form.CDDL:
             sys.stdout.write(describe.cddl())

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import asdict
 
 from bridge.config import CONFIG_NAME, load
-from bridge.entrypoints.cli.output import JsonOption, as_row, moment, print_details, print_json, print_table, say, yes_no
+from bridge.entrypoints.cli.output import JsonOption, moment, print_details, print_json, print_table, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.control.client import Caller, ask, call
 from bridge.errors import BridgeError
@@ -101,9 +102,9 @@ def show(device: DeviceArgument, site: SiteOption = Path(), as_json: JsonOption 
     """
     found = read(site, devices.show_device, device, _failed_logins(site))
     if as_json:
-        print_json({**as_row(found.row), "presence": found.presence, "logs": found.logs})
+        print_json({**asdict(found.row), "presence": found.presence, "logs": found.logs})
         return
-    print_details(as_row(found.row))
+    print_details(asdict(found.row))
     if found.logs:
         columns = ("log", "high", "owes", "missing", "heard")
         print_table(columns, [(x.log, x.high, x.owes, _ranges(x.gaps), moment(x.heard_ms)) for x in found.logs])

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import msgspec
 import typer
+from msgspec import Struct
+from msgspec.structs import asdict
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from devices.protocol import messages
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Print at most this many rows.")]
@@ -53,14 +53,7 @@ def print_json_line(data: Any) -> None:
 def _jsonable(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, msgspec.Struct):
-        return messages.plain(value)
-    return as_row(value) if dataclasses.is_dataclass(value) else str(value)
-
-
-def as_row(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass, by name."""
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return asdict(value) if isinstance(value, Struct) else str(value)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
@@ -115,5 +108,7 @@ def yes_no(value: bool) -> str:
 
 def progress() -> Progress:
     """A progress bar on stderr; nothing if that is not a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # only slow commands pay for loading it
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)

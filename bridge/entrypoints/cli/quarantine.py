@@ -11,6 +11,7 @@ from bridge.entrypoints.cli.output import JsonOption, LimitOption, moment, print
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.control.client import call
 from bridge.operations import quarantine
+from devices.protocol import messages
 from devices.protocol.vocabulary import Outcome
 
 app = typer.Typer(
@@ -59,7 +60,7 @@ def replay(no: Entry, site: SiteOption = Path(), as_json: JsonOption = False) ->
     """
     receipt = call(site, quarantine.replay, no)
     if as_json:
-        print_json(receipt)
+        print_json(messages.plain(receipt))
     say(f"entry {no}: {receipt.outcome}" + (f" ({receipt.detail or receipt.reason})" if receipt.reason is not None else ""))
     if receipt.outcome is Outcome.REJECTED:
         raise typer.Exit(1)

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import shutil
-import socket
-import sqlite3
-import subprocess
-import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from bridge.clock import anchored_clock
-from bridge.config import DATABASE_NAME, ListenSettings, Settings
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_rich, progress, say
 from bridge.errors import BridgeError
 from bridge.ingest.points import POINTS
-from bridge.store.registry import Registry
-from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
-from firmware_sim.torture.server import ServerProcess
 
 if TYPE_CHECKING:
     from firmware_sim.torture.plan import Plan
@@ -88,8 +78,11 @@ def torture(
         passwords = dict.fromkeys(_clients(plan), (username, password or "")) if username is not None else {}
         result = _run(plan, ForeignServer(restart_with, *_address(against)), passwords)
     else:
+        from bridge.entrypoints.cli.own_server import OwnServer
+
         with _folder(keep) as folder:
-            result = _run(plan, OwnServer(folder), _enrol(folder, plan))
+            server = OwnServer(folder, SITE)
+            result = _run(plan, server, server.enrol(_roles(plan)))
     if as_json:
         print_json(to_json(result))
     else:
@@ -103,38 +96,6 @@ def _first_line_of(path: Path) -> str:
         return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path} can't be read: {error}", param_hint="--password-file") from error
-
-
-class OwnServer(ServerProcess):
-    """`dockbridge serve` on a fixed port of a new site in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.address = ("127.0.0.1", _free_port())
-        self._folder = folder
-        from bridge.site_folder import make_site
-
-        make_site(folder, Settings(listen=ListenSettings(mqtt="{}:{}".format(*self.address))))
-
-    async def start(self, kill_at: str | None) -> bool:
-        line = await asyncio.to_thread(self._first_line, ["--kill-at", kill_at] if kill_at is not None else [])
-        if line and json.loads(line)["ready"]:
-            return True
-        if kill_at is None:
-            raise BridgeError("the server did not start", fix=f"see why with `dockbridge serve {self._folder}`; --keep leaves the folder there")
-        return False
-
-    def _first_line(self, options: list[str]) -> str:
-        """Start it. Returns the line that it prints when it is ready, or an empty text if it ended before."""
-        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "serve", str(self._folder), "--json", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)  # noqa: S603 -- our own program
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-    def stored(self) -> Counter[bytes] | None:
-        """Ids of the stored events, read from the file that the server left, without the server's own code."""
-        with closing(sqlite3.connect(f"{(self._folder / DATABASE_NAME).absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            return Counter(row[0] for row in connection.execute("SELECT id FROM events"))
 
 
 def _run(plan: Plan, server: Server, passwords: dict[str, tuple[str, str]]) -> Tortured:
@@ -161,20 +122,12 @@ def _clients(plan: Plan) -> list[str]:
     return [*plan.messages, *(t.name for t in plan.takers)]
 
 
-def _enrol(folder: Path, plan: Plan) -> dict[str, tuple[str, str]]:
-    """Enrol every client of the plan as a device of its own. Returns their logins."""
-    engine = open_engine(folder / DATABASE_NAME)
-    registry = Registry(engine, engine, SITE)
-    now_ms = anchored_clock().now_ms()
-    return {name: (name, registry.add(name, _role(plan, name), now_ms=now_ms) or "") for name in _clients(plan)}
-
-
-def _role(plan: Plan, name: str) -> Role:
+def _roles(plan: Plan) -> dict[str, Role]:
+    """Every client of the plan, which becomes a device of its own, with its role."""
     from firmware_sim.torture.plan import DESK
 
-    if name in plan.systems:
-        return Role.SYSTEM
-    return Role.DESK if name == DESK else Role.LAB
+    roles = dict.fromkeys(_clients(plan), Role.LAB) | dict.fromkeys(plan.systems, Role.SYSTEM)
+    return roles | ({DESK: Role.DESK} if DESK in roles else {})
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -195,12 +148,3 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield made / "site"
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def _free_port() -> int:
-    """A port that stays free while the server is down: below those that the system uses for outgoing connections (Linux: from 32768)."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
