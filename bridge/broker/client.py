@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from bridge.broker.pace import Pace
-from bridge.broker.sessions import Session
+from bridge.broker.sessions import Output, Session
 from bridge.broker.state import ClientCertificate, State
 from bridge.domain.access import Identity
 
 
-class Client(Protocol):
+class Client(Output, Protocol):
     """See `Connection` for what each of these does."""
 
     peer: str
@@ -23,11 +23,6 @@ class Client(Protocol):
 
     @property
     def device(self) -> str | None: ...
-
-    @property
-    def has_room(self) -> bool: ...
-
-    def write(self, data: bytes) -> None: ...
 
     def authenticated(self, identity: Identity | None) -> None: ...
 
