@@ -37,11 +37,12 @@ class Publishing:
         will: what it leaves behind; None once it said goodbye.
     """
 
-    __slots__ = ("_client", "_door", "_identity", "_session", "_shared", "_sink", "_topics", "will")
+    __slots__ = ("_client", "_door", "_identity", "_pace", "_session", "_shared", "_sink", "_topics", "will")
 
     def __init__(self, client: Client, door: FrontDoor, *, identity: Identity, session: Session, will: Will | None) -> None:
         self.will = will
         self._client = client
+        self._pace = client.pace
         self._door = door
         self._shared = door.shared
         self._sink = door.shared.sink
@@ -69,7 +70,7 @@ class Publishing:
         packet_id = data[body:payload_at]
         if packet_id == NO_PACKET_ID:
             raise ProtocolError("packet id 0 (2.3.1-1)")
-        self._client.pace.may_send -= 1
+        self._pace.may_send -= 1
         payload = data[payload_at:end]
         if qos == 2:
             self._accept_once(topic, payload, packet_id, retain=bool(first & 1))
