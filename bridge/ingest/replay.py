@@ -18,7 +18,7 @@ from bridge.ingest.folding import fold_in
 from bridge.ingest.items import Change, Effect, Message
 from bridge.ingest.log import EventRow, RefusedRow, stored_fact
 from bridge.ingest.ports import Transaction
-from bridge.ingest.relation import Writes
+from bridge.ingest.relation import Relation, Writes
 from bridge.ingest.settle import Ingest, finish
 from devices.protocol import messages
 from devices.protocol.vocabulary import EventType
@@ -53,8 +53,8 @@ class ReplayTransaction(Transaction, Protocol):
 
     log_end: int
 
-    def reset(self) -> None:
-        """Delete everything that is derived."""
+    def reset(self, relations: Sequence[Relation]) -> None:
+        """Delete what of these relations is derived."""
         ...
 
     def log(self) -> Iterator[LoggedBatch]:
@@ -98,7 +98,7 @@ def replay(tx: ReplayTransaction, ingest: Ingest, *, now_ms: int, on_progress: P
     """
     total = tx.event_count()
     done = 0
-    tx.reset()
+    tx.reset(ingest.relations)
     for logged in tx.log():
         if logged.events:
             tx.log_end = logged.events[0].pos

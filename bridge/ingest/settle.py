@@ -12,13 +12,14 @@ from bridge.ingest.accept import EVENT_TYPES, Decoded, append, count_refused, de
 from bridge.ingest.batch import Answer, Batch, LocationHeard, PresenceHeard, Sent, Started
 from bridge.ingest.entering import enter
 from bridge.ingest.items import Alarm, Change, Incoming, Item, Message, OpenJobs, Settled
-from bridge.ingest.log import BATCHES, BatchRow
+from bridge.ingest.log import BATCHES, EVENTS, REFUSED, BatchRow
 from bridge.ingest.memory import Memory
 from bridge.ingest.ports import Transaction
-from bridge.ingest.relation import Origin
+from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import retain
 from bridge.ingest.rules import Rules
 from bridge.ingest.seam import JobGate, Projection, SessionLog, hearers_of
+from bridge.ingest.waiting import LABEL_ROWS, PARKED, PLACED
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event, LocationBatch, Presence
 
@@ -39,6 +40,12 @@ class Ingest:
         self.session_log = session_log
         self.hearers = hearers_of(self.projections)
         self._is_loaded = False
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """Everything that a batch writes about events."""
+        own = (EVENTS, BATCHES, REFUSED, PARKED, PLACED, LABEL_ROWS)
+        return tuple(dict.fromkeys((*own, *(relation for projection in self.projections for relation in projection.relations))))
 
     def load(self, tx: Transaction) -> None:
         """Read what is remembered in full; once, and again after `forget`."""

@@ -34,6 +34,7 @@ from bridge.store.queries import Queries
 from bridge.store.sql import SqlStore
 from bridge.store.sqlite import open_engine
 from bridge.store.statuses import Statuses
+from bridge.store.tables import make_missing
 from devices.protocol.topics import Topics
 
 IngestOf = Callable[[Rules, Settings, seam.SessionLog], Ingest]
@@ -82,7 +83,9 @@ class OpenSite:
         life.callback(self.authentication.close)
         self.store = SqlStore(self.engine)
         self.ingest_of = ingest_of
-        self.settler = Settler(self.store, ingest_of(self.rules, settings, SessionLog()), parts.passed)
+        ingest = ingest_of(self.rules, settings, SessionLog())
+        make_missing(self.engine, ingest.relations)
+        self.settler = Settler(self.store, ingest, parts.passed)
         self.writer = parts.writer(self.settler, self.store)
         life.push_async_callback(self.writer.close)
         self.outlet = Outlet()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from bridge.ingest.log import BatchRow, EventRow, RefusedRow
-from bridge.ingest.relation import Relation, Writes
+from bridge.ingest.relation import Origin, Relation, Writes
 from bridge.ingest.replay import LastShown, LoggedBatch, Progress, replay
 from bridge.ingest.settle import Ingest
 from bridge.store.relations import EVENT_COLUMNS, reset
 from bridge.store.sql import SqlTransaction
-from bridge.store.tables import DERIVED
 
 ROWS_AT_ONCE: Final = 1_000
 """Rows of each part of the log that are read at a time."""
@@ -56,10 +55,11 @@ class SqlReplay(SqlTransaction):
         shown = "SELECT order_id, hash FROM status_log WHERE no IN (SELECT max(no) FROM status_log GROUP BY order_id)"
         return dict(self._rows(shown)) | dict(self._rows("SELECT order_id, hash FROM orders"))
 
-    def reset(self) -> None:
+    def reset(self, relations: Sequence[Relation]) -> None:
         self._numbers = [(no, pos) for no, pos in self._rows("SELECT no, pos FROM quarantine WHERE pos IS NOT NULL")]
-        for relation in DERIVED:
-            reset(self._driver, relation)
+        for relation in relations:
+            if relation.origin is Origin.DERIVED:
+                reset(self._driver, relation)
 
     def event_count(self) -> int:
         return int(self._one("SELECT count(*) FROM events")[0])

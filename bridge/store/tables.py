@@ -5,9 +5,10 @@ Times are milliseconds since 1970 UTC. `pos` is an event's place in the log: the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, get_args, get_type_hints
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 from sqlalchemy.types import TypeEngine
 
 from bridge.ingest.cursors import CURSORS
@@ -76,6 +77,17 @@ devices = Table(
     Column("revoked_ms", BigInteger),
     Column("certificate_sha256", String),
 )
+
+
+def make_missing(engine: Engine, relations: Sequence[Relation]) -> None:
+    """Make the tables of relations that no migration has made yet. What of them is derived, `db rebuild` fills from the log."""
+    missing = MetaData(naming_convention=metadata.naming_convention)
+    for relation in relations:
+        if relation not in TABLES:
+            table_of(relation, missing)
+    if missing.tables:
+        missing.create_all(engine)
+
 
 DERIVED: Final = tuple(r for r in RELATIONS if r.origin is Origin.DERIVED)
 """What `db rebuild` makes of the log again."""

@@ -59,6 +59,7 @@ UPWARD: Final = {
     ("bridge.entrypoints.cli.demo", "firmware_sim"): "a shift that simulated devices work",
     ("bridge.entrypoints.cli.sim", "firmware_sim"): "`firmware-sim` under another name",
     ("bridge.entrypoints.cli.torture", "firmware_sim"): "load from simulated clients",
+    ("bridge.entrypoints.cli.own_server", "firmware_sim"): "a server that torture kills",
 }
 """(module, package above it) → why it may import from there."""
 

@@ -11,7 +11,7 @@ from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Flag, Outcome, Reason, Warn
 
 
-def shift(order: Order, fact: Fact) -> Verdict:
+def stand_in_log(order: Order, fact: Fact) -> Verdict:
     """A worker's shift began or ended: the order stays as it is."""
     return APPLIED
 
