@@ -2,8 +2,8 @@
 
     python tests/benchmarks/black_friday.py [--load 1.0] [--profile FILE]
 
-Devices, network and load run in this process, the server in another. An event's latency is counted from its PUBLISH, and from when it happened: an event that waits in
-a belt's flash because the window is full is late too.
+Devices, network and load run in this process, the server in another. An event's latency is counted from its PUBLISH, and from when it happened: an event that
+waits in a belt's flash because the window is full is late too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The broker without a store behind it: ours as a laboratory, and Mosquitto. Nothing is stored: the publishes have no subscriber, and no session is persistent."""
+"""The broker without a store behind it: ours as a laboratory, and Mosquitto. Nothing is stored: publishes without a subscriber, no persistent session."""
 
 from __future__ import annotations
 

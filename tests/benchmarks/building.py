@@ -86,7 +86,7 @@ class Builder:
         return events
 
     def _received(self, sent: Sent) -> Incoming:
-        """Each event is received when it happened: the day's clock runs as fast as the events arrive, because otherwise every device's clock would seem to jump."""
+        """Each event is received when it happened: the day's clock runs as fast as the events arrive. Otherwise every device's clock would seem to jump."""
         self._now_ms = max(self._now_ms, sent.at_ms + NETWORK_MS)
         return self._senders.incoming(sent.planned.topic.decode(), sent.planned.payload)._replace(received_ms=self._now_ms)
 

@@ -53,7 +53,7 @@ def measure(options: Options) -> Measurement:
 
 
 def _closed(found: Measurement, options: Options, devices: int, qos: int) -> None:
-    """As fast as the windows allow. What a rival's broker acknowledges is not stored yet, so a rival runs once with windows by receipt and once with windows by PUBACK."""
+    """As fast as the windows allow. What a rival's broker acknowledges is not stored yet, so a rival runs with windows by receipt and by PUBACK."""
     contestants: dict[str, Callable[[], dict[str, Any]]] = {}
     for name, start in chosen(options).items():
         contestants[name] = partial(_round, start, options, devices, qos, share=FEWER.get(name, 1.0))

@@ -1,4 +1,4 @@
-"""2,000 phones that send their location, beside the order events of a site at the usual rate and at thirty times the rate: how much the phones delay the scanners."""
+"""2,000 phones that send their location, beside the order events of a site at the usual and at thirty times the rate: how much they delay the scanners."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ class Interval(NamedTuple):
 def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """The median of some values, with the narrowest interval of two of them that is symmetric in rank and has at least this confidence.
 
-    Each value is below the true median with probability 1/2, whatever the distribution, so that the number of values below it is binomial. With few values (under six for 95 %) there is
-    no such interval: then it reaches from the lowest to the highest, and has a lower confidence.
+    Each value is below the true median with probability 1/2, whatever the distribution, so that the number of values below it is binomial. With few values
+    (under six for 95 %) there is no such interval: then it reaches from the lowest to the highest, and has a lower confidence.
     """
     ordered = sorted(values)
     n = len(ordered)

@@ -1,4 +1,4 @@
-"""A client that reads all retained messages: `python tests/benchmarks/retained_stream.py` has a clean and a persistent session subscribe to 50,000 topics at once.
+"""Reading all retained messages: `python tests/benchmarks/retained_stream.py` has a clean and a persistent session subscribe to 50,000 topics at once.
 
 Meanwhile 20 scanners scan; see `bystanders.py`.
 """

@@ -1,4 +1,4 @@
-"""The command line as a user sees it: the help of every command has an example, and every wrong input is answered with one sentence and its fix, never a traceback."""
+"""The command line as a user sees it: every command has an example in its help; wrong input is answered with one sentence and its fix, never a traceback."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Every normative statement of MQTT 3.1.1 (appendix B of the OASIS standard), in words of our own, with the tests that prove it or the reason why it
-does not concern a server.
+"""Every normative statement of MQTT 3.1.1 (appendix B of the OASIS standard), in our own words, with the tests that prove it, or the reason why it
+does not apply to a server.
 
 A test is named by its file and function; a file without a folder is one of this folder. `test_statements.py` proves that the table is complete.
 """
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class Whom(StrEnum):
-    """Whom a statement binds."""
+    """To whom a statement applies."""
 
     SERVER = "server"
     CLIENT = "client"
@@ -983,7 +983,7 @@ STATEMENTS: Final = (
 )
 
 UNNUMBERED: Final = (
-    # What the standard says without a number. The id is that of the section.
+    # Statements of the standard without a number. The id is that of the section.
     Statement(
         "2.2.3",
         "The remaining length has one to four bytes of seven bits each, the lowest first.",

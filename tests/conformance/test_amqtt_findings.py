@@ -1,6 +1,6 @@
-"""Stories that a plain amqtt broker ends badly, each with the test that shows how they end here.
+"""Failures of a plain amqtt broker, each with the test that shows the right result here.
 
-Every row was tried against amqtt 0.12.1 with a real client. `ROWS` names the test of each; those that no other test told are told here.
+Every row was tried against amqtt 0.12.1 with a real client. `ROWS` names the test of each; those that have no test elsewhere have it here.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ ROWS: Final = {
     "routing breaks while clients come and go": f"{HERE}::test_clients_come_and_go_while_messages_are_routed",
     "another version of MQTT is not told so": f"{FRONT_DOOR}::test_other_versions_of_mqtt_are_refused_with_their_code",
 }
-"""What went wrong, and the test that it does not here."""
+"""What went wrong, and the test which shows that it does not happen here."""
 
 
 @pytest.mark.parametrize(("row", "test"), ROWS.items(), ids=ROWS.keys())
@@ -166,7 +166,7 @@ def test_what_has_waited_for_too_long_is_let_go_and_told(tmp_path: Path) -> None
 
 
 def keep_house(site: Site, *, in_days: int) -> None:
-    """What the server does now and then, as if it were later."""
+    """Runs the server's periodic work as if it were later."""
     broker = site.app.broker
     assert broker is not None
     site.on_loop(lambda: broker.door.keep_house(site.now_ms() + in_days * 86_400_000))
@@ -198,7 +198,7 @@ def test_a_shared_filter_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Server]:
-    """A server of two devices outside `v1/`: `gear` speaks, `panel` listens."""
+    """A server with two devices outside `v1/`: `gear` publishes, `panel` subscribes."""
     server = Server(tmp_path / "site")
     server.enrol(Role.LAB, "gear", "panel")
     with server:
@@ -206,7 +206,7 @@ def served(tmp_path: Path) -> Iterator[Server]:
 
 
 def publish(served: Server, topic: str, *payloads: bytes, qos: int = 1, retain: bool = False) -> None:
-    """`gear` publishes, and everything is acknowledged."""
+    """`gear` publishes; returns when all messages are acknowledged."""
     with served.client("gear") as gear:
         gear.send(b"".join(publish_packet(topic.format(i), p, qos=qos, packet_id=i, retain=retain) for i, p in enumerate(payloads, 1)))
         for i in range(1, len(payloads) + 1):
@@ -214,14 +214,14 @@ def publish(served: Server, topic: str, *payloads: bytes, qos: int = 1, retain: 
 
 
 def take(wire: MqttWire, count: int) -> list[Packet]:
-    """The next messages, each acknowledged, and nothing after them."""
+    """The next messages, each acknowledged; checks that no others follow."""
     heard = [wire.receive() for _ in range(count)]
     assert wire.ping() == []
     return heard
 
 
 PAYLOADS: Final = [b"\xa1\x61n\x19" + i.to_bytes(2, "big") if i % 2 else str(i).encode() for i in range(500)]
-"""Half of them CBOR, which is no text."""
+"""Half of them are CBOR, which is not text."""
 
 
 def test_what_an_offline_session_is_owed_survives_a_kill(served: Server) -> None:
@@ -291,7 +291,7 @@ def test_a_publish_to_a_dollar_topic_is_refused_and_told(tmp_path: Path) -> None
 
 
 def test_failed_logins_are_slowed_down_and_kept_within_a_bound() -> None:
-    """Without a socket, because each of them waits by then."""
+    """Without a socket, because by then all of them wait."""
     logins = Logins()
     for i in range(3 * NAMES_MAX):
         logins.failed(f"nobody-{i}", "203.0.113.7", now_s=float(i) / 100, now_ms=i * 10)

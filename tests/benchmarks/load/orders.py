@@ -139,7 +139,7 @@ class Watcher(Client):
         self.statuses.append((self.now_s, payload))
 
     async def caught_up(self) -> None:
-        """Wait until the statuses that were retained before have arrived, so that those of a large site do not disturb the measurement. MQTT does not mark their end."""
+        """Wait until the statuses that were already retained have arrived, so that they do not disturb the measurement. MQTT does not mark their end."""
         seen = -1
         while seen != len(self.statuses):
             seen = len(self.statuses)
