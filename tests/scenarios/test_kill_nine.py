@@ -1,7 +1,7 @@
 """The server is killed without warning, again and again, in the middle of a shift.
 
-Every event that a device saw acknowledged is in the event log once, with its receipt; after the last restart the devices send all that waits, and every order has
-the state that the plan of the shift says. The plan is worked out here, without the fold.
+Every event that a device saw acknowledged is in the event log once, with its receipt; after the last restart the devices send all that waits, and every order
+has the state that the plan of the shift says. The plan is worked out here, without the fold.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Certificates: what the site's authority makes holds up to the strictest check, and what is wrong is refused with a sentence."""
+"""Certificates: those that the site's authority makes pass the strictest check, and wrong ones are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority and a server certificate that are only looked at."""
+    """An authority and a server certificate that tests only read."""
     folder = tmp_path_factory.mktemp("certificates") / "tls"
     certificates.make_authority(folder, "ams1", NOW)
     certificates.issue_server(folder, ["bridge.example.com", "192.168.1.7", "::1", "bridge.example.com"], NOW)
@@ -32,13 +32,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """An authority of a test's own."""
+    """An authority that one test may change."""
     certificates.make_authority(tmp_path, "ams1", NOW)
     return tmp_path
 
 
 def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> ssl.SSLObject:
-    """A handshake in memory; the server's end of it."""
+    """Performs a handshake in memory; returns the server's end of it."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(to_client, to_server, server_hostname=name), server.wrap_bio(to_server, to_client, server_side=True)]
     for _ in range(4):

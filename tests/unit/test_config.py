@@ -1,4 +1,4 @@
-"""Settings: the file that we ship says what the defaults are, and a wrong setting is named, with what to do about it."""
+"""Settings: the file that we ship states the defaults, and the error for a wrong setting names it and says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the contract says of orders and parcels, one sentence a test: an order is told event by event, and shows what it must."""
+"""What the contract says about orders and parcels, one sentence per test: events of an order are applied one by one, and it shows the right state."""
 
 from __future__ import annotations
 

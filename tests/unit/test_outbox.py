@@ -1,4 +1,4 @@
-"""The outbox and its small neighbours: what is put stays, in order and numbered, until it is acknowledged."""
+"""The outbox and the small modules around it: messages are kept in order and numbered until they are acknowledged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topics: ids become levels and come back whole, and filters match what MQTT 3.1.1 §4.7 says, held against a second reading of it."""
+"""Topics: ids become levels and are read back unchanged, and filters match as MQTT 3.1.1 §4.7 says, compared with a second implementation of it."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_filters_match_as_the_examples_of_mqtt_say(topic_filter: str, topic: str
 
 
 def naive_matches(topic_filter: str, topic: str) -> bool:
-    """MQTT 3.1.1 §4.7 once more, as a regular expression."""
+    """MQTT 3.1.1 §4.7 again, as a regular expression."""
     if topic[0] == "$" and topic_filter[0] in "+#":
         return False
     pattern = "/".join("[^/]*" if level == "+" else re.escape(level) for level in topic_filter.split("/") if level != "#")

@@ -1,4 +1,4 @@
-"""A day from a seed: the same for everybody, complete, and with an end for every order that follows from the plan alone."""
+"""A day from a seed: the same seed gives the same day, it is complete, and the final state of every order follows from the plan alone."""
 
 from __future__ import annotations
 
