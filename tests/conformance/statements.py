@@ -19,7 +19,7 @@ class Whom(StrEnum):
 
 
 class Statement(NamedTuple):
-    """One statement. `why_not` says why no test of a server proves it; it is empty where tests do."""
+    """One statement. `why_not` says why no test of a server proves it; it is empty if tests do."""
 
     id: str
     says: str

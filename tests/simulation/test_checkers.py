@@ -586,7 +586,7 @@ def test_filters_match_what_the_contract_lets_them_match(topic_filter: str, topi
     assert is_matched(topic_filter.split("/"), topic.split("/")) == matches(topic_filter, topic)
 
 
-# --- unusual stories that are no fault --------------------------------------------------------------------------------------------
+# --- unusual stories that break no law --------------------------------------------------------------------------------------------
 
 
 def refused_things(run: Run) -> None:

@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
 
 def steps(facts: Sequence[Fact]) -> Iterator[Step]:
-    """The facts in the sequence in which the fold applies them, applied once more beside it."""
+    """The steps of the fold: the facts are applied again, in its sequence, to a second order."""
     whole = fold(ORDER, fresh(facts))
     order = Order(ORDER)
     order.decisions = {(f.body.device, f.body.ref): (f.body.outcome, f.body.reason) for f in whole.facts if isinstance(f.body, Decided)}
