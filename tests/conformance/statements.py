@@ -383,7 +383,7 @@ STATEMENTS: Final = (
         "3.1.4-3",
         "After a valid CONNECT, the server handles the session as CleanSession requires.",
         SERVER,
-        ("test_connect.py::test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept",),
+        ("test_connect.py::test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept",),
     ),
     Statement("3.1.4-4", "A good CONNECT is answered with CONNACK 0.", SERVER, ("test_connect.py::test_the_answer_to_connect_is_connack_and_comes_first",)),
     Statement(
@@ -398,19 +398,19 @@ STATEMENTS: Final = (
         "3.2.2-1",
         "With CleanSession, session present is 0.",
         SERVER,
-        ("test_connect.py::test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept",),
+        ("test_connect.py::test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept",),
     ),
     Statement(
         "3.2.2-2",
         "Without CleanSession, session present is 1 if the server has the session.",
         SERVER,
-        ("test_connect.py::test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept",),
+        ("test_connect.py::test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept",),
     ),
     Statement(
         "3.2.2-3",
         "If the server has no session, session present is 0.",
         SERVER,
-        ("test_connect.py::test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept",),
+        ("test_connect.py::test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept",),
     ),
     Statement("3.2.2-4", "With a refusal, session present is 0.", SERVER, ("test_connect.py::test_a_refusal_says_that_no_session_is_present_and_closes",)),
     Statement("3.2.2-5", "After a refusal the connection is closed.", SERVER, ("test_connect.py::test_a_refusal_says_that_no_session_is_present_and_closes",)),
@@ -491,7 +491,7 @@ STATEMENTS: Final = (
         "3.3.1-11",
         "An empty message is not stored as a retained one.",
         SERVER,
-        ("test_retained.py::test_an_empty_retained_message_is_not_kept_where_nothing_was",),
+        ("test_retained.py::test_an_empty_retained_message_is_not_kept_if_nothing_was",),
     ),
     Statement(
         "3.3.1-12",
@@ -707,7 +707,7 @@ STATEMENTS: Final = (
         "The server checks the reserved flags of DISCONNECT, and disconnects a client that sets one.",
         SERVER,
         (
-            "test_ping_and_disconnect.py::test_a_disconnect_with_reserved_flags_closes_the_connection_and_is_no_goodbye",
+            "test_ping_and_disconnect.py::test_a_disconnect_with_reserved_flags_closes_the_connection_and_the_will_is_published",
             "test_fixed_header.py::test_reserved_flags_that_are_not_as_they_must_be_close_the_connection",
         ),
     ),
@@ -795,7 +795,7 @@ STATEMENTS: Final = (
         SERVER,
         (
             "test_sessions.py::test_a_message_goes_to_every_session_that_is_subscribed_present_or_not",
-            "test_publish.py::test_a_publisher_hears_itself_where_it_is_subscribed",
+            "test_publish.py::test_a_publisher_receives_its_own_messages_if_it_is_subscribed",
         ),
     ),
     Statement(

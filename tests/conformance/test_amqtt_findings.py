@@ -57,7 +57,7 @@ ROWS: Final = {
     "a client with a wrong password ends another client's session": f"{FRONT_DOOR}::test_a_wrong_password_with_somebody_elses_client_id_touches_nothing",
     "a client id can be used by any identity": f"{FRONT_DOOR}::test_a_wrong_password_with_somebody_elses_client_id_touches_nothing",
     "retained messages are sent to clients that did not subscribe": "test_retained.py::test_a_client_that_has_not_subscribed_is_sent_nothing",
-    "a filter that matches more than is allowed is granted": f"{FRONT_DOOR}::test_a_filter_is_granted_only_where_everything_that_it_can_match_is_allowed",
+    "a filter that matches more than is allowed is granted": f"{FRONT_DOOR}::test_a_filter_is_granted_only_if_everything_that_it_can_match_is_allowed",
     "a forbidden publish is acknowledged and silently dropped": (
         f"{FRONT_DOOR}::test_what_is_not_allowed_is_refused_aloud_with_a_receipt_an_acknowledgement_and_one_alert"
     ),

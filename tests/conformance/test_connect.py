@@ -212,7 +212,7 @@ def test_a_connection_that_was_taken_over_says_nothing_more(lab: Lab) -> None:
 # --- session present ----------------------------------------------------------------------------------------------------------
 
 
-def test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept(lab: Lab) -> None:
+def test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept(lab: Lab) -> None:
     told = []
     for clean in (False, False, True, True, False, False):
         client = lab.client(clean=clean)

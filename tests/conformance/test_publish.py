@@ -157,7 +157,7 @@ def test_what_we_do_not_allow_is_acknowledged_and_goes_nowhere(ours: Broker, lab
 # --- messages out -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_publisher_hears_itself_where_it_is_subscribed(lab: Lab) -> None:
+def test_a_publisher_receives_its_own_messages_if_it_is_subscribed(lab: Lab) -> None:
     topic = lab.topic("a")
     client = lab.client()
     assert client.ask((topic, 1)) == [1]

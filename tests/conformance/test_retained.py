@@ -59,7 +59,7 @@ def test_an_empty_retained_message_is_delivered_and_clears_its_topic(lab: Lab, q
     assert lab.fetch(topic) == []
 
 
-def test_an_empty_retained_message_is_not_kept_where_nothing_was(lab: Lab) -> None:
+def test_an_empty_retained_message_is_not_kept_if_nothing_was(lab: Lab) -> None:
     topic = lab.topic("a")
     lab.say(topic, b"", retain=True)
     assert lab.fetch(topic) == []

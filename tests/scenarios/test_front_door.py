@@ -123,7 +123,7 @@ def test_acknowledgements_come_in_the_order_of_the_publishes(site: Site, scanner
     assert [scanner.expect(PUBACK).packet_id for _ in range(200)] == [1000 - i for i in range(1, 201)]
 
 
-def test_json_is_taken_where_the_payload_begins_with_a_brace(site: Site, scanner: MqttWire) -> None:
+def test_a_payload_that_begins_with_a_brace_is_read_as_json(site: Site, scanner: MqttWire) -> None:
     site.create("PO-1")
     scanner.subscribe(RECEIPTS)
     scanner.publish(PACK, site.event("scan-1", 1, "PO-1", as_json=True))
@@ -341,7 +341,7 @@ def test_after_unsubscribe_nothing_more_comes(site: Site, desk: MqttWire) -> Non
 # --- who may what -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_filter_is_granted_only_where_everything_that_it_can_match_is_allowed(site: Site) -> None:
+def test_a_filter_is_granted_only_if_everything_that_it_can_match_is_allowed(site: Site) -> None:
     base = TOPICS.base
     site.enrol("desk", Role.DESK)
     site.enrol("phone-anna", Role.COURIER, courier="anna")

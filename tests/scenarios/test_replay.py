@@ -156,7 +156,7 @@ def test_the_command_prints_json_and_ends_with_zero(site: Site, cast: Cast, orde
     assert said["agreements"] == {"agrees": 24, "differs": 0, "missing": 0}
 
 
-def test_the_command_ends_with_one_where_orders_are_missing(site: Site, cast: Cast) -> None:
+def test_the_command_exits_with_1_if_orders_are_missing(site: Site, cast: Cast) -> None:
     logins = [x for part, device in vars_of(cast) for x in (f"--{part}", f"{device}:{cast.passwords[device]}")]
     done = CliRunner().invoke(cli.app, arguments(site, *logins, "--speed", "0"))
     assert done.exit_code == cli.FAILED

@@ -323,7 +323,7 @@ def test_a_password_is_checked_whatever_the_certificate_says(site: Site, tmp_pat
     assert login(site, trust(site), "scan-1", site.secrets["scan-1"]) == 0
 
 
-def test_without_certificate_and_password_nobody_comes_in(site: Site, tmp_path: Path) -> None:
+def test_a_login_without_certificate_and_password_is_refused(site: Site, tmp_path: Path) -> None:
     certify(site, "scan-1", tmp_path)
     assert login(site, trust(site)) == BAD_CREDENTIALS
     assert login(site, trust(site), "scan-1") == BAD_CREDENTIALS

@@ -503,7 +503,7 @@ def test_what_a_fault_mangled_says_nothing_about_what_was_meant(record: Record) 
     assert judge(record) == []
 
 
-def test_a_message_that_is_no_event_is_kept_in_quarantine(record: Record) -> None:
+def test_a_message_that_is_not_an_event_is_kept_in_quarantine(record: Record) -> None:
     an_unreadable_message_is_dropped(record)
     digest = hashlib.sha256(b"\xff").digest()[:8]
     kept = {"no": 99, "device": "scan-1", "pos": None, "digest": digest, "payload": b"\xff", "reason": "malformed", "received_ms": LATER_MS}

@@ -282,7 +282,7 @@ def test_an_unpacked_parcel_that_is_gone_holds_nothing(end: E) -> None:
     assert agrees(story)
 
 
-def test_a_delivery_that_takes_a_flag_away_is_no_noop() -> None:
+def test_a_delivery_that_takes_a_flag_away_is_not_a_noop() -> None:
     story = Story(created())
     story.tell_all(E.PACK, E.DELIVERY, E.CUSTOMS_HELD)
     shown = OrderView(story.order).hash
@@ -291,7 +291,7 @@ def test_a_delivery_that_takes_a_flag_away_is_no_noop() -> None:
     assert agrees(story)
 
 
-def test_a_scan_that_makes_a_parcel_is_no_noop() -> None:
+def test_a_scan_that_makes_a_parcel_is_not_a_noop() -> None:
     story = Story(created())
     story.tell(E.CANCELLED)
     shown = OrderView(story.order).hash

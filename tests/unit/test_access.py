@@ -78,7 +78,7 @@ def test_an_event_is_sent_by_the_roles_that_the_table_names(event: str, cells: l
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("event", ["", "decided", "PACK", "pack ", "aggregated", "+", "#"])
-def test_nobody_sends_what_is_no_event(role: Role, event: str) -> None:
+def test_an_unknown_event_type_may_not_be_sent_by_any_role(role: Role, event: str) -> None:
     answer = may_send(role, event)
     assert not answer.allowed
     assert "no event type" in answer.rule
@@ -260,7 +260,7 @@ def test_the_widest_filters_are_granted(identity: Identity) -> None:
         (LAB, "$share/g/lab/#", False),
     ],
 )
-def test_a_filter_is_granted_only_where_all_of_it_is_allowed(identity: Identity, topic_filter: str, granted: bool) -> None:
+def test_a_filter_is_granted_only_if_all_of_it_is_allowed(identity: Identity, topic_filter: str, granted: bool) -> None:
     answer = may_subscribe(identity, topic_filter, in_open_job)
     assert answer.allowed is granted
     assert answer.rule

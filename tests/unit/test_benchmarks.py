@@ -117,7 +117,7 @@ def measured() -> Measurement:
     return found
 
 
-def test_the_table_says_where_a_target_is_missed() -> None:
+def test_the_table_says_if_a_target_is_missed() -> None:
     block = markdown([measured()])
     assert "| 100 devices | events/s | 1,500 (1,400 to 1,600) | 1,000 | 1.50 | at least 2.0 x: MISSED |" in block
 

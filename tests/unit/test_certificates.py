@@ -201,7 +201,7 @@ def test_a_key_that_does_not_fit_is_named(folder: Path) -> None:
     assert "can't be used together: KEY_VALUES_MISMATCH" in str(refused(folder, tls_key_file="ca.key"))
 
 
-def test_a_file_that_is_no_authority_is_named(folder: Path) -> None:
+def test_a_file_that_is_not_an_authority_is_named(folder: Path) -> None:
     assert "listen.tls_client_ca_file: there is no certificate" in str(refused(folder, tls_client_ca_file="server.key"))
     assert "listen.tls_client_ca_file: there is no /nowhere.pem" in str(refused(folder, tls_client_ca_file="/nowhere.pem"))
 

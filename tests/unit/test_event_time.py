@@ -113,7 +113,7 @@ def test_a_counter_that_stood_still_starts_a_new_mapping_and_is_flagged() -> Non
 
 
 @pytest.mark.parametrize(("count", "step_ms"), [(JUMP_SAMPLES - 1, JUMP_SPAN_MS), (10 * JUMP_SAMPLES, JUMP_SPAN_MS // 1_000)])
-def test_a_backlog_of_slow_messages_is_no_jump(count: int, step_ms: int) -> None:
+def test_a_backlog_of_slow_messages_is_not_a_jump(count: int, step_ms: int) -> None:
     clock = clock_with((1_000, 40))
     slept(clock, count, from_ms=10_000, step_ms=step_ms)
     assert when(clock, 500)[:1] + when(clock, 500)[3:] == (T0 + 540, False)

@@ -215,7 +215,7 @@ COLLECTED = bodies.Delivery(pod=bodies.ProofOfDelivery(method="pin"), collected=
         (E.LOAD, E.LOAD, None),
     ],
 )
-def test_noop_is_said_exactly_where_nothing_changes(before: E, event: E, body: Body | None) -> None:
+def test_an_event_is_a_noop_exactly_if_nothing_changes(before: E, event: E, body: Body | None) -> None:
     story = Story(created(payment="on_delivery"))
     story.tell(before)
     shown = OrderView(story.order).hash

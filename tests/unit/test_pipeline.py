@@ -157,7 +157,7 @@ def test_a_full_queue_says_so_and_says_once_when_there_is_room_again(limits: Lim
     run(story())
 
 
-def test_where_the_queue_was_never_full_nobody_is_called() -> None:
+def test_a_queue_that_was_never_full_reports_no_room() -> None:
     async def story() -> None:
         desk = Desk()
         room: list[int] = []

@@ -52,7 +52,7 @@ def test_a_pick_says_what_is_left(bench: Bench) -> None:
     assert receipt["left"] == [{"sku": "4006381333931", "qty": 1}, {"sku": "pen", "qty": 1}]
 
 
-def test_a_repeated_scan_is_no_news(bench: Bench) -> None:
+def test_a_repeated_scan_is_a_noop(bench: Bench) -> None:
     bench.create("PO-1")
     bench.tell("scan-1", "stage", "PO-1", {"dock": "d1"})
     receipt = bench.tell("scan-1", "stage", "PO-1", {"dock": "d1"})

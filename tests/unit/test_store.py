@@ -539,7 +539,7 @@ def test_a_secret_never_looks_like_an_option(registry: Registry, monkeypatch: py
     assert registry.rotate("scan-7", now_ms=NOW_MS) == "another"
 
 
-def test_a_channel_without_a_secret_lets_nobody_in(registry: Registry) -> None:
+def test_a_channel_without_a_secret_accepts_no_login(registry: Registry) -> None:
     assert registry.add("shop1", Role.SYSTEM, now_ms=NOW_MS, with_secret=False) is None
     assert registry.verify("shop1", "") is None
     assert registry.identity("shop1").role is Role.SYSTEM

@@ -78,7 +78,7 @@ def test_two_ids_never_share_a_level(a: str, b: str) -> None:
 
 
 @pytest.mark.parametrize("level", ["", "~", "~2", "~2f", "~G0", "~61", "~FF", "~C3", "a/b", "+", "#", "x" * 97, "\ud800", "a\n", "é"])
-def test_what_escape_never_writes_is_no_level(level: str) -> None:
+def test_what_escape_never_writes_is_not_a_level(level: str) -> None:
     with pytest.raises(ValueError):
         unescape(level)
 
@@ -165,7 +165,7 @@ ALL_NAMES = [
 @example("#", "$a/#")
 @example("+/a", "$a/a")
 @example("a/+", "a/#")
-def test_a_filter_covers_another_only_where_it_matches_all_that_the_other_can(allowed: str, asked: str) -> None:
+def test_a_filter_covers_another_only_if_it_matches_all_that_the_other_can(allowed: str, asked: str) -> None:
     matched = [topic for topic in ALL_NAMES if matches(asked, topic)]
     if covers(allowed, asked):
         assert all(matches(allowed, topic) for topic in matched)

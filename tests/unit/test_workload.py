@@ -58,7 +58,7 @@ def test_articles_have_right_check_digits() -> None:
         assert scanned.kind is barcodes.Kind.GTIN
 
 
-def test_every_order_has_somebody_to_work_on_it() -> None:
+def test_every_order_has_a_device_to_work_on_it() -> None:
     day = Workload.from_seed(9, 50, 2, 3)
     names = {d.name for d in day.devices}
     couriers = {d.courier for d in day.devices if d.role is Role.COURIER}
