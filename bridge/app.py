@@ -20,20 +20,13 @@ from bridge.clock import Clock
 from bridge.config import DATABASE_NAME, Settings
 from bridge.domain.access import Identity, Kind
 from bridge.ingest import seam
+from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Incoming, Message
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
-from bridge.ingest.settle import Ingest
 from bridge.operations.console import Console
 from bridge.operations.ports import FailedLogins, OnProgress
-from bridge.projections.alerts import Alerts
-from bridge.projections.devices import Devices
-from bridge.projections.jobs import Jobs
-from bridge.projections.orders import Orders
-from bridge.projections.positions import Positions
-from bridge.projections.presence import Presences
-from bridge.projections.quarantine import Quarantine
-from bridge.projections.receipts import Receipts
+from bridge.projections import alerts, devices, jobs, orders, positions, presence, quarantine, receipts
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.rebuilding import rebuild_site
@@ -46,10 +39,11 @@ T = TypeVar("T")
 
 def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) -> Ingest:
     """Everything that acts on a batch. The order of the projections is the order of their effects."""
-    jobs = Jobs()
-    projections = (Orders(), jobs, Positions(jobs), Presences(), Quarantine(), Alerts(), Receipts(), Devices())
+    held = jobs.Jobs()
+    shown = (orders.Orders(), held, positions.Positions(held), presence.Presences())
+    projections = (*shown, quarantine.Quarantine(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
     memory = Memory(orders_max=settings.ingest.orders_cached_max, devices_max=settings.ingest.devices_cached_max)
-    return Ingest(memory, rules, projections, jobs, session_log)
+    return Ingest(memory, rules, projections, held, session_log)
 
 
 class Application:

@@ -14,10 +14,11 @@ from typing import Final, Protocol, TypeVar
 
 from bridge.config import IngestSettings
 from bridge.domain.access import Kind
+from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Acknowledge, Alarm, Announce, Change, Incoming, Item, OpenJobs, Settled
 from bridge.ingest.points import Passed, nobody_looks
 from bridge.ingest.ports import Store, StoreUnavailable, Transaction
-from bridge.ingest.settle import Ingest, mark_all_devices_offline, settle, show_jobs, sweep
+from bridge.ingest.settle import mark_all_devices_offline, settle, show_jobs, sweep
 
 logger = logging.getLogger("dockbridge.ingest")
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from bridge.domain.facts import DECIDED
 from bridge.ingest import placing
 from bridge.ingest.accept import BY_SEQ
+from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Batch
 from bridge.ingest.entering import enter
 from bridge.ingest.folding import fold_in
@@ -19,7 +20,7 @@ from bridge.ingest.items import Change, Effect, Message
 from bridge.ingest.log import EventRow, RefusedRow, stored_fact
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Relation, Writes
-from bridge.ingest.settle import Ingest, finish
+from bridge.ingest.settle import finish
 from devices.protocol import messages
 from devices.protocol.vocabulary import EventType
 

@@ -18,11 +18,11 @@ from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
 from bridge.domain.access import Identity
 from bridge.errors import NoSite, StoreError
 from bridge.ingest import seam
+from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Announce, Message
 from bridge.ingest.pipeline import Pipeline, Settler
 from bridge.ingest.ports import StoreUnavailable
 from bridge.ingest.rules import Rules
-from bridge.ingest.settle import Ingest
 from bridge.serving.authentication import Authentication
 from bridge.serving.outlet import Outlet
 from bridge.serving.parts import Parts

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from bridge.ingest.assembly import Ingest
 from bridge.ingest.log import BatchRow, EventRow, RefusedRow
 from bridge.ingest.relation import Origin, Relation, Writes
 from bridge.ingest.replay import LastShown, LoggedBatch, Progress, replay
-from bridge.ingest.settle import Ingest
 from bridge.store.relations import EVENT_COLUMNS, reset
 from bridge.store.sql import SqlTransaction
 

@@ -1,4 +1,4 @@
-"""`dockbridge bench` ends here: which measurements, how long, and where the figures go. Data to stdout, words to stderr."""
+"""The program behind `dockbridge bench`: which measurements, for how long, and where the figures go. Data to stdout, text to stderr."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def bench(
     ] = None,
     readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table into this file too, between its markers.", show_default="none")] = None,
 ) -> None:
-    """Measure, beside what a user would run instead, in the same run.
+    """Measure the product and what a user would run instead, in the same run.
 
     Example: `dockbridge bench end-to-end --devices 100 --rounds 5`
     """
@@ -99,10 +99,10 @@ def bench(
 
 
 def _check_files(out: Path | None, readme: Path | None) -> None:
-    """See that the figures can be written before hours are spent on them.
+    """Check that the figures can be written, before hours are spent on them.
 
     Raises:
-        typer.BadParameter: where they can't.
+        typer.BadParameter: if they can't.
     """
     for name, folder in (("--out", out), ("DOCKBRIDGE_BENCH_DIR", os.environ.get("DOCKBRIDGE_BENCH_DIR"))):
         try:
@@ -119,19 +119,19 @@ def _check_files(out: Path | None, readme: Path | None) -> None:
 
 
 def spelled(name: str, options: Options) -> str:
-    """The command that measures the same again."""
+    """The command that repeats this measurement."""
     words = ["dockbridge bench", name, f"--rounds {options.rounds}", f"--seconds {options.seconds:g}"]
     words += [f"--devices {n}" for n in options.devices] + [f"--rival {n}" for n in options.only]
     return " ".join([*words, *([f"--events {options.events}"] if name in ("growth", "day") else [])])
 
 
 def keep(found: Measurement, out: Path) -> None:
-    """Write one measurement down, so that the report can be put together from several runs."""
+    """Store one measurement, so that the report can be put together from several runs."""
     (out / f"{found.name}.jsonl").write_text("".join(f"{line}\n" for line in to_lines(found)), encoding="utf-8")
 
 
 def write(out: Path, readme: Path | None) -> None:
-    """The report of everything that was measured into a folder."""
+    """Write the report of all measurements in a folder."""
     found = [from_lines(path.read_text(encoding="utf-8").splitlines()) for name in MEASUREMENTS if (path := out / f"{name}.jsonl").exists()]
     rows = charted(found)
     if rows:

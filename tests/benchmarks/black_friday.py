@@ -1,9 +1,9 @@
-"""How far behind the bridge falls when thirty times as many events come: the scenario `black-friday` over real sockets.
+"""How far the bridge falls behind when thirty times as many events arrive: the scenario `black-friday` over real sockets.
 
     python tests/benchmarks/black_friday.py [--load 1.0] [--profile FILE]
 
-Devices, network and load run in this process, the server in another. An event's time is counted from its PUBLISH, and from when it happened: what waits in a
-belt's flash because its window is full is late too.
+Devices, network and load run in this process, the server in another. An event's latency is counted from its PUBLISH, and from when it happened: an event that
+waits in a belt's flash because the window is full is late too.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def show(record: Record, scenario: Scenario) -> None:
 
 
 def times(record: Record) -> tuple[dict[bytes, int], dict[bytes, int], dict[bytes, int]]:
-    """When each event happened, was published first, and was acknowledged first, by its id."""
+    """By event id: when each event happened, was first published, and was first acknowledged."""
     happened: dict[bytes, int] = {}
     published: dict[bytes, int] = {}
     acknowledged: dict[bytes, int] = {}

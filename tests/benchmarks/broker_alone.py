@@ -1,4 +1,4 @@
-"""The broker without a store behind it: ours as a laboratory, and Mosquitto. Nothing is stored: publishes that nobody waits for, no persistent session."""
+"""The broker without a store behind it: ours as a laboratory, and Mosquitto. Nothing is stored: publishes without a subscriber, no persistent session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from devices.protocol.vocabulary import Role
 
 PUBLISHERS: Final = (10, 100)
 WINDOWS: Final = (20, 100)
-"""Unacknowledged publishes of one client. Each broker has one that suits it better, and is compared by that one."""
+"""Unacknowledged publishes of one client. Each broker is compared with the window that suits it better."""
 SUBSCRIBERS: Final = 1_000
 TOPICS: Final = 50_000
 CONNECTIONS: Final = 5_000
@@ -97,7 +97,7 @@ def _retained(found: Measurement, options: Options) -> None:
 
 
 def _connections(found: Measurement, options: Options) -> None:
-    """Memory before and after a fleet has connected. Ours is a site with enrolled devices here, each logged in and subscribed to its receipts."""
+    """Memory before and after a fleet has connected. Here ours is a site with enrolled devices, each logged in and subscribed to its receipts."""
     count = 200 if options.quick else CONNECTIONS
     names = [f"scan-{n}" for n in range(count)]
     case = f"{count:,} idle connections"
@@ -121,7 +121,7 @@ def _connections(found: Measurement, options: Options) -> None:
 
 
 def _storm(found: Measurement, options: Options) -> None:
-    """A whole fleet comes back at once after the server was started anew, so that it remembers no password."""
+    """A whole fleet reconnects at once to a server that was just restarted, so that it remembers no password."""
     count = 30 if options.quick else DEVICES
     names = [f"scan-{n}" for n in range(count)]
     case = f"{count:,} devices connect at once, TLS and password"

@@ -1,6 +1,6 @@
 """Make a large database through the settler, in full batches: a job as a line of JSON on standard input, progress on stderr, figures as JSON on stdout.
 
-It goes on where it was left: what is done stands in `built.json` beside the database, and what was done again after a kill counts once, by the event ids.
+It resumes after a kill: `built.json` beside the database says what is done, and events that are sent again count once, by their ids.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ NETWORK_MS: Final = 50
 
 
 class Builder:
-    """A database that grows by chunks of orders.
+    """A database that grows in chunks of orders.
 
     Args:
-        database: of a site that was made before.
+        database: that of an existing site.
         story: `short`, orders of 10 events, or `whole`, orders of 25.
-        orders: how many there are to be; their times are spread over one day.
+        orders: how many to make; their times are spread over one day.
     """
 
     def __init__(self, database: Path, story: str, orders: int) -> None:
@@ -49,13 +49,13 @@ class Builder:
         self._from_ms = time.time_ns() // 1_000_000 - DAY_MS
         self._now_ms = 0
         self.steps: list[dict[str, Any]] = []
-        """Of each chunk what stood after it, and how fast it was."""
+        """For each chunk, what the database held after it, and how fast it was."""
         with suppress(FileNotFoundError):
             plain = json.loads(self._state.read_text())
             self.done, self._seqs, self._from_ms, self.steps = plain["orders"], plain["seqs"], plain["from_ms"], plain["steps"]
 
     def build(self) -> Iterator[dict[str, Any]]:
-        """Grow to its size, a step after each chunk."""
+        """Grow to the full size; yields a step after each chunk."""
         while self.done < self.orders:
             size = min(CHUNK_ORDERS, self.orders - self.done)
             started_s = time.perf_counter()
@@ -86,7 +86,7 @@ class Builder:
         return events
 
     def _received(self, sent: Sent) -> Incoming:
-        """Received when it happened: the day's clock runs as fast as the events come, or every device's clock would seem to jump."""
+        """Each event is received when it happened: the day's clock runs as fast as the events arrive. Otherwise every device's clock would seem to jump."""
         self._now_ms = max(self._now_ms, sent.at_ms + NETWORK_MS)
         return self._senders.incoming(sent.planned.topic.decode(), sent.planned.payload)._replace(received_ms=self._now_ms)
 

@@ -1,6 +1,6 @@
-"""Thirty times as many events for a minute: what is lost, how late the others are, and how soon it is over.
+"""Thirty times as many events for a minute: how many are lost, how late the others are, and how soon the backlog is gone.
 
-An open loop: each event counts from when it was due.
+An open loop: the latency of each event counts from when it was due.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DURING_MS: Final = 1_000.0
 AFTER_MS: Final = 600.0
 AFTER_S: Final = 5.0
 LEFT_OUT: Final = frozenset({"amqtt"})
-"""It takes hundreds of events a second and holds what it can't; a burst of 180,000 would not end."""
+"""amqtt handles hundreds of events a second and queues the rest; a burst of 180,000 would not end."""
 
 
 def measure(options: Options) -> Measurement:
@@ -66,7 +66,7 @@ def _of_phase(number: int, kind: str, quantile: str, result: dict[str, Any]) -> 
 
 def _round(options: Options, start: Start, phases: tuple[Phase, ...]) -> dict[str, Any]:
     events = sum(p.events for p in phases)
-    # The creations of the first orders are sent before, and the last orders stay unfinished.
+    # The first orders are created before the measurement, and the last orders stay unfinished.
     orders = events // len(ORDER_STORY) + DEVICES
     with served(start, {**fleet_roles(DEVICES), WATCHER: Role.DESK}, options.cores) as server:
         deadline_s = sum(p.seconds for p in phases) + PATIENCE_S

@@ -1,6 +1,6 @@
-"""Who waits for whom: the time from a scan to its PUBACK while something large goes on beside it, compared with the time before, in the same run.
+"""How scanners are affected by a large operation: the time from a scan to its PUBACK during it, compared with the time before, in the same run.
 
-`login_storm.py` and `retained_stream.py` are the large things.
+`login_storm.py` and `retained_stream.py` are the large operations.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from devices.protocol.vocabulary import Role
 SCANNERS = 20
 SCANS_A_SECOND = 5
 CALM_S = 8.0
-"""Before it begins: the measure of what comes."""
+"""Before the operation begins, for comparison."""
 
 
 class Scanner(Client):
-    """Scans at a person's pace, and notes how long each PUBACK took."""
+    """Scans at a person's pace, and records how long each PUBACK took."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, SECRET, [TOPICS.receipts(name)])
@@ -54,14 +54,14 @@ class Scanner(Client):
             await asyncio.sleep(1 / SCANS_A_SECOND)
 
     def take(self) -> list[float]:
-        """The waits since the last time, and of what waits still."""
+        """The waits since the last call, and the age of what still waits."""
         now = time.perf_counter()
         waits, self.waits = self.waits + [now - at for at in self._sent.values()], []
         return waits
 
 
 def served(make: Callable[[Server], Callable[[], Awaitable[dict[str, Any]]]]) -> None:
-    """Make a site, prepare what is to happen, serve, and print what came of it."""
+    """Make a site, prepare the operation, serve, and print the result."""
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "site")
         server.enrol(Role.SCANNER, *(f"scan-{n}" for n in range(SCANNERS)))
@@ -71,7 +71,7 @@ def served(make: Callable[[Server], Callable[[], Awaitable[dict[str, Any]]]]) ->
 
 
 async def beside(server: Server, event: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """Scanners scan; after a while something happens beside them."""
+    """Scanners scan; after a while the large operation begins."""
     scanners = [Scanner(f"scan-{n}") for n in range(SCANNERS)]
     for scanner in scanners:
         await enter(server, scanner)

@@ -1,4 +1,4 @@
-"""What there is to win: the same events end to end, through the handler alone, the database alone, the codec alone, and as bytes that are only copied."""
+"""How much could be gained: the same events end to end, through the handler alone, the database alone, the codec alone, and as bytes that are only copied."""
 
 from __future__ import annotations
 

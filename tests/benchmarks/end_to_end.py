@@ -25,19 +25,19 @@ CONTESTANTS: Final[dict[str, Start]] = {
 FLEETS: Final = (1, 10, 100, 1_000)
 TARGET_FLEET: Final = 100
 ROUNDS_BESIDE: Final = 3
-"""Rounds of the other fleets, unless they are asked for."""
+"""Rounds of the other fleets by default."""
 WINDOW: Final = 20
 EVENTS_PER_S: Final = 10_000
-"""A round has as many events as this rate gives in its seconds, the same number for everybody, so that the work is the same."""
+"""A round has as many events as this rate gives in its seconds: the same number, and so the same work, for every contestant."""
 FEWER: Final = {"amqtt": 0.1}
 """amqtt's broadcast slows down with every message that waits; it gets fewer events, so that a round ends."""
 FEW_DEVICES: Final = {1: 0.2, 10: 0.6}
 """With few devices in a closed loop, the commit's latency bounds the rate: fewer events take as long."""
 DEADLINE_S: Final = 90.0
-"""A round that has not ended by then counts what was answered."""
+"""A round that has not ended by then counts the events that were answered."""
 CALM_PER_S: Final = 200.0
 CALM_S: Final = 20.0
-"""At least so long: the p99 of 4,000 events is that of forty of them."""
+"""The least duration: the p99 of 4,000 events rests on forty of them."""
 BY_PUBACK: Final = "window by PUBACK"
 
 
@@ -53,7 +53,7 @@ def measure(options: Options) -> Measurement:
 
 
 def _closed(found: Measurement, options: Options, devices: int, qos: int) -> None:
-    """As fast as the windows let them. What a rival's broker acknowledges is not stored yet, so a rival runs with windows by receipt and by PUBACK."""
+    """As fast as the windows allow. What a rival's broker acknowledges is not stored yet, so a rival runs with windows by receipt and by PUBACK."""
     contestants: dict[str, Callable[[], dict[str, Any]]] = {}
     for name, start in chosen(options).items():
         contestants[name] = partial(_round, start, options, devices, qos, share=FEWER.get(name, 1.0))
@@ -109,7 +109,7 @@ def _round(
 ) -> dict[str, Any]:
     """One contestant, started anew on an empty database."""
     wanted = sum(per_s * seconds for per_s, seconds in phases) if phases else EVENTS_PER_S * options.seconds * share * FEW_DEVICES.get(devices, 1.0)
-    # The first orders' creations are sent before; in an open loop there must be enough events for the whole time.
+    # The first orders are created before the measurement; in an open loop there must be enough events for the whole time.
     least = devices if share == 1.0 and not phases else 2
     orders = max(least, round(wanted / len(ORDER_STORY))) + (2 * devices // 5 + 2 if phases else 0)
     with served(start, {**fleet_roles(devices), WATCHER: Role.DESK}, options.cores) as server:
@@ -118,12 +118,12 @@ def _round(
 
 
 def cpu_us(result: Mapping[str, Any]) -> float | None:
-    """Processor time of the whole server side for one event; None where the system does not tell."""
+    """Processor time of the whole server side per event; None if the system does not report it."""
     return result["server"]["cpu_s"] / result["answered"] * 1e6 if result["server"]["cpu_s"] and result["answered"] else None
 
 
 def remarks(found: Measurement, case: str, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """What a reader must know of these rounds."""
+    """What a reader must know about these rounds."""
     for name, some in results.items():
         if any(not r["complete"] for r in some):
             found.note(f"{case}: {name} did not end within {DEADLINE_S:.0f} s; its figures are of what was answered.")

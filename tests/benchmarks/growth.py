@@ -66,7 +66,7 @@ def measure(options: Options) -> Measurement:
 
 
 def measure_day(options: Options) -> Measurement:
-    """The rate of each tenth of a day, through the settler, in a database that is made anew."""
+    """The rate of each tenth of a day, through the settler, in a new database."""
     orders = 400 if options.quick else min(DAY_ORDERS, options.events // 10)
     found = Measurement("day", f"A day of {orders:,} orders of 25 events in compressed time")
     steps: list[dict[str, Any]] = []
@@ -86,7 +86,7 @@ def measure_day(options: Options) -> Measurement:
 
 
 def _built(options: Options, story: str, orders: int, steps: list[dict[str, Any]] | None = None) -> Path:
-    """A site with so many orders; it is built once and used again."""
+    """A site with this many orders; it is built once and then reused."""
     site = options.large / f"site-{story}-{orders}"
     if not site.exists():
         site.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def _built(options: Options, story: str, orders: int, steps: list[dict[str, Any]
 
 
 def _round(options: Options, site: Path | None, prefix: str) -> dict[str, Any]:
-    """New orders for a site; a new site where there is none."""
+    """New orders for a site; makes the site if it does not exist."""
     orders = max(DEVICES, round(EVENTS_PER_S * options.seconds / len(ORDER_STORY)))
     with served(partial(Ours, site=site) if site is not None else Ours, ROLES, options.cores) as server:
         assert isinstance(server, Ours)
@@ -115,7 +115,7 @@ def _round(options: Options, site: Path | None, prefix: str) -> dict[str, Any]:
 
 @contextmanager
 def _connected(server: Server) -> Iterator[None]:
-    """A bare client that has its CONNACK."""
+    """A bare client that has received its CONNACK."""
     with MqttWire((server.host, server.port), deadline_s=CONNACK_S) as wire:
         answer = wire.connect(WATCHER, WATCHER, PASSWORD, keep_alive_s=0)
         if answer != (False, 0):
@@ -124,7 +124,7 @@ def _connected(server: Server) -> Iterator[None]:
 
 
 def _explained(site: Path, order: str) -> float:
-    """Seconds that the command takes, the start of Python included."""
+    """Seconds that the command takes, including the start of Python."""
     command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "orders", "explain", order, "--site", str(site.absolute()), "--json"]
     started_s = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=CHECKOUT, env=environment())

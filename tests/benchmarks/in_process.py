@@ -32,7 +32,7 @@ from devices.protocol.vocabulary import EventType
 
 
 class _Recorder:
-    """A store that keeps what is written."""
+    """A store that remembers what is written."""
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
@@ -60,7 +60,7 @@ def handler(queue: Sequence[Incoming], folder: Path) -> float:
 
 
 def database(queue: Sequence[Incoming], folder: Path) -> float:
-    """Seconds that the same rows take, in the same transactions."""
+    """Seconds that writing the same rows takes, in the same transactions."""
     _, store = make_settler(folder / "first.db")
     recorder = _Recorder(store)
     _settle(Settler(recorder, ingest_of(rules_of(Settings()), Settings(), SessionLog())), queue)
@@ -89,7 +89,7 @@ def codec(queue: Sequence[Incoming], folder: Path) -> float:
 
 
 def copy(queue: Sequence[Incoming], folder: Path) -> float:
-    """Seconds that copying every payload takes: nothing that reads them can be faster."""
+    """Seconds that copying every payload takes: no program that reads them can be faster."""
 
     def copy_all() -> None:
         for incoming in queue:
@@ -114,7 +114,7 @@ def _timed(work: Callable[[], None]) -> float:
 
 
 def made(devices: int, orders: int) -> list[Incoming]:
-    """The events of a fleet as they come in."""
+    """The events of a fleet, in the order in which they arrive."""
     senders = Senders(fleet_roles(devices))
     sent = events_of(devices, range(orders), now_ms=time.time_ns() // 1_000_000, prefix="b", seed=1, log=b"load", seqs={})
     return [senders.incoming(s.planned.topic.decode(), s.planned.payload) for s in sent]

@@ -1,6 +1,6 @@
 """A measurement as lines of JSON and back: a head, then a line for each row of the tables, then a line for each contestant and round.
 
-What a round measured beside that (`Measurement.raw`) is printed by `--json`, and not kept.
+Other figures of a round (`Measurement.raw`) are printed by `--json`, and not kept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from benchmarks.rounds import Measurement, Row, Spread, Target
 
 
 def to_lines(found: Measurement) -> Iterator[str]:
-    """What a report needs of a measurement."""
+    """The part of a measurement that a report needs."""
     yield _line({"name": found.name, "title": found.title, "command": found.command, "where": found.where, "notes": found.notes})
     for row in found.rows:
         yield _line(_head(row))
@@ -27,7 +27,7 @@ def to_lines(found: Measurement) -> Iterator[str]:
 
 
 def from_lines(lines: Iterable[str]) -> Measurement:
-    """What `to_lines` made."""
+    """Read what `to_lines` made."""
     head, *others = map(json.loads, lines)
     rounds: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for plain in others:
@@ -38,7 +38,7 @@ def from_lines(lines: Iterable[str]) -> Measurement:
 
 
 def _head(row: Row) -> dict[str, Any]:
-    """A row without its values. What is None is left out."""
+    """A row without its values. Fields that are None are left out."""
     target = {k: v for k, v in asdict(row.target).items() if v is not None} if row.target is not None else None
     plain = {"case": row.case, "figure": row.figure, "more_is_better": row.more_is_better, "target": target, "against": row.against}
     return {k: v for k, v in plain.items() if v is not None}

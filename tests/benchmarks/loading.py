@@ -17,7 +17,7 @@ from benchmarks.servers.process import CHECKOUT, STOP_S, Server, Start, environm
 from devices.protocol.vocabulary import Role
 
 GENERATOR_SHARE_MAX: Final = 0.8
-"""Of its core. A generator that is busier may be what is measured."""
+"""The share of its core. If the generator is busier, it may be the bottleneck."""
 
 Say = Callable[[str], None]
 
@@ -34,10 +34,10 @@ def served(start: Start, roles: Mapping[str, Role], cores: Cores) -> Iterator[Se
 
 
 def load(kind: str, server: Server, cores: Cores, **job: Any) -> dict[str, Any]:
-    """One job of the load generator; its figures, with what the server side used meanwhile.
+    """Run one job of the load generator; returns its figures, with the resources that the server side used meanwhile.
 
     Raises:
-        RuntimeError: where the generator failed.
+        RuntimeError: if the generator failed.
     """
     before = server.usage()
     with _generator(kind, server, cores, job) as generator:
@@ -49,7 +49,7 @@ def load(kind: str, server: Server, cores: Cores, **job: Any) -> dict[str, Any]:
 
 @contextmanager
 def held(server: Server, cores: Cores, **job: Any) -> Iterator[dict[str, Any]]:
-    """Connections that stay as long as the block."""
+    """Connections that stay open until the block ends."""
     with _generator("hold", server, cores, job) as generator:
         yield _figures(generator)
 

@@ -1,4 +1,4 @@
-"""2,000 phones that tell where they are, beside the order events of a site, calm and thirty times as many: what the phones cost the scanners."""
+"""2,000 phones that send their location, beside the order events of a site at the usual and at thirty times the rate: how much they delay the scanners."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A fleet that comes back at once: `python tests/benchmarks/login_storm.py` lets 1,000 enrolled devices log in on a server that has just started.
+"""A fleet that reconnects at once: `python tests/benchmarks/login_storm.py` lets 1,000 enrolled devices log in on a server that has just started.
 
-It remembers no password, so that each costs a hash. Meanwhile 20 scanners that are in already scan; see `bystanders.py`.
+The server remembers no password yet, so that each login costs a hash. Meanwhile 20 scanners that are already logged in scan; see `bystanders.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The machine: which cores the server side and the load get, and what it is called in a report."""
+"""The machine: which cores the server side and the load get, and how a report describes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """One core for the whole server side and one for the load; None where there is no second one, or no way to pin."""
+    """One core for the whole server side and one for the load; None if there is no second core, or no way to pin a process."""
 
     server: int | None
     load: int | None
@@ -34,7 +34,7 @@ def cores() -> Cores:
 
 
 def machine() -> dict[str, str | int]:
-    """What a reader must know to compare."""
+    """What a reader must know to compare figures."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0,

@@ -1,8 +1,8 @@
 """Measure one checkout against another, in one run: `python tests/benchmarks/paired.py A B`.
 
-The settler of each checkout takes the same events in full batches, in a process of its own, without MQTT. The two take turns (A B, B A, A B, …), so that what
-else the machine does meanwhile falls on both. Of each pair this prints the ratio B / A of events per second and of processor time per event, and at the end
-the median ratio with its 95 % interval. It exits with 1 if a whole interval is beyond its bound: B is slower, and it is not chance. 2 is wrong usage.
+The settler of each checkout takes the same events in full batches, in a process of its own, without MQTT. The two take turns (A B, B A, A B, …), so that other
+load on the machine affects both alike. Of each pair this prints the ratio B / A of events per second and of processor time per event, and at the end
+the median ratio with its 95 % interval. It exits with 1 if a whole interval is beyond its bound: B is slower, and not by chance. Exit code 2 is wrong usage.
 
 This file has no imports of the project: in the process that measures, every module comes from the checkout that is measured.
 """
@@ -48,8 +48,8 @@ class Interval(NamedTuple):
 def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """The median of some values, with the narrowest interval of two of them that is symmetric in rank and has at least this confidence.
 
-    Each value is below the true median with probability 1/2, whatever the distribution, so that the number of values below it is binomial. Few values allow
-    no such interval (under six for 95 %): then it reaches from the lowest to the highest, and its confidence says what that is worth.
+    Each value is below the true median with probability 1/2, whatever the distribution, so that the number of values below it is binomial. With few values
+    (under six for 95 %) there is no such interval: then it reaches from the lowest to the highest, and has a lower confidence.
     """
     ordered = sorted(values)
     n = len(ordered)
@@ -60,7 +60,7 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
 
 
 def verdict(rate: Interval, cpu: Interval, *, rate_min: float, cpu_max: float) -> list[str]:
-    """What is wrong with B: each interval that is beyond its bound from end to end."""
+    """What is wrong with B: each interval that lies wholly beyond its bound."""
     found = []
     if rate.high < rate_min:
         found.append(f"B has fewer events per second: even {rate.high:.4f} is below {rate_min}")
@@ -73,7 +73,7 @@ def verdict(rate: Interval, cpu: Interval, *, rate_min: float, cpu_max: float) -
 
 
 class Taken(NamedTuple):
-    """What a checkout's settler needed for some events. `cpu_s` is user and system time of the whole process."""
+    """The resources that a checkout's settler used for some events. `cpu_s` is user and system time of the whole process."""
 
     events: int
     seconds: float
@@ -90,9 +90,9 @@ class Taken(NamedTuple):
 
 
 def _settler_on(database: Path) -> Any:
-    """A settler of a checkout on a new database: whatever has `commit(batch)`, whose answer has one outcome for each message that it committed.
+    """A settler of a checkout on a new database: any object with `commit(batch)`, whose result has one outcome for each message that it committed.
 
-    This is the only place that knows how one is built: the benchmarks of each checkout know best how its own is. A checkout in which that function has
+    This is the only place that knows how to build one: it calls the benchmarks of the checkout. A checkout in which that function has
     another name gets its line here.
     """
     from benchmarks.consumers.settling import make_settler

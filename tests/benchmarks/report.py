@@ -47,12 +47,12 @@ def to_json(found: Measurement) -> dict[str, Any]:
 
 
 def number(value: float) -> str:
-    """Three digits that mean something."""
+    """A number with three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def cell(spread: Spread | None) -> str:
-    """The median; with several rounds between the lowest and the highest."""
+    """The median; for several rounds with the lowest and the highest in brackets."""
     if spread is None:
         return ""
     if spread.rounds == 1 or spread.lowest == spread.highest:
@@ -67,7 +67,7 @@ def verdict(row: Row) -> str:
 
 
 def contestants_of(rows: Sequence[Row]) -> list[str]:
-    """Ours first, the others in the order in which they come."""
+    """Ours first, then the others in the order in which they occur."""
     names = dict.fromkeys(n for r in rows for n in r.values)
     return sorted(names, key=lambda n: n != OURS)
 
@@ -126,10 +126,10 @@ def has_place(readme: Path) -> bool:
 
 
 def write_into(readme: Path, block: str) -> None:
-    """Replace what stands between the markers.
+    """Replace the text between the markers.
 
     Raises:
-        ValueError: where the markers are not there.
+        ValueError: if the markers are missing.
     """
     text = readme.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)

@@ -1,4 +1,4 @@
-"""Everything that is retained: `python tests/benchmarks/retained_stream.py` has a clean and a persistent session subscribe to 50,000 topics at once.
+"""Reading all retained messages: `python tests/benchmarks/retained_stream.py` has a clean and a persistent session subscribe to 50,000 topics at once.
 
 Meanwhile 20 scanners scan; see `bystanders.py`.
 """
@@ -19,7 +19,7 @@ from devices.protocol.vocabulary import Role
 
 
 class Reader(Client):
-    """Reads everything that is retained, acknowledging it."""
+    """Reads all retained messages, and acknowledges them."""
 
     def __init__(self, name: str, many: int, *, clean: bool) -> None:
         super().__init__(name, SECRET, ["lab/#"], clean=clean)

@@ -15,7 +15,7 @@ ROUNDS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One figure of some rounds, in their order: its median, between the lowest and the highest."""
+    """The values of one figure, in the order of the rounds: median, lowest and highest."""
 
     values: tuple[float, ...]
 
@@ -42,7 +42,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What was promised: a ratio to the best of the others, or a bound of our own figure."""
+    """A target: a ratio to the best of the others, or a limit for our own figure."""
 
     text: str
     ratio_min: float | None = None
@@ -51,7 +51,7 @@ class Target:
     most: float | None = None
 
     def is_met(self, value: float, ratio: float | None) -> bool | None:
-        """None where it asks for a ratio and nobody else was measured."""
+        """None if the target is a ratio and no other contestant was measured."""
         if self.ratio_min is not None or self.ratio_max is not None:
             if ratio is None:
                 return None
@@ -61,7 +61,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure of one case, of every contestant. `against` names those that the ratio is to; None is all but ours."""
+    """One figure of one case, for every contestant. `against` names the contestants that the ratio compares with; None means all but ours."""
 
     case: str
     figure: str
@@ -80,7 +80,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Ours to the best of the others: over 1 is better for a rate, worse for a time or for memory."""
+        """Our figure divided by the best of the others: above 1 is better for a rate, worse for a time or for memory."""
         if self.rival is None or OURS not in self.values or not self.values[self.rival].median:
             return None
         return self.values[OURS].median / self.values[self.rival].median
@@ -98,11 +98,11 @@ class Measurement:
     title: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What a reader must know of this run: what was cut short, and where the generator was too busy."""
+    """What a reader must know about this run: what was cut short, and when the generator was too busy."""
     raw: dict[str, Any] = field(default_factory=dict)
     """Every figure of every round."""
     command: str = ""
-    """The one that measures the same again."""
+    """The command that repeats the measurement."""
     where: str = ""
     """When it was measured, and on what machine."""
 
@@ -112,7 +112,7 @@ class Measurement:
 
 
 def alternate(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Let each contestant do its work once a round. Another one begins each round, so that none always comes after the same."""
+    """Let each contestant do its work once a round. Each round begins with another one, so that none always runs after the same one."""
     found: dict[str, list[T]] = {name: [] for name in contestants}
     names = list(contestants)
     for number in range(rounds):
@@ -132,14 +132,14 @@ def row(
     target: Target | None = None,
     against: tuple[str, ...] | None = None,
 ) -> Row:
-    """A row of one figure of all results; a contestant without it is left out."""
+    """A row with one figure of all results; contestants without it are left out."""
     values = {name: [v for r in some if (v := pick(r)) is not None] for name, some in results.items()}
     spreads = {name: Spread.of(v) for name, v in values.items() if v}
     return Row(case=case, figure=figure, values=spreads, more_is_better=more_is_better, target=target, against=against)
 
 
 def best_ways(results: Mapping[str, Sequence[Mapping[str, Any]]], key: str = "per_s") -> dict[str, Sequence[Mapping[str, Any]]]:
-    """Of a contestant that ran in several ways ("name", "name, way"), the way that is best for it."""
+    """For a contestant that ran in several ways ("name", "name, way"), the best of its ways."""
     found: dict[str, Sequence[Mapping[str, Any]]] = {}
     for way, some in results.items():
         name = way.partition(",")[0]

@@ -1,4 +1,4 @@
-"""`dockbridge bench` as a user meets it. That it measures is a slow story."""
+"""`dockbridge bench` as a user sees it. Real measurements are among the slow tests."""
 
 from __future__ import annotations
 

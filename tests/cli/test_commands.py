@@ -1,4 +1,4 @@
-"""The command line as a user meets it: every command helps with an example, every wrong input gets one sentence and its fix, never a traceback."""
+"""The command line as a user sees it: every command has an example in its help; wrong input is answered with one sentence and its fix, never a traceback."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Done(NamedTuple):
 
 
 PROCESSES = ("serve", "demo")
-"""Commands that want a process of their own. The others run here: a start takes longer than what most of them do."""
+"""Commands that need a process of their own. The others run in this process: starting one takes longer than most of them run."""
 
 
 class Shell:
@@ -96,7 +96,7 @@ def shell(tmp_path: Path) -> Shell:
 
 @pytest.fixture(scope="module")
 def a_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site that is only looked at."""
+    """A site that tests only read."""
     site = tmp_path_factory.mktemp("cli") / "site"
     make_site(site, Settings())
     return site
@@ -146,7 +146,7 @@ def test_every_group_and_the_simulator_have_help_with_an_example(name: str, comm
 
 
 def test_a_command_loads_nothing_that_only_a_server_is_made_of() -> None:
-    """It would take as long again as everything else that a command does."""
+    """Importing it would double the time of a command."""
     heavy = ("amqtt", "alembic", "cryptography", "bridge.app", "bridge.serving", "bridge.broker", "bridge.ingest.pipeline", "firmware_sim.scenario")
     code = f"import sys, bridge.entrypoints.cli.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
@@ -310,7 +310,7 @@ def test_certificates_at_the_command_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lost", [("ca.key",), ("ca.pem",), ("ca.key", "ca.pem")], ids=" and ".join)
 def test_a_lost_authority_is_not_replaced_by_a_new_one(shell: Shell, lost: tuple[str, ...]) -> None:
-    """Every device would have to be given the new one."""
+    """A new authority would have to be given to every device."""
     tls = shell.site / "tls"
     for name in lost:
         (tls / name).rename(shell.site / name)
@@ -397,7 +397,7 @@ def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
 
 
 def test_what_looks_like_an_emoji_is_printed_as_it_is(shell: Shell) -> None:
-    """`:AB:` is one to rich; it stands in fingerprints."""
+    """rich takes `:AB:`, which occurs in fingerprints, for an emoji."""
     shell("device", "add", "x:AB:y")
     assert "x:AB:y" in shell("device", "list").stdout
 

@@ -1,8 +1,8 @@
 """The broker that the tests of this folder talk to.
 
-Without anything said, it is `dockbridge serve --lab`, started once and stopped at the end. `DOCKBRIDGE_CONFORMANCE=HOST:PORT` points the same tests at
-another broker that takes anonymous clients, with `HOST:PORT,HOST:PORT` where it also listens for WebSockets. What only Dockbridge decided (where the
-standard leaves a choice) is not asked of others.
+By default it is `dockbridge serve --lab`, started once and stopped at the end. `DOCKBRIDGE_CONFORMANCE=HOST:PORT` points the same tests at
+another broker that takes anonymous clients, with `HOST:PORT,HOST:PORT` if it also listens for WebSockets. Tests of what Dockbridge decided where
+the standard leaves a choice are skipped for other brokers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def lab(broker: Broker) -> Iterator[Lab]:
 
 @pytest.fixture
 def ours(broker: Broker) -> Broker:
-    """The broker, where it is Dockbridge."""
+    """The broker, if it is Dockbridge; otherwise the test is skipped."""
     if not broker.is_ours:
         pytest.skip("what Dockbridge decided where the standard leaves a choice")
     return broker

@@ -1,6 +1,6 @@
-"""A broker under test, and clients that say exactly what a test tells them.
+"""A broker under test, and clients that send exactly what a test says.
 
-Whatever a test leaves behind in the broker (sessions, retained messages) is taken away at its end, so that a broker that lives longer than the tests can
+Sessions and retained messages that a test leaves in the broker are removed at its end, so that a broker that outlives the tests can
 be tested twice.
 """
 
@@ -38,12 +38,12 @@ from helpers.mqtt import (
 
 REFUSED: Final = 0x80
 FENCE_ID: Final = 65_000
-"""Packet id of whatever a lab says for its own purposes."""
+"""Packet id of the packets that a lab sends for its own purposes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """Where a broker listens. `is_ours`: it is Dockbridge, so what we decided where the standard leaves a choice is asserted too."""
+    """Where a broker listens. `is_ours`: it is Dockbridge, so that our decisions where the standard leaves a choice are asserted too."""
 
     address: Address
     websocket: Address | None
@@ -51,7 +51,7 @@ class Broker:
 
 
 class Client(MqttWire):
-    """A client to which a PUBLISH may come at any time: it is kept while the client waits for an answer to something else."""
+    """A client that may receive a PUBLISH at any time, and keeps it while it waits for another answer."""
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
@@ -70,13 +70,13 @@ class Client(MqttWire):
         return packet
 
     def receive(self) -> Packet:
-        """The next PUBLISH, with its flow gone through to the end."""
+        """The next PUBLISH, with its flow completed."""
         packet = self.expect(PUBLISH)
         self.complete(packet)
         return packet
 
     def complete(self, packet: Packet) -> None:
-        """Everything that a receiver owes for a PUBLISH."""
+        """Completes the flow of a received PUBLISH."""
         if packet.qos == 1:
             self.answer(PUBACK, packet.packet_id)
         elif packet.qos == 2:
@@ -85,7 +85,7 @@ class Client(MqttWire):
             self.answer(PUBCOMP, packet.packet_id)
 
     def say(self, topic: str, payload: bytes, *, qos: int = 1, packet_id: int = FENCE_ID, **other: Any) -> None:
-        """Publishes, with everything that a sender owes. At QoS 0 a PINGREQ shows that it was read."""
+        """Publishes, and completes the flow. At QoS 0 a PINGREQ shows that the message was read."""
         self.publish(topic, payload, qos=qos, packet_id=packet_id, **other)
         if qos == 0:
             self._kept.extend(self.ping())
@@ -97,7 +97,7 @@ class Client(MqttWire):
             assert self.expect(PUBCOMP).packet_id == packet_id
 
     def ask(self, *wanted: tuple[str | bytes, int], packet_id: int = 1) -> list[int]:
-        """Subscribes, each filter with its QoS; the return codes."""
+        """Subscribes to each filter with its QoS; returns the return codes."""
         self.send(subscribe_packet(wanted, packet_id))
         answer = self.expect(SUBACK)
         assert answer.packet_id == packet_id
@@ -109,11 +109,11 @@ class Client(MqttWire):
         assert (answer.packet_id, len(answer.body)) == (packet_id, 2)
 
     def end_writing(self) -> None:
-        """Ends this side of the connection; the other may still be read."""
+        """Ends this side of the connection; the other side can still be read."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def is_not_let_in(self, client_id: str, **connect: Any) -> bool:
-        """Whether CONNECT is answered with a refusal or not at all, and the connection closed."""
+        """Whether CONNECT is answered with a refusal or not at all, and the connection is closed."""
         self.send(connect_packet(client_id, **connect))
         return not any(packet.kind == CONNACK and packet.body[1] == 0 for packet in self.expect_closed())
 
@@ -124,7 +124,7 @@ class Client(MqttWire):
 
 
 class Lab:
-    """The clients of one test, and names that no other test uses."""
+    """The clients of one test, and names that are not used by other tests."""
 
     _numbers = itertools.count(1)
     _run = os.urandom(3).hex()
@@ -153,7 +153,7 @@ class Lab:
         return self.name + who
 
     def stranger(self) -> Client:
-        """A connection that has not said anything."""
+        """A connection on which nothing has been sent."""
         return self._tracked(Client(self.broker.address))
 
     def client(self, who: str = "a", *, clean: bool = True, **connect: Any) -> Client:
@@ -161,7 +161,7 @@ class Lab:
         return self.enter(self.stranger(), who, clean=clean, **connect)
 
     def enter(self, client: Client, who: str = "a", *, clean: bool = True, **connect: Any) -> Client:
-        """Sends CONNECT over a connection that has not said anything."""
+        """Sends CONNECT over a new connection."""
         if not clean:
             self._sessions.add(self.client_id(who))
         client.session_present, code = client.connect(self.client_id(who), clean=clean, **connect)
@@ -169,7 +169,7 @@ class Lab:
         return client
 
     def websocket(self, *, protocols: Sequence[str] = ("mqtt",)) -> WebSocketClient:
-        """A WebSocket over which nothing was said; the test is skipped where the broker has none."""
+        """A WebSocket on which nothing has been sent; the test is skipped if the broker has none."""
         if self.broker.websocket is None:
             pytest.skip("no address for WebSockets was given")
         client = WebSocketClient(self.broker.websocket, protocols=protocols)
@@ -177,13 +177,13 @@ class Lab:
         return client
 
     def entered_websocket(self, who: str = "web") -> WebSocketClient:
-        """A client over a WebSocket that was accepted."""
+        """A client that was accepted over a WebSocket."""
         client = self.websocket()
         self.enter(client, who)
         return client
 
     def listener(self, *filters: str, qos: int = 2, who: str = "listener", clean: bool = True) -> Client:
-        """A client that is subscribed, and that `heard` can ask."""
+        """A subscribed client whose messages `heard` returns."""
         client = self.client(who, clean=clean)
         wanted = [(self._fence, 1), *((f, qos) for f in filters)]
         assert client.ask(*wanted) == [granted for _, granted in wanted]
@@ -192,7 +192,7 @@ class Lab:
     # when
 
     def say(self, topic: str, payload: bytes = b"x", *, qos: int = 1, retain: bool = False) -> None:
-        """Somebody publishes, and the broker has taken it."""
+        """Another client publishes; returns when the broker has the message."""
         if retain:
             self._retained.add(topic)
         if self._speaker is None:
@@ -202,7 +202,7 @@ class Lab:
     # then
 
     def heard(self, listener: Client) -> list[Packet]:
-        """Everything that a listener was sent by now, gone through to the end: what comes before a message that is published now."""
+        """The messages that a listener has been sent so far, with completed flows: those that come before a message that is published now."""
         mark = str(next(self._fences)).encode()
         self.say(self._fence, mark)
         heard = []
@@ -211,7 +211,7 @@ class Lab:
         return heard
 
     def heard_among_answers(self, listener: Client) -> list[Packet]:
-        """As `heard`, of a listener that has asked for other things meanwhile: their answers are passed over."""
+        """As `heard`, for a listener that has sent other packets meanwhile: their answers are skipped."""
         mark = str(next(self._fences)).encode()
         self.say(self._fence, mark)
         heard: list[Packet] = []
@@ -225,7 +225,7 @@ class Lab:
                 heard.append(packet)
 
     def fetch(self, *filters: str, qos: int = 2) -> list[Packet]:
-        """What is retained at these filters: what a new subscriber is sent."""
+        """The retained messages at these filters, as a new subscriber is sent them."""
         reader = self.client("reader")
         with reader:
             assert reader.ask((self._fence, 1), *((f, qos) for f in filters))
@@ -242,7 +242,7 @@ class Lab:
         return client
 
     def will_leave(self, topic: str) -> None:
-        """A topic at which a test leaves a retained message by itself, with a will or a packet made by hand."""
+        """A topic at which a test leaves a retained message without `say`: with a will or a packet made by hand."""
         self._retained.add(topic)
 
     def close(self) -> None:
@@ -267,7 +267,7 @@ _KEY: Final = base64.b64encode(bytes(16)).decode()
 
 
 class WebSocketClient(Client):
-    """MQTT in binary frames of a WebSocket (RFC 6455), as little of it as MQTT needs. `headers` are the server's answer to the upgrade."""
+    """MQTT in binary frames of a WebSocket (RFC 6455), only as much of it as MQTT needs. `headers` are the server's answer to the upgrade."""
 
     def __init__(self, address: Address, *, protocols: Sequence[str] = ("mqtt",)) -> None:
         super().__init__(address)
@@ -305,7 +305,7 @@ class WebSocketClient(Client):
 
 
 class _Messages:
-    """The bytes in the frames that come, in their order; `opcodes` says what frames they were."""
+    """The bytes in the frames that arrive, in their order; `opcodes` lists the kinds of the frames."""
 
     def __init__(self, stream: BufferedReader) -> None:
         self.opcodes: list[int] = []

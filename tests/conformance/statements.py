@@ -1,5 +1,5 @@
-"""Every normative statement of MQTT 3.1.1 (appendix B of the OASIS standard), in words of our own, with the tests that prove it or the reason why it
-does not concern a server.
+"""Every normative statement of MQTT 3.1.1 (appendix B of the OASIS standard), in our own words, with the tests that prove it, or the reason why it
+does not apply to a server.
 
 A test is named by its file and function; a file without a folder is one of this folder. `test_statements.py` proves that the table is complete.
 """
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class Whom(StrEnum):
-    """Whom a statement binds."""
+    """To whom a statement applies."""
 
     SERVER = "server"
     CLIENT = "client"
@@ -19,7 +19,7 @@ class Whom(StrEnum):
 
 
 class Statement(NamedTuple):
-    """One statement. `why_not` says why no test of a server proves it; it is empty where tests do."""
+    """One statement. `why_not` says why no test of a server proves it; it is empty if tests do."""
 
     id: str
     says: str
@@ -80,7 +80,7 @@ STATEMENTS: Final = (
     # --- 1 and 2: text, flags, packet ids
     Statement(
         "1.5.3-1",
-        "Text is well-formed UTF-8 without surrogates; whoever receives other text closes the connection.",
+        "Text is well-formed UTF-8 without surrogates; a receiver of other text closes the connection.",
         BOTH,
         (
             "test_text.py::test_ill_formed_text_closes_the_connection",
@@ -90,13 +90,13 @@ STATEMENTS: Final = (
     ),
     Statement(
         "1.5.3-2",
-        "Text has no NUL; whoever receives one closes the connection.",
+        "Text has no NUL; a receiver of a NUL closes the connection.",
         BOTH,
         ("test_text.py::test_a_nul_closes_the_connection", "test_text.py::test_a_nul_in_a_connect_closes_the_connection"),
     ),
     Statement(
         "1.5.3-3",
-        "A byte order mark is a character wherever it stands, and is neither dropped nor passed over.",
+        "A byte order mark is an ordinary character in any position, and is neither dropped nor skipped.",
         BOTH,
         ("test_text.py::test_a_byte_order_mark_is_a_character_like_any_other",),
     ),
@@ -112,7 +112,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "2.2.2-2",
-        "Whoever receives other flags closes the connection.",
+        "A receiver of other flags closes the connection.",
         BOTH,
         (
             "test_fixed_header.py::test_reserved_flags_that_are_not_as_they_must_be_close_the_connection",
@@ -125,10 +125,10 @@ STATEMENTS: Final = (
         BOTH,
         ("test_fixed_header.py::test_a_packet_id_of_zero_closes_the_connection",),
     ),
-    Statement("2.3.1-2", "A client gives each new packet of these types an id that it is not using.", CLIENT, why_not="it binds the sending client"),
+    Statement("2.3.1-2", "A client gives each new packet of these types an id that it is not using.", CLIENT, why_not="it applies to the sending client"),
     Statement(
         "2.3.1-3",
-        "A packet that is sent again has its old id, which is free once its acknowledgement has come.",
+        "A packet that is sent again keeps its id, which is free once its acknowledgement has arrived.",
         BOTH,
         (
             "test_sessions.py::test_what_was_not_acknowledged_is_sent_again_with_its_id_and_dup",
@@ -137,7 +137,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "2.3.1-4",
-        "The same holds for what a server publishes above QoS 0.",
+        "The same holds for messages that a server publishes above QoS 0.",
         SERVER,
         (
             "test_fixed_header.py::test_the_server_numbers_its_publishes_with_ids_that_are_free",
@@ -153,7 +153,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "2.3.1-7",
-        "SUBACK and UNSUBACK have the id of what they answer.",
+        "SUBACK and UNSUBACK have the id of the packet that they answer.",
         SERVER,
         ("test_fixed_header.py::test_every_answer_has_the_packet_id_of_what_it_answers",),
     ),
@@ -172,13 +172,13 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.2-1",
-        "A CONNECT with another protocol name is not gone on with by these rules.",
+        "A CONNECT with another protocol name is not processed by these rules.",
         SERVER,
         ("test_connect.py::test_another_protocol_is_not_let_in",),
     ),
     Statement(
         "3.1.2-2",
-        "A level that the server does not speak is answered with CONNACK 1, and the connection closed.",
+        "A level that the server does not support is answered with CONNACK 1, and the connection is closed.",
         SERVER,
         (
             "test_connect.py::test_a_level_that_is_not_spoken_is_refused_with_code_1_and_closed",
@@ -187,13 +187,13 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.2-3",
-        "The reserved connect flag is looked at, and a client that sets it is disconnected.",
+        "The server checks the reserved connect flag, and disconnects a client that sets it.",
         SERVER,
         ("test_connect.py::test_an_impossible_connect_is_closed_without_an_answer",),
     ),
     Statement(
         "3.1.2-4",
-        "Without CleanSession the session of the client id goes on, or a new one begins; it is kept when the connection ends.",
+        "Without CleanSession the session of the client id continues, or a new one begins; it is kept when the connection ends.",
         BOTH,
         (
             "test_sessions.py::test_a_session_keeps_its_subscriptions_and_what_comes_meanwhile_in_order",
@@ -204,7 +204,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.2-5",
-        "Messages above QoS 0 that match a kept session's subscriptions are stored for it while its client is away.",
+        "Messages above QoS 0 that match a kept session's subscriptions are stored for it while its client is offline.",
         SERVER,
         (
             "test_sessions.py::test_a_session_keeps_its_subscriptions_and_what_comes_meanwhile_in_order",
@@ -213,7 +213,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.2-6",
-        "With CleanSession an earlier session is thrown away; the new one ends with its connection, and nothing of it is used again.",
+        "With CleanSession an earlier session is discarded; the new one ends with its connection, and its state is never used again.",
         BOTH,
         (
             "test_sessions.py::test_a_clean_session_begins_with_nothing_and_leaves_nothing",
@@ -224,13 +224,13 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.2-7",
-        "Retained messages are no part of a session and stay when it ends.",
+        "Retained messages are not part of a session and stay when it ends.",
         SERVER,
         ("test_retained.py::test_a_retained_message_outlives_the_client_that_sent_it_and_its_session",),
     ),
     Statement(
         "3.1.2-8",
-        "An accepted will is kept with its connection, and published when that ends in any way but DISCONNECT.",
+        "An accepted will is stored with its connection, and published when the connection ends in any way but DISCONNECT.",
         SERVER,
         (
             "test_wills.py::test_the_will_of_a_client_that_is_cut_off_is_published_at_its_qos",
@@ -252,7 +252,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.2-10",
-        "A will is gone once it was published or DISCONNECT came.",
+        "A will is removed when it is published or when DISCONNECT arrives.",
         SERVER,
         ("test_wills.py::test_a_will_is_published_once", "test_wills.py::test_a_client_that_says_disconnect_leaves_no_will"),
     ),
@@ -301,7 +301,7 @@ STATEMENTS: Final = (
             ("3.1.2-22", "Without the username flag there is no password flag."),
         )
     ),
-    Statement("3.1.2-23", "A client that has nothing else to send within its keep-alive sends PINGREQ.", CLIENT, why_not="it binds the client's timer"),
+    Statement("3.1.2-23", "A client that has nothing else to send within its keep-alive sends PINGREQ.", CLIENT, why_not="it applies to the client's timer"),
     Statement(
         "3.1.2-24",
         "A client that is silent for one and a half times its keep-alive is disconnected as if the network had failed.",
@@ -317,7 +317,7 @@ STATEMENTS: Final = (
     Statement("3.1.3-2", "State is found by the client id.", BOTH, ("test_connect.py::test_state_is_kept_by_client_id",)),
     Statement(
         "3.1.3-3",
-        "The client id is there, and first in the payload.",
+        "The client id is present, and comes first in the payload.",
         BOTH,
         ("test_connect.py::test_an_impossible_connect_is_closed_without_an_answer",),
     ),
@@ -329,26 +329,26 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.3-5",
-        "Client ids of 1 to 23 bytes of ASCII letters and digits are taken.",
+        "Client ids of 1 to 23 bytes of ASCII letters and digits are accepted.",
         SERVER,
         ("test_connect.py::test_client_ids_of_1_to_23_letters_and_digits_are_taken",),
     ),
     Statement(
         "3.1.3-6",
-        "A server that takes an empty client id gives the client one of its own, and goes on as if it had come with it.",
+        "A server that accepts an empty client id gives the client a unique one, and continues as if the client had sent it.",
         SERVER,
         ("test_connect.py::test_clients_without_an_id_get_one_each",),
     ),
-    Statement("3.1.3-7", "A client without a client id asks for a clean session.", CLIENT, why_not="it binds the client; what a server does is 3.1.3-8"),
+    Statement("3.1.3-7", "A client without a client id asks for a clean session.", CLIENT, why_not="it applies to the client; 3.1.3-8 says what a server does"),
     Statement(
         "3.1.3-8",
-        "An empty client id without CleanSession is answered with CONNACK 2, and the connection closed.",
+        "An empty client id without CleanSession is answered with CONNACK 2, and the connection is closed.",
         SERVER,
         ("test_connect.py::test_an_empty_client_id_without_a_clean_session_is_refused_with_code_2_and_closed",),
     ),
     Statement(
         "3.1.3-9",
-        "A client id that the server does not take is answered with CONNACK 2, and the connection closed.",
+        "A client id that the server does not accept is answered with CONNACK 2, and the connection is closed.",
         SERVER,
         ("test_connect.py::test_a_client_id_that_is_too_long_for_us_is_refused_with_code_2_and_closed",),
     ),
@@ -366,13 +366,13 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.4-1",
-        "A CONNECT that is not as section 3.1 says is closed without CONNACK.",
+        "If a CONNECT does not conform to section 3.1, the connection is closed without CONNACK.",
         SERVER,
         ("test_connect.py::test_an_impossible_connect_is_closed_without_an_answer",),
     ),
     Statement(
         "3.1.4-2",
-        "A client that is connected already is disconnected when another comes with its id.",
+        "A connected client is disconnected when another one connects with its id.",
         SERVER,
         (
             "test_connect.py::test_a_second_connection_of_a_client_closes_the_first",
@@ -381,14 +381,14 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.4-3",
-        "A good CONNECT is followed by what CleanSession asks for.",
+        "After a valid CONNECT, the server handles the session as CleanSession requires.",
         SERVER,
-        ("test_connect.py::test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept",),
+        ("test_connect.py::test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept",),
     ),
     Statement("3.1.4-4", "A good CONNECT is answered with CONNACK 0.", SERVER, ("test_connect.py::test_the_answer_to_connect_is_connack_and_comes_first",)),
     Statement(
         "3.1.4-5",
-        "Of a client that was refused nothing that follows its CONNECT is processed.",
+        "If a client was refused, the server processes no data after its CONNECT.",
         SERVER,
         ("test_connect.py::test_what_a_refused_client_sends_after_its_connect_is_not_processed",),
     ),
@@ -398,25 +398,25 @@ STATEMENTS: Final = (
         "3.2.2-1",
         "With CleanSession, session present is 0.",
         SERVER,
-        ("test_connect.py::test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept",),
+        ("test_connect.py::test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept",),
     ),
     Statement(
         "3.2.2-2",
-        "Without CleanSession, session present is 1 where the server has the session.",
+        "Without CleanSession, session present is 1 if the server has the session.",
         SERVER,
-        ("test_connect.py::test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept",),
+        ("test_connect.py::test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept",),
     ),
     Statement(
         "3.2.2-3",
-        "Where the server has no session, session present is 0.",
+        "If the server has no session, session present is 0.",
         SERVER,
-        ("test_connect.py::test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept",),
+        ("test_connect.py::test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept",),
     ),
     Statement("3.2.2-4", "With a refusal, session present is 0.", SERVER, ("test_connect.py::test_a_refusal_says_that_no_session_is_present_and_closes",)),
     Statement("3.2.2-5", "After a refusal the connection is closed.", SERVER, ("test_connect.py::test_a_refusal_says_that_no_session_is_present_and_closes",)),
     Statement(
         "3.2.2-6",
-        "Where no return code fits, the connection is closed without CONNACK.",
+        "If no return code applies, the connection is closed without CONNACK.",
         SERVER,
         ("test_connect.py::test_an_impossible_connect_is_closed_without_an_answer",),
     ),
@@ -435,7 +435,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.3.1-3",
-        "DUP of what goes out says whether that is sent again, and not what came in.",
+        "DUP of an outgoing message says whether that message is sent again; it is not copied from the incoming one.",
         SERVER,
         ("test_publish.py::test_dup_is_not_passed_on",),
     ),
@@ -444,7 +444,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.3.1-5",
-        "A message with RETAIN is stored with its QoS for those who subscribe later.",
+        "A message with RETAIN is stored with its QoS for later subscribers.",
         SERVER,
         ("test_retained.py::test_a_retained_message_is_kept_with_its_qos_for_a_later_subscriber",),
     ),
@@ -462,19 +462,19 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.3.1-7",
-        "A retained message at QoS 0 takes the place of what was retained before.",
+        "A retained message at QoS 0 replaces the earlier retained message.",
         SERVER,
         ("test_retained.py::test_the_last_one_replaces_what_was_retained_before",),
     ),
     Statement(
         "3.3.1-8",
-        "RETAIN is set on what is sent because somebody has subscribed.",
+        "RETAIN is set on messages that are sent because of a new subscription.",
         SERVER,
         ("test_retained.py::test_retain_is_clear_on_what_comes_live_and_set_on_what_was_there_before",),
     ),
     Statement(
         "3.3.1-9",
-        "RETAIN is clear on what is sent to a subscription that was there already.",
+        "RETAIN is clear on messages that are sent to an existing subscription.",
         SERVER,
         (
             "test_retained.py::test_retain_is_clear_on_what_comes_live_and_set_on_what_was_there_before",
@@ -483,7 +483,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.3.1-10",
-        "An empty message with RETAIN is delivered as any other, and clears what its topic retained.",
+        "An empty message with RETAIN is delivered like any other, and removes the retained message of its topic.",
         SERVER,
         ("test_retained.py::test_an_empty_retained_message_is_delivered_and_clears_its_topic",),
     ),
@@ -491,11 +491,11 @@ STATEMENTS: Final = (
         "3.3.1-11",
         "An empty message is not stored as a retained one.",
         SERVER,
-        ("test_retained.py::test_an_empty_retained_message_is_not_kept_where_nothing_was",),
+        ("test_retained.py::test_an_empty_retained_message_is_not_kept_if_nothing_was",),
     ),
     Statement(
         "3.3.1-12",
-        "A message without RETAIN is not stored, and leaves what is retained alone.",
+        "A message without RETAIN is not stored, and does not change the retained message.",
         SERVER,
         (
             "test_retained.py::test_a_message_without_retain_neither_replaces_nor_clears_what_is_retained",
@@ -520,19 +520,19 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.3.2-3",
-        "What a server sends matches the filter of the subscription.",
+        "The messages that a server sends match the filter of the subscription.",
         SERVER,
         ("test_publish.py::test_every_topic_that_is_delivered_matches_the_filter",),
     ),
     Statement(
         "3.3.4-1",
-        "A PUBLISH is answered as its QoS says: not at all, with PUBACK, with PUBREC.",
+        "A PUBLISH is answered as its QoS requires: not at all, with PUBACK, or with PUBREC.",
         BOTH,
         ("test_publish.py::test_each_qos_is_answered_as_it_must_be", "test_publish.py::test_qos_1_and_qos_2_flows_may_be_interleaved"),
     ),
     Statement(
         "3.3.5-1",
-        "Where several subscriptions of a client match, the message comes at the highest QoS among them.",
+        "If several subscriptions of a client match, the message is delivered at the highest QoS among them.",
         SERVER,
         (
             "test_publish.py::test_overlapping_subscriptions_deliver_at_the_highest_qos_among_them",
@@ -542,7 +542,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.3.5-2",
-        "A publish that is not allowed is acknowledged as any other, or the connection closed.",
+        "A publish that is not allowed is acknowledged like any other, or the connection is closed.",
         SERVER,
         (
             "test_publish.py::test_a_publish_that_is_not_allowed_is_acknowledged_or_closes_the_connection",
@@ -568,19 +568,19 @@ STATEMENTS: Final = (
     Statement("3.8.3-1", "The filters of SUBSCRIBE are UTF-8 text.", BOTH, ("test_text.py::test_ill_formed_text_closes_the_connection",)),
     Statement(
         "3.8.3-2",
-        "A server that has no wildcards refuses filters with them; this one has them.",
+        "A server that does not support wildcards refuses filters with them; this one supports them.",
         SERVER,
         ("test_subscribe.py::test_filters_with_wildcards_are_granted_and_work",),
     ),
     Statement(
         "3.8.3-3",
-        "SUBSCRIBE has a filter with its QoS at least; one without breaks the protocol.",
+        "SUBSCRIBE has at least one filter with its QoS; one without breaks the protocol.",
         BOTH,
         ("test_subscribe.py::test_a_malformed_subscribe_closes_the_connection",),
     ),
     Statement(
         "3.8.3-4",
-        "Reserved bits beside a filter, or QoS 3, close the connection.",
+        "Reserved bits in the QoS byte of a filter, or QoS 3, close the connection.",
         SERVER,
         ("test_subscribe.py::test_reserved_bits_beside_a_filter_close_the_connection",),
     ),
@@ -596,7 +596,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.8.4-3",
-        "Subscribing to a filter again replaces the subscription and sends its retained messages again, without a gap in what is delivered.",
+        "Subscribing to a filter again replaces the subscription and sends its retained messages again, without a gap in the deliveries.",
         SERVER,
         (
             "test_subscribe.py::test_subscribing_to_the_same_filter_replaces_its_qos",
@@ -653,19 +653,19 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.10.3-1",
-        "The filters of UNSUBSCRIBE are UTF-8 text, one behind the other.",
+        "The filters of UNSUBSCRIBE are UTF-8 text, one after the other.",
         BOTH,
         ("test_text.py::test_ill_formed_text_closes_the_connection", "test_unsubscribe.py::test_a_malformed_unsubscribe_closes_the_connection"),
     ),
     Statement(
         "3.10.3-2",
-        "UNSUBSCRIBE has a filter at least; one without breaks the protocol.",
+        "UNSUBSCRIBE has at least one filter; one without breaks the protocol.",
         BOTH,
         ("test_unsubscribe.py::test_a_malformed_unsubscribe_closes_the_connection",),
     ),
     Statement(
         "3.10.4-1",
-        "A filter is compared character by character; where one is the same, that subscription ends, and otherwise nothing happens.",
+        "A filter is compared character by character; if it equals that of a subscription, the subscription ends, and otherwise nothing happens.",
         SERVER,
         (
             "test_unsubscribe.py::test_filters_are_compared_as_text_and_not_by_what_they_match",
@@ -675,7 +675,7 @@ STATEMENTS: Final = (
     Statement("3.10.4-2", "After that no new message is added for the client.", SERVER, ("test_unsubscribe.py::test_after_unsubscribe_nothing_more_comes",)),
     Statement(
         "3.10.4-3",
-        "What it has begun to deliver above QoS 0 the server completes.",
+        "The server completes deliveries above QoS 0 that it has begun.",
         SERVER,
         ("test_unsubscribe.py::test_a_delivery_that_has_begun_is_completed",),
     ),
@@ -690,7 +690,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.10.4-5",
-        "So it is where no subscription ended.",
+        "UNSUBACK is sent even if no subscription ended.",
         SERVER,
         ("test_unsubscribe.py::test_a_filter_that_was_not_subscribed_to_is_answered_too",),
     ),
@@ -704,20 +704,18 @@ STATEMENTS: Final = (
     Statement("3.12.4-1", "PINGREQ is answered with PINGRESP.", SERVER, ("test_ping_and_disconnect.py::test_pingreq_is_answered_with_pingresp",)),
     Statement(
         "3.14.1-1",
-        "The reserved flags of DISCONNECT are looked at, and a client that sets one is disconnected.",
+        "The server checks the reserved flags of DISCONNECT, and disconnects a client that sets one.",
         SERVER,
         (
-            "test_ping_and_disconnect.py::test_a_disconnect_with_reserved_flags_closes_the_connection_and_is_no_goodbye",
+            "test_ping_and_disconnect.py::test_a_disconnect_with_reserved_flags_closes_the_connection_and_the_will_is_published",
             "test_fixed_header.py::test_reserved_flags_that_are_not_as_they_must_be_close_the_connection",
         ),
     ),
-    Statement("3.14.4-1", "After DISCONNECT the client closes the connection.", CLIENT, why_not="it binds the client"),
-    Statement(
-        "3.14.4-2", "After DISCONNECT the client sends nothing more.", CLIENT, why_not="it binds the client; that nothing more is read is tested all the same"
-    ),
+    Statement("3.14.4-1", "After DISCONNECT the client closes the connection.", CLIENT, why_not="it applies to the client"),
+    Statement("3.14.4-2", "After DISCONNECT the client sends nothing more.", CLIENT, why_not="it applies to the client; a test shows that no more is read"),
     Statement(
         "3.14.4-3",
-        "After DISCONNECT the will is thrown away and not published.",
+        "After DISCONNECT the will is discarded and not published.",
         SERVER,
         (
             "test_wills.py::test_a_client_that_says_disconnect_leaves_no_will",
@@ -727,7 +725,7 @@ STATEMENTS: Final = (
     # --- 4.1 to 4.6: sessions, flows, order
     Statement(
         "4.1.0-1",
-        "Client and server keep a session's state as long as it lasts.",
+        "Client and server keep the state of a session for as long as it lasts.",
         BOTH,
         (
             "test_sessions.py::test_a_session_lasts_as_long_as_its_connection",
@@ -741,7 +739,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "4.3.2-1",
-        "At QoS 1 the sender takes a free id, sends with DUP clear, and holds the message until PUBACK comes.",
+        "At QoS 1 the sender takes a free id, sends with DUP clear, and keeps the message until PUBACK arrives.",
         BOTH,
         (
             "test_publish.py::test_a_message_goes_out_first_without_dup",
@@ -761,7 +759,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "4.3.3-1",
-        "At QoS 2 the sender holds its PUBLISH until PUBREC, then sends PUBREL and holds that until PUBCOMP; the PUBLISH is not sent again after PUBREL.",
+        "At QoS 2 the sender keeps its PUBLISH until PUBREC, then sends PUBREL and keeps that until PUBCOMP; the PUBLISH is not sent again after PUBREL.",
         BOTH,
         (
             "test_publish.py::test_a_qos_2_message_goes_out_in_its_four_packets",
@@ -783,7 +781,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "4.4.0-1",
-        "When a client comes back to its session, PUBLISH and PUBREL packets that were not acknowledged are sent again with their ids.",
+        "When a client reconnects to its session, PUBLISH and PUBREL packets that were not acknowledged are sent again with their ids.",
         BOTH,
         (
             "test_sessions.py::test_what_was_not_acknowledged_is_sent_again_with_its_id_and_dup",
@@ -793,17 +791,19 @@ STATEMENTS: Final = (
     ),
     Statement(
         "4.5.0-1",
-        "A message that the server took is added to the session of each client that has a matching subscription.",
+        "A message that the server accepted is added to the session of each client that has a matching subscription.",
         SERVER,
         (
             "test_sessions.py::test_a_message_goes_to_every_session_that_is_subscribed_present_or_not",
-            "test_publish.py::test_a_publisher_hears_itself_where_it_is_subscribed",
+            "test_publish.py::test_a_publisher_receives_its_own_messages_if_it_is_subscribed",
         ),
     ),
-    Statement("4.5.0-2", "A client acknowledges what it receives, whatever it does with it.", CLIENT, why_not="it binds the receiving client"),
+    Statement(
+        "4.5.0-2", "A client acknowledges every message that it receives, whatever it does with it.", CLIENT, why_not="it applies to the receiving client"
+    ),
     Statement(
         "4.6.0-1",
-        "PUBLISH packets that are sent again come in the order in which they were sent first.",
+        "PUBLISH packets that are sent again come in the order in which they were first sent.",
         BOTH,
         (
             "test_sessions.py::test_what_was_in_flight_is_sent_again_in_its_order_and_what_was_acknowledged_is_not",
@@ -812,26 +812,26 @@ STATEMENTS: Final = (
     ),
     Statement(
         "4.6.0-2",
-        "PUBACK packets come in the order of the PUBLISH packets; 4.6.0-6 asks it of a server too.",
+        "PUBACK packets come in the order of the PUBLISH packets; 4.6.0-6 requires it of a server too.",
         BOTH,
         ("test_order.py::test_puback_and_pubrec_come_in_the_order_of_the_publishes",),
     ),
     Statement(
         "4.6.0-3",
-        "PUBREC packets come in the order of the PUBLISH packets; 4.6.0-6 asks it of a server too.",
+        "PUBREC packets come in the order of the PUBLISH packets; 4.6.0-6 requires it of a server too.",
         BOTH,
         ("test_order.py::test_puback_and_pubrec_come_in_the_order_of_the_publishes",),
     ),
     Statement(
         "4.6.0-4",
-        "PUBREL packets come in the order of the PUBREC packets; 4.6.0-6 asks it of a server too.",
+        "PUBREL packets come in the order of the PUBREC packets; 4.6.0-6 requires it of a server too.",
         BOTH,
         ("test_order.py::test_pubrel_comes_in_the_order_of_the_pubrecs",),
     ),
-    Statement("4.6.0-5", "A topic is ordered unless somebody has set it otherwise.", SERVER, ("test_order.py::test_every_subscriber_hears_the_same_order",)),
+    Statement("4.6.0-5", "By default a topic is ordered.", SERVER, ("test_order.py::test_every_subscriber_hears_the_same_order",)),
     Statement(
         "4.6.0-6",
-        "On an ordered topic, what one client sent at one QoS is delivered in the order in which it came, by the rules above.",
+        "On an ordered topic, messages of one client at one QoS are delivered in the order of their arrival, by the rules above.",
         SERVER,
         (
             "test_order.py::test_messages_of_a_topic_are_delivered_in_the_order_in_which_a_client_sent_them",
@@ -842,7 +842,7 @@ STATEMENTS: Final = (
     # --- 4.7: topic names and filters
     Statement(
         "4.7.1-1",
-        "Wildcards are for filters and not for topic names.",
+        "Wildcards are allowed in filters and not in topic names.",
         BOTH,
         (
             "test_topics.py::test_a_topic_name_that_is_empty_or_has_a_wildcard_closes_the_connection",
@@ -880,7 +880,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "4.7.3-1",
-        "Topic names and filters have one character at least.",
+        "Topic names and filters have at least one character.",
         BOTH,
         (
             "test_topics.py::test_a_topic_name_that_is_empty_or_has_a_wildcard_closes_the_connection",
@@ -901,14 +901,14 @@ STATEMENTS: Final = (
     ),
     Statement(
         "4.7.3-4",
-        "Topics are matched as they are, without normalization or replacement of characters.",
+        "Topics are matched unchanged, without normalization or replacement of characters.",
         SERVER,
         ("test_topics.py::test_names_and_filters_are_not_normalized",),
     ),
     # --- 4.8: errors
     Statement(
         "4.8.0-1",
-        "Whoever meets a violation of the protocol closes the connection that it came over, where nothing else is said.",
+        "A client or server that detects a protocol violation closes the connection on which it occurred, unless another statement applies.",
         BOTH,
         (
             "test_errors.py::test_a_packet_that_breaks_the_protocol_closes_its_connection_and_nothing_else",
@@ -922,7 +922,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "4.8.0-2",
-        "Whoever meets a passing error of its own while it processes a packet closes the connection that it came over.",
+        "A client or server that has a transient error while it processes a packet closes the connection on which the packet arrived.",
         BOTH,
         (
             "test_errors.py::test_a_connect_that_cannot_be_served_now_is_refused_with_code_3_and_closed",
@@ -932,7 +932,7 @@ STATEMENTS: Final = (
     # --- 6: WebSocket
     Statement(
         "6.0.0-1",
-        "Packets come in binary frames; any other data frame closes the connection.",
+        "Packets are sent in binary frames; any other data frame closes the connection.",
         BOTH,
         (
             "test_websocket.py::test_a_text_frame_closes_the_connection",
@@ -942,11 +942,11 @@ STATEMENTS: Final = (
     ),
     Statement(
         "6.0.0-2",
-        "A frame may have several packets or parts of them; they need not begin or end with it.",
+        "A frame may contain several packets or parts of them; packets need not begin or end with a frame.",
         BOTH,
         ("test_websocket.py::test_packets_need_not_begin_or_end_with_a_frame",),
     ),
-    Statement("6.0.0-3", "A client offers the subprotocol mqtt.", CLIENT, why_not="it binds the client"),
+    Statement("6.0.0-3", "A client offers the subprotocol mqtt.", CLIENT, why_not="it applies to the client"),
     Statement(
         "6.0.0-4",
         "The subprotocol that the server chooses is mqtt.",
@@ -958,11 +958,11 @@ STATEMENTS: Final = (
         "7.0.0-1",
         "A server that connects to other servers conforms as a client too.",
         SERVER,
-        why_not="this server opens no connections of its own to others",
+        why_not="this server does not connect to other servers",
     ),
     Statement(
         "7.0.0-2",
-        "Nobody needs extensions of ours to speak with us.",
+        "A conforming client needs no extensions of ours.",
         BOTH,
         (
             "scenarios/test_foreign_clients.py::test_a_pack_made_by_hand_is_seen_as_receipt_and_as_retained_status",
@@ -972,18 +972,18 @@ STATEMENTS: Final = (
     ),
     Statement(
         "7.1.1-1",
-        "A server is reached over a transport that is ordered and loses nothing, both ways.",
+        "A server is reached over a transport that is ordered and lossless in both directions.",
         SERVER,
         (
             "test_fixed_header.py::test_packets_may_come_byte_by_byte_or_many_at_once",
             "test_websocket.py::test_what_is_published_over_a_websocket_comes_over_tcp_and_the_reverse",
         ),
     ),
-    Statement("7.1.2-1", "A client uses a transport that is ordered and loses nothing, both ways.", CLIENT, why_not="it binds the client"),
+    Statement("7.1.2-1", "A client uses a transport that is ordered and lossless in both directions.", CLIENT, why_not="it applies to the client"),
 )
 
 UNNUMBERED: Final = (
-    # What the standard says without a number. The id is that of the section.
+    # Statements of the standard without a number. The id is that of the section.
     Statement(
         "2.2.3",
         "The remaining length has one to four bytes of seven bits each, the lowest first.",

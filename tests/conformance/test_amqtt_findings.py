@@ -1,6 +1,6 @@
-"""Stories that a plain amqtt broker ends badly, each with the test that shows how they end here.
+"""Failures of a plain amqtt broker, each with the test that shows the right result here.
 
-Every row was tried against amqtt 0.12.1 with a real client. `ROWS` names the test of each; those that no other test told are told here.
+Every row was tried against amqtt 0.12.1 with a real client. `ROWS` names the test of each; those that have no test elsewhere have it here.
 """
 
 from __future__ import annotations
@@ -35,49 +35,49 @@ ROWS: Final = {
     # --- delivery
     "a publish is acknowledged before it is stored": f"{FRONT_DOOR}::test_a_publish_is_acknowledged_once_it_is_stored_and_not_before",
     "an unacknowledged delivery is lost with its connection": "test_sessions.py::test_what_was_not_acknowledged_is_sent_again_with_its_id_and_dup",
-    "an unacknowledged delivery is thrown away after seconds": f"{HERE}::test_a_delivery_waits_for_its_acknowledgement_for_as_long_as_it_takes",
-    "a session that is taken over hears nothing": "test_sessions.py::test_a_session_that_is_taken_over_goes_on_at_once",
+    "an unacknowledged delivery is dropped after seconds": f"{HERE}::test_a_delivery_waits_for_its_acknowledgement_for_as_long_as_it_takes",
+    "a session that is taken over receives no messages": "test_sessions.py::test_a_session_that_is_taken_over_goes_on_at_once",
     "a clean session is used again": "test_sessions.py::test_after_a_clean_session_the_same_id_gets_a_session_that_lasts",
     "more is acknowledged than is delivered": f"{HERE}::test_what_many_clients_publish_is_delivered_as_fast_as_it_is_acknowledged",
-    "a client that never acknowledges is sent everything": f"{FRONT_DOOR}::test_no_more_than_a_window_is_in_flight_and_an_acknowledgement_makes_room",
-    "what waits for a client that is away has no bound": f"{HERE}::test_what_waits_for_a_client_that_is_away_is_bounded_and_its_loss_is_an_alert",
-    "what waits for a client that is away never ages": f"{HERE}::test_what_has_waited_for_too_long_is_let_go_and_told",
-    "the lower QoS is not the one that counts": "test_subscribe.py::test_a_message_is_delivered_at_the_lower_of_the_two_qos",
+    "a client that never acknowledges is sent all messages": f"{FRONT_DOOR}::test_no_more_than_a_window_is_in_flight_and_an_acknowledgement_makes_room",
+    "the queue of an offline client has no limit": f"{HERE}::test_what_waits_for_a_client_that_is_away_is_bounded_and_its_loss_is_an_alert",
+    "messages for an offline client never expire": f"{HERE}::test_what_has_waited_for_too_long_is_let_go_and_told",
+    "messages are not delivered at the lower QoS": "test_subscribe.py::test_a_message_is_delivered_at_the_lower_of_the_two_qos",
     "subscribing again keeps the old QoS": "test_subscribe.py::test_subscribing_to_the_same_filter_replaces_its_qos",
     "a second PUBREL is not answered": "test_publish.py::test_pubrel_is_answered_as_often_as_it_comes",
-    "a flow that was half-way delays everything": f"{HERE}::test_a_flow_that_was_half_way_delays_nothing",
+    "a half-finished flow delays all messages": f"{HERE}::test_a_flow_that_was_half_way_delays_nothing",
     "overlapping filters deliver twice": "test_publish.py::test_overlapping_subscriptions_deliver_once",
     "shared filters are granted and never matched": f"{HERE}::test_a_shared_filter_is_refused",
-    "what an offline session is owed dies with the server": f"{HERE}::test_what_an_offline_session_is_owed_survives_a_kill",
-    "what is retained dies with the server": f"{HERE}::test_what_is_retained_survives_a_kill",
-    "what was acknowledged is delivered again after a restart": f"{HERE}::test_what_was_acknowledged_is_not_delivered_again_after_a_restart",
-    "what was unsubscribed is back after a restart": f"{HERE}::test_what_was_unsubscribed_stays_so_after_a_kill",
+    "messages for an offline session are lost when the server is killed": f"{HERE}::test_what_an_offline_session_is_owed_survives_a_kill",
+    "retained messages are lost when the server is killed": f"{HERE}::test_what_is_retained_survives_a_kill",
+    "acknowledged messages are delivered again after a restart": f"{HERE}::test_what_was_acknowledged_is_not_delivered_again_after_a_restart",
+    "removed subscriptions are back after a restart": f"{HERE}::test_what_was_unsubscribed_stays_so_after_a_kill",
     # --- safety
-    "a publish is taken before the password was looked at": f"{FRONT_DOOR}::test_nothing_is_taken_before_connack",
-    "a stranger with a wrong password ends a session": f"{FRONT_DOOR}::test_a_wrong_password_with_somebody_elses_client_id_touches_nothing",
-    "a client id is anybody's": f"{FRONT_DOOR}::test_a_wrong_password_with_somebody_elses_client_id_touches_nothing",
-    "retained messages come to who did not subscribe": "test_retained.py::test_a_client_that_has_not_subscribed_is_sent_nothing",
-    "a filter is granted that matches more than is allowed": f"{FRONT_DOOR}::test_a_filter_is_granted_only_where_everything_that_it_can_match_is_allowed",
-    "a forbidden publish is acknowledged and gone": (
+    "a publish is accepted before the password is checked": f"{FRONT_DOOR}::test_nothing_is_taken_before_connack",
+    "a client with a wrong password ends another client's session": f"{FRONT_DOOR}::test_a_wrong_password_with_somebody_elses_client_id_touches_nothing",
+    "a client id can be used by any identity": f"{FRONT_DOOR}::test_a_wrong_password_with_somebody_elses_client_id_touches_nothing",
+    "retained messages are sent to clients that did not subscribe": "test_retained.py::test_a_client_that_has_not_subscribed_is_sent_nothing",
+    "a filter that matches more than is allowed is granted": f"{FRONT_DOOR}::test_a_filter_is_granted_only_if_everything_that_it_can_match_is_allowed",
+    "a forbidden publish is acknowledged and silently dropped": (
         f"{FRONT_DOOR}::test_what_is_not_allowed_is_refused_aloud_with_a_receipt_an_acknowledgement_and_one_alert"
     ),
-    "a packet of any size is taken": "test_errors.py::test_a_packet_over_our_limit_closes_the_connection_before_it_has_come_whole",
-    "a connection that says nothing stays": f"{FRONT_DOOR}::test_a_connection_that_never_says_connect_is_closed",
-    "a client that falls silent stays": f"{FRONT_DOOR}::test_a_client_that_falls_silent_is_closed_and_its_will_is_published",
-    "a connection that was taken over lives on": "test_connect.py::test_a_second_connection_of_a_client_closes_the_first",
-    "a publish to a $ topic makes a client mute": f"{HERE}::test_a_publish_to_a_dollar_topic_is_refused_and_told",
-    "a publish to an empty topic makes a client mute": "test_topics.py::test_a_topic_name_that_is_empty_or_has_a_wildcard_closes_the_connection",
-    "packets in a payload are read": f"{FRONT_DOOR}::test_a_malformed_packet_closes_its_connection_and_nothing_else",
-    "unsubscribing is not stored": f"{HERE}::test_what_was_unsubscribed_stays_so_after_a_kill",
-    "a listener without TLS has it beside one with it": "scenarios/test_tls.py::test_a_plain_listener_beside_a_tls_one_stays_plain",
-    "a listener without TLS is opened to the world": "unit/test_config.py::test_outside_loopback_without_tls_is_refused_unless_the_operator_insists",
-    "failed logins are kept": f"{HERE}::test_failed_logins_are_slowed_down_and_kept_within_a_bound",
+    "a packet of any size is accepted": "test_errors.py::test_a_packet_over_our_limit_closes_the_connection_before_it_has_come_whole",
+    "a silent connection stays open": f"{FRONT_DOOR}::test_a_connection_that_never_says_connect_is_closed",
+    "a client that falls silent stays connected": f"{FRONT_DOOR}::test_a_client_that_falls_silent_is_closed_and_its_will_is_published",
+    "a connection that was taken over stays open": "test_connect.py::test_a_second_connection_of_a_client_closes_the_first",
+    "after a publish to a $ topic later ones are dropped": f"{HERE}::test_a_publish_to_a_dollar_topic_is_refused_and_told",
+    "after a publish to an empty topic later ones are dropped": "test_topics.py::test_a_topic_name_that_is_empty_or_has_a_wildcard_closes_the_connection",
+    "packets inside a payload are processed": f"{FRONT_DOOR}::test_a_malformed_packet_closes_its_connection_and_nothing_else",
+    "an UNSUBSCRIBE is not stored": f"{HERE}::test_what_was_unsubscribed_stays_so_after_a_kill",
+    "a plain listener beside one with TLS uses TLS too": "scenarios/test_tls.py::test_a_plain_listener_beside_a_tls_one_stays_plain",
+    "a plain listener is open to the network": "unit/test_config.py::test_outside_loopback_without_tls_is_refused_unless_the_operator_insists",
+    "failed logins stay in memory": f"{HERE}::test_failed_logins_are_slowed_down_and_kept_within_a_bound",
     "malformed packets are acknowledged, or end in a traceback": f"{FRONT_DOOR}::test_a_malformed_packet_closes_its_connection_and_nothing_else",
-    "one client's SUBACK waits for everybody's retained messages": f"{HERE}::test_a_suback_does_not_wait_for_what_others_retain_and_subscribe_to",
+    "one client's SUBACK waits for the retained messages of all clients": f"{HERE}::test_a_suback_does_not_wait_for_what_others_retain_and_subscribe_to",
     "routing breaks while clients come and go": f"{HERE}::test_clients_come_and_go_while_messages_are_routed",
-    "another version of MQTT is not told so": f"{FRONT_DOOR}::test_other_versions_of_mqtt_are_refused_with_their_code",
+    "a client of another MQTT version gets no return code": f"{FRONT_DOOR}::test_other_versions_of_mqtt_are_refused_with_their_code",
 }
-"""What went wrong, and the test that it does not here."""
+"""What went wrong, and the test which shows that it does not happen here."""
 
 
 @pytest.mark.parametrize(("row", "test"), ROWS.items(), ids=ROWS.keys())
@@ -166,7 +166,7 @@ def test_what_has_waited_for_too_long_is_let_go_and_told(tmp_path: Path) -> None
 
 
 def keep_house(site: Site, *, in_days: int) -> None:
-    """What the server does now and then, as if it were later."""
+    """Runs the server's periodic work as if it were later."""
     broker = site.app.broker
     assert broker is not None
     site.on_loop(lambda: broker.door.keep_house(site.now_ms() + in_days * 86_400_000))
@@ -198,7 +198,7 @@ def test_a_shared_filter_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Server]:
-    """A server of two devices outside `v1/`: `gear` speaks, `panel` listens."""
+    """A server with two devices outside `v1/`: `gear` publishes, `panel` subscribes."""
     server = Server(tmp_path / "site")
     server.enrol(Role.LAB, "gear", "panel")
     with server:
@@ -206,7 +206,7 @@ def served(tmp_path: Path) -> Iterator[Server]:
 
 
 def publish(served: Server, topic: str, *payloads: bytes, qos: int = 1, retain: bool = False) -> None:
-    """`gear` publishes, and everything is acknowledged."""
+    """`gear` publishes; returns when all messages are acknowledged."""
     with served.client("gear") as gear:
         gear.send(b"".join(publish_packet(topic.format(i), p, qos=qos, packet_id=i, retain=retain) for i, p in enumerate(payloads, 1)))
         for i in range(1, len(payloads) + 1):
@@ -214,14 +214,14 @@ def publish(served: Server, topic: str, *payloads: bytes, qos: int = 1, retain: 
 
 
 def take(wire: MqttWire, count: int) -> list[Packet]:
-    """The next messages, each acknowledged, and nothing after them."""
+    """The next messages, each acknowledged; checks that no others follow."""
     heard = [wire.receive() for _ in range(count)]
     assert wire.ping() == []
     return heard
 
 
 PAYLOADS: Final = [b"\xa1\x61n\x19" + i.to_bytes(2, "big") if i % 2 else str(i).encode() for i in range(500)]
-"""Half of them CBOR, which is no text."""
+"""Half of them are CBOR, which is not text."""
 
 
 def test_what_an_offline_session_is_owed_survives_a_kill(served: Server) -> None:
@@ -291,7 +291,7 @@ def test_a_publish_to_a_dollar_topic_is_refused_and_told(tmp_path: Path) -> None
 
 
 def test_failed_logins_are_slowed_down_and_kept_within_a_bound() -> None:
-    """Without a socket, because each of them waits by then."""
+    """Without a socket, because by then all of them wait."""
     logins = Logins()
     for i in range(3 * NAMES_MAX):
         logins.failed(f"nobody-{i}", "203.0.113.7", now_s=float(i) / 100, now_ms=i * 10)

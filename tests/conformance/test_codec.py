@@ -1,4 +1,4 @@
-"""The table of wire cases against everything that reads or writes packets: the front door, its decoder, our encoders and those of the tests."""
+"""The table of wire cases applied to all code that reads or writes packets: the front door, its decoder, our encoders and those of the tests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from bridge.broker.state import State
 
 INCOMING: Final = [case for case in GOOD if case.way is not Way.OUT]
 CUTTABLE: Final = [case for case in INCOMING if not isinstance(case.packet, (Publish, Bare))]
-"""Of a PUBLISH that is cut short the payload is what is left, and a packet without a body can't be cut."""
+"""A PUBLISH that is cut short has a shorter payload, and a packet without a body can't be cut."""
 OUTGOING: Final = [case for case in GOOD if case.way is not Way.IN]
 
 
@@ -98,12 +98,12 @@ def test_a_good_packet_whose_length_says_one_byte_less_is_refused(door: Door, ca
 
 
 def client_of(door: Door, wire: bytes) -> Connection:
-    """A connection to which a packet may come now."""
+    """A connection on which this packet is allowed now."""
     return door.stranger() if wire[0] >> 4 == packets.CONNECT else door.client("scan-1")
 
 
 def understood(door: Door, wire: bytes) -> Packet:
-    """What the front door makes of a packet, told by what it does."""
+    """How the front door understands a packet, concluded from what it does."""
     header = packets.read_header(wire, 0)
     assert header is not None
     assert header.end == len(wire)
@@ -121,7 +121,7 @@ def _connect(door: Door, wire: bytes) -> Packet:
 
 
 def _publish(door: Door, wire: bytes) -> Packet:
-    """Of a PUBLISH the front door gives on its payload; topic and flags are read as the tests' own client reads them."""
+    """The front door passes on the payload of a PUBLISH; the tests' own client reads topic and flags."""
     connection = door.client("scan-1")
     connection.receive(wire)
     assert connection.state is State.OPEN
@@ -241,7 +241,7 @@ def encoded(packet: Packet) -> bytes:
 
 
 def said(packet: Packet) -> bytes:
-    """A packet as the tests' own clients write it."""
+    """A packet as the clients of the tests write it."""
     match packet:
         case Connect():
             other: dict[str, Any] = {}

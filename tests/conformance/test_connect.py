@@ -28,7 +28,7 @@ BEFORE_CONNECT: Final = {
 
 
 def body(flags: int, *fields: str | bytes, keep_alive_s: int = 60) -> bytes:
-    """A CONNECT with these connect flags and these fields, whether they fit together or not."""
+    """A CONNECT with these connect flags and these fields, which need not fit together."""
     return frame(0x10, text("MQTT") + bytes((4, flags)) + keep_alive_s.to_bytes(2, "big") + b"".join(text(f) for f in fields))
 
 
@@ -118,7 +118,7 @@ def test_an_impossible_connect_is_closed_without_an_answer(lab: Lab, packet: byt
 
 
 def test_fields_are_read_in_their_order(lab: Lab) -> None:
-    """Client id, will topic, will message, username, password: each is known by its place alone."""
+    """Client id, will topic, will message, username and password are identified only by their position."""
     topic = lab.topic("will")
     listener = lab.listener(topic)
     client = lab.stranger()
@@ -212,7 +212,7 @@ def test_a_connection_that_was_taken_over_says_nothing_more(lab: Lab) -> None:
 # --- session present ----------------------------------------------------------------------------------------------------------
 
 
-def test_session_present_is_0_where_the_session_is_clean_or_new_and_1_where_it_was_kept(lab: Lab) -> None:
+def test_session_present_is_0_if_the_session_is_clean_or_new_and_1_if_it_was_kept(lab: Lab) -> None:
     told = []
     for clean in (False, False, True, True, False, False):
         client = lab.client(clean=clean)

@@ -1,4 +1,4 @@
-"""Errors (MQTT 3.1.1 §4.8): whoever breaks the protocol is closed, and nobody else notices."""
+"""Errors (MQTT 3.1.1 §4.8): a connection that breaks the protocol is closed, and no other client is affected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bridge.broker.codec.reasons import ConnectCode
 from bridge.broker.state import State
 
 OF_ANY_SIZE: Final = [case for case in BAD if "packet_bytes_max" not in case.why]
-"""A laboratory takes packets of every size."""
+"""A laboratory accepts packets of any size."""
 
 
 @pytest.mark.parametrize("case", OF_ANY_SIZE, ids=lambda case: case.name)

@@ -32,7 +32,7 @@ FLAGS: Final = {
     "PINGREQ": (0xC0, b"", 0),
     "DISCONNECT": (0xE0, b"", 0),
 }
-"""Of each packet type with reserved flags: first byte without them, body, and the flags that it must have."""
+"""Each packet type with reserved flags: first byte without them, body, and the flags that it must have."""
 
 WRONG = [(kind, flags) for kind, (_, _, right) in FLAGS.items() for flags in (0, 1, 2, 4, 8, 15) if flags != right]
 

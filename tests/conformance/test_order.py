@@ -1,4 +1,4 @@
-"""Order (MQTT 3.1.1 §4.6): what comes first is answered, passed on and sent again first."""
+"""Order (MQTT 3.1.1 §4.6): the packet that comes first is answered, passed on and sent again first."""
 
 from __future__ import annotations
 

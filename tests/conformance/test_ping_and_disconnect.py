@@ -26,7 +26,7 @@ def test_a_packet_without_a_body_that_has_one_closes_the_connection(lab: Lab, ki
 
 
 @pytest.mark.parametrize("flags", [1, 2, 4, 8, 15])
-def test_a_disconnect_with_reserved_flags_closes_the_connection_and_is_no_goodbye(lab: Lab, flags: int) -> None:
+def test_a_disconnect_with_reserved_flags_closes_the_connection_and_the_will_is_published(lab: Lab, flags: int) -> None:
     topic = lab.topic("will")
     listener = lab.listener(topic)
     client = lab.client(will=(topic, b"gone"), will_retain=False)

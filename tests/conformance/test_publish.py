@@ -133,7 +133,7 @@ def test_qos_1_and_qos_2_flows_may_be_interleaved(lab: Lab) -> None:
 
 @pytest.mark.parametrize("qos", [1, 2])
 def test_a_publish_that_is_not_allowed_is_acknowledged_or_closes_the_connection(lab: Lab, qos: int) -> None:
-    """A broker's `$SYS`, and our `v1/`, are not for anybody to publish to."""
+    """Clients may not publish to a broker's `$SYS`, nor to our `v1/`."""
     topic = f"v1/{lab.name}" if lab.broker.is_ours else f"$SYS/{lab.name}"
     listener = lab.client("listener")
     listener.ask((topic, 2))
@@ -157,7 +157,7 @@ def test_what_we_do_not_allow_is_acknowledged_and_goes_nowhere(ours: Broker, lab
 # --- messages out -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_publisher_hears_itself_where_it_is_subscribed(lab: Lab) -> None:
+def test_a_publisher_receives_its_own_messages_if_it_is_subscribed(lab: Lab) -> None:
     topic = lab.topic("a")
     client = lab.client()
     assert client.ask((topic, 1)) == [1]

@@ -1,4 +1,4 @@
-"""Retained messages (MQTT 3.1.1 §3.3.1.3): the last of each topic, for whoever subscribes later."""
+"""Retained messages (MQTT 3.1.1 §3.3.1.3): the last one of each topic, for later subscribers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_empty_retained_message_is_delivered_and_clears_its_topic(lab: Lab, q
     assert lab.fetch(topic) == []
 
 
-def test_an_empty_retained_message_is_not_kept_where_nothing_was(lab: Lab) -> None:
+def test_an_empty_retained_message_is_not_kept_if_nothing_was(lab: Lab) -> None:
     topic = lab.topic("a")
     lab.say(topic, b"", retain=True)
     assert lab.fetch(topic) == []
@@ -123,6 +123,6 @@ def test_what_is_retained_does_not_come_to_another_filter(lab: Lab) -> None:
 
 
 def test_nothing_is_retained_that_nobody_published(ours: Broker, lab: Lab) -> None:
-    """A laboratory says nothing of its own, not even that a publish was denied: other people's tests count what `#` hears."""
+    """A laboratory publishes nothing of its own, not even that a publish was denied: other projects' tests count the messages that `#` matches."""
     lab.say("v1/lab/bridge/state")
     assert [p.topic for p in lab.fetch("#") if p.topic.startswith("v1/")] == []

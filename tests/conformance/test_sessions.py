@@ -1,4 +1,4 @@
-"""Sessions (MQTT 3.1.1 §3.1.2.4, §4.1, §4.4, §4.5): what outlives a connection, and what does not."""
+"""Sessions (MQTT 3.1.1 §3.1.2.4, §4.1, §4.4, §4.5): what survives the end of a connection, and what does not."""
 
 from __future__ import annotations
 

@@ -14,17 +14,17 @@ from conformance.statements import HIGHEST, STATEMENTS, TOTAL, UNNUMBERED, State
 HERE: Final = Path(__file__).parent
 TESTS: Final = HERE.parent
 TABLES: Final = {"test_statements.py", "test_amqtt_findings.py"}
-"""Modules whose tests are named by tables of their own, or are about tables."""
+"""Modules whose tests are named in other tables, or test tables."""
 
 
 @cache
 def functions(path: Path) -> frozenset[str]:
-    """The test functions of a module, read and not run."""
+    """The test functions of a module, which is parsed and not imported."""
     return frozenset(node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
 
 
 def exists(test: str) -> bool:
-    """Whether a test is there that a table names as `file.py::function`."""
+    """Whether the test exists that a table names as `file.py::function`."""
     file, _, function = test.partition("::")
     path = TESTS / file if "/" in file else HERE / file
     return path.exists() and function in functions(path)

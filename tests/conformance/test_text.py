@@ -1,4 +1,4 @@
-"""Text in packets (MQTT 3.1.1 §1.5.3): well-formed UTF-8 without NUL, and otherwise left as it is."""
+"""Text in packets (MQTT 3.1.1 §1.5.3): well-formed UTF-8 without NUL; any other text is left unchanged."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from conformance.lab import Broker, Lab
 from helpers.mqtt import publish_packet, subscribe_packet, unsubscribe_packet
 
 MATCHING: Final = [
-    # (filter, topics that it matches, topics that it does not), each below a level of the test's own
+    # (filter, topics that it matches, topics that it does not match), each below a level that only this test uses
     ("a", ["a"], ["A", "a/", "/a", "a/b", "aa", "b"]),
     ("a/b", ["a/b"], ["a", "a//b", "a/b/", "a/B"]),
     ("a/", ["a/"], ["a", "a//"]),
@@ -63,7 +63,7 @@ def test_the_first_level_may_be_empty(lab: Lab) -> None:
 
 @pytest.mark.parametrize("topic_filter", ["#", "+/#", "+/{name}", "+/+"])
 def test_a_filter_that_begins_with_a_wildcard_does_not_match_a_topic_that_begins_with_a_dollar(lab: Lab, topic_filter: str) -> None:
-    """Whether a client may publish to a `$` topic at all is for the broker to say."""
+    """The broker decides whether clients may publish to a `$` topic at all."""
     listener = lab.client("listener")
     listener.ask((topic_filter.format(name=lab.name), 1))
     with lab.client("other") as client:

@@ -1,4 +1,4 @@
-"""MQTT over WebSocket (MQTT 3.1.1 §6): a stream of bytes in binary frames, wherever they are cut."""
+"""MQTT over WebSocket (MQTT 3.1.1 §6): a stream of bytes in binary frames, which may begin and end anywhere."""
 
 from __future__ import annotations
 

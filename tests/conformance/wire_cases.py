@@ -1,7 +1,7 @@
-"""One table of packets as they are on the wire (MQTT 3.1.1 §2, §3): bytes, and what they mean or why they are refused.
+"""One table of packets on the wire (MQTT 3.1.1 §2, §3): bytes, and what they mean or why they are refused.
 
-It is read in both directions: whoever decodes must get the packet or refuse it, and whoever encodes must make exactly these bytes. The bytes are written
-by hand, so that no encoder is its own witness.
+It is used in both directions: a decoder must return the packet or refuse it, and an encoder must make exactly these bytes. The bytes are written
+by hand, so that no encoder is tested against itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Publish(NamedTuple):
 
 
 class Ack(NamedTuple):
-    """A packet that is a type and a packet id: PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK."""
+    """A packet that consists of a type and a packet id: PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK."""
 
     kind: int
     packet_id: int
@@ -51,7 +51,7 @@ class Connack(NamedTuple):
 
 
 class Bare(NamedTuple):
-    """A packet that is its type alone: PINGREQ, PINGRESP or DISCONNECT."""
+    """A packet that consists only of its type: PINGREQ, PINGRESP or DISCONNECT."""
 
     kind: int
 
@@ -77,7 +77,7 @@ class Good:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bad:
-    """A packet that closes its connection. `why` is a part of the reason that is logged; `code` is that of the CONNACK, where one answers it."""
+    """A packet that closes its connection. `why` is a part of the reason that is logged; `code` is the return code of the CONNACK, if there is one."""
 
     name: str
     wire: bytes
@@ -88,7 +88,7 @@ class Bad:
 
 
 def plain(client_id: str, *, clean_session: bool = True, keep_alive_s: int = 60, will: Will | None = None, **credentials: str) -> Connect:
-    """A CONNECT, with no more in it than was said."""
+    """A CONNECT that contains only the given fields."""
     return Connect(
         client_id=client_id,
         clean_session=clean_session,
@@ -325,4 +325,4 @@ REMAINING_LENGTHS: Final = (
     (2_097_152, "80808001"),
     (268_435_455, "ffffff7f"),
 )
-"""Lengths at the borders of one, two, three and four bytes (§2.2.3)."""
+"""The smallest and largest lengths that take one, two, three and four bytes (§2.2.3)."""

@@ -1,4 +1,4 @@
-"""What we use of amqtt beyond its documented configuration is still there. Where this fails, look at `bridge.broker` before you raise the pin."""
+"""The names of amqtt that we use beyond its documented configuration still exist. If this fails, look at `bridge.broker` before you raise the pin."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def instances() -> dict[str, Any]:
 
 
 def find(name: str, instances: dict[str, Any]) -> Any:
-    """What a dotted name stands for.
+    """The object that a dotted name refers to.
 
     Raises:
-        AttributeError: where there is no such thing.
+        AttributeError: if it does not exist.
     """
     module, owner, attribute = name.rsplit(".", 2)
     kind = getattr(importlib.import_module(module), owner)

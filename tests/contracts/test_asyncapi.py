@@ -1,4 +1,4 @@
-"""The AsyncAPI document: whole, consistent with the table of topics, and with payload schemas that say what the code says."""
+"""The AsyncAPI document is complete, agrees with the table of topics, and has payload schemas that agree with the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wire contract: the CDDL and the code say the same, and the decoder refuses what the contract refuses."""
+"""The wire contract: the CDDL and the code agree, and the decoder refuses what the contract refuses."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ every_kind = pytest.mark.parametrize("name", KINDS)
 
 
 def for_pycddl(cddl: str) -> str:
-    """The same rules, in the words that pycddl 0.6.4 judges rightly.
+    """The same rules, in a form that pycddl 0.6.4 checks correctly.
 
     It searches a regular expression instead of matching it, takes the length of a byte string for a number in a range and a text for
-    a byte string of its length, knows no negative ranges, confuses a bare key with the rule of that name, and loses errors found inside
-    `x / null` and `"a" / "b"`. Arrays of records (`points`) it can't judge: there only Python's word counts.
+    a byte string of its length, does not support negative ranges, confuses a bare key with the rule of that name, and loses errors found inside
+    `x / null` and `"a" / "b"`. It can't check arrays of records (`points`): there only the Python code is tested.
     """
     cddl = re.sub(r"^(point) = \[.*?^\]", r"\1 = [* any]", cddl, flags=re.MULTILINE | re.DOTALL)
     cddl = re.sub(r'\.regexp "(.*?)"', r'.regexp "^(?:\1)$"', cddl)
@@ -136,7 +136,7 @@ def test_what_is_wrong_is_refused_by_both_and_named_by_its_path(name: str):
 
 
 def is_new(name: str, path: str) -> bool:
-    """What every event says is judged once, with a pick; of the other events only the body."""
+    """The fields that all events have are checked once, with a pick; for the other events only the body is checked."""
     return not name.startswith("Event[") or name == "Event[pick]" or path.startswith("body")
 
 
@@ -258,7 +258,7 @@ def test_deterministic_encoding_sorts_keys_and_takes_the_shortest_form():
 
 
 def fields_of(kind: inspect.Type) -> dict[str, set[bool]]:
-    """Every field name below a type, with whether it holds bytes."""
+    """Every field name below a type, and whether it holds bytes."""
     found: dict[str, set[bool]] = {}
     for part in describe.reached(kind):
         if isinstance(part, inspect.StructType):

@@ -1,4 +1,4 @@
-"""Values of the wire contract for Hypothesis, built from the structs' own types: right ones, and ones with exactly one fault."""
+"""Values of the wire contract for Hypothesis, built from the structs' own types: valid ones, and ones with exactly one fault."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from devices.protocol.messages import EVENT_KINDS, MESSAGES
 from devices.protocol.vocabulary import EventType
 
 KINDS: dict[str, Any] = {m.__name__: m for m in MESSAGES} | {f"Event[{t}]": kind for t, kind in EVENT_KINDS.items()}
-"""Every payload of the contract by a name to read in a test report."""
+"""Every payload of the contract, by a name for the test report."""
 
 _ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 _ANY = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 _WIDE_CHARS_MAX = 8
-"""So many characters of any script always fit into a topic level: four bytes each, three characters a byte, 96 in all."""
+"""This many characters of any script always fit into a topic level: four bytes each, three characters a byte, 96 in all."""
 
 
 def valid(kind: Any) -> st.SearchStrategy[Any]:
-    """Plain values (maps, lists, numbers, texts, bytes) that are a `kind`, with null and unknown fields among them."""
+    """Plain values (maps, lists, numbers, texts, bytes) that are a valid `kind`, some of them with null and unknown fields."""
     return _valid(inspect.type_info(kind))
 
 
@@ -31,12 +31,12 @@ def valid_event(event_type: EventType) -> st.SearchStrategy[Any]:
 
 @st.composite
 def broken(draw: st.DrawFn, kind: Any) -> tuple[Any, str]:
-    """A plain value with one fault, and the path of the faulty field as an error names it."""
+    """A plain value with one fault, and the path of the faulty field as errors name it."""
     return draw(st.sampled_from(list(faults(kind, draw(valid(kind))))))
 
 
 def faults(kind: Any, value: Any) -> Iterator[tuple[Any, str]]:
-    """Every single fault that a valid value can be given, each with its path: `body.lines[0].qty`, `points[1][4]`, `order`."""
+    """Every single fault that can be put into a valid value, each with its path: `body.lines[0].qty`, `points[1][4]`, `order`."""
     return _inner_faults(inspect.type_info(kind), value, "")
 
 
@@ -90,7 +90,7 @@ def _struct(kind: inspect.StructType) -> st.SearchStrategy[Any]:
 
 
 def _faults(kind: inspect.Type, value: Any, path: str) -> Iterator[tuple[Any, str]]:
-    """Faults of one field, and of what is inside it."""
+    """Faults of one field, and of the values inside it."""
     yield from ((wrong, path) for wrong in _wrong(kind, value))
     yield from _inner_faults(kind, value, path)
 
@@ -125,7 +125,7 @@ def _not_null(kind: inspect.UnionType) -> inspect.Type:
 
 
 def _wrong(kind: inspect.Type, value: Any) -> list[Any]:
-    """Values that are no `kind`; `value` is a right one, or None where the field is absent."""
+    """Values that are not a `kind`; `value` is a valid one, or None if the field is absent."""
     match kind:
         case inspect.UnionType():
             return [wrong for wrong in _wrong(_not_null(kind), value) if wrong is not None]

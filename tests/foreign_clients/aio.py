@@ -1,4 +1,4 @@
-"""aiomqtt, on an event loop in a thread. It does not say whether a session was there."""
+"""aiomqtt, on an event loop in a thread. It does not report whether a session was present."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class AioListener:
         await self._hearing
 
     async def _vanish(self) -> None:
-        self._client._client.socket().shutdown(socket.SHUT_RDWR)  # it has no word of its own for it
+        self._client._client.socket().shutdown(socket.SHUT_RDWR)  # aiomqtt has no function for it
         await self._hearing
         with contextlib.suppress(_errors()):
             await self._client.__aexit__(None, None, None)

@@ -1,4 +1,4 @@
-"""What the tests ask of a client that we did not write. One driver for each client does it: `mosquitto.py`, `mqtt_js.py`, `paho.py`, `aio.py`."""
+"""What the tests need from a client that we did not write. Each client has a driver: `mosquitto.py`, `mqtt_js.py`, `paho.py`, `aio.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEADLINE_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """Where a client connects, and as whom. `over` is mqtt, mqtts, ws or wss; `ca` is the site's certificate authority."""
+    """Where a client connects, and with which credentials. `over` is mqtt, mqtts, ws or wss; `ca` is the site's certificate authority."""
 
     over: str
     host: str
@@ -40,11 +40,11 @@ class Will(NamedTuple):
 
 
 class Refused(Exception):
-    """The server did not let the client in; the client's own words."""
+    """The server refused the client; the text is the client's own message."""
 
 
 class Listener(Protocol):
-    """A client that is connected, and subscribed to one filter. `session_present` is None where the client does not say it."""
+    """A client that is connected, and subscribed to one filter. `session_present` is None if the client does not report it."""
 
     session_present: bool | None
 
@@ -57,27 +57,27 @@ class Listener(Protocol):
         ...
 
     def vanish(self) -> None:
-        """Ends the connection without a word."""
+        """Ends the connection without DISCONNECT."""
         ...
 
 
 class Driver(Protocol):
-    """A foreign client. `over` names the transports that it speaks."""
+    """A foreign client. `over` names the transports that it supports."""
 
     name: str
     tool: str
     over: tuple[str, ...]
 
     def listen(self, login: Login, topic_filter: str, *, qos: int, clean: bool = True, will: Will | None = None) -> Listener:
-        """Connect and subscribe; returns once SUBACK is there.
+        """Connect and subscribe; returns when SUBACK has arrived.
 
         Raises:
-            Refused: where the server does not let the client in.
+            Refused: if the server refuses the client.
         """
         ...
 
     def publish(self, login: Login, topic: str, *payloads: bytes, qos: int, retain: bool = False) -> None:
-        """Connect, publish in this order, wait for what acknowledges it, and disconnect."""
+        """Connect, publish in this order, wait for the acknowledgements, and disconnect."""
         ...
 
     def close(self) -> None:
@@ -86,13 +86,13 @@ class Driver(Protocol):
 
 
 class Inbox:
-    """Messages as they come, from whatever thread reads them."""
+    """Messages as they arrive; any thread may put them in."""
 
     def __init__(self) -> None:
         self._heard: queue.Queue[Heard | None] = queue.Queue()
 
     def put(self, heard: Heard | None) -> None:
-        """A message; None: none will come any more."""
+        """Put a message in; None means that no more will come."""
         self._heard.put(heard)
 
     def receive(self) -> Heard:

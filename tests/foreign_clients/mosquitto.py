@@ -1,4 +1,4 @@
-"""mosquitto_sub and mosquitto_pub (Debian's mosquitto-clients). They do not speak WebSocket, and do not say whether a session was there."""
+"""mosquitto_sub and mosquitto_pub (Debian's mosquitto-clients). They do not support WebSocket, and do not report whether a session was present."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class MosquittoListener:
     session_present = None
 
     def __init__(self, arguments: list[str]) -> None:
-        # -d says when it is subscribed, and stdbuf has it say so at once, into a pipe too.
+        # With -d it prints when it is subscribed; stdbuf makes it print at once, even into a pipe.
         command = ["stdbuf", "-oL", "mosquitto_sub", "-d", "-F", f"{MARK} %q %r %t %x", *arguments]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._inbox = Inbox()
@@ -48,7 +48,7 @@ class MosquittoListener:
         return self._inbox.receive()
 
     def leave(self) -> None:
-        self._process.terminate()  # it says DISCONNECT then
+        self._process.terminate()  # it then sends DISCONNECT
         self._end()
 
     def vanish(self) -> None:
@@ -79,7 +79,7 @@ class Mosquitto:
         subprocess.run(command, input=b"\n".join(payloads), timeout=DEADLINE_S, check=True)
 
     def close(self) -> None:
-        """Every listener was a process of its own."""
+        """Every listener had a process of its own."""
 
 
 def _login(login: Login) -> list[str]:

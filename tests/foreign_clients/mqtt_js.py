@@ -1,4 +1,4 @@
-"""MQTT.js (the npm package `mqtt`, found through NODE_PATH). One Node.js process does for all tests what `mqtt_js.js` reads."""
+"""MQTT.js (the npm package `mqtt`, found through NODE_PATH). One Node.js process runs `mqtt_js.js`, which carries out the commands of all tests."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class MqttJs:
         self.ask("publish", **_login(login), topic=topic, payloads=[p.hex() for p in payloads], qos=qos, retain=retain)
 
     def ask(self, what: str, job: int = 0, **details: Any) -> dict[str, Any]:
-        """Have the script do something; its answer."""
+        """Send the script a command; returns its answer."""
         job = job or next(self._jobs)
         answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._answers[job] = answers

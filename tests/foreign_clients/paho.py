@@ -1,4 +1,4 @@
-"""paho-mqtt, the reference client of Python, with a thread of its own for every client."""
+"""paho-mqtt, the reference client for Python, with a thread of its own for every client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 
 class PahoClient:
-    """A client that is connected; its messages are in `inbox`."""
+    """A connected client; its messages are in `inbox`."""
 
     def __init__(self, login: Login, *, clean: bool = True, will: Will | None = None) -> None:
         self.inbox = Inbox()

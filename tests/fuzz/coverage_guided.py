@@ -1,9 +1,9 @@
-"""A search for inputs that is guided by coverage, over the targets of `targets.py`; run by hand.
+"""A coverage-guided search for inputs to the targets of `targets.py`; run by hand.
 
     python tests/fuzz/coverage_guided.py --minutes 10
 
-needs `pip install atheris`. It starts from the seeds and from the table of wire cases. What reaches a branch that nothing else reaches is made as small as it
-goes and kept in `seeds/`; an input that fails is printed, and stays in the folder that is named.
+needs `pip install atheris`. It starts from the seeds and from the table of wire cases. An input that reaches a new branch is made as small as
+possible and kept in `seeds/`; an input that fails is printed, and stays in the folder that the message names.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _options() -> argparse.Namespace:
 
 
 def _search(target: str, minutes: float, *, keep: bool) -> bool:
-    """Run the fuzzer, say what it did, and keep what is worth it; whether something failed."""
+    """Run the fuzzer, print what it did, and keep the inputs that reach something new. Returns whether an input failed."""
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{target}-"))
     corpus = folder / "corpus"
     corpus.mkdir()
@@ -104,7 +104,7 @@ def _work(target: str, arguments: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["bridge", "devices", "amqtt.mqtt", "amqtt.codecs_amqtt", "fuzz"], enable_loader_override=False):
-        from fuzz import targets  # noqa: F401 -- it is instrumented here
+        from fuzz import targets  # noqa: F401 -- instrumented here
     with tempfile.TemporaryDirectory(prefix="fuzz-bench-") as folder:
         mutator = {"custom_mutator": _mutate_payload} if target == "payload" else {}
         atheris.Setup([sys.argv[0], *arguments], _aim(target, Path(folder)), **mutator)
@@ -122,7 +122,7 @@ def _aim(target: str, folder: Path) -> Callable[[bytes], None]:
 
 
 def _mutate_payload(data: bytes, size_max: int, seed: int) -> bytes:
-    """Every other time change bytes; else change a value inside a payload, which bytes alone hardly ever do so that it can still be read."""
+    """Half of the time change bytes; otherwise change a value inside a payload, because after a change of bytes it can hardly ever be read."""
     import atheris
     from fuzz.targets import join_payloads, split_payloads
 
@@ -145,7 +145,7 @@ def _mutate_payload(data: bytes, size_max: int, seed: int) -> bytes:
 
 
 def _changed(rng: random.Random, value: Any) -> Any:
-    """A plain value with one thing in it changed, taken away or put in."""
+    """A plain value in which one element is changed, removed or added."""
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key = rng.choice(sorted(value, key=repr))
         changed = dict(value)
@@ -234,7 +234,7 @@ def _first_payloads() -> list[bytes]:
 
 
 def smallest(target: str, inputs: list[bytes]) -> list[bytes]:
-    """A few small inputs that reach what all of them reach, or nearly so."""
+    """A few small inputs that together reach all, or nearly all, of what these inputs reach."""
     with tempfile.TemporaryDirectory(prefix="fuzz-bench-") as folder, nullcontext(_aim(target, Path(folder))) as aim:
         reached = {data: _arcs(aim, data) for data in sorted(set(inputs), key=lambda d: (len(d), d))}
         left = set().union(*reached.values()) if reached else set()
@@ -250,7 +250,7 @@ def smallest(target: str, inputs: list[bytes]) -> list[bytes]:
 
 
 def _shrunk(aim: Callable[[bytes], None], data: bytes, wanted: set[Arc]) -> bytes:
-    """Take parts away for as long as everything that is wanted is still reached."""
+    """Remove parts for as long as the input still reaches all that is wanted."""
     size, tries = len(data) // 2, 0
     while size and tries < SHRINK_TRIES_MAX:
         at = 0
@@ -266,7 +266,7 @@ def _shrunk(aim: Callable[[bytes], None], data: bytes, wanted: set[Arc]) -> byte
 
 
 def _arcs(aim: Callable[[bytes], None], data: bytes) -> set[Arc]:
-    """The steps from line to line that an input takes through the code that is looked at; none where it fails."""
+    """The steps from line to line that an input takes through the observed code; empty if it fails."""
     arcs: set[Arc] = set()
 
     def enter(frame: FrameType, event: str, argument: object) -> Any:

@@ -1,6 +1,6 @@
-"""A second reading of the packets that a client may send (MQTT 3.1.1 §2, §3), not made after the first: what the two judge differently is a find.
+"""A second reading of the packets that a client may send (MQTT 3.1.1 §2, §3), written independently of the first: a difference between the two is a finding.
 
-It reads whole packets and knows nothing of sessions, rights and limits.
+It reads whole packets and ignores sessions, rights and limits.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ CLIENT_ID_CHARS_MAX = 256
 
 
 class Fault(Exception):
-    """The packet breaks the protocol, or is a CONNECT that is turned down."""
+    """The packet breaks the protocol, or is a CONNECT that is refused."""
 
 
 class Read(NamedTuple):
-    """What a packet says, as far as others hear of it."""
+    """The content of a packet, as far as other clients learn of it."""
 
     kind: int
     packet_id: int = 0
@@ -28,10 +28,10 @@ class Read(NamedTuple):
 
 
 def length_of(stream: bytes) -> tuple[int, int] | None:
-    """(bytes of the fixed header, remaining length) of the first packet of a stream; None where it has not come whole.
+    """(bytes of the fixed header, remaining length) of the first packet of a stream; None if it is not complete.
 
     Raises:
-        Fault: at a remaining length of more than four bytes.
+        Fault: if the remaining length has more than four bytes.
     """
     length = 0
     for place, digit in enumerate(stream[1:5]):
@@ -44,10 +44,10 @@ def length_of(stream: bytes) -> tuple[int, int] | None:
 
 
 def read(first: int, body_bytes: bytes) -> Read:
-    """What a packet says, by its first byte and its body.
+    """The content of a packet, from its first byte and its body.
 
     Raises:
-        Fault: where it closes the connection.
+        Fault: if the packet closes the connection.
     """
     kind, flags = first >> 4, first & 15
     body = _Body(body_bytes)
@@ -69,7 +69,7 @@ def read(first: int, body_bytes: bytes) -> Read:
 
 
 class _Body:
-    """What is left of a packet."""
+    """The rest of a packet."""
 
     def __init__(self, left: bytes) -> None:
         self.left = left
@@ -123,7 +123,7 @@ def _filters(kind: int, body: _Body) -> None:
 
 
 def _connect(body: _Body) -> Read:
-    """Of a CONNECT others hear its will."""
+    """The will of a CONNECT is the part that other clients may receive."""
     if body.binary() != b"MQTT" or body.byte() != 4:
         raise Fault("another protocol")
     flags = body.byte()

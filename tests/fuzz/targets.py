@@ -1,7 +1,7 @@
-"""What the fuzzers aim at: the front door without sockets, its reading of single packets, and the payloads that a device can send.
+"""The targets of the fuzzers: the front door without sockets, its reading of single packets, and the payloads that a device can send.
 
-Each target takes bytes and says with an `AssertionError`, or any other exception, that something is wrong. A story of the front door is a list of steps; it is
-written as bytes, so that a coverage-guided fuzzer can change it and a file can keep it.
+Each target takes bytes, and raises an `AssertionError` or any other exception if something is wrong. A story of the front door is a list of steps; it is
+written as bytes, so that a coverage-guided fuzzer can change it and a file can store it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PROBE: Final = Identity(site="ams1", device="probe", role=Role.LAB, reads_everyt
 DEVICES: Final = {**IDENTITIES, "gear": LAB, "probe": PROBE}
 SECRET: Final = "s"
 BYSTANDER: Final = "desk"
-"""Keeps to the protocol; whatever the others do, it is not to notice."""
+"""A client that keeps to the protocol, and must not be affected by what the others do."""
 HOSTILE: Final = ("scan-1", "phone-anna", "gear", "probe")
 LIMITS: Final = DoorLimits(
     packet_bytes_max=2_048,
@@ -69,7 +69,7 @@ HEADER_BYTES_MAX: Final = 5
 
 
 class Act(IntEnum):
-    """What a step does. BYTES feeds a connection as it stands, PACKET puts a right remaining length in front of a first byte and a body."""
+    """What a step does. BYTES feeds bytes to a connection unchanged; PACKET inserts the right remaining length between a first byte and a body."""
 
     BYTES = 0
     PACKET = 1
@@ -82,7 +82,7 @@ class Act(IntEnum):
 
 
 class Step(NamedTuple):
-    """One step, by one of four clients."""
+    """One step of one of the four clients."""
 
     act: Act
     who: int
@@ -95,7 +95,7 @@ _HAS_DATA: Final = frozenset({Act.BYTES, Act.PACKET, Act.CONNECT, Act.PUBLISH, A
 
 
 def write_story(story: Story) -> bytes:
-    """A story as bytes: act and client in one byte; where the act has data, its length in one byte or two, and the data."""
+    """A story as bytes: act and client in one byte; if the act has data, its length in one or two bytes, and the data."""
     out = bytearray()
     for act, who, data in story:
         out.append(act << 2 | who)
@@ -107,7 +107,7 @@ def write_story(story: Story) -> bytes:
 
 
 def read_story(script: bytes) -> list[Step]:
-    """The story that any bytes are."""
+    """Read any bytes as a story."""
     story = []
     at = 0
     while at < len(script):
@@ -127,7 +127,7 @@ def read_story(script: bytes) -> list[Step]:
 
 
 class Sink:
-    """The pipeline without a store: it numbers as the writer does, and commits when it is told to."""
+    """The pipeline without a store: it numbers messages as the writer does, and commits on request."""
 
     is_full = is_idle = False
 
@@ -191,7 +191,7 @@ def _shown(incoming: Incoming) -> list[Message]:
 
 
 class Client:
-    """A connection and whoever is at its other end: what it was sent is read, and must make sense."""
+    """A connection and the client at its other end, which reads and checks what it is sent."""
 
     def __init__(self, world: World, peer: str) -> None:
         self.world = world
@@ -241,7 +241,7 @@ class Client:
             assert kind in _ANSWERS, f"a packet of type {kind} from a server"
 
     def answer(self) -> None:
-        """Acknowledge what it was sent."""
+        """Acknowledge the messages that it was sent."""
         self.listen()
         while self.sent:
             self.receive(self.sent.pop(0))
@@ -249,11 +249,11 @@ class Client:
 
 _ANSWERS: Final = frozenset({packets.PUBACK, packets.PUBREC, packets.PUBCOMP, packets.SUBACK, packets.UNSUBACK, packets.PINGRESP})
 _OTHER_ENDS: Final = ("disconnected", "was lost", "took over", "in time", "silent")
-"""Reasons of a closed connection that are nobody's fault, or the clock's."""
+"""Reasons for closing a connection that are not the fault of the client, or only a timeout."""
 
 
 class World:
-    """A front door, four clients that do anything, and a bystander."""
+    """A front door, four clients that may do anything, and a bystander."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -317,7 +317,7 @@ class World:
         self.look()
 
     def check(self) -> None:
-        """The credentials of all who wait are checked."""
+        """Check the credentials of all clients that wait for it."""
         waiting, self.pending = self.pending, []
         for connection, connect in waiting:
             identity = DEVICES.get(connect.username or "") if connect.password == SECRET else None
@@ -326,12 +326,12 @@ class World:
             connection.authenticated(identity)
 
     def settle(self) -> None:
-        """Everything that waits is committed, and the bystander acknowledges what it got."""
+        """Commit everything that waits; the bystander acknowledges its messages."""
         self.sink.commit()
         self.bystander.answer()
 
     def _publish(self, flags: int, payload: bytes) -> None:
-        """What the bridge has to say: to whoever is subscribed, or, by a number, to the bystander."""
+        """The bridge publishes a message: to its subscribers, or a numbered one to the bystander."""
         topic = OWN_TOPICS[flags >> 3 & 3]
         message = Message(topic, payload, min(flags & 3, 2), bool(flags & 4))
         if flags >> 3 & 3 == 3:
@@ -367,7 +367,7 @@ class World:
                 _look_at(session)
 
     def finish(self) -> None:
-        """Everybody leaves: of whoever was there nothing is left, and the bystander has heard everything, once and in order."""
+        """All clients leave: the door keeps nothing of them, and the bystander has received every message once and in order."""
         self.check()
         self.settle()
         for client in self.clients:
@@ -415,7 +415,7 @@ def door(script: bytes) -> None:
 
 
 class Taken:
-    """A sink that keeps what it is offered, and commits at once."""
+    """A sink that records what it is offered, and commits at once."""
 
     is_full = is_idle = False
 
@@ -464,7 +464,7 @@ def packet(data: bytes) -> None:
 
 
 def _grammar_says(stream: bytes, *, is_open: bool) -> tuple[list[grammar.Read], str]:
-    """What is published, and how it ends: fault, bye or open."""
+    """What is published, and how the connection ends: fault, bye or open."""
     said: list[grammar.Read] = []
     held: set[int] = set()
     will: list[grammar.Read] = []
@@ -507,7 +507,7 @@ FEW: Final = Settings(ingest=IngestSettings(orders_cached_max=4, devices_cached_
 
 
 class _Undo(Exception):
-    """Nothing of a trial is kept."""
+    """Raised at the end of a trial, so that nothing of it is stored."""
 
 
 class Trial:
@@ -549,7 +549,7 @@ class _Within:
 
 
 def payload(trial: Trial, data: bytes) -> None:
-    """A batch that devices send: of each message a byte for its sender and one for its kind, its length in two bytes, and its payload."""
+    """A batch that devices send: for each message a byte for its sender, one for its kind, two for its length, and its payload."""
     if not data:
         return
     batch = [i for i in _messages(data[1:], trial.bench.now_ms) if _may_come(i)]
@@ -582,7 +582,7 @@ def _decode(incoming: Incoming) -> None:
 
 
 def _may_come(incoming: Incoming) -> bool:
-    """What its role does not send is refused at the front door."""
+    """The front door refuses messages that the role of a device may not send."""
     return incoming.kind is not Kind.EVENTS or may_send(incoming.identity.role, incoming.event_type or "").allowed
 
 
@@ -616,11 +616,11 @@ def write_payloads(batch: Sequence[tuple[str, str, bytes]], *, as_json: bool = F
 # --- seeds ------------------------------------------------------------------------------------------------------------------
 
 SEEDS: Final = Path(__file__).parent / "seeds"
-"""A file for each target: one input a line, as hex; what follows a # is for the reader."""
+"""A file for each target: one input a line, as hex; text after a # is a comment."""
 
 
 def seeds(target: str) -> list[bytes]:
-    """The inputs that are kept for a target."""
+    """The stored inputs of a target."""
     path = SEEDS / f"{target}.txt"
     lines = path.read_text().splitlines() if path.exists() else []
     return [bytes.fromhex(line.partition("#")[0]) for line in lines if line.partition("#")[0].strip()]

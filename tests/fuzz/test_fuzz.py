@@ -1,7 +1,7 @@
-"""Hostile input: whatever comes through the front door ends well, for the one who sent it and for everybody else.
+"""Hostile input: whatever a client sends, the front door handles it well, for that client and for all others.
 
-`targets.py` says what "well" is. Here valid packets and payloads are changed, cut and mixed; inputs that were worth keeping are tried again. The search
-that is guided by coverage is run by hand (`coverage_guided.py`).
+`targets.py` says what "well" is. Here valid packets and payloads are changed, cut and mixed; stored inputs are tried again. The coverage-guided
+search is run by hand (`coverage_guided.py`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def test_every_payload_that_was_kept_is_answered(trial: Trial) -> None:
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
-    """A byte string that may have lost, changed, doubled or won some bytes."""
+    """A byte string in which some bytes may have been removed, changed, doubled or added."""
     data = draw(whole)
     for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(data)))
@@ -78,7 +78,7 @@ STORY_MAX: Final = 50
 
 
 def short_or_long(parts: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[list[Any]]:
-    """Left alone, lists are of five or so; limits are reached by those that go on for longer."""
+    """By default Hypothesis makes lists of about five; only longer ones reach the limits."""
     return st.lists(parts, max_size=8) | st.lists(parts, min_size=most // 2, max_size=most)
 
 
@@ -99,7 +99,7 @@ TALK: Final = st.one_of(
     st.builds(lambda wanted, number: subscribe_packet(wanted, number), st.lists(st.tuples(FILTER, st.integers(0, 2)), min_size=1, max_size=3), IDS),
     st.builds(lambda unwanted, number: unsubscribe_packet(unwanted, number), st.lists(FILTER, min_size=1, max_size=3), IDS),
 )
-"""What a client says that keeps to the protocol, more or less."""
+"""What a client sends that keeps to the protocol, more or less."""
 
 
 def bytes_of(data: st.SearchStrategy[bytes], act: Act) -> st.SearchStrategy[Step]:
@@ -128,7 +128,7 @@ def in_order(*steps: st.SearchStrategy[Step] | Step) -> st.SearchStrategy[list[S
 
 
 def logged_in(number: int, who: int, flags: int, *, topic: str | None = None) -> list[Step]:
-    """A client has logged in; with a topic also with a retained will, and is cut off at once."""
+    """A client has logged in; if a topic is given, it has a retained will there and is cut off at once."""
     if topic is None:
         return [Step(Act.CONNECT, who, bytes((flags,))), CHECK, COMMIT]
     connect = connect_packet(f"c{number}", "gear", targets.SECRET, will=(topic, b"gone"), will_retain=True)
@@ -136,7 +136,7 @@ def logged_in(number: int, who: int, flags: int, *, topic: str | None = None) ->
 
 
 def watching(who: int, flags: int, qos: int) -> list[Step]:
-    """A client has logged in, and subscribed to all that it may read."""
+    """A client has logged in, and subscribed to all topics that it may read."""
     filters = [(f, qos) for f in ("lab/#", TOPICS.status("PO-1"), TOPICS.receipts("scan-1"), "#")]
     return [*logged_in(0, who, flags), Step(Act.BYTES, who, subscribe_packet(filters)), COMMIT]
 
@@ -200,7 +200,7 @@ def test_the_door_reads_a_connect_as_the_grammar_does(connect: bytes, size: int)
 
 @st.composite
 def a_message(draw: st.DrawFn) -> tuple[str, str, bytes]:
-    """What a device sends: right, with one fault, or damaged on its way; some of it names an order, a job and a code that are known."""
+    """What a device sends: valid, with one fault, or damaged on its way; some of it names an order, a job and a code that exist."""
     device = draw(st.sampled_from(SENDERS))
     role = targets.IDENTITIES[device].role
     kind = draw(st.sampled_from([*sorted(MAY_SEND[role]), "presence", "location"]))

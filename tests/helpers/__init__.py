@@ -1,1 +1,1 @@
-"""What several kinds of tests share. tests/README.md says which module has what."""
+"""Helpers that several kinds of tests share. tests/README.md describes each module."""

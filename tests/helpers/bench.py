@@ -36,12 +36,12 @@ def settler_on(store: Store, rules: Rules, caches: Settings = _CACHES) -> Settle
 
 
 def receipts(settled: Settled) -> list[dict[str, Any]]:
-    """The receipts of a batch, plain; an empty one if there is none."""
+    """The decoded receipts of a batch; an empty one for a message without a receipt."""
     return [cbor2.loads(receipt) if receipt else {} for receipt in settled.outcomes]
 
 
 def commit_all(settler: Settler, batch: Sequence[Incoming]) -> Settled:
-    """Commits a batch whole, as the pipeline does: where it is committed in part, the rest follows."""
+    """Commits a whole batch, as the pipeline does: if only a part is committed, the rest follows."""
     whole = Settled([], [], [])
     while batch:
         part = settler.commit(batch)
@@ -52,7 +52,7 @@ def commit_all(settler: Settler, batch: Sequence[Incoming]) -> Settled:
 
 @cache
 def empty_database() -> bytes:
-    """A database as a new site has it."""
+    """The database of a new site."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
         engine = open_engine(path)
@@ -62,7 +62,7 @@ def empty_database() -> bytes:
 
 
 class Bench:
-    """A store and a settler, and what a broker would have been given. A second passes after every batch.
+    """A store and a settler, and the messages that a broker would get. A second passes after every batch.
 
     Args:
         path: the database; it is made if there is none.
@@ -92,7 +92,7 @@ class Bench:
     # given
 
     def draft(self, device: str, event_type: str, order: str | None = None, body: dict[str, Any] | None = None, **other: Any) -> Incoming:
-        """A device's next event, ready to be sent: now, unless `at_ms` says otherwise."""
+        """A device's next event, ready to be sent. It happens now unless `at_ms` is given."""
         seq = self._seq[device] = other.pop("seq", self._seq.get(device, 0) + 1)
         return self.message(device, event_type, event(device, seq, order, body, **{"at_ms": self.now_ms, **other}))
 
@@ -102,18 +102,18 @@ class Bench:
     # when
 
     def send(self, *batch: Incoming) -> list[dict[str, Any]]:
-        """Settles messages as one batch; their receipts."""
+        """Settles messages as one batch; returns their receipts."""
         settled = self._told(commit_all(self.settler, batch))
         self.now_ms += 1_000
         return receipts(settled)
 
     def tell(self, device: str, event_type: str, order: str | None = None, body: dict[str, Any] | None = None, **other: Any) -> dict[str, Any]:
-        """A device sends one event; its receipt."""
+        """A device sends one event; returns its receipt."""
         (receipt,) = self.send(self.draft(device, event_type, order, body, **other))
         return receipt
 
     def create(self, *orders: str, **body: Any) -> None:
-        """The shop creates orders and says that they are paid."""
+        """The shop creates orders and reports them as paid."""
         for order in orders:
             assert self.tell("shop1", "created", order, {**CREATED, **body})["outcome"] == "applied"
             if body.get("payment") != "on_delivery":
@@ -131,11 +131,11 @@ class Bench:
         return settled
 
     def forget(self) -> None:
-        """The bridge remembers nothing, as after a batch that did not commit."""
+        """The bridge forgets what it has in memory, as after a batch that did not commit."""
         self.settler.forget()
 
     def rebuild(self) -> Rebuilt:
-        """Makes everything that is derived of the log again."""
+        """Derives everything again from the event log."""
         with self.store.transaction() as tx:
             done = rebuild(tx.connection, ingest_of(self.rules, _CACHES, NoSessions()), now_ms=self.now_ms)
         self.forget()
@@ -144,7 +144,7 @@ class Bench:
     # then
 
     def show(self, topic: str) -> dict[str, Any] | None:
-        """What is retained at a topic; None where nothing is."""
+        """The retained message of a topic; None if there is none."""
         payload = self.retained.get(topic, b"")
         return cbor2.loads(payload) if payload else None
 
@@ -158,7 +158,7 @@ class Bench:
         return [cbor2.loads(m.payload) for m in self.shown if m.topic == TOPICS.receipts(device)]
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """What stands in the database, read through another connection."""
+        """Rows of the database, read through another connection."""
         connection = sqlite3.connect(self.path)
         try:
             return connection.execute(query, values).fetchall()

@@ -34,7 +34,7 @@ IDENTITIES: Final = {
         Identity(site=SITE, device="phone-ben", role=Role.COURIER, courier="ben"),
     )
 }
-"""Who is enrolled on the bench."""
+"""The devices that are enrolled on the bench."""
 
 BRIDGE_PAYLOADS: Final = (
     ("/receipts", Receipt),

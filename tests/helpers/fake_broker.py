@@ -1,6 +1,6 @@
-"""A broker that does what a story needs: withholds PUBACKs, cuts connections, refuses logins, sends what it is told.
+"""A broker that does what a story needs: withholds PUBACKs, cuts connections, refuses logins, publishes what a test says.
 
-MQTT 3.1.1 on a real socket, by hand: CONNECT, SUBSCRIBE, PUBLISH up to QoS 1, PINGREQ, DISCONNECT. One thread a connection.
+MQTT 3.1.1 on a real socket, by hand: CONNECT, SUBSCRIBE, PUBLISH up to QoS 1, PINGREQ, DISCONNECT. One thread for each connection.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Published:
 
 
 class FakeBroker:
-    """Listens on a free port. Everything it saw is in its lists; `until` waits for it."""
+    """Listens on a free port. Its lists hold all that it has received; `until` waits for a condition."""
 
     def __init__(self) -> None:
         self.published: list[Published] = []
@@ -74,7 +74,7 @@ class FakeBroker:
             self._owed.clear()
 
     def cut(self) -> None:
-        """Cuts every connection, without a word."""
+        """Cuts every connection without notice."""
         with self._news:
             for client in self._clients.values():
                 client.shutdown(socket.SHUT_RDWR)
@@ -82,7 +82,7 @@ class FakeBroker:
             self._owed.clear()
 
     def send(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Publishes at QoS 1 to whoever is connected."""
+        """Publishes at QoS 1 to all connected clients."""
         with self._news:
             for client in self._clients.values():
                 client.sendall(publish_packet(topic, payload, packet_id=7, retain=retain))

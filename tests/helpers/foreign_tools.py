@@ -1,4 +1,4 @@
-"""Tools of others that a test needs."""
+"""External tools that a test needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 MODULES: Final = {"aiomqtt", "paho.mqtt"}
-"""What is a Python package, and not a command."""
+"""Tools that are Python packages, not commands."""
 
 
 @cache
@@ -27,7 +27,7 @@ def _missing(tool: str) -> str | None:
 
 
 def needs(tool: str) -> None:
-    """Without the tool the test says so; where everything must be there (CI), it fails."""
+    """Skips the test if a tool is missing; in CI, where all tools must be installed, the test fails."""
     missing = _missing(tool)
     if missing is not None:
         assert not os.environ.get("CI"), missing

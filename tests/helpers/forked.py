@@ -1,6 +1,6 @@
-"""Processes that start quickly: each is forked from a process that has imported the bridge already, which takes most of a start.
+"""Processes that start quickly: each is forked from a process that has already imported the bridge, which takes most of the start-up time.
 
-It is a process like any other: it has its own memory and files, it ends by itself or by a signal, and when it is killed nothing else ends with it. That
+It is a process like any other: it has its own memory and files, it ends by itself or by a signal, and a kill ends only this process. That
 `dockbridge` also starts in a fresh interpreter is tested in `tests/cli`.
 """
 
@@ -21,15 +21,15 @@ from bridge.entrypoints.cli.main import main
 
 _FORKS: Final = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["bridge.entrypoints.cli.main", "firmware_sim.sweep", "uvloop", "pydantic.type_adapter", "encodings.idna"])
-"""Beside the bridge what it imports when it serves: typer takes pydantic where it finds it."""
+"""The bridge, and the modules that it imports when it serves: typer imports pydantic if it is installed."""
 
 
 class Forked:
-    """A Python program in a process of its own; of `subprocess.Popen` what tests of servers use.
+    """A Python program in a process of its own, with the part of the interface of `subprocess.Popen` that tests of servers use.
 
     Args:
-        arguments: what is `sys.argv` there: a program's file first, or `dockbridge`.
-        log: a file that its standard error is appended to. Without one it is discarded.
+        arguments: its `sys.argv`: a program's file first, or `dockbridge`.
+        log: a file to which its standard error is appended; without one it is discarded.
         limits: `resource` limits of the process, soft and hard.
     """
 
@@ -60,14 +60,14 @@ class Forked:
         return self._process.exitcode
 
     def poll(self) -> int | None:
-        """How it ended, if it has."""
+        """The exit code, or None if it still runs."""
         return self._process.exitcode
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """How it ended.
+        """Waits until the process has ended; returns its exit code.
 
         Raises:
-            TimeoutError: if it has not ended.
+            TimeoutError: if the process has not ended in time.
         """
         self._process.join(timeout_s)
         code = self._process.exitcode
@@ -84,7 +84,7 @@ class Forked:
 
 
 def _run(arguments: list[str], said: Connection, log: str, environment: dict[str, str], folder: str, limits: dict[int, int]) -> None:
-    """What the new process does, in place of a start from nothing."""
+    """What the new process does instead of a start from scratch."""
     os.dup2(said.fileno(), 1)
     said.close()
     with open(log, "ab") as heard:

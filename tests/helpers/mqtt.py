@@ -21,7 +21,7 @@ CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, U
 
 
 class Packet(NamedTuple):
-    """A control packet: `flags` are the lower four bits of its first byte. Of a PUBLISH also its parts."""
+    """A control packet: `flags` are the lower four bits of its first byte. A PUBLISH is also split into its parts."""
 
     kind: int
     packet_id: int
@@ -57,17 +57,17 @@ class MqttWire:
         self.cut()
 
     def cut(self) -> None:
-        """Ends the connection without a word."""
+        """Ends the connection without DISCONNECT."""
         self._stream.close()
         self._socket.close()
 
-    # speak
+    # send
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
     def connect(self, client_id: str, username: str | None = None, password: str | None = None, **other: Any) -> tuple[bool, int]:
-        """Logs in; (session present, return code) of the CONNACK."""
+        """Logs in; returns (session present, return code) of the CONNACK."""
         self.send(connect_packet(client_id, username, password, **other))
         answer = self.expect(CONNACK)
         return bool(answer.body[0]), answer.body[1]
@@ -76,7 +76,7 @@ class MqttWire:
         self.send(publish_packet(topic, payload, qos=qos, packet_id=packet_id, **other))
 
     def subscribe(self, *filters: str, qos: int = 1, packet_id: int = 1) -> list[int]:
-        """Subscribes; the return codes of the SUBACK."""
+        """Subscribes; returns the return codes of the SUBACK."""
         self.send(subscribe_packet([(f, qos) for f in filters], packet_id))
         return list(self.expect(SUBACK).body[2:])
 
@@ -90,7 +90,7 @@ class MqttWire:
         self.expect_closed()
 
     def ping(self) -> list[Packet]:
-        """Sends PINGREQ; what came before its answer. Shows that the server has nothing else to say."""
+        """Sends PINGREQ; returns the packets that came before its answer. Shows that the server has nothing else to send."""
         self.send(b"\xc0\x00")
         heard = []
         while (packet := self.read()) is not None and packet.kind != PINGRESP:
@@ -98,7 +98,7 @@ class MqttWire:
         assert packet is not None, "the connection was closed"
         return heard
 
-    # hear
+    # receive
 
     def read(self) -> Packet | None:
         """The next packet; None if the connection was closed. Fails the test after a deadline."""
@@ -117,14 +117,14 @@ class MqttWire:
         return packet
 
     def expect_closed(self) -> list[Packet]:
-        """Waits until the server closes the connection; what came before."""
+        """Waits until the server closes the connection; returns the packets that came before."""
         heard = []
         while (packet := self.read()) is not None:
             heard.append(packet)
         return heard
 
     def receive(self) -> Packet:
-        """The next PUBLISH; a QoS 1 one is acknowledged."""
+        """The next PUBLISH; it is acknowledged at QoS 1."""
         packet = self.expect(PUBLISH)
         if packet.qos == 1:
             self.answer(PUBACK, packet.packet_id)
@@ -165,7 +165,7 @@ def read_packet(first: int, body: bytes) -> Packet:
 
 
 def frame(first: int, body: bytes) -> bytes:
-    """A packet with a right remaining length."""
+    """A packet with the right remaining length."""
     length, digits = len(body), bytearray()
     while not digits or length:
         length, low = divmod(length, 128)

@@ -1,8 +1,8 @@
-"""A server whose disk and clock do what a test says: `python serve_with_faults.py FOLDER serve DIR`.
+"""A server whose disk and clock have the faults that a test sets: `python serve_with_faults.py FOLDER serve DIR`.
 
-While it runs it looks for files in FOLDER: `read_only` makes the database refuse writes, `commit_s` holds every commit for so many seconds, `clock_s` sets the
-wall clock so many seconds off. What it finds there when it starts holds for the whole run: `busy_ms` is how long it waits for a locked database, and
-`synchronous` (NORMAL, OFF) is how little it waits for the disk.
+While it runs it looks for files in FOLDER: `read_only` makes the database refuse writes, `commit_s` delays every commit by that many seconds, `clock_s` sets
+the wall clock off by that many seconds. Two files are read only at the start: `busy_ms` is how long it waits for a locked database, and
+`synchronous` (NORMAL, OFF) makes it wait less for the disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one server process of the tests: `dockbridge serve` in a process of its own, whose log, counters, memory and limits a test sees.
+"""The one server process of the tests: `dockbridge serve` in a process of its own. Tests can read its log, counters and memory, and set its limits.
 
 `Server` is a site in a folder and the process that serves it. `ServerProcess` is any `dockbridge serve`, such as that of a laboratory.
 """
@@ -39,7 +39,7 @@ SECRET: Final = "one-secret-for-all"
 
 
 def free_port() -> int:
-    """A port that stays free while a server is down: below those that the system gives to outgoing connections (Linux: from 32768)."""
+    """A port that stays free while a server is down: below the ports that the system gives to outgoing connections (Linux: from 32768)."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
         with socket.socket() as probe, suppress(OSError):
@@ -48,9 +48,9 @@ def free_port() -> int:
 
 
 def enrol(database: Path, roles: Mapping[str, Role], *, secret: str = SECRET, hasher: PasswordHasher = HASHER) -> None:
-    """Enrol devices, all with one secret: to hash one for each takes too long. A courier's phone is named after the courier.
+    """Enrol devices, all with one secret: hashing one for each would take too long. A courier's phone is named after the courier.
 
-    The server may be running, and what is enrolled already stays as it is.
+    The server may be running. Devices that are already enrolled stay as they are.
     """
     digest = hasher.hash(secret)
     rows = [(device, role.value, device if role is Role.COURIER else None, digest) for device, role in roles.items()]
@@ -58,15 +58,15 @@ def enrol(database: Path, roles: Mapping[str, Role], *, secret: str = SECRET, ha
 
 
 class ServerProcess:
-    """`dockbridge serve` in a process of its own. As a context manager it is started, and killed at the end.
+    """`dockbridge serve` in a process of its own. Used as a context manager, it starts the process, and kills it at the end.
 
     Args:
-        arguments: what follows `dockbridge serve`.
+        arguments: those of `dockbridge serve`.
         log: the file that the log is appended to.
-        faults: the folder in which `serve_with_faults.py` looks for faults; None is the program as it is.
+        faults: the folder in which `serve_with_faults.py` looks for faults; with None the server has no faults.
         limits: `resource` limits of the process, soft and hard.
-        environment: variables beside those of this process.
-        is_fresh: start a Python interpreter from nothing. A process that is forked, as otherwise, is ready sooner.
+        environment: variables in addition to those of this process.
+        is_fresh: start a new Python interpreter. By default the process is forked, which is faster.
         prepare: called in a fresh process before it starts.
     """
 
@@ -83,7 +83,7 @@ class ServerProcess:
         self.log_file = log
         self.faults = faults
         self.addresses: dict[str, Address] = {}
-        """Where its listeners are, by name: mqtt, mqtts, ws, wss."""
+        """The addresses of its listeners, by name: mqtt, mqtts, ws, wss."""
         self.starts = 0
         self.process: Process | None = None
         self._arguments = ["serve", *map(str, arguments), "--json"]
@@ -102,7 +102,7 @@ class ServerProcess:
 
     @property
     def address(self) -> Address:
-        """Where it speaks MQTT over TCP."""
+        """The address of its listener for MQTT over TCP."""
         return self.addresses["mqtt"]
 
     # when
@@ -119,20 +119,20 @@ class ServerProcess:
         self.starts += 1
 
     def launch(self) -> Process:
-        """Start the process without waiting for it. Its log goes on in the same file."""
+        """Start the process without waiting until it is ready. Its log continues in the same file."""
         assert self.process is None, "it runs already"
         self.process = self._fresh() if self._is_fresh else self._forked()
         return self.process
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End the process; its exit code."""
+        """End the process; returns its exit code."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.ended()
 
     def ended(self) -> int:
-        """Wait until the process has ended; its exit code."""
+        """Wait until the process has ended; returns its exit code."""
         assert self.process is not None
         process, self.process = self.process, None
         assert process.stdout is not None
@@ -153,7 +153,7 @@ class ServerProcess:
 
     def _fresh(self) -> subprocess.Popen[str]:
         program = ["-m", "bridge.entrypoints.cli.main"] if self.faults is None else [str(WITH_FAULTS), str(self.faults)]
-        # It finds the modules that this process has found.
+        # It must find the modules that this process has found.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **self._environment}
         with self.log_file.open("a") as log:
             return subprocess.Popen(
@@ -179,7 +179,7 @@ class ServerProcess:
         return self.log_file.read_text().splitlines()
 
     def said(self, words: str) -> list[str]:
-        """The lines of its log that have these words."""
+        """The lines of its log that contain these words."""
         return [line for line in self.log() if words in line]
 
     def memory_bytes(self) -> int:
@@ -187,14 +187,14 @@ class ServerProcess:
         return self._status("VmRSS") * 1_024
 
     def peak_memory_bytes(self) -> int:
-        """The most that its resident memory has been."""
+        """The highest resident memory of the process so far."""
         return self._status("VmHWM") * 1_024
 
     def threads(self) -> int:
         return self._status("Threads")
 
     def open_files(self) -> int:
-        """How many file descriptors it has."""
+        """The number of its open file descriptors."""
         return len(list((self._proc / "fd").iterdir()))
 
     def cpu_s(self) -> float:
@@ -204,7 +204,7 @@ class ServerProcess:
 
     @property
     def _proc(self) -> Path:
-        """What Linux says of the process (proc(5))."""
+        """A file of Linux about the process (proc(5))."""
         assert self.process is not None
         return Path(f"/proc/{self.process.pid}")
 
@@ -217,9 +217,9 @@ class Server(ServerProcess):
     """A site in a folder, and the process that serves it.
 
     Args:
-        directory: where the site is, or is made.
-        aside: the folder of its log and its faults; the one that the site is in unless it is given.
-        with_faults: whether `fault` can be called.
+        directory: the site's folder, which is made if it does not exist.
+        aside: the folder for its log and its faults; by default the one that contains the site's folder.
+        with_faults: allows calls of `fault`.
         settings: sections of `bridge.toml`.
 
     The other arguments are those of `ServerProcess`.
@@ -262,7 +262,7 @@ class Server(ServerProcess):
         _write(self.database, statement, rows)
 
     def fault(self, name: str, value: float | str | None = 1) -> None:
-        """Set a fault of `serve_with_faults.py`; None takes it away."""
+        """Set a fault of `serve_with_faults.py`; None removes it."""
         assert self.faults is not None, "it was made without faults"
         if value is None:
             (self.faults / name).unlink()
@@ -283,7 +283,7 @@ class Server(ServerProcess):
     # then
 
     def counters(self) -> dict[str, int]:
-        """What `dockbridge status` counts."""
+        """The counters that `dockbridge status` shows."""
         found = ask(self.directory, counters)
         assert found is not None, "no server runs"
         return dict(found)
@@ -296,7 +296,7 @@ class Server(ServerProcess):
         return done.stdout
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """What the database has, also while no server runs."""
+        """Rows of the database; works even if the server does not run."""
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
         try:
             return connection.execute(query, values).fetchall()
@@ -304,7 +304,7 @@ class Server(ServerProcess):
             connection.close()
 
     def stored(self, device: str) -> list[int]:
-        """Sequence numbers of a device's events, as they are in the log."""
+        """The sequence numbers of a device's events, in the order of the event log."""
         return [seq for (seq,) in self.rows("SELECT seq FROM events WHERE device = ? ORDER BY pos", device)]
 
 

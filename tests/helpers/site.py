@@ -1,6 +1,6 @@
 """The one server in this process: the real application, its database and its listeners, in a thread with an event loop of its own.
 
-What Dockbridge's users test their devices with is `firmware_sim.served.Site`; tests/simulation/test_plugin.py tests that one.
+Users of Dockbridge test their devices with another class, `firmware_sim.served.Site`, which tests/simulation/test_plugin.py tests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Site:
     """A site in a folder, served by the real application in a thread of its own.
 
     Args:
-        directory: where the site is made, or was made by an earlier `Site`.
+        directory: the folder in which the site is made, or was made by an earlier `Site`.
         settings: sections of `bridge.toml`, such as `broker={"window": 2}`.
     """
 
@@ -77,7 +77,7 @@ class Site:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 -- whatever it is, the test is to see it
+        except BaseException as error:  # noqa: BLE001 -- the test must see any error
             self._failure = error
             self._ready.set()
 
@@ -90,7 +90,7 @@ class Site:
             await self._stop.wait()
 
     def on_loop(self, work: Callable[[], Any]) -> Any:
-        """Do something on the server's event loop."""
+        """Call a function on the server's event loop."""
 
         async def call() -> Any:
             return work()
@@ -102,14 +102,14 @@ class Site:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE_S)
 
     def enrol(self, device: str, role: Role = Role.SCANNER, **other: Any) -> str:
-        """Enrol a device; its secret."""
+        """Enrol a device; returns its secret."""
         secret = self.wait_for(self.app.on_writer(lambda: self.app.registry.add(device, role, now_ms=self.app.clock.now_ms(), **other)))
         self.secrets[device] = secret
         return str(secret)
 
     @property
     def tls(self) -> Path:
-        """The folder of its certificates, which are made if a listener speaks TLS."""
+        """The folder of its certificates, which are made if a listener uses TLS."""
         return self.directory / certificates.FOLDER_NAME
 
     def now_ms(self) -> int:
@@ -120,7 +120,7 @@ class Site:
         return event(device, seq, order, body, at_ms=self.now_ms(), **other)
 
     def tell(self, device: str, role: Role, event_type: str, *events: bytes) -> None:
-        """Events from inside the server, as the command line sends them."""
+        """Sends events from inside the server, as the command line does."""
         if device not in self.secrets:
             self.enrol(device, role)
         receipts = self.wait_for(self.app.submit(self.app.registry.identity(device), [(event_type, payload) for payload in events]))
@@ -132,7 +132,7 @@ class Site:
         self._seq += len(orders)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Publish as the bridge does, also at a QoS that it never uses itself."""
+        """Publish as the bridge does; the QoS may be one that the bridge itself never uses."""
 
         def work() -> None:
             self.app.announce(Message(topic, payload, qos, retain))
@@ -149,7 +149,7 @@ class Site:
         return wire
 
     def stranger(self) -> MqttWire:
-        """A connection that has not said anything."""
+        """A connection on which nothing has been sent."""
         return MqttWire(self.addresses["mqtt"])
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""How tests wait: for the thing itself, with a deadline."""
+"""How tests wait: for the condition itself, with a deadline."""
 
 from __future__ import annotations
 

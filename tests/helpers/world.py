@@ -1,6 +1,6 @@
 """A server in pieces, its database, and clients that keep to the protocol, all in one thread and without sockets.
 
-The real front door, the real settler and a real database file run here in one thread, without sockets; the subscriber is a client that keeps to the protocol.
+The front door, the settler and the database file are the real ones. The subscriber is a client that keeps to the protocol.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class World:
         )
 
     def commit(self, *, crash: str = "") -> None:
-        """Settle what waits, as the pipeline does, or die on the way."""
+        """Settle the waiting messages as the pipeline does, or die halfway."""
         self.door.flush_progress()
         while self.queue:
             batch, self.queue = self.queue[:4], self.queue[4:]
@@ -125,7 +125,7 @@ class World:
 
 
 class Client:
-    """A client that keeps its state over connections, as the protocol says (§4.4)."""
+    """A client that keeps its state across connections, as the protocol requires (§4.4)."""
 
     def __init__(self, world: World, client_id: str) -> None:
         self.world = world
@@ -133,7 +133,7 @@ class Client:
         self.connection: Connection | None = None
         self.present: bool | None = None
         self.heard: list[tuple[str, bytes, int, bool]] = []
-        """Topic, payload, QoS and DUP of every message that counts: QoS 2 repeats do not."""
+        """Topic, payload, QoS and DUP of every message that counts: repeats at QoS 2 do not."""
         self.again = 0
         self.unanswered: list[bytes] = []
         self.acknowledged: set[int] = set()
@@ -159,7 +159,7 @@ class Client:
             self.connection.receive(data)
 
     def listen(self) -> None:
-        """Take in what the server has written; answers are kept until `answer`."""
+        """Read what the server has written; answers are held back until `answer`."""
         if self.connection is None:
             return
         data = self.connection.take_output()
@@ -281,7 +281,7 @@ class Life:
         self.released -= self.publisher.completed
 
     def crash(self, where: str) -> None:
-        """The server is killed: what it had written to the sockets before may have arrived."""
+        """The server is killed: what it had already written to the sockets may have arrived."""
         self.publisher.listen()
         self.subscriber.listen()
         if where:
@@ -303,7 +303,7 @@ class Life:
             self.publisher.send(packets.pubrel(number))
 
     def finish(self) -> None:
-        """Everything is committed, everybody is there, and everything is fetched."""
+        """Commit everything, connect both clients, and let them fetch all messages."""
         if self.subscriber.connection is None:
             self.subscriber.connect()
         for _ in range(4 * len(self.sent) + 5):

@@ -1,12 +1,12 @@
-"""A power cut: what a disk holds at a moment of a recorded run, and what was promised by then.
+"""A power cut: what a disk holds at a moment of a recorded run, and what the server had promised by then.
 
-`shim.c` records what a server does. `Disk` plays the record again: of each file what is durable, and what was written since. `after` makes the files that a
-cut leaves; `Fate` says what of the unsynced part is among them. `losses` compares those files with the packets that the server had begun to send.
+`shim.c` records what a server does. `Disk` replays the record: for each file, what is durable and what was written since. `after` makes the files that a
+cut leaves; `Fate` says how much of the unsynced part is in them. `losses` compares those files with the packets that the server had begun to send.
 
-A file is durable as far as it was written when a sync that has ended began; a name, when its folder was synced. Of the rest a disk may keep anything: each
-512 bytes of each write by itself, in any order.
+When a sync ends, the file is durable as it was when that sync began; a name is durable when its folder was synced. A disk may keep any part of the rest: each
+512 bytes of each write separately, in any order.
 
-A new promise is one more `Promise`: what a packet acknowledges, and how that is found in the database.
+To check a new promise, add a `Promise`: what a packet acknowledges, and how to find it in the database.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HEAD: Final = struct.Struct("=cxxxIiIq")
 
 
 class What(StrEnum):
-    """What was done. The letters are those of `shim.c`."""
+    """The kind of a step. The letters are those of `shim.c`."""
 
     OPEN = "O"
     CLOSE = "C"
@@ -50,8 +50,8 @@ class What(StrEnum):
 class Did(NamedTuple):
     """One step of the recorded program.
 
-    `at` is the offset of a write, the length after a truncation, the number of the socket, the bytes that were taken of a message;
-    for an opened file 1 where it is made if missing, 2 where it is emptied. `data` is what was written or sent, or a path.
+    `at` is the offset of a write, the length after a truncation, the number of the socket, or how many bytes of a message were taken;
+    for an opened file 1 if it is made when missing, 2 if it is emptied. `data` is what was written or sent, or a path.
     """
 
     what: What
@@ -69,12 +69,12 @@ def build(folder: Path) -> Path:
 
 
 def environment(shim: Path, database: Path, log: Path) -> dict[str, str]:
-    """What a process needs in its environment to be recorded."""
+    """The environment variables that make a process record its steps."""
     return {"LD_PRELOAD": str(shim), "POWER_CUT_DATABASE": str(database.resolve()), "POWER_CUT_LOG": str(log)}
 
 
 def read_log(log: bytes) -> list[Did]:
-    """The steps of a log. A message that the kernel took in part has only that part."""
+    """The steps of a record. If the kernel took only a part of a message, the step has that part."""
     steps: list[Did] = []
     sending: dict[int, int] = {}
     start = 0
@@ -97,17 +97,17 @@ def read_log(log: bytes) -> list[Did]:
 
 
 class Fate(StrEnum):
-    """What becomes of what was not synced."""
+    """What happens to data that was not synced."""
 
     GONE = "gone"
     KEPT = "kept"
-    """As after SIGKILL: the page cache is all there."""
+    """As after SIGKILL: the page cache is complete."""
     TORN = "torn"
-    """Each sector of each write is kept or not, and so is what the folder says."""
+    """Each sector of each write is kept or lost, and so is each change of the folder."""
 
 
 class Change(NamedTuple):
-    """A write at an offset; without data a truncation to that length."""
+    """A write at an offset; without data, a truncation to that length."""
 
     at: int
     data: bytes | None
@@ -141,7 +141,7 @@ class File:
     changes_synced: int = 0
 
     def sync(self, changes: int) -> None:
-        """The first so many changes of all are durable."""
+        """The first changes, up to this number of all changes, are durable."""
         count = max(0, changes - self.changes_synced)
         for change in self.unsynced[:count]:
             change.on(self.durable)
@@ -161,11 +161,11 @@ Names = dict[str, File]
 
 
 class Disk:
-    """The files of a folder while the steps of a run are done to them.
+    """The files of a folder while the steps of a run are applied to them.
 
     Args:
         database: its absolute path.
-        files: by name, what is there and durable at the beginning.
+        files: by name, the content that is durable at the beginning.
     """
 
     def __init__(self, database: Path, files: Mapping[str, bytes]) -> None:
@@ -210,7 +210,7 @@ class Disk:
             file.unsynced.append(Change(0, None))
 
     def _sync_of(self, did: Did) -> Callable[[], None]:
-        """What will be durable when a sync that begins now has ended."""
+        """What will be durable after a sync that begins now."""
         file = self._open[did.fd]
         if file is None:
             names = dict(self._names)
@@ -244,9 +244,9 @@ class Promise:
     """What a server's packet promises to keep.
 
     Args:
-        name: of the thing that is kept.
-        made: the thing that a packet acknowledges; None where it acknowledges none.
-        found: how often each thing is in a database. Once is right.
+        name: what is kept, for messages.
+        made: the thing that a packet acknowledges, or None.
+        found: how often each thing is in a database; it must be there once.
     """
 
     name: str
@@ -255,7 +255,7 @@ class Promise:
 
 
 class Loss(NamedTuple):
-    """A cut after which the database is not what was promised."""
+    """A cut after which the database does not hold what was promised."""
 
     step: int
     fate: Fate
@@ -264,7 +264,7 @@ class Loss(NamedTuple):
 
 
 def packets(steps: Sequence[Did]) -> list[Sent]:
-    """The packets of all MQTT connections (what is said first is a CONNACK), each at the step in which its last byte was sent."""
+    """The packets of all MQTT connections (those that begin with a CONNACK), each with the step in which its last byte was sent."""
     streams: dict[int, bytearray] = {}
     strangers: set[int] = set()
     found: list[Sent] = []
@@ -284,13 +284,13 @@ def packets(steps: Sequence[Did]) -> list[Sent]:
 
 
 def losses(disk: Disk, steps: Sequence[Did], cuts: Iterable[int], fates: Iterable[Fate], promises: Sequence[Promise], folder: Path, seed: int) -> list[Loss]:
-    """Cuts the power just after each of some steps, and says what is missing then.
+    """Cuts the power just after each of some steps, and returns what is missing then.
 
     Args:
-        disk: as it was before the first step.
+        disk: its state before the first step.
         cuts: numbers of steps.
-        folder: for the database that the cut leaves; it is made, and made anew.
-        seed: of what becomes of unsynced sectors.
+        folder: for the database that the cut leaves; it is made anew for each cut.
+        seed: decides which unsynced sectors are kept.
     """
     rng = random.Random(seed)
     wanted = sorted(set(cuts))

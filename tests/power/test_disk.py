@@ -1,4 +1,4 @@
-"""The simulated disk forgives nothing: records made by hand, of which the outcome is known."""
+"""The simulated disk is as harsh as a real one: records made by hand, with known results."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ PROMISE: Final = Promise(
 
 
 def lost(folder: Path, steps: list[Did], *rows: bytes, fate: Fate = Fate.GONE, seed: int = 0) -> list[Loss]:
-    """What is lost when the power fails at the end of steps in which some rows are written."""
+    """What is lost if the power fails after steps in which some rows are written."""
     new = database(folder / "new", *rows)
     written = [did._replace(data=new) if did.what is What.WRITE else did for did in steps]
     disk = Disk(DATABASE, {"a.db": database(folder / "old")})

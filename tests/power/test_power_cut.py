@@ -1,7 +1,7 @@
-"""The power fails while devices send: whatever was acknowledged by then is on the disk.
+"""The power fails while devices send: everything that was acknowledged by then is on the disk.
 
-SIGKILL leaves the page cache, and so forgives a server that never syncs. Here a shim records what the server writes, syncs and sends; the power is cut
-afterwards, at many moments of that one record, and what was not synced is gone, or torn.
+SIGKILL leaves the page cache intact, and so does not reveal a server that never syncs. Here a shim records what the server writes, syncs and sends; the power
+is cut afterwards, at many moments of that one record, and data that was not synced is lost or torn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ORDERS: Final = 80
 IN_FLIGHT_MAX: Final = 20
 BATCH_MESSAGES_MAX: Final = 2
 LOG_BYTES: Final = 1_048_576
-"""Both small, so that a short run has many commits, and fills the -wal file twice: SQLite then copies it into the database, and begins it anew."""
+"""Both small, so that a short run has many commits, and fills the -wal file twice: SQLite then copies it into the database, and starts it again."""
 CUTS: Final = 40
 SEED: Final = 1
 WORK: Final[dict[str, tuple[Role, str, dict[str, object]]]] = {
@@ -40,15 +40,15 @@ WORK: Final[dict[str, tuple[Role, str, dict[str, object]]]] = {
     "scan-3": (Role.SCANNER, "pack", {"weight_g": 700}),
     "scan-4": (Role.SCANNER, "stage", {"dock": "dock-1"}),
 }
-"""What each device says of every order."""
+"""The event that each device sends about every order."""
 GEAR: Final = "printer"
-"""Other gear: it publishes outside v1/, to a client that is subscribed with a persistent session and away."""
+"""Other gear: it publishes outside v1/, to a subscriber with a persistent session that is offline."""
 AWAY: Final = "reader"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """An event that a device publishes, or a message of other gear. The packet id is like no other's: the answer alone says what it acknowledges."""
+    """An event that a device publishes, or a message of other gear. The packet id is unique in the run, so that an answer alone shows what it acknowledges."""
 
     packet_id: int
     device: str
@@ -89,7 +89,7 @@ class Run:
         return [sent.step for sent in packets(self.steps) if self._acknowledged(sent) is not None]
 
     def _acknowledged(self, sent: Sent) -> Publication | None:
-        """What a packet acknowledges, where it is a PUBACK or PUBREC."""
+        """What a packet acknowledges, if it is a PUBACK or PUBREC."""
         return self.events[int.from_bytes(sent.body[:2], "big")] if sent.kind in (PUBACK, PUBREC) else None
 
     def event(self, sent: Sent) -> bytes | None:
@@ -112,7 +112,7 @@ def events_in(connection: Connection) -> Counter[bytes]:
 
 
 def messages_in(connection: Connection) -> Counter[bytes]:
-    """Messages that a subscribed session is still owed: without the subscription they would be lost all the same."""
+    """Messages that a subscribed session is still owed: without the subscription they would be lost as well."""
     subscribed = "sessions JOIN subscriptions ON subscriptions.sid = sessions.sid"
     owed = connection.execute(f"SELECT payload FROM message_log JOIN {subscribed} WHERE topic_filter = 'labels/#' AND pos >= next_pos")
     return Counter(row[0] for row in owed)
@@ -120,7 +120,7 @@ def messages_in(connection: Connection) -> Counter[bytes]:
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compiled shim. Without a compiler the test says so; where everything must be there (CI), it fails."""
+    """The compiled shim. Without a compiler the test is skipped; in CI, where all tools must be installed, it fails."""
     missing = None if sys.platform == "linux" else "LD_PRELOAD needs Linux"
     missing = missing or (None if shutil.which("cc") else "there is no C compiler (cc)")
     if missing is not None:
@@ -131,12 +131,12 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(shim: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of the server as it is."""
+    """A run of the unmodified server."""
     return record_a_run(tmp_path_factory.mktemp("run"), shim)
 
 
 def record_a_run(folder: Path, shim: Path, *, synchronous: str | None = None) -> Run:
-    """Makes a site, serves it with the shim, lets every device send its events, and ends the server. `synchronous` is a fault of the server."""
+    """Makes a site, serves it with the shim, lets every device send its events, and stops the server. `synchronous` is a fault of the server."""
     database, log = (folder / "site" / "dockbridge.db").resolve(), folder / "log"
     ingest = {"batch_messages_max": BATCH_MESSAGES_MAX, "database_log_bytes": LOG_BYTES}
     recorded = environment(shim, database, log)
@@ -162,7 +162,7 @@ def record_a_run(folder: Path, shim: Path, *, synchronous: str | None = None) ->
 
 
 def send_all(server: Server, device: str, events: list[Publication]) -> None:
-    """Publishes events, some of them at a time, until all are acknowledged."""
+    """Publishes events, a few at a time, until all are acknowledged."""
     waiting = iter(events)
     with server.client(device) as wire:
         in_flight = 0
@@ -181,7 +181,7 @@ def send_all(server: Server, device: str, events: list[Publication]) -> None:
 
 
 def some(steps: list[int], count: int) -> list[int]:
-    """Some of them, evenly, and the last."""
+    """Evenly spaced elements, and the last one."""
     return [*steps[:: max(1, len(steps) // count)], steps[-1]]
 
 
@@ -197,12 +197,12 @@ def test_a_server_that_does_not_wait_for_the_disk_is_found_out(shim: Path, tmp_p
     cuts = some(run.acknowledgements(), CUTS)
     found = losses(run.disk(), run.steps, cuts, [Fate.GONE, Fate.KEPT], run.promises(), tmp_path / "left", SEED)
     assert any(loss.what == "missing events" for loss in found)
-    # Killing it would not have found it out: its page cache is all there.
+    # A kill would not have revealed it: the page cache is complete.
     assert {loss.fate for loss in found} == {Fate.GONE}
 
 
 def test_the_record_is_whole(run: Run) -> None:
-    """Every acknowledgement is in it, and all that was written, also while the -wal file was copied into the database."""
+    """It contains every acknowledgement and every write, including those while the -wal file was copied into the database."""
     disk = run.disk()
     acknowledgements = run.acknowledgements()
     assert len(acknowledgements) == len(run.events) == (len(WORK) + 1) * ORDERS

@@ -1,6 +1,6 @@
-"""A handheld and a courier's phone through a bad day: no network, cut connections, a killed process, a server that says no.
+"""A handheld and a courier's phone on a bad day: no network, cut connections, a killed process, a server that refuses.
 
-The broker is a fake on a real socket, because these stories need one that withholds, cuts and refuses on cue.
+The broker is a fake on a real socket, because these stories need one that withholds, cuts and refuses on command.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ ROOT = Path(__file__).parents[2]
 RECEIPTS = "v1/ams1/devices/scan-07/receipts"
 PRESENCE = "v1/ams1/devices/scan-07/presence"
 JOB = "v1/ams1/couriers/anna/assignments/job-1"
-NOBODY = 9  # the discard port: nothing listens there
+NOBODY = 9  # the discard port: it has no listener
 
 
 class Clock:
-    """A clock that stands still until it is moved; each boot is another one."""
+    """A clock that stands still until it is moved; each boot has a new one."""
 
     boot = b"boot-one"
 
@@ -62,7 +62,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def at(tmp_path: Path, clock: Clock) -> dict[str, Any]:
-    """Where every device of a test is, and how impatient: it reconnects at once and takes every call as a scan."""
+    """The settings of every device of a test: its folder; it reconnects at once, and takes every call as a new scan."""
     return {
         "site": "ams1",
         "device": "scan-07",
@@ -205,7 +205,7 @@ def test_never_more_in_flight_than_agreed(broker: FakeBroker, at: dict[str, Any]
         scanner.send_many([Draft(type=EventType.LOST, order=f"PO-{i}") for i in range(50)])
         broker.until(lambda: len(broker.published) >= 4)
         scanner.found("PO-0")
-        for turn in (1, 2):  # the device has gone round its loop when it acknowledges something
+        for turn in (1, 2):  # once the device acknowledges something, it has finished a turn of its loop
             broker.send(RECEIPTS, receipt_for(bytes([turn]) * 16))
             broker.until(lambda turn=turn: broker.pubacks == turn)
         assert len(broker.published) == 4
@@ -264,7 +264,7 @@ def test_a_killed_process_loses_no_scan_that_had_returned(at: dict[str, Any]) ->
     kept = [(entry.seq, entry.id.hex()) for entry in outbox.take(1_000_000)]
     outbox.close()
     assert [(int(seq), event_id) for seq, event_id in returned] == kept[: len(returned)]
-    # At most the one scan that was being stored when it was killed has not been printed.
+    # At most one scan has not been printed: the one that was being stored when the process was killed.
     assert len(kept) - len(returned) <= 1
 
 
@@ -358,7 +358,7 @@ def test_waiting_ends_when_the_scanner_is_closed(at: dict[str, Any]) -> None:
         scanner.pack("PO-18")
 
 
-# --- a server that says no ----------------------------------------------------------------------------------------------------
+# --- a server that refuses ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("connack", [4, 5])

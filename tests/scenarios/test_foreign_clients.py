@@ -4,12 +4,12 @@
 |---|---|---|---|---|
 | QoS 0, 1 and 2 | yes | yes | yes | yes |
 | retained, replaced and cleared | yes | yes | yes | yes |
-| the will of who vanishes, none of who leaves | yes | yes | yes | yes |
-| what came while it was away, in order | yes | yes | yes | yes |
-| it is told that its session was there | it does not say | yes | yes | it does not say |
-| a wrong password, in its own words | yes | yes | yes | yes |
+| the will of a client that vanishes, but not of one that leaves | yes | yes | yes | yes |
+| messages that came while it was offline, in order | yes | yes | yes | yes |
+| it sees that its session was present | not reported | yes | yes | not reported |
+| a wrong password gives its own error message | yes | yes | yes | yes |
 | TLS, with the site's certificate authority | yes | yes | yes | yes |
-| WebSocket, plain and over TLS | it can't | yes | yes | yes |
+| WebSocket, plain and over TLS | not supported | yes | yes | yes |
 | an order's event, its receipt and its retained status | yes | yes | yes | yes |
 
 Each row is a test here, each column a driver in `foreign_clients/`. They need Debian's mosquitto-clients, Node.js with the npm package `mqtt` (found through
@@ -44,7 +44,7 @@ numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def drivers() -> Iterator[dict[type[Driver], Driver]]:
-    """One driver of each client for all tests."""
+    """One driver for each client, shared by all tests."""
     opened = {client: client() for client in CLIENTS}
     yield opened
     for driver in opened.values():
@@ -59,14 +59,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def json_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site for tools that read no CBOR."""
+    """A site for tools that can't read CBOR."""
     with Site(tmp_path_factory.mktemp("json") / "site", publish={"format": "json"}) as served:
         yield served
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A foreign client at a site, with a topic of its own outside v1/. `listeners` are those that are still there when the test is over."""
+    """A foreign client at a site, with a topic of its own outside v1/. `listeners` are those that are still connected when the test is over."""
 
     driver: Driver
     site: Site
@@ -100,7 +100,7 @@ Invite = Callable[..., Guest]
 
 @pytest.fixture
 def invite(drivers: dict[type[Driver], Driver]) -> Iterator[Invite]:
-    """Asks a foreign client to a site."""
+    """Makes a foreign client a guest of a site."""
     guests: list[Guest] = []
 
     def ask(client: type[Driver], site: Site, over: str = "mqtt") -> Guest:

@@ -1,6 +1,6 @@
-"""Whoever connects over MQTT, politely or not: what is acknowledged is stored, what is owed is delivered, and what is not allowed is refused aloud.
+"""Clients that connect over MQTT, well-behaved or not: what is acknowledged is stored, what is owed is delivered, and what is not allowed is refused visibly.
 
-Everything here happens on real sockets, against the real server, packet by packet.
+All tests use real sockets and the real server, packet by packet.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def stored(site: Site, device: str = "scan-1") -> list[int]:
 
 
 class locked:  # noqa: N801 -- reads as `with locked(site):`
-    """Another process holds the database: nothing can be written meanwhile."""
+    """Another process locks the database: meanwhile the server can't write."""
 
     def __init__(self, site: Site) -> None:
         self._connection = sqlite3.connect(site.directory / "dockbridge.db", isolation_level=None)
@@ -123,7 +123,7 @@ def test_acknowledgements_come_in_the_order_of_the_publishes(site: Site, scanner
     assert [scanner.expect(PUBACK).packet_id for _ in range(200)] == [1000 - i for i in range(1, 201)]
 
 
-def test_json_is_taken_where_the_payload_begins_with_a_brace(site: Site, scanner: MqttWire) -> None:
+def test_a_payload_that_begins_with_a_brace_is_read_as_json(site: Site, scanner: MqttWire) -> None:
     site.create("PO-1")
     scanner.subscribe(RECEIPTS)
     scanner.publish(PACK, site.event("scan-1", 1, "PO-1", as_json=True))
@@ -199,7 +199,7 @@ def test_a_flood_of_pipelined_publishes_makes_the_server_read_slower_and_none_is
 
 
 def watch_queue(site: Site) -> list[int]:
-    """How many messages have waited, noted at each arrival."""
+    """How many messages were waiting, recorded at each arrival."""
     pipeline = site.app.pipeline
     offer = pipeline.offer
     seen: list[int] = []
@@ -341,7 +341,7 @@ def test_after_unsubscribe_nothing_more_comes(site: Site, desk: MqttWire) -> Non
 # --- who may what -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_filter_is_granted_only_where_everything_that_it_can_match_is_allowed(site: Site) -> None:
+def test_a_filter_is_granted_only_if_everything_that_it_can_match_is_allowed(site: Site) -> None:
     base = TOPICS.base
     site.enrol("desk", Role.DESK)
     site.enrol("phone-anna", Role.COURIER, courier="anna")
@@ -502,7 +502,7 @@ def test_a_revoked_device_is_out_at_once_and_stays_out(site: Site, scanner: Mqtt
         assert wire.connect("scan-1", "scan-1", site.secrets["scan-1"]) == (False, 4)
 
 
-# --- whoever does not speak MQTT ----------------------------------------------------------------------------------------------
+# --- clients that do not speak MQTT -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -567,7 +567,7 @@ MALFORMED = {
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One server for all that is thrown at it."""
+    """One server for all kinds of bytes."""
     with Site(tmp_path_factory.mktemp("patient") / "site", broker={"packet_bytes_max": 65_536}) as site:
         yield site
 
@@ -675,7 +675,7 @@ def test_a_text_frame_closes_a_websocket(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def listening() -> set[int]:
-    """Ports on which this process listens."""
+    """The ports on which this process listens."""
     mine = {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")}
     ports = set()
     for family in ("tcp", "tcp6"):

@@ -1,7 +1,7 @@
 """The server is killed without warning, again and again, in the middle of a shift.
 
-Whatever a device saw acknowledged is in the log once, with its receipt; after the last restart the devices drain, and every order has the state that the
-plan of the shift says. The plan is worked out here, without the fold.
+Every event that a device saw acknowledged is in the event log once, with its receipt; after the last restart the devices send all that waits, and every order
+has the state that the plan of the shift says. The plan is worked out here, without the fold.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEADLINE_S = 150
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server at an address that stays the same when it is started again."""
+    """A server whose address stays the same when it is restarted."""
     server = Server(tmp_path / "site", listen={"mqtt": f"127.0.0.1:{free_port()}"})
     server.enrol(Role.SCANNER, *(f"scan-{n}" for n in range(SCANNERS)))
     server.enrol(Role.COURIER, "phone")
@@ -59,7 +59,7 @@ def scan_order(scanner: Scanner, order: str) -> list[Scan]:
 
 
 def expected_state(number: int) -> str:
-    """What the plan says: every tenth order stays on the road, every seventh goes back, the rest is delivered."""
+    """What the plan says: every tenth order stays on the road, every seventh is returned, the rest are delivered."""
     if number % 10 == 3:
         return "shipped"
     return "returning" if number % 7 == 5 else "delivered"
@@ -97,10 +97,10 @@ def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path
     worker.start()
     try:
         for kill in range(KILLS):
-            # Each time when some more were acknowledged, so that the kills fall into the work and not behind it.
+            # Each kill waits for more acknowledgements, so that all kills fall within the work and not after it.
             target = (kill + 1) * ORDERS * EVENTS_AN_ORDER // (KILLS + 2)
             until(lambda target=target: sum(s.acknowledged for s in list(scans)) >= target, f"{target} acknowledged events", DEADLINE_S)
-            time.sleep(rng.random() * 0.02)  # to fall anywhere between socket and acknowledgement; nothing is concluded from it
+            time.sleep(rng.random() * 0.02)  # so that the kill falls anywhere between socket and acknowledgement; the test does not depend on it
             server.end(signal.SIGKILL)
             seen = [s for s in list(scans) if s.acknowledged]
             missing = _not_stored(server.directory, seen)
@@ -125,7 +125,7 @@ def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path
 
 
 def _stored(site: Path) -> Counter[bytes]:
-    """How often each event id stands in the log, read as a stranger would: from the file that the killed server left."""
+    """How often each event id is in the event log, read without our code from the file that the killed server left."""
     engine = open_engine(site / "dockbridge.db")
     with engine.connect() as connection:
         return Counter(bytes(r[0]) for r in connection.exec_driver_sql("SELECT id FROM events WHERE device != 'bridge'"))

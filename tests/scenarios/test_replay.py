@@ -1,6 +1,6 @@
-"""A shop's export becomes history: imported, then told by two devices that nobody heard for months, twice.
+"""A shop's export becomes history: it is imported, then two devices that were offline for months send its events, twice.
 
-The sample in `config/samples/` is the file; it has what real exports have, two bad rows among them.
+The file is the sample in `config/samples/`, which is like a real export and has two bad rows.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def test_the_sample_is_read_but_for_two_bad_rows(shop: ShopMap) -> None:
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory, orders: list[ShopOrder], shop: ShopMap) -> Replayed:
-    """A replay that is only looked at."""
+    """A finished replay that tests only read."""
     with Site(tmp_path_factory.mktemp("replay") / "site") as site:
         imported(site, orders, shop)
         return replayed(site, cast_of(site), orders, shop)
@@ -156,7 +156,7 @@ def test_the_command_prints_json_and_ends_with_zero(site: Site, cast: Cast, orde
     assert said["agreements"] == {"agrees": 24, "differs": 0, "missing": 0}
 
 
-def test_the_command_ends_with_one_where_orders_are_missing(site: Site, cast: Cast) -> None:
+def test_the_command_exits_with_1_if_orders_are_missing(site: Site, cast: Cast) -> None:
     logins = [x for part, device in vars_of(cast) for x in (f"--{part}", f"{device}:{cast.passwords[device]}")]
     done = CliRunner().invoke(cli.app, arguments(site, *logins, "--speed", "0"))
     assert done.exit_code == cli.FAILED

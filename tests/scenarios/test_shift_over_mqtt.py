@@ -1,6 +1,6 @@
 """A shift from the first order to the last door: three scanners, two phones, a shop and a dispatcher, over real MQTT against the real server.
 
-What must come out is written in the plan of the day, which knows nothing of how the bridge works.
+The expected results come from the plan of the day, which does not depend on how the bridge works.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def enrol(site: Site, day: Workload) -> dict[str, str]:
 
 
 class Shift(NamedTuple):
-    """A day that was lived through, and where."""
+    """A finished day, and the site where it happened."""
 
     site: Site
     day: Workload
@@ -46,7 +46,7 @@ class Shift(NamedTuple):
 
 @pytest.fixture(scope="module")
 def shift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shift]:
-    """A shift that is only looked at."""
+    """A finished shift that tests only read."""
     with Site(tmp_path_factory.mktemp("shift") / "site") as site:
         day = Workload.from_seed(1, site=SITE)
         yield Shift(site, day, run(day, *site.addresses["mqtt"], enrol(site, day), speed=SPEED, timeout_s=TIMEOUT_S))

@@ -1,4 +1,4 @@
-"""Whoever reads slowly, or not at all, costs its own window and queue: nobody else waits for it, and the server's memory stays bounded."""
+"""A client that reads slowly, or not at all, uses up only its own window and queue: other clients do not wait for it, and the server's memory stays bounded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def served(server: Server) -> Iterator[Server]:
 
 
 class Stream(threading.Thread):
-    """A client that reads every retained topic, acknowledging a few at a time and only when they are all there."""
+    """A client that reads every retained topic, and acknowledges a few at a time, only when they have all arrived."""
 
     def __init__(self, wire: MqttWire, expected: int) -> None:
         super().__init__(name="stream")
@@ -79,8 +79,8 @@ def test_thousands_of_retained_topics_stream_past_a_scanner_that_is_answered(tmp
             scanner.publish(TOPICS.event("scan-1", "shift_started"), shift("scan-1", scans), packet_id=scans)
             assert scanner.expect(PUBACK).packet_id == scans
         stream.join()
-        # A stream that holds the loop until its end lets the scanner have one answer. How many it has otherwise is the machine's
-        # speed, which `tests/benchmarks/retained_stream.py` measures.
+        # If the stream blocked the event loop until its end, the scanner would get one answer. How many it gets otherwise depends on
+        # the machine; `tests/benchmarks/retained_stream.py` measures it.
         assert scans > 3
         assert sorted(stream.topics) == sorted(topics)
         assert reader.ping() == []
@@ -107,7 +107,7 @@ def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messag
         sleeper.subscribe(EVERYTHING, qos=qos)
         reader.subscribe(EVERYTHING)
         before = server.memory_bytes()
-        # From here on the sleeper reads nothing. Everybody else gets everything, message by message.
+        # From here on the sleeper does not read. The other clients get every message, one by one.
         messages = 400
         for n in range(messages):
             gauge.publish("lab/gauge", n.to_bytes(2, "big") + bytes(40_000), packet_id=1 + n)
@@ -120,19 +120,19 @@ def test_a_client_that_does_not_read_costs_its_own_queue_and_nobody_elses_messag
         assert len(server.said("messages for sleeper")) == 1
         assert server.counters()["dropped"] == 1
         assert "dropped" in server.status()
-        # It wakes up: it is still there, what it was sent is in its order, and the alert goes when it has caught up.
+        # It wakes up: it is still connected, its messages are in order, and the alert is cleared when it has caught up.
         heard = [int.from_bytes(p.payload[:2], "big") for p in read_on(sleeper, gauge, messages)]
         assert heard == sorted(set(heard))
         assert 0 < len(heard) < messages
         if qos:
-            # Of a full queue some go at once; the newest are there.
+            # A full queue drops some messages at once; the newest are kept.
             assert heard[-75:] == list(range(messages - 75, messages))
         assert desk.receive().payload == b""
         until(lambda: not server.rows("SELECT 1 FROM alerts"), "the end of the alert")
 
 
 def read_on(sleeper: MqttWire, gauge: MqttWire, messages: int) -> list[Packet]:
-    """Reads until everything that waited is there: until a message is heard that was published when it was reading again."""
+    """Reads all messages that waited: until one arrives that was published after it began to read again."""
     heard: list[Packet] = []
     heard += sleeper_reads(sleeper)
     gauge.send(publish_packet("lab/gauge", messages.to_bytes(2, "big"), packet_id=1 + messages))
@@ -145,7 +145,7 @@ def read_on(sleeper: MqttWire, gauge: MqttWire, messages: int) -> list[Packet]:
 
 
 def sleeper_reads(sleeper: MqttWire) -> list[Packet]:
-    """What is there by the time that a ping is answered; what is acknowledged brings more behind it."""
+    """The messages that arrive before the answer to a ping. Each acknowledgement lets the server send more."""
     heard = sleeper.ping()
     for packet in heard:
         if packet.qos:

@@ -1,4 +1,4 @@
-"""A warehouse's network is not to be trusted: devices speak TLS, know their server by its certificate, and may be known by theirs."""
+"""A warehouse's network can't be trusted: devices use TLS, recognise their server by its certificate, and may log in with a certificate of their own."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def trust(site: Site) -> ssl.SSLContext:
-    """What a device makes of the site's `ca.pem`."""
+    """The TLS context that a device makes from the site's `ca.pem`."""
     return ssl.create_default_context(cafile=site.tls / "ca.pem")
 
 
 def certify(site: Site, device: str, folder: Path) -> ssl.SSLContext:
-    """Gives a device a certificate, as `dockbridge device certificate` does; a context that shows it."""
+    """Gives a device a certificate, as `dockbridge device certificate` does; returns a context that presents it."""
     if device not in site.secrets:
         site.enrol(device)
     certificate, key = certificates.issue_device(site.tls, device, datetime.now(UTC))
@@ -83,7 +83,7 @@ HANDSHAKE = "a TLS handshake failed, of 127.0.0.1: "
 
 
 def quiet(caplog: pytest.LogCaptureFixture) -> bool:
-    """Whether nothing was logged but one sentence about a handshake."""
+    """Whether the only thing logged is one sentence about a handshake."""
     heard = [r for r in caplog.records if r.exc_info or r.levelno >= logging.WARNING]
     return len(heard) <= 1 and all(r.getMessage().startswith(HANDSHAKE) and not r.exc_info for r in heard)
 
@@ -103,7 +103,7 @@ def test_a_scan_over_tls_is_stored_and_answered(site: Site) -> None:
 
 
 def test_a_burst_over_tls_comes_through_whole(site: Site) -> None:
-    """More than a socket's buffer each way: reading and writing pause and go on."""
+    """More than a socket's buffer each way: reading and writing pause and continue."""
     site.create("PO-1")
     secret = site.enrol("scan-1")
     events = 500
@@ -203,7 +203,7 @@ def test_a_handshake_that_never_ends_is_closed(site: Site, caplog: pytest.LogCap
         stranger.sendall(said)
         heard = b""
         try:
-            while data := stranger.recv(4096):  # a deadline of its own fails the test
+            while data := stranger.recv(4096):  # its own deadline fails the test
                 heard += data
         except ConnectionResetError:
             pass
@@ -221,7 +221,7 @@ def test_who_shakes_hands_and_then_says_nothing_is_closed(site: Site, caplog: py
 def test_a_client_that_vanishes_does_not_keep_the_server_from_stopping(site: Site) -> None:
     wire = MqttWire(site.addresses["mqtts"], trust(site))
     wire.connect("scan-1", "scan-1", site.enrol("scan-1"))
-    site.stop()  # nobody answers its goodbye
+    site.stop()  # its closing alert is not answered
     wire.cut()
 
 
@@ -323,7 +323,7 @@ def test_a_password_is_checked_whatever_the_certificate_says(site: Site, tmp_pat
     assert login(site, trust(site), "scan-1", site.secrets["scan-1"]) == 0
 
 
-def test_without_certificate_and_password_nobody_comes_in(site: Site, tmp_path: Path) -> None:
+def test_a_login_without_certificate_and_password_is_refused(site: Site, tmp_path: Path) -> None:
     certify(site, "scan-1", tmp_path)
     assert login(site, trust(site)) == BAD_CREDENTIALS
     assert login(site, trust(site), "scan-1") == BAD_CREDENTIALS
@@ -357,7 +357,7 @@ def test_a_new_password_leaves_the_certificate(site: Site, tmp_path: Path) -> No
 
 
 def test_a_certificate_that_nobody_recorded_is_refused(site: Site, tmp_path: Path) -> None:
-    """The authority vouches for it, but the device was never given it: a stolen `ca.key` alone opens nothing."""
+    """It is signed by the authority, but was never given to the device: a stolen `ca.key` alone does not let an attacker in."""
     site.enrol("scan-1")
     certificates.write_pair(tmp_path, "scan-1.pem", "scan-1.key", *certificates.issue_device(site.tls, "scan-1", datetime.now(UTC)))
     assert login(site, showing(site, "scan-1", tmp_path)) == BAD_CREDENTIALS

@@ -1,6 +1,6 @@
-"""The server is killed at random moments, at every labelled point between socket, commit and acknowledgement, and once at rest; the ledger stays clean.
+"""The server is killed at random moments, at every labelled point between socket, commit and acknowledgement, and once when it is idle; the ledger stays clean.
 
-Publishers use QoS 1 and 2, subscribers have persistent sessions. The unit tests of the ledger show that it finds what it must find.
+Publishers use QoS 1 and 2, subscribers have persistent sessions. The unit tests of the ledger show that it finds every kind of fault.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bridge.ingest.points import POINTS
 
 
 def torture(*, kills: int, events: int, timeout_s: float) -> dict[str, Any]:
-    """What `dockbridge torture` says; a ledger with a loss ends with 1."""
+    """What `dockbridge torture` prints; it exits with 1 if the ledger has a loss."""
     command = [sys.executable, "-m", "bridge.entrypoints.cli.main", "torture", "--kills", str(kills), "--events", str(events), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     assert done.stdout, done.stderr

@@ -1,7 +1,7 @@
-"""What can go wrong around a server: a full disk, a database that can't be written or is held by somebody else, a clock that jumps, no descriptors left.
+"""What can go wrong around a server: a full disk, a database that can't be written or that another process locks, a clock that jumps, no file descriptors left.
 
-Each time nothing that was acknowledged is lost, nothing that is not stored is acknowledged, whoever looks after the server is told once and what to do, and
-when the trouble is over everything goes on by itself.
+Each time no acknowledged message is lost, no message is acknowledged before it is stored, the log says once what is wrong and what to do, and
+when the cause is gone the server continues by itself.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def acknowledged(wire: MqttWire, *seqs: int) -> None:
 
 
 class FullDisk:
-    """A small file system of its own, filled with something else."""
+    """A small file system of its own, filled by another file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -85,7 +85,7 @@ class FullDisk:
 
 
 class FullQuota:
-    """The server may make no file longer than its longest is now. It needs no rights to set up."""
+    """The server can't make any file longer than its longest one now. This needs no privileges."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -128,7 +128,7 @@ def test_a_full_disk_stops_acknowledgements_and_nothing_else(full: FullDisk | Fu
         full.fill(server)
         scan(scanner, *range(2, 200), size=40_000)
         until(lambda: bool(server.said(FAILING)), "word of the full disk")
-        # Those before it was full were acknowledged, and are there; from the first that was not, none is.
+        # The events before the disk was full were acknowledged and are stored; from the first one that was not acknowledged, none is.
         answered = [p.packet_id for p in scanner.ping()]
         assert answered == list(range(2, 2 + len(answered)))
         assert server.stored("scan-1") == [1, *answered]
@@ -215,7 +215,7 @@ def test_a_stop_while_nothing_can_be_written_ends_in_time_and_acknowledges_nothi
 
 
 def obey_rights() -> None:
-    """Root may write everything: for what this process starts, take that away (prctl(2), PR_CAPBSET_DROP of CAP_DAC_OVERRIDE)."""
+    """Root may write any file: take that right away from the processes that this one starts (prctl(2), PR_CAPBSET_DROP of CAP_DAC_OVERRIDE)."""
     LIBC.prctl(24, 1, 0, 0, 0)
 
 
@@ -227,7 +227,7 @@ def test_a_site_that_may_not_be_written_is_said_at_the_start(tmp_path: Path, nam
     where.chmod(mode)
     server.launch()
     assert server.ended() == 1
-    for path in (server.directory, *server.directory.iterdir()):  # SQLite gave the files beside the database its mode
+    for path in (server.directory, *server.directory.iterdir()):  # SQLite gave the files beside the database the mode of the database
         path.chmod(0o755)
     (error,) = server.said("error: ")
     assert str(server.directory) in error
@@ -238,12 +238,12 @@ def test_a_site_that_may_not_be_written_is_said_at_the_start(tmp_path: Path, nam
         assert server.end() == 0
 
 
-# --- a database that somebody else holds --------------------------------------------------------------------------------------
+# --- a database that another process locks ------------------------------------------------------------------------------------
 
 
 @contextmanager
 def locked(server: Server) -> Iterator[None]:
-    """Another process holds the database."""
+    """Another process locks the database."""
     connection = sqlite3.connect(server.directory / "dockbridge.db", isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -261,7 +261,7 @@ def test_a_database_that_is_locked_for_long_stops_acknowledgements_until_it_is_f
             scan(scanner, 1, 2)
             until(lambda: bool(server.said(FAILING)), "word of the lock")
             assert scanner.ping() == []
-            # Who is in stays in, who comes gets in, and whoever looks is told.
+            # Connected clients stay connected, new ones can connect, and the status shows the failure.
             with server.client("scan-2") as other:
                 assert other.ping() == []
             assert server.counters()["store_failing"] == 1
@@ -298,12 +298,12 @@ def test_while_the_database_is_slow_reading_pauses_and_everything_is_acknowledge
         heard: list[int] = []
         while len(heard) < len(sent):
             heard.append(scanner.expect(PUBACK).packet_id)
-            # Nobody is lied to: what is acknowledged is there.
+            # Every acknowledged event is stored.
             assert server.stored("scan-1")[-1] >= heard[-1]
             most = max(most, server.counters()["unstored"])
         writer.join()
         assert heard == list(sent)
-        # Beyond the queue only what one read of the socket brought.
+        # At most the queue, and the messages of one more read of the socket.
         assert 0 < most < 100
         assert server.counters()["store_failing"] == 0
         scan(other, 1, device="scan-2")
@@ -314,7 +314,7 @@ def test_while_the_database_is_slow_reading_pauses_and_everything_is_acknowledge
 
 
 def times(server: Server, device: str = "scan-1") -> list[int]:
-    """When the events of a device came in, by the server's clock."""
+    """When the events of a device arrived, by the server's clock."""
     return [ms for (ms,) in server.rows("SELECT received_ms FROM events WHERE device = ? ORDER BY pos", device)]
 
 
@@ -350,7 +350,7 @@ def test_a_clock_that_is_set_back_between_two_runs_leaves_times_in_order(tmp_pat
             scanner.publish(TOPICS.event("scan-1", "stage"), event("scan-1", 2, "PO-1", {"dock": "d1"}, at_ms=now_ms + 1_000), packet_id=2)
             acknowledged(scanner, 2)
             while desk.receive().plain["rev"] < 3:
-                pass  # statuses of before, still owed to the desk
+                pass  # older statuses that are still owed to the desk
         came = times(server)
         assert came == sorted(came)
         happened = [ms for (ms,) in server.rows("SELECT event_ms FROM events WHERE device = 'scan-1' ORDER BY pos")]
@@ -374,7 +374,7 @@ def test_a_clock_that_is_set_forward_by_years_between_two_runs_wipes_no_queue(tm
             assert desk.session_present
             assert [desk.receive().topic for _ in range(2)] == [TOPICS.status("PO-1"), TOPICS.status("PO-2")]
         until(lambda: not site.app.connected, "the desk's leaving")
-        # Time in which the server runs counts as before.
+        # Time in which the server runs counts as usual.
         keep_house(site, 31)
         with site.client("desk", clean=False) as desk:
             assert not desk.session_present
@@ -402,7 +402,7 @@ def test_without_descriptors_who_is_in_goes_on_and_who_comes_is_turned_away(tmp_
             assert late.expect_closed() == []
             late.cut()
         assert server.counters()["turned_away"] == 20
-        # A crowd at once, more than there are descriptors.
+        # Many clients at once, more than there are file descriptors.
         crowd = [socket.socket() for _ in range(150)]
         for one in crowd:
             one.setblocking(False)
@@ -414,7 +414,7 @@ def test_without_descriptors_who_is_in_goes_on_and_who_comes_is_turned_away(tmp_
             assert other.ping() == []
         assert server.counters()["connected"] == 16
         assert "turned_away" in server.status()
-        # However long that took, the server had next to nothing to do meanwhile.
+        # However long that took, the server used hardly any processor time.
         assert server.cpu_s() - used_s < 0.5 * (time.monotonic() - began_s) + 0.1
         for one in crowd:
             one.close()
@@ -450,7 +450,7 @@ def test_after_a_crash_of_the_server_every_device_is_offline_until_it_is_back(tm
         with server.client("desk", clean=False) as desk:
             assert desk.session_present
             told = [desk.receive() for _ in range(2)]
-            # What was in flight when the server was killed may come again; what it says now is last.
+            # Messages in flight when the server was killed may come again; the current presence comes last.
             while told[-1].plain["online"] or told[-2].plain["online"]:
                 told.append(desk.receive())
             assert {p.topic for p in told[-2:]} == {TOPICS.presence("scan-1"), TOPICS.presence("scan-2")}
@@ -463,7 +463,7 @@ def test_after_a_crash_of_the_server_every_device_is_offline_until_it_is_back(tm
 
 @contextmanager
 def online(server: Server, device: str) -> Iterator[MqttWire]:
-    """A device that is there, as the device library does it, and is cut off at the end."""
+    """A device that is online as with the device library, and is cut off at the end."""
     with server.client(device, will=(TOPICS.presence(device), GONE)) as wire:
         wire.publish(TOPICS.presence(device), THERE, retain=True)
         wire.expect(PUBACK)

@@ -1,4 +1,4 @@
-"""Who gets in, how many, how fast, and what they see: passwords that are guessed, gear of a laboratory's kind, and clients that want too much."""
+"""Who gets in, how many, how fast, and what they see: guessed passwords, laboratory gear, and clients that ask for too much."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_guessing_is_counted_told_and_slowed_down_and_the_device_itself_is_not(s
         count, _, source = site.on_loop(lambda: site.app.failed_logins)["scan-1"]
         assert (count, source) == (6, "127.0.0.1")
         assert site.on_loop(lambda: site.app.broker.logins.delay_s("127.0.0.1", site.app.clock.now_s())) > 0  # type: ignore[union-attr]
-    with site.client("scan-1") as again:  # its password was right before: it is not made to wait
+    with site.client("scan-1") as again:  # its password was right before, so it need not wait
         assert again.ping() == []
     refusals = [r for r in caplog.records if "was refused" in r.getMessage()]
     assert len(refusals) == 1, "said once, not for each guess"
@@ -94,7 +94,7 @@ def test_a_guess_under_somebody_elses_client_id_touches_nothing_of_theirs(site: 
         assert scanner.session_present
 
 
-# --- gear of a laboratory's kind ----------------------------------------------------------------------------------------------
+# --- laboratory gear ----------------------------------------------------------------------------------------------------------
 
 
 def test_other_gear_talks_outside_v1_and_neither_reads_nor_writes_below_it(site: Site) -> None:
@@ -126,7 +126,7 @@ def test_devices_may_not_use_what_is_outside_v1(site: Site) -> None:
     assert site.on_loop(lambda: site.app.counters)["denied"] == 2
 
 
-# --- clients that want too much -----------------------------------------------------------------------------------------------
+# --- clients that ask for too much --------------------------------------------------------------------------------------------
 
 
 def test_connections_from_one_address_and_in_all_are_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

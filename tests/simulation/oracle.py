@@ -1,11 +1,11 @@
-"""The oracle of every change that must not change what the product does: simulated runs in canonical form, as digests, held against `baseline.txt`.
+"""The oracle for every change that must not change what the product does: digests of simulated runs in canonical form, compared with `baseline.txt`.
 
     python tests/simulation/oracle.py                          # every shipped scenario, 20 seeds; names what differs
     python tests/simulation/oracle.py --seeds 2                # quickly, between two edits
     python tests/simulation/oracle.py --write                  # a new baseline, in a commit that says why
-    python tests/simulation/oracle.py --show mixed 7 > a.txt   # one run, a line for each thing, to hold against that of another checkout
+    python tests/simulation/oracle.py --show mixed 7 > a.txt   # one run, line by line, to compare with that of another checkout
 
-A line of the baseline: scenario, seed, the digest of everything, the digest of what devices and subscribers can tell apart (`firmware_sim.canonical`).
+A line of the baseline: scenario, seed, the digest of everything, the digest of what devices and subscribers can observe (`firmware_sim.canonical`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DIGEST_CHARS: Final = 12
 
 
 class Digests(NamedTuple):
-    """Of one run; `outcomes` may stay where `exact` changes."""
+    """The digests of one run; `outcomes` may stay the same when `exact` changes."""
 
     scenario: str
     seed: int
@@ -47,7 +47,7 @@ def _scenario(name: str) -> Any:
 
 
 def digests(run: tuple[str, int]) -> Digests:
-    """Lives through one run."""
+    """Simulates one run."""
     return digests_of(run_simulated(_scenario(run[0]), run[1]))
 
 
@@ -63,13 +63,13 @@ def _digest(form: Callable[[Record], Iterable[dict[str, Any]]], record: Record) 
 
 
 def baseline() -> dict[tuple[str, int], Digests]:
-    """What the runs were when the baseline was written."""
+    """The digests of the runs when the baseline was written."""
     lines = (line.split() for line in BASELINE.read_text().splitlines() if not line.startswith("#"))
     return {(scenario, int(seed)): Digests(scenario, int(seed), exact, outcomes) for scenario, seed, exact, outcomes in lines}
 
 
 def measured(runs: Iterable[tuple[str, int]]) -> Iterator[Digests]:
-    """Runs on every core."""
+    """Runs the simulations on all cores."""
     with ProcessPoolExecutor() as pool:
         yield from pool.map(digests, runs, chunksize=2)
 

@@ -9,7 +9,7 @@ REPOSITORY: Final = Path(__file__).parents[2]
 
 
 class Edit(NamedTuple):
-    """A piece of a source file, which must be there exactly once, and what is put in its place."""
+    """A piece of a source file, which must occur exactly once, and its replacement."""
 
     path: str
     old: str
@@ -17,7 +17,7 @@ class Edit(NamedTuple):
 
 
 class Defect(NamedTuple):
-    """A defect, the scenario that finds it, and the law that it breaks (one of several, mostly)."""
+    """A defect, the scenario that finds it, and a law that it breaks (usually one of several)."""
 
     name: str
     scenario: str
@@ -213,4 +213,4 @@ DEFECTS: Final = (
 )
 
 QUICK: Final = frozenset({"acknowledge before commit", "fold in the order of arrival", "retain before commit"})
-"""Those that the default run plants; `.ci/run` plants all of them."""
+"""The defects that the default run plants; `.ci/run` plants all."""

@@ -1,4 +1,4 @@
-"""Records that are made by hand and by small stories, for the judges: devices that are a few lines each, and no time that passes by itself."""
+"""Records made by hand and by small stories, for the checkers: each device is a few lines, and time passes only when a story says so."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ READS: Final = {
 
 
 class Run:
-    """A bench whose every step is noted as a simulation would note it."""
+    """A bench that records every step as a simulation would."""
 
     def __init__(self, path: Path, **rules: Any) -> None:
         self.bench = Bench(path, **rules)
@@ -68,7 +68,7 @@ class Run:
         return self.bench.now_ms
 
     def join(self, device: str, *filters: str) -> None:
-        """A device connects with a persistent session, subscribes and says that it is there."""
+        """A device connects with a persistent session, subscribes and publishes its presence."""
         self.note(Connected(self.now_ms, device, False))
         self._commit(OpenSession(received_ms=self.now_ms, device=device, client_id=device, clean=False))
         sid, _ = self._filters[device]
@@ -123,7 +123,7 @@ class Run:
                 raise AssertionError(effect)
 
     def finish(self, **expected: str) -> Record:
-        """The record, with what the database and the broker hold now."""
+        """The record, with the present content of the database and the broker."""
         with sqlite3.connect(self.bench.path) as connection:
             connection.row_factory = sqlite3.Row
             tables = {t: [dict(r) for r in connection.execute(f"SELECT * FROM {t}")] for t in TABLES}
@@ -153,7 +153,7 @@ def _effect(told: object) -> Effect | None:
 
 
 def a_shift(run: Run) -> None:
-    """A morning: an order that is delivered, one that waits at the dock, one on hold, one that was cancelled; and a scan of an order that comes later."""
+    """A morning: an order that is delivered, one that waits at the dock, one on hold, one that is cancelled; and a scan of an order that is created later."""
     tell = run.tell
     tell("scan-1", "shift_started", None, {"worker": "worker-77"}, by="worker-77")
     tell("scan-2", "stage", "o-5", {"dock": "d2"})

@@ -1,4 +1,4 @@
-"""The judges are judged: a good record passes, and each way to break a law is found by the checker of that law, in words that name what is wrong."""
+"""The checkers are checked: a good record passes, and each way to break a law is found by the checker of that law, with a message that says what is wrong."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def shift(tmp_path_factory: pytest.TempPathFactory) -> Record:
 
 @pytest.fixture
 def record(shift: Record) -> Record:
-    """A record that keeps every law, to be broken."""
+    """A record that keeps every law; tests break it."""
     return deepcopy(shift)
 
 
@@ -54,7 +54,7 @@ def record(shift: Record) -> Record:
 
 
 def places(record: Record, kind: type, **wanted: Any) -> list[int]:
-    """Where entries of a kind with these fields stand."""
+    """The positions of entries of a kind with these fields."""
     return [n for n, e in enumerate(record.entries) if type(e) is kind and all(getattr(e, k) == v for k, v in wanted.items())]
 
 
@@ -68,7 +68,7 @@ def row(record: Record, table: str, **wanted: Any) -> dict[str, Any]:
 
 
 def recoded(payload: bytes, **fields: Any) -> bytes:
-    """A payload with other fields; None takes one away."""
+    """A payload with other fields; None removes a field."""
     plain = {**cbor2.loads(payload), **fields}
     return cbor2.dumps({k: v for k, v in plain.items() if v is not None}, canonical=True)
 
@@ -78,7 +78,7 @@ def says(record: Record, checker: str, words: str) -> bool:
 
 
 class Bad(NamedTuple):
-    """One way to break a law: `words` is what the finding must say."""
+    """One way to break a law: the finding must contain `words`."""
 
     checker: str
     words: str
@@ -503,7 +503,7 @@ def test_what_a_fault_mangled_says_nothing_about_what_was_meant(record: Record) 
     assert judge(record) == []
 
 
-def test_a_message_that_is_no_event_is_kept_in_quarantine(record: Record) -> None:
+def test_a_message_that_is_not_an_event_is_kept_in_quarantine(record: Record) -> None:
     an_unreadable_message_is_dropped(record)
     digest = hashlib.sha256(b"\xff").digest()[:8]
     kept = {"no": 99, "device": "scan-1", "pos": None, "digest": digest, "payload": b"\xff", "reason": "malformed", "received_ms": LATER_MS}
@@ -515,7 +515,7 @@ def test_a_message_that_is_no_event_is_kept_in_quarantine(record: Record) -> Non
 def test_after_a_reconnect_what_was_in_flight_may_come_again(record: Record) -> None:
     came = places(record, Received, device="desk")[5:8]
     again = [record.entries[n]._replace(dup=True) for n in came]  # type: ignore[union-attr]
-    for _ in range(2):  # the first go is cut again
+    for _ in range(2):  # the first attempt is cut off again
         record.entries[came[-1] + 1 : came[-1] + 1] = [Connected(record.entries[came[-1]].at_ms, "desk", True), *again]
         again = again[-2:]
     assert judge(record) == []
@@ -586,11 +586,11 @@ def test_filters_match_what_the_contract_lets_them_match(topic_filter: str, topi
     assert is_matched(topic_filter.split("/"), topic.split("/")) == matches(topic_filter, topic)
 
 
-# --- unusual stories that are no fault --------------------------------------------------------------------------------------------
+# --- unusual stories that break no law --------------------------------------------------------------------------------------------
 
 
 def refused_things(run: Run) -> None:
-    """Everything that a device can do wrong: the bridge refuses it, keeps it and answers, and that is well."""
+    """Everything that a device can do wrong: the bridge refuses it, stores it in quarantine and answers; that breaks no law."""
     a_shift(run)
     topic = TOPICS.event("scan-1", "pick")
     run.publish("scan-1", topic, run.bench.message("scan-1", "pick", b"\xa1junk"))

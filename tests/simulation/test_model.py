@@ -1,4 +1,4 @@
-"""The model that judges simulations, against the bridge's fold: two readings of one contract, written apart, must agree on every history."""
+"""The model that checks simulations, compared with the bridge's fold: two independent implementations of one contract must agree on every history."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def packing(*skus: str) -> bodies.Pack:
 
 
 def happened(fact: Fact) -> Happened:
-    """A fact as the model takes it: plain."""
+    """A fact in the plain form that the model takes."""
     body: dict[str, Any] = (
         {"device": fact.body.device, "ref": fact.body.ref, "job": fact.body.job, "answer": str(fact.body.answer)}
         | {"outcome": fact.body.outcome.value, "reason": fact.body.reason and fact.body.reason.value}
@@ -60,7 +60,7 @@ def read(facts: Sequence[Fact]) -> Expected:
 
 
 def differences(whole: OrderFold, expected: Expected) -> list[tuple[object, ...]]:
-    """Where the fold and the model do not say the same."""
+    """The differences between the fold and the model."""
     if not (whole.exists and expected.exists):
         found: list[tuple[object, ...]] = [("exists", whole.exists, expected.exists)] if whole.exists != expected.exists else []
     else:
@@ -80,7 +80,7 @@ def differences(whole: OrderFold, expected: Expected) -> list[tuple[object, ...]
 def _agree(whole: OrderFold, fact: Fact, answer: Answer) -> bool:
     verdict = whole.verdicts[fact.uid]
     if answer.outcome == "unknown":
-        return True  # a claim that nobody decided
+        return True  # a claim that was not decided
     if answer.outcome == "taken":
         return verdict.outcome in (Outcome.APPLIED, Outcome.LATE, Outcome.NOOP) and not (answer.moved and verdict.outcome is Outcome.NOOP)
     return (verdict.outcome, verdict.reason) == (answer.outcome, answer.reason)
@@ -128,7 +128,7 @@ PATHS: list[tuple[E, ...]] = [
     (E.PACK, E.HELD, E.LOAD),
     (E.ASSIGNED,),
 ]
-"""Ways of an order; at the end of each, every event type is tried."""
+"""Histories of an order; at the end of each, every event type is tried."""
 
 
 @pytest.mark.parametrize("event", [e for e in E if e not in (E.VOID, E.CREATED)])
@@ -219,7 +219,7 @@ _DONE: dict[str, int] = {}
 @settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(_STEPS), st.sampled_from(["o-1", "o-2"]), st.sampled_from([0, 0, 0, 90_000])), max_size=18))
 def test_what_the_settler_stored_and_told_is_what_the_model_reads(tmp_path: Path, steps: list[Any]) -> None:
-    """Two orders in one site, told in any way, some of it late and some before its order: every checker is content with what the database holds."""
+    """Two orders in one site, with events in any sequence, some late and some before their order: no checker finds a fault in the database."""
     _DONE["n"] = _DONE.get("n", 0) + 1
     run = Run(tmp_path / f"{_DONE['n']}.db")
     try:
@@ -282,7 +282,7 @@ def test_an_unpacked_parcel_that_is_gone_holds_nothing(end: E) -> None:
     assert agrees(story)
 
 
-def test_a_delivery_that_takes_a_flag_away_is_no_noop() -> None:
+def test_a_delivery_that_takes_a_flag_away_is_not_a_noop() -> None:
     story = Story(created())
     story.tell_all(E.PACK, E.DELIVERY, E.CUSTOMS_HELD)
     shown = OrderView(story.order).hash
@@ -291,7 +291,7 @@ def test_a_delivery_that_takes_a_flag_away_is_no_noop() -> None:
     assert agrees(story)
 
 
-def test_a_scan_that_makes_a_parcel_is_no_noop() -> None:
+def test_a_scan_that_makes_a_parcel_is_not_a_noop() -> None:
     story = Story(created())
     story.tell(E.CANCELLED)
     shown = OrderView(story.order).hash
@@ -326,7 +326,7 @@ def test_a_rejected_creation_creates_nothing(tmp_path: Path) -> None:
 
 
 def test_of_systems_a_number_may_be_used_again(tmp_path: Path) -> None:
-    """Known difference: the contract says `id_reused` for everybody; see `settle.BY_SEQ` for why a system's number is not looked at."""
+    """Known difference: the contract says `id_reused` for all senders; see `accept.BY_SEQ` for why the numbers of systems are not checked."""
     with Bench(tmp_path / "site.db") as bench:
         bench.tell("shop1", "created", "o-1", CREATED, seq=7)
         assert bench.tell("shop1", "created", "o-2", CREATED, seq=7, id=b"another event id")["outcome"] == "applied"

@@ -1,4 +1,4 @@
-"""`firmware-sim new`: a few questions, and a file that can be run as it stands."""
+"""`firmware-sim new`: a few questions, and a file that can be run unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ New = Callable[..., Result]
 
 @pytest.fixture
 def run_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> New:
-    """The command, in a folder of its own; `answers` are typed in, line by line."""
+    """Runs the command in a folder of its own; `answers` are typed in, line by line."""
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
     app.command()(new)

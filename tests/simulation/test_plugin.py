@@ -1,4 +1,4 @@
-"""What the pytest plugin gives to whoever writes firmware: a site, devices in their hand, scenarios. The README's example is run as it stands."""
+"""What the pytest plugin gives to firmware developers: a site, devices to operate, scenarios. The README's example is run unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from firmware_sim.served import Site
 ROOT = Path(__file__).parents[2]
 README = ROOT / "firmware-sim" / "README.md"
 IS_INSTALLED = any(point.name == "dockbridge" for point in metadata.entry_points(group="pytest11"))
-"""In a checkout that was installed before there was a plugin it is named by its module."""
+"""In a checkout that was installed before the plugin existed, pytest needs the name of its module."""
 
 pytest_plugins = [] if IS_INSTALLED else ["firmware_sim.testing"]
 
@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {"name": "small", "day_s": 20, "orders": {"count": 2}, "
 
 
 def pytest_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """pytest in a project of somebody else's."""
+    """pytest in another project."""
     plugin = [] if IS_INSTALLED else ["-p", "firmware_sim.testing"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *plugin, *arguments]
     env = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "firmware-sim")))}
@@ -153,7 +153,7 @@ def test_a_device_with_a_wrong_password_is_not_admitted(site: Site, scanner: Han
 
 
 class TestSettings:
-    """A module or a class says what its site is to be."""
+    """A module or a class sets the settings of its site."""
 
     @pytest.fixture
     def site_settings(self) -> dict[str, dict[str, Any]]:
@@ -206,7 +206,7 @@ def test_findings_are_told_in_a_line_each(run_scenario: Any) -> None:
     assert lived.told().splitlines()[-1] == "and 1 more"
 
 
-# --- as others meet it ---------------------------------------------------------------------------------------------------------
+# --- as users see it -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:

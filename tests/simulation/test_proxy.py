@@ -1,4 +1,4 @@
-"""The network of a run over real sockets, between a device and a bridge that are nothing but sockets."""
+"""The network of a run over real sockets, between a device and a bridge that are only sockets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def publish(n: int, payload: bytes = b"") -> bytes:
 
 
 class Bridge(asyncio.Protocol):
-    """Keeps what comes, packet by packet, with its time; `send` goes to whoever is connected."""
+    """Records the packets that arrive, with their times; `send` writes to the connected device."""
 
     def __init__(self) -> None:
         self.came: list[tuple[float, bytes]] = []
@@ -66,17 +66,17 @@ class Street:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE_S):
-            while not condition():  # noqa: ASYNC110 -- a test looks from outside
+            while not condition():  # noqa: ASYNC110 -- a test observes from outside
                 await asyncio.sleep(0.005)
 
     async def sees(self, *wanted: bytes) -> None:
-        """Waits until the bridge has so many packets after the CONNECT; they are these."""
+        """Waits until the bridge has this many packets after the CONNECT, and returns them."""
         await self.until(lambda: len(self.bridge.came) > len(wanted))
         assert self.bridge.packets == [CONNECT, *wanted]
 
 
 class World:
-    """What faults do beside packets: nothing but waiting and cutting."""
+    """What faults do besides changing packets: only waiting and cutting."""
 
     def __init__(self) -> None:
         self.rng = Random(1)

@@ -1,4 +1,4 @@
-"""`firmware-sim record`: a site at work becomes a scenario like it, and nothing in it says whose site it was."""
+"""`firmware-sim record`: a site at work becomes a similar scenario, which does not reveal whose site it was."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def site_settings() -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def listener(site: Site) -> Iterator[Observer]:
-    """Somebody who listens to the site from the beginning."""
+    """An observer that is subscribed from the beginning."""
     with listening(site.host, site.port, site.name, "listener", site.enrol("listener", "desk")) as observer:
         yield observer
 
@@ -73,7 +73,7 @@ def status(order: str, state: str, *reached: str, flags: tuple[Flag, ...] = (), 
 
 
 def work(site: Site) -> tuple[Handheld, Handheld]:
-    """A scanner and a phone, with names that must not get out, three orders, and something said that a scanner may not say."""
+    """A scanner and a phone, with names that must not be revealed, three orders, and a message that a scanner may not send."""
     scanner = site.device("scan-of-anna", "scanner")
     phone = site.device("van-of-zenobia", "courier", "anna-schmidt")
     for order in ("PO 17/3", "PO 17/4", "PO 17/5"):
@@ -180,7 +180,7 @@ def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch, site: Site) -> No
         pass
 
 
-# --- what it comes to ----------------------------------------------------------------------------------------------------------
+# --- what it results in --------------------------------------------------------------------------------------------------------
 
 
 def test_every_state_has_its_fate() -> None:

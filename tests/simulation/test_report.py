@@ -50,7 +50,7 @@ def committed(after_ms: int, *effects: r.Effect, messages: int = 1, waiting: int
 
 
 def scan(no: int, at_ms: int, *, acknowledged_ms: int, answered_ms: int, device: str = "scan-01", publish: int | None = None) -> list[r.Entry]:
-    """An event from its PUBLISH to its receipt; times from the begin."""
+    """An event from its PUBLISH to its receipt; times from the beginning."""
     publish = no if publish is None else publish
     return [
         r.Published(BEGIN_MS + at_ms, device, publish, TOPICS.event(device, "pick"), event(no), 1, False),
@@ -66,7 +66,7 @@ def record_of(*entries: r.Entry, **more: object) -> r.Record:
 
 @pytest.fixture
 def record() -> r.Record:
-    """Ten seconds with everything in them."""
+    """Ten seconds that contain every kind of entry."""
     alert = encode_cbor({"code": "gap", "subject": "scan-01", "severity": "warning", "text": f"scan-01 owes 2 scans {HOSTILE}"})
     return record_of(
         r.ServerStarted(BEGIN_MS, ()),
@@ -98,7 +98,7 @@ def page(record: r.Record) -> str:
 
 
 class Reader(HTMLParser):
-    """Reads a page, and fails where a tag is not closed or closes another."""
+    """Parses a page, and fails if a tag is not closed or closes another one."""
 
     VOID = frozenset({"meta", "br", "hr", "img", "input", "link"})
 
@@ -223,7 +223,7 @@ def test_a_large_record_gives_a_small_page_that_says_what_it_leaves_out() -> Non
 
 
 def large_record(entries: int) -> r.Record:
-    """Everything in plenty: orders that change all the time, connections that break, notes, faults, kills, alerts, odd receipts."""
+    """A lot of everything: orders that change all the time, connections that break, notes, faults, kills, alerts, unusual receipts."""
     rng = Random(7)
     words = ("paid", "approved", "picking", "partially_packed", "packed", "shipped", "out_for_delivery", "delivered")
     made: list[r.Entry] = []
@@ -248,7 +248,7 @@ def large_record(entries: int) -> r.Record:
 
 
 def test_percentiles_are_those_of_a_known_record() -> None:
-    """A thousand events, of which the n-th took n ms to its PUBACK and twice as long to its receipt."""
+    """A thousand events; the n-th took n ms to its PUBACK and twice as long to its receipt."""
     entries = [e for n in range(1, 1_001) for e in scan(n, n, acknowledged_ms=2 * n, answered_ms=3 * n)]
     said = Reader(render_report(record_of(*entries), [], "", "")).text
     assert "p50 500 ms" in said

@@ -1,4 +1,4 @@
-"""The scenarios that come with the program, lived through on the simulated link and judged."""
+"""The scenarios that come with the program, run on the simulated link and checked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FIXED_SEEDS = (11,)
 BASELINE = oracle.baseline()
 OTHERWISE = "this run is not what it was; if that is meant: python tests/simulation/oracle.py --write"
 SWEPT = range(1_000, 1_100)
-"""Seeds of each scenario that `.ci/run` lives through."""
+"""The number of seeds that `.ci/run` runs of each scenario."""
 
 
 def past_failures() -> Iterator[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""The commands of `firmware-sim`: data to stdout, words to stderr, exit 0 kept, 1 broken, 2 wrong usage."""
+"""The commands of `firmware-sim`: data to stdout, text to stderr; exit 0 if the laws are kept, 1 if one is broken, 2 for wrong usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenarios over real sockets: the same files, the same devices and the same judges as on the simulated link, against the server in a process of its own."""
+"""Scenarios over real sockets: the same files, devices and checkers as on the simulated link, with the server in a process of its own."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FLAKY = '[[faults]]\nkind = "disconnect"\nevery_s = 60\n[[faults]]\nkind = "dupl
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits for a network that answers nothing waits no longer than a test may take."""
+    """A device does not wait for a silent network for longer than a test may take."""
     monkeypatch.setattr(outbox, "ACK_PATIENCE_MS", 700)
     monkeypatch.setattr(outbox, "ANSWER_PATIENCE_MS", 700)
     monkeypatch.setattr(radio, "BACKOFF_MAX_MS", 400)
@@ -63,7 +63,7 @@ def afternoon(*faults: str, more: str = "") -> Scenario:
 
 
 def lived_through(scenario: Scenario, *, seed: int = 1, speed: float = SPEED, folder: Path | None = None) -> Record:
-    """A record that keeps every law, of a run in which everybody finished."""
+    """A record that keeps every law, of a run in which every device finished."""
     record = run_sockets(scenario, seed, speed=speed, timeout_s=60, folder=folder)
     assert judge(record) == []
     assert set(record.end.unsent.values()) == set(record.end.unanswered.values()) == {0}
@@ -142,7 +142,7 @@ def test_a_disk_that_is_slow_and_then_full_while_devices_start_anew_with_clocks_
     assert [e for e in record.of(Lost) if e.why == "lost its power"]
 
 
-# --- somebody else's bridge ---------------------------------------------------------------------------------------------------------
+# --- another bridge -----------------------------------------------------------------------------------------------------------------
 
 
 def test_what_can_not_be_done_to_somebody_elses_server_is_told_before_anything_is() -> None:

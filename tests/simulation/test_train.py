@@ -1,4 +1,4 @@
-"""`firmware-sim train`: tasks, what the bridge answers in words, and a score. A bot is the trainee where nobody has hands."""
+"""`firmware-sim train`: tasks, the bridge's answers in words, and a score. In these tests a bot is the trainee."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def trainee(site: Site) -> Handheld:
 
 @pytest.fixture
 def course(site: Site, trainee: Handheld) -> Iterator[Course]:
-    """Three tasks, the first of them given out."""
+    """Three tasks; the first one has been given to the trainee."""
     made = Course(site, plan(1, 3))
     made.begin()
     return made
 
 
 def follow(course: Course, trainee: Handheld, *, steps: int) -> None:
-    """The trainee does the first steps of a task as they are shown."""
+    """The trainee follows the first steps of a task."""
     assert course.task is not None
     for step in course.task.steps[:steps]:
         trainee.tell(step.type, order=None if step.code else course.task.order, code=step.code, body=plain(step.body))

@@ -14,13 +14,13 @@ from soak.wire import Gone, Link, Refused
 from devices.protocol.vocabulary import Role
 
 CLOSED_AFTER_S: Final = 75.0
-"""By then the server has closed what it must close: a CONNECT that is not finished after 5 s, a login after 60 s."""
+"""By then the server must have closed a connection: it closes an unfinished CONNECT after 5 s, a login after 60 s."""
 STAYS_S: Final = 40.0
 LAB: Final = "lab/#"
 
 
 class Bad(NamedTuple):
-    """A way to behave, the role that it takes, and what one round of it is. `source` is where it comes from."""
+    """A way to behave badly, the role that it needs, and one round of it. `source` is the address that it connects from."""
 
     name: str
     role: Role

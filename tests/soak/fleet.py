@@ -2,9 +2,9 @@
 
     python tests/soak/fleet.py --minutes 30 --clients 500
 
-prints the server's memory and file descriptors over time, a line through the memory after a warm-up, how long acknowledgements took, and what of the good
-clients' messages is lost or doubled: nothing. Every bad client has a way of its own (`bad.py`); those that can't log in come from other addresses, because
-failed logins slow down whoever comes from the same one.
+prints the server's memory and file descriptors over time, a line fitted to the memory after a warm-up, how long acknowledgements took, and how many of the good
+clients' messages were lost or doubled, which must be none. Each bad client misbehaves in one way (`bad.py`); those that can't log in use other addresses,
+because failed logins slow down all clients at the same address.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "firmware-sim"), str(ROOT / "tests")]
 
-from helpers.server import Server, enrol  # noqa: E402 -- run by hand, the folders above are to be known first
+from helpers.server import Server, enrol  # noqa: E402 -- if run by hand, it needs the folders above first
 from soak import bad  # noqa: E402
 from soak.good import Book, Courier, Desk, Gear, Good, Place, Scanner, Shop  # noqa: E402
 
@@ -37,7 +37,7 @@ WARM_UP_S: Final = 300.0
 END_S: Final = 60.0
 DESKS: Final = 4
 SETTINGS: Final[dict[str, Any]] = {
-    # What stays by design is bounded tightly here, so that these bounds are reached in the warm-up.
+    # What the server keeps by design has tight limits here, so that they are reached during the warm-up.
     "broker": {"session_queue_max": 1_000},
     "ingest": {"orders_cached_max": 300, "quarantine_entries_max": 500},
     "orders": {"status_keep_days": 0.001, "sweep_every_s": 5.0},
@@ -46,7 +46,7 @@ SETTINGS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The server at a moment."""
+    """The state of the server at one moment."""
 
     at_s: float
     rss_mb: float
@@ -60,7 +60,7 @@ class Sample:
 
 @dataclass
 class Result:
-    """What a soak has shown."""
+    """The results of a soak."""
 
     clients: int = 0
     minutes: float = 0.0
@@ -68,7 +68,7 @@ class Result:
     samples: list[Sample] = field(default_factory=list)
     growth_mb_per_hour: float = 0.0
     growth_at_the_end_mb_per_hour: float = 0.0
-    """In the last third."""
+    """The growth in the last third."""
     puback_p50_ms: float = 0.0
     puback_p99_ms: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
@@ -81,13 +81,13 @@ class Result:
     """QoS 1 and 2 messages between good clients that were acknowledged."""
     messages_lost: int = 0
     messages_doubled: int = 0
-    """Of QoS 2."""
+    """Messages at QoS 2 that were delivered twice."""
     log_faults: list[str] = field(default_factory=list)
     exit_code: int | None = None
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is lost or doubled, everything was closed that had to be, and the server ended as it should."""
+        """Whether no message is lost or doubled, every connection was closed that had to be, and the server ended cleanly."""
         lost = self.events_lost + self.events_doubled + self.receipts_lost + self.messages_lost + self.messages_doubled
         not_closed = any(name.startswith("not closed") for name in self.counts)
         return not lost and not not_closed and not self.log_faults and self.exit_code == 0
@@ -125,7 +125,7 @@ def log_faults(server: Server) -> list[str]:
 
 
 def stored(server: Server) -> Counter[bytes]:
-    """How often each event is in the log, read from the file that the server left."""
+    """How often each event is in the event log, read from the file that the server left."""
     return Counter(bytes(row[0]) for row in server.rows("SELECT id FROM events WHERE device != 'bridge'"))
 
 
@@ -138,7 +138,7 @@ def _at(values: Sequence[float], share: float) -> float:
 
 
 def roles(clients: int) -> dict[str, Role]:
-    """Who takes part: half are good, and of these half scan, a quarter fetches, the rest is a shop, desks and laboratory gear."""
+    """The clients: half of them are good. Half of the good ones scan, a quarter are couriers, and the rest are a shop, desks and laboratory gear."""
     good = clients // 2
     scanners, couriers = good // 2, max(1, good // 4)
     gear = max(2, good - scanners - couriers - DESKS - 1)
@@ -170,7 +170,7 @@ async def _run(server: Server, fleet: dict[str, Role], *, seconds: float, seed: 
     place = Place(server.address, book, random.Random(seed), asyncio.Event())
     good = _good(place, fleet)
     samples: list[Sample] = []
-    # Everybody has logged in and subscribed before anything is sent: what comes earlier is owed to nobody.
+    # All good clients subscribe before any message is sent: a message that was sent earlier is not owed to them.
     await asyncio.gather(*(client.connected() for client in good))
     lives = [asyncio.create_task(client.live(), name=client.device) for client in good]
     villains = [d for d in fleet if d.startswith("bad-")]
@@ -197,7 +197,7 @@ async def _run(server: Server, fleet: dict[str, Role], *, seconds: float, seed: 
 
 
 async def _fetch_the_rest(good: list[Good], book: Book) -> None:
-    """Everybody comes back once more, and stays until nothing is missing."""
+    """All good clients reconnect once more, and stay until no message is missing."""
     end_s = time.monotonic() + END_S
     while time.monotonic() < end_s and (book.events.keys() - book.receipts or book.sent.keys() - book.heard.keys()):
         await asyncio.gather(*(client.connected() for client in good))
@@ -221,7 +221,7 @@ def _say(sample: Sample) -> None:
 
 
 def soak(folder: Path, *, seconds: float, clients: int, seed: int = 1, warm_up_s: float = WARM_UP_S, say: bool = False) -> Result:
-    """Start a server in a folder, let the fleet at it, stop it, and look at what it left."""
+    """Start a server in a folder, run the fleet against it, stop it, and check the files that it left."""
     server = Server(folder / "site", is_fresh=True, **SETTINGS)
     fleet = roles(clients)
     enrol(server.database, fleet)
@@ -247,7 +247,7 @@ def soak(folder: Path, *, seconds: float, clients: int, seed: int = 1, warm_up_s
 
 
 def _growth(samples: Sequence[Sample]) -> float:
-    """MB an hour, by a line through the memory (least squares)."""
+    """MB per hour, from a line fitted to the memory (least squares)."""
     n = len(samples)
     hours = [s.at_s / 3_600 for s in samples]
     mean_h, mean_mb = sum(hours) / n, sum(s.rss_mb for s in samples) / n

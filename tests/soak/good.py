@@ -1,4 +1,4 @@
-"""Clients that keep to the protocol, come and go, and write down what was acknowledged and what they heard."""
+"""Clients that keep to the protocol, connect and disconnect, and record which of their messages were acknowledged and what they received."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from devices.protocol.messages import encode_cbor
 
 BACK_AFTER_S: Final = 1.0
 LEAVES_EVERY: Final = 25
-"""A good client drops its connection once in so many messages."""
+"""A good client drops its connection once in this many messages, on average."""
 EVENT_EVERY_S: Final = 4.0
 GEAR_EVERY_S: Final = 5.0
 LOCATION_EVERY_S: Final = 15.0
@@ -30,13 +30,13 @@ PENS: Final = {**CREATED, "lines": [{"sku": "pen", "qty": 1}]}
 
 @dataclass
 class Book:
-    """What was acknowledged, what was heard, how long it took, and how often what happened."""
+    """What was acknowledged and received, how long it took, and how often things happened."""
 
     events: dict[bytes, str] = field(default_factory=dict)
     """Acknowledged events, by id."""
     receipts: set[bytes] = field(default_factory=set)
     sent: dict[tuple[str, int], int] = field(default_factory=dict)
-    """Acknowledged messages of laboratory gear by (whom they are for, number); their QoS."""
+    """The QoS of acknowledged messages of laboratory gear, by (receiver, number)."""
     heard: Counter[tuple[str, int]] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class Book:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the server is, and what everybody shares."""
+    """The address of the server, and what all clients share."""
 
     address: Address
     book: Book
@@ -57,7 +57,7 @@ class Place:
         """Connect to the server.
 
         Raises:
-            Gone: where that fails.
+            Gone: if that fails.
         """
         link = await Link.open(self.address, heard, source)
         self.links.add(link)
@@ -65,13 +65,13 @@ class Place:
         return link
 
     async def hang_up(self) -> None:
-        """Cut what is still open."""
+        """Cut the connections that are still open."""
         for link in list(self.links):
             link.cut()
         await asyncio.gather(*(link.closed for link in list(self.links)))
 
     async def pause(self, seconds: float) -> bool:
-        """Wait about so long; whether it goes on after that."""
+        """Wait about this long; returns whether the run continues."""
         try:
             await asyncio.wait_for(self.ending.wait(), seconds * self.rng.uniform(0.5, 1.5))
         except TimeoutError:
@@ -80,7 +80,7 @@ class Place:
 
 
 class Good:
-    """A client that comes back, and sends again what was not acknowledged."""
+    """A client that reconnects, and sends unacknowledged messages again."""
 
     filters: tuple[str, ...] = ()
     clean = False
@@ -101,7 +101,7 @@ class Good:
                 (self.link.cut if self.place.rng.random() < 0.5 else self.link.goodbye)()
 
     async def work(self) -> bool:
-        """One piece of work; whether there is more."""
+        """Do one piece of work; returns whether there is more."""
         raise NotImplementedError
 
     async def connected(self) -> Link:
@@ -122,10 +122,10 @@ class Good:
     will: tuple[str, bytes] | None = None
 
     async def arrived(self, link: Link) -> None:
-        """What a device says first."""
+        """The first messages of a device."""
 
     async def send(self, topic: str, payload: bytes, qos: int = 1) -> None:
-        """Publish until it is acknowledged, and at QoS 2 completed."""
+        """Publish until the message is acknowledged, and at QoS 2 completed."""
         self._packet_id = self._packet_id % 60_000 + 1
         dup = received = False
         while True:
@@ -155,11 +155,11 @@ class Good:
         self.hear(topic, payload)
 
     def hear(self, topic: str, payload: bytes) -> None:
-        """A message came; one of QoS 2 once."""
+        """A message arrived; each QoS 2 message is passed here once."""
 
 
 class Worker(Good):
-    """A device that sends events in order, and keeps its receipts."""
+    """A device that sends events in order, and records its receipts."""
 
     def __init__(self, place: Place, device: str) -> None:
         super().__init__(place, device)
@@ -182,7 +182,7 @@ class Worker(Good):
 
 
 class Shop(Worker):
-    """Creates the orders that scanners ask for."""
+    """Creates the orders that the scanners need."""
 
     def __init__(self, place: Place, device: str) -> None:
         super().__init__(place, device)
@@ -238,7 +238,7 @@ class Scanner(Worker):
 
 
 class Courier(Worker):
-    """Delivers what it is handed, and says where it is."""
+    """Delivers the orders that it is assigned, and sends its location."""
 
     def __init__(self, place: Place, device: str) -> None:
         super().__init__(place, device)
@@ -272,7 +272,7 @@ class Courier(Worker):
 
 
 class Gear(Good):
-    """Laboratory gear: sends numbered messages to its neighbour at QoS 0, 1 and 2, and gets its other neighbour's."""
+    """Laboratory gear: sends numbered messages to one neighbour at QoS 0, 1 and 2, and receives those of the other neighbour."""
 
     qos = 2
 
@@ -298,7 +298,7 @@ class Gear(Good):
 
 
 class Desk(Good):
-    """Watches every order; what is retained comes again each time that it comes back."""
+    """Watches every order; it receives the retained messages again each time it reconnects."""
 
     filters = (f"v1/{SITE}/orders/#", f"v1/{SITE}/alerts/#")
     clean = True

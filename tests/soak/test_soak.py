@@ -1,4 +1,4 @@
-"""A mixed fleet for less than a minute; `fleet.py` runs it for as long as one likes."""
+"""A mixed fleet for less than a minute; run `fleet.py` by hand for a longer one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bare MQTT client on asyncio, which keeps to the protocol exactly as far as it is told to."""
+"""A bare MQTT client on asyncio, which keeps to the protocol only as far as its caller wants."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from helpers.mqtt import (
 )
 
 Heard = Callable[[str, bytes, int, int], None]
-"""Called with topic, payload, QoS and packet id of every PUBLISH that comes."""
+"""Called with topic, payload, QoS and packet id of every PUBLISH that arrives."""
 ANSWER_S = 60.0
 
 
 def nobody_listens(topic: str, payload: bytes, qos: int, packet_id: int) -> None:
-    """What comes is not looked at."""
+    """Ignores incoming messages."""
 
 
 class Gone(Exception):
-    """The connection ended before the answer came, or none came in time."""
+    """The connection ended before the answer arrived, or no answer arrived in time."""
 
 
 class Refused(Exception):
-    """CONNACK with a code."""
+    """CONNACK with a refusal code."""
 
 
 class Link(asyncio.Protocol):
-    """One connection. `acknowledges` is taken away by those who do not."""
+    """One connection. Clients that do not acknowledge set `acknowledges` to False."""
 
     def __init__(self, heard: Heard) -> None:
         self.acknowledges = True
@@ -55,7 +55,7 @@ class Link(asyncio.Protocol):
 
     @classmethod
     async def open(cls, address: Address, heard: Heard, source: str) -> Link:
-        """Connect from an address of this machine: failed logins slow down whoever comes from the same one."""
+        """Connect from an address of this machine: failed logins slow down all clients at the same one."""
         try:
             _, link = await asyncio.get_running_loop().create_connection(lambda: cls(heard), *address, local_addr=(source, 0))
         except OSError as error:
@@ -96,7 +96,7 @@ class Link(asyncio.Protocol):
             self._transport.write(data)
 
     async def is_closed(self, timeout_s: float) -> bool:
-        """Whether the server closes it within a time."""
+        """Whether the server closes the connection within this time."""
         done, _ = await asyncio.wait([self.closed], timeout=timeout_s)
         return bool(done)
 
@@ -130,10 +130,10 @@ class Link(asyncio.Protocol):
         self.send(answer_packet(kind, packet_id))
 
     async def ask(self, data: bytes, kind: int, packet_id: int = 0) -> bytes:
-        """Send something and wait for its answer.
+        """Send a packet and wait for its answer.
 
         Raises:
-            Gone: where none comes.
+            Gone: if none arrives.
         """
         if not self.is_open:
             raise Gone
@@ -151,7 +151,7 @@ class Link(asyncio.Protocol):
         """Log in.
 
         Raises:
-            Gone, Refused: where it is not let in.
+            Gone, Refused: if the server does not accept the login.
         """
         body = await self.ask(connect_packet(client_id, device, secret, clean=clean, keep_alive_s=keep_alive_s, will=will), CONNACK)
         if body[1]:

@@ -1,4 +1,4 @@
-"""Facts for the tests of the fold: one order told by hand (`Story`), and sets of facts for Hypothesis (`facts_of_an_order`)."""
+"""Facts for the tests of the fold: one order with events made by hand (`Story`), and sets of facts for Hypothesis (`facts_of_an_order`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROLE_OF: Final[dict[str, Role]] = {
     "phone-1": Role.COURIER,
     "phone-2": Role.COURIER,
 }
-"""Everyone who speaks in these tests."""
+"""All devices of these tests."""
 
 USUAL: Final[dict[E, str]] = (
     dict.fromkeys((E.CREATED, E.PAID, E.APPROVED, E.COMPLETED), "shop")
@@ -46,7 +46,7 @@ USUAL: Final[dict[E, str]] = (
     | dict.fromkeys((E.CLAIM, E.DECLINE, E.PICKUP, E.OUT_FOR_DELIVERY, E.STOP_ARRIVED, E.ATTEMPT_FAILED, E.AVAILABLE_FOR_PICKUP), "phone-1")
     | dict.fromkeys((E.DELIVERY, E.REFUSED, E.RETURN_STARTED), "phone-1")
 )
-"""Who usually sends an event type."""
+"""The device that usually sends an event type."""
 
 
 def line(sku: str, qty: int = 1) -> Line:
@@ -54,7 +54,7 @@ def line(sku: str, qty: int = 1) -> Line:
 
 
 def created(*lines: Line, **fields: Any) -> bodies.Created:
-    """An order as a shop makes it: one mug, prepaid, all at once, unless something else is said."""
+    """An order as a shop creates it. By default: one mug, prepaid, shipped all at once."""
     asked: dict[str, Any] = {"channel": "shop", "allow_partial": False, "payment": "prepaid", **fields}
     return bodies.Created(lines=list(lines) or [line(MUG)], **asked)
 
@@ -109,9 +109,9 @@ PLAIN_BODY: Final[dict[E, Body]] = {
 
 
 class Story:
-    """One order, told event by event; a minute passes between two of them unless `at_ms` says when it happened.
+    """One order, event by event. A minute passes between two events, unless `at_ms` says when an event happened.
 
-    `tell` gives the verdict that the device gets. What an event was is kept in `facts`, so that a test can void it or tell everything again.
+    `tell` applies an event and returns the device's verdict. The events are kept in `facts`, so that a test can void one or apply all of them again.
     """
 
     def __init__(self, begins: bodies.Created | None = None, *, order: str = ORDER) -> None:
@@ -127,13 +127,13 @@ class Story:
         return self.take(self.made(event, body, by=by, at_ms=at_ms, **named)).verdict
 
     def tell_all(self, *events: E) -> None:
-        """Events with their plain bodies, each of which is applied."""
+        """Tells events with their plain bodies; each must be applied."""
         for event in events:
             verdict = self.tell(event)
             assert verdict.outcome is Outcome.APPLIED, (event, verdict)
 
     def made(self, event: E, body: Body | None = None, *, by: str | None = None, at_ms: int | None = None, **named: Any) -> Fact:
-        """A fact that is not told yet: it may come later, or never."""
+        """A fact that is not applied yet: a test may apply it later, or never."""
         self.now_ms += MINUTE
         device = by or USUAL[event]
         seq = self._seqs[device] = self._seqs.get(device, 0) + 1
@@ -163,7 +163,7 @@ class Story:
         return self.tell(E.VOID, bodies.Void(ref=fact.id, reason="did_not_occur"), by=by or fact.device)
 
     def decide(self, claim: Fact, outcome: Outcome, reason: Reason | None = None) -> Verdict:
-        """What the bridge decided about a courier's answer."""
+        """The bridge's decision about a courier's answer."""
         fact = decided(claim, outcome, reason)
         self.facts.append(fact)
         return self.take(fact).verdict
@@ -196,7 +196,7 @@ class Story:
 
     @property
     def milestones(self) -> dict[str, bool]:
-        """Milestones of the order in their order; True where it was only inferred."""
+        """Milestones of the order, in their sequence; True if a milestone was only inferred."""
         return {m["state"]: m.get("inferred", False) for m in OrderView(self.order).core["milestones"]}
 
 
@@ -222,7 +222,7 @@ def outcome_and_tone(verdict: Verdict) -> tuple[Outcome, Tone, tuple[Warn, ...]]
 
 
 def fresh(facts: Iterable[Fact]) -> list[Fact]:
-    """The same facts as if read from the log again: not yet placed by any fold."""
+    """The same facts as if they were read from the event log again: not yet placed by any fold."""
     names = [n for n in Fact.__slots__ if n not in ("key", "order_ms", "uid")]
     return [Fact(**{n: getattr(f, n) for n in names}) for f in facts]
 
@@ -242,7 +242,7 @@ PARCELS: Final = (None, None, "p1", "p2")
 CODES: Final = (None, None, None, "C1", "C2")
 LOGS: Final = (b"\x01" * 8, b"\x02" * 8)
 STEP_MS: Final = 700
-"""Times are multiples of this, so that some scans fall within the debounce time."""
+"""Times are multiples of this, so that some scans are within the debounce time of each other."""
 
 _SENDERS: Final = {e: tuple(d for d, role in ROLE_OF.items() if e in MAY_SEND[role]) for e in E}
 
@@ -271,7 +271,7 @@ _WAY: Final = (
     *(E.CUSTOMS_ENTERED, E.CUSTOMS_HELD, E.CUSTOMS_CLEARED, E.BORDER_ENTERED, E.ASSIGNED, E.CLAIM, E.PICKUP, E.OUT_FOR_DELIVERY, E.STOP_ARRIVED),
     *(E.ATTEMPT_FAILED, E.ARRIVE, E.OUT_FOR_DELIVERY, E.DELIVERY, E.COMPLETED, E.RETURN_STARTED, E.RETURNED),
 )
-"""The whole life of an order; parts of it, with something odd between them, are what really comes."""
+"""The whole life of an order. Real histories are parts of it, with unusual events in between."""
 
 _ODD: Final = tuple(e for e in E if e not in (E.CREATED, E.VOID, E.SHIFT_STARTED, E.SHIFT_ENDED))
 _ANSWERS: Final = ((Outcome.APPLIED, None), (Outcome.NOOP, None), (Outcome.LOST_CLAIM, Reason.STALE_REV), (Outcome.REJECTED, Reason.JOB_CLOSED))
@@ -280,7 +280,7 @@ _NUMBER: Final = st.integers(0, 11)
 
 @st.composite
 def _plan(draw: st.DrawFn, most: int) -> list[tuple[E, int]]:
-    """Event types with the place in time of each: parts of the way in their order, and odd ones anywhere."""
+    """Event types, each with its place in time: parts of the usual way in sequence, and unusual ones anywhere."""
     kept = draw(st.sets(st.integers(0, len(_WAY) - 1), max_size=most))
     way = [(_WAY[place], 2 * (nth + 1)) for nth, place in enumerate(sorted(kept))]
     odd = draw(st.lists(st.tuples(st.sampled_from(_ODD), st.integers(0, 2 * most)), max_size=6))
@@ -289,10 +289,10 @@ def _plan(draw: st.DrawFn, most: int) -> list[tuple[E, int]]:
 
 @st.composite
 def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, voids: bool = True) -> list[Fact]:
-    """What several devices say of one order, in the order in which they noted it.
+    """The events of several devices about one order, in the sequence in which the devices recorded them.
 
-    Every log is numbered without a gap; clocks differ by seconds and run backwards at times; some events are faulty,
-    some are voided, claims may have been decided. `creations=0` leaves the order unknown.
+    Every device log is numbered without a gap. Clocks differ by seconds and sometimes run backwards; some events are faulty,
+    some are voided, claims may have been decided. With `creations=0` the order stays unknown.
     """
     plan = draw(_plan(most)) + [(E.CREATED, 0)] * draw(st.integers(min(1, creations), creations))
     skews = [draw(st.integers(-3, 3)) for _ in ROLE_OF]
@@ -329,7 +329,7 @@ def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, vo
 
 @st.composite
 def _voids(draw: st.DrawFn, facts: Sequence[Fact]) -> list[Fact]:
-    """Voids of some of the facts, of nothing that is known, and of other voids; by whoever comes along."""
+    """Voids of some of the facts, of unknown events and of other voids, sent by any device."""
     made: list[Fact] = []
     refs = [f.id for f in facts if f.type != DECIDED] + [b"nobody knows me!"]
     for nth in range(draw(st.integers(0, 2))):
@@ -340,7 +340,7 @@ def _voids(draw: st.DrawFn, facts: Sequence[Fact]) -> list[Fact]:
 
 
 def void(ref: bytes, device: str, nth: int = 0) -> Fact:
-    """A void from a log of its own."""
+    """A void from a separate device log."""
     return Fact(
         id=b"void" + nth.to_bytes(12, "big"),
         device=device,

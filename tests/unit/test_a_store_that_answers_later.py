@@ -1,4 +1,4 @@
-"""A store that says "not yet" when it is asked, fetches, and tells the door: clients get what they are owed, once each, and none waits for ever."""
+"""A store that first answers "not yet", then fetches and notifies the door: clients get the messages that they are owed, each once, and none waits forever."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORDERS = f"{TOPICS.base}/orders/#"
 
 
 class LateStore:
-    """Statuses and the message log. It answers what it was asked before, once it has fetched it."""
+    """Statuses and the message log. A question is answered after the data for it was fetched."""
 
     def __init__(self) -> None:
         self.statuses: dict[str, bytes] = {}
@@ -40,7 +40,7 @@ class LateStore:
         self.asked.clear()
 
     def forget(self) -> None:
-        """What was fetched is not at hand any more."""
+        """Forget the data that was fetched."""
         self.fetched.clear()
 
     def _answer(self, key: object, answer: Callable[[], Answer]) -> Answer | NotYet:
@@ -107,14 +107,14 @@ class Site:
         self.door.publish(message._replace(pos=self._log(message)) if is_logged else message)
 
     def fetch(self) -> bool:
-        """The store fetches what it was asked for, and tells the door. False if it was asked for nothing."""
+        """The store fetches what it was asked for, and notifies the door. Returns False if it was not asked."""
         was_asked = bool(self.store.asked)
         self.store.fetch_what_was_asked()
         self.door.ask_again()
         return was_asked
 
     def settle(self) -> int:
-        """How often the store had to fetch until it was asked no more."""
+        """How often the store had to fetch until there were no more questions."""
         for times in range(100):
             if not self.fetch():
                 return times
@@ -122,7 +122,7 @@ class Site:
 
 
 class Subscriber:
-    """A client that acknowledges what it is sent."""
+    """A client that acknowledges the messages that it is sent."""
 
     def __init__(self, site: Site, *, clean: bool) -> None:
         self.connection = Connection(site.door, "10.0.0.1:1", lambda connection: None)
@@ -135,7 +135,7 @@ class Subscriber:
         self.connection.receive(subscribe_packet([(ORDERS, qos)]))
 
     def heard(self, *, answers: bool = True) -> list[tuple[str, bytes]]:
-        """Topic and payload of what it was sent since it last listened."""
+        """Topic and payload of the messages since the last call."""
         return [(topic, payload) for topic, payload, _ in self.heard_with_dup(answers=answers)]
 
     def heard_with_dup(self, *, answers: bool = True) -> list[tuple[str, bytes, bool]]:

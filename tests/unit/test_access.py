@@ -1,4 +1,4 @@
-"""Who may do what: the role table whole, and no filter that could match more than its reader may see."""
+"""Who may do what: the whole role table, and every filter that could match more than its reader may see is refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ found                    x       x      x     .     .    .
 destroyed                x       .      x     .     .    .
 void                     x       x      x     x     .    .
 """
-"""Who sends what."""
+"""Which role sends which events."""
 
 ROWS = [row.split() for row in TABLE.strip().splitlines()[1:]]
 
@@ -78,7 +78,7 @@ def test_an_event_is_sent_by_the_roles_that_the_table_names(event: str, cells: l
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("event", ["", "decided", "PACK", "pack ", "aggregated", "+", "#"])
-def test_nobody_sends_what_is_no_event(role: Role, event: str) -> None:
+def test_an_unknown_event_type_may_not_be_sent_by_any_role(role: Role, event: str) -> None:
     answer = may_send(role, event)
     assert not answer.allowed
     assert "no event type" in answer.rule
@@ -131,7 +131,7 @@ TOPICS = everything()
 
 
 def may_read(identity: Identity, topic: str) -> bool:
-    """The contract's table of who subscribes to what, in the plainest words: is this one topic theirs to see?"""
+    """The contract's table of subscriptions in its simplest form: may this identity see this one topic?"""
     t = Topics(SITE)
     order = next((o for o in ORDERS if topic == f"{t.base}/orders/{escape(o)}" or topic.startswith(f"{t.base}/orders/{escape(o)}/")), None)
     if identity.role is Role.LAB:
@@ -181,7 +181,7 @@ _WORDS += [
 
 @st.composite
 def asked_filters(draw: st.DrawFn) -> str:
-    """Filters near to what somebody may read: topics with some levels made wildcards, cut short or changed; and any at all."""
+    """Filters close to what an identity may read: topics with some levels replaced by wildcards, cut short or changed; and arbitrary ones."""
     levels = draw(st.sampled_from([t.split("/") for t in TOPICS]))
     for place in draw(st.sets(st.integers(0, 6), max_size=3)):
         if place < len(levels):
@@ -260,7 +260,7 @@ def test_the_widest_filters_are_granted(identity: Identity) -> None:
         (LAB, "$share/g/lab/#", False),
     ],
 )
-def test_a_filter_is_granted_only_where_all_of_it_is_allowed(identity: Identity, topic_filter: str, granted: bool) -> None:
+def test_a_filter_is_granted_only_if_all_of_it_is_allowed(identity: Identity, topic_filter: str, granted: bool) -> None:
     answer = may_subscribe(identity, topic_filter, in_open_job)
     assert answer.allowed is granted
     assert answer.rule

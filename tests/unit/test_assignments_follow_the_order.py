@@ -1,4 +1,4 @@
-"""A courier's phone shows what the order says: an assignment counts once it is applied, and goes when it never happened."""
+"""A courier's phone follows the order: an assignment counts once it is applied, and is removed if it is voided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scanned text names, held against the vectors of GS1's own syntax engine."""
+"""What a scanned text names, compared with the test vectors of GS1's own syntax engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SSCC = "006141411234567890"
 GTIN = "09520123456788"
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "gs1_vectors.json").read_text("utf-8"))
-"""GS1 Barcode Syntax Engine and Dictionary, Apache-2.0; the file says more."""
+"""GS1 Barcode Syntax Engine and Dictionary, Apache-2.0; the file has the details."""
 
 WORD_IN_PATH = "switch: words for AIs in the path are allowed here"
 SHORT_GTIN = "switch: a GTIN without its leading zeros is allowed here"
@@ -40,7 +40,7 @@ DIFFERENCES: dict[tuple[str, bool], str] = {
     ("]d1", True): EMPTY_SYMBOL,
     ("]J0", True): EMPTY_SYMBOL,
 }
-"""Where this project reads a vector (input, expected to be sound) otherwise than the reference, and why."""
+"""The vectors (input, expected to be valid) that this project reads differently from the reference, and why."""
 
 
 # ---- the vectors
@@ -296,7 +296,7 @@ def test_one_changed_digit_of_a_gtin_is_always_noticed(length: int, payload: int
 def test_no_pattern_takes_long_over_a_hostile_value() -> None:
     started = time.perf_counter()
     for ai in _GS1_APPLICATION_IDENTIFIERS:
-        read(f"]C1{ai}{'%41' * 32}~")  # with biip's patterns as they are: a second for some AIs, 40 s with eight escapes more
+        read(f"]C1{ai}{'%41' * 32}~")  # with biip's unchanged patterns: a second for some AIs, 40 s with eight more escapes
     assert time.perf_counter() - started < 2
 
 
@@ -317,7 +317,7 @@ def is_wrong_check_digit(code: str) -> bool:
 
 
 def holds(code: str, scanned: Scanned | Unreadable, vector: dict[str, Any]) -> bool:
-    """Whether a transmission was read as the engine's data string says."""
+    """Whether a transmission was read as in the engine's data string."""
     if isinstance(scanned, Unreadable):
         return False
     found = elements(code)
@@ -332,7 +332,7 @@ def holds(code: str, scanned: Scanned | Unreadable, vector: dict[str, Any]) -> b
 
 
 def as_the_engine_writes(found: Elements | Unreadable) -> str:
-    """`^` in front, and behind each value of no fixed length."""
+    """`^` at the front, and after each value of variable length."""
     if isinstance(found, Unreadable) or not found:
         return ""
     return "^" + "".join(ai + value + ("^" if ends_with_fnc1(ai) else "") for ai, value in found[:-1]) + "".join(found[-1])

@@ -1,4 +1,4 @@
-"""Batches that are cut and mixed, against a real database: events that are voided while they wait, forgotten, refused too late, or committed by halves."""
+"""Batches that are cut and mixed, against a real database: events that are voided while they wait, forgotten, refused too late, or committed only in part."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def send(bench: Bench, *messages: Incoming, batches: int) -> list[dict[str, Any]]:
-    """Sends messages all at once, or each for itself; their receipts."""
+    """Sends messages all at once or one by one; returns their receipts."""
     return bench.send(*messages) if batches == 1 else [receipt for message in messages for receipt in bench.send(message)]
 
 
@@ -161,7 +161,7 @@ def test_an_alert_about_a_code_of_any_length_fits_the_contract(tmp_path: Path) -
 
 
 def whereabouts(bench: Bench, ago_ms: int = 0) -> Incoming:
-    """Where the phone was a while ago; the latitude says how long ago that was."""
+    """The phone's location some time ago; the latitude encodes how long ago that was."""
     mono_ms = bench.now_ms - BOOT_MS
     points = [[mono_ms - ago_ms, ago_ms, 1, 8, None]]
     payload = encode_cbor({"log": log_of("phone-anna"), "boot": BOOT, "sent_mono_ms": mono_ms, "points": points})
@@ -170,7 +170,7 @@ def whereabouts(bench: Bench, ago_ms: int = 0) -> Incoming:
 
 @pytest.fixture
 def on_the_road(bench: Bench) -> Bench:
-    """Anna is out with PO-1, and is seen."""
+    """Anna is on the road with PO-1, and her location is shown."""
     bench.create("PO-1")
     bench.tell("scan-1", "pack", "PO-1")
     bench.tell("desk", "assigned", "PO-1", {"courier": "anna", "job": "j1"})
@@ -265,13 +265,13 @@ def test_the_rev_of_an_order_whose_row_was_lost_goes_on_from_what_was_shown(benc
     assert bench.status("PO-1")["rev"] > shown
 
 
-# --- committed by halves --------------------------------------------------------------------------------------------------
+# --- committed in part ----------------------------------------------------------------------------------------------------
 
 MARK = b"skull and crossbones"
 
 
 class Fussy:
-    """A store that takes no payload with a mark, and is away for its third transaction."""
+    """A store that refuses payloads with a mark, and is unavailable for its third transaction."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -300,7 +300,7 @@ class _Fussy:
 
 
 class Diary:
-    """A writer and an outlet that note what happens, in its order."""
+    """A writer and an outlet that record what happens, in sequence."""
 
     def __init__(self, settler: Settler) -> None:
         self._settler = settler
@@ -317,7 +317,7 @@ class Diary:
         self.steps.append(("shown", *(m.topic for m in settled.messages if m.topic.endswith("/status"))))
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """There is nothing to flush."""
 
     def acknowledge(self, cbor: bytes) -> None:
         receipt = cbor2.loads(cbor)
@@ -332,7 +332,7 @@ def run(story: Awaitable[None]) -> None:
 
 
 async def work_off(pipeline: Pipeline) -> None:
-    """Lets a pipeline run until everything that was offered is acknowledged."""
+    """Runs a pipeline until every offered message is acknowledged."""
     task = asyncio.create_task(pipeline.run())
     await pipeline.drained()
     task.cancel()
@@ -382,7 +382,7 @@ def test_a_submit_that_is_cancelled_does_not_end_the_pipeline(tmp_path: Path) ->
         shop = IDENTITIES["shop1"]
         async with await Application.open(tmp_path) as site:
             impatient = asyncio.create_task(site.submit(shop, [("created", event("shop1", 1, "PO-1", CREATED))]))
-            await asyncio.sleep(0)  # it is taken in, and not yet stored
+            await asyncio.sleep(0)  # it is accepted, but not yet stored
             impatient.cancel()
             await site.pipeline.drained()
             (receipt,) = await site.submit(shop, [("created", event("shop1", 2, "PO-2", CREATED))])

@@ -66,7 +66,7 @@ def test_what_is_due_is_fixed_beforehand() -> None:
 
 
 def test_a_stall_counts_for_everything_that_was_due_meanwhile() -> None:
-    """A server that stands still for a second: every event that was due in it is late by what was left, though it could be written only afterwards."""
+    """A server that stands still for a second: every event that was due in it is late by the rest of it, although it could be written only afterwards."""
     due = due_s([Phase(10, 2)])
     latency = [max(0.0, 1.0 - d) for d in due]
     assert {second: max(some) for second, some in by_second(due, latency).items()} == {0: 1.0, 1: 0.0}
@@ -117,7 +117,7 @@ def measured() -> Measurement:
     return found
 
 
-def test_the_table_says_where_a_target_is_missed() -> None:
+def test_the_table_says_if_a_target_is_missed() -> None:
     block = markdown([measured()])
     assert "| 100 devices | events/s | 1,500 (1,400 to 1,600) | 1,000 | 1.50 | at least 2.0 x: MISSED |" in block
 

@@ -1,4 +1,4 @@
-"""Certificates: what the site's authority makes holds up to the strictest check, and what is wrong is refused with a sentence."""
+"""Certificates: those that the site's authority makes pass the strictest check, and wrong ones are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority and a server certificate that are only looked at."""
+    """An authority and a server certificate that tests only read."""
     folder = tmp_path_factory.mktemp("certificates") / "tls"
     certificates.make_authority(folder, "ams1", NOW)
     certificates.issue_server(folder, ["bridge.example.com", "192.168.1.7", "::1", "bridge.example.com"], NOW)
@@ -32,13 +32,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """An authority of a test's own."""
+    """An authority that one test may change."""
     certificates.make_authority(tmp_path, "ams1", NOW)
     return tmp_path
 
 
 def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> ssl.SSLObject:
-    """A handshake in memory; the server's end of it."""
+    """Performs a handshake in memory; returns the server's end of it."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(to_client, to_server, server_hostname=name), server.wrap_bio(to_server, to_client, server_side=True)]
     for _ in range(4):
@@ -201,7 +201,7 @@ def test_a_key_that_does_not_fit_is_named(folder: Path) -> None:
     assert "can't be used together: KEY_VALUES_MISMATCH" in str(refused(folder, tls_key_file="ca.key"))
 
 
-def test_a_file_that_is_no_authority_is_named(folder: Path) -> None:
+def test_a_file_that_is_not_an_authority_is_named(folder: Path) -> None:
     assert "listen.tls_client_ca_file: there is no certificate" in str(refused(folder, tls_client_ca_file="server.key"))
     assert "listen.tls_client_ca_file: there is no /nowhere.pem" in str(refused(folder, tls_client_ca_file="/nowhere.pem"))
 

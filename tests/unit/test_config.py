@@ -1,4 +1,4 @@
-"""Settings: the file that we ship says what the defaults are, and a wrong setting is named, with what to do about it."""
+"""Settings: the file that we ship states the defaults, and the error for a wrong setting names it and says what to do."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_loopback_needs_no_tls(bind: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"[site", b"\xff\xfe", b"a = 1\na = 2\n"], ids=["half a line", "not UTF-8", "a key twice"])
-def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bridge.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"bridge\.toml") as caught:

@@ -1,4 +1,4 @@
-"""The front door without sockets: clients that repeat, cut off, drip and stall, and what they hear."""
+"""The front door without sockets: clients that repeat packets, break off, send byte by byte or stall, and what they receive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GEAR = Identity(site="ams1", device="gear", role=Role.LAB)
 
 
 class Pipeline:
-    """A sink that commits when it is told to."""
+    """A sink that commits on request."""
 
     def __init__(self) -> None:
         self.is_full = False
@@ -40,7 +40,7 @@ class Pipeline:
         self._waiting.append(acknowledge)
 
     def change(self, change: Change) -> None:
-        """Changes of sessions are committed at once, and numbered as the store would."""
+        """Commits changes of sessions at once, and numbers them as the store would."""
         result: object = None
         if isinstance(change, OpenSession):
             result = 0 if change.clean else self._sids.setdefault((change.device, change.client_id), len(self._sids) + 1)
@@ -50,7 +50,7 @@ class Pipeline:
         change.done(result)
 
     def commit(self) -> None:
-        """Everything that was offered is stored now."""
+        """Commit all messages that were offered."""
         for acknowledge in self._waiting:
             acknowledge(b"")
         self._waiting.clear()
@@ -77,7 +77,7 @@ class Door:
         )
 
     def stranger(self) -> Connection:
-        """A connection that has not said anything."""
+        """A connection on which nothing has been sent."""
         return Connection(self.front, "somewhere", lambda connection: None)
 
     def client(self, device: str, *, clean: bool = True) -> Connection:
@@ -94,7 +94,7 @@ class Door:
 
 
 def heard(connection: Connection) -> list[tuple[int, bytes]]:
-    """(type, what follows the fixed header) of every packet that a client was sent since it last listened."""
+    """(type, the bytes after the fixed header) of every packet that a client was sent since the last call."""
     return list(_packets(connection.take_output()))
 
 
@@ -268,7 +268,7 @@ def test_a_connection_that_ends_while_its_password_is_checked_keeps_nothing_of_w
     assert len(stranger._buffer) == 0
 
 
-# --- what nothing keeps ---------------------------------------------------------------------------------------------------
+# --- messages that need no store ------------------------------------------------------------------------------------------
 
 
 def test_a_message_that_nothing_keeps_is_acknowledged_at_once_and_never_overtakes_one_that_is_kept(door: Door) -> None:
@@ -352,7 +352,7 @@ ORDERS = 3_000
 
 @pytest.fixture
 def busy() -> Door:
-    """A door behind which thousands of statuses are retained."""
+    """A door with thousands of retained statuses."""
     door = Door(window=WINDOW)
     for number in range(ORDERS):
         door.front.publish(Message(TOPICS.status(f"PO-{number}"), b"x", 1, True))
@@ -360,7 +360,7 @@ def busy() -> Door:
 
 
 def topics(connection: Connection) -> list[str]:
-    """The topics of the PUBLISH packets that a client was sent since it last listened."""
+    """The topics of the PUBLISH packets that a client was sent since the last call."""
     return [body[2 : 2 + int.from_bytes(body[:2], "big")].decode() for kind, body in heard(connection) if kind == packets.PUBLISH]
 
 

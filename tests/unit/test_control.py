@@ -1,4 +1,4 @@
-"""The control socket's language: what a call may look like, and the sentence that everything else is answered with."""
+"""The protocol of the control socket: which calls are valid, and the sentence that answers any other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def say(folder: Path, line: bytes) -> dict[str, Any]:
-    """Sends a line to the socket of a site that is served for it; the answer."""
+    """Serves a site, sends a line to its socket, and returns the answer."""
 
     async def served() -> bytes:
         async with await Application.open(folder) as app:
@@ -114,7 +114,7 @@ def test_every_call_has_a_name_that_says_where_it_is_and_types_that_can_be_sent(
 
 
 def test_every_operation_that_changes_a_site_can_be_called() -> None:
-    """But for those that only other operations use."""
+    """Except for those that only other operations use."""
     own = {devices.ensure_channel}
     for module in (devices, jobs, imports, server):
         for operation in vars(module).values():
@@ -125,7 +125,7 @@ def test_every_operation_that_changes_a_site_can_be_called() -> None:
 
 @pytest.fixture
 def deep(tmp_path: Path) -> Path:
-    """A site whose socket has a longer path than a socket address can hold."""
+    """A site whose socket has a path that is too long for a socket address."""
     folder = tmp_path / ("deep" * 30) / "site"
     make_site(folder, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
     return folder

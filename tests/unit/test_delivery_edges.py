@@ -1,4 +1,4 @@
-"""Corners of delivery that random lives seldom reach: a log that can't be read, changes that meet in one batch, clients that come while the store is slow."""
+"""Corner cases of delivery, rare in random runs: a log that can't be read, changes that meet in one batch, clients that connect while the store is slow."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def arrives(world: World, client_id: str, *, clean: bool = False) -> Connection:
 
 
 def commit_the_first(world: World) -> None:
-    """The first item is a batch of its own; the others still wait."""
+    """Commits the first item as a batch of its own; the others still wait."""
     rest, world.queue = world.queue[1:], world.queue[:1]
     world.commit()
     world.queue = rest + world.queue
 
 
 class unreadable:  # noqa: N801 -- reads as `with unreadable(world):`
-    """The message log can't be read meanwhile."""
+    """Meanwhile the message log can't be read."""
 
     def __init__(self, world: World) -> None:
         self._log = world.door.log
@@ -169,7 +169,7 @@ def test_the_alert_about_what_was_dropped_is_over_when_the_queue_was_fetched_alt
 
 
 def released_twice(life: Life) -> tuple[World, Client]:
-    """A publisher lost its connection after PUBREL, sent it again over the next, had its PUBCOMP, and uses the id for another message."""
+    """A publisher lost its connection after PUBREL, sent PUBREL again over the next one, received PUBCOMP, and uses the id for another message."""
     world, publisher = life.world, life.publisher
     publisher.send(publish_packet("t/a", b"one", qos=2, packet_id=7))
     world.commit()

@@ -1,4 +1,4 @@
-"""What a persistent session is owed, whatever happens: laws over random lives of a publisher, a subscriber and a server that crashes."""
+"""What a persistent session is owed, whatever happens: laws over random histories of a publisher, a subscriber and a server that crashes."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_at_qos_1_every_message_arrives_and_what_was_acknowledged_and_stored_doe
     life = live([s for s in steps if not s.startswith("crash")], 1)
     counts = Counter(payload for _, payload, _, _ in life.subscriber.heard)
     assert set(counts) == set(life.sent)
-    # Without a crash only what was in flight when the connection was cut may come again, with DUP.
+    # Without a crash, only messages in flight when the connection was cut may come again, with DUP.
     seen: set[bytes] = set()
     for _, payload, qos, dup in life.subscriber.heard:
         assert qos == 1
@@ -88,7 +88,7 @@ def test_at_qos_1_every_message_arrives_and_what_was_acknowledged_and_stored_doe
 @LAWS
 @given(STEPS, st.integers(1, 4))
 def test_a_queue_that_is_too_short_loses_the_oldest_and_nothing_else(steps: list[str], room: int) -> None:
-    # At QoS 1 a publisher that sends again after a crash makes new messages, which push out others.
+    # At QoS 1 a publisher that sends again after a crash makes new messages, for which the full queue drops others.
     life = live([s.replace("publish1", "publish2") for s in steps], 2, session_queue_max=room)
     heard = [payload for _, payload, _, _ in life.subscriber.heard]
     counts = Counter(p for _, p, q, _ in life.subscriber.heard if q == 2)

@@ -1,4 +1,4 @@
-"""CBOR by hand gives what cbor2 gives."""
+"""CBOR made by our own encoder equals that of cbor2."""
 
 from __future__ import annotations
 

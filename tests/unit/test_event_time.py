@@ -1,4 +1,4 @@
-"""When did it happen: one boot's clock mapped by its quickest messages, however slow the others were, however wrong the wall clock is."""
+"""When an event happened: the fastest messages of a boot map its clock, however slow the others were and however wrong the wall clock is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HOUR = 3_600_000
 
 
 def clock_with(*samples: tuple[int, int], boot: bytes = BOOT) -> DeviceClock:
-    """A clock that was heard: (the boot's counter when it sent, how long the message took), the boot having started at T0."""
+    """A clock with samples: (the boot's counter when it sent, how long the message took). The boot started at T0."""
     clock = DeviceClock()
     for sent_mono_ms, delay_ms in samples:
         hear(clock, sent_mono_ms, delay_ms, boot)
@@ -100,7 +100,7 @@ def test_the_error_grows_with_age_and_with_what_the_samples_disagree_by() -> Non
 
 
 def slept(clock: DeviceClock, count: int, *, from_ms: int, step_ms: int, by_ms: int = 60_000) -> None:
-    """The counter stood still for `by_ms`: from now on every message seems so much later."""
+    """The counter stood still for `by_ms`: from now on every message seems that much later."""
     for nth in range(count):
         hear(clock, from_ms + nth * step_ms, by_ms)
 
@@ -113,7 +113,7 @@ def test_a_counter_that_stood_still_starts_a_new_mapping_and_is_flagged() -> Non
 
 
 @pytest.mark.parametrize(("count", "step_ms"), [(JUMP_SAMPLES - 1, JUMP_SPAN_MS), (10 * JUMP_SAMPLES, JUMP_SPAN_MS // 1_000)])
-def test_a_backlog_of_slow_messages_is_no_jump(count: int, step_ms: int) -> None:
+def test_a_backlog_of_slow_messages_is_not_a_jump(count: int, step_ms: int) -> None:
     clock = clock_with((1_000, 40))
     slept(clock, count, from_ms=10_000, step_ms=step_ms)
     assert when(clock, 500)[:1] + when(clock, 500)[3:] == (T0 + 540, False)

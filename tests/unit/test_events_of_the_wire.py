@@ -1,4 +1,4 @@
-"""Bytes become events: every packet type with every combination of flags, and a table that says for each event what follows."""
+"""Bytes become events: every packet type with every combination of flags, and a table says what the connection does for each event."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ EVENTS: Final = {
     0xC0: (b"", events.Pingreq()),
     0xE0: (b"", events.Disconnect()),
 }
-"""First byte of every packet that is an event after CONNECT, with a body and what it says."""
+"""The first byte of every packet that is an event after CONNECT, with a body and its meaning."""
 HOT: Final = {first for first in range(256) if first >> 4 == v311.PUBLISH} | {v311.PUBACK << 4}
-"""Read where they are handled."""
+"""These are parsed by their handlers."""
 
 
 def read(first: int, body: bytes) -> events.Event:

@@ -1,4 +1,4 @@
-"""A follower hears what happened once it is stored, in its order, and goes on from its cursor."""
+"""A follower is sent what happened after it is stored, in sequence, and resumes from its cursor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.store.feeding import SqlLog
 
 
 class Diary:
-    """A follower that notes what it is sent; the next `failures` sends fail."""
+    """A follower that records what it is sent; the next `failures` sends fail."""
 
     name = "diary"
 
@@ -46,7 +46,7 @@ def log_of(bench: Bench) -> SqlLog:
 
 
 def follow(bench: Bench, diary: Diary, **limits: Any) -> None:
-    """Follow to the end of the log."""
+    """Follow the event log to its end."""
 
     async def to_the_end() -> None:
         feed = Feed(log_of(bench), diary, FeedLimits(**limits))
@@ -85,7 +85,7 @@ def test_a_feed_goes_on_by_itself_after_a_failure(bench: Bench, caplog: pytest.L
     async def until_sent() -> None:
         task = asyncio.create_task(Feed(log_of(bench), diary, FeedLimits(poll_s=0, retry_first_s=0, retry_max_s=0)).run())
         async with asyncio.timeout(10):
-            while not diary.events:  # noqa: ASYNC110 -- a test looks from outside
+            while not diary.events:  # noqa: ASYNC110 -- a test observes from outside
                 await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

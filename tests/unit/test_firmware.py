@@ -1,6 +1,6 @@
-"""Simulated devices, driven by hand: every event is told until it is stored, and every answer has its consequence.
+"""Simulated devices, driven by hand: every event is sent until it is stored, and every answer has its consequence.
 
-The bench plays network, bridge and time. Nothing here waits: time is a number.
+The bench plays network, bridge and time. No test waits: time is a number.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ LIST = PickList(order="PO-1", lines=(("pen", 2),), parcels=(ParcelToPack(items=(
 
 
 class Bench:
-    """A device on the bench. `stored` are the events that it sent, each once, in the order in which they were first sent."""
+    """A device on the bench. `stored` has the events that it sent, each once, in the order in which they were first sent."""
 
     def __init__(self, firmware: Firmware) -> None:
         self.firmware = firmware
@@ -72,7 +72,7 @@ class Bench:
 
     @property
     def events(self) -> list[tuple[EventType, Event[Any]]]:
-        """What was sent, as the bridge reads it; sendings of the same event are all there."""
+        """The sent messages as the bridge reads them, including repeated ones."""
         return [read(p) for p in self.sent]
 
     @property
@@ -88,7 +88,7 @@ class Bench:
         return self.step(Acknowledged(publish.token))
 
     def settle(self, *, rounds: int = 200) -> None:
-        """Store and apply everything that comes, and let time pass, until nothing more comes."""
+        """Store and apply everything that arrives, and let time pass, until no more arrives."""
         done = 0
         for _ in range(rounds):
             while done < len(self.sent):

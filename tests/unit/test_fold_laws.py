@@ -1,4 +1,4 @@
-"""The laws of the fold, over random sets of facts: arrival never matters, nothing is undone that nobody undid, and every verdict is a word of the contract."""
+"""The laws of the fold, over random facts: the order of arrival never matters, only an event undoes a step, and every verdict is a word of the contract."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
 
 def steps(facts: Sequence[Fact]) -> Iterator[Step]:
-    """The facts in the sequence in which the fold applies them, applied once more beside it."""
+    """The steps of the fold: the facts are applied again, in its sequence, to a second order."""
     whole = fold(ORDER, fresh(facts))
     order = Order(ORDER)
     order.decisions = {(f.body.device, f.body.ref): (f.body.outcome, f.body.reason) for f in whole.facts if isinstance(f.body, Decided)}
@@ -59,7 +59,7 @@ def _states(order: Order) -> dict[str, ParcelState]:
     return {p.id: p.state for p in parcels}
 
 
-# --- arrival never matters ------------------------------------------------------------------------------------------------
+# --- the order of arrival never matters -----------------------------------------------------------------------------------
 
 
 @laws
@@ -110,7 +110,7 @@ def test_a_part_loaded_and_the_rest_added_gives_the_same_order(facts: list[Fact]
 @laws
 @given(order_facts)
 def test_facts_that_come_in_their_order_in_time_give_the_same_order(facts: list[Fact]) -> None:
-    """The way of nearly every scan: it comes last, and no other fact is applied again."""
+    """The path of nearly every scan: it comes last, and no other fact is applied again."""
     in_time = fold(ORDER, fresh(facts))
     warm = OrderFold(ORDER)
     for fact in fresh([*in_time.facts, *in_time.voids]):
@@ -156,7 +156,7 @@ def test_the_facts_of_a_system_are_applied_by_their_time_alone(facts: list[Fact]
 @laws
 @given(order_facts)
 def test_a_device_whose_clock_runs_on_is_applied_in_the_order_of_its_times(facts: list[Fact]) -> None:
-    """Where no clock ran backwards within a log, event time alone decides."""
+    """If no clock ran backwards within a device log, event time alone decides."""
     streams: dict[tuple[str, bytes], int] = {}
     steady = []
     for fact in fresh(facts):
@@ -176,7 +176,7 @@ def _at(fact: Fact, event_ms: int) -> Fact:
     return moved
 
 
-# --- nothing is undone that nobody undid ----------------------------------------------------------------------------------
+# --- only an event undoes a step ------------------------------------------------------------------------------------------
 
 BACKWARD = {
     E.UNPACK: {P.PICKING},
@@ -186,7 +186,7 @@ BACKWARD = {
     E.CUSTOMS_ENTERED: {P.CUSTOMS},
     E.CUSTOMS_CLEARED: {P.IN_TRANSIT},
 }
-"""The only events that take a parcel from a rank to a lower one, and where to."""
+"""The only events that move a parcel to a lower rank, and the states to which they move it."""
 
 BESIDE = {
     P.RETURNING: {E.REFUSED, E.RETURN_STARTED},
@@ -195,7 +195,7 @@ BESIDE = {
     P.DESTROYED: {E.DESTROYED, E.DAMAGED},
     P.CANCELLED: {E.CANCELLED},
 }
-"""What takes a parcel beside the way."""
+"""The events that take a parcel off the forward path."""
 
 LEAVES = {
     P.DELIVERED: {E.RETURN_STARTED, E.RETURNED},
@@ -205,7 +205,7 @@ LEAVES = {
     P.CANCELLED: CUSTODY_FACTS,
     P.DESTROYED: set(),
 }
-"""What takes a parcel out of a state that ends its way, or turns it round."""
+"""The events that take a parcel out of a final state, or turn it back."""
 
 
 @laws

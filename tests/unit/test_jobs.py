@@ -1,4 +1,4 @@
-"""A courier's job: every state with every request, and what holds over any series of requests."""
+"""A courier's job: every state with every request, and what holds for any series of requests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ kim declines            |  rejected unknown_job| applied declined            | a
 bo declines             |  rejected unknown_job| lost_claim held_by_another  | lost_claim held_by_another  | lost_claim held_by_another  | lost_claim held_by_another  | lost_claim held_by_another
 release                 |  parked unknown_job  | applied released            | applied released            | noop                        | noop                        | noop
 """  # noqa: E501 -- a table is read as a whole
-"""What becomes of each request about a job of kim's with rev 5 and order o1: the outcome, and the new state or the reason."""
+"""The result of each request about a job of kim's with rev 5 and order o1: the outcome, and the new state or the reason."""
 
 HEAD, *ROWS = ([cell.strip() for cell in row.split("|")] for row in TABLE.strip("\n").splitlines())
 CELLS = [(row[0], state, cell.split()) for row in ROWS for state, cell in zip(HEAD[1:], row[1:], strict=True)]
@@ -122,7 +122,7 @@ def test_a_job_that_nobody_named_is_named_after_its_event() -> None:
 @settings(derandomize=True, deadline=None, max_examples=150)
 @given(st.lists(st.sampled_from(list(REQUESTS)) | st.integers(0, 6), max_size=20))
 def test_a_job_has_one_courier_at_a_time_and_its_rev_only_grows(requests: list[str | int]) -> None:
-    """A number is a claim by kim against that rev: only the rev that the job has now wins."""
+    """A number is a claim by kim for that rev: only the current rev of the job wins."""
     job: Job | None = None
     for request in requests:
         before = job

@@ -1,4 +1,4 @@
-"""The ledger of a log, held against a plain set of numbers."""
+"""The ledger of a device log, compared with a plain set of numbers."""
 
 from __future__ import annotations
 

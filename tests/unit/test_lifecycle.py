@@ -1,4 +1,4 @@
-"""The tables of the contract, whole: every parcel state with every step, and every list that must cover a vocabulary."""
+"""The whole tables of the contract: every parcel state with every step, and every list that must cover a vocabulary."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ lost                            lo lo lo lo lo lo lo lo lo lo lo  .   lo  .  .  
 destroyed                       xx xx xx xx xx xx xx xx xx xx xx  .   xx xx xx  .  .
 cancelled (in house)            ca ca ca ca  .  .  .  .  .  .  .  .    .  .  .  .  .
 """
-"""Where each step leads from each state; a dot stays. `found` leads back to the state before `lost`: that is the fold's to know."""
+"""The state to which each step leads from each state; a dot means no change. `found` leads back to the state before `lost`, which only the fold knows."""
 
 HEAD, *ROWS = TABLE.strip().splitlines()
 STATES = [SHORT[s] for s in HEAD[32:].split()]

@@ -1,4 +1,4 @@
-"""Failed logins: who is slowed down, for how long, and that nothing is kept for ever."""
+"""Failed logins: which clients are slowed down and for how long, and that no entry is kept forever."""
 
 from __future__ import annotations
 

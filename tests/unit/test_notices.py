@@ -1,4 +1,4 @@
-"""What the log says of clients that do wrong: who, from where and why; and no more of it than somebody can read."""
+"""What the server logs about clients that misbehave: who, from where and why, and not more than a person can read."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Clock:
 
 
 class Sink:
-    """Commits every change at once."""
+    """A sink that commits every change at once."""
 
     is_full = is_idle = False
 
     def offer(self, *_: object) -> None:
-        """Nobody here publishes."""
+        """These tests do not publish."""
 
     def change(self, change: Change) -> None:
         change.done(None)
@@ -45,7 +45,7 @@ Say = Callable[[], list[str]]
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Say:
-    """What was logged since it was last asked."""
+    """The messages that were logged since the last call."""
 
     def take() -> list[str]:
         lines = [record.getMessage() for record in caplog.records]

@@ -1,4 +1,4 @@
-"""Which orders a courier holds, kept as jobs come, change and close: the same as if it were made anew each time."""
+"""The orders that a courier holds, updated as jobs open, change and close: the same as if they were computed anew each time."""
 
 from __future__ import annotations
 

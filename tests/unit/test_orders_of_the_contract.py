@@ -1,4 +1,4 @@
-"""What the contract says of orders and parcels, one sentence a test: an order is told event by event, and shows what it must."""
+"""What the contract says about orders and parcels, one sentence per test: events of an order are applied one by one, and it shows the right state."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_where_parcels_differ_the_state_is_partial_until_they_meet(behind: list[
     assert story.state == "delivered"
 
 
-def test_a_partial_state_is_no_milestone_of_the_order() -> None:
+def test_a_partial_state_is_not_a_milestone_of_the_order() -> None:
     story = two_parcels()
     story.tell(E.LOAD, parcel="p1")
     assert "shipped" not in story.milestones

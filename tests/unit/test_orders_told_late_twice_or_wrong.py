@@ -1,4 +1,4 @@
-"""Orders whose events come late, twice or about the wrong parcel. Each test is a story that once ended wrong."""
+"""Orders whose events come late, twice or about the wrong parcel. Each test is a story that once had a wrong result."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_an_order_that_is_approved_before_it_is_paid_counts_as_paid() -> None:
 
 
 def test_no_order_is_partially_delivered() -> None:
-    """Nobody is further than delivered: a parcel that waits for another one's way is shown by the other's state."""
+    """No parcel is beyond delivered, so that one that waits for another parcel is shown by the other one's state."""
     assert OrderState.DELIVERED not in PARTIAL_STATES
     assert set(PARTIAL_STATES) < set(SHOWN_AS.values()) | {OrderState.RETURNING}
 
@@ -215,7 +215,7 @@ COLLECTED = bodies.Delivery(pod=bodies.ProofOfDelivery(method="pin"), collected=
         (E.LOAD, E.LOAD, None),
     ],
 )
-def test_noop_is_said_exactly_where_nothing_changes(before: E, event: E, body: Body | None) -> None:
+def test_an_event_is_a_noop_exactly_if_nothing_changes(before: E, event: E, body: Body | None) -> None:
     story = Story(created(payment="on_delivery"))
     story.tell(before)
     shown = OrderView(story.order).hash

@@ -1,4 +1,4 @@
-"""The outbox and its small neighbours: what is put stays, in order and numbered, until it is acknowledged."""
+"""The outbox and the small modules around it: messages are kept in order and numbered until they are acknowledged."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
         outbox.put(event())
 
 
-def test_a_file_that_is_no_outbox_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_outbox_is_refused(tmp_path: Path) -> None:
     (tmp_path / "o.db").write_bytes(b"not a database" * 100)
     with pytest.raises(OutboxError):
         Outbox(tmp_path / "o.db", owner=OWNER)

@@ -1,4 +1,4 @@
-"""One checkout measured against another: the interval of the median, when B counts as slower, and who takes which turn."""
+"""One checkout measured against another: the interval of the median, when B counts as slower, and which checkout runs first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_interval_is_of_the_ranks_in_the_tables_of_the_sign_test(n: int, low
 
 @pytest.mark.parametrize("n", range(1, 13))
 def test_the_interval_has_the_true_median_as_often_as_it_says(n: int) -> None:
-    """Counted over every way in which n values may fall below (-) and above (+) the true median, here 0."""
+    """Counted over all ways in which n values can be below (-) or above (+) the true median, here 0."""
     spread = [interval([sign * (1 + at) for at, sign in enumerate(signs)]) for signs in product((-1, 1), repeat=n)]
     inside = sum(found.low < 0 < found.high for found in spread)
     assert inside / len(spread) == pytest.approx(spread[0].confidence)

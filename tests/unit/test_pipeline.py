@@ -1,4 +1,4 @@
-"""Store, then show, then acknowledge: in that order, whatever the messages hold and however long the store is away."""
+"""Store, then show, then acknowledge: in that order, whatever the messages contain and however long the store is unavailable."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def message(seq: int, payload: bytes | None = None, *, device: str = "scan-1", e
 
 
 class Desk:
-    """A writer and an outlet that note what is asked of them, in its order."""
+    """A writer and an outlet that record their calls in sequence."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, Any]] = []
@@ -157,7 +157,7 @@ def test_a_full_queue_says_so_and_says_once_when_there_is_room_again(limits: Lim
     run(story())
 
 
-def test_where_the_queue_was_never_full_nobody_is_called() -> None:
+def test_a_queue_that_was_never_full_reports_no_room() -> None:
     async def story() -> None:
         desk = Desk()
         room: list[int] = []
@@ -177,7 +177,7 @@ MARK = b"skull and crossbones"
 
 
 class Marked:
-    """A store whose writes fail for a marked payload, as if it had found something that no table takes."""
+    """A store whose writes fail for a marked payload, as if the payload had a value that no table accepts."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -276,11 +276,11 @@ def test_no_payload_stops_its_neighbours(bench: Bench, payload: bytes, outcome: 
         assert bench.rows("SELECT payload FROM quarantine") == [(payload,)]
 
 
-# --- a store that is away -----------------------------------------------------------------------------------------------------
+# --- a store that is unavailable ----------------------------------------------------------------------------------------------
 
 
 class Away:
-    """A store that is away for its first transactions: before anything is read, or at the commit."""
+    """A store that is unavailable for its first transactions: before any read, or at the commit."""
 
     def __init__(self, store: Store, failures: int, *, at_commit: bool) -> None:
         self._store = store
@@ -340,7 +340,7 @@ def test_a_database_that_another_process_holds_stops_acknowledgements_until_it_i
 
 @contextmanager
 def exclusively(bench: Bench) -> Iterator[Callable[[], object]]:
-    """Another process has the database for itself, until it lets go."""
+    """Another process locks the database until it releases it."""
     other = sqlite3.connect(bench.path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     try:
@@ -358,7 +358,7 @@ def test_a_full_disk_stops_acknowledgements_until_there_is_room(tmp_path: Path, 
 
 
 class Disk:
-    """A disk on which every database is as large as it can get."""
+    """A disk on which the database can't grow."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._open: list[sqlite3.Connection] = []
@@ -377,12 +377,12 @@ class Disk:
     def make_room(self) -> None:
         self._full = False
         for connection in self._open:
-            with suppress(sqlite3.ProgrammingError):  # closed since
+            with suppress(sqlite3.ProgrammingError):  # closed in the meantime
                 connection.execute("PRAGMA max_page_count = 1000000")
 
 
 def fails_and_recovers(bench: Bench, mend: Callable[[], object], bytes_each: int = 0) -> None:
-    """Offers three events to a database that takes none; mends it; all are acknowledged."""
+    """Offers three events to a database that can't be written, then repairs it: all are acknowledged."""
 
     async def story() -> None:
         acknowledged: list[str] = []

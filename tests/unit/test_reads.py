@@ -1,4 +1,4 @@
-"""What a start and a command read of the database: a table once, and one thing by its key."""
+"""What a start and a command read from the database: each table once, and a single row by its key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEVICES = 30
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """Every statement of every engine, as long as the block lasts."""
+    """Collects every statement of every engine until the block ends."""
     seen: list[str] = []
 
     def note(connection: object, cursor: object, statement: str, *_: object) -> None:
@@ -61,7 +61,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def command(site: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:
-    """The statements of a command that succeeds."""
+    """Runs a command, which must succeed; returns its statements."""
     monkeypatch.setenv("DOCKBRIDGE_SITE", str(site))
     monkeypatch.setattr(sys, "argv", ["dockbridge", *arguments])
     with statements() as seen, redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as ended:

@@ -1,4 +1,4 @@
-"""When a courier's jobs change, the door looks at the sessions of that courier and at no others, also after a device was bound to another courier."""
+"""When a courier's jobs change, the door looks only at the sessions of that courier, even after a device was bound to another courier."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATUS = TOPICS.status("PO-1")
 
 
 class Site:
-    """A door whose changes are committed at once. `jobs` says which courier has the order in an open job."""
+    """A door whose changes are committed at once. `jobs` maps each order to the courier who has it in an open job."""
 
     is_full = is_idle = False
 
@@ -50,14 +50,14 @@ class Site:
         change.done(result)
 
     def comes(self, identity: Identity) -> Session:
-        """A phone connects; its session."""
+        """A phone connects; returns its session."""
         connection = Connection(self.door, "10.0.0.1:1", lambda connection: None)
         connection.receive(connect_packet(identity.device, clean=False))
         connection.authenticated(identity)
         return connection.session
 
     def subscribed(self, identity: Identity) -> Session:
-        """A phone connects, and subscribes to the order that is in its job."""
+        """A phone connects, and subscribes to the order in its job."""
         session = self.comes(identity)
         assert session.wire is not None
         session.wire.receive(subscribe_packet([(STATUS, 1)]))  # type: ignore[attr-defined]
@@ -71,7 +71,7 @@ def phone(number: int, courier: str) -> Identity:
 
 @pytest.fixture
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The devices whose sessions were looked at: a session's identity is read each time."""
+    """The devices whose sessions were looked at, recognised by reads of a session's identity."""
     seen: list[str] = []
 
     def get(session: Session) -> Identity:

@@ -1,4 +1,4 @@
-"""One batch, one transaction, against a real database: what becomes of an event, what its device is told, and what the world is shown."""
+"""One batch, one transaction, with a real database: the result of an event, the receipt of its device, and the messages that are published."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_pick_says_what_is_left(bench: Bench) -> None:
     assert receipt["left"] == [{"sku": "4006381333931", "qty": 1}, {"sku": "pen", "qty": 1}]
 
 
-def test_a_repeated_scan_is_no_news(bench: Bench) -> None:
+def test_a_repeated_scan_is_a_noop(bench: Bench) -> None:
     bench.create("PO-1")
     bench.tell("scan-1", "stage", "PO-1", {"dock": "d1"})
     receipt = bench.tell("scan-1", "stage", "PO-1", {"dock": "d1"})
@@ -453,7 +453,7 @@ def presence(bench: Bench, at_mono_ms: int, *, boot: bytes = BOOT) -> Incoming:
 
 
 def test_presence_gives_the_first_clock_sample(bench: Bench) -> None:
-    """The backlog of a boot comes slowly: without the presence before it, its events would all be dated when they came."""
+    """The backlog of a boot arrives slowly: without the presence before it, the time of its events would be the time of their arrival."""
     bench.create("PO-1")
     bench.send(presence(bench, 50_000))
     scanned_ms = bench.now_ms - 1_000 - 20_000
@@ -557,7 +557,7 @@ def test_an_order_whose_creation_is_voided_is_hidden_and_its_scans_wait_again(be
 
 
 def busy_day(bench: Bench) -> None:
-    """A bit of everything."""
+    """A little of everything."""
     bench.create("PO 17/3", "订单-1", promise_ms=bench.now_ms + 1)
     bench.tell("scan-1", "pick", "PO 17/3", {"sku": "pen", "qty": 1}, by="w-17")
     bench.tell("scan-1", "pack", "PO 17/3", {"items": LINES}, code="WB-1", parcel="box 1", by="w-17")
@@ -641,7 +641,7 @@ ACTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("phone-anna", "return_started", {"reason": "refused"}),
     ("scan-1", "returned", {"dock": "d1"}),
 )
-"""Who does what. Void, labels and jobs stand in their own stories."""
+"""Which device sends which event. Voids, labels and jobs have tests of their own."""
 
 steps = st.tuples(
     st.sampled_from(ACTIONS),
@@ -653,7 +653,7 @@ steps = st.tuples(
 
 @st.composite
 def workloads(draw: st.DrawFn) -> list[Incoming]:
-    """Events of some devices about two orders, in the order of arrival; some happened a while ago, some are told twice."""
+    """Events of some devices about two orders, in the order of arrival; some happened a while ago, some are sent twice."""
     messages: list[Incoming] = []
     seqs = dict.fromkeys(IDENTITIES, 0)
     for number, ((device, kind, body), order, code, ago_ms) in enumerate(draw(st.lists(steps, min_size=1, max_size=14))):
@@ -666,7 +666,7 @@ def workloads(draw: st.DrawFn) -> list[Incoming]:
 
 
 def ends(bench: Bench) -> dict[str, Any]:
-    """What a workload leaves behind, apart from how often its devices were told."""
+    """What a workload leaves behind, except how often receipts were sent."""
     return {
         "orders": bench.rows("SELECT order_id, state, hash FROM orders ORDER BY order_id"),
         "parcels": bench.rows("SELECT order_id, parcel, state, hash FROM parcels ORDER BY order_id, parcel"),
@@ -703,7 +703,7 @@ def test_a_batch_ends_like_its_events_one_by_one_and_forgetting_changes_nothing(
 
 
 def test_a_settled_batch_is_gone_when_it_is_done(bench: Bench) -> None:
-    # The server's collector comes rarely: what it had to take away would be the payloads of thousands of messages.
+    # The server runs the garbage collector rarely: cycles would keep the payloads of thousands of messages in memory until then.
     gc.collect()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)

@@ -1,4 +1,4 @@
-"""A shop's export as orders: any columns, any words, any time zone; what can't be used is named, and nothing is sent twice."""
+"""A shop's export as orders: any columns, any words, any time zone; rows that can't be used are named, and no event is sent twice."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_a_text_with_a_nul_is_a_bad_row(tmp_path: Path) -> None:
         ("2024-03-31 03:00:00", "2024-03-31 01:00:00"),
         ("2024-10-27 01:59:59", "2024-10-26 23:59:59"),
         ("2024-10-27 03:00:00", "2024-10-27 02:00:00"),
-        ("2024-10-27 02:30:00", "2024-10-27 00:30:00"),  # it came twice: the first is taken
+        ("2024-10-27 02:30:00", "2024-10-27 00:30:00"),  # it occurred twice: the first one is taken
     ],
 )
 def test_a_time_is_the_shops_summer_and_winter(tmp_path: Path, local: str, utc: str) -> None:

@@ -1,4 +1,4 @@
-"""The retained statuses that are read from the tables: every topic that a filter matches comes once, in pages, and from anywhere on."""
+"""The retained statuses that are read from the tables: every topic that a filter matches is returned once, in pages, beginning at any place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(kept: Statuses, topic_filter: str, after: str = "") -> list[str]:
-    """All that is behind a place, page by page."""
+    """All topics after a place, page by page."""
     found: list[str] = []
     goes_on: str | None = after
     while goes_on is not None:
@@ -72,7 +72,7 @@ def test_every_topic_comes_once_and_from_anywhere_on(database: Path, topic_filte
         assert sorted(every) == sorted(t for t in SHOWN if matches(topic_filter, t))
         rest = read(kept, topic_filter, after)
         assert len(set(rest)) == len(rest)
-        # A topic that was handed over last is where a crash goes on: all of its order, and all that was to come behind it.
+        # After a crash, reading continues at the topic that was handed over last: with all of its order, and all topics after it.
         assert set(every[every.index(after) :] if after in every else ()) <= set(rest) <= set(every)
 
 

@@ -1,4 +1,4 @@
-"""The database: what a COMMIT promises, how it grows up, and that everything but the event log can be made anew."""
+"""The database: what a COMMIT promises, how it is migrated, and that everything except the event log can be derived again."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_events_that_wait_are_listed_by_their_outcome(bench: Bench) -> None:
 
 
 def test_a_database_that_does_not_keep_synchronous_full_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_FULL", 3)  # as if the pragma had been read back as something else
+    monkeypatch.setattr(sqlite, "_FULL", 3)  # as if the pragma had been read back with another value
     with pytest.raises(StoreUnavailable, match="synchronous=FULL"), SqlStore(open_engine(tmp_path / "site.db")).transaction():
         pass
 
@@ -168,7 +168,7 @@ def test_an_empty_file_becomes_the_tables_that_the_program_knows(tmp_path: Path)
 
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Installs the next version of the program: it has one migration more."""
+    """Installs the next version of the program, which has one more migration."""
     scripts = tmp_path / "migrations"
     shutil.copytree(Path(migrations.__file__).with_name("migrations"), scripts, ignore=shutil.ignore_patterns("__pycache__"))
     (scripts / "versions" / "9999_next.py").write_text(
@@ -213,7 +213,7 @@ def test_a_database_of_a_newer_program_is_refused_with_a_sentence(bench: Bench, 
 
 
 def test_nobody_else_reads_a_database_or_its_copies(tmp_path: Path) -> None:
-    """It holds the hashes of passwords. The folder may have been there before, open to everybody; the mode is looked at while the files are made."""
+    """It contains the hashes of passwords. The folder may already exist and be open to all users; the mode is checked while the files are made."""
     seen: dict[str, int] = {}
 
     def look(*_: object) -> None:
@@ -256,7 +256,7 @@ def again(bench: Bench) -> Rebuilt:
 
 
 def derived(bench: Bench) -> dict[str, Any]:
-    """Everything that can be made of the log again, column by column and payload by payload."""
+    """Everything that can be derived from the event log again, column by column and payload by payload."""
     found: dict[str, Any] = {}
     for relation in tables.DERIVED:
         columns = [c.name for c in tables.TABLES[relation].columns]
@@ -270,7 +270,7 @@ def derived(bench: Bench) -> dict[str, Any]:
 
 
 def busy_day(bench: Bench) -> None:
-    """A bit of everything: late and parked scans, labels, a void, jobs, a hold, rejections, a device that owes."""
+    """A little of everything: late and parked scans, labels, a void, jobs, a hold, rejections, a device with missing events."""
     bench.create("PO-1", "PO-2")
     bench.tell("scan-1", "pick", "PO-1", {"sku": "pen", "qty": 1})
     bench.tell("scan-1", "pick", "PO-1", {"sku": "ink", "qty": 1})
@@ -317,7 +317,7 @@ def test_what_was_lost_comes_back_from_the_log(bench: Bench) -> None:
     with bench.store.transaction() as tx:
         for relation in tables.DERIVED:
             reset(tx._driver, relation)
-    assert again(bench).changed == []  # the log of visible changes still says what they were
+    assert again(bench).changed == []  # the log of visible changes still has them
     after = derived(bench)
     assert [row[1:] for row in after.pop("quarantine")] == [row[1:] for row in before.pop("quarantine")]  # their numbers were lost with them
     assert after == before
@@ -539,7 +539,7 @@ def test_a_secret_never_looks_like_an_option(registry: Registry, monkeypatch: py
     assert registry.rotate("scan-7", now_ms=NOW_MS) == "another"
 
 
-def test_a_channel_without_a_secret_lets_nobody_in(registry: Registry) -> None:
+def test_a_channel_without_a_secret_accepts_no_login(registry: Registry) -> None:
     assert registry.add("shop1", Role.SYSTEM, now_ms=NOW_MS, with_secret=False) is None
     assert registry.verify("shop1", "") is None
     assert registry.identity("shop1").role is Role.SYSTEM

@@ -159,7 +159,7 @@ ACTIONS: tuple[tuple[str, str, str | None, dict[str, Any], dict[str, Any]], ...]
 
 
 def day(store: Store, steps: list[tuple[int, bool, bool]]) -> tuple[list[Any], list[Any], dict[str, list[Any]]]:
-    """Receipts, messages, and rows by relation, after some steps: (action, whether a batch ends, whether the bridge forgets)."""
+    """Receipts, messages, and rows by relation, after some steps: (action, whether a batch ends, whether the bridge forgets its memory)."""
     settler = settler_on(store, Rules(site=SITE))
     seqs = dict.fromkeys(IDENTITIES, 0)
     answers: list[Any] = []

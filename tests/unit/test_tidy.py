@@ -1,8 +1,8 @@
-"""The tree itself: files and classes that can be read in one sitting, no circles, imports that point down, READMEs that name what is there.
+"""The source tree: files and classes that can be read in one sitting, no import circles, imports that point down, READMEs that name the files that exist.
 
     python tests/unit/test_tidy.py        # everything in this tree that breaks a rule
 
-Each rule is a function from a tree to sentences, one for each place that breaks it. It is tried on small trees that break it, and on this one.
+Each rule is a function from a tree to sentences, one for each place that breaks it. It is tested on small trees that break it, and applied to this one.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ LAYERS: Final = (
     ("bridge.domain",),
     ("devices.protocol",),
 )
-"""A package imports only packages of later rows, and no other of its own row. A package need not exist yet; a module in no layer may import any."""
+"""A package imports only packages of later rows, and no other package of its own row. Packages may be missing; a module outside the layers may import any."""
 
 UPWARD: Final = {
     ("bridge.entrypoints.cli.demo", "firmware_sim"): "a shift that simulated devices work",
@@ -65,7 +65,7 @@ UPWARD: Final = {
 
 
 class Module(NamedTuple):
-    """One Python file of the product. `name` is as it is imported; a package has the name of its folder."""
+    """One Python file of the product. `name` is the name under which it is imported; a package has the name of its folder."""
 
     name: str
     path: Path
@@ -103,7 +103,7 @@ def _module(top: Path, path: Path) -> Module:
     classes: list[tuple[str, int]] = []
     functions: list[tuple[str, int]] = []
     imports: list[tuple[str, str]] = []
-    gc.disable()  # a syntax tree is many small objects and no garbage: collecting meanwhile doubles the time
+    gc.disable()  # a syntax tree is many small objects without garbage: garbage collection would double the time
     try:
         for within, parent, node in _statements(ast.parse(source), ""):
             if isinstance(node, ast.ClassDef):
@@ -126,7 +126,7 @@ _FUNCTION: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def _statements(parent: ast.AST, within: str) -> Iterator[tuple[str, ast.AST, ast.AST]]:
-    """(qualified name of what it stands in, parent, node) of every statement; expressions are left out, because walking them takes most of the time."""
+    """(qualified name of the enclosing definition, parent, node) of every statement; expressions are left out, because walking them takes most of the time."""
     for field in ("body", "orelse", "finalbody", "handlers", "cases"):
         for node in getattr(parent, field, ()):
             yield within, parent, node
@@ -190,7 +190,7 @@ def imports(tree: Tree) -> dict[str, set[str]]:
 
 
 def circles(tree: Tree) -> list[str]:
-    """Import circles: each is cut at one import to find the next, until none is left."""
+    """Import circles: each one found is cut at one import to find the next, until none is left."""
     graph = imports(tree)
     found = []
     while True:
@@ -206,7 +206,7 @@ def circles(tree: Tree) -> list[str]:
 
 
 def upward_imports(tree: Tree) -> list[str]:
-    """Imports between layers that do not point down, directly or by way of modules that are in no layer."""
+    """Imports between layers that do not point down, directly or through modules outside the layers."""
     graph = imports(tree)
     found = []
     for importer in graph:
@@ -228,7 +228,7 @@ def _layer(module: str) -> tuple[int, str] | None:
 
 
 def _ways_to_layers(graph: dict[str, set[str]], importer: str) -> Iterator[tuple[tuple[str, ...], tuple[int, str]]]:
-    """(path, layer) of the shortest import paths from a module to those in layers, by way of modules that are in none."""
+    """(path, layer) of the shortest import paths from a module to those in layers, through modules outside the layers."""
     todo: list[tuple[str, ...]] = [(importer,)]
     seen = {importer}
     for path in todo:

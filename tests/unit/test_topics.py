@@ -1,4 +1,4 @@
-"""Topics: ids become levels and come back whole, and filters match what MQTT 3.1.1 §4.7 says, held against a second reading of it."""
+"""Topics: ids become levels and are read back unchanged, and filters match as MQTT 3.1.1 §4.7 says, compared with a second implementation of it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_two_ids_never_share_a_level(a: str, b: str) -> None:
 
 
 @pytest.mark.parametrize("level", ["", "~", "~2", "~2f", "~G0", "~61", "~FF", "~C3", "a/b", "+", "#", "x" * 97, "\ud800", "a\n", "é"])
-def test_what_escape_never_writes_is_no_level(level: str) -> None:
+def test_what_escape_never_writes_is_not_a_level(level: str) -> None:
     with pytest.raises(ValueError):
         unescape(level)
 
@@ -137,7 +137,7 @@ def test_filters_match_as_the_examples_of_mqtt_say(topic_filter: str, topic: str
 
 
 def naive_matches(topic_filter: str, topic: str) -> bool:
-    """MQTT 3.1.1 §4.7 once more, as a regular expression."""
+    """MQTT 3.1.1 §4.7 again, as a regular expression."""
     if topic[0] == "$" and topic_filter[0] in "+#":
         return False
     pattern = "/".join("[^/]*" if level == "+" else re.escape(level) for level in topic_filter.split("/") if level != "#")
@@ -165,7 +165,7 @@ ALL_NAMES = [
 @example("#", "$a/#")
 @example("+/a", "$a/a")
 @example("a/+", "a/#")
-def test_a_filter_covers_another_only_where_it_matches_all_that_the_other_can(allowed: str, asked: str) -> None:
+def test_a_filter_covers_another_only_if_it_matches_all_that_the_other_can(allowed: str, asked: str) -> None:
     matched = [topic for topic in ALL_NAMES if matches(asked, topic)]
     if covers(allowed, asked):
         assert all(matches(allowed, topic) for topic in matched)

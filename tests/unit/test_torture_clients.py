@@ -46,7 +46,7 @@ class Wire:
         return self.say(Packet(packets.CONNACK, bytes([present, 0])))
 
     def say(self, *said: Packet) -> list[str]:
-        """The server says something; what the client answers."""
+        """The server sends a packet; returns the client's answer."""
         self.sent.clear()
         for packet in said:
             self.client.take(packet)

@@ -1,4 +1,4 @@
-"""The ledger of `dockbridge torture` against books with one fault each: what it does not find, no run will."""
+"""The ledger of `dockbridge torture` on books with one fault each: a fault that it does not find here is not found in any run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def book() -> Book:
 
 
 def faults(book: Book) -> dict[Class, dict[str, int]]:
-    """What the ledger holds against a run, by class."""
+    """The faults that the ledger finds in a run, by class."""
     return {c: found for c, counts in count(book).classes.items() if (found := _faults(counts))}
 
 
@@ -108,7 +108,7 @@ def test_a_message_that_comes_first_after_a_later_one_is_out_of_order(book: Book
 
 
 def test_a_repeated_flight_is_in_order(book: Book) -> None:
-    """1, 2, 3, and after a reconnect 1, 2, 3 once more: each came first in its place."""
+    """1, 2, 3, and after a reconnect 1, 2, 3 again: the first arrivals are in order."""
     for n in (1, 2, 3):
         book.arrive("all-1", Id("p0", "a", n), 1)
     assert faults(book) == {}
@@ -134,7 +134,7 @@ def test_an_acknowledged_event_that_is_not_in_the_log_is_lost(book: Book) -> Non
 
 
 def test_an_event_that_was_missing_after_a_kill_stays_lost(book: Book) -> None:
-    """It was acknowledged, was not in the log after the kill, and came back because the device sent it again."""
+    """It was acknowledged, was not in the event log after the kill, and is there now because the device sent it again."""
     book.vanished.add(Id("shop", "order-2", 1))
     assert faults(book) == {ORDER: {"lost_stored": 1}}
 

@@ -1,4 +1,4 @@
-"""A whole run of `dockbridge torture` against a broker of thirty lines that is right, and against the same with one fault each: the ledger tells them apart."""
+"""A whole run of `dockbridge torture` against a correct broker of thirty lines, and against the same broker with one fault: the ledger finds each fault."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENTS = 400
 
 @dataclass
 class Session:
-    """What a right broker keeps of a client."""
+    """What a correct broker keeps of a client."""
 
     subscription: tuple[str, int] | None = None
     received: set[int] = field(default_factory=set)
@@ -33,7 +33,7 @@ class Session:
 
 
 class Wire(asyncio.Protocol):
-    """A connection at the broker."""
+    """A connection of the broker."""
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -62,7 +62,7 @@ class Wire(asyncio.Protocol):
 
 
 class Broker:
-    """A broker in this process. A kill cuts its connections; what it keeps is its memory. `fault` is what it does wrong."""
+    """A broker in this process. A kill cuts its connections; what it must keep stays in memory. `fault` is what it does wrong."""
 
     def __init__(self, fault: str = "") -> None:
         self.address = ("127.0.0.1", 0)
@@ -105,7 +105,7 @@ class Broker:
         return Counter(self.log)
 
     def passes(self, label: str) -> bool:
-        """Whether it dies here."""
+        """Whether the broker dies at this point."""
         at, left = self._kill_at
         if at == label and not self.is_dead:
             self._kill_at = (at, left - 1)

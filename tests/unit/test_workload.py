@@ -1,4 +1,4 @@
-"""A day from a seed: the same for everybody, complete, and with an end for every order that follows from the plan alone."""
+"""A day from a seed: the same seed gives the same day, it is complete, and the final state of every order follows from the plan alone."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_articles_have_right_check_digits() -> None:
         assert scanned.kind is barcodes.Kind.GTIN
 
 
-def test_every_order_has_somebody_to_work_on_it() -> None:
+def test_every_order_has_a_device_to_work_on_it() -> None:
     day = Workload.from_seed(9, 50, 2, 3)
     names = {d.name for d in day.devices}
     couriers = {d.courier for d in day.devices if d.role is Role.COURIER}

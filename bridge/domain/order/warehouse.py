@@ -12,7 +12,7 @@ from devices.protocol.vocabulary import Flag, Outcome, Reason, Warn
 
 
 def stand_in_log(order: Order, fact: Fact) -> Verdict:
-    """A worker's shift began or ended: the order stays as it is."""
+    """It stands in the log, and the order stays as it is."""
     return APPLIED
 
 

@@ -1,4 +1,4 @@
-"""What all consumers share: the job, the settler behind them, and the identities of whoever may publish."""
+"""What all consumers share: the job, the settler behind them, and the identities of the devices that may publish."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from devices.protocol.vocabulary import Role
 
 FILTERS: Final = ("v1/+/devices/+/events/+", "v1/+/devices/+/location")
 BATCH: Final = IngestSettings().batch_messages_max
-"""As many messages in one transaction as ours takes."""
+"""The most messages in one transaction, the same as ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Where the broker is, where the database is to be, and who may publish."""
+    """Where the broker is, where to make the database, and who may publish."""
 
     port: int
     database: Path
@@ -42,9 +42,9 @@ def read_job() -> Job:
 
 
 def make_settler(database: Path) -> tuple[Settler, SqlStore]:
-    """The same settler as in the server, with the server's settings, on a database that is made where there is none.
+    """The same settler as in the server, with the server's settings, on a database that is made if it does not exist.
 
-    `paired.py` calls this in each of the checkouts that it compares: the name, the argument and the first of the two stay.
+    `paired.py` calls this in each of the checkouts that it compares: the name, the argument and the first of the two results must stay.
     """
     ingest = Settings().ingest
     engine = open_engine(database, cache_bytes=ingest.database_cache_bytes, log_bytes=ingest.database_log_bytes)
@@ -54,7 +54,7 @@ def make_settler(database: Path) -> tuple[Settler, SqlStore]:
 
 
 class Senders:
-    """Whose message it is, by its topic: looked up once for each topic."""
+    """The identity that a message came from, by its topic; looked up once for each topic."""
 
     def __init__(self, roles: dict[str, Role]) -> None:
         self._identities = {name: Identity(site="main", device=name, role=role, courier=name if role is Role.COURIER else None) for name, role in roles.items()}
@@ -72,6 +72,6 @@ class Senders:
 
 
 def ready() -> None:
-    """Say that events may come. Garbage is collected as rarely as in the server."""
+    """Report that the consumer is ready. Garbage is collected as rarely as in the server."""
     tune_garbage_collection()
     print("ready", flush=True)

@@ -1,6 +1,6 @@
-"""A consumer inside plain amqtt: its broker's event hands messages over, and what a batch causes is broadcast without a socket between.
+"""A consumer inside plain amqtt: a plugin event of the broker hands messages over, and the messages that a batch causes are broadcast without a socket.
 
-An internal client would pay for the protocol once more. amqtt acknowledges before anything is stored; that is what it does.
+An internal client would pay for the protocol once more. amqtt acknowledges before anything is stored; a plugin can't change that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bridge.writer import ThreadWriter
 
 
 class _Inbox:
-    """What the plugin hands to the consumer; amqtt makes its plugins itself, by name."""
+    """The queue from the plugin to the consumer; amqtt makes its plugins itself, by name."""
 
     def __init__(self) -> None:
         self.senders: Senders | None = None

@@ -1,4 +1,4 @@
-"""A consumer tuned by hand: raw asyncio on uvloop, a commit on a thread while the next batch arrives, one write for all that a batch causes."""
+"""A consumer tuned by hand: raw asyncio on uvloop, a commit on a thread while the next batch arrives, one write for all messages that a batch causes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bridge.interpreter import loop_runner
 from bridge.writer import ThreadWriter
 
 OPEN_MAX = 60_000
-"""Publishes that the broker has not acknowledged; there are 65,535 packet ids."""
+"""The most publishes that the broker has not acknowledged; there are 65,535 packet ids."""
 
 
 class Consumer(Client):
-    """Takes what arrives, and acknowledges it when its batch is committed and shown."""
+    """Takes the messages that arrive, and acknowledges them when their batch is committed and shown."""
 
     def __init__(self, senders: Senders) -> None:
         super().__init__("consumer", None, FILTERS, clean=False)
@@ -29,7 +29,7 @@ class Consumer(Client):
         self._next_id = 0
 
     def data_received(self, data: bytes) -> None:
-        """As the client's, but PUBACK is written later, with what the batch causes."""
+        """As in the client, but PUBACK is written later, with the messages that the batch causes."""
         buffer = self.buffer
         buffer += data
         at, size = 0, len(buffer)

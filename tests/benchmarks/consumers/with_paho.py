@@ -1,4 +1,4 @@
-"""A consumer as most would write it: paho-mqtt with manual acknowledgement, batches, and one commit for each.
+"""A consumer as most people would write it: paho-mqtt with manual acknowledgement, batches, and one commit for each.
 
 It drives paho's loop itself. With paho's own thread (`loop_start`) it takes about twice the processor time: both threads wait for the interpreter's lock.
 """
@@ -21,7 +21,7 @@ _LOOK_EVERY_S = 0.2
 
 
 class Consumer:
-    """One thread: read what has come, commit a batch, publish what it causes, acknowledge."""
+    """One thread: read the messages that have arrived, commit a batch, publish what it causes, acknowledge."""
 
     def __init__(self, port: int, senders: Senders) -> None:
         self.stopping = False
@@ -52,7 +52,7 @@ class Consumer:
         return bool(self._waiting)
 
     def take(self) -> list[tuple[int, int, Incoming]]:
-        """What has come, up to a batch; waits a moment where nothing has."""
+        """The messages that have arrived, at most a batch; waits a moment if there are none."""
         wait_s = 0.0 if self._waiting else _LOOK_EVERY_S
         while select.select([self.client.socket()], [], [], wait_s)[0]:
             self.client.loop_read()

@@ -22,7 +22,7 @@ def _orders(job: dict[str, Any]) -> Coroutine[Any, Any, dict[str, Any]]:
 
 
 def _plain(work: Callable[..., Coroutine[Any, Any, dict[str, Any]]]) -> Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]:
-    """Of a broker alone: nobody logs in."""
+    """For the broker alone: these clients do not log in."""
     return lambda job: work(**{name: value for name, value in job.items() if name != "password"})
 
 

@@ -14,7 +14,7 @@ QUANTILES: Final = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
 
 
 def latency_ms(seconds: Iterable[float]) -> dict[str, float]:
-    """p50, p99, p99.9 and the longest, in milliseconds, and how many there are. The longest is there because a p99.9 of a few hundred is the longest too."""
+    """p50, p99, p99.9 and the longest, in milliseconds, and how many there are. The longest, because the p99.9 of a few hundred is the longest too."""
     histogram = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
     for value in seconds:
         histogram.record_value(min(HIGHEST_US, max(LOWEST_US, round(value * 1e6))))

@@ -1,4 +1,4 @@
-"""What the generator itself costs: it must not be the bottleneck of what it measures."""
+"""The processor time of the generator, which must not be the bottleneck of its own measurement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class Busy:
-    """Processor time of this process since it was made, beside the wall clock."""
+    """Processor time of this process since this object was made, and the time that passed."""
 
     def __init__(self) -> None:
         self._cpu_s = _cpu_s()

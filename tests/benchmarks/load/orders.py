@@ -19,7 +19,7 @@ from benchmarks.load.wire import Client, enter, leave, publish
 from devices.protocol.topics import Topics
 
 _ID = b"\x62id\x50"
-"""How `id` begins in a CBOR receipt: the key, and bytes(16). A whole decoding for each would cost the generator a third of its time."""
+"""How `id` begins in a CBOR receipt: the key, and bytes(16). To decode each receipt whole would cost the generator a third of its time."""
 _LOOK_EVERY_S = 0.01
 QUIET_S: Final = 1.0
 FIRST_QUIET_S: Final = 0.2
@@ -30,8 +30,8 @@ class OrdersJob:
     """What is sent, and how.
 
     `window_by` says what makes room in a device's window of the closed loop: its receipt (the event is stored and answered) or its PUBACK, which from a broker
-    alone means no more than "received". `phases` makes it an open loop. `phones` tell their location
-    beside it. `deadline_s` ends a run that does not end by itself.
+    alone means no more than "received". `phases` makes it an open loop. `phones` send their location
+    meanwhile. `deadline_s` ends a run that does not end by itself.
     """
 
     host: str
@@ -50,7 +50,7 @@ class OrdersJob:
 
 
 class Run:
-    """When each event was sent, acknowledged and answered, seconds by the monotonic clock."""
+    """When each event was sent, acknowledged and answered, in seconds of the monotonic clock."""
 
     def __init__(self, events: int) -> None:
         self.events = events
@@ -69,7 +69,7 @@ class Run:
 
 
 class Sender(Client):
-    """A device that sends its events, by a window or when each is due."""
+    """A device that sends its events: as its window allows, or when each is due."""
 
     def __init__(self, device: Device, job: OrdersJob, run: Run) -> None:
         super().__init__(device.name, job.password, [Topics(SITE).receipts(device.name)])
@@ -84,7 +84,7 @@ class Sender(Client):
         self._next_id = 0
 
     def load(self, events: list[Planned]) -> None:
-        """Encode what is to be sent; packet ids go round, and a window is far smaller than their number."""
+        """Encode the events to be sent. Packet ids are reused in turn; a window is far smaller than their number."""
         for planned in events:
             self._next_id = self._next_id % 65_535 + 1
             self.frames.append((planned.event_id, self._next_id, publish(planned.topic, planned.payload, self.qos_out, self._next_id)))
@@ -129,7 +129,7 @@ class Sender(Client):
 
 
 class Watcher(Client):
-    """Sees every order's status."""
+    """Receives the status of every order."""
 
     def __init__(self, job: OrdersJob) -> None:
         super().__init__(WATCHER, job.password, [f"v1/{SITE}/orders/+/status"])
@@ -139,7 +139,7 @@ class Watcher(Client):
         self.statuses.append((self.now_s, payload))
 
     async def caught_up(self) -> None:
-        """Wait until what was retained before has come: a large site's statuses must not be in the way of what is measured. MQTT has no word for its end."""
+        """Wait until the statuses that were already retained have arrived, so that they do not disturb the measurement. MQTT does not mark their end."""
         seen = -1
         while seen != len(self.statuses):
             seen = len(self.statuses)
@@ -196,7 +196,7 @@ def _closed_loop(senders: dict[str, Sender], run: Run) -> list[float]:
 
 
 async def _open_loop(made: Plan, senders: dict[str, Sender], job: OrdersJob, run: Run) -> list[float]:
-    """Send each event when it is due. Returns by how much each was written late."""
+    """Send each event when it is due. Returns how late each was written."""
     due = due_s(job.phases)[: made.events]
     run.events = len(due)
     for sender in senders.values():
@@ -216,7 +216,7 @@ async def _open_loop(made: Plan, senders: dict[str, Sender], job: OrdersJob, run
 
 
 async def _answered(run: Run, deadline_s: float, clients: list[Client]) -> float:
-    """Wait until every event is answered and the last status of every order was seen; the moment at which it was. At the deadline it is over all the same."""
+    """Wait until every event is answered and the last status of every order was seen, or until the deadline. Returns the moment at which that was."""
     ended = None
     while time.perf_counter() < deadline_s and not any(c.lost for c in clients):
         try:
@@ -267,7 +267,7 @@ def _figures(run: Run, start_s: float, ended_s: float) -> dict[str, Any]:
 
 
 def _phases(job: OrdersJob, run: Run, lateness: list[float]) -> dict[str, Any]:
-    """Of each phase and each second its latencies, by when an event was due; what was never answered counts until the end."""
+    """The latencies of each phase and of each second, by when an event was due. For an event that was never answered, the latency counts until the end."""
     end_s = time.perf_counter()
     by_due = sorted(run.sent.items(), key=lambda item: item[1])
     start_s = by_due[0][1]

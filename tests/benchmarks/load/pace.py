@@ -1,6 +1,6 @@
-"""The open loop: when each event is due is fixed beforehand, and its latency counts from then, whatever the server does meanwhile.
+"""The open loop: the time at which each event is due is fixed beforehand, and its latency counts from then, whatever the server does meanwhile.
 
-That is what keeps it safe from coordinated omission: a server that stalls cannot keep the generator from noticing what would have come.
+This avoids coordinated omission: while a server stalls, the events that it delays are still counted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Phase(NamedTuple):
-    """A time with one rate."""
+    """A period with one rate."""
 
     per_s: float
     seconds: float
@@ -21,7 +21,7 @@ class Phase(NamedTuple):
 
 
 def due_s(phases: Sequence[Phase]) -> list[float]:
-    """When each event is due, seconds from the start, evenly spaced within its phase."""
+    """When each event is due, in seconds from the start, evenly spaced within its phase."""
     due = []
     start = 0.0
     for phase in phases:
@@ -39,7 +39,7 @@ def by_second(due: Sequence[float], latency_s: Sequence[float]) -> dict[int, lis
 
 
 def recovered_after_s(p99_by_second: dict[int, float], from_s: int, most: float) -> int | None:
-    """Seconds after `from_s` until the p99 of every later second is at most `most`; None where it never is."""
+    """Seconds after `from_s` until the p99 of every later second is at most `most`; None if that never happens."""
     late = [second for second, p99 in p99_by_second.items() if second >= from_s and p99 > most]
     if not late:
         return 0

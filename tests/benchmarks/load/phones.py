@@ -1,4 +1,4 @@
-"""Couriers' phones that tell where they are: QoS 0, a batch every ten seconds, evenly spread over the fleet."""
+"""Couriers' phones that send their location: QoS 0, a batch every ten seconds, evenly spread over the fleet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from devices.protocol.topics import Topics
 
 EVERY_S: Final = 10.0
 POINTS: Final = 5
-"""A point every two seconds, as a phone in a moving van has them."""
+"""A point every two seconds, as from a phone in a moving van."""
 
 
 def phone_name(number: int) -> str:
@@ -43,7 +43,7 @@ class Phone(Client):
 
 
 async def tell_locations(phones: Sequence[Phone]) -> None:
-    """One phone after the other, for ever, so that each has its turn every `EVERY_S`."""
+    """One phone after the other, until cancelled, so that each sends once every `EVERY_S`."""
     if not phones:
         return
     start_s = time.perf_counter()

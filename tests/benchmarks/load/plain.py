@@ -1,6 +1,6 @@
-"""Loads of a broker alone: nothing of ours is in what is published, and nothing of it is stored.
+"""Loads for the broker alone: the payloads are not ours, and nothing is stored.
 
-All are closed loops or single happenings; topics are outside v1/ (`bench/…`), so that any broker takes them.
+All are closed loops or single operations; topics are outside v1/ (`bench/…`), so that any broker accepts them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ FILL_WINDOW: Final = 500
 PATIENCE_S: Final = 120.0
 STORM_S: Final = 300.0
 AGAIN_S: Final = 1.0
-"""A device that was turned away tries again after so long."""
+"""How long a device waits after it was refused before it tries again."""
 
 
 class Publisher(Client):
-    """Publishes at QoS 1 with a window. PUBACKs are four bytes each and nothing else comes, so they are counted by length, not read one by one."""
+    """Publishes at QoS 1 with a window. PUBACKs have four bytes each and nothing else arrives, so they are counted by length, not read one by one."""
 
     def __init__(self, name: str, window: int, until_s: float = 0.0) -> None:
         super().__init__(name)
@@ -38,12 +38,12 @@ class Publisher(Client):
         self.block = b"".join(self.frames)
         self._pending = 0
         self._sent_s: deque[float] = deque()
-        """When the first message of each window was sent: of these the wait is taken, so that taking times is not what is measured."""
+        """When the first message of each window was sent. Only these are timed, so that taking the time does not distort the measurement."""
         self._going = False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def go(self) -> None:
-        """Fill the window. Packet ids go round in it: the one that is used again was acknowledged, as PUBACKs come in order (§4.6)."""
+        """Fill the window. Packet ids are reused in turn: an id that is used again was acknowledged, because PUBACKs come in order (§4.6)."""
         self._going = True
         self._sent_s.append(time.perf_counter())
         self.transport.write(self.block)
@@ -75,7 +75,7 @@ class Publisher(Client):
 
 
 class Arrivals:
-    """What some readers have received together."""
+    """How many messages some readers have received together."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -84,7 +84,7 @@ class Arrivals:
         self.reached = asyncio.Event()
 
     async def until(self, count: int) -> float:
-        """Wait until so many have come; when the last did."""
+        """Wait until this many have arrived; returns when the last did."""
         self.awaited = count
         self.reached.clear()
         if self.count < count:
@@ -93,7 +93,7 @@ class Arrivals:
 
 
 class Reader(Client):
-    """Counts what it receives, at QoS 0, so that nothing has to be answered."""
+    """Counts the messages that it receives, at QoS 0, so that it need not answer."""
 
     def __init__(self, name: str, filters: list[str], arrivals: Arrivals) -> None:
         super().__init__(name, None, filters, qos=0)
@@ -134,7 +134,7 @@ class Filler(Client):
 
 
 async def acknowledged(*, host: str, port: int, clients: int, window: int, seconds: float) -> dict[str, Any]:
-    """PUBACKs a second for QoS 1 publishes that nobody is subscribed to."""
+    """PUBACKs per second for QoS 1 publishes without a subscriber."""
     publishers = [Publisher(f"p-{n}", window) for n in range(clients)]
     await enter(publishers, host, port)
     busy = Busy()
@@ -151,7 +151,7 @@ async def acknowledged(*, host: str, port: int, clients: int, window: int, secon
 
 
 async def fan_out(*, host: str, port: int, subscribers: int, messages: int) -> dict[str, Any]:
-    """One publisher, many subscribers (QoS 0): deliveries a second, and the time from a publish until the last subscriber has it."""
+    """One publisher, many subscribers (QoS 0): deliveries per second, and the time from a publish until the last subscriber has it."""
     arrivals = Arrivals()
     publisher = Client("publisher")
     clients = [publisher, *(Reader(f"s-{n}", ["bench/all"], arrivals) for n in range(subscribers))]
@@ -171,7 +171,7 @@ async def fan_out(*, host: str, port: int, subscribers: int, messages: int) -> d
 
 
 async def retained(*, host: str, port: int, topics: int) -> dict[str, Any]:
-    """Publish many retained topics, then subscribe to all of them: seconds until the last has come."""
+    """Publish many retained topics, then subscribe to all of them: seconds until the last has arrived."""
     filler = Filler(topics)
     await enter([filler], host, port)
     filler.go()
@@ -188,12 +188,12 @@ async def retained(*, host: str, port: int, topics: int) -> dict[str, Any]:
 
 
 def own_topic(name: str, *, ours: bool) -> str:
-    """What a device subscribes to: with us its receipts, elsewhere a topic of its own."""
+    """What a device subscribes to: its receipts on Dockbridge, a topic of its own elsewhere."""
     return f"v1/main/devices/{name}/receipts" if ours else f"bench/{name}"
 
 
 async def hold(*, host: str, port: int, password: str | None, names: list[str], ours: bool) -> dict[str, Any]:
-    """Connect many, and keep them until standard input ends: whoever started this looks at the server's memory meanwhile."""
+    """Connect many clients, and keep them until standard input ends; meanwhile the parent process looks at the server's memory."""
     clients = [Client(name, password, [own_topic(name, ours=ours)]) for name in names]
     start_s = time.perf_counter()
     await enter(clients, host, port, at_once=100)
@@ -205,12 +205,12 @@ async def hold(*, host: str, port: int, password: str | None, names: list[str], 
 
 
 async def storm(*, host: str, port: int, password: str | None, names: list[str], ours: bool, tls: bool) -> dict[str, Any]:
-    """A fleet connects at once, with password and TLS, and each subscribes to its topic: seconds until half of it works, and until all do."""
+    """A fleet connects at once, with password and TLS, and each subscribes to its topic: seconds until half of them are ready, and until all are."""
     context = None
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # whose certificate it is is not what is measured; the handshake is the same
+        context.verify_mode = ssl.CERT_NONE  # the handshake costs the same whether or not the certificate is checked
     loop = asyncio.get_running_loop()
     clients: list[Client] = []
     start_s = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What a load sends: orders of 25 events from payment to delivery, encoded beforehand, so that the generator is not what is measured."""
+"""What a load sends: orders of 25 events from payment to delivery, encoded beforehand, so that encoding does not slow the generator down."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SHORT_STORY: Final = tuple(next(s for s in ORDER_STORY if s[1] == kind) for kind
 
 
 class Planned(NamedTuple):
-    """One event that a device is to send."""
+    """One event for a device to send."""
 
     event_id: bytes
     event_type: str
@@ -57,7 +57,7 @@ class Planned(NamedTuple):
 
 @dataclass(slots=True)
 class Device:
-    """A simulated device: what it sends before the measuring begins, and then."""
+    """A simulated device: what it sends before the measurement, and what during it."""
 
     name: str
     role: Role
@@ -78,21 +78,21 @@ class Plan:
 
 
 def shops_of(devices: int) -> int:
-    """How many of a fleet are shops. They send 3 events of 25 and are a fifth, so that an order is there before it is picked."""
+    """How many of a fleet are shops. They send 3 events of 25 but are a fifth of the fleet, so that an order exists before it is picked."""
     return max(1, devices // 5)
 
 
 def fleet_roles(devices: int) -> dict[str, Role]:
-    """Names and roles of a fleet. A fleet of one is a scanner: its shop sends before the measuring begins, and is not counted."""
+    """Names and roles of a fleet. A fleet of one is a scanner: its shop sends before the measurement begins, and is not counted."""
     shops = shops_of(devices)
     scanners = max(1, devices - shops)
     return {**{f"shop-{n}": Role.SYSTEM for n in range(shops)}, **{f"scan-{n}": Role.SCANNER for n in range(scanners)}}
 
 
 def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int = 1) -> Plan:
-    """Devices with their events. Every order goes through one shop and one scanner, so that each tells its events in order.
+    """Devices with their events. Every order goes through one shop and one scanner, so that each sends its events in order.
 
-    The orders of the first block, one for each device, are created before the measuring: no scan then waits for its order, whatever a server's speed, and
+    The orders of the first block, one for each device, are created before the measurement: then no scan waits for its order, whatever a server's speed, and
     every contestant has the same work.
     """
     fleet = {name: Device(name, role) for name, role in fleet_roles(devices).items()}
@@ -109,7 +109,7 @@ def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int
 
 
 class Sent(NamedTuple):
-    """An event, who sends it, when it happens, and whether it is sent before the measuring."""
+    """An event, who sends it, when it happens, and whether it is sent before the measurement."""
 
     device: str
     planned: Planned
@@ -133,9 +133,9 @@ def events_of(
 
     Args:
         orders: their numbers.
-        log: first half of every device's log id.
-        seqs: the last number of each device in its log; goes on from there, and is changed.
-        order_every_ms: how far apart orders begin, by their numbers; 0 has them all at once.
+        log: the first half of every device's log id.
+        seqs: the last number of each device in its log; numbering continues from there, and this is updated.
+        order_every_ms: the time between the beginnings of two orders; at 0 all begin at once.
     """
     rng = random.Random(seed)
     topics = Topics(SITE)

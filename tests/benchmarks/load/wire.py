@@ -1,6 +1,6 @@
-"""A raw MQTT 3.1.1 client for loads: asyncio protocol, no library, one pass over what arrives."""
+"""A raw MQTT 3.1.1 client for loads: an asyncio protocol without a library, which reads what arrives in one pass."""
 
-# Not `helpers.mqtt`, for speed: the generator must not be what is measured, so that it makes no object of a packet and takes topics as bytes.
+# Not `helpers.mqtt`, for speed: the generator must not be the bottleneck, so it makes no object for a packet and takes topics as bytes.
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 CONNECT_WAIT_S = 120.0
-"""A fleet of thousands may log in one after the other on one core."""
+"""Long enough for thousands of devices to log in one after the other on one core."""
 
 
 def length(n: int) -> bytes:
@@ -24,7 +24,7 @@ def length(n: int) -> bytes:
 
 
 def text(value: bytes) -> bytes:
-    """A string with its length before it (§1.5.3)."""
+    """A string preceded by its length (§1.5.3)."""
     return len(value).to_bytes(2, "big") + value
 
 
@@ -35,10 +35,10 @@ def publish(topic: bytes, payload: bytes, qos: int, packet_id: int = 0, *, retai
 
 
 class Client(asyncio.Protocol):
-    """CONNECT, SUBSCRIBE, then whatever the hooks make of it. What arrives is timed once for each piece that the socket gives (`now_s`).
+    """CONNECT, SUBSCRIBE, then what the hooks do. The time (`now_s`) is taken once for each piece of data that the socket gives.
 
     Args:
-        name: client id, and username where there is a password.
+        name: client id, and username if there is a password.
         filters: subscribed to at `qos` before the client is `ready`.
     """
 
@@ -143,7 +143,7 @@ class Client(asyncio.Protocol):
 
 
 async def enter(clients: Iterable[Client], host: str, port: int, *, at_once: int = 50, tls: ssl.SSLContext | None = None) -> None:
-    """Connect clients and wait until each is ready; so many at a time, as a listener's backlog is short."""
+    """Connect clients and wait until each is ready; only some at a time, because a listener's backlog is short."""
     loop = asyncio.get_running_loop()
     places = asyncio.Semaphore(at_once)
 
@@ -156,7 +156,7 @@ async def enter(clients: Iterable[Client], host: str, port: int, *, at_once: int
 
 
 def leave(clients: Iterable[Client]) -> None:
-    """Say DISCONNECT and close."""
+    """Send DISCONNECT and close."""
     for client in clients:
         if not client.lost:
             client.transport.write(b"\xe0\x00")

@@ -1,1 +1,1 @@
-"""What is measured: each file starts one contestant, tells what it costs, and stops it."""
+"""The contestants: each file starts one, reports its memory and processor time, and stops it."""

@@ -26,14 +26,14 @@ max_inflight_messages 0
 max_queued_messages 0
 max_queued_bytes 0
 """
-"""As fast as it goes: no limit of its own, nobody has to log in, nothing is logged."""
+"""As fast as it can be: no limits of its own, no login, no log."""
 PERSISTENT: Final = "persistence true\npersistence_location {folder}/\n"
-"""As Debian's package ships it: written every half hour and at a clean end. Faster than `autosave_on_changes`, and a kill loses what was not written."""
+"""As in Debian's package: written every half hour and when it is stopped cleanly. Faster than `autosave_on_changes`, and a kill loses what was not written."""
 USER: Final = "user root\n"
 
 
 class Mosquitto(Server):
-    """A broker; with `consumer`, a module of `benchmarks.consumers`, the whole of what a user would run instead."""
+    """A broker; with `consumer`, a module of `benchmarks.consumers`, it is all that a user would run instead."""
 
     def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores, *, consumer: str | None = None, extra: str = "") -> None:
         self.port = free_port()
@@ -58,10 +58,10 @@ def start_consumer(processes: Processes, module: str, port: int, database: Path,
 
 
 def program() -> str:
-    """Where Mosquitto is.
+    """The path of Mosquitto's program.
 
     Raises:
-        FileNotFoundError: where it is not installed.
+        FileNotFoundError: if it is not installed.
     """
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if found is None:

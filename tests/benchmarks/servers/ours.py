@@ -22,11 +22,11 @@ from devices.protocol.vocabulary import Role
 
 PASSWORD: Final = "one-password-for-all"
 QUICK_HASH: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-"""Logging in is not what is measured (but in `broker_alone.storm`): a fleet of 1,000 would take half a minute before each round."""
+"""Logging in is not measured (except in `broker_alone.storm`): with the real hash, a fleet of 1,000 would take half a minute before each round."""
 
 
 class Ours(Server):
-    """A site that is served."""
+    """A site, and the server that serves it."""
 
     password: str | None = PASSWORD
 
@@ -58,7 +58,7 @@ class Ours(Server):
 
 
 class OurLab(Server):
-    """`dockbridge serve --lab`: the broker alone. What nobody with a persistent session waits for, and is not retained, passes through and is not stored."""
+    """`dockbridge serve --lab`: the broker alone. A message that is not retained and not owed to a persistent session passes through and is not stored."""
 
     def __init__(self, folder: Path, roles: Mapping[str, Role], cores: Cores) -> None:
         super().__init__(cores)
@@ -69,7 +69,7 @@ class OurLab(Server):
 
 
 def started(processes: Processes, *arguments: str | Path, log: Path) -> ServerProcess:
-    """`dockbridge serve` as one of the processes of a contestant, which end it."""
+    """`dockbridge serve` as one of the processes of a contestant, which stop it."""
     server = ServerProcess(*arguments, log=log, is_fresh=True, prepare=processes.prepare)
     server.start()
     assert isinstance(server.process, subprocess.Popen)

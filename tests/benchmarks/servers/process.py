@@ -25,7 +25,7 @@ CHECKOUT: Final = Path(__file__).parents[3]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the whole server side has used: processor seconds since its start, memory now and at its highest (the sum of its processes'), MB."""
+    """What the whole server side has used: processor seconds since its start, current and highest memory in MB (the sum over its processes)."""
 
     cpu_s: float
     memory_mb: float
@@ -33,7 +33,7 @@ class Usage:
 
 
 def environment() -> dict[str, str]:
-    """Of a process that is to find the modules that this one has found."""
+    """The environment of a process, which must find the modules that this process has found."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(CHECKOUT / "tests"), str(CHECKOUT), *(p for p in sys.path if p)])}
 
 
@@ -48,7 +48,7 @@ class Processes:
         """Start a process on the server's core. With `until`, waits for a line with that text on its stdout, and returns it.
 
         Raises:
-            RuntimeError: where it ends before.
+            RuntimeError: if the process ends before that.
         """
         with open(log or os.devnull, "a") as errors:
             process = subprocess.Popen(
@@ -75,7 +75,7 @@ class Processes:
         raise RuntimeError(f"`{' '.join(command)}` ended with {process.wait()}" + (f": {log.read_text()[-2_000:]}" if log is not None else ""))
 
     def take(self, process: subprocess.Popen[str]) -> None:
-        """Count and end also a process that was started elsewhere, with `prepare`."""
+        """Also measure and stop a process that was started elsewhere, with `prepare`."""
         self._running.append(process)
 
     def prepare(self) -> None:
@@ -89,7 +89,7 @@ class Processes:
         return Usage(sum(map(_cpu_s, pids)), sum(_memory_mb(p, "VmRSS") for p in pids), sum(_memory_mb(p, "VmHWM") for p in pids))
 
     def stop(self) -> None:
-        """End them, the last started first: a consumer before its broker."""
+        """Stop them, the last started first: a consumer before its broker."""
         for process in reversed(self._running):
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
@@ -104,7 +104,7 @@ class Processes:
 
 
 class Server(ABC):
-    """A contestant that runs."""
+    """A running contestant."""
 
     host = "127.0.0.1"
     password: str | None = None
@@ -126,11 +126,11 @@ class Server(ABC):
 
 
 Start = Callable[[Path, Mapping[str, Role], Cores], Server]
-"""(an empty folder, names and roles of who will connect, cores) → a server that is ready."""
+"""(an empty folder, names and roles of the devices that will connect, cores) → a server that is ready."""
 
 
 def _cpu_s(pid: int) -> float:
-    """User and system time of a process (proc(5)); 0 where the system has no /proc."""
+    """User and system time of a process (proc(5)); 0 if the system has no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -147,10 +147,10 @@ def _memory_mb(pid: int, field: str) -> float:
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something is so.
+    """Wait until a condition is true.
 
     Raises:
-        TimeoutError: where it is not within a minute.
+        TimeoutError: if it is not true within a minute.
     """
     end_s = time.monotonic() + START_S
     while not condition():

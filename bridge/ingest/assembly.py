@@ -1,0 +1,63 @@
+"""Everything that acts on a batch, put together: caches, rules, gates and projections, and what they remember between batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.ingest.batch import Batch
+from bridge.ingest.log import BATCHES, EVENTS, REFUSED
+from bridge.ingest.memory import Memory
+from bridge.ingest.ports import Transaction
+from bridge.ingest.relation import Relation
+from bridge.ingest.rules import Rules
+from bridge.ingest.seam import JobGate, Projection, SessionLog, hearers_of
+from bridge.ingest.waiting import LABEL_ROWS, PARKED, PLACED
+
+
+class Ingest:
+    """Everything that acts on a batch, and what it remembers between batches.
+
+    Args:
+        projections: in the order in which they act.
+        gate: decides couriers' answers.
+    """
+
+    def __init__(self, memory: Memory, rules: Rules, projections: Sequence[Projection], gate: JobGate, session_log: SessionLog) -> None:
+        self.memory = memory
+        self.rules = rules
+        self.projections = tuple(projections)
+        self.gate = gate
+        self.session_log = session_log
+        self.hearers = hearers_of(self.projections)
+        self._is_loaded = False
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """Everything that a batch writes about events."""
+        own = (EVENTS, BATCHES, REFUSED, PARKED, PLACED, LABEL_ROWS)
+        return tuple(dict.fromkeys((*own, *(relation for projection in self.projections for relation in projection.relations))))
+
+    def load(self, tx: Transaction) -> None:
+        """Read what is remembered in full; once, and again after `forget`."""
+        if self._is_loaded:
+            return
+        memory = self.memory
+        memory.next_pos, memory.next_batch = tx.next_numbers()
+        memory.load_awaited(tx)
+        self.session_log.load(tx)
+        for projection in self.projections:
+            projection.load(tx)
+        self._is_loaded = True
+
+    def forget(self) -> None:
+        """Drop all of it: a batch did not commit."""
+        self._is_loaded = False
+        self.memory.forget()
+        self.session_log.forget()
+        for projection in self.projections:
+            projection.forget()
+
+    def batch(self, tx: Transaction, now_ms: int) -> Batch:
+        """A batch to work on."""
+        self.load(tx)
+        return Batch(tx, self.memory, self.rules, self.hearers, no=self.memory.next_batch, now_ms=now_ms)
