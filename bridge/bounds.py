@@ -1,4 +1,4 @@
-"""A site's settings as the limits and rules of each part: ingest, the pipeline and the front door."""
+"""Turn a site's settings into the limits and rules of each part: ingest, the pipeline and the front door."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("dockbridge")
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 DESCRIPTORS_KEPT: Final = 48
-"""File descriptors that are not for connections: the database and its readers, the listeners, the control socket and the runtime need them."""
+"""File descriptors reserved for the database and its readers, the listeners, the control socket and the runtime."""
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -82,14 +82,14 @@ def door_limits(settings: Settings) -> DoorLimits:
 
 
 def _connections_max(settings: Settings) -> int:
-    """Connections at the same time: as many as configured, as far as the system has descriptors for them."""
+    """The configured limit of connections, or fewer if the system has too few file descriptors."""
     wanted = settings.broker.connections_max
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = max(1, limit - DESCRIPTORS_KEPT)
     if limit == resource.RLIM_INFINITY or room >= wanted:
         return wanted
     logger.warning(
-        "the system gives %d file descriptors: room for %d connections instead of broker.connections_max = %d; raise the limit (ulimit -n, LimitNOFILE=)",
+        "the system allows %d file descriptors: enough for %d connections instead of broker.connections_max = %d; raise the limit (ulimit -n, LimitNOFILE=)",
         limit,
         room,
         wanted,

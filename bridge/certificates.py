@@ -1,6 +1,6 @@
-"""A site's certificates: its own authority, the server's certificate, and certificates of devices (X.509 as RFC 5280 has it).
+"""A site's certificates: its own authority, the server's certificate, and certificates of devices (X.509, RFC 5280).
 
-Keys are EC P-256. Everything lies in one folder, keys with mode 0600. Times come in as arguments; nothing here asks the machine for its name.
+Keys are EC P-256. All files are in one folder; keys have mode 0600. Times are arguments, and nothing here reads the machine's name.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ SERVER_KEY: Final = "server.key"
 
 AUTHORITY_VALID: Final = timedelta(days=3_653)
 LEAF_VALID: Final = timedelta(days=825)
-"""The longest that every platform takes from an authority that its user installed."""
+"""The longest validity that every platform accepts from an authority that its user installed."""
 CLOCK_SKEW: Final = timedelta(days=1)
-"""Certificates begin this long ago, for devices whose clock is behind."""
+"""Certificates are valid from this long before now, for devices whose clock is behind."""
 COMMON_NAME_CHARS_MAX: Final = 64
 
 _HOST: Final = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
@@ -40,7 +40,7 @@ _HOST: Final = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """What people look for in a certificate. `names` are those that it is valid for."""
+    """What people want to know about a certificate. `names` are the names that it is valid for."""
 
     subject: str
     names: tuple[str, ...]
@@ -55,12 +55,12 @@ def make_authority(folder: Path, site_name: str, now: datetime) -> None:
     """Make a site's authority: `ca.pem`, which devices trust, and `ca.key`.
 
     Raises:
-        Refused: where there is one already; every device would have to learn the new one.
-        SiteError: where the folder can't be written.
+        Refused: if the folder has one already; every device would have to install the new one.
+        SiteError: if the folder can't be written.
     """
     for file in (AUTHORITY_KEY, AUTHORITY_FILE):
         if (folder / file).exists():
-            raise Refused(f"{folder / file} is there already", fix="move the folder away if every device is to trust a new authority")
+            raise Refused(f"{folder / file} exists already", fix="to make a new authority, which every device must then trust, move the folder away first")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Dockbridge {site_name}"[:COMMON_NAME_CHARS_MAX])])
     certificate = (
@@ -73,16 +73,16 @@ def make_authority(folder: Path, site_name: str, now: datetime) -> None:
 
 
 def is_new(folder: Path) -> bool:
-    """Whether nothing was made in a folder yet. Where only a part is missing it was lost, and nothing may take its place unasked."""
+    """Whether a folder has no certificates yet. If only some files are missing, they were lost, and must not be replaced without the operator's consent."""
     return not any((folder / name).exists() for name in (AUTHORITY_FILE, AUTHORITY_KEY, SERVER_FILE))
 
 
 def issue_server(folder: Path, names: Iterable[str], now: datetime) -> None:
-    """Make the server's certificate for host names and addresses: `server.pem` and `server.key`. The ones before are replaced.
+    """Make the server's certificate for host names and addresses: `server.pem` and `server.key`. They replace the previous ones.
 
     Raises:
-        Refused: where a name can't stand in a certificate.
-        SiteError: where the authority can't be read, or the folder not be written.
+        Refused: if a name can't be part of a certificate.
+        SiteError: if the authority can't be read, or the folder can't be written.
     """
     unique = list(dict.fromkeys(names))
     alternatives = x509.SubjectAlternativeName([check_name(n) for n in unique])
@@ -90,11 +90,11 @@ def issue_server(folder: Path, names: Iterable[str], now: datetime) -> None:
 
 
 def issue_device(folder: Path, device: str, now: datetime) -> tuple[bytes, bytes]:
-    """A device's certificate and its key (both PEM), by which the server knows it. The key is kept nowhere here.
+    """Make a certificate by which the server knows a device, and its key (both PEM). The key is not stored here.
 
     Raises:
-        Refused: where the name is too long for a certificate.
-        SiteError: where the authority can't be read.
+        Refused: if the name is too long for a certificate.
+        SiteError: if the authority can't be read.
     """
     return _issue(folder, device, ExtendedKeyUsageOID.CLIENT_AUTH, now)
 
@@ -105,7 +105,7 @@ def _issue(
     authority, authority_key = _authority(folder)
     if len(common_name) > COMMON_NAME_CHARS_MAX:
         if alternatives is None:
-            raise Refused(f"{common_name} has {len(common_name)} characters, a certificate's name {COMMON_NAME_CHARS_MAX} at most", fix="use a password")
+            raise Refused(f"{common_name} has {len(common_name)} characters; a name in a certificate has at most {COMMON_NAME_CHARS_MAX}", fix="use a password")
         common_name = common_name[:COMMON_NAME_CHARS_MAX]
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -152,21 +152,21 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def check_name(name: str) -> x509.GeneralName:
-    """A host name or address as it stands in a certificate.
+    """Convert a host name or address to its form in a certificate.
 
     Raises:
-        Refused: where it is neither.
+        Refused: if it is neither.
     """
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         if not is_host_name(name):
-            raise Refused(f"{name!r} is no host name or address", fix="give names such as bridge.example.com or 192.168.1.7") from None
+            raise Refused(f"{name!r} is not a host name or address", fix="give names such as bridge.example.com or 192.168.1.7") from None
         return x509.DNSName(name)
 
 
 def is_host_name(name: str) -> bool:
-    """Whether a text can stand in a certificate as the name of a machine."""
+    """Whether a text can be the name of a machine in a certificate."""
     return len(name) <= 253 and all(len(label) <= 63 for label in name.split(".")) and _HOST.fullmatch(name) is not None
 
 
@@ -174,10 +174,10 @@ def is_host_name(name: str) -> bool:
 
 
 def describe(pem: bytes) -> Described:
-    """What stands in the first certificate of a PEM text.
+    """Describe the first certificate of a PEM text.
 
     Raises:
-        Refused: where it holds none.
+        Refused: if it contains none.
     """
     certificate = _certificate(pem)
     try:
@@ -194,10 +194,10 @@ def describe(pem: bytes) -> Described:
 
 
 def not_after(pem: bytes) -> datetime:
-    """When the first certificate of a PEM text ends.
+    """When the first certificate of a PEM text expires.
 
     Raises:
-        Refused: where it holds none.
+        Refused: if it contains none.
     """
     return _certificate(pem).not_valid_after_utc
 
@@ -206,7 +206,7 @@ def fingerprint(pem: bytes) -> str:
     """The SHA-256 of the first certificate of a PEM text, as people compare it: `AB:CD:…`.
 
     Raises:
-        Refused: where it holds none.
+        Refused: if it contains none.
     """
     return _certificate(pem).fingerprint(hashes.SHA256()).hex(":").upper()
 
@@ -215,7 +215,7 @@ def device_of(pem: bytes) -> tuple[str | None, str]:
     """(common name, SHA-256 as hex) of a device's certificate. The name is None unless there is exactly one.
 
     Raises:
-        Refused: where the text holds no certificate.
+        Refused: if the text contains no certificate.
     """
     certificate = _certificate(pem)
     names = [str(a.value) for a in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
@@ -226,7 +226,7 @@ def _certificate(pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
-        raise Refused("there is no certificate (PEM) in it", fix="give a file that begins with -----BEGIN CERTIFICATE-----") from error
+        raise Refused("the file contains no certificate (PEM)", fix="give a file that begins with -----BEGIN CERTIFICATE-----") from error
 
 
 def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
@@ -234,10 +234,10 @@ def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
         certificate = x509.load_pem_x509_certificate((folder / AUTHORITY_FILE).read_bytes())
         key = load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        anew = "if they are lost, move the folder away and run `dockbridge certificate renew --host NAME`: every device then needs the new ca.pem"
-        raise SiteError(f"the site's authority in {folder} can't be read: {error}", fix=f"put ca.pem and ca.key back from a backup; {anew}") from error
+        anew = "if they are lost, move the folder away and run `dockbridge certificate renew --host NAME`; every device then needs the new ca.pem"
+        raise SiteError(f"the site's authority in {folder} can't be read: {error}", fix=f"restore ca.pem and ca.key from a backup; {anew}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise SiteError(f"{folder / AUTHORITY_KEY} is not the key of {folder / AUTHORITY_FILE}", fix="put both back from one backup")
+        raise SiteError(f"{folder / AUTHORITY_KEY} is not the key of {folder / AUTHORITY_FILE}", fix="restore both from the same backup")
     return certificate, key
 
 
@@ -245,10 +245,10 @@ def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
 
 
 def write_pair(folder: Path, certificate_name: str, key_name: str, certificate: bytes, key: bytes) -> None:
-    """Write a certificate and its key, which only its owner may read. Each file is there whole, or as it was before.
+    """Write a certificate and its key, which only its owner may read. Each file is either complete or as it was before.
 
     Raises:
-        OSError: where the folder can't be written.
+        OSError: if the folder can't be written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     _write(folder / key_name, key, 0o600)
@@ -259,7 +259,7 @@ def _store(folder: Path, certificate_name: str, key_name: str, certificate: byte
     try:
         write_pair(folder, certificate_name, key_name, certificate, key)
     except OSError as error:
-        raise SiteError(f"{folder} can't be written: {error.strerror}", fix="check the folder's rights") from error
+        raise SiteError(f"{folder} can't be written: {error.strerror}", fix="check the folder's permissions") from error
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

@@ -1,4 +1,4 @@
-"""Time from outside: what a server, and a command in its place, take the time from."""
+"""Time from outside: the clock of a server, or of a command that runs without one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Clock:
 
 
 def anchored_clock(not_before_ms: int = 0) -> Clock:
-    """A clock that no step of the wall clock moves: stored times stay in order, whatever the time daemon does.
+    """A clock that ignores changes of the wall clock: stored times stay in order, whatever the time daemon does.
 
     Args:
-        not_before_ms: where the clock begins if the wall clock is behind it.
+        not_before_ms: the start of the clock if the wall clock is behind it.
     """
     anchor_ns = max(time.time_ns(), not_before_ms * 1_000_000) - time.monotonic_ns()
     return Clock(lambda: (anchor_ns + time.monotonic_ns()) // 1_000_000, time.monotonic)

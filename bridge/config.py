@@ -1,4 +1,4 @@
-"""Every setting: its default, unit and a sentence. `config/bridge.toml` is written from here; a test compares them."""
+"""Every setting: its default, its unit and a description. `config/bridge.toml` is generated from here; a test compares them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATABASE_NAME: Final = "dockbridge.db"
 SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
 LISTENERS: Final = {"mqtt": False, "mqtts": True, "websocket": False, "wss": True}
-"""The settings of listeners, and whether each speaks TLS."""
+"""The settings of listeners; True if the listener uses TLS."""
 
 
 def _setting(default: Any, about: str, *, least: float | None = None, most: float | None = None) -> Any:
@@ -27,93 +27,97 @@ def _setting(default: Any, about: str, *, least: float | None = None, most: floa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSettings:
-    """Who we are."""
+    """The identity of this site."""
 
     name: str = _setting("main", "The site's name: the tenant in every topic, v1/{name}/…")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenSettings:
-    """Where devices connect. Port 0 takes a free one."""
+    """Where devices connect. With port 0, the system chooses a free port."""
 
-    mqtt: str = _setting("127.0.0.1:1883", "host:port of MQTT over TCP, without TLS; empty for none.")
-    mqtts: str = _setting("", "host:port of MQTT over TLS; empty for none.")
-    websocket: str = _setting("", "host:port of MQTT over WebSocket, without TLS; empty for none.")
-    wss: str = _setting("", "host:port of MQTT over WebSocket over TLS; empty for none.")
-    tls_cert_file: str = _setting("tls/server.pem", "Certificate chain (PEM) for mqtts and wss. Relative files are relative to the site's folder.")
-    tls_key_file: str = _setting("tls/server.key", "Private key (PEM) of that certificate.")
-    tls_client_ca_file: str = _setting("", "Authority (PEM) of client certificates, tls/ca.pem for the site's own; empty for no client certificates.")
-    allow_plain: bool = _setting(False, "Let mqtt and websocket listen outside loopback. Passwords then cross the network readable.")
+    mqtt: str = _setting("127.0.0.1:1883", "host:port for MQTT over TCP, without TLS. Empty: off.")
+    mqtts: str = _setting("", "host:port for MQTT over TLS. Empty: off.")
+    websocket: str = _setting("", "host:port for MQTT over WebSocket, without TLS. Empty: off.")
+    wss: str = _setting("", "host:port for MQTT over WebSocket with TLS. Empty: off.")
+    tls_cert_file: str = _setting("tls/server.pem", "Certificate chain (PEM) for mqtts and wss. Relative paths start at the site's folder.")
+    tls_key_file: str = _setting("tls/server.key", "Private key (PEM) of this certificate.")
+    tls_client_ca_file: str = _setting("", "Authority (PEM) that signs client certificates; tls/ca.pem is the site's own. Empty: no client certificates.")
+    allow_plain: bool = _setting(False, "Allow mqtt and websocket to listen outside loopback. Passwords then cross the network unencrypted.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
-    """Bounds of connections and sessions."""
+    """Limits for connections and sessions."""
 
-    packet_bytes_max: int = _setting(262_144, "Largest MQTT packet, bytes.", least=1_024, most=268_435_455)
+    packet_bytes_max: int = _setting(262_144, "Largest MQTT packet, in bytes.", least=1_024, most=268_435_455)
     window: int = _setting(64, "QoS 1 and 2 messages in flight to one client.", least=1, most=65_535)
-    session_queue_max: int = _setting(10_000, "Messages that wait for one client; the oldest goes when there are more, and an alert is raised.", least=1)
-    session_queue_bytes_max: int = _setting(16_777_216, "Bytes that wait in memory for one client without a persistent session.", least=65_536)
-    session_queue_age_h: float = _setting(168.0, "Hours that a message waits for a client that is away.", least=0.001)
-    session_expiry_days: float = _setting(30.0, "Days after which the session of a client that never came back ends.", least=0.001)
+    session_queue_max: int = _setting(10_000, "Messages that can wait for one client. Beyond this, the server drops the oldest and raises an alert.", least=1)
+    session_queue_bytes_max: int = _setting(16_777_216, "Bytes that can wait in memory for one client without a persistent session.", least=65_536)
+    session_queue_age_h: float = _setting(168.0, "Hours that a message waits for a disconnected client.", least=0.001)
+    session_expiry_days: float = _setting(30.0, "Days after which the session of a disconnected client ends.", least=0.001)
     sessions_max: int = _setting(20_000, "Sessions kept, connected or not.", least=1)
-    sessions_per_device_max: int = _setting(8, "Sessions of one device; its oldest that is not connected goes, and an alert is raised.", least=1)
+    sessions_per_device_max: int = _setting(8, "Sessions of one device. Beyond this, its oldest disconnected session ends, and an alert is raised.", least=1)
     subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
-    connections_max: int = _setting(10_000, "Connections in all; also bounded by the file descriptors that the system gives.", least=1)
+    connections_max: int = _setting(10_000, "Connections in total. The system's limit of file descriptors can lower this.", least=1)
     connections_per_address_max: int = _setting(5_000, "Connections from one address.", least=1)
-    topic_levels_max: int = _setting(32, "Levels of a topic or topic filter.", least=8, most=65_536)
-    topic_bytes_max: int = _setting(1_024, "Length of a topic or topic filter, bytes.", least=512, most=65_535)
-    publish_rate_max: int = _setting(2_000, "Messages and filters a second that one client may send over time; beyond it is read more slowly.", least=1)
-    output_bytes_max: int = _setting(1_048_576, "Bytes on their way to one client; beyond it messages wait in its queue.", least=4_096)
-    recent_bytes_max: int = _setting(8_388_608, "Bytes of the newest messages of persistent sessions that stay in memory.", least=0)
-    recent_retained_max: int = _setting(50_000, "Topics of orders of which is remembered when they were published last; some 200 bytes each.", least=1)
-    matches_max: int = _setting(200_000, "Pairs of topic and subscriber that are remembered until a subscription changes; some 100 bytes each.", least=0)
-    message_log_max: int = _setting(
-        1_000_000, "Messages that wait for all persistent sessions together; beyond it the longest queue gives some up.", least=1_000
+    topic_levels_max: int = _setting(32, "Levels in a topic or topic filter.", least=8, most=65_536)
+    topic_bytes_max: int = _setting(1_024, "Length of a topic or topic filter, in bytes.", least=512, most=65_535)
+    publish_rate_max: int = _setting(
+        2_000, "Messages and topic filters per second from one client, on average. The server reads a faster client more slowly.", least=1
     )
-    retained_max: int = _setting(100_000, "Retained topics, those of orders left out, up to which gear outside v1/ may add more.", least=0)
-    ack_flush_ms: int = _setting(200, "Milliseconds after which what a client has acknowledged is stored at the latest.", least=2, most=60_000)
-    connect_timeout_s: float = _setting(5.0, "Time from the connection to a whole CONNECT, seconds.", least=0.1)
-    authentication_timeout_s: float = _setting(60.0, "Time that checking a password may take when a whole fleet comes back at once, seconds.", least=1)
+    output_bytes_max: int = _setting(1_048_576, "Bytes written to one client but not yet sent. Beyond this, messages wait in its queue.", least=4_096)
+    recent_bytes_max: int = _setting(8_388_608, "Bytes of the newest messages for persistent sessions that stay in memory.", least=0)
+    recent_retained_max: int = _setting(50_000, "Order topics whose last time of publication stays in memory; about 200 bytes each.", least=1)
+    matches_max: int = _setting(200_000, "Pairs of topic and subscriber that stay in memory until a subscription changes; about 100 bytes each.", least=0)
+    message_log_max: int = _setting(
+        1_000_000, "Messages that can wait for all persistent sessions together. Beyond this, the server drops messages from the longest queue.", least=1_000
+    )
+    retained_max: int = _setting(100_000, "Retained topics, order topics not counted. Beyond this, clients outside v1/ can't add more.", least=0)
+    ack_flush_ms: int = _setting(200, "Longest delay before the server stores what a client has acknowledged, in milliseconds.", least=2, most=60_000)
+    connect_timeout_s: float = _setting(5.0, "Time from the start of a connection until its CONNECT is complete, in seconds.", least=0.1)
+    authentication_timeout_s: float = _setting(60.0, "Time that the password check may take when the whole fleet reconnects at once, in seconds.", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
-    """Bounds of the pipeline from PUBLISH to commit."""
+    """Limits of the pipeline from PUBLISH to commit."""
 
-    queue_messages_max: int = _setting(20_000, "Messages that wait for the store before reading pauses.", least=1)
-    queue_bytes_max: int = _setting(67_108_864, "Bytes of payload that wait for the store before reading pauses.", least=262_144)
+    queue_messages_max: int = _setting(20_000, "Messages that can wait for the store. Beyond this, the server pauses reading.", least=1)
+    queue_bytes_max: int = _setting(67_108_864, "Bytes of payload that can wait for the store. Beyond this, the server pauses reading.", least=262_144)
     batch_messages_max: int = _setting(1_000, "Messages in one transaction.", least=1, most=10_000)
-    retry_first_s: float = _setting(0.1, "First pause when the store can't take writes, seconds; it doubles.", least=0.001)
-    retry_max_s: float = _setting(5.0, "Longest pause between tries, seconds.", least=0.001)
-    database_cache_bytes: int = _setting(33_554_432, "Bytes of the database that its writer keeps in memory.", least=1_048_576)
+    retry_first_s: float = _setting(0.1, "First pause before the server retries a failed write, in seconds. It doubles with each retry.", least=0.001)
+    retry_max_s: float = _setting(5.0, "Longest pause between retries, in seconds.", least=0.001)
+    database_cache_bytes: int = _setting(33_554_432, "Bytes of the database that the writer caches in memory.", least=1_048_576)
     database_log_bytes: int = _setting(
-        67_108_864, "Bytes of the database's write-ahead log that are gathered under load before they are moved into the database.", least=1_048_576
+        67_108_864, "Under load, size of the write-ahead log, in bytes, at which SQLite moves its content into the database.", least=1_048_576
     )
-    orders_cached_max: int = _setting(20_000, "Orders kept in memory, those used last; some 17 kB each.", least=1)
-    devices_cached_max: int = _setting(20_000, "Devices kept in memory.", least=1)
-    quarantine_entries_max: int = _setting(10_000, "Messages kept in quarantine, equal ones of a device once; the oldest goes when there are more.", least=1)
-    gap_alert_after_s: float = _setting(600.0, "Seconds without a word after which a device that owes events raises an alert.", least=1)
+    orders_cached_max: int = _setting(20_000, "Most recently used orders that stay in memory; about 17 kB each.", least=1)
+    devices_cached_max: int = _setting(20_000, "Most recently used devices that stay in memory.", least=1)
+    quarantine_entries_max: int = _setting(
+        10_000, "Messages in quarantine. Identical messages of a device count once. Beyond this, the oldest is dropped.", least=1
+    )
+    gap_alert_after_s: float = _setting(600.0, "Seconds of silence after which the server raises an alert for a device that owes events.", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderSettings:
-    """How orders are kept and shown."""
+    """How the server stores and publishes orders."""
 
-    events_max: int = _setting(2_000, "Events of one order; what comes beyond is rejected.", least=10)
-    parked_deadline_h: float = _setting(24.0, "Hours that an event may wait for its order before an alert is raised.", least=0.001)
-    silent_after_h: float = _setting(72.0, "Hours without an event after which a shipped order is flagged silent.", least=0.001)
-    status_keep_days: float = _setting(30.0, "Days that statuses of ended orders stay retained.", least=0.001)
-    position_every_s: float = _setting(10.0, "Positions of one courier are stored at most this often, seconds.", least=0.0)
-    positions_keep_days: float = _setting(30.0, "Days that couriers' stored positions are kept.", least=0.001)
-    sweep_every_s: float = _setting(30.0, "How often deadlines are looked at, seconds.", least=0.1)
+    events_max: int = _setting(2_000, "Events of one order. Beyond this, events are rejected.", least=10)
+    parked_deadline_h: float = _setting(24.0, "Hours that an event may wait for its order before the server raises an alert.", least=0.001)
+    silent_after_h: float = _setting(72.0, "Hours without an event after which the server flags a shipped order as silent.", least=0.001)
+    status_keep_days: float = _setting(30.0, "Days for which the status of an ended order stays retained.", least=0.001)
+    position_every_s: float = _setting(10.0, "Shortest interval between two stored positions of one courier, in seconds.", least=0.0)
+    positions_keep_days: float = _setting(30.0, "Days for which the positions of couriers stay stored.", least=0.001)
+    sweep_every_s: float = _setting(30.0, "Interval between two checks of all deadlines, in seconds.", least=0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings:
-    """What the bridge publishes."""
+    """The messages that the bridge publishes."""
 
-    format: str = _setting("cbor", "cbor or json.")
+    format: str = _setting("cbor", "Encoding of payloads: cbor or json.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,34 +132,34 @@ class Settings:
     publish: PublishSettings = field(default_factory=PublishSettings)
 
 
-_TYPE_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_TYPE_WORDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 
 
 def load(path: Path) -> Settings:
     """Read a `bridge.toml`.
 
     Raises:
-        ConfigError: naming the setting and the fix.
+        ConfigError: if a setting is wrong. It names the setting and the fix.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"there is no {path}", fix="give a site's folder with --site DIR, or make one with `dockbridge init DIR`") from None
+        raise ConfigError(f"{path} does not exist", fix="give a site's folder with --site DIR, or make one with `dockbridge init DIR`") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}", fix="mend the line; `dockbridge config show --defaults` prints a file that is right") from error
+        raise ConfigError(f"{path}: {error}", fix="fix that line; `dockbridge config show --defaults` prints a correct file") from error
     return parse(data)
 
 
 def parse(data: dict[str, Any]) -> Settings:
-    """Settings from plain TOML data; what is left out has its default.
+    """Build settings from plain TOML data. A setting that is left out has its default.
 
     Raises:
-        ConfigError: naming the setting and the fix.
+        ConfigError: if a setting is wrong. It names the setting and the fix.
     """
     sections = get_type_hints(Settings)
     for name in data:
         if name not in sections:
-            raise ConfigError(f"[{name}] is no section", fix=f"sections are {', '.join(sections)}")
+            raise ConfigError(f"[{name}] is not a section", fix=f"the sections are {', '.join(sections)}")
     settings = Settings(**{name: _section(name, kind, data.get(name, {})) for name, kind in sections.items()})
     _check(settings)
     return settings
@@ -168,29 +172,29 @@ def _section(name: str, kind: type[Any], values: Any) -> Any:
     types = get_type_hints(kind)
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(f"{name}.{key} is no setting", fix=f"settings of [{name}] are {', '.join(known)}")
+            raise ConfigError(f"{name}.{key} is not a setting", fix=f"the settings of [{name}] are {', '.join(known)}")
         _check_value(f"{name}.{key}", value, types[key], known[key].default, known[key].metadata)
     return kind(**{k: float(v) if types[k] is float else v for k, v in values.items()})
 
 
 def _check_value(name: str, value: Any, kind: type[Any], default: Any, metadata: Any) -> None:
-    fix = f"write {name.rpartition('.')[2]} = {_toml(default)}, the default, or what suits you: {metadata['about']}"
+    fix = f"write {name.rpartition('.')[2]} = {_toml(default)}, the default, or another value: {metadata['about']}"
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     right = number if kind is float else type(value) is kind
     if not right:
-        raise ConfigError(f"{name} is {value!r}, should be {_TYPE_WORDS[kind]}", fix=fix)
+        raise ConfigError(f"{name} is {value!r}; it must be {_TYPE_WORDS[kind]}", fix=fix)
     if metadata["least"] is not None and value < metadata["least"]:
-        raise ConfigError(f"{name} is {value}, at least {metadata['least']}", fix=fix)
+        raise ConfigError(f"{name} is {value}; the minimum is {metadata['least']}", fix=fix)
     if metadata["most"] is not None and value > metadata["most"]:
-        raise ConfigError(f"{name} is {value}, at most {metadata['most']}", fix=fix)
+        raise ConfigError(f"{name} is {value}; the maximum is {metadata['most']}", fix=fix)
 
 
 def _check(settings: Settings) -> None:
     if settings.publish.format not in ("cbor", "json"):
-        raise ConfigError(f"publish.format is {settings.publish.format!r}", fix='write format = "cbor", or "json" for tools that read no CBOR')
+        raise ConfigError(f"publish.format is {settings.publish.format!r}; it must be cbor or json", fix='write format = "cbor" or format = "json"')
     try:
         if not settings.site.name.isprintable():
-            raise ValueError("expected characters that can be printed")
+            raise ValueError("it contains a character that can't be printed")
         escape(settings.site.name)
     except ValueError as error:
         raise ConfigError(f"site.name: {error}", fix="choose a short name, such as main") from error
@@ -200,10 +204,10 @@ def _check(settings: Settings) -> None:
 def _check_listen(listen: ListenSettings) -> None:
     binds = {name: getattr(listen, name) for name in LISTENERS}
     if not any(binds.values()):
-        raise ConfigError("every listener is empty", fix=f"give at least one of listen.{', listen.'.join(LISTENERS)} an address, such as 127.0.0.1:1883")
+        raise ConfigError("every listener is off", fix=f"set an address, such as 127.0.0.1:1883, for at least one of listen.{', listen.'.join(LISTENERS)}")
     for name in ("tls_cert_file", "tls_key_file"):
         if not getattr(listen, name) and (listen.mqtts or listen.wss or listen.tls_cert_file or listen.tls_key_file):
-            raise ConfigError(f"listen.{name} is empty; listen.tls_cert_file and listen.tls_key_file come together", fix="give both: mqtts and wss need them")
+            raise ConfigError(f"listen.{name} is empty; listen.tls_cert_file and listen.tls_key_file belong together", fix="set both: mqtts and wss need them")
     addresses: dict[str, tuple[str, int]] = {}
     for name, bind in binds.items():
         if not bind:
@@ -211,36 +215,36 @@ def _check_listen(listen: ListenSettings) -> None:
         host, _ = addresses[name] = split_address(f"listen.{name}", bind)
         if not (LISTENERS[name] or listen.allow_plain or is_loopback(host)):
             raise ConfigError(
-                f"listen.{name} is {bind}: outside loopback without TLS",
+                f"listen.{name} is {bind}, an address outside loopback without TLS",
                 fix=f"use listen.{'mqtts' if name == 'mqtt' else 'wss'} (or, on a network that you trust, listen.allow_plain = true)",
             )
     for one, other in combinations(addresses, 2):
         if _overlap(addresses[one], addresses[other]):
-            raise ConfigError(f"listen.{one} and listen.{other} have the same address, {binds[other]}", fix="give each listener a port of its own")
+            raise ConfigError(f"listen.{one} and listen.{other} have the same address, {binds[other]}", fix="give each listener its own port")
 
 
 def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
-    """Whether only one of two listeners can have its address: 0.0.0.0 is every address, port 0 any free one."""
+    """Whether two listeners can't both have their addresses: 0.0.0.0 means every address, port 0 any free port."""
     hosts = {"127.0.0.1" if host == "localhost" else host for host, _ in (one, other)}
-    return one[1] == other[1] != 0 and (len(hosts) == 1 or "0.0.0.0" in hosts)  # noqa: S104 -- looks for it
+    return one[1] == other[1] != 0 and (len(hosts) == 1 or "0.0.0.0" in hosts)  # noqa: S104 -- only compared
 
 
 def split_address(name: str, bind: str) -> tuple[str, int]:
-    """(host, port) of a `host:port`.
+    """Split a `host:port` into (host, port).
 
     Raises:
-        ConfigError: where it is none.
+        ConfigError: if the text does not have this form.
     """
     host, _, port = bind.rpartition(":")
     if ":" in host:
-        raise ConfigError(f"{name} is {bind!r}: IPv6 addresses can't be listened on yet", fix="use an IPv4 address, such as 127.0.0.1:1883")
+        raise ConfigError(f"{name} is {bind!r}: the server can't listen on IPv6 addresses yet", fix="use an IPv4 address, such as 127.0.0.1:1883")
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
-        raise ConfigError(f"{name} is {bind!r}, should be host:port", fix="for example 127.0.0.1:1883")
+        raise ConfigError(f"{name} is {bind!r}; it must be host:port", fix="for example 127.0.0.1:1883")
     return host, int(port)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host name or address."""
+    """Whether only this machine can reach a host name or address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -248,8 +252,8 @@ def is_loopback(host: str) -> bool:
 
 
 def render(settings: Settings) -> str:
-    """Settings as a commented TOML file; reading it back gives the same settings."""
-    lines = ["# Dockbridge: every setting, with its default, unit and a sentence. A line that is left out has the value that stands here."]
+    """Write settings as a commented TOML file. Reading the file gives the same settings."""
+    lines = ["# Dockbridge: every setting with its default, unit and description. If you leave a line out, its setting has the default."]
     for section in fields(Settings):
         values = getattr(settings, section.name)
         lines += ["", f"[{section.name}]", f"# {type(values).__doc__}"]

@@ -1,12 +1,12 @@
 """Errors of the bridge. A class's docstring is the sentence that a user reads; facts are attributes.
 
 BridgeError
-├── ConfigError          a setting that is wrong, with its name and the fix
-├── SiteError            a site's folder that can't be used as it is
+├── ConfigError          a setting is wrong; names it, with the fix
+├── SiteError            a site's folder can't be used as it is
 │   ├── SiteInUse        another process serves it
-│   └── NoSite           there is none
-├── NotFound             a device, order, job or entry that does not exist
-├── Refused              a request that can't be carried out, with its reason
+│   └── NoSite           the folder is not a site
+├── NotFound             a device, order, job or entry does not exist
+├── Refused              a request can't be carried out, with its reason
 └── StoreError           the database is damaged, or newer than this program
 """
 
@@ -22,7 +22,7 @@ class BridgeError(Exception):
 
 
 class ConfigError(BridgeError):
-    """The configuration has a setting that can't be used."""
+    """A setting in the configuration is wrong."""
 
 
 class SiteError(BridgeError):
@@ -34,11 +34,11 @@ class SiteInUse(SiteError):
 
 
 class NoSite(SiteError):
-    """There is no site here."""
+    """The folder is not a site."""
 
 
 class NotFound(BridgeError):
-    """There is no such thing."""
+    """It does not exist."""
 
 
 class Refused(BridgeError):
@@ -46,4 +46,4 @@ class Refused(BridgeError):
 
 
 class StoreError(BridgeError):
-    """The database can't be used by this program."""
+    """This program can't use the database."""

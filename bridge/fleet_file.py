@@ -1,4 +1,4 @@
-"""A fleet as a CSV file: the devices to enrol, one a line."""
+"""A fleet as a CSV file: the devices to enrol, one per line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.errors import Refused
 
 
 class FleetRow(NamedTuple):
-    """One line of the file. Columns that are empty or missing are None; `device` may be empty."""
+    """One line of the file. Empty or missing columns are None; `device` may be empty."""
 
     line: int
     device: str
@@ -21,7 +21,7 @@ class FleetRow(NamedTuple):
 
 
 def read_fleet(file: Path) -> list[FleetRow]:
-    """Read a fleet.
+    """Read a fleet file.
 
     Raises:
         Refused: if the file is not CSV, or has no column `device`.
@@ -30,7 +30,7 @@ def read_fleet(file: Path) -> list[FleetRow]:
         with file.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text, strict=True)
             if "device" not in (reader.fieldnames or []):
-                raise Refused(f"{file} has no column device", fix="its first line names the columns: device,role,courier,at,orders")
+                raise Refused(f"{file} has no column device", fix="name the columns in the first line: device,role,courier,at,orders")
             return [_row(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{file} can't be read: {error}", fix="give a CSV file in UTF-8") from error

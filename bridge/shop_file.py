@@ -1,6 +1,6 @@
-"""A shop's export (CSV) as orders: any column names, mapped in a TOML file; explicit time zones; bad rows reported with line and reason.
+"""A shop's export (CSV) as orders: any column names, mapped in a TOML file; explicit time zones; each bad row is reported with line and reason.
 
-Event ids derive from the channel, the order and the event type, so that importing a row twice sends the same events again, and changes nothing.
+Event ids derive from the channel, the order and the event type: importing a row twice sends the same events again and changes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from devices.protocol.topics import escape
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType, OrderState
 
 COLUMNS: Final = ("order", "status", "created", "paid", "approved", "shipped", "delivered", "promised", "sku", "qty", "amount")
-"""What a shop's columns can hold. `order` and `created` are required."""
+"""What a shop's columns can contain. `order` and `created` are required."""
 ORDER_ID_CHARS_MAX: Final = 96
 SKU_CHARS_MAX: Final = 96
 LINES_MAX: Final = 500
@@ -53,7 +53,7 @@ class ShopMap:
 
 
 class BadRow(NamedTuple):
-    """A row that can't be used: its line in the file, and why. With `ends_file` nothing after it was read."""
+    """A row that can't be used: its line in the file, and the reason. With `ends_file`, import stopped there."""
 
     line: int
     reason: str
@@ -62,9 +62,9 @@ class BadRow(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class ShopOrder:
-    """One order of the file, from one row or several. Times are in ms since 1970 UTC; None if the file has none.
+    """One order of the file, from one or more rows. Times are in ms since 1970 UTC; None if the file does not have the time.
 
-    `expected` is the order state that the shop's status word is mapped to.
+    `expected` is the order state to which [status] maps the shop's word.
     """
 
     order: str
@@ -85,14 +85,14 @@ def read_map(path: Path) -> ShopMap:
     """Read a mapping file.
 
     Raises:
-        MapError: naming the setting and the fix.
+        MapError: if a setting is wrong. It names the setting and the fix.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MapError(f"there is no {path}", fix="see config/samples/orders.toml for one that works") from None
+        raise MapError(f"{path} does not exist", fix="see config/samples/orders.toml for an example") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MapError(f"{path}: {error}", fix="fix the line") from error
+        raise MapError(f"{path}: {error}", fix="fix that line") from error
     return _parse_map(path, data)
 
 
@@ -103,24 +103,24 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         raise MapError(f"{path}: [{unknown[0]}] is not a section", fix="the sections are [channel], [columns] and [status]")
     for name in columns:
         if name not in COLUMNS:
-            raise MapError(f"{path}: columns.{name} is not a known column", fix=f"choose from {', '.join(COLUMNS)}")
+            raise MapError(f"{path}: columns.{name} is not a known column", fix=f"choose one of {', '.join(COLUMNS)}")
     for name in ("order", "created"):
         if name not in columns:
-            raise MapError(f"{path}: columns.{name} is missing", fix="give the file's column that holds it")
+            raise MapError(f"{path}: columns.{name} is missing", fix="give the name of the file's column")
     for word, state in status.items():
         if state not in ORDER_STATE_WORDS:
-            raise MapError(f"{path}: status.{word} is {state!r}", fix=f"choose an order state: {', '.join(ORDER_STATE_WORDS)}")
+            raise MapError(f"{path}: status.{word} is {state!r}, which is not an order state", fix=f"choose one of {', '.join(ORDER_STATE_WORDS)}")
     known = {"name", "prefix", "timezone", "time_format", "currency", "payment", "encoding", "delimiter"}
     for name in channel:
         if name not in known:
-            raise MapError(f"{path}: channel.{name} is not a setting", fix=f"choose from {', '.join(sorted(known))}")
+            raise MapError(f"{path}: channel.{name} is not a setting", fix=f"choose one of {', '.join(sorted(known))}")
     for name in ("name", "prefix", "timezone"):
         if not channel.get(name):
             raise MapError(f"{path}: channel.{name} is missing", fix='for example name = "shop1", prefix = "shop1-", timezone = "Europe/Berlin"')
     try:
         zone = ZoneInfo(channel["timezone"])
     except (OSError, ValueError, KeyError):
-        raise MapError(f"{path}: channel.timezone {channel['timezone']!r} is not known", fix='use an IANA name, such as "Europe/Berlin"') from None
+        raise MapError(f"{path}: channel.timezone {channel['timezone']!r} is not a known time zone", fix='use an IANA name, such as "Europe/Berlin"') from None
     if len(channel.get("delimiter", ",")) != 1:
         raise MapError(f"{path}: channel.delimiter must be one character", fix='for example delimiter = ";"')
     if channel.get("payment", "prepaid") not in ("prepaid", "on_delivery"):
@@ -132,12 +132,12 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
 def _table(path: Path, data: dict[str, Any], name: str) -> dict[str, str]:
     table = data.get(name, {})
     if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
-        raise MapError(f"{path}: every value in [{name}] must be a text", fix='write name = "value"')
+        raise MapError(f"{path}: every value in [{name}] must be a string", fix='write name = "value"')
     return table
 
 
 def read_orders(path: Path, shop: ShopMap) -> tuple[list[ShopOrder], list[BadRow]]:
-    """Read a shop's file: its orders by their time of creation, and the rows that can't be used.
+    """Read a shop's file: its orders, sorted by their time of creation, and the rows that can't be used.
 
     Raises:
         MapError: if the file can't be read, or a mapped column is missing.
@@ -154,7 +154,7 @@ def read_orders(path: Path, shop: ShopMap) -> tuple[list[ShopOrder], list[BadRow
                 except ValueError as error:
                     bad.append(BadRow(number, str(error)))
     except FileNotFoundError:
-        raise MapError(f"there is no {path}", fix="give the path of the shop's export") from None
+        raise MapError(f"{path} does not exist", fix="give the path of the shop's export") from None
     except (OSError, csv.Error) as error:
         raise MapError(f"{path} can't be read: {error}", fix="give a CSV file whose first line names its columns") from error
     except (UnicodeDecodeError, LookupError) as error:
@@ -163,14 +163,14 @@ def read_orders(path: Path, shop: ShopMap) -> tuple[list[ShopOrder], list[BadRow
 
 
 def _rows(reader: csv.DictReader[str], bad: list[BadRow]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, row). A row that is not CSV ends the file, because it is unknown where the next one begins."""
+    """Yield (line, row). A row that is not CSV ends the file, because the start of the next row is then unknown."""
     while True:
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            bad.append(BadRow(reader.reader.line_num, f"not CSV, and nothing after it was read: {error}", ends_file=True))
+            bad.append(BadRow(reader.reader.line_num, f"not CSV, so import stopped here: {error}", ends_file=True))
             return
         line = reader.reader.line_num
         if line > ROWS_MAX:
@@ -186,13 +186,13 @@ def _check_header(path: Path, header: Iterable[str], shop: ShopMap) -> None:
 
 
 def _one(row: dict[str, str], line: int, shop: ShopMap) -> ShopOrder:
-    """One row as an order.
+    """Convert one row to an order.
 
     Raises:
         ValueError: with the reason, if the row can't be used.
     """
     if None in row or None in row.values():
-        raise ValueError("it has more or fewer fields than the header")
+        raise ValueError("the row has more or fewer fields than the header")
     cell = {ours: (row[theirs] or "").strip() for ours, theirs in shop.columns.items()}
     if not cell["order"]:
         raise ValueError(f"{shop.columns['order']} is empty")
@@ -204,7 +204,7 @@ def _one(row: dict[str, str], line: int, shop: ShopMap) -> ShopOrder:
     if len(sku) > SKU_CHARS_MAX:
         raise ValueError(f"a sku has at most {SKU_CHARS_MAX} characters")
     if any("\0" in c for c in cell.values()):
-        raise ValueError("it contains a NUL character")
+        raise ValueError("the row contains a NUL character")
     times = {
         name: _time(cell.get(name, ""), shop.columns.get(name, name), shop) for name in ("created", "paid", "approved", "shipped", "delivered", "promised")
     }
@@ -236,7 +236,7 @@ def _time(text: str, column: str, shop: ShopMap) -> int | None:
         local = datetime.strptime(text, shop.time_format)  # noqa: DTZ007 -- the next line sets the time zone
         local = local if local.tzinfo is not None else local.replace(tzinfo=shop.timezone)
     except ValueError:
-        raise ValueError(f"{column} is {text!r}, not a time of the form {shop.time_format}") from None
+        raise ValueError(f"{column} is {text!r}, not a time in the format {shop.time_format}") from None
     ms = round(local.timestamp() * 1000)
     if ms < 0:
         raise ValueError(f"{column} is {text!r}, before 1970")
@@ -261,12 +261,12 @@ def _quantity(text: str, column: str) -> int:
 
 
 def _take(orders: dict[str, ShopOrder], fresh: ShopOrder) -> None:
-    """Add a row to its order: each further row of the same order is a further item."""
+    """Add a row to its order: each further row of an order is a further item."""
     known = orders.setdefault(fresh.order, fresh)
     if known is fresh:
         return
     if known.created_ms != fresh.created_ms or known.status != fresh.status:
-        raise ValueError(f"order {fresh.order} is in line {known.line} with another status or time")
+        raise ValueError(f"order {fresh.order} has another status or time in line {known.line}")
     (sku, qty), *_ = fresh.items.items()
     if sku not in known.items and len(known.items) >= LINES_MAX:
         raise ValueError(f"order {fresh.order} has more than {LINES_MAX} items")
@@ -284,7 +284,7 @@ def _by_creation(order: ShopOrder) -> tuple[int, str]:
 
 
 def derived_event_id(at_ms: int, *parts: str) -> bytes:
-    """A UUIDv7 (RFC 9562 §5.7) whose random bits are a hash: the same row gives the same id."""
+    """A UUIDv7 (RFC 9562 §5.7) with a hash as its random bits: the same row always gives the same id."""
     digest = bytearray(hashlib.sha256("\0".join(parts).encode()).digest()[:10])
     digest[0] = 0x70 | digest[0] & 0x0F
     digest[2] = 0x80 | digest[2] & 0x3F
@@ -297,9 +297,9 @@ def derived_log(*parts: str) -> bytes:
 
 
 def order_events(order: ShopOrder, shop: ShopMap) -> list[tuple[EventType, bytes]]:
-    """The events that follow from a row, as (type, CBOR payload): created, paid, approved, and cancelled or completed if its status says so.
+    """The events that follow from an order, as (type, CBOR payload): created, paid, approved, and cancelled or completed if its status says so.
 
-    Each order has a log of its own, so that rows may come from any file and in any order.
+    Each order has its own log, so that rows may come from any file and in any order.
     """
     rows: list[tuple[EventType, int, dict[str, Any]]] = [(EventType.CREATED, order.created_ms, _created(order, shop))]
     paid_ms = order.paid_ms if order.paid_ms is not None else order.approved_ms
@@ -316,7 +316,7 @@ def order_events(order: ShopOrder, shop: ShopMap) -> list[tuple[EventType, bytes
 
 
 _SEQ: Final = {EventType.CREATED: 1, EventType.PAID: 2, EventType.APPROVED: 3, EventType.CANCELLED: 4, EventType.COMPLETED: 5}
-"""A seq for each type, so that a later export of the same order can add what the first did not contain."""
+"""One seq for each type, so that a later export of an order can add events that the first did not contain."""
 
 
 def _created(order: ShopOrder, shop: ShopMap) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What commands do with the certificates in a site's folder: make, renew and list them, and give devices theirs."""
+"""What commands do with the certificates in a site's folder: make, renew and list them, and issue them to devices."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def list_certificates(directory: Path) -> list[CertificateRow]:
     """The site's authority and the server's certificate.
 
     Raises:
-        Refused: if there is none.
+        Refused: if the folder has no certificates.
     """
     listen = load(directory / CONFIG_NAME).listen
     authority = directory / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE
     files = {"authority": authority, "server": directory / listen.tls_cert_file} if listen.tls_cert_file else {"authority": authority}
     rows = [_row(name, path) for name, path in files.items() if path.exists()]
     if not rows:
-        raise Refused(f"there is no certificate in {directory.absolute()}", fix="make one with `dockbridge certificate renew`")
+        raise Refused(f"{directory.absolute()} has no certificates", fix="make one with `dockbridge certificate renew`")
     return rows
 
 
@@ -55,30 +55,30 @@ def _row(name: str, path: Path) -> CertificateRow:
 
 
 def renew(directory: Path, hosts: list[str]) -> certificates.Described:
-    """Make a new server certificate for these hosts, or, if there are none, for the names of the present one.
+    """Make a new server certificate for these hosts, or, if none are given, for the names of the current certificate.
 
     Raises:
-        Refused: if the configured certificate was not made here, or there is no present one whose names could be kept.
+        Refused: if the configured certificate was not made here, or no hosts are given and the current certificate is missing.
         SiteError: if the site's authority can't be read.
     """
     settings = load(directory / CONFIG_NAME)
     if not _is_ours(settings.listen):
-        reason = f"listen.tls_cert_file is {settings.listen.tls_cert_file}: not made here"
-        raise Refused(reason, fix="renew it where it comes from, then run `dockbridge certificate reload`")
+        reason = f"listen.tls_cert_file is {settings.listen.tls_cert_file}, which dockbridge did not make"
+        raise Refused(reason, fix="renew it with the tool that made it, then run `dockbridge certificate reload`")
     present = directory / settings.listen.tls_cert_file
     if not hosts and not present.exists():
-        # Its names are stored nowhere else, and devices would reject a certificate without the name by which they know the server.
+        # The names are stored nowhere else, and a device rejects a certificate without the name by which it reaches the server.
         fix = "give each name and address by which devices reach this machine: `dockbridge certificate renew --host NAME`"
-        raise Refused(f"there is no {present} whose names could be kept", fix=fix)
+        raise Refused(f"{present} is missing, so its names are unknown", fix=fix)
     names = [*hosts, *own_names()] if hosts else list(certificates.describe(present.read_bytes()).names)
     return make(directory, settings.site.name, names)
 
 
 def make(directory: Path, site_name: str, names: list[str]) -> certificates.Described:
-    """Make a site's server certificate, and first its authority if nothing was made yet.
+    """Make a site's server certificate. If the site has no certificates yet, make its authority first.
 
     Raises:
-        SiteError: if the authority, or a part of it, was lost.
+        SiteError: if a file of the authority was lost.
     """
     folder, now = directory / certificates.FOLDER_NAME, datetime.now(UTC)
     if certificates.is_new(folder):
@@ -91,7 +91,7 @@ def check_names(names: list[str]) -> None:
     """Check that names can be part of a certificate, before anything is made.
 
     Raises:
-        Refused: naming the first that can't.
+        Refused: if one can't. It names the first.
     """
     for name in names:
         certificates.check_name(name)
@@ -122,13 +122,13 @@ def issue_for_device(directory: Path, device: str, out: Path) -> DeviceCertifica
         certificates.write_pair(out, names[0], names[1], certificate, key)
         (out / names[2]).write_bytes(authority)
     except OSError as error:
-        fix = "give --out a folder that you may write to; nothing was changed, and the device's present certificate is still good"
+        fix = "give --out a folder that you may write to; nothing was changed, and the device's current certificate is still valid"
         raise Refused(f"{out} can't be written: {error.strerror}", fix=fix) from error
     return _for_device(certificate, device, names)
 
 
 def accept_for_device(path: Path, device: str) -> DeviceCertificate:
-    """A device's certificate that was made somewhere else.
+    """Read a device's certificate that was made elsewhere.
 
     Raises:
         Refused: if the file can't be read, or the certificate is not for this device.
@@ -136,7 +136,7 @@ def accept_for_device(path: Path, device: str) -> DeviceCertificate:
     try:
         certificate = path.read_bytes()
     except OSError as error:
-        raise Refused(f"{path} can't be read: {error.strerror}", fix="give the device's certificate, a file in PEM") from error
+        raise Refused(f"{path} can't be read: {error.strerror}", fix="give a file with the device's certificate (PEM)") from error
     return _for_device(certificate, device)
 
 

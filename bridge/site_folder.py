@@ -1,4 +1,4 @@
-"""A site's folder: how it is made and locked, how its database is opened, and from which time its clock continues."""
+"""A site's folder: make it, lock it, open its database, and find the time from which its clock continues."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from bridge.store.sqlite import check_writable, open_engine, pass_over
 logger = logging.getLogger("dockbridge")
 
 CLOCK_BEHIND_MS: Final = 60_000
-"""A wall clock that is behind the newest stored time by more than this is worth a warning."""
+"""If the wall clock is behind the newest stored time by more than this, the server logs a warning."""
 AWAY_MS: Final = HOUR_MS
-"""A longer time without a server does not count as age: every waiting row is moved by it, which takes a write for each."""
+"""A longer time without a running server does not count as age: the server moves the time of every waiting row, which takes one write for each."""
 
 
 def make_site(directory: Path, settings: Settings) -> None:
     """Make a site's folder: its configuration and its database.
 
     Raises:
-        SiteError: if there is one already, or the folder can't be written.
+        SiteError: if the folder is a site already, or can't be written.
     """
     config = directory / CONFIG_NAME
     if config.exists():
-        raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this one")
+        raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this site")
     if directory.exists() and not directory.is_dir():
-        raise SiteError(f"{directory} is a file", fix="choose another name: a site is a folder")
+        raise SiteError(f"{directory} is a file; a site is a folder", fix="choose another name")
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         engine = open_engine(directory / DATABASE_NAME)
@@ -67,15 +67,15 @@ def take_lock(path: Path) -> IO[str]:
         lock.seek(0)
         holder = lock.read().strip() or "unknown"
         lock.close()
-        raise SiteInUse(f"process {holder} has this site open", fix="use the running server, or stop it first") from None
-    with suppress(OSError):  # the disk is full: the lock holds without the process id, which only people read
+        raise SiteInUse(f"process {holder} serves this site", fix="use the running server, or stop it first") from None
+    with suppress(OSError):  # the disk may be full; the lock also holds without the process id, which only people read
         os.ftruncate(lock.fileno(), 0)
         os.write(lock.fileno(), str(os.getpid()).encode())
     return lock
 
 
 def open_database(path: Path, settings: IngestSettings) -> Engine:
-    """Open a site's database for writing, in the form of this version.
+    """Open a site's database for writing, and migrate it to this version's form.
 
     Raises:
         StoreError: if it was written by a newer version.
@@ -85,15 +85,15 @@ def open_database(path: Path, settings: IngestSettings) -> Engine:
     copy = migrate(engine, path)
     check_writable(engine)
     if copy is not None:
-        logger.warning("the database was migrated to this version's form; the old one is kept as %s", copy)
+        logger.warning("migrated the database to this version's form; %s is a copy of the old one", copy)
     return engine
 
 
 def clock_after(engine: Engine) -> Clock:
-    """A clock that continues from where the last run ended, whatever happened to the wall clock since.
+    """A clock that continues from the end of the last run, whatever happened to the wall clock since.
 
     If the wall clock was set back, times continue from the newest stored one: an order must not be packed before it was picked. Time in which no server ran,
-    or by which the wall clock was set forward, does not age sessions and what waits for clients.
+    or by which the wall clock was set forward, does not count as age for sessions and waiting messages.
 
     Raises:
         StoreUnavailable: if the store can't take writes now.
@@ -102,10 +102,10 @@ def clock_after(engine: Engine) -> Clock:
     away_ms = time.time_ns() // 1_000_000 - stored_ms
     if stored_ms and away_ms < -CLOCK_BEHIND_MS:
         logger.warning(
-            "the clock is %.1f hours behind the newest time in the database: times continue from there. Check the system's clock, then start the server again",
+            "the clock is %.1f hours behind the newest time in the database; the server continues from that time. Check the system's clock, then restart",
             -away_ms / HOUR_MS,
         )
     elif stored_ms and away_ms > AWAY_MS:
-        logger.warning("the newest time in the database is %.1f hours old; sessions and what waits for them do not age by that time", away_ms / HOUR_MS)
+        logger.warning("the newest time in the database is %.1f hours old; this does not count as age for sessions and waiting messages", away_ms / HOUR_MS)
         pass_over(engine, away_ms)
     return anchored_clock(stored_ms)

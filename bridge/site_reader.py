@@ -1,4 +1,4 @@
-"""A site opened for reading: for commands that change nothing. It does not matter whether a server runs."""
+"""A site opened for reading, for commands that change nothing. A server may run at the same time."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from devices.protocol.topics import Topics
 
 
 class ReadableSite:
-    """What an operation needs that reads (`operations.ports.SiteReader`).
+    """What an operation that only reads needs (`operations.ports.SiteReader`).
 
     Args:
         directory: the site's folder.
 
     Raises:
-        NoSite: if there is no site in the folder.
+        NoSite: if the folder is not a site.
         ConfigError: if its configuration is wrong.
     """
 
     def __init__(self, directory: Path) -> None:
         path = directory / DATABASE_NAME
         if not (directory / CONFIG_NAME).exists() or not path.exists():
-            raise NoSite(f"there is no site in {directory.absolute()}", fix="give its folder with --site DIR, or make one with `dockbridge init DIR`")
+            raise NoSite(f"{directory.absolute()} is not a site", fix="give its folder with --site DIR, or make one with `dockbridge init DIR`")
         name = load(directory / CONFIG_NAME).site.name
         reader = open_engine(path, read_only=True)
         self.queries = Queries(reader, Topics(name))

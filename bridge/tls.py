@@ -1,4 +1,4 @@
-"""TLS contexts from a site's settings. Certificates are made elsewhere (`bridge.certificates`); here they are used."""
+"""TLS contexts from a site's settings. `bridge.certificates` makes certificates; this module uses them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 from bridge.config import ListenSettings
 from bridge.errors import BridgeError, ConfigError
 
-RENEW: Final = "`dockbridge certificate renew --host NAME` makes one; or name your own (PEM)"
+RENEW: Final = "`dockbridge certificate renew --host NAME` makes one; or set the path of your own (PEM)"
 
 
 def server_context(listen: ListenSettings, directory: Path) -> ssl.SSLContext | None:
-    """What the TLS listeners of a site speak; None where it has no such listener. Relative files are relative to the site's folder.
+    """The TLS context of a site's listeners; None if no listener uses TLS. Relative paths start at the site's folder.
 
     Raises:
-        ConfigError: where a file can't be used, naming its setting.
+        ConfigError: if a file can't be used. It names the setting.
     """
     if not listen.mqtts and not listen.wss:
         return None
@@ -24,21 +24,22 @@ def server_context(listen: ListenSettings, directory: Path) -> ssl.SSLContext | 
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     load_certificate(context, listen, directory)
     if listen.tls_client_ca_file:
-        authority = _readable("tls_client_ca_file", directory / listen.tls_client_ca_file, '"tls/ca.pem" is the site\'s own; empty for no client certificates')
+        file = directory / listen.tls_client_ca_file
+        authority = _readable("tls_client_ca_file", file, 'the site\'s own is "tls/ca.pem"; leave it empty for no client certificates')
         try:
             context.load_verify_locations(authority)
         except ssl.SSLError as error:
-            raise ConfigError(f"listen.tls_client_ca_file: there is no certificate in {authority}", fix="give a file of certificates (PEM)") from error
-        # Without a certificate a device logs in with its password; a certificate that is shown must be right.
+            raise ConfigError(f"listen.tls_client_ca_file: {authority} contains no certificate", fix="give a file with certificates (PEM)") from error
+        # A device without a certificate logs in with its password; a certificate that a device presents must be valid.
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 
 def load_certificate(context: ssl.SSLContext, listen: ListenSettings, directory: Path) -> None:
-    """Give a context the server's certificate, as it now lies in its file. Connections that stand keep the one before.
+    """Load the server's certificate from its file into a context. Open connections keep the previous certificate.
 
     Raises:
-        ConfigError: where it can't be used.
+        ConfigError: if the certificate can't be used.
     """
     certificate = _readable("tls_cert_file", directory / listen.tls_cert_file, RENEW)
     key = _readable("tls_key_file", directory / listen.tls_key_file, RENEW)
@@ -51,8 +52,8 @@ def load_certificate(context: ssl.SSLContext, listen: ListenSettings, directory:
 
 
 def certificate_ends_ms(path: Path) -> int | None:
-    """When the first certificate of a file ends, in ms since 1970 UTC; None where there is none to read."""
-    from bridge import certificates  # only servers with TLS pay for loading it
+    """When the first certificate in a file expires, in ms since 1970 UTC; None if the file has no readable certificate."""
+    from bridge import certificates  # loaded only if the server uses TLS
 
     try:
         return int(certificates.not_after(path.read_bytes()).timestamp() * 1000)
@@ -64,9 +65,9 @@ def _readable(setting: str, path: Path, fix: str) -> Path:
     try:
         path.open("rb").close()
     except FileNotFoundError as error:
-        raise ConfigError(f"listen.{setting}: there is no {path}", fix=fix) from error
+        raise ConfigError(f"listen.{setting}: {path} does not exist", fix=fix) from error
     except OSError as error:
-        raise ConfigError(f"listen.{setting}: {path} can't be read: {error.strerror}", fix="give it to the user that the server runs as") from error
+        raise ConfigError(f"listen.{setting}: {path} can't be read: {error.strerror}", fix="let the server's user read the file") from error
     return path
 
 

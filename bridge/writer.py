@@ -1,4 +1,4 @@
-"""The writer of production: one thread, so that the next batch fills while the last one commits."""
+"""The writer in production: one thread, so that the next batch fills while the last one commits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bridge.store.sql import SqlStore
 T = TypeVar("T")
 
 CALM_MESSAGES: Final = 50
-"""After so small a batch there is time for a checkpoint. Otherwise a COMMIT does it, once `ingest.database_log_bytes` have gathered."""
+"""After a batch of at most this size there is time for a checkpoint. Under load, a COMMIT does it once the log has `ingest.database_log_bytes`."""
 CHECKPOINT_EVERY_S: Final = 1.0
 
 
 class SiteWriter(Protocol):
-    """Does everything that writes to the store, one thing at a time, in the order of the calls."""
+    """Does all writes to the store, one at a time, in the order of the calls."""
 
     async def commit(self, batch: Sequence[Item]) -> Settled:
         """See `pipeline.Writer`."""
@@ -34,7 +34,7 @@ class SiteWriter(Protocol):
 
 
 class ThreadWriter:
-    """A `SiteWriter` on a thread of its own."""
+    """A `SiteWriter` with its own thread."""
 
     def __init__(self, settler: Settler, store: SqlStore) -> None:
         self._settler = settler
@@ -49,7 +49,7 @@ class ThreadWriter:
         return settled
 
     def _checkpoint_now_and_then(self) -> None:
-        """Let the thread do a checkpoint while the batch is shown and acknowledged. One for a second's commits takes a few milliseconds."""
+        """Start a checkpoint on the thread while the batch is shown and acknowledged. It takes a few milliseconds for one second of commits."""
         now_s = time.monotonic()
         if now_s - self._checkpointed_s >= CHECKPOINT_EVERY_S:
             self._checkpointed_s = now_s
@@ -63,5 +63,5 @@ class ThreadWriter:
         self._thread.shutdown()
 
     def abandon(self) -> None:
-        """Let go of the thread as a killed process does, except that a running commit ends."""
+        """Stop the thread as if the process were killed, except that a running commit is completed."""
         self._thread.shutdown(wait=True, cancel_futures=True)

@@ -1,6 +1,7 @@
-"""The gates before a verdict: is the message readable, does it come again, is its number free, when did it happen, which order is it about?
+"""The gates before a verdict: is the message readable, is it a repeat, is its number free, when did it happen, which order is it about?
 
-What passes becomes a row of the event log. What does not is refused: it is answered by its digest, kept in quarantine, and never becomes an event.
+A message that passes becomes a row of the event log. A message that does not is refused: its receipt names its digest, it is kept in quarantine, and it never
+becomes an event.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from devices.protocol.messages import Event, LocationBatch, PayloadError, Presen
 from devices.protocol.vocabulary import EventType, Outcome, Reason, Role, Warn
 
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
-"""Roles whose seq is a promise, kept in a ledger. Systems and desks retry and reshuffle, and owe nothing by number.
+"""Roles whose seq numbers have no gaps; a ledger tracks them. Systems and desks retry and reorder, so their numbers prove nothing.
 
-A number of a log that is used again for another event is `id_reused` for these roles only. For a system, only the id says what is the same event: the
-import of a shop's file has a log for each order, more than there can be ledgers, and the event log has no index by number.
+Only for these roles is a number that is used again for another event `id_reused`. For a system, only the id identifies an event: the import of a shop's file
+has one log per order, which is more logs than there can be ledgers, and the event log has no index by number.
 """
 EVENT_TYPES: Final = {t.value: t for t in EventType}
 
 Decoded = Event[Body] | Presence | LocationBatch | tuple[Reason, str] | None
-"""A message as it is read: a reason and a sentence if it is refused, None outside v1/."""
+"""A decoded message: a reason and a sentence if it is refused, None outside v1/."""
 
 
 def decode(incoming: Incoming) -> Decoded:
-    """Read a message."""
+    """Decode a message."""
     kind = incoming.kind
     try:
         if kind is Kind.EVENTS:
@@ -64,7 +65,7 @@ def decode(incoming: Incoming) -> Decoded:
 
 
 def known_before(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent | None:
-    """The answer to an event that came before, or whose id or number was used for another one; None if it is new: then it counts in its ledger."""
+    """The answer to a repeated event, or to one whose id or number was used for another event. If the event is new, count it in its ledger and return None."""
     device = incoming.identity.device
     uid = (device, event.id)
     if (twin := batch.seen.get(uid)) is not None:
@@ -82,7 +83,7 @@ def known_before(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer
 
 
 def placed(batch: Batch, event: Event[Body], event_type: EventType, gate: JobGate) -> Placement:
-    """The placement of a new event. An order or a job takes so many and no more: what comes beyond stands in the log alone, and no fold ever meets it."""
+    """The placement of a new event. If its order or job is full, the event is only in the log, and the fold never sees it."""
     placement = place(event, event_type, batch, gate)
     order_id = placement.order_id
     if order_id is None:
@@ -110,7 +111,7 @@ def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Ev
 
 
 def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, when: EventTime, placement: Placement) -> EventRow:
-    """Give an event its place in the log."""
+    """Append an event to the log."""
     identity = incoming.identity
     row = EventRow(
         batch.next_pos(),
@@ -141,7 +142,7 @@ def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
 
 
 def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredReceipt) -> Sent:
-    """A resent event gets its current receipt again."""
+    """Answer a resent event with its current receipt."""
     if stored.type != incoming.event_type or not same_content(stored.event_payload, incoming.payload):
         return refuse(batch, incoming, Reason.ID_REUSED, "this id was used for another event", event)
     device = incoming.identity.device
@@ -150,11 +151,11 @@ def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredR
     return Sent(device, once_more(stored.receipt))
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------------
+# --- refused messages -------------------------------------------------------------------------------------------------------
 
 
 def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, event: Event[Body] | None = None) -> Sent:
-    """A message that never becomes an event: it is answered by its digest, and kept in quarantine once."""
+    """Refuse a message: it never becomes an event. Its receipt names its digest, and the quarantine keeps it once."""
     device = incoming.identity.device
     digest = digest8(incoming.payload)
     again = (device, digest) in batch.refused or batch.tx.is_quarantined(device, digest)
@@ -165,7 +166,7 @@ def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, event:
 
 
 def _refusal_plain(at_ms: int, verdict: Verdict, detail: str, digest: bytes, event: Event[Body] | None, *, again: bool) -> dict[str, object]:
-    """The receipt of a refused message, keys in deterministic order."""
+    """The receipt of a refused message, with keys in deterministic order."""
     return {
         "n": 1,
         **({"id": event.id, "log": event.log, "seq": event.seq} if event is not None else {}),
@@ -182,7 +183,7 @@ def _refusal_plain(at_ms: int, verdict: Verdict, detail: str, digest: bytes, eve
 
 
 def count_refused(batch: Batch, incoming: Incoming) -> None:
-    """A refused event came all the same: if its log and seq can be read, the device does not owe it."""
+    """Count a refused event as received: if its log and seq can be read, the device does not owe it."""
     if incoming.kind is Kind.POISON or incoming.identity.role not in BY_SEQ:
         return
     try:

@@ -15,11 +15,11 @@ from bridge.ingest.waiting import LABEL_ROWS, PARKED, PLACED
 
 
 class Ingest:
-    """Everything that acts on a batch, and what it remembers between batches.
+    """Everything that processes a batch, and what it remembers between batches.
 
     Args:
-        projections: in the order in which they act.
-        gate: decides couriers' answers.
+        projections: in the order in which they run.
+        gate: decides the answers of couriers.
     """
 
     def __init__(self, memory: Memory, rules: Rules, projections: Sequence[Projection], gate: JobGate, session_log: SessionLog) -> None:
@@ -38,7 +38,7 @@ class Ingest:
         return tuple(dict.fromkeys((*own, *(relation for projection in self.projections for relation in projection.relations))))
 
     def load(self, tx: Transaction) -> None:
-        """Read what is remembered in full; once, and again after `forget`."""
+        """Read everything that is remembered, once, and again after `forget`."""
         if self._is_loaded:
             return
         memory = self.memory
@@ -50,7 +50,7 @@ class Ingest:
         self._is_loaded = True
 
     def forget(self) -> None:
-        """Drop all of it: a batch did not commit."""
+        """Drop everything that is remembered, because a batch did not commit."""
         self._is_loaded = False
         self.memory.forget()
         self.session_log.forget()

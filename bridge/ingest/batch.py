@@ -1,4 +1,4 @@
-"""The batch context: what one transaction works on. Gates, fold and projections are handed it, and leave in it what they did."""
+"""The batch context: the state of one transaction. Gates, fold and projections get it as an argument and record their results in it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from devices.protocol.vocabulary import Reason
 
 NAME_CHARS_MAX: Final = 96
 LOGS_MAX: Final = 64
-"""Logs of one device that a ledger is kept for; each new outbox makes one."""
+"""How many logs of one device have a ledger; each new outbox starts a log."""
 
 
 # --- what projections hear --------------------------------------------------------------------------------------------------
 
 
 class Ruled(NamedTuple):
-    """An event has a verdict: its first, or another than before.
+    """An event has a verdict: its first one, or one that differs from the previous one.
 
-    `n` counts the verdicts that its device was sent, this one included. `was` is the verdict that held before, None at first. `entries` are the orders that
-    it is about; none for an event without an order.
+    `n` counts the verdicts that the server sent to the device for this event, including this one. `was` is the outcome of the previous verdict, None for the
+    first. `entries` are the orders that the event is about; empty for an event without an order.
     """
 
     row: EventRow
@@ -69,7 +69,7 @@ class PresenceHeard(NamedTuple):
 
 
 class LocationHeard(NamedTuple):
-    """A courier's phone published where it was."""
+    """A courier's phone published its positions."""
 
     identity: Identity
     points: LocationBatch
@@ -77,14 +77,14 @@ class LocationHeard(NamedTuple):
 
 
 class Started(NamedTuple):
-    """The server starts: no device is connected, whatever the last run left."""
+    """The server starts: no device is connected, whatever the last run stored."""
 
 
 Heard = Ruled | Refused | PresenceHeard | LocationHeard | Started
 
 
 class Hearers(NamedTuple):
-    """Methods `rule` of the projections, in their order: by event type, by outcome, of changed verdicts, and by the class of what else is heard."""
+    """The `rule` methods of the projections, in their order: by event type, by outcome (for changed verdicts), and by class for everything else they hear."""
 
     by_type: dict[str, tuple[Callable[[Any, Batch], None], ...]]
     by_outcome: dict[str, tuple[Callable[[Any, Batch], None], ...]]
@@ -95,7 +95,7 @@ class Hearers(NamedTuple):
 
 
 class Answer:
-    """The receipt of one event while its batch is not finished; the order's revision and what is left to pick are known only at its end."""
+    """The receipt of one event while its batch is open. The order's revision and the lines left to pick are known only at the end of the batch."""
 
     __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict")
 
@@ -110,11 +110,11 @@ class Answer:
         self.entry = entry
         self.detail: str | None = None
         self.left = left
-        """Whether it says what is left to pick."""
+        """Whether the receipt lists what is left to pick."""
 
 
 class Sent(NamedTuple):
-    """A receipt that is sent and not stored: of a message that never becomes an event, and of one that came before."""
+    """A receipt that is sent but not stored: for a refused message, or for a repeated event."""
 
     device: str
     receipt: bytes
@@ -138,14 +138,14 @@ class ShownOrder(NamedTuple):
 
 
 class Batch:
-    """The work on one transaction.
+    """The state of one transaction.
 
     Args:
-        no: its number in the log.
-        now_ms: its time.
-        hearers: the projections' methods.
-        logged: in a replay, the logged decisions of this batch by (device, event id) of what they decide about; None live.
-        revs: in a replay, the revisions that orders got in this batch; None live.
+        no: the batch's number in the log.
+        now_ms: the batch's time.
+        hearers: the methods of the projections.
+        logged: in a replay, the logged decisions of this batch, by (device, event id) of the event that they decide; None if live.
+        revs: in a replay, the revisions that orders got in this batch; None if live.
     """
 
     __slots__ = (
@@ -200,7 +200,7 @@ class Batch:
         self.topics = Topics(rules.site)
         self.writes = Writes()
         self.published: list[Message | Change] = []
-        """Messages and changes of sessions, in the order in which they go out."""
+        """Messages and changes of sessions, in the order in which they are sent."""
         self.known: dict[tuple[str, bytes], Any] = {}
         """Events of this batch that are in the log already, by (device, id)."""
         self.seen: dict[tuple[str, bytes], Seen] = {}
@@ -210,19 +210,19 @@ class Batch:
         self.refused: set[tuple[str, bytes]] = set()
         """Refused messages of this batch, by (device, digest)."""
         self.orders: dict[str, OrderEntry] = {}
-        """Orders that something was folded into."""
+        """Orders whose fold got an event."""
         self.shown_orders: list[ShownOrder] = []
         self.relabelled: list[str] = []
-        """Orders whose parcels, labels or payment are other for their courier."""
+        """Orders whose parcels, labels or payment have changed for their courier."""
         self.jobs_changed: dict[str, Job] = {}
         self.devices: dict[str, DeviceEntry] = {}
         self.ledgers: dict[tuple[str, bytes], Ledger] = {}
         self.labels: dict[str, str] = {}
         self.labels_freed: set[str] = set()
         self.answers: list[Answer | Sent | None] = []
-        """One for each message that came in, in their order."""
+        """One for each incoming message, in the same order."""
         self.revised: dict[int, Answer] = {}
-        """Events of earlier batches whose verdict changed, by their place in the log: they get another receipt."""
+        """New receipts for events of earlier batches whose verdict changed, by position in the log."""
         self.outcomes: list[bytes] = []
 
     @property
@@ -241,7 +241,7 @@ class Batch:
         return entry
 
     def ledger(self, device: str, log: bytes) -> Ledger:
-        """The ledger of one log of a device; the device's oldest log gives way if it has too many."""
+        """The ledger of one log of a device. If the device has too many logs, its oldest ledger is deleted."""
         ledger = self.ledgers.get((device, log))
         if ledger is not None:
             return ledger
@@ -269,17 +269,17 @@ class Batch:
         return self.events.get(event_id) or self.tx.event_order(event_id)
 
     def next_rev(self, entry: OrderEntry) -> int:
-        """The revision of an order that is shown anew; in a replay the one that it got then, so that revisions never go back."""
+        """The next revision of an order; in a replay the one that it got originally, so that revisions never decrease."""
         return entry.rev + 1 if self.revs is None else self.revs.get(entry.fold.id, entry.rev)
 
-    # --- what goes out ----------------------------------------------------------------------------------------------------
+    # --- publishing -------------------------------------------------------------------------------------------------------
 
     def publish(self, topic: str, cbor: bytes) -> None:
-        """Publish a retained payload, given as CBOR, in the site's format."""
+        """Convert a CBOR payload to the site's format and publish it as a retained message."""
         self.published.append(Message(topic, self.encoded(cbor), 1, True))
 
     def publish_plain(self, topic: str, plain: dict[str, Any]) -> None:
-        """Publish a retained payload, given plain."""
+        """Encode a plain payload in the site's format and publish it as a retained message."""
         self.published.append(Message(topic, self.rules.encode(plain), 1, True))
 
     def clear(self, topic: str) -> None:
@@ -287,19 +287,19 @@ class Batch:
         self.published.append(Message(topic, b"", 1, True))
 
     def encoded(self, cbor: bytes) -> bytes:
-        """What is encoded as CBOR, in the site's format."""
+        """Convert a CBOR payload to the site's format."""
         encode = self.rules.encode
         return cbor if encode is cbor2.dumps else encode(cbor2.loads(cbor))
 
-    # --- what is heard ----------------------------------------------------------------------------------------------------
+    # --- what projections hear --------------------------------------------------------------------------------------------
 
     def heard(self, heard: Refused | PresenceHeard | LocationHeard | Started | Alarm) -> None:
-        """Let the projections hear something that is not an event."""
+        """Pass something that is not an event to the projections."""
         for rule in self.hearers.by_class.get(type(heard), ()):
             rule(heard, self)
 
     def remember(self, row: EventRow, answer: Answer) -> None:
-        """An event of this batch has an answer: what comes later may be the same event, or change its verdict."""
+        """Remember the answer to an event of this batch: a later message may repeat the event or change its verdict."""
         self.seen[(row.device, row.id)] = Seen(row, answer)
 
     def next_pos(self) -> int:

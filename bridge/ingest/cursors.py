@@ -1,4 +1,4 @@
-"""Cursors: how far each follower has read the log and the status log."""
+"""Cursors: how far each follower has read the event log and the status log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bridge.ingest.relation import Origin, Relation
 
 
 class CursorRow(NamedTuple):
-    """A follower's place: everything up to here was sent."""
+    """A follower's position: everything up to here was sent."""
 
     name: str
     event_pos: int

@@ -1,4 +1,4 @@
-"""An event enters its order: the same steps for one that has just come in, for one that has waited, and for one that is read from the log in a replay."""
+"""An event enters its order. The steps are the same for a new event, for an event that waited, and for an event that a replay reads from the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNCOUNTED: Final = (Outcome.REJECTED, Outcome.BLOCKED)
 
 
 def enter(batch: Batch, row: EventRow, event: Event[bodies.Body], placement: Placement, gate: JobGate) -> Answer:
-    """Take an event of the log into its order; the answer is its receipt."""
+    """Add a logged event to its order. The returned answer becomes its receipt."""
     if row.order_id is None:
         return _without_order(batch, row, event.body, placement)
     if placement.label and placement.code is not None:
@@ -33,7 +33,7 @@ def enter(batch: Batch, row: EventRow, event: Event[bodies.Body], placement: Pla
     if is_created:
         place_waiting(batch, code_ref(row.order_id), row.order_id)
     answer.detail = placement.detail
-    # Known from here on: what waited for this event may change its verdict before its receipt is written.
+    # Remember it first: events that waited for this one may change its verdict before its receipt is written.
     batch.remember(row, answer)
     if placement.label and answer.verdict.outcome in _UNCOUNTED:
         free_label(batch, row)
@@ -44,7 +44,7 @@ def enter(batch: Batch, row: EventRow, event: Event[bodies.Body], placement: Pla
 
 
 def place_waiting(batch: Batch, ref: Ref, order_id: str) -> None:
-    """What these events waited for has come: they take their places in the order, and so do those that waited for them."""
+    """Add the events that waited for a reference to the order, and then the events that waited for those."""
     for row in take_waiting(batch, ref, order_id):
         event = messages.decode_event(row.payload, EventType(row.type))
         seen = batch.seen.get((row.device, row.id))

@@ -1,4 +1,4 @@
-"""An event is folded into its order, and what that changes about the verdicts of others."""
+"""Fold an event into its order, and revise the verdicts of other events that this changes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType, Outcome, Reason
 
 _COUNTS_LINES: Final = frozenset({EventType.PICK, EventType.PACK})
-"""Events whose receipt says what is left to pick."""
+"""Events whose receipt lists what is left to pick."""
 
 
 def fold_in(
     batch: Batch, row: EventRow, body: bodies.Body | Decided, parcel: str | None, order_id: str, *, n: int = 1, was: str | None = None
 ) -> tuple[Answer, bool]:
-    """Fold an event into an order; its answer, and whether the order exists only now. Others whose outcome changes get a second receipt.
+    """Fold an event into an order. Returns its answer, and whether this event created the order. Other events whose outcome changes get another receipt.
 
     Args:
-        n, was: see `Ruled`; given for an event that has waited.
+        n, was: see `Ruled`; set for an event that waited.
     """
     entry = batch.order(order_id)
     fold = entry.fold
@@ -33,7 +33,7 @@ def fold_in(
     if changed:
         _revise(batch, entry, changed)
     is_created = fold.exists and not existed
-    if row.type != DECIDED:  # a decision is the bridge's own: no device waits for its verdict
+    if row.type != DECIDED:  # the bridge itself made this decision: no device waits for its verdict
         if verdict.outcome is Outcome.PARKED:
             park(batch, row, _awaited(row.code, verdict, order_id), order_id, row.received_ms)
         if row.type in batch.hearers.by_type or verdict.outcome in batch.hearers.by_outcome:
@@ -44,7 +44,7 @@ def fold_in(
 def rule(
     batch: Batch, row: EventRow, body: bodies.Body | Decided, verdict: Verdict, entries: tuple[OrderEntry, ...], n: int = 1, was: str | None = None
 ) -> None:
-    """Let the projections hear the verdict of an event that has entered its order."""
+    """Pass the verdict of an event that has entered its order to the projections."""
     by_type = batch.hearers.by_type.get(row.type, ())
     by_outcome = batch.hearers.by_outcome.get(verdict.outcome, ())
     ruled = Ruled(row, body, verdict, n, entries, was)
@@ -56,7 +56,7 @@ def rule(
 
 
 def _awaited(code: str | None, verdict: Verdict, order_id: str) -> Ref:
-    """What a parked event of a known order waits for."""
+    """The reference that a parked event of a known order waits for."""
     return code_ref(code) if verdict.reason is Reason.UNKNOWN_PARCEL and code is not None else order_ref(order_id)
 
 
@@ -64,7 +64,7 @@ def _awaited(code: str | None, verdict: Verdict, order_id: str) -> Ref:
 
 
 def _revise(batch: Batch, entry: OrderEntry, changed: dict[tuple[str, bytes], Verdict]) -> None:
-    """Other events of the order have another verdict now."""
+    """Apply the changed verdicts of other events of the order."""
     facts = [f for f in (*entry.fold.facts, *entry.fold.voids) if f.uid in changed and f.type != DECIDED]
     stored = batch.tx.verdicts_of([f.pos for f in facts if f.pos not in batch.revised])
     for fact in facts:
@@ -72,7 +72,7 @@ def _revise(batch: Batch, entry: OrderEntry, changed: dict[tuple[str, bytes], Ve
         seen = batch.seen.get(fact.uid)
         earlier = batch.revised.get(fact.pos) or (seen.answer if seen is not None else None)
         if earlier is not None:
-            # Not sent yet: the one receipt that goes out says how it ends.
+            # Its receipt is not sent yet, so the one receipt carries the final verdict.
             was, reason, n = earlier.verdict.outcome.value, earlier.verdict.reason, earlier.n
             if same_answer(was, reason, verdict):
                 continue
@@ -94,7 +94,7 @@ def _revise(batch: Batch, entry: OrderEntry, changed: dict[tuple[str, bytes], Ve
 
 
 def _rule_again(batch: Batch, entry: OrderEntry, fact: Fact, verdict: Verdict, n: int, was: str) -> None:
-    """Let the projections hear a verdict that changed: those of the event's type, of the new outcome and of the old one."""
+    """Pass a changed verdict to the projections that hear the event's type, the new outcome or the old outcome."""
     hearers = batch.hearers
     hear_it = dict.fromkeys((*hearers.by_type.get(fact.type, ()), *hearers.by_outcome.get(verdict.outcome, ()), *hearers.by_outcome.get(was, ())))
     if hear_it:

@@ -1,4 +1,4 @@
-"""What goes through ingest, and what comes out of it: messages, changes of sessions, and the effects of a committed batch."""
+"""The input and output of ingest: messages, changes of sessions, and the effects of a committed batch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bridge.domain.access import Identity, Kind
 from bridge.domain.jobs import Job
 
 Acknowledge = Callable[[bytes], None]
-"""Called on the loop when a message's batch is committed and shown, with its receipt in CBOR (empty if it has none)."""
+"""Called on the event loop when a message's batch is committed and shown, with the message's receipt in CBOR (empty if it has none)."""
 
 
 class Incoming(NamedTuple):
-    """One message as the front door hands it in.
+    """One message from the front door.
 
-    `detail` says why it was denied. `received_ms` is the server's monotonic time, anchored to the wall clock at its start. A plain message has its topic,
-    QoS and retain flag. `sid` and `packet_id` are set if a persistent session sent it at QoS 2: the id is stored with the message (§4.3.3).
+    `detail` is the reason if it was denied. `received_ms` is the server's monotonic time, anchored to the wall clock at its start. A plain message has its
+    topic, QoS and retain flag. `sid` and `packet_id` are set if a persistent session sent it at QoS 2: the id is stored with the message (§4.3.3).
     """
 
     identity: Identity
@@ -34,7 +34,7 @@ class Incoming(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One publish that a batch causes. An empty retained payload clears the topic. `pos` is its place in the message log, 0 where it is not in it."""
+    """One publish that a batch causes. An empty retained payload clears the topic. `pos` is its position in the message log, 0 if it is not in it."""
 
     topic: str
     payload: bytes
@@ -43,25 +43,25 @@ class Message(NamedTuple):
     pos: int = 0
 
 
-def _nobody_waits(result: Any) -> None:
-    """For a change that nobody waits for."""
+def _ignore(result: Any) -> None:
+    """The default `done` of a change: no caller waits for its result."""
 
 
-# --- what changes a session -------------------------------------------------------------------------------------------------
+# --- changes of sessions ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something that changes a persistent session, in its place among the messages. `done` is called on the loop, in that place, once it is committed."""
+    """A change of a persistent session, in order with the messages. `done` is called on the event loop, in the same order, after the commit."""
 
     payload: ClassVar[bytes] = b""
     received_ms: int
-    done: Callable[[Any], None] = _nobody_waits
+    done: Callable[[Any], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSession(Change):
-    """A client connects: its session is made where there is none, or, with clean session, ended where there is one. `done` gets its sid, 0 where clean."""
+    """A client connects. Make its session if it has none; with clean session, end the one that it has. `done` gets the sid, 0 for a clean session."""
 
     device: str
     client_id: str
@@ -75,7 +75,7 @@ class EndSession(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribe(Change):
-    """Filters with their QoS. `sid` 0 is a clean session: nothing is stored, but the place among the messages counts all the same."""
+    """Topic filters with their QoS. With `sid` 0 (a clean session) nothing is stored, but the order among the messages still counts."""
 
     sid: int
     filters: tuple[tuple[str, int], ...]
@@ -89,9 +89,9 @@ class Unsubscribe(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandOver(Change):
-    """Retained messages for a new subscription, in portions. `after` is the last topic handed over, None where these were all.
+    """Retained messages for a new subscription, in portions. `after` is the last topic in this portion, None if the portion is the last one.
 
-    `done` gets the places in the message log, or None where the session is no longer subscribed.
+    `done` gets the positions in the message log, or None if the session is no longer subscribed.
     """
 
     sid: int
@@ -102,7 +102,7 @@ class HandOver(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release(Change):
-    """PUBREL: the client knows that its QoS 2 message is stored; the packet id is free again."""
+    """PUBREL: the client knows that its QoS 2 message is stored, so the packet id is free again."""
 
     sid: int
     packet_id: int
@@ -110,7 +110,7 @@ class Release(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress(Change):
-    """What clients have acknowledged: the new rows of some sessions, and messages that nobody is owed any more."""
+    """What clients have acknowledged: the new rows of some sessions, and the messages that no session waits for any more."""
 
     sessions: tuple[SessionProgress, ...]
     finished: tuple[int, ...]
@@ -118,7 +118,7 @@ class Progress(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm(Change):
-    """An alert of the broker's own, raised or (with `text` empty) cleared."""
+    """An alert that the broker itself raises or (if `text` is empty) clears."""
 
     code: str
     subject: str
@@ -128,13 +128,13 @@ class Alarm(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announce(Change):
-    """Something that the bridge itself publishes."""
+    """A message that the bridge itself publishes."""
 
     message: Message
 
 
 class SessionProgress(NamedTuple):
-    """How far a session is: in the order in which it is written. `seen_ms` is 0 while its client is connected."""
+    """How far a session has come; the fields are in the order of the columns that are written. `seen_ms` is 0 while its client is connected."""
 
     next_pos: int
     next_index: int
@@ -145,7 +145,7 @@ class SessionProgress(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A change that is committed, and the result that its `done` is called with."""
+    """A committed change, and the result for its `done`."""
 
     change: Change
     result: Any
@@ -156,12 +156,12 @@ Item = Incoming | Change
 
 
 class Settled(NamedTuple):
-    """What a committed batch causes: publishes and changes of sessions in their order, and the jobs that changed."""
+    """The effects of a committed batch: publishes and changes of sessions in their order, and the jobs that changed."""
 
     effects: list[Effect]
     jobs: list[Job]
     outcomes: list[bytes]
-    """One receipt an item of the batch (CBOR), in its order; empty for everything but events."""
+    """One receipt (CBOR) per item of the batch, in the same order; empty for everything except events."""
 
     @property
     def messages(self) -> list[Message]:
@@ -169,7 +169,7 @@ class Settled(NamedTuple):
 
 
 class OpenJobs(NamedTuple):
-    """Every open job, and how it is shown: nothing of it is new to anybody."""
+    """Every open job and its messages. They contain nothing new for any courier."""
 
     jobs: list[Job]
     messages: list[Message]

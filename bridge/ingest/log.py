@@ -1,6 +1,6 @@
-"""The event log: its rows, and the facts that are made of them. The log is append-only and the truth; everything derived can be made of it again.
+"""The event log: its rows, and the facts made from them. The log is append-only and the source of truth; everything derived can be rebuilt from it.
 
-A row holds what was decided when its event came in (its time, its place, a fault, a courier's answer), so that a replay reads it and never decides again.
+A row contains what was decided when its event arrived (its time, its place, a fault, a courier's answer), so that a replay reads it and never decides again.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from devices.protocol import bodies, messages
 from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState, Reason, Role
 
 BRIDGE_LOG: Final = b"\0" * 8
-"""The log under which the bridge writes its own events; their seq is their place in the event log."""
+"""The log id of the bridge's own events; their seq is their position in the event log."""
 
 
 PLAIN: Final[dict[str, str]] = {word: word.value for words in (Role, EventType, event_time.Source, Outcome, Reason, OrderState, ParcelState) for word in words}
-"""Each word as a plain text: the database's driver takes three times as long for a member of an enum."""
+"""Each word as a plain `str`: the database driver takes three times as long for an enum member."""
 
 
 class EventRow(NamedTuple):
-    """One event. `pos` is its place in the log, the order of arrival; `batch` is the commit that it came in.
+    """One event. `pos` is its position in the log, the order of arrival; `batch` is the number of its transaction.
 
-    `courier` is who the device was bound to, `warn` what was odd about its time, `stream` what it is about beside an order. `order_id` and `code` are where
-    it was placed on arrival, `fault` and `detail` why it can't count, `misload` that the scan contradicted the order that the device named.
+    `courier` is the courier that the device was bound to, `warn` a doubt about its time, `stream` its subject if that is not an order. `order_id` and `code`
+    are its placement on arrival, `fault` and `detail` the reason why it can't count. `misload`: the scan contradicted the order that the device named.
     """
 
     pos: int
@@ -64,7 +64,7 @@ class BatchRow(NamedTuple):
 
 
 class RefusedRow(NamedTuple):
-    """A message that never became an event and whose number counts in its device's ledger. It came before the event at `pos`."""
+    """A message that never became an event, but whose number counts in the device's ledger. It arrived before the event at `pos`."""
 
     batch: int
     pos: int
@@ -80,7 +80,7 @@ EVENTS: Final = Relation(
     key=("pos",),
     origin=Origin.LOG,
     appends=True,
-    # id first: ids carry their time (UUIDv7), so that the index grows at its end.
+    # The id comes first: ids start with their time (UUIDv7), so that the index grows at its end.
     unique=(("id", "device"),),
     indexes=(("order_id", "pos"),),
     note="append-only: every event, in the order of arrival",
@@ -98,7 +98,7 @@ REFUSED: Final = Relation(
 
 
 def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> Fact:
-    """A row of the event log as the fold takes it."""
+    """Convert a row of the event log to a fact for the fold."""
     return Fact(
         id=row.id,
         device=row.device,
@@ -119,7 +119,7 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> F
 
 
 def stored_fact(row: EventRow) -> Fact:
-    """A row of the event log, read back, as the fold takes it."""
+    """Decode a stored row of the event log into a fact for the fold."""
     if row.type == DECIDED:
         logged = cbor2.loads(row.payload)
         reason = Reason(logged["reason"]) if logged["reason"] else None
@@ -133,7 +133,7 @@ def stored_fact(row: EventRow) -> Fact:
 
 
 def decided_row(pos: int, batch: int, asked: EventRow | Fact, decided: Decided, order_id: str, nth: tuple[int, int]) -> EventRow:
-    """The bridge's own event about a decision, the nth of it. `nth` counts the orders of the job, and tells a decision that is made again by its batch."""
+    """The bridge's own event about a decision. `nth` is the number of the order in the job, and the batch, which distinguishes a repeated decision."""
     payload = cbor2.dumps(
         {
             "job": decided.job,

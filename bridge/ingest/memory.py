@@ -1,6 +1,6 @@
-"""What the writer remembers between batches, so that the common scan costs no query. All of it can be read back from the store.
+"""What the writer remembers between batches, so that a typical scan needs no query. All of it can be read again from the store.
 
-After a batch that did not commit, `forget` drops all of it: a cache that may be ahead of the database is worse than none.
+After a batch that did not commit, `forget` drops all of it: a cache that may be ahead of the database is worse than no cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bridge.ingest.relation import Deletion, Origin, Relation
 
 
 class LedgerRow(NamedTuple):
-    """What came of one log of a device: the highest number, how many below it are owed or were given up, and the ranges that came (CBOR)."""
+    """What was received of one log of a device: the highest number, how many below it are owed or were given up, and the received ranges (CBOR)."""
 
     device: str
     log: bytes
@@ -43,7 +43,7 @@ CLOCKS: Final = Relation(name="clocks", row=ClockRow, key=("device",), origin=Or
 
 
 class OrderEntry:
-    """An order in memory: its fold, and what was last shown of it; of each parcel its hash and its code."""
+    """An order in memory: its fold, and what was last published of it. `parcels` has the hash and the code of each parcel."""
 
     __slots__ = ("collects", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
 
@@ -64,7 +64,7 @@ class OrderEntry:
 
 
 class DeviceEntry:
-    """A device in memory: its clock and its ledgers. `saved` is what of the clock was last written."""
+    """A device in memory: its clock and its ledgers. `saved` is the state of the clock that was last written."""
 
     __slots__ = ("clock", "ledgers", "position_kept_ms", "saved")
 
@@ -76,11 +76,11 @@ class DeviceEntry:
 
 
 class Memory:
-    """Orders and devices by use, oldest out first; the references that parked events wait for, in full.
+    """The most recently used orders and devices, and all references that parked events wait for.
 
     Args:
-        orders_max: orders kept.
-        devices_max: devices kept.
+        orders_max: how many orders are kept.
+        devices_max: how many devices are kept.
     """
 
     def __init__(self, *, orders_max: int, devices_max: int) -> None:
@@ -89,7 +89,7 @@ class Memory:
         self.next_pos = 1
         self.next_batch = 1
         self.awaited: set[Ref] = set()
-        """What parked events wait for, an order's creation excepted."""
+        """What parked events wait for, except the creation of an order."""
         self._orders: OrderedDict[str, OrderEntry] = OrderedDict()
         self._devices: OrderedDict[str, DeviceEntry] = OrderedDict()
 
@@ -104,7 +104,7 @@ class Memory:
         self.awaited = {Ref(RefKind(kind), name) for kind, name in tx.awaited()}
 
     def load_orders(self, order_ids: set[str], tx: Transaction) -> None:
-        """Make sure that these orders are in memory; those that are not stored yet start empty."""
+        """Make sure that these orders are in memory; an order that is not stored yet starts empty."""
         missing = [o for o in order_ids if o not in self._orders]
         if missing:
             stored = tx.orders(missing)
@@ -134,7 +134,7 @@ class Memory:
         return entry
 
     def trim(self) -> None:
-        """Let go of what was not used for longest; called between batches."""
+        """Drop the entries that were not used for the longest time. Called between batches."""
         while len(self._orders) > self.orders_max:
             self._orders.popitem(last=False)
         while len(self._devices) > self.devices_max:

@@ -1,6 +1,6 @@
-"""The one way through: accept, batch, store, show, acknowledge.
+"""The pipeline: accept, batch, store, show, acknowledge.
 
-`run` is the whole of it. Whatever fails before the acknowledgement means that there is none: the device sends again, and the event id makes it count once.
+`run` is all of it. If any step before the acknowledgement fails, no acknowledgement is sent: the device sends again, and the event id makes it count once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bridge.config import IngestSettings
 from bridge.domain.access import Kind
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Acknowledge, Alarm, Announce, Change, Incoming, Item, OpenJobs, Settled
-from bridge.ingest.points import Passed, nobody_looks
+from bridge.ingest.points import Passed, ignore_point
 from bridge.ingest.ports import Store, StoreUnavailable, Transaction
 from bridge.ingest.settle import mark_all_devices_offline, settle, show_jobs, sweep
 
@@ -28,7 +28,7 @@ _DEFAULTS: Final = IngestSettings()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of the pipeline; see `config/bridge.toml` for the sentences."""
+    """Limits of the pipeline; `config/bridge.toml` describes them."""
 
     queue_messages_max: int = _DEFAULTS.queue_messages_max
     queue_bytes_max: int = _DEFAULTS.queue_bytes_max
@@ -38,24 +38,24 @@ class Limits:
 
 
 class Writer(Protocol):
-    """Settles and commits a batch, or the first part of it, on a thread in production; as many outcomes come back as messages were committed.
+    """Settles and commits a batch or the first part of it; in production, on a thread. The result has one outcome for each committed message.
 
     Raises:
-        StoreUnavailable: where the store can't take writes now; nothing of the batch is committed then.
+        StoreUnavailable: if the store can't take writes now; then nothing of the batch is committed.
     """
 
     async def commit(self, batch: Sequence[Item]) -> Settled: ...
 
 
 class Outlet(Protocol):
-    """Where committed changes are shown."""
+    """Publishes committed changes."""
 
     def show(self, settled: Settled) -> None:
         """Publish what a batch changed: statuses to every subscriber, receipts to their devices."""
         ...
 
     def flush(self) -> None:
-        """Hand to the network what was written since the last flush."""
+        """Pass everything that was written since the last flush to the network."""
         ...
 
 
@@ -63,13 +63,13 @@ _Waiting = tuple[Item, Acknowledge]
 
 
 class Pipeline:
-    """Takes messages in, in order, and acknowledges each after its commit.
+    """Accepts messages in order, and acknowledges each after its commit.
 
     Args:
-        on_room: called when there is room again after `is_full` said that there was none.
+        on_room: called when the queue has room again after `is_full` was true.
     """
 
-    def __init__(self, writer: Writer, outlet: Outlet, limits: Limits, on_room: Callable[[], None] | None = None, passed: Passed = nobody_looks) -> None:
+    def __init__(self, writer: Writer, outlet: Outlet, limits: Limits, on_room: Callable[[], None] | None = None, passed: Passed = ignore_point) -> None:
         self._writer = writer
         self._outlet = outlet
         self._limits = limits
@@ -90,12 +90,12 @@ class Pipeline:
 
     @property
     def waiting(self) -> int:
-        """Messages that wait for the store, those of the batch that it has in hand left out."""
+        """Messages that wait for the store, without those of the batch in progress."""
         return len(self._waiting)
 
     @property
     def is_full(self) -> bool:
-        """Whether senders should pause. What is offered all the same is still taken: nothing that was read is dropped."""
+        """Whether senders should pause. `offer` still accepts messages: nothing that was read is dropped."""
         full = len(self._waiting) >= self._limits.queue_messages_max or self._bytes >= self._limits.queue_bytes_max
         self._was_full = self._was_full or full
         return full
@@ -106,11 +106,11 @@ class Pipeline:
         return self._idle.is_set()
 
     def change(self, change: Change) -> None:
-        """Take in a change of a session; its `done` is called in its place among the messages, once it is committed."""
-        self.offer(change, _nobody_waits)
+        """Accept a change of a session. Its `done` is called after the commit, in order with the messages."""
+        self.offer(change, _ignore_receipt)
 
     def offer(self, incoming: Item, acknowledge: Acknowledge) -> None:
-        """Take a message in."""
+        """Accept a message."""
         if not self._waiting:
             self._idle.clear()
             self._arrived.set()
@@ -118,7 +118,7 @@ class Pipeline:
         self._bytes += len(incoming.payload)
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Process batches until cancelled."""
         while True:
             batch = await self._take()
             self._passed("taken")
@@ -130,7 +130,7 @@ class Pipeline:
                 self._passed("acknowledged")
                 self._outlet.flush()
                 self._passed("flushed")
-                # A batch that failed for its content is committed in part; the rest is the next batch.
+                # If a batch failed because of its content, only its first part is committed; the rest is the next batch.
                 batch = batch[len(settled.outcomes) :]
             self._make_room()
 
@@ -148,7 +148,7 @@ class Pipeline:
         return batch
 
     async def _store(self, batch: Sequence[Item]) -> Settled:
-        """Commit a batch, however long the store takes to come back."""
+        """Commit a batch. If the store can't be written, retry until it can."""
         delay_s = self._limits.retry_first_s
         while True:
             try:
@@ -156,13 +156,13 @@ class Pipeline:
             except StoreUnavailable as error:
                 if not self.failing.is_set():
                     self.failing.set()
-                    logger.error("the store can't take writes (%s); nothing is acknowledged until it can: %s", error, error.fix)
+                    logger.error("the store can't take writes (%s); the server acknowledges nothing until it can: %s", error, error.fix)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, self._limits.retry_max_s)
             else:
                 if self.failing.is_set():
                     self.failing.clear()
-                    logger.warning("the store takes writes again; what waited is being stored")
+                    logger.warning("the store takes writes again; the server is storing the messages that waited")
                 return settled
 
     def _make_room(self) -> None:
@@ -172,38 +172,38 @@ class Pipeline:
                 self._on_room()
 
 
-def _nobody_waits(receipt: bytes) -> None:
-    """A change is told by its `done`."""
+def _ignore_receipt(receipt: bytes) -> None:
+    """The acknowledgement of a change: its `done` reports the result instead."""
 
 
 def _acknowledge(batch: Sequence[_Waiting], settled: Settled) -> None:
     for (_, acknowledge), outcome in zip(batch, settled.outcomes, strict=False):
         try:
             acknowledge(outcome)
-        except Exception as error:  # noqa: BLE001 -- one that can no longer be told must not keep it from the others
+        except Exception as error:  # noqa: BLE001 -- one failed acknowledgement must not prevent the others
             logger.error("an acknowledgement failed: %s: %s", type(error).__name__, error)
 
 
 class Settler:
-    """Settles batches against a store; used by one thread at a time.
+    """Settles batches in a store; used by one thread at a time.
 
-    A batch that fails for its content is bisected until the one message is found that does it; that one is quarantined, the others go on.
+    If a batch fails because of its content, it is bisected until the faulty message is found. That message is quarantined; the others are processed.
     """
 
-    def __init__(self, store: Store, ingest: Ingest, passed: Passed = nobody_looks) -> None:
+    def __init__(self, store: Store, ingest: Ingest, passed: Passed = ignore_point) -> None:
         self._store = store
         self._ingest = ingest
         self._passed = passed
 
     def forget(self) -> None:
-        """Drop what is remembered of the store, because something else has written to it."""
+        """Drop what is cached from the store, because something else has written to it."""
         self._ingest.forget()
 
     def commit(self, batch: Sequence[Item]) -> Settled:
-        """Settle and commit a batch; where it fails for its content, the first part that does not.
+        """Settle and commit a batch. If it fails because of its content, commit the first part that does not fail.
 
         Raises:
-            StoreUnavailable: where the store can't take writes now.
+            StoreUnavailable: if the store can't take writes now.
         """
         try:
             return self._try(batch)
@@ -215,32 +215,32 @@ class Settler:
                 if isinstance(item, Incoming):
                     return self._quarantine(item, error)
                 if isinstance(item, (Alarm, Announce)):
-                    logger.error("something of the bridge's own could not be published (%s: %s)", type(error).__name__, error)
+                    logger.error("the bridge could not publish an alert or a message of its own (%s: %s)", type(error).__name__, error)
                     return Settled([], [], [b""])
                 raise StoreUnavailable(f"a session could not be changed: {error}") from error
             return self.commit(batch[: len(batch) // 2])
 
     def sweep(self, now_ms: int) -> Settled:
-        """Do what the passing of time asks for.
+        """Apply the changes that are due at this time.
 
         Raises:
-            StoreUnavailable: where the store can't take writes now.
+            StoreUnavailable: if the store can't take writes now.
         """
         return self._in_transaction(lambda tx: sweep(now_ms, tx, self._ingest))
 
     def show_jobs(self, now_ms: int) -> OpenJobs:
-        """Every open job, to be shown at the start.
+        """Every open job, to be published at the start.
 
         Raises:
-            StoreUnavailable: where the store can't take writes now.
+            StoreUnavailable: if the store can't take writes now.
         """
         return self._in_transaction(lambda tx: show_jobs(now_ms, tx, self._ingest))
 
     def mark_all_devices_offline(self, now_ms: int) -> Settled:
-        """Presences that say so, at the start.
+        """At the start, publish for each device that it is offline.
 
         Raises:
-            StoreUnavailable: where the store can't take writes now.
+            StoreUnavailable: if the store can't take writes now.
         """
         return self._in_transaction(lambda tx: mark_all_devices_offline(now_ms, tx, self._ingest))
 
@@ -259,10 +259,10 @@ class Settler:
         return result
 
     def _quarantine(self, poison: Incoming, error: Exception) -> Settled:
-        logger.error("a message of %s could not be settled (%s: %s); it is in quarantine", poison.identity.device, type(error).__name__, error)
+        logger.error("a message of %s caused an error (%s: %s); it is in quarantine", poison.identity.device, type(error).__name__, error)
         try:
-            return self._try([poison._replace(kind=Kind.POISON, detail=f"{type(error).__name__} while it was settled")])
+            return self._try([poison._replace(kind=Kind.POISON, detail=f"{type(error).__name__} while it was processed")])
         except StoreUnavailable:
             raise
         except Exception as again:
-            raise StoreUnavailable(f"not even quarantine takes the message: {again}") from again
+            raise StoreUnavailable(f"the message can't be stored in quarantine either: {again}") from again

@@ -1,6 +1,6 @@
-"""Which order is an event about? From the order it names, the code it scanned, or the event or job it refers to.
+"""Find the order that an event is about, from the order that it names, the code that was scanned, or the event or job that it refers to.
 
-What was scanned is the truth: if it contradicts the order that the device names, a pick or pack is refused, and a custody fact counts for the order of the
+The scanned code decides: if it contradicts the order that the device names, a pick or pack is refused, and a custody fact counts for the order of the
 scanned parcel. A placement is fixed when the event is stored; only an event that waits is placed later, once.
 """
 
@@ -23,10 +23,10 @@ LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})
 
 
 class Placement(NamedTuple):
-    """Where an event belongs.
+    """The order and parcel that an event belongs to.
 
-    `fault` is a verdict that is fixed already, `detail` its sentence; `awaits` is what the event waits for if its order can't be known yet; `label` says
-    that the event puts `code` on a parcel of its order.
+    `fault` is the reason of a verdict that is final already, `detail` its sentence. `awaits` is what the event waits for if its order is not known yet. `label`
+    is true if the event puts `code` on a parcel of its order.
     """
 
     order_id: str | None
@@ -42,7 +42,7 @@ class Directory(Protocol):
     """The look-ups that placing needs."""
 
     def order_of_code(self, code: str) -> str | None:
-        """The order of the parcel that bears a code."""
+        """The order of the parcel with this code."""
         ...
 
     def is_order_known(self, order_id: str) -> bool:
@@ -55,10 +55,10 @@ class Directory(Protocol):
 
 
 class Jobs(Protocol):
-    """The one look-up of jobs that placing needs."""
+    """The look-up of jobs that placing needs."""
 
     def order_of(self, job_id: str, batch: Any) -> str | None:
-        """The first order of a job, as it stands in this batch."""
+        """The first order of a job, in its state in this batch."""
         ...
 
 
@@ -72,12 +72,12 @@ def place(event: Event[Body], event_type: EventType, directory: Directory, jobs:
     if text is not None:
         return _by_code(event, event_type, text, directory)
     if event.order is None:
-        return Placement(None, fault=Reason.ORDER_NEEDED, detail="the event names no order and no code was scanned")
+        return Placement(None, fault=Reason.ORDER_NEEDED, detail="the event names no order, and no code was scanned")
     return Placement(event.order)
 
 
 def logged(row: EventRow, event: Event[Body], directory: Directory) -> Placement:
-    """The placement of an event as its row of the log has it: what was decided on arrival is read, only what follows from it is looked up."""
+    """The placement of a logged event. What was decided on arrival is read from its row; only what follows from it is looked up."""
     if row.fault is not None:
         return Placement(row.order_id, row.code, fault=Reason(row.fault), detail=row.detail)
     if row.order_id is None:
@@ -104,7 +104,7 @@ def _by_reference(body: Body, directory: Directory, jobs: Jobs) -> Placement:
 
 
 def _by_code(event: Event[Body], event_type: EventType, text: str, directory: Directory) -> Placement:
-    # On a label, the device says what kind of number it is: one waybill number in ten could pass for an article's.
+    # For a label, the device names the kind of number: one waybill number in ten also looks like an article number.
     plain_label = isinstance(event.body, bodies.Labelled) and event.body.kind != "sscc"
     scanned = barcodes.Scanned(kind=barcodes.Kind.PLAIN, key=text, text=text) if plain_label else barcodes.read(text)
     if isinstance(scanned, barcodes.Unreadable):
@@ -128,9 +128,9 @@ def _by_code(event: Event[Body], event_type: EventType, text: str, directory: Di
 
 
 def _by_article(event: Event[Body], event_type: EventType, scanned: barcodes.Scanned) -> Placement:
-    """A GTIN says what the article is, never which order it is for."""
+    """A GTIN identifies an article, never the order that it is for."""
     if event.order is None and scanned.order is None:
-        return Placement(None, fault=Reason.ORDER_NEEDED, detail="an article number does not say which order it is for")
+        return Placement(None, fault=Reason.ORDER_NEEDED, detail="an article number does not identify an order")
     return Placement(event.order or scanned.order, scanned.key if event_type is EventType.PICK else None)
 
 

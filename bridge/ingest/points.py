@@ -1,4 +1,4 @@
-"""Labelled points of the way through the pipeline, at which `dockbridge torture` kills the server."""
+"""Labelled points in the pipeline at which `dockbridge torture` kills the server."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 Passed = Callable[[str], None]
-"""Called with a label of `POINTS` at each of these places."""
+"""Called with its label from `POINTS` at each of these points."""
 
 POINTS: Final = ("taken", "written", "committed", "shown", "acknowledged", "flushed")
-"""A batch was taken · its rows are written, before COMMIT · after COMMIT · its messages are with the sessions · its acknowledgements are with the
-connections · all of it is with the sockets."""
+"""A batch was taken · its rows are written, before COMMIT · after COMMIT · the sessions have its messages · the connections have its
+acknowledgements · the sockets have everything."""
 
 
-def nobody_looks(label: str) -> None:
-    """What `Passed` is in production."""
+def ignore_point(label: str) -> None:
+    """The `Passed` of production."""

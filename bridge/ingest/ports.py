@@ -1,4 +1,4 @@
-"""What ingest needs of the outside, in our words: a store that commits a batch whole."""
+"""What ingest needs from outside, in our own terms: a store that commits a batch as a whole."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from bridge.ingest.relation import Relation, Writes
 
 
 class StoreUnavailable(Exception):
-    """The database can't take writes, or can't be read, at the moment: disk full, locked, or gone. Nothing was acknowledged; it is tried again.
+    """The database can't be written or read at the moment: the disk is full, or the file is locked or missing. Nothing was acknowledged; the server retries.
 
     `fix` says what to do.
     """
 
-    def __init__(self, message: str | None = None, *, fix: str = "check the disk and the file's rights") -> None:
+    def __init__(self, message: str | None = None, *, fix: str = "check the disk and the file's permissions") -> None:
         super().__init__(message or type(self).__doc__)
         self.fix = fix
 
 
 class StoredReceipt(NamedTuple):
-    """What is known of an event that came before."""
+    """What is stored of an event that was received before."""
 
     pos: int
     type: str
@@ -34,7 +34,7 @@ class StoredReceipt(NamedTuple):
 
 
 class StoredVerdict(NamedTuple):
-    """The verdict that was sent of an event: the nth receipt."""
+    """The verdict that was sent for an event, with its nth receipt."""
 
     n: int
     outcome: str
@@ -42,7 +42,7 @@ class StoredVerdict(NamedTuple):
 
 
 class StoredOrder(NamedTuple):
-    """An order as the store has it: its facts, and what was last shown of it; of each parcel its hash and its code."""
+    """A stored order: its facts, and what was last published of it. `parcels` has the hash and the code of each parcel."""
 
     facts: list[Fact]
     rev: int
@@ -54,26 +54,26 @@ class StoredOrder(NamedTuple):
 
 
 class Transaction(Protocol):
-    """One open transaction: reads that a batch needs, and one write at its end."""
+    """One open transaction: the reads that a batch needs, and one write at its end."""
 
     def rows(self, relation: Relation, **equal: Any) -> list[Any]:
         """Rows of a relation in which these columns have these values, in the order of the key."""
         ...
 
     def next_numbers(self) -> tuple[int, int]:
-        """The place that the next event of the log takes, and the number of the next transaction."""
+        """The position of the next event in the log, and the number of the next transaction."""
         ...
 
     def known(self, ids: Sequence[bytes]) -> dict[tuple[str, bytes], StoredReceipt]:
-        """Of these event ids, those that are in the log, by (device, id)."""
+        """Those of these events that are in the log, by (device, id)."""
         ...
 
     def orders(self, order_ids: Iterable[str]) -> dict[str, StoredOrder]:
-        """The stored orders among these ids; one that has only parked facts is there with rev 0."""
+        """The stored orders among these ids; an order that has only parked facts has rev 0."""
         ...
 
     def label_order(self, code: str) -> str | None:
-        """The order of the parcel that bears a code."""
+        """The order of the parcel with this code."""
         ...
 
     def event_order(self, event_id: bytes) -> str | None:
@@ -81,31 +81,31 @@ class Transaction(Protocol):
         ...
 
     def awaited(self) -> set[tuple[str, str]]:
-        """Every reference, as (kind, name), that a parked event waits for whose order is not known."""
+        """Every reference, as (kind, name), that parked events of an unknown order wait for."""
         ...
 
     def waiting_for(self, kind: str, name: str) -> list[EventRow]:
-        """Parked events that wait for a reference and are not placed in an order yet, in the order of arrival."""
+        """Parked events that wait for a reference and have no order yet, in the order of arrival."""
         ...
 
     def verdicts_of(self, positions: Iterable[int]) -> dict[int, StoredVerdict]:
-        """The verdicts at these places of the log."""
+        """The verdicts of the events at these positions in the log."""
         ...
 
     def is_quarantined(self, device: str, digest: bytes) -> bool:
-        """Whether this payload of this device is in quarantine without being in the log."""
+        """Whether this payload of this device is in quarantine but not in the log."""
         ...
 
     def due_orders(self, now_ms: int, limit: int) -> list[str]:
-        """Orders whose `due_ms` has come."""
+        """Orders whose `due_ms` is not after this time."""
         ...
 
     def overdue(self, now_ms: int) -> dict[tuple[str, str], int]:
-        """References, as (kind, name), that events wait for beyond their deadline, and how many."""
+        """References, as (kind, name), for which events wait beyond their deadline, and how many events."""
         ...
 
     def owing(self, before_ms: int) -> dict[str, int]:
-        """Devices that owe events and were last heard before a time, and how many events."""
+        """Devices that owe events and have been silent since before a time, and how many events they owe."""
         ...
 
     def quarantine_counts(self) -> dict[str, int]:
@@ -113,19 +113,19 @@ class Transaction(Protocol):
         ...
 
     def drop_before(self, relation: Relation, column: str, value: int) -> None:
-        """Drop the rows whose column is lower than a value."""
+        """Delete the rows whose column is lower than a value."""
         ...
 
     def keep_newest(self, relation: Relation, rows_max: int) -> None:
-        """Drop the oldest rows of a numbered relation, until so many are left."""
+        """Delete the oldest rows of a numbered relation, except the newest `rows_max`."""
         ...
 
     def next_message(self) -> int:
-        """The place that the next message of the message log takes; no place that a session knows of is taken twice."""
+        """The position of the next message in the message log; a position that a session knows is never used twice."""
         ...
 
     def drop_closed_subscriptions(self) -> None:
-        """Drop the subscriptions that ended and from whose time no message waits any more."""
+        """Delete the subscriptions that have ended and for which no message waits any more."""
         ...
 
     def write(self, writes: Writes) -> None:
@@ -134,20 +134,20 @@ class Transaction(Protocol):
 
 
 class Store(Protocol):
-    """Where batches are committed. `transaction()` commits when its block ends without an exception, and rolls back otherwise.
+    """Commits batches. `transaction()` commits when its block ends without an exception, and rolls back otherwise.
 
     Raises:
-        StoreUnavailable: from either, if the database cannot take writes now.
+        StoreUnavailable: on entry or on commit, if the database can't take writes now.
     """
 
     def transaction(self) -> AbstractContextManager[Transaction]: ...
 
 
-# --- what is read on the event loop ----------------------------------------------------------------------------------------
+# --- reads on the event loop -----------------------------------------------------------------------------------------------
 
 
 class NotYet(Enum):
-    """The answer of a store that can't say now: its file can't be read, or it fetches what was asked for. Ask again later."""
+    """The answer of a store that can't answer yet: its file can't be read, or it is still fetching the data. Ask again later."""
 
     NOT_YET = auto()
 
@@ -155,40 +155,40 @@ class NotYet(Enum):
 NOT_YET: Final = NotYet.NOT_YET
 
 PAGE_END: Final = "/"
-"""What stands behind the last topic of a page, where it is a mark to go on from. It is stored, so that a crash goes on there too."""
+"""Appended to the last topic of a page to mark where the next page starts. It is stored, so that the server continues there after a crash."""
 
 
 class Page(NamedTuple):
-    """Topics of retained messages, in the order of the tables, and where to go on; None if there are no more."""
+    """Topics of retained messages, in the order of the tables. `after` is where the next page starts, None if this is the last page."""
 
     topics: Sequence[str]
     after: str | None
 
 
 class StoredRetained(Protocol):
-    """Retained messages that are read from tables, all at QoS 1. A store that answered `NOT_YET` may have the door ask again (`FrontDoor.ask_again`)."""
+    """Retained messages that are read from tables, all at QoS 1. A store that answered `NOT_YET` may make the door ask again (`FrontDoor.ask_again`)."""
 
     def covers(self, topic: str) -> bool:
-        """Whether a topic's message is in the tables."""
+        """Whether the message of a topic is in the tables."""
         ...
 
     def get(self, topic: str) -> bytes | NotYet | None:
-        """The payload of a topic that it covers; None if there is none."""
+        """The payload of a topic that it covers; None if the topic has no message."""
         ...
 
     def page(self, topic_filter: str, after: str) -> Page | NotYet:
-        """Some topics that a filter matches: the first if `after` is empty, those behind a page that ended with it, or, if it is a topic, all from its
-        order on."""
+        """Some topics that match a filter: the first ones if `after` is empty, those that follow if `after` ended a page, or, if it is a topic, those from
+        its order on."""
         ...
 
 
 class StoredMessages(Protocol):
-    """The message log, as the door reads it. `NOT_YET` is as for `StoredRetained`."""
+    """The message log, as the door reads it. `NOT_YET` means the same as in `StoredRetained`."""
 
     def fetch(self, positions: Sequence[int]) -> dict[int, tuple[str, bytes, int]] | NotYet:
-        """Topic, payload and QoS of messages by their places; those that are gone are missing."""
+        """Topic, payload and QoS of messages by their positions; deleted messages are missing."""
         ...
 
     def young_from(self, before_ms: int) -> int | NotYet:
-        """The place of the first message that was published at a time or later: all before it are older."""
+        """The position of the first message that was published at or after a time: all messages before it are older."""
         ...

@@ -1,4 +1,4 @@
-"""Receipts as they are sent and stored, put together from pieces that are encoded once. Keys stand in deterministic order (RFC 8949 §4.2.1)."""
+"""Receipts as they are sent and stored, joined from pieces that are encoded once. Keys are in deterministic order (RFC 8949 §4.2.1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DETAIL_CHARS_MAX: Final = 200
 
 
 class _Words(NamedTuple):
-    """What a receipt says of a verdict, encoded: the number of keys, and their pieces in order."""
+    """The encoded part of a receipt that depends on the verdict: the number of keys, and their pieces in order."""
 
     keys: int
     next_tone_warn: bytes
@@ -51,7 +51,7 @@ def receipt_cbor(
     left: Sequence[tuple[str, int]] = (),
     detail: str | None = None,
 ) -> bytes:
-    """A `Receipt` in CBOR, keys in deterministic order."""
+    """Encode a `Receipt` in CBOR, with keys in deterministic order."""
     outcome, reason, warn, next_step, state, parcel = verdict
     keys, next_tone_warn, final, reason_outcome = _words(outcome, reason, warn, next_step)
     keys += 5
@@ -87,7 +87,7 @@ _QTY, _SKU = map_head(2) + text("qty"), text("sku")
 
 
 def same_content(a: bytes, b: bytes) -> bool:
-    """Whether two payloads are the same event; when it was handed to the network does not matter."""
+    """Whether two payloads are the same event; the time at which it was sent does not matter."""
     return a == b or _content(a) == _content(b)
 
 
@@ -97,7 +97,7 @@ def _content(payload: bytes) -> dict[str, Any]:
 
 
 def once_more(receipt: bytes) -> bytes:
-    """A receipt that was given before, keys in deterministic order again."""
+    """Mark a receipt as repeated, with keys in deterministic order again."""
     return cbor2.dumps(dict(sorted({**cbor2.loads(receipt), "again": True}.items(), key=_by_key)))
 
 

@@ -1,4 +1,5 @@
-"""Relations: what is kept, declared once. Table, upsert, reset and the parts of a rebuild follow from the declaration; nothing here knows a database."""
+"""Relations: each kind of stored row is declared once. The table, the upsert, the reset and the parts of a rebuild follow from the declaration; this
+module does not depend on a database."""
 
 from __future__ import annotations
 
@@ -9,14 +10,14 @@ from typing import Any
 
 
 class Origin(Enum):
-    """Where the rows of a relation come from."""
+    """The source of a relation's rows."""
 
     LOG = auto()
-    """The log itself: append-only, the truth, never reset."""
+    """The log itself: append-only, the source of truth, never reset."""
     DERIVED = auto()
-    """Follows from the log: a rebuild makes it anew."""
+    """Derived from the log: a rebuild makes it again."""
     KEPT = auto()
-    """Came from outside, or is the state of connections: neither derived nor reset."""
+    """Received from outside, or the state of connections: neither derived nor reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,12 +26,12 @@ class Relation:
 
     Args:
         row: a `NamedTuple`; its fields are the columns, in their order, and its annotations their types.
-        key: the columns that tell one row from another.
-        numbered: the store numbers the rows in the order of their arrival, in a column `key[0]` that is no field of `row`.
+        key: the columns that identify a row.
+        numbered: the store numbers the rows in the order of their arrival, in a column `key[0]` that is not a field of `row`.
         appends: a row is never written twice.
-        derived_if: (column, values) of the rows that are derived, if only some are; values None: those that have the column set.
-        indexes, unique: columns of further indexes.
-        note: what it holds, for whoever opens the database.
+        derived_if: (column, values) of the rows that are derived, if only some are. With values None, those rows in which the column is set.
+        indexes, unique: the columns of further indexes.
+        note: a description of the content, for people who open the database.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deletion:
-    """Rows leave a relation: those with given values in these columns."""
+    """Deletes the rows of a relation that have given values in these columns."""
 
     relation: Relation
     where: tuple[str, ...]
@@ -61,7 +62,7 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Update:
-    """Columns of a row get new values; a row of it is those values, then the values that find the row."""
+    """Sets columns of a row. Its values are the new values, followed by the values that identify the row."""
 
     relation: Relation
     columns: tuple[str, ...]
@@ -87,7 +88,7 @@ class Writes:
         return rows
 
     def keyed(self, relation: Relation) -> dict[Any, Any]:
-        """Rows to write by a key of the caller's choice, for relations in which a later row of the batch replaces an earlier one."""
+        """Rows to write by a key that the caller chooses, for relations in which a later row of the batch replaces an earlier one."""
         rows = self.maps.get(relation)
         if rows is None:
             rows = self.maps[relation] = {}
@@ -98,11 +99,11 @@ class Writes:
         self.gone.setdefault(deletion, []).append(values)
 
     def update(self, update: Update, *values: Any) -> None:
-        """Update the row that the last of these values find."""
+        """Update the row that the last of these values identify."""
         self.updates.setdefault(update, []).append(values)
 
     def puts(self) -> Iterator[tuple[Relation, list[Any]]]:
-        """(relation, rows) of everything that is inserted or replaced."""
+        """Yield (relation, rows) for everything that is inserted or replaced."""
         for relation, rows in self.lists.items():
             if rows:
                 yield relation, rows

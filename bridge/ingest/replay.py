@@ -1,7 +1,7 @@
-"""Replay: the projections over the log. What a rebuild, a what-if and a new read model are made of is this one piece of code.
+"""Replay: run the projections over the log. A rebuild, a what-if and a new read model all use this code.
 
 A replay goes through the log transaction by transaction, each at its own time. The gates do not decide again: times, places, faults and couriers' answers are
-read from the rows. Everything behind the gates is what runs live.
+read from the rows. Everything after the gates is the same code that runs live.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from devices.protocol import messages
 from devices.protocol.vocabulary import EventType
 
 Progress = Callable[[int, int], None]
-"""Called with the events that are done, and with all of them."""
+"""Called with the number of events that are done, and with the total."""
 
 
 class LoggedBatch(NamedTuple):
@@ -40,7 +40,7 @@ class LoggedBatch(NamedTuple):
 
 
 class LastShown(NamedTuple):
-    """What the status log says of an order last, and what the tables say now."""
+    """The last entry of an order in the status log, and its current row in the tables."""
 
     order_id: str
     rev: int
@@ -50,7 +50,7 @@ class LastShown(NamedTuple):
 
 
 class ReplayTransaction(Transaction, Protocol):
-    """A transaction in which the log is read again. Reads of the log end where the replay is; writes leave the log alone."""
+    """A transaction in which the log is read again. Reads of the log end at the position of the replay; writes do not change the log."""
 
     log_end: int
 
@@ -65,20 +65,20 @@ class ReplayTransaction(Transaction, Protocol):
     def event_count(self) -> int: ...
 
     def last_shown(self) -> list[LastShown]:
-        """Orders of which the tables say something else than the status log said last."""
+        """Orders whose rows in the tables differ from their last entry in the status log."""
         ...
 
     def finish(self) -> None:
-        """Everything was read: give back what a replay can't know, such as the numbers of entries in quarantine."""
+        """After everything was read, restore what a replay can't derive, such as the numbers of the quarantine's entries."""
         ...
 
     def write_all(self, writes: Writes) -> None:
-        """Write a batch, the log included."""
+        """Write a batch, including the log."""
         ...
 
 
 class NoSessions:
-    """The session log of a replay: no client hears anything."""
+    """The session log of a replay: nothing is sent to clients."""
 
     def load(self, tx: Transaction) -> None: ...
 
@@ -91,11 +91,11 @@ class NoSessions:
 
 
 def replay(tx: ReplayTransaction, ingest: Ingest, *, now_ms: int, on_progress: Progress | None = None) -> int:
-    """Make everything that is derived of the log again, inside an open transaction; how many events it has.
+    """Rebuild everything that is derived from the log, inside an open transaction. Returns the number of events.
 
     Args:
         ingest: fresh projections, with `NoSessions`.
-        now_ms: the time of what turns out to be another than it was.
+        now_ms: the time of changes that the replay finds.
     """
     total = tx.event_count()
     done = 0
@@ -136,7 +136,7 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
     while waiting is not None:
         batch.ledger(waiting.device, waiting.log).add(waiting.seq)
         waiting = next(refused, None)
-    for row in [r for rows in decisions.values() for r in rows]:  # decided by an earlier version about what this one leaves alone
+    for row in [r for rows in decisions.values() for r in rows]:  # decisions of an earlier version about events that this version does not decide
         assert row.order_id is not None
         fold_in(batch, row, stored_fact(row).body, None, row.order_id)
     if logged.kind == "sweep":
@@ -146,7 +146,7 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
 
 
 def _go_on_from_status_log(tx: ReplayTransaction, ingest: Ingest, now_ms: int) -> None:
-    """What was shown last had a revision: the same state keeps it, and another state gets the next."""
+    """Continue the revisions of the status log: an order with the same state keeps its revision, an order with another state gets the next one."""
     revs: dict[str, int] = {}
     other: dict[str, int] = {}
     for last in tx.last_shown():

@@ -1,4 +1,4 @@
-"""Retained messages that came from outside: those of devices below v1/, and any beside it. Those of the bridge follow from its tables."""
+"""Retained messages from outside: those of devices below v1/, and all others outside it. The bridge's own are derived from its tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RETAINED_GONE: Final = Deletion(RETAINED, ("topic",))
 
 
 def retain(batch: Batch, topic: str, payload: bytes, qos: int) -> None:
-    """Keep the retained message of a topic; an empty payload clears it (MQTT 3.1.1 §3.3.1.3)."""
+    """Store the retained message of a topic; an empty payload clears it (MQTT 3.1.1 §3.3.1.3)."""
     rows = batch.writes.keyed(RETAINED)
     if payload:
         rows[topic] = RetainedRow(topic, payload, qos)

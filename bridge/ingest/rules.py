@@ -1,4 +1,4 @@
-"""What a site decides about ingest; see `config/bridge.toml` for the sentences."""
+"""A site's rules for ingest; `config/bridge.toml` describes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cbor2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """A site's settings, in the words of ingest and its projections."""
+    """A site's settings, in the terms of ingest and its projections."""
 
     site: str
     order_events_max: int = 2_000
@@ -23,6 +23,6 @@ class Rules:
     positions_keep_ms: int = 2_592_000_000
     quarantine_entries_max: int = 10_000
     encode: Callable[[Any], bytes] = cbor2.dumps
-    """How published payloads are encoded; maps come with their keys in deterministic order."""
+    """Encodes published payloads; maps have their keys in deterministic order."""
     is_lab: bool = False
-    """A laboratory publishes nothing of its own: a client that reads `#` there hears what its guests published."""
+    """A lab publishes nothing of its own: a client that subscribes to `#` receives only what other clients publish."""

@@ -1,7 +1,7 @@
-"""The seam between ingest and what follows from it: what a projection is, and the order in which all of them act.
+"""The seam between ingest and the projections: what a projection is, and the order in which projections run.
 
 A projection derives something from settled events, in the transaction that settles them. It is one file in `bridge/projections` and one line in the tuple of
-`app.py`. The order of that tuple is the order of `rule` and of `finish`: one direction, nothing looks back.
+`app.py`. The order of that tuple is the order of `rule` and of `finish`: no projection depends on a later one.
 """
 
 from __future__ import annotations
@@ -31,47 +31,47 @@ class TopicFamily(NamedTuple):
 class Projection(Protocol):
     """Derives something from settled events.
 
-    An event of a type or with an outcome that it hears comes to `rule` as `Ruled`, also when an earlier verdict changes.
+    `rule` gets every event whose type or outcome it hears as a `Ruled`, and gets it again when the verdict changes.
     """
 
     @property
     def relations(self) -> tuple[Relation, ...]:
-        """What it keeps."""
+        """The relations that it writes."""
         ...
 
     @property
     def topics(self) -> tuple[TopicFamily, ...]:
-        """What it publishes."""
+        """The topics that it publishes."""
         ...
 
     @property
     def hears(self) -> frozenset[EventType | Outcome | type]:
-        """Event types, outcomes, and classes of what else is heard (`batch.Refused`, …)."""
+        """The event types, outcomes and other classes (`batch.Refused`, …) that `rule` gets."""
         ...
 
     def rule(self, heard: Any, batch: Batch) -> None:
-        """Take in one thing that was heard. What `batch` collects is written and published when the batch is finished."""
+        """Process one thing that it hears. What `batch` collects is written and published at the end of the batch."""
         ...
 
     def finish(self, batch: Batch) -> None:
-        """Every message of the batch is settled: leave rows in `batch.writes` and messages in `batch.published`."""
+        """Called when every message of the batch is settled: add rows to `batch.writes` and messages to `batch.published`."""
         ...
 
     def sweep(self, batch: Batch) -> None:
-        """Time has passed: do what it asks for. `finish` follows."""
+        """Apply the changes that are due at this time. `finish` follows."""
         ...
 
     def load(self, tx: Transaction) -> None:
-        """Read what is remembered between batches."""
+        """Read what the projection remembers between batches."""
         ...
 
     def forget(self) -> None:
-        """Drop what is remembered: a batch did not commit. `load` follows."""
+        """Drop what the projection remembers, because a batch did not commit. `load` follows."""
         ...
 
 
 class Quiet:
-    """What a projection does if it says nothing else."""
+    """The defaults of a projection: do nothing."""
 
     relations: Any = ()
     topics: Any = ()
@@ -89,43 +89,43 @@ class Quiet:
 
 
 class JobGate(Protocol):
-    """The gate of couriers' answers: they are decided before their verdict, once, in the order of arrival."""
+    """Decides the answers of couriers: before their verdict, once, in the order of arrival."""
 
     def order_of(self, job_id: str, batch: Batch) -> str | None:
         """The first order of a job."""
         ...
 
     def is_full(self, body: bodies.Assigned, order_id: str, batch: Batch) -> bool:
-        """Whether the job that an assignment names takes no more orders."""
+        """Whether the job that an assignment names can't take more orders."""
         ...
 
     def decide(self, row: EventRow, body: bodies.Body, batch: Batch) -> None:
-        """Decide a courier's answer, and log what was decided; in a replay read what was logged."""
+        """Decide a courier's answer and log the decision; in a replay, read the logged decision."""
         ...
 
     def show_all(self, batch: Batch) -> list[Job]:
-        """Publish every open job as it stands."""
+        """Publish every open job in its current state."""
         ...
 
 
 class SessionLog(Protocol):
-    """The writer's half of persistent sessions; `broker.session_log` is the one of production."""
+    """The writer's part of persistent sessions; `broker.session_log` implements it in production."""
 
     def load(self, tx: Transaction) -> None: ...
 
     def forget(self) -> None: ...
 
     def received(self, sid: int, packet_id: int, writes: Writes) -> None:
-        """A QoS 2 message came in: its packet id is stored with it (MQTT 3.1.1 §4.3.3)."""
+        """Store the packet id of a QoS 2 message with the message (MQTT 3.1.1 §4.3.3)."""
         ...
 
     def take(self, effects: Sequence[Message | Change], writes: Writes, now_ms: int) -> list[Effect]:
-        """Give each message that a session is owed its place in the message log, and carry out the changes of sessions, in their order."""
+        """Append each message for a session to the message log, and apply the changes of sessions, in their order."""
         ...
 
 
 def hearers_of(projections: Sequence[Projection]) -> Hearers:
-    """Who hears what, so that an event costs one look-up."""
+    """Index the projections by what they hear, so that an event needs one look-up."""
 
     def hearing(*wanted: object) -> tuple[Rule, ...]:
         return tuple(p.rule for p in projections if p.hears.intersection(wanted))

@@ -1,4 +1,4 @@
-"""What is kept of persistent sessions (MQTT 3.1.1 §4.1): rows that the writer, the store and the broker share."""
+"""The stored state of persistent sessions (MQTT 3.1.1 §4.1): rows that the writer, the store and the broker share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bridge.ingest.relation import Deletion, Origin, Relation, Update
 
 
 class SessionRow(NamedTuple):
-    """A session. `seen_ms` is when its client was last here, 0 while it is connected."""
+    """A session. `seen_ms` is when its client was last connected, 0 while it is connected."""
 
     sid: int
     device: str
@@ -21,7 +21,7 @@ class SessionRow(NamedTuple):
 
 
 class SubscriptionRow(NamedTuple):
-    """An interval of the message log, open while `to_pos` is None. `retained_after` is None once every retained message was handed over."""
+    """An interval of the message log, open while `to_pos` is None. `retained_after` is None once every retained message has been handed over."""
 
     sid: int
     topic_filter: str
@@ -32,7 +32,7 @@ class SubscriptionRow(NamedTuple):
 
 
 class MessageRow(NamedTuple):
-    """A message in the log. `sid` is set if it is a retained message for one new subscriber."""
+    """A message in the message log. `sid` is set if it is a retained message for one new subscriber."""
 
     pos: int
     topic: str

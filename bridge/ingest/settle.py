@@ -1,7 +1,7 @@
-"""One batch, one transaction: this is the order of effects.
+"""One batch, one transaction: this module defines the order of effects.
 
-Gates, then the fold, then the projections; their rows and messages; the caller commits, then shows `Settled.effects`, then acknowledges. No clock and no
-database is known here: time comes with each message, tables are reached through `ports.Transaction`.
+First the gates, then the fold, then the projections with their rows and messages. The caller then commits, shows `Settled.effects`, and acknowledges. This
+module uses no clock and no database: each message carries its time, and `ports.Transaction` gives access to the tables.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
     """Settle a batch inside an open transaction.
 
     Raises:
-        Exception: whatever a poisonous message or a failing store causes; nothing is committed then, and `ingest` must be told to forget.
+        Exception: any error that a poison message or a failing store causes. The caller must then roll back and call `ingest.forget()`.
     """
     batch = ingest.batch(tx, max(i.received_ms for i in items))
     messages = [decode(i) if isinstance(i, Incoming) else None for i in items]
@@ -44,7 +44,7 @@ def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
 
 
 def sweep(now_ms: int, tx: Transaction, ingest: Ingest) -> Settled:
-    """What changes only because time passes: timed flags, statuses that were kept long enough, and alerts about what is missing."""
+    """Apply what changes only because time passes: timed flags, statuses that were retained long enough, and alerts about missing events."""
     batch = ingest.batch(tx, now_ms)
     for projection in ingest.projections:
         projection.sweep(batch)
@@ -53,21 +53,21 @@ def sweep(now_ms: int, tx: Transaction, ingest: Ingest) -> Settled:
 
 
 def show_jobs(now_ms: int, tx: Transaction, ingest: Ingest) -> OpenJobs:
-    """Every open job as it stands, to be retained at the start of the server. No courier hears anything new: nothing is written."""
+    """Every open job in its current state, to be retained at the start of the server. This contains nothing new for couriers, and nothing is written."""
     batch = ingest.batch(tx, now_ms)
     jobs = ingest.gate.show_all(batch)
     return OpenJobs(jobs, [m for m in batch.published if isinstance(m, Message)])
 
 
 def mark_all_devices_offline(now_ms: int, tx: Transaction, ingest: Ingest) -> Settled:
-    """At the start of the server no device is connected, whatever presences said when the last run ended."""
+    """At the start of the server no device is connected, whatever the presences of the last run say."""
     batch = ingest.batch(tx, now_ms)
     batch.heard(Started())
     return finish(batch, ingest, "start")
 
 
 def finish(batch: Batch, ingest: Ingest, kind: str) -> Settled:
-    """Let the projections leave their rows and messages, and write the batch."""
+    """Collect the rows and messages of the projections, and write the batch."""
     for projection in ingest.projections:
         projection.finish(batch)
     writes = batch.writes

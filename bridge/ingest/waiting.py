@@ -1,4 +1,4 @@
-"""What waits and what it waits for: parked events, events that were placed late, and the labels that they wait for."""
+"""Parked events, events whose order became known later, and the labels that they wait for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.ingest.relation import Deletion, Origin, Relation
 
 
 class ParkedRow(NamedTuple):
-    """An event that waits, and the reference that it waits for. `order_id` is set if its order is known and only not created yet."""
+    """An event that waits, and the reference that it waits for. `order_id` is set if its order is known but not created yet."""
 
     pos: int
     ref_kind: str
@@ -31,7 +31,7 @@ class PlacedRow(NamedTuple):
 
 
 class LabelRow(NamedTuple):
-    """The order whose parcel bears a code, and the event that says so."""
+    """The order whose parcel has a code, and the event that put it there."""
 
     code: str
     order_id: str
@@ -56,7 +56,7 @@ LABEL_GONE: Final = Deletion(LABEL_ROWS, ("code", "pos"))
 
 
 def park(batch: Batch, row: EventRow | Fact, ref: Ref, order_id: str | None, since_ms: int) -> None:
-    """Let an event wait for a reference."""
+    """Park an event until a reference is known."""
     deadline_ms = since_ms + batch.rules.parked_deadline_ms
     batch.writes.keyed(PARKED)[row.pos] = ParkedRow(row.pos, ref.kind.value, ref.name, order_id, since_ms, deadline_ms)
     if order_id is None:
@@ -64,13 +64,13 @@ def park(batch: Batch, row: EventRow | Fact, ref: Ref, order_id: str | None, sin
 
 
 def unpark(batch: Batch, pos: int) -> None:
-    """An event waits no more."""
+    """End the waiting of an event."""
     batch.writes.keyed(PARKED).pop(pos, None)
     batch.writes.delete(PARKED_GONE, pos)
 
 
 def take_waiting(batch: Batch, ref: Ref, order_id: str) -> list[EventRow]:
-    """The events that waited for a reference, placed in the order that it turned out to belong to; they are still to be folded."""
+    """Place the events that waited for a reference in the order that it belongs to. Returns them; the caller folds them."""
     if ref not in batch.memory.awaited:
         return []
     batch.memory.awaited.discard(ref)
@@ -89,14 +89,14 @@ def take_waiting(batch: Batch, ref: Ref, order_id: str) -> list[EventRow]:
 
 
 def put_label(batch: Batch, code: str, row: EventRow) -> None:
-    """An event puts a code on a parcel of its order."""
+    """Record that an event puts a code on a parcel of its order."""
     assert row.order_id is not None
     batch.labels[code] = row.order_id
     batch.writes.keyed(LABEL_ROWS)[code] = LabelRow(code, row.order_id, row.pos)
 
 
 def free_label(batch: Batch, event: EventRow | Fact) -> None:
-    """The event that put a code on a parcel never happened, or does not count: the code is free again."""
+    """Free the code of an event that put it on a parcel but was voided or does not count."""
     code = event.code
     if code is None or event.type not in LABELS:
         return

@@ -1,1 +1,1 @@
-"""What follows from settled events: one projection a file, in the order of the tuple in `app.py`."""
+"""What is derived from settled events: one projection per file, in the order of the tuple in `app.py`."""

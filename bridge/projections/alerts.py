@@ -1,4 +1,4 @@
-"""Alerts: each stands once by its code and subject, retained until what raised it is over."""
+"""Alerts: each code and subject has at most one, which stays retained until its cause has ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devices.protocol.vocabulary import AlertCode, Flag, Reason, Role, Severity
 
 
 class AlertRow(NamedTuple):
-    """An alert that stands."""
+    """A raised alert."""
 
     code: str
     subject: str
@@ -36,11 +36,11 @@ class _OrderAlert(NamedTuple):
 
 
 _ORDER_ALERTS: Final = (
-    _OrderAlert(AlertCode.MOVED_ON_HOLD, Flag.MOVED_ON_HOLD, "Order {order} was moved although it is on hold.", "Stop the parcel, or release the hold."),
+    _OrderAlert(AlertCode.MOVED_ON_HOLD, Flag.MOVED_ON_HOLD, "Order {order} was moved while it was on hold.", "Stop the parcel, or release the hold."),
     _OrderAlert(
         AlertCode.MOVED_AFTER_CANCEL,
         Flag.CANCEL_REQUESTED,
-        "Order {order} was cancelled, and a parcel of it is under way.",
+        "Order {order} was cancelled, but one of its parcels is on its way.",
         "Call the courier back, or start a return when it arrives.",
     ),
 )
@@ -49,7 +49,7 @@ ALERTS: Final = Relation(
     row=AlertRow,
     key=("code", "subject"),
     origin=Origin.DERIVED,
-    # Those of orders follow from the log; the others from connections, or from what is missing at the moment.
+    # Alerts of orders are derived from the log; the others depend on connections, or on what is missing at the moment.
     derived_if=("code", frozenset(a.code.value for a in _ORDER_ALERTS)),
     note="alerts that stand",
 )
@@ -59,20 +59,20 @@ _AWAITED: Final = {RefKind.ORDER: "order {} to be created", RefKind.CODE: "a par
 
 
 class Alerts(Quiet):
-    """Raises and clears alerts; those about what is missing at each sweep."""
+    """Raises and clears alerts; a sweep handles those about what is missing."""
 
     relations = (ALERTS,)
     topics = (TopicFamily("alerts/+/+", frozenset({Role.DESK})),)
     hears = frozenset({Refused, Alarm, Started})
 
     def __init__(self) -> None:
-        self._standing: set[tuple[str, str]] = set()
+        self._raised: set[tuple[str, str]] = set()
 
     def load(self, tx: Transaction) -> None:
-        self._standing = {(row.code, row.subject) for row in tx.rows(ALERTS)}
+        self._raised = {(row.code, row.subject) for row in tx.rows(ALERTS)}
 
     def forget(self) -> None:
-        self._standing = set()
+        self._raised = set()
 
     def rule(self, heard: Refused | Alarm | Started, batch: Batch) -> None:
         if isinstance(heard, Refused):
@@ -84,13 +84,13 @@ class Alerts(Quiet):
             else:
                 self._clear(batch, AlertCode(heard.code), heard.subject)
         else:
-            # Failed logins are counted in memory: what was said of them before the start is over.
-            for code, subject in sorted(self._standing):
+            # Failed logins are counted in memory, so an alert from before the start is over.
+            for code, subject in sorted(self._raised):
                 if code == AlertCode.LOGINS:
                     self._clear(batch, AlertCode.LOGINS, subject)
 
     def finish(self, batch: Batch) -> None:
-        """Orders that changed raise and clear their alerts."""
+        """Raise and clear the alerts of orders that changed."""
         for entry, _ in batch.shown_orders:
             order = entry.fold.order
             for code, flag, text, fix in _ORDER_ALERTS:
@@ -100,32 +100,32 @@ class Alerts(Quiet):
                     self._clear(batch, code, order.id)
 
     def sweep(self, batch: Batch) -> None:
-        """Alerts about events that wait beyond their deadline, scans that a device owes, and messages in quarantine; cleared when they came."""
+        """Raise alerts for events that wait beyond their deadline, scans that a device owes, and messages in quarantine; clear those that are resolved."""
         if batch.is_replay:
-            return  # they are about what is missing now, and the next sweep looks
+            return  # these alerts are about what is missing now; the next live sweep handles them
         tx, rules = batch.tx, batch.rules
         waiting = [(Ref(RefKind(kind), name), count) for (kind, name), count in sorted(tx.overdue(batch.now_ms).items())]
         overdue = {_subject(ref): (ref, count) for ref, count in waiting}
         for subject, (ref, count) in overdue.items():
             what = _AWAITED[ref.kind].format(ref.name[:NAME_CHARS_MAX])
-            fix = "Import the order, or correct the scan; see them with `dockbridge events list --outcome parked`."
+            fix = "Import the order, or correct the scan. `dockbridge events list --outcome parked` lists these events."
             self._raise(batch, AlertCode.PARKED, subject, Severity.WARNING, f"{counted(count, 'event')} waiting for {what}.", fix)
         owing = tx.owing(batch.now_ms - rules.gap_alert_after_ms)
         for device, count in sorted(owing.items()):
-            fix = "Bring the device back into the network; it sends what it still has."
+            fix = "Reconnect the device to the network; it then sends the events that it still has."
             self._raise(batch, AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {counted(count, 'event')}.", fix)
         quarantined = tx.quarantine_counts()
         for device, count in sorted(quarantined.items()):
-            fix = "See them with `dockbridge quarantine list`; judge them again with `replay`, or `drop` them."
+            fix = "List them with `dockbridge quarantine list`; then process them again with `replay`, or delete them with `drop`."
             self._raise(batch, AlertCode.QUARANTINE, device, Severity.WARNING, f"{counted(count, 'message')} of device {device} in quarantine.", fix)
-        stands: dict[str, Any] = {
+        current: dict[str, Any] = {
             AlertCode.PARKED: overdue,
             AlertCode.GAP: owing,
             AlertCode.QUARANTINE: quarantined,
             AlertCode.FORBIDDEN: quarantined,
         }
-        for code, subject in sorted(self._standing):
-            if code in stands and subject not in stands[code]:
+        for code, subject in sorted(self._raised):
+            if code in current and subject not in current[code]:
                 self._clear(batch, AlertCode(code), subject)
 
     def _raise_forbidden(self, batch: Batch, device: str, detail: str) -> None:
@@ -134,33 +134,33 @@ class Alerts(Quiet):
             AlertCode.FORBIDDEN,
             device,
             Severity.WARNING,
-            f"Device {device} tried to publish what it may not: {detail}.",
-            "See what it sent with `dockbridge quarantine list`, and `drop` it there: that ends this alert. A device keeps its role; if it needs "
+            f"Device {device} published a message that it may not send: {detail}.",
+            "List the message with `dockbridge quarantine list` and delete it with `drop`: that clears this alert. A device can't change its role; if it needs "
             "another, enrol it under a new name with `dockbridge device add`.",
         )
 
     def _raise(self, batch: Batch, code: AlertCode, subject: str, severity: Severity, text: str, fix: str) -> None:
         key = (code.value, subject)
-        if key in self._standing:
+        if key in self._raised:
             return
-        self._standing.add(key)
+        self._raised.add(key)
         row = batch.writes.keyed(ALERTS)[key] = AlertRow(code.value, subject, severity.value, batch.now_ms, text, fix)
         batch.publish_plain(batch.topics.alert(code, subject), alert_plain(row))
 
     def _clear(self, batch: Batch, code: AlertCode, subject: str) -> None:
         key = (code.value, subject)
-        if key in self._standing:
-            self._standing.discard(key)
+        if key in self._raised:
+            self._raised.discard(key)
             batch.writes.keyed(ALERTS).pop(key, None)
             batch.writes.delete(ALERT_GONE, *key)
             batch.clear(batch.topics.alert(code, subject))
 
 
 def alert_plain(row: AlertRow) -> dict[str, Any]:
-    """An alert as it is published, keys in deterministic order."""
+    """An alert as it is published, with keys in deterministic order."""
     return {"fix": row.fix, "code": row.code, "text": row.text, "subject": row.subject, "severity": row.severity, "since_ms": row.since_ms}
 
 
 def _subject(ref: Ref) -> str:
-    """The subject of an alert about a reference: the order itself, or a short form of a code or event."""
+    """The subject of an alert about a reference: the order id, or a short form of a code or event."""
     return ref.name if ref.kind is RefKind.ORDER else f"{ref.kind}-{digest8(ref.name.encode()).hex()}"

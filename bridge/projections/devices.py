@@ -1,4 +1,4 @@
-"""Devices: what came of their logs, and what is known of their clocks. The gates use both; here they are written."""
+"""Devices: what was received of their logs, and the state of their clocks. The gates use both; this projection writes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.ingest.memory import CLOCKS, LEDGER, ClockRow, LedgerRow
 from bridge.ingest.seam import Quiet
 
 _CLOCK_SAVE_MS: Final = 600_000
-"""A clock that has learnt nothing but a finer offset is written this often."""
+"""If only the offset of a clock got more precise, the clock is written at this interval."""
 
 
 class Devices(Quiet):

@@ -1,7 +1,7 @@
-"""Couriers' jobs: who carries which orders, and what each phone shows of it.
+"""Couriers' jobs: which courier carries which orders, and what the courier's phone shows.
 
-A courier's answer (`claim`, `decline`) is decided before its verdict, once, and the decision goes into the log as an event of the bridge's own. A
-dispatcher's `assigned` and `unassigned` act after the fold, once they count, also when a change of the past makes them count or not.
+A courier's answer (`claim`, `decline`) is decided before its verdict, once, and the bridge logs the decision as an event of its own. A dispatcher's
+`assigned` and `unassigned` take effect after the fold, if they count; also later, if a change of the past changes whether they count.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class JobRow(NamedTuple):
 
 JOBS: Final = Relation(name="jobs", row=JobRow, key=("job",), origin=Origin.DERIVED, indexes=(("state",),), note="derived: couriers' jobs")
 _COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
-"""Outcomes of an event that happened."""
+"""Outcomes of an event that counts as having happened."""
 
 
 class Jobs(Quiet):
-    """Keeps open jobs in memory; see the module."""
+    """Keeps open jobs in memory; see the module's docstring."""
 
     relations = (JOBS,)
     topics = (TopicFamily("couriers/+/assignments/+", frozenset({Role.DESK})),)
@@ -93,7 +93,7 @@ class Jobs(Quiet):
         _log(batch, row, body.job, decision, decision.job.orders if decision.job else ())
 
     def _decide_again(self, row: EventRow, job: Job | None, batch: Batch) -> None:
-        """In a replay: what was decided stands in the log."""
+        """In a replay: apply the decision from the log."""
         decided = _log(batch, row, "", None, ())
         if decided is not None and decided.outcome is Outcome.APPLIED and job is not None:
             state = JobState.ACCEPTED if decided.answer == EventType.CLAIM else JobState.DECLINED
@@ -124,7 +124,7 @@ class Jobs(Quiet):
                 _log(batch, row, body.job, decision, [o for o in others if o != entry.fold.id], again=ruled.was is not None)
 
     def _follow(self, entry: OrderEntry, asked: tuple[str, str] | None, batch: Batch) -> None:
-        """Hold the jobs to what the order says of its courier. `asked` is the (courier, job) of the event that says it, None after a change of the past."""
+        """Make the jobs match the courier of the order. `asked` is the (courier, job) of the event that assigned it, None after a change of the past."""
         order_id = entry.fold.id
         held = entry.fold.order.assigned if entry.fold.exists else None
         for other in self.with_order(order_id):
@@ -148,7 +148,7 @@ class Jobs(Quiet):
             _show(batch, job)
             batch.writes.keyed(JOBS)[job.id] = JobRow(job.id, job.rev, job.state.value, job.courier, cbor2.dumps(list(job.orders)))
 
-    # --- keeping ----------------------------------------------------------------------------------------------------------
+    # --- the state of jobs ------------------------------------------------------------------------------------------------
 
     def _job(self, job_id: str, batch: Batch) -> Job | None:
         job = batch.jobs_changed.get(job_id) or self._open.get(job_id)
@@ -168,7 +168,7 @@ class Jobs(Quiet):
         self._remember(job)
 
     def _remember(self, job: Job) -> None:
-        """Take a job's new state: open jobs stay in memory, closed ones leave it."""
+        """Store a job's new state in memory, or remove the job if it is closed."""
         known = self._open.pop(job.id, None)
         if known is not None:
             _discard(self._of_courier, known.courier, job.id)
@@ -182,12 +182,12 @@ class Jobs(Quiet):
 
 
 def job_of(row: JobRow) -> Job:
-    """A row as a job."""
+    """Convert a row to a job."""
     return Job(id=row.job, rev=row.rev, state=JobState(row.state), courier=row.courier, orders=tuple(cbor2.loads(row.orders)))
 
 
 def _log(batch: Batch, row: EventRow, job_id: str, decision: Decision | None, orders: Sequence[str], *, again: bool = False) -> Decided | None:
-    """Let the orders of a job know what was decided about it, as events of the bridge's own; in a replay as the log has them."""
+    """Add the decision about a job to each of its orders, as events of the bridge's own; in a replay, use the logged events."""
     if batch.logged is not None:
         logged = batch.logged.pop((row.device, row.id), [])
         own = [(r, stored_fact(r).body) for r in logged]

@@ -1,4 +1,4 @@
-"""Orders and parcels as they are shown: retained statuses, their tables, and the log of every visible change."""
+"""The published state of orders and parcels: retained statuses, their tables, and the log of every visible change."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bridge.ingest.seam import Quiet, TopicFamily
 from devices.protocol.vocabulary import Role
 
 SWEEP_ORDERS_MAX: Final = 500
-"""Orders that one sweep looks at; the rest waits for the next."""
+"""Orders that one sweep processes; the rest waits for the next sweep."""
 
 
 class OrderRow(NamedTuple):
-    """An order as it was last shown. `state` is empty while it is not shown; `due_ms` is when it must be looked at again although nothing happened."""
+    """An order as it was last published. `state` is empty if it is not shown; `due_ms` is when a sweep must check it even if nothing happened."""
 
     order_id: str
     rev: int
@@ -32,7 +32,7 @@ class OrderRow(NamedTuple):
 
 
 class ParcelRow(NamedTuple):
-    """A parcel as it was last shown."""
+    """A parcel as it was last published."""
 
     order_id: str
     parcel: str
@@ -43,7 +43,7 @@ class ParcelRow(NamedTuple):
 
 
 class StatusLogRow(NamedTuple):
-    """A visible change of an order: the `rev` that it got, and when."""
+    """A visible change of an order: its new `rev`, and when it changed."""
 
     order_id: str
     rev: int
@@ -73,7 +73,7 @@ _READERS: Final = frozenset({Role.SYSTEM, Role.DESK})
 
 
 class Orders(Quiet):
-    """Shows each order once in a batch, if what is visible of it changed; its `rev` grows by one with every visible change."""
+    """Publishes each order at most once per batch, if its visible state changed. Each visible change increments its `rev`."""
 
     relations = (ORDERS, PARCELS, STATUS_LOG)
     topics = (TopicFamily("orders/+/status", _READERS), TopicFamily("orders/+/parcels/+", _READERS))
@@ -83,14 +83,14 @@ class Orders(Quiet):
             _show_order(batch, entry)
 
     def sweep(self, batch: Batch) -> None:
-        """Orders whose time has come are looked at again."""
+        """Check the orders that are due."""
         due = batch.tx.due_orders(batch.now_ms, SWEEP_ORDERS_MAX)
         batch.memory.load_orders(set(due), batch.tx)
         batch.orders = {order_id: batch.order(order_id) for order_id in due}
 
 
 def collects_payment(order: Order) -> bool:
-    """Whether the courier is to ask for payment."""
+    """Whether the courier must collect payment."""
     return order.created is not None and order.created.payment == "on_delivery" and not order.paid
 
 
@@ -144,7 +144,7 @@ def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
                 batch.publish(batch.topics.parcel(order.id, parcel_id), status)
     for parcel_id in known.keys() - view.parcels.keys():
         _clear_parcel(batch, order.id, parcel_id)
-    # A phone checks scans against the codes in its assignment, and asks for money by it: they follow labels and payments.
+    # A phone checks scans against the codes in its assignment and collects payment according to it, so the assignment follows labels and payments.
     if is_other_for_couriers or known.keys() != view.parcels.keys():
         batch.relabelled.append(order.id)
     entry.parcels = {p: (digest, order.parcels[p].code) for p, digest in view.parcels.items()}
@@ -156,9 +156,9 @@ def _clear_parcel(batch: Batch, order_id: str, parcel_id: str) -> None:
 
 
 def _retire(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
-    """An ended order was shown for long enough: its topics are cleared, its rows stay."""
+    """Clear the topics of an order that ended long enough ago; its rows stay."""
     entry.due_ms = None
-    entry.parcels = {}  # whatever happens next shows every parcel again
+    entry.parcels = {}  # the next event publishes every parcel again
     order = entry.fold.order
     status = view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=[])
     batch.writes.rows(ORDERS).append(OrderRow(order.id, entry.rev, order.state_word, view.hash, "", order.changed_ms, batch.now_ms, None, status))
@@ -168,7 +168,7 @@ def _retire(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
 
 
 def _hide(batch: Batch, entry: OrderEntry) -> None:
-    """The order's creation was voided: nothing of it is shown any more."""
+    """Clear the topics of an order whose creation was voided."""
     order_id = entry.fold.id
     batch.clear(batch.topics.status(order_id))
     for parcel_id in entry.parcels:

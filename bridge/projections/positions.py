@@ -1,4 +1,4 @@
-"""Positions: where couriers' phones were, thinned; and, while an order is out for delivery, where it is."""
+"""Positions: where couriers' phones were, at intervals; and, while an order is out for delivery, where the order is."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ POSITIONS: Final = Relation(name="positions", row=PositionRow, key=("device", "e
 
 
 class Positions(Quiet):
-    """Keeps a point now and then, and shows the newest to those who wait for it.
+    """Stores points at intervals, and publishes the newest point for the orders that are out for delivery.
 
     Args:
-        jobs: which orders a courier carries.
+        jobs: knows which orders a courier carries.
     """
 
     relations = (POSITIONS,)
@@ -67,7 +67,7 @@ class Positions(Quiet):
                     batch.published.append(Message(batch.topics.position(order_id), payload, 0, True))
 
     def finish(self, batch: Batch) -> None:
-        """An order that is not out for delivery any more shows no position."""
+        """Clear the position of an order that is no longer out for delivery."""
         for entry, before in batch.shown_orders:
             if OrderState.OUT_FOR_DELIVERY in before and entry.fold.order.state is not OrderState.OUT_FOR_DELIVERY:
                 entry.position_ms = 0

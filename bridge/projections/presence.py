@@ -1,4 +1,4 @@
-"""Presence: whether a device is connected, as it or its will says; retained as it came."""
+"""Presence: whether a device is connected, as the device or its will says; retained as it was received."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devices.protocol.vocabulary import Role
 
 
 class Presences(Quiet):
-    """Shows presences, and learns the device's clock from them."""
+    """Publishes presences, and updates the device's clock from them."""
 
     relations = (RETAINED,)
     topics = (TopicFamily("devices/+/presence", frozenset({Role.DESK})),)
@@ -38,7 +38,7 @@ class Presences(Quiet):
 
 
 def _mark_offline(batch: Batch, topic: str, payload: bytes) -> None:
-    """Say of a device that it is offline, if its presence says that it is online."""
+    """Publish that a device is offline, if its presence says that it is online."""
     try:
         plain = messages.load(payload)
     except PayloadError:

@@ -1,4 +1,4 @@
-"""Quarantine: messages that can't be applied, kept for a person to look at, to judge again or to drop."""
+"""Quarantine: messages that can't be applied, kept until an operator inspects them and processes them again or drops them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from devices.protocol.vocabulary import Outcome, Reason
 
 
 class QuarantineRow(NamedTuple):
-    """A message that can't be applied. `pos` is set if it is in the event log: its payload is read there. `digest` is the start of its payload's SHA-256."""
+    """A message that can't be applied. If the event log has it, `pos` is set and the payload is read there. `digest` is the start of its payload's SHA-256."""
 
     device: str
     event_type: str | None
@@ -38,7 +38,7 @@ QUARANTINE_GONE: Final = Deletion(QUARANTINE, ("pos",))
 
 
 class Quarantine(Quiet):
-    """Keeps what was refused or rejected, for as long as it is."""
+    """Keeps refused messages, and rejected events as long as they stay rejected."""
 
     relations = (QUARANTINE,)
     hears = frozenset({Outcome.REJECTED, Refused})
@@ -53,7 +53,7 @@ class Quarantine(Quiet):
         if heard.was == Outcome.REJECTED:
             rows[:] = [r for r in rows if r.pos != row.pos]
             batch.writes.delete(QUARANTINE_GONE, row.pos)
-        # What was voided never happened, and is no trouble to anybody.
+        # A voided event never happened, so there is nothing to fix.
         if verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
             reason = verdict.reason or Reason.MALFORMED
             detail = row.detail or ""

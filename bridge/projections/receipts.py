@@ -1,4 +1,4 @@
-"""Receipts: what each device is told of its events. The one that holds for an event is stored; a repeat is answered with it again."""
+"""Receipts: what the bridge answers each device about its events. The current receipt of an event is stored, and sent again if the event is repeated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.ingest.seam import Quiet, TopicFamily
 
 
 class ReceiptRow(NamedTuple):
-    """The receipt that holds for the event at `pos`, the nth that was sent of it."""
+    """The current receipt of the event at `pos`, the nth that was sent for it."""
 
     pos: int
     device: str
@@ -27,7 +27,7 @@ RECEIPTS: Final = Relation(name="receipts", row=ReceiptRow, key=("pos",), origin
 
 
 class Receipts(Quiet):
-    """Sends a receipt for each message of the batch, then one for each earlier event whose verdict changed."""
+    """Sends a receipt for each event of the batch, then one for each earlier event whose verdict changed."""
 
     relations = (RECEIPTS,)
     topics = (TopicFamily("devices/+/receipts"),)
@@ -56,7 +56,7 @@ class Receipts(Quiet):
 
 
 def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer) -> bytes:
-    """Store a receipt; it is encoded once for the table and the device."""
+    """Store a receipt. It is encoded once, for both the table and the device."""
     entry, verdict = answer.entry, answer.verdict
     receipt = receipt_cbor(
         n=answer.n,

@@ -13,7 +13,7 @@ from bridge.broker.door import FrontDoor
 from bridge.broker.embedded import EmbeddedBroker
 from bridge.broker.logins import Logins
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.points import Passed, nobody_looks
+from bridge.ingest.points import Passed, ignore_point
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore
 from bridge.writer import SiteWriter, ThreadWriter
@@ -50,7 +50,7 @@ class Parts:
     writer: Callable[[Settler, SqlStore], SiteWriter] = ThreadWriter
     broker: Callable[..., SiteBroker] = EmbeddedBroker
     registry: Callable[[Engine, Engine, str], Registry] = Registry
-    passed: Passed = nobody_looks
+    passed: Passed = ignore_point
 
 
 PRODUCTION: Final = Parts()

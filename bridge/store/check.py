@@ -1,4 +1,4 @@
-"""Is the database sound? SQLite's pages, the form that this program expects, and each order's stored hash against its events."""
+"""Check the database: SQLite's pages, the revision that this program expects, and each order's stored hash against its events."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FAULTS_MAX = 1_000
 
 
 def check_database(reader: Engine, on_progress: OnProgress) -> CheckReport:
-    """Check a database, as of one moment."""
+    """Check a database, in its state at one moment."""
     faults: list[str] = []
     with translated(), reader.connect() as connection:
         driver: Any = connection.connection.dbapi_connection
         faults += [f"SQLite: {r[0]}" for r in driver.execute("PRAGMA integrity_check").fetchall() if r[0] != "ok"]
         revision = current_revision(connection)
         if revision != NEWEST:
-            faults.append(f"the database is at revision {revision}, this program works with {NEWEST}")
+            faults.append(f"the database is at revision {revision}; this program needs {NEWEST}")
             return CheckReport(faults=faults, events=0, orders=0)
         stored = {r[0]: r[1] for r in driver.execute("SELECT order_id, hash FROM orders")}
         (events,) = driver.execute("SELECT count(*) FROM events").fetchone()
@@ -35,8 +35,8 @@ def check_database(reader: Engine, on_progress: OnProgress) -> CheckReport:
             some = ids[start : start + CHUNK]
             for order_id, facts in tx.facts(some).items():
                 whole = fold(order_id, facts)
-                told = OrderView(whole.order).hash if whole.exists else b""
-                if told != stored.get(order_id, b"") and len(faults) < FAULTS_MAX:
-                    faults.append(f"order {order_id} is stored with another state than its events give")
+                derived = OrderView(whole.order).hash if whole.exists else b""
+                if derived != stored.get(order_id, b"") and len(faults) < FAULTS_MAX:
+                    faults.append(f"the stored state of order {order_id} differs from the state that its events give")
             on_progress(start + len(some), len(ids))
     return CheckReport(faults=faults, events=events, orders=len(stored))

@@ -1,4 +1,4 @@
-"""The database as a file: what an operator does with it as a whole."""
+"""The database as a file: what an operator does with the whole of it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bridge.store.tables import quarantine
 
 
 class DatabaseFile:
-    """A site's database. `reader` reads it."""
+    """A site's database, read through `reader`."""
 
     def __init__(self, path: Path, reader: Engine) -> None:
         self.path = path
         self._reader = reader
 
     def check(self, on_progress: OnProgress) -> CheckReport:
-        """Compare everything that is derived with the events, as of one moment."""
+        """Compare all derived rows with the events, in their state at one moment."""
         return check_database(self._reader, on_progress)
 
     def backup(self, to: Path) -> None:
-        """Copy it whole, as of one moment, and check the copy.
+        """Copy the whole database, in its state at one moment, and check the copy.
 
         Raises:
             Refused: if the file exists already.
@@ -38,6 +38,6 @@ class DatabaseFile:
 
 
 def drop_quarantined(engine: Engine, no: int) -> None:
-    """Delete an entry of the quarantine."""
+    """Delete an entry from the quarantine."""
     with translated(), engine.begin() as connection:
         connection.execute(delete(quarantine).where(quarantine.c.no == no))

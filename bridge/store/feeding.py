@@ -1,4 +1,4 @@
-"""The log for followers: read through a reader's connection, and cursors that the writer stores."""
+"""The log for followers: events are read through a reader's connection, and the writer stores the cursors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bridge.store.sqlite import translated
 
 
 class SqlLog:
-    """The events and the status log behind a cursor, and the cursors.
+    """The events and the status log after a cursor, and the cursors.
 
     Args:
-        on_writer: does something on the writer's thread, which alone writes to the database.
+        on_writer: runs a function on the writer's thread, the only one that writes to the database.
     """
 
     def __init__(self, reader: Engine, store: SqlStore, on_writer: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
@@ -29,12 +29,12 @@ class SqlLog:
         self._on_writer = on_writer
 
     def cursor(self, name: str) -> CursorRow:
-        """A follower's stored cursor; the beginning if it has none."""
+        """A follower's stored cursor; the start of the log if it has none."""
         found = self._rows(select(CURSORS, ("name",)), name)
         return CursorRow(*found[0]) if found else CursorRow(name, 0, 0)
 
     def after(self, cursor: CursorRow, rows_max: int) -> tuple[list[EventRow], list[StatusLogRow], CursorRow]:
-        """What happened behind a cursor: events, visible changes, and the cursor behind them."""
+        """Read what happened after a cursor: events, visible changes, and the cursor after them."""
         columns = ", ".join(f'"{c}"' for c in EVENTS.columns)
         events = [EventRow(*r) for r in self._rows(f"SELECT {columns} FROM events WHERE pos > ? ORDER BY pos LIMIT ?", cursor.event_pos, rows_max)]
         changes = self._rows(f"SELECT no, {', '.join(STATUS_LOG.columns)} FROM status_log WHERE no > ? ORDER BY no LIMIT ?", cursor.status_no, rows_max)

@@ -1,4 +1,4 @@
-"""Reading on the event loop: look-ups by key that take some ten microseconds, and never wait for the writer (WAL)."""
+"""Reads on the event loop: look-ups by key, which take about ten microseconds and never wait for the writer (WAL)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bridge.store.sqlite import connect
 
 
 class LoopReader:
-    """A connection for reading, opened when it is wanted and let go of after a fault, so that the next look-up begins anew."""
+    """A read connection that opens on first use and closes after an error, so that the next look-up opens it again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Open the file now, so that it is there when descriptors are short."""
+        """Open the file now, so that it is open if file descriptors run out."""
         with suppress(StoreUnavailable):
             self.rows("SELECT 1 FROM message_log LIMIT 0", ())
 
@@ -28,7 +28,7 @@ class LoopReader:
         """The rows of a query.
 
         Raises:
-            StoreUnavailable: where the file can't be read now.
+            StoreUnavailable: if the file can't be read now.
         """
         try:
             if self._connection is None:
@@ -39,7 +39,7 @@ class LoopReader:
             raise StoreUnavailable(str(error)) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -1,4 +1,4 @@
-"""A store in memory: for tests of what stands on `ports.Store`, and for a look at what a batch would do. The contract suite runs over it and over SQLite."""
+"""A store in memory: for tests of code that uses `ports.Store`, and for trying a batch without storing it. The contract suite runs over it and SQLite."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class MemoryTransaction:
             return order_id
         return None
 
-    # --- what follows from it ---------------------------------------------------------------------------------------------
+    # --- derived rows -----------------------------------------------------------------------------------------------------
 
     def label_order(self, code: str) -> str | None:
         row = self._of(LABEL_ROWS).get(code)
@@ -130,7 +130,7 @@ class MemoryTransaction:
         subscriptions = [p for s in self.rows(SUBSCRIPTIONS) for p in (s.from_pos, s.to_pos or 0)]
         return int(max([max(self._of(MESSAGE_LOG), default=0) + 1, *(s.next_pos for s in self.rows(SESSIONS)), *subscriptions]))
 
-    # --- what is written --------------------------------------------------------------------------------------------------
+    # --- writes -----------------------------------------------------------------------------------------------------------
 
     def drop_before(self, relation: Relation, column: str, value: int) -> None:
         self._drop(relation, lambda row: getattr(row, column) < value)

@@ -1,4 +1,4 @@
-"""The message log for reading: payloads when their turn comes, and at the start who was owed what."""
+"""Reads of the message log: payloads when they are sent, and at the start the messages that wait for each session."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bridge.store.relations import marks
 from bridge.store.sql import SqlTransaction
 
 AT_ONCE: Final = 500
-"""Places in one statement; SQLite bounds them."""
+"""Positions in one statement; SQLite limits the number of placeholders."""
 
 Found = dict[int, tuple[str, bytes, int]]
-"""Topic, payload and QoS by place."""
+"""Topic, payload and QoS by position."""
 
 
 class LogReader:
@@ -37,7 +37,7 @@ class LogReader:
         return found
 
     def young_from(self, before_ms: int) -> int | NotYet:
-        """See `StoredMessages.young_from`. Reads what is too old, once, because it is let go of then."""
+        """See `StoredMessages.young_from`. It scans messages that are too old, but only once, because they are then deleted."""
         try:
             found = self._reader.rows("SELECT pos FROM message_log WHERE at_ms >= ? ORDER BY pos LIMIT 1", (before_ms,))
             newest = self._reader.rows("SELECT max(pos) FROM message_log", ())
@@ -47,7 +47,7 @@ class LogReader:
 
 
 class Stored:
-    """Sessions, subscriptions and messages as a transaction of the start sees them."""
+    """Sessions, subscriptions and messages, as read in one transaction at the start."""
 
     def __init__(self, tx: SqlTransaction) -> None:
         self.sessions: list[SessionRow] = tx.rows(SESSIONS)
@@ -58,6 +58,6 @@ class Stored:
 
 
 def _messages(tx: SqlTransaction) -> Iterator[MessageRow]:
-    """The whole log in its order, without payloads."""
+    """The whole message log in order, without payloads."""
     for pos, topic, qos, sid, at_ms in tx.message_heads():
         yield MessageRow(pos, topic, b"", qos, sid, at_ms)

@@ -1,6 +1,6 @@
-"""Migrations: run when the server starts, after a copy of the database where one changes it.
+"""Migrations: the server runs them when it starts. If one changes the database, the server copies the database first.
 
-Alembic is imported only where there is something to migrate: loading it takes longer than everything else that a command does.
+Alembic is imported only if there is something to migrate: loading it takes longer than everything else that a command does.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from bridge.errors import StoreError
 from bridge.store.sqlite import make_private, translated
 
 NEWEST: Final = "0001"
-"""The revision that this program works with: the last of `migrations/versions`; a test compares them."""
+"""The revision that this program needs: the last one in `migrations/versions`; a test compares them."""
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision of a database; None where it is empty."""
+    """The revision of a database; None if it is empty."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
@@ -28,11 +28,11 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def migrate(engine: Engine, path: Path) -> Path | None:
-    """Bring a database to the newest revision; the copy that was made before, where there was something to copy.
+    """Migrate a database to the newest revision. Returns the path of the copy that was made first; None if none was needed.
 
     Raises:
-        StoreError: where the database was written by a newer program, or can't be copied.
-        StoreUnavailable: where it can't be written.
+        StoreError: if a newer version wrote the database, or it can't be copied.
+        StoreUnavailable: if it can't be written.
     """
     with translated():
         with engine.connect() as connection:
@@ -51,7 +51,7 @@ def migrate(engine: Engine, path: Path) -> Path | None:
 
 
 def known_revisions() -> list[str]:
-    """Every revision that this program knows, the newest first."""
+    """Every revision that this program knows, newest first."""
     from alembic.script import ScriptDirectory
 
     return [s.revision for s in ScriptDirectory.from_config(_config()).walk_revisions()]
@@ -74,10 +74,10 @@ def _config(connection: Connection | None = None) -> Any:
 
 
 def backup(path: Path, to: Path) -> Path:
-    """Copy a live SQLite database whole, as of one moment, and check the copy.
+    """Copy a whole live SQLite database, in its state at one moment, and check the copy.
 
     Raises:
-        StoreError: where the copy can't be written, or is not sound.
+        StoreError: if the copy can't be written, or is damaged.
     """
     partial = to.with_name(to.name + ".part")
     try:
@@ -96,7 +96,7 @@ def backup(path: Path, to: Path) -> Path:
         if sound == "ok":
             shutil.move(partial, to)
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"{to} can't be written: {error}", fix="choose a folder that exists, that you may write to, and that has room") from error
+        raise StoreError(f"{to} can't be written: {error}", fix="choose a folder that exists, that you may write to, and that has enough free space") from error
     if sound != "ok":
         raise StoreError(f"the copy of {path} is damaged: {sound}", fix="check the disk, then run `dockbridge db check`")
     return to

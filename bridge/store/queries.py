@@ -1,4 +1,4 @@
-"""Reads for people and for the start of a server: orders, events, receipts, devices' ledgers. Nothing here writes."""
+"""Reads for operators and for the start of a server: orders, events, receipts, ledgers of devices. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState, Outcome
 
 
 def newest_ms(reader: Engine) -> int:
-    """The newest time at which a server did something, as far as its database says; 0 if it has done nothing."""
+    """The newest time in the database; 0 if it has none."""
     newest = (
         select(t.events.c.received_ms).order_by(t.events.c.pos.desc()).limit(1),
         select(t.quarantine.c.received_ms).order_by(t.quarantine.c.no.desc()).limit(1),
@@ -125,7 +125,7 @@ class Queries:
                 query = query.where(column == value)
         if order_id is not None:
             query = query.where(t.events.c.pos.in_(_positions(order_id)))
-        if outcome == Outcome.PARKED:  # few of many, and asked for often: their table is short
+        if outcome == Outcome.PARKED:  # a frequent query for few of many events: use the short table of parked events
             query = query.where(t.events.c.pos.in_(select(t.parked.c.pos)))
         with translated(), self._reader.connect() as connection:
             return [dict(r._mapping) for r in connection.execute(query)]

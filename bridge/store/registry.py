@@ -22,18 +22,18 @@ from devices.protocol.vocabulary import Role
 
 SECRET_BYTES: Final = 18
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-"""OWASP's first choice for argon2id: 19 MiB, two passes. Secrets are random and long, so that guessing is hopeless at any cost."""
+"""OWASP's first choice for argon2id: 19 MiB, two passes. Secrets are random and long, so guessing is hopeless at any cost setting."""
 
 
 def new_secret() -> str:
-    """A secret that can stand in a command line: one that begins with `-` would be taken for an option."""
+    """A secret that can be used on a command line: it does not begin with `-`, which would look like an option."""
     while (secret := secrets.token_urlsafe(SECRET_BYTES)).startswith("-"):
         pass
     return secret
 
 
 class Registry:
-    """Who may connect. Writes go through the same engine as everything else; a verified secret is remembered for as long as its hash stands."""
+    """The devices that may connect. Writes use the same engine as all other writes; a verified secret is remembered until its hash changes."""
 
     def __init__(self, engine: Engine, reader: Engine, site: str) -> None:
         self._engine = engine
@@ -42,7 +42,7 @@ class Registry:
         self._key = secrets.token_bytes(32)
         self._verified: dict[str, tuple[str, bytes]] = {}
 
-    # --- who --------------------------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------------------------------
 
     def verify(self, device: str, secret: str) -> Identity | None:
         """The identity behind a username and password, or None. Slow on purpose; call it off the event loop.
@@ -51,7 +51,7 @@ class Registry:
         """
         row = self._row(device)
         if row is None or row.revoked_ms is not None or row.password_hash is None:
-            _matches(self._nobody, secret)
+            _matches(self._decoy_hash, secret)
             return None
         proof = hmac.new(self._key, secret.encode(), hashlib.sha256).digest()
         known = self._verified.get(device)
@@ -63,7 +63,7 @@ class Registry:
         return self._identity(row)
 
     def remembers(self, device: str, secret: str) -> bool:
-        """Whether this secret was right for this device before; says nothing about now."""
+        """Whether this secret was correct for this device before; it may have changed since."""
         known = self._verified.get(device)
         return known is not None and hmac.compare_digest(known[1], hmac.new(self._key, secret.encode(), hashlib.sha256).digest())
 
@@ -71,7 +71,7 @@ class Registry:
         return self._row(device) is not None
 
     def verify_certificate(self, device: str, sha256: str) -> Identity | None:
-        """The identity behind a certificate that its authority vouches for, or None: only a device's newest one stands for it."""
+        """The identity behind a certificate that the authority signed, or None: only a device's newest certificate is accepted."""
         row = self._row(device)
         if row is None or row.revoked_ms is not None or row.certificate_sha256 is None:
             return None
@@ -86,14 +86,14 @@ class Registry:
         return self._identity(self._enrolled_row(device))
 
     def identities(self) -> dict[str, Identity]:
-        """The identities of all devices that are enrolled and not revoked, read at once."""
+        """The identities of all devices that are enrolled and not revoked, in one read."""
         with translated(), self._reader.connect() as connection:
             rows = connection.execute(select(devices).where(devices.c.revoked_ms.is_(None)))
             return {row.device: self._identity(row) for row in rows}
 
     @cached_property
-    def _nobody(self) -> str:
-        """A hash that no secret matches. Made when it is first asked for: it takes longer than the rest of a start."""
+    def _decoy_hash(self) -> str:
+        """A hash that no secret matches. It is made on first use, because this takes longer than the rest of a start."""
         return HASHER.hash(secrets.token_hex(8))
 
     def _identity(self, row: Any) -> Identity:
@@ -138,14 +138,14 @@ class Registry:
         at: str | None = None,
         with_secret: bool = True,
     ) -> str | None:
-        """Enrol a device; its secret, to be shown once.
+        """Enrol a device. Returns its secret, to be shown once.
 
         Raises:
-            Refused: where it is enrolled already, or its name or role can't be used.
+            Refused: if it is enrolled already, or its name or role can't be used.
         """
         _check_name("device", device)
         if role not in ENROLLABLE:
-            raise Refused(f"role {role} can't be enrolled", fix=f"roles are {', '.join(ENROLLABLE)}")
+            raise Refused(f"a device can't have the role {role}", fix=f"choose one of {', '.join(ENROLLABLE)}")
         if role is Role.COURIER and courier is None:
             courier = device
         for what, name in (("courier", courier), ("place", at), ("prefix", orders_prefix)):
@@ -169,11 +169,11 @@ class Registry:
         return secret
 
     def rotate(self, device: str, *, now_ms: int, readmit: bool = False) -> str:
-        """Give a device a new secret; the old one is void at once. With `readmit` a revoked device is let in again.
+        """Give a device a new secret; the old one becomes invalid at once. With `readmit`, a revoked device may connect again.
 
         Raises:
-            NotFound: where it is not enrolled.
-            Refused: where it was shut out.
+            NotFound: if it is not enrolled.
+            Refused: if it was revoked.
         """
         if not readmit:
             self.get(device).check_admitted()
@@ -184,21 +184,21 @@ class Registry:
         return secret
 
     def revoke(self, device: str, *, now_ms: int) -> None:
-        """Shut a device out. What it sent stays.
+        """Revoke a device: it can't connect any more. The events that it sent stay.
 
         Raises:
-            NotFound: where it is not enrolled.
+            NotFound: if it is not enrolled.
         """
         self.identity(device)
         self._update(device, revoked_ms=now_ms, password_hash=None, certificate_sha256=None)
         self._verified.pop(device, None)
 
     def certify(self, device: str, sha256: str) -> None:
-        """From now on this certificate (its SHA-256, hex) stands for a device, and none before it. Its secret stays.
+        """Accept this certificate (its SHA-256, hex) for a device from now on, instead of any previous one. Its secret stays valid.
 
         Raises:
-            NotFound: where it is not enrolled.
-            Refused: where it was shut out.
+            NotFound: if it is not enrolled.
+            Refused: if it was revoked.
         """
         self.get(device).check_admitted()
         self._update(device, certificate_sha256=sha256)
@@ -236,4 +236,4 @@ def _check_name(what: str, name: str) -> None:
     except ValueError as error:
         raise Refused(f"{what} {name!r}: {error}", fix="use letters, digits, _ and -") from error
     if name == "bridge":
-        raise Refused("the name bridge is the bridge's own", fix="choose another name")
+        raise Refused("the name bridge is reserved", fix="choose another name")

@@ -1,4 +1,4 @@
-"""The statements that follow from a relation: insert or replace, delete, update, select, reset. Each text is made once."""
+"""The SQL statements of a relation: insert or replace, delete, update, select, reset. Each text is built once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.ingest.relation import Deletion, Origin, Relation, Update, Writes
 
 
 def write(driver: Any, writes: Writes, only: Origin | None = None) -> None:
-    """Write everything of a batch, or everything of one origin: deletions, then rows, then updates."""
+    """Write all changes of a batch, or those of one origin: deletions, then rows, then updates."""
     for deletion, values in writes.gone.items():
         if only is None or deletion.relation.origin is only:
             driver.executemany(_delete(deletion), values)
@@ -44,7 +44,7 @@ def select(relation: Relation, where: tuple[str, ...]) -> str:
 
 @cache
 def _put(relation: Relation) -> str:
-    """Insert a row, or replace the one with the same key (SQLite and PostgreSQL have the same words for it)."""
+    """Insert a row, or replace the one with the same key (SQLite and PostgreSQL share this syntax)."""
     insert = f"INSERT INTO {relation.name} ({', '.join(map(_quoted, relation.columns))}) VALUES ({marks(relation.columns)})"
     if relation.appends or relation.numbered:
         return insert
@@ -72,12 +72,12 @@ def _quoted(column: str) -> str:
 
 
 def marks(values: Sequence[Any]) -> str:
-    """Placeholders for so many values."""
+    """A placeholder for each of these values."""
     return ", ".join("?" * len(values))
 
 
 def chunks(values: list[Any], size: int = 500) -> Iterator[list[Any]]:
-    """Values in portions that a statement takes as placeholders."""
+    """Split values into portions that fit into the placeholders of one statement."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
 

@@ -1,4 +1,4 @@
-"""The log for a replay: read transaction by transaction, while the tables that follow from it are made again beside it."""
+"""The log for a replay: it is read transaction by transaction, while the derived tables are rebuilt."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bridge.store.relations import EVENT_COLUMNS, reset
 from bridge.store.sql import SqlTransaction
 
 ROWS_AT_ONCE: Final = 1_000
-"""Rows of each part of the log that are read at a time."""
+"""Rows of each part of the log that are read at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """What a rebuild found. `changed` names the orders whose hash was another before."""
+    """The result of a rebuild. `changed` names the orders whose hash was different before."""
 
     events: int
     orders: int
@@ -30,7 +30,7 @@ class Rebuilt:
 
 
 def rebuild(connection: Connection, ingest: Ingest, *, now_ms: int, on_progress: Progress | None = None) -> Rebuilt:
-    """Make everything that is derived of the log again, inside an open transaction; the caller commits.
+    """Rebuild everything that is derived from the log, inside an open transaction. The caller commits.
 
     Args:
         ingest: fresh projections, with `replay.NoSessions`.
@@ -51,7 +51,7 @@ class SqlReplay(SqlTransaction):
         self._numbers: list[tuple[int, int]] = []
 
     def hashes(self) -> dict[str, bytes]:
-        """Each order's hash, as its row says, or, if that was lost, as it was shown last."""
+        """Each order's hash from its row, or, if the row was lost, from its last visible change."""
         shown = "SELECT order_id, hash FROM status_log WHERE no IN (SELECT max(no) FROM status_log GROUP BY order_id)"
         return dict(self._rows(shown)) | dict(self._rows("SELECT order_id, hash FROM orders"))
 
@@ -65,7 +65,7 @@ class SqlReplay(SqlTransaction):
         return int(self._one("SELECT count(*) FROM events")[0])
 
     def log(self) -> Iterator[LoggedBatch]:
-        # Every part of the log is in the order of its batches: four readers side by side need no index.
+        # Every part of the log is in the order of its batches, so four readers in parallel need no index.
         events = _Reader(self, f"SELECT {EVENT_COLUMNS} FROM events e WHERE e.pos > ? ORDER BY e.pos LIMIT ?", "pos", EventRow)
         refused = _Reader(self, "SELECT no, batch, pos, device, log, seq, digest FROM refused WHERE no > ? ORDER BY no LIMIT ?", "no", _NumberedRefused)
         shown = _Reader(self, "SELECT no, batch, order_id, rev FROM status_log WHERE no > ? ORDER BY no LIMIT ?", "no", _Shown)
@@ -75,7 +75,7 @@ class SqlReplay(SqlTransaction):
             yield LoggedBatch(batch.no, batch.now_ms, batch.kind, events.of_batch(batch.no), numbered, revs)
 
     def read(self, query: str, after: int) -> list[Any]:
-        """Some rows behind a place."""
+        """The next rows after a position."""
         return list(self._rows(query, (after, ROWS_AT_ONCE)))
 
     def last_shown(self) -> list[LastShown]:
@@ -98,7 +98,7 @@ class SqlReplay(SqlTransaction):
     def write_all(self, writes: Writes) -> None:
         super().write(writes)
 
-    # What is kept is not a replay's to trim.
+    # A replay does not trim what is kept.
 
     def drop_before(self, relation: Relation, column: str, value: int) -> None: ...
 
@@ -125,7 +125,7 @@ class _NumberedRefused(NamedTuple):
 
 
 class _Reader:
-    """One part of the log, in its order, some rows at a time."""
+    """One part of the log, in order, read in portions."""
 
     def __init__(self, tx: SqlReplay, query: str, place: str, row: type[Any]) -> None:
         self._tx = tx
@@ -142,7 +142,7 @@ class _Reader:
             yield row
 
     def of_batch(self, no: int) -> list[Any]:
-        """The rows of a batch; those of earlier batches were taken."""
+        """The rows of a batch. Call it for the batches in their order."""
         found = []
         while (row := self._first()) is not None and row.batch <= no:
             found.append(self._rows.popleft())

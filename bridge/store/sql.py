@@ -1,6 +1,6 @@
-"""The store on SQLAlchemy: one writer that commits batches whole.
+"""The store on SQLAlchemy: one writer, which commits each batch as a whole.
 
-Connections, transactions and tables are SQLAlchemy's; inside a batch the statements are texts made once from the relations, and rows go straight to the
+Connections, transactions and tables are SQLAlchemy's. Inside a batch, the statements are texts built once from the relations, and rows go directly to the
 driver, which takes a third of the time of Core's own insert path.
 """
 
@@ -22,7 +22,7 @@ from bridge.store.relations import EVENT_COLUMNS, chunks, marks, select, write
 from bridge.store.sqlite import FINISH_MS, translated
 
 _END_OF_LOG: Final = 2**62
-"""A place that no event has."""
+"""A position that no event has."""
 
 
 class SqlStore:
@@ -37,7 +37,7 @@ class SqlStore:
         """A transaction that commits at the end of the block.
 
         Raises:
-            StoreUnavailable: where the database can't take writes now.
+            StoreUnavailable: if the database can't take writes now.
         """
         with translated():
             try:
@@ -50,17 +50,18 @@ class SqlStore:
                 raise
 
     def checkpoint(self) -> None:
-        """Move what is committed from the write-ahead log into the database, between two transactions. What can't be moved now stays where it is safe.
+        """Move committed pages from the write-ahead log into the database, between two transactions. Pages that can't be moved now stay in the log, where
+        they are safe.
 
-        Nobody but the writer may do this: in SQLite before 3.51.3 a second connection that checkpoints while this one begins the log anew can damage the
-        database (sqlite.org/wal.html, "the WAL-reset bug").
+        Only the writer may do this: in SQLite before 3.51.3, a second connection that checkpoints while this one restarts the log can damage the database
+        (sqlite.org/wal.html, "the WAL-reset bug").
         """
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._driver().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def finish(self) -> None:
-        """Let go of the connection and leave an empty log behind: whoever opens the database while no server runs would have to read it first."""
+        """Empty the write-ahead log and close the connection: otherwise, the next process that opens the database would have to read the log first."""
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._driver().execute(f"PRAGMA busy_timeout={FINISH_MS}")
@@ -72,7 +73,7 @@ class SqlStore:
         return self._connection.connection.dbapi_connection
 
     def close(self) -> None:
-        """Let go of the connection; the next transaction opens another."""
+        """Close the connection; the next transaction opens another."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
@@ -82,7 +83,7 @@ class SqlTransaction:
     """An open transaction; see `ports.Transaction`.
 
     Attributes:
-        log_end: events from this place of the log on are not seen: a replay reads the log as it was then.
+        log_end: events from this position on are invisible: a replay reads the log as it was at that time.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -146,7 +147,7 @@ class SqlTransaction:
         )
         return row[0] if row else None
 
-    # --- what follows from it ---------------------------------------------------------------------------------------------
+    # --- derived rows -----------------------------------------------------------------------------------------------------
 
     def label_order(self, code: str) -> str | None:
         row = self._one("SELECT order_id FROM labels WHERE code = ?", (code,))
@@ -185,7 +186,7 @@ class SqlTransaction:
     # --- sessions ---------------------------------------------------------------------------------------------------------
 
     def next_message(self) -> int:
-        # Messages leave the log once no session is owed them; a place that a session or a subscription still counts from must not be given again.
+        # Messages are deleted once no session waits for them; a position that a session or a subscription still refers to must not be used again.
         row = self._one("""
             SELECT max(coalesce((SELECT max(pos) FROM message_log), 0) + 1, coalesce((SELECT max(next_pos) FROM sessions), 1),
                        coalesce((SELECT max(max(from_pos, coalesce(to_pos, 0))) FROM subscriptions), 1))
@@ -193,10 +194,10 @@ class SqlTransaction:
         return int(row[0])
 
     def message_heads(self) -> list[tuple[int, str, int, int | None, int]]:
-        """The message log without its payloads: place, topic, QoS, sid, time."""
+        """The message log without its payloads: position, topic, QoS, sid, time."""
         return [tuple(r) for r in self._rows("SELECT pos, topic, qos, sid, at_ms FROM message_log ORDER BY pos")]
 
-    # --- what is written --------------------------------------------------------------------------------------------------
+    # --- writes -----------------------------------------------------------------------------------------------------------
 
     def drop_before(self, relation: Relation, column: str, value: int) -> None:
         self._driver.execute(f"DELETE FROM {relation.name} WHERE {column} < ?", (value,))
@@ -214,7 +215,7 @@ class SqlTransaction:
         write(self._driver, writes)
 
     def write_derived(self, writes: Writes) -> None:
-        """Write only what is derived: the log of a replay is there already."""
+        """Write only derived rows: in a replay, the log exists already."""
         write(self._driver, writes, only=Origin.DERIVED)
 
 

@@ -1,6 +1,6 @@
-"""SQLite: connections as we need them, and its errors in our words.
+"""SQLite: connections with the settings that we need, and its errors as our own.
 
-It runs in WAL mode with `synchronous=FULL`, read back on every connection: a COMMIT that returned is on the disk.
+It runs in WAL mode with `synchronous=FULL`, verified on every connection: when a COMMIT returns, its data is on the disk.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from bridge.ingest.ports import StoreUnavailable
 
 BUSY_TIMEOUT_MS: Final = 5_000
 FINISH_MS: Final = 200
-"""How long a server that stops waits for somebody who reads."""
+"""How long a stopping server waits for readers of the database."""
 PRIVATE: Final = 0o600
 """The mode of database files."""
 READER_CACHE_BYTES: Final = 4_194_304
 LOG_BYTES: Final = 4_194_304
-"""Of the write-ahead log, where nobody says otherwise: SQLite's own default."""
+"""Size at which the write-ahead log is moved into the database: SQLite's own default."""
 _PAGE_BYTES: Final = 4_096
 _FULL: Final = 2
 _FIXES: Final = {
-    sqlite3.SQLITE_FULL: "make room on the disk",
-    sqlite3.SQLITE_READONLY: "let the server write the site's folder and its files, on a file system that is mounted for writing",
-    sqlite3.SQLITE_BUSY: "end the other program that writes this database",
-    sqlite3.SQLITE_IOERR: "check the disk, its room and its quotas, and the system's log",
-    sqlite3.SQLITE_CANTOPEN: "check that the site's folder is there, its rights, and how many files the server may have open (ulimit -n)",
+    sqlite3.SQLITE_FULL: "free some space on the disk",
+    sqlite3.SQLITE_READONLY: "let the server write to the site's folder and its files, on a file system that is mounted read-write",
+    sqlite3.SQLITE_BUSY: "stop the other program that writes to this database",
+    sqlite3.SQLITE_IOERR: "check the disk, its free space and quotas, and the system's log",
+    sqlite3.SQLITE_CANTOPEN: "check that the site's folder exists, its permissions, and how many files the server may open (ulimit -n)",
     sqlite3.SQLITE_CORRUPT: "stop the server and run `dockbridge db check`",
     sqlite3.SQLITE_NOTADB: "stop the server and run `dockbridge db check`",
 }
-"""What to do, by SQLite's primary result code."""
+"""The fix for each of SQLite's primary result codes."""
 _PRIMARY: Final = 0xFF
 _CONTENT: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
 
 def open_engine(path: Path, *, read_only: bool = False, cache_bytes: int = READER_CACHE_BYTES, log_bytes: int = LOG_BYTES) -> Engine:
-    """An engine on the SQLite file at `path`, with so much of it kept in memory for each connection.
+    """An engine on the SQLite file at `path`. Each connection caches `cache_bytes` of it in memory.
 
-    A COMMIT that finds more than `log_bytes` in the write-ahead log moves them into the database. A page that was written a hundred times is moved once, so
-    that gathering more is faster: 64 MB instead of 4 gave 12 % more events a second.
+    If the write-ahead log is larger than `log_bytes`, a COMMIT moves its pages into the database. A page that was written a hundred times is moved once, so a
+    larger log is faster: 64 MB instead of 4 gave 12 % more events per second.
 
     Raises:
-        StoreUnavailable: on first use, where the file can't be opened, or the disk does not take `synchronous=FULL`.
+        StoreUnavailable: on first use, if the file can't be opened, or the database does not accept `synchronous=FULL`.
     """
     engine = create_engine("sqlite://", creator=lambda: connect(path, read_only=read_only, cache_bytes=cache_bytes, log_bytes=log_bytes), poolclass=NullPool)
 
@@ -61,10 +61,10 @@ def open_engine(path: Path, *, read_only: bool = False, cache_bytes: int = READE
 
 
 def connect(path: Path, *, read_only: bool, cache_bytes: int = READER_CACHE_BYTES, log_bytes: int = LOG_BYTES) -> sqlite3.Connection:
-    """A connection of the driver's own, with what we rely on set and read back.
+    """A connection of the driver, with the settings that we rely on set and verified.
 
     Raises:
-        sqlite3.Error: where the file can't be opened, or does not keep `synchronous=FULL`.
+        sqlite3.Error: if the file can't be opened, or does not accept `synchronous=FULL`.
     """
     mode = "?mode=ro" if read_only else ""
     if not read_only:
@@ -76,7 +76,7 @@ def connect(path: Path, *, read_only: bool, cache_bytes: int = READER_CACHE_BYTE
         connection.execute("PRAGMA synchronous=FULL")
         if connection.execute("PRAGMA synchronous").fetchone()[0] != _FULL:
             connection.close()
-            raise sqlite3.OperationalError("the database does not keep synchronous=FULL")
+            raise sqlite3.OperationalError("the database does not accept synchronous=FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint={log_bytes // _PAGE_BYTES}")
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute(f"PRAGMA cache_size=-{cache_bytes // 1024}")
@@ -84,26 +84,26 @@ def connect(path: Path, *, read_only: bool, cache_bytes: int = READER_CACHE_BYTE
 
 
 def make_private(path: Path) -> None:
-    """Make a database file where there is none, which only its owner may read: it holds hashes of passwords. SQLite gives its -wal and -shm the same mode."""
-    with suppress(OSError):  # there already; or SQLite finds out why not, and says so in its own words
+    """If the database file does not exist, make it readable only for its owner: it contains hashes of passwords. SQLite gives -wal and -shm the same mode."""
+    with suppress(OSError):  # it exists already; on any other error, SQLite reports the cause
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, PRIVATE))
 
 
 def check_writable(engine: Engine) -> None:
-    """See whether the database takes writes: SQLite opens a file that may not be written all the same, and begins transactions on it.
+    """Check that the database can be written: SQLite also opens a read-only file, and begins transactions on it.
 
     Raises:
-        StoreUnavailable: where it does not.
+        StoreUnavailable: if it can't.
     """
     with translated(), engine.connect() as connection, connection.begin():
         connection.exec_driver_sql("DELETE FROM alembic_version WHERE 0")
 
 
 def pass_over(engine: Engine, away_ms: int) -> None:
-    """Count no time as passed for sessions whose client is away, and for what waits for them.
+    """Don't count a time without a server as age: move the times of disconnected sessions and waiting messages by it.
 
     Raises:
-        StoreUnavailable: where the database does not take it.
+        StoreUnavailable: if the database can't be written.
     """
     with translated(), engine.connect() as connection, connection.begin():
         connection.exec_driver_sql("UPDATE sessions SET seen_ms = seen_ms + ? WHERE seen_ms > 0", (away_ms,))
@@ -112,10 +112,10 @@ def pass_over(engine: Engine, away_ms: int) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors in our words: what is the content's fault passes as it is, what is the database's is `StoreUnavailable`.
+    """Translate driver errors: a fault of the content is raised unchanged, a fault of the database becomes `StoreUnavailable`.
 
     Raises:
-        StoreUnavailable: disk full, locked, read-only, gone.
+        StoreUnavailable: if the disk is full, or the file is locked, read-only or missing.
     """
     try:
         yield

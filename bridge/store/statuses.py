@@ -1,4 +1,4 @@
-"""The retained statuses of orders and parcels, read from the tables one at a time: the broker's `StoredRetained`."""
+"""The retained statuses of orders and parcels, read one at a time from the tables: the broker's `StoredRetained`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bridge.store.relations import marks
 from devices.protocol.topics import Topics, matches, unescape
 
 PAGE_ORDERS: Final = 256
-"""Orders that are looked at before another client has its turn; about two milliseconds."""
+"""Orders that are read before another client gets its turn; this takes about two milliseconds."""
 _SHOWN: Final = f"rev > 0 AND state <> '' AND (due_ms IS NOT NULL OR state NOT IN ({', '.join(repr(s.value) for s in sorted(SETTLED))}))"
 _STATUS: Final = f"SELECT status FROM orders WHERE order_id = ? AND {_SHOWN}"
 _PARCEL: Final = f"SELECT status FROM parcels WHERE order_id = ? AND parcel = ? AND order_id IN (SELECT order_id FROM orders WHERE order_id = ? AND {_SHOWN})"
 
 
 class Statuses:
-    """Read on the event loop.
+    """Reads statuses on the event loop.
 
     Args:
-        topics: the site's.
-        encode: how the site publishes payloads where that is not CBOR.
+        topics: the topics of the site.
+        encode: encodes payloads for the site if its format is not CBOR.
     """
 
     def __init__(self, reader: LoopReader, topics: Topics, encode: Callable[[Any], bytes] | None) -> None:
@@ -47,7 +47,7 @@ class Statuses:
             return NOT_YET
 
     def page(self, topic_filter: str, after: str) -> Page | NotYet:
-        """See `StoredRetained.page`. Orders come by their id; a page ends with an order."""
+        """See `StoredRetained.page`. Orders are sorted by id; a page ends with a whole order."""
         try:
             return self.read_page(topic_filter, after)
         except StoreUnavailable:
@@ -91,7 +91,7 @@ class Statuses:
         return Page(found, None if is_last else self._topics.status(orders[-1]) + PAGE_END)
 
     def _orders(self, wanted: str, after: str) -> list[str]:
-        """Ids of orders that are shown: behind the end of a page, or from a topic's on."""
+        """Ids of shown orders: those after the end of a page, or those from a topic's order on."""
         if wanted not in ("+", "#"):
             try:
                 return [r[0] for r in self._reader.rows(f"SELECT order_id FROM orders WHERE order_id = ? AND {_SHOWN}", (unescape(wanted),))]
@@ -104,7 +104,7 @@ class Statuses:
 
 
 def _below(wanted: list[str], base: list[str]) -> list[str]:
-    """What a filter asks for below the levels of `base`; nothing where it matches nothing there."""
+    """The levels of a filter below the levels of `base`; empty if the filter matches nothing there."""
     for place, level in enumerate(base):
         if place >= len(wanted) or wanted[place] not in (level, "+", "#"):
             return []

@@ -1,6 +1,6 @@
-"""The tables, as they follow from the relations. `events` is append-only and the truth; what is derived can be made of it again (`dockbridge db rebuild`).
+"""The tables, built from the relations. `events` is append-only and the source of truth; derived tables can be rebuilt from it (`dockbridge db rebuild`).
 
-Times are milliseconds since 1970 UTC. `pos` is an event's place in the log: the order of arrival.
+Times are milliseconds since 1970 UTC. `pos` is an event's position in the log: the order of arrival.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, LABEL_ROWS, PARKED, QUARANTINE, LEDGER, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS),
 )
-"""Everything that is kept, but for the devices that are enrolled."""
+"""Everything that is stored, except the enrolled devices."""
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"},
@@ -90,7 +90,7 @@ def make_missing(engine: Engine, relations: Sequence[Relation]) -> None:
 
 
 DERIVED: Final = tuple(r for r in RELATIONS if r.origin is Origin.DERIVED)
-"""What `db rebuild` makes of the log again."""
+"""What `db rebuild` rebuilds from the log."""
 
 events, batches, refused = TABLES[EVENTS], TABLES[BATCHES], TABLES[REFUSED]
 placed, receipts, orders, parcels, status_log = TABLES[PLACED], TABLES[RECEIPTS], TABLES[ORDERS], TABLES[PARCELS], TABLES[STATUS_LOG]

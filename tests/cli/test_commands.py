@@ -318,7 +318,7 @@ def test_a_lost_authority_is_not_replaced_by_a_new_one(shell: Shell, lost: tuple
     for command in (("certificate", "renew"), ("certificate", "renew", "--host", "bridge.example.com")):
         said = shell(*command, code=1).stderr
         assert "the site's authority" in said
-        assert "put ca.pem and ca.key back from a backup" in said
+        assert "restore ca.pem and ca.key from a backup" in said
     assert {path.name: path.read_bytes() for path in tls.iterdir()} == before
     for name in lost:
         (shell.site / name).rename(tls / name)
@@ -361,7 +361,7 @@ def test_a_certificate_that_can_not_be_written_or_read_says_what_to_do(shell: Sh
     assert shell.data("device", "show", "scan-07")["certificate"] is None
     said = shell("device", "certificate", "scan-07", "--accept", shell.site / "none.pem", code=1).stderr
     assert "none.pem can't be read: No such file" in said
-    assert "a file in PEM" in said
+    assert "a file with the device's certificate (PEM)" in said
 
 
 def test_an_address_in_use_is_named_with_its_setting_and_the_others_are_not(tmp_path: Path) -> None:
@@ -385,9 +385,9 @@ def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace('mqtts = ""', 'mqtts = "127.0.0.1:0"'))
     for command in (("config", "check"), ("serve",)):
         said = shell(*command, code=1).stderr
-        assert "listen.tls_cert_file: there is no" in said
+        assert "server.pem does not exist" in said
         assert "dockbridge certificate renew" in said
-    assert "whose names could be kept" in shell("certificate", "renew", code=1).stderr
+    assert "so its names are unknown" in shell("certificate", "renew", code=1).stderr
     assert not (shell.site / "tls" / "server.pem").exists()
     shell("certificate", "renew", "--host", "bridge.example.com")
     assert "bridge.example.com" in shell.data("certificate", "show")[1]["names"]
@@ -412,7 +412,7 @@ def test_a_server_says_when_it_is_ready_and_where_it_listens(shell: Shell) -> No
 
 def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
     refused = served("serve", code=1)
-    assert "has this site open" in refused.stderr
+    assert "serves this site" in refused.stderr
     assert "fix:" in refused.stderr
 
 
@@ -428,7 +428,7 @@ def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
         (("device", "import", "/nowhere.csv"), 1, "can't be read"),
         (("orders", "show", "nobody"), 1, "there is no order nobody"),
         (("orders", "explain", "nobody"), 1, "nothing is known"),
-        (("orders", "import", "/nowhere.csv", "--map", "/nowhere.toml"), 1, "there is no /nowhere.toml"),
+        (("orders", "import", "/nowhere.csv", "--map", "/nowhere.toml"), 1, "/nowhere.toml does not exist"),
         (("orders", "list", "-n", "0"), 2, "Usage: dockbridge orders list"),
         (("jobs", "assign", "nobody", "anna"), 1, "there is no order nobody"),
         (("jobs", "release", "none"), 1, "there is no job none"),
@@ -436,18 +436,18 @@ def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
         (("quarantine", "replay", "7"), 1, "there is no entry 7"),
         (("events", "list", "--outcome", "lovely"), 2, "is not one of"),
         (("contract", "show", "xml"), 2, "is not one of"),
-        (("config", "check", "--site", "/nowhere"), 1, "there is no /nowhere/bridge.toml"),
+        (("config", "check", "--site", "/nowhere"), 1, "/nowhere/bridge.toml does not exist"),
         (("db", "backup", "/nowhere/copy.db"), 1, "can't be written"),
         (("init", "/proc/nowhere"), 1, "can't be written"),
-        (("init", "pyproject.toml"), 1, "pyproject.toml is a file fix: choose another name: a site is a folder"),
+        (("init", "pyproject.toml"), 1, "pyproject.toml is a file; a site is a folder fix: choose another name"),
         (("init", "other", "--listen", "0.0.0.0:1883"), 1, "outside loopback without TLS"),
         (("init", "other", "--listen", "here"), 1, "host:port"),
-        (("init", "other", "--mqtts", "8883"), 1, "listen.mqtts is '8883', should be host:port"),
-        (("init", "other", "--host", "two words"), 1, "'two words' is no host name or address"),
+        (("init", "other", "--mqtts", "8883"), 1, "listen.mqtts is '8883'; it must be host:port"),
+        (("init", "other", "--host", "two words"), 1, "'two words' is not a host name or address"),
         (("device", "certificate", "nobody", "--out", "there"), 1, "there is no device nobody"),
         (("device", "certificate", "nobody"), 2, "give a folder for a new certificate"),
-        (("certificate", "show"), 1, "there is no certificate in"),
-        (("certificate", "show", "--site", "/nowhere"), 1, "there is no /nowhere/bridge.toml"),
+        (("certificate", "show"), 1, "has no certificates"),
+        (("certificate", "show", "--site", "/nowhere"), 1, "/nowhere/bridge.toml does not exist"),
         (("certificate", "reload"), 1, "no listener uses TLS"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
@@ -479,7 +479,7 @@ def test_a_damaged_setting_is_named(shell: Shell) -> None:
     config = shell.site / "bridge.toml"
     config.write_text(config.read_text().replace("window = 64", "window = 0"))
     done = shell("serve", code=1)
-    assert "broker.window is 0, at least 1" in done.stderr
+    assert "broker.window is 0; the minimum is 1" in done.stderr
 
 
 def test_the_demo_ends_as_planned() -> None:

@@ -169,7 +169,7 @@ def test_the_command_exits_with_1_if_orders_are_missing(site: Site, cast: Cast) 
         (["--credentials", "/nowhere.json"], cli.USAGE, "there is no /nowhere.json"),
         (["--scanner", "scan-h:x", "--courier", "phone-h:x"], cli.USAGE, "no credentials for the watcher"),
         (["--scanner", "a:x", "--courier", "b:x", "--watcher", "c:x", "--port", "9"], cli.FAILED, "no server answers at 127.0.0.1:9"),
-        (["--map", "/nowhere.toml"], cli.USAGE, "there is no /nowhere.toml"),
+        (["--map", "/nowhere.toml"], cli.USAGE, "/nowhere.toml does not exist"),
     ],
 )
 def test_an_error_is_one_sentence_and_what_to_do(

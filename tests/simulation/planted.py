@@ -135,7 +135,7 @@ DEFECTS: Final = (
         "a gap that is closed stays an alert",
         "dead-zones",
         "alerts_are_true",
-        (Edit("bridge/projections/alerts.py", "            self._standing.discard(key)\n", "            return\n"),),
+        (Edit("bridge/projections/alerts.py", "            self._raised.discard(key)\n", "            return\n"),),
     ),
     Defect(
         "a courier may read any order",

@@ -94,42 +94,42 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(section: str, setting: dat
 def test_a_value_below_its_bound_is_refused_by_name(section: str, setting: dataclasses.Field[Any]) -> None:
     least = setting.metadata["least"]
     for value in (least - 1, -(10**9)):
-        assert str(refused({section: {setting.name: value}})) == f"{section}.{setting.name} is {value}, at least {least}"
+        assert str(refused({section: {setting.name: value}})) == f"{section}.{setting.name} is {value}; the minimum is {least}"
     parse({section: {setting.name: type(setting.default)(least)}})
 
 
 @pytest.mark.parametrize(("section", "setting"), [(s, f) for s, f in EVERY if f.metadata["most"] is not None], ids=lambda v: getattr(v, "name", v))
 def test_a_value_above_its_bound_is_refused_by_name(section: str, setting: dataclasses.Field[Any]) -> None:
     most = setting.metadata["most"]
-    assert str(refused({section: {setting.name: most + 1}})) == f"{section}.{setting.name} is {most + 1}, at most {most}"
+    assert str(refused({section: {setting.name: most + 1}})) == f"{section}.{setting.name} is {most + 1}; the maximum is {most}"
     parse({section: {setting.name: most}})
 
 
 def test_the_fix_of_a_wrong_value_is_a_line_that_is_right() -> None:
     error = refused({"broker": {"window": 0}})
-    assert str(error.fix) == "write window = 64, the default, or what suits you: QoS 1 and 2 messages in flight to one client."
+    assert str(error.fix) == "write window = 64, the default, or another value: QoS 1 and 2 messages in flight to one client."
     assert 'write mqtt = "127.0.0.1:1883"' in str(refused({"listen": {"mqtt": 1883}}).fix)
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ({"brocker": {}}, "[brocker] is no section"),
-        ({"broker": {"windows": 1}}, "broker.windows is no setting"),
+        ({"brocker": {}}, "[brocker] is not a section"),
+        ({"broker": {"windows": 1}}, "broker.windows is not a setting"),
         ({"broker": 1}, "broker is a section, not a value"),
         ({"site": [{}]}, "site is a section, not a value"),
         ({"site": {"name": ""}}, "site.name: expected 1 to"),
         ({"site": {"name": "x" * 97}}, "site.name: expected 1 to"),
         ({"publish": {"format": "xml"}}, "publish.format is 'xml'"),
-        ({"listen": {"mqtt": ""}}, "every listener is empty"),
-        ({"listen": {"mqtt": "1883"}}, "listen.mqtt is '1883', should be host:port"),
-        ({"listen": {"mqtt": ":1883"}}, "should be host:port"),
-        ({"listen": {"mqtt": "localhost:"}}, "should be host:port"),
-        ({"listen": {"mqtt": "localhost:mqtt"}}, "should be host:port"),
-        ({"listen": {"mqtt": "localhost:65536"}}, "should be host:port"),
-        ({"listen": {"websocket": "localhost:-1"}}, "listen.websocket is 'localhost:-1', should be host:port"),
-        ({"listen": {"mqtts": "8883"}}, "listen.mqtts is '8883', should be host:port"),
-        ({"listen": {"wss": "0.0.0.0:https"}}, "listen.wss is '0.0.0.0:https', should be host:port"),
+        ({"listen": {"mqtt": ""}}, "every listener is off"),
+        ({"listen": {"mqtt": "1883"}}, "listen.mqtt is '1883'; it must be host:port"),
+        ({"listen": {"mqtt": ":1883"}}, "must be host:port"),
+        ({"listen": {"mqtt": "localhost:"}}, "must be host:port"),
+        ({"listen": {"mqtt": "localhost:mqtt"}}, "must be host:port"),
+        ({"listen": {"mqtt": "localhost:65536"}}, "must be host:port"),
+        ({"listen": {"websocket": "localhost:-1"}}, "listen.websocket is 'localhost:-1'; it must be host:port"),
+        ({"listen": {"mqtts": "8883"}}, "listen.mqtts is '8883'; it must be host:port"),
+        ({"listen": {"wss": "0.0.0.0:https"}}, "listen.wss is '0.0.0.0:https'; it must be host:port"),
         ({"listen": {"mqtt": "127.0.0.1:1883", "websocket": "127.0.0.1:1883"}}, "listen.mqtt and listen.websocket have the same address, 127.0.0.1:1883"),
         ({"listen": {"mqtt": "localhost:1883", "wss": "127.0.0.1:1883"}}, "listen.mqtt and listen.wss have the same address"),
         ({"listen": {"mqtts": "10.0.0.1:8883", "wss": "0.0.0.0:8883"}}, "listen.mqtts and listen.wss have the same address"),
@@ -150,7 +150,7 @@ OUTSIDE = ["0.0.0.0:1883", "192.168.1.7:1883", "broker.example.com:1883", "10.0.
 @pytest.mark.parametrize("bind", OUTSIDE)
 def test_outside_loopback_without_tls_is_refused_unless_the_operator_insists(name: str, with_tls: str, bind: str) -> None:
     error = refused({"listen": {name: bind, with_tls: "0.0.0.0:8883"}})
-    assert f"listen.{name} is {bind}: outside loopback without TLS" in str(error)
+    assert f"listen.{name} is {bind}, an address outside loopback without TLS" in str(error)
     assert f"listen.{with_tls}" in str(error.fix)
     assert "allow_plain" in str(error.fix)
     assert getattr(parse({"listen": {"mqtt": "", name: bind, "allow_plain": True}}).listen, name) == bind
@@ -177,6 +177,6 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> Non
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"there is no .*bridge\.toml") as caught:
+    with pytest.raises(ConfigError, match=r"bridge\.toml does not exist") as caught:
         load(tmp_path / "bridge.toml")
     assert "dockbridge init" in str(caught.value.fix)

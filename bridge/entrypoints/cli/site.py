@@ -18,7 +18,7 @@ from bridge.domain.access import Identity
 from bridge.entrypoints.cli.certificate import HostOption, print_made
 from bridge.entrypoints.cli.output import JsonOption, print_json_line, say
 from bridge.errors import BridgeError
-from bridge.ingest.points import POINTS, Passed, nobody_looks
+from bridge.ingest.points import POINTS, Passed, ignore_point
 from bridge.interpreter import loop_runner, tune_garbage_collection
 from devices.protocol.vocabulary import Role
 
@@ -71,7 +71,7 @@ def serve(
 
     Example: `dockbridge serve ams1`, or, to point other MQTT tools and test suites at the broker, `dockbridge serve --lab`
     """
-    passed = _killer(kill_at) if kill_at else nobody_looks
+    passed = _killer(kill_at) if kill_at else ignore_point
     _check_together(context, lab=lab)
     if not lab:
         loop_runner()(serve_site(directory, as_json=as_json, passed=passed))
@@ -127,7 +127,7 @@ def _killer(text: str) -> Passed:
     return passed
 
 
-async def serve_site(directory: Path, *, as_json: bool, lab_identity: Identity | None = None, passed: Passed = nobody_looks) -> None:
+async def serve_site(directory: Path, *, as_json: bool, lab_identity: Identity | None = None, passed: Passed = ignore_point) -> None:
     """Run a site until SIGINT or SIGTERM. `passed` is called at each point of the pipeline (`bridge.ingest.points`)."""
     from bridge.app import Application
     from bridge.entrypoints.control.server import ControlServer
