@@ -393,7 +393,7 @@ def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
     assert "bridge.example.com" in shell.data("certificate", "show")[1]["names"]
     shell("config", "check")
     config.write_text(config.read_text().replace("tls/server.pem", "/etc/ssl/bridge.pem"))
-    assert "not made here" in shell("certificate", "renew", code=1).stderr
+    assert "which dockbridge did not make" in shell("certificate", "renew", code=1).stderr
 
 
 def test_what_looks_like_an_emoji_is_printed_as_it_is(shell: Shell) -> None:
