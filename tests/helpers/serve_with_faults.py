@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.entrypoints.cli.main import main
-from bridge.store import sql
+from bridge.store import sqlite
 
 FAULTS: Final = Path(sys.argv.pop(1))
 WEAKLY: Final = FAULTS / "synchronous"
-connect = sql.connect
+connect = sqlite.connect
 real_connect = sqlite3.connect
 real_time_ns = time.time_ns
 
@@ -49,9 +49,9 @@ class Connection(sqlite3.Connection):
 
 sqlite3.connect = functools.partial(real_connect, factory=Connection)  # type: ignore[assignment]
 time.time_ns = lambda: real_time_ns() + int(fault("clock_s") * 1e9)
-sql.BUSY_TIMEOUT_MS = int(fault("busy_ms", sql.BUSY_TIMEOUT_MS))  # type: ignore[misc]
+sqlite.BUSY_TIMEOUT_MS = int(fault("busy_ms", sqlite.BUSY_TIMEOUT_MS))  # type: ignore[misc]
 if WEAKLY.exists():
-    sql.connect = connect_weakly
+    sqlite.connect = connect_weakly
 
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ from bridge.domain.fold import OrderFold, fold
 from bridge.domain.lifecycle import CUSTODY_FACTS, PREPARATION, RANK
 from bridge.domain.order import Order, Parcel, apply
 from bridge.domain.view import OrderView, timed_flags
-from devices.protocol import messages
+from devices.protocol import messages, vocabulary
 from devices.protocol.messages import OrderStatus, ParcelStatus
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Next, OrderState, Outcome, ParcelState, Reason, Role, Tone, Warn
@@ -353,7 +353,7 @@ def test_every_fact_gets_a_verdict_in_the_words_of_the_contract(facts: list[Fact
         assert isinstance(verdict.reason, Reason) == (verdict.outcome in ALWAYS_WITH_REASON), verdict
         assert verdict.next is None or isinstance(verdict.next, Next)
         assert all(isinstance(w, Warn) for w in verdict.warn)
-        assert verdict.state is None or verdict.state in messages.ORDER_STATE_WORDS
+        assert verdict.state is None or verdict.state in vocabulary.ORDER_STATE_WORDS
         refused = verdict.outcome in (Outcome.BLOCKED, Outcome.REJECTED, Outcome.LOST_CLAIM)
         assert (tone_of(verdict) is Tone.STOP) >= refused
 
