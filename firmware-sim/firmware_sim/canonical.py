@@ -27,7 +27,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "orders": ("order_id", "rev", "state", "hash", "timed", "at_ms", "updated_ms", "due_ms", "status"),
     "parcels": ("order_id", "parcel", "state", "hash", "code", "status"),
     "status_log": ("no", "order_id", "rev", "updated_ms", "state", "hash"),
-    "parked": ("pos", "ref", "order_id", "since_ms", "deadline_ms"),
+    "parked": ("pos", "ref_kind", "ref", "order_id", "since_ms", "deadline_ms"),
     "quarantine": ("no", "device", "event_type", "received_ms", "reason", "digest", "pos", "payload"),
     "ledger": ("device", "log", "high", "owed", "forgotten", "ranges", "updated_ms"),
     "jobs": ("job", "rev", "state", "courier", "orders"),

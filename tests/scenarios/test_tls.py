@@ -244,7 +244,7 @@ def test_a_missing_certificate_is_named_and_nothing_listens(tmp_path: Path) -> N
         async with await Application.open(site.directory) as app:
             await app.serve()
 
-    with pytest.raises(ConfigError, match=r"listen\.tls_cert_file: there is no .*server\.pem"):
+    with pytest.raises(ConfigError, match=r"listen\.tls_cert_file: .*server\.pem does not exist"):
         asyncio.run(serve())
 
 

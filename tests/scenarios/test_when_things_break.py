@@ -146,7 +146,7 @@ def test_a_full_disk_stops_acknowledgements_and_nothing_else(full: FullDisk | Fu
         assert server.stored("scan-1") == list(range(1, 200))
     told = server.said(FAILING)
     assert len(told) == 1
-    assert "room" in told[0]
+    assert "space" in told[0]
     assert len(server.said(AGAIN)) == 1
 
 
@@ -158,7 +158,7 @@ def test_a_server_that_finds_a_full_disk_at_its_start_says_so_and_ends(small_dis
     (error,) = server.said("error: ")
     assert str(server.directory / "dockbridge.db") in error
     (fix,) = server.said("fix: ")
-    assert "room" in fix
+    assert "free space" in fix
     small_disk.make_room(server)
     with server:
         assert server.end() == 0
@@ -196,7 +196,7 @@ def test_a_database_that_becomes_read_only_stops_acknowledgements_until_it_can_b
         assert scanner.ping() == []
         with pytest.raises(Refused, match="can't take writes") as refused:
             call(server.directory, devices.add, "scan-3", Role.SCANNER)
-        assert "mounted for writing" in str(refused.value.fix)
+        assert "mounted read-write" in str(refused.value.fix)
         server.fault("read_only", None)
         acknowledged(scanner, 2, 3)
         assert server.stored("scan-1") == [1, 2, 3]
@@ -394,7 +394,7 @@ def test_without_descriptors_who_is_in_goes_on_and_who_comes_is_turned_away(tmp_
     with served(Server(tmp_path / "site", limits={resource.RLIMIT_NOFILE: 64})) as server, server.client("scan-1") as scanner:
         (warning,) = server.said("file descriptors")
         assert "64" in warning
-        assert "room for 16 connections" in warning
+        assert "enough for 16 connections" in warning
         others = [server.client("scan-2", f"gun-{n}") for n in range(7)]
         strangers = [MqttWire(server.address) for _ in range(8)]
         for _ in range(20):

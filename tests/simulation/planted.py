@@ -37,7 +37,7 @@ DEFECTS: Final = (
             Edit(
                 PIPELINE,
                 "        self._waiting.append((incoming, acknowledge))\n",
-                "        acknowledge(b'')\n        self._waiting.append((incoming, _nobody_waits))\n",
+                "        acknowledge(b'')\n        self._waiting.append((incoming, _ignore_receipt))\n",
             ),
         ),
     ),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from helpers.bench import Bench, receipts
 from helpers.events import BOOT, CREATED, DELIVERY, IDENTITIES, SITE, TOPICS, log_of
 
+from bridge.domain.access import Kind
 from bridge.ingest.items import Done, EndSession, Incoming, Message, OpenSession, Settled, Subscribe, Unsubscribe
 from devices.protocol.messages import encode_cbor
 from devices.protocol.topics import matches
@@ -76,7 +77,7 @@ class Run:
         self._commit(Subscribe(received_ms=self.now_ms, sid=sid, filters=asked))
         self.note(Subscribed(self.now_ms, device, asked))
         presence = {"online": True, "boot": BOOT, "log": log_of(device), "at_ms": self.now_ms, "mono_ms": 1_000}
-        self.publish(device, TOPICS.presence(device), self.bench.message(device, None, encode_cbor(presence), kind="presence"), retain=True)
+        self.publish(device, TOPICS.presence(device), self.bench.message(device, None, encode_cbor(presence), kind=Kind.PRESENCE), retain=True)
 
     def tell(self, device: str, event_type: str, order: str | None = None, body: dict[str, Any] | None = None, **other: Any) -> dict[str, Any]:
         """A device publishes one event; it is stored, shown and acknowledged."""

@@ -460,10 +460,10 @@ def a_device_complained(record: Record) -> None:
     record.end.troubles.append("scan-1: flash is full")
 
 
-@bad("nothing_is_left", r"stage \w+ of scan-2 still waits for order:o-5, since")
+@bad("nothing_is_left", r"stage \w+ of scan-2 still waits for order o-5, since")
 def an_event_is_still_parked(record: Record) -> None:
     pos = row(record, "events", type="stage", order_id="o-5")["pos"]
-    record.end.tables["parked"].append({"pos": pos, "ref": "order:o-5", "order_id": "o-5", "since_ms": LATER_MS, "deadline_ms": LATER_MS})
+    record.end.tables["parked"].append({"pos": pos, "ref_kind": "order", "ref": "o-5", "order_id": "o-5", "since_ms": LATER_MS, "deadline_ms": LATER_MS})
 
 
 # --- the table ------------------------------------------------------------------------------------------------------------------

@@ -20,13 +20,12 @@ def check(view: View) -> Iterator[Broken]:
         yield Broken(f"a device complained: {trouble}")
     events = {r["pos"]: r for r in view.table("events")}
     for row in view.table("parked"):
-        if not is_expected(view, "parked", _subject(row["ref"])):
+        if not is_expected(view, "parked", _subject(row["ref_kind"], row["ref"])):
             event = events.get(row["pos"])
             who = f"{event['type']} {event['id'].hex()[:12]} of {event['device']}" if event is not None else f"event {row['pos']}"
-            yield Broken(f"{who} still waits for {row['ref']}, since {row['since_ms']}", row["since_ms"])
+            yield Broken(f"{who} still waits for {row['ref_kind']} {row['ref']}, since {row['since_ms']}", row["since_ms"])
 
 
-def _subject(ref: str) -> str:
+def _subject(kind: str, name: str) -> str:
     """The subject of the alert about a reference: the order itself, or a short form of a code or event."""
-    kind, _, name = ref.partition(":")
     return name if kind == "order" else f"{kind}-{hashlib.sha256(name.encode()).digest()[:8].hex()}"
