@@ -60,7 +60,7 @@ class OpenSite:
 
     def __init__(self, directory: Path, clock: Clock | None, lab_identity: Identity | None, parts: Parts, ingest_of: IngestOf, life: AsyncExitStack) -> None:
         if not (directory / CONFIG_NAME).exists():
-            raise NoSite(f"there is no site in {directory}", fix=f"make one with `dockbridge init {directory}`")
+            raise NoSite(f"{directory} is not a site", fix=f"make one with `dockbridge init {directory}`")
         self.directory = directory
         self.lab_identity = lab_identity
         self.settings = settings = load(directory / CONFIG_NAME)

@@ -201,7 +201,7 @@ def test_a_database_that_becomes_read_only_stops_acknowledgements_until_it_can_b
         acknowledged(scanner, 2, 3)
         assert server.stored("scan-1") == [1, 2, 3]
     assert len(server.said(FAILING)) == 1
-    assert "mounted for writing" in server.said(FAILING)[0]
+    assert "mounted read-write" in server.said(FAILING)[0]
 
 
 def test_a_stop_while_nothing_can_be_written_ends_in_time_and_acknowledges_nothing(tmp_path: Path) -> None:
