@@ -14,7 +14,6 @@ from bridge.domain import event_time, jobs
 from bridge.domain.access import Kind
 from bridge.domain.event_time import EventTime
 from bridge.domain.facts import Verdict, refusal, tone_of
-from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Answer, Batch, Refused, Sent
@@ -30,7 +29,7 @@ from devices.protocol.messages import Event, LocationBatch, PayloadError, Presen
 from devices.protocol.vocabulary import EventType, Outcome, Reason, Role, Warn
 
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
-"""Roles whose seq numbers have no gaps; a ledger tracks them. Systems and desks retry and reorder, so their numbers prove nothing.
+"""Roles whose seq numbers are a promise; a ledger tracks which of them came. Systems and desks retry and reorder, so their numbers prove nothing.
 
 Only for these roles is a number that is used again for another event `id_reused`. For a system, only the id identifies an event: the import of a shop's file
 has one log per order, which is more logs than there can be ledgers, and the event log has no index by number.
@@ -64,8 +63,8 @@ def decode(incoming: Incoming) -> Decoded:
 # --- an event ---------------------------------------------------------------------------------------------------------------
 
 
-def known_before(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent | None:
-    """The answer to a repeated event, or to one whose id or number was used for another event. If the event is new, count it in its ledger and return None."""
+def admit(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent | None:
+    """Admit an event as new: count it in its ledger and return None. Otherwise return the answer to a repeat, or to an id or number used for another event."""
     device = incoming.identity.device
     uid = (device, event.id)
     if (twin := batch.seen.get(uid)) is not None:
@@ -193,6 +192,5 @@ def count_refused(batch: Batch, incoming: Incoming) -> None:
     log, seq = (plain.get("log"), plain.get("seq")) if isinstance(plain, dict) else (None, None)
     if isinstance(log, bytes) and len(log) == len(BRIDGE_LOG) and type(seq) is int and 1 <= seq <= bodies.UINT_MAX:
         device = incoming.identity.device
-        ledger: Ledger = batch.ledger(device, log)
-        if ledger.add(seq):
+        if batch.ledger(device, log).add(seq):
             batch.writes.rows(REFUSED).append(RefusedRow(batch.no, batch.memory.next_pos, device, log, seq, digest8(incoming.payload)))

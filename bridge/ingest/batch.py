@@ -80,11 +80,8 @@ class Started(NamedTuple):
     """The server starts: no device is connected, whatever the last run stored."""
 
 
-Heard = Ruled | Refused | PresenceHeard | LocationHeard | Started
-
-
 class Hearers(NamedTuple):
-    """The `rule` methods of the projections, in their order: by event type, by outcome (for changed verdicts), and by class for everything else they hear."""
+    """The `rule` methods of the projections, in their order: by the type of an event, by its outcome, and by class for everything that is not an event."""
 
     by_type: dict[str, tuple[Callable[[Any, Batch], None], ...]]
     by_outcome: dict[str, tuple[Callable[[Any, Batch], None], ...]]

@@ -56,7 +56,10 @@ class EventRow(NamedTuple):
 
 
 class BatchRow(NamedTuple):
-    """A transaction that changed something: a `commit` of messages, or a `sweep`. Revisions and receipts carry its time."""
+    """A transaction that changed something. Revisions and receipts carry its time.
+
+    Its kind: a `commit` of messages, a `sweep`, the `start` of a server, or a `rebuild`.
+    """
 
     no: int
     now_ms: int

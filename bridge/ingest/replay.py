@@ -6,8 +6,8 @@ read from the rows. Everything after the gates is the same code that runs live.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from bridge.domain.facts import DECIDED
 from bridge.ingest import placing
@@ -17,7 +17,7 @@ from bridge.ingest.batch import Batch
 from bridge.ingest.entering import enter
 from bridge.ingest.folding import fold_in
 from bridge.ingest.items import Change, Effect, Message
-from bridge.ingest.log import EventRow, RefusedRow, stored_fact
+from bridge.ingest.log import BATCHES, BatchRow, EventRow, RefusedRow, stored_fact
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Relation, Writes
 from bridge.ingest.settle import finish
@@ -26,6 +26,8 @@ from devices.protocol.vocabulary import EventType
 
 Progress = Callable[[int, int], None]
 """Called with the number of events that are done, and with the total."""
+REBUILD: Final = "rebuild"
+"""The kind of a batch in which a rebuild showed orders anew, because an earlier version had shown them otherwise."""
 
 
 class LoggedBatch(NamedTuple):
@@ -40,13 +42,11 @@ class LoggedBatch(NamedTuple):
 
 
 class LastShown(NamedTuple):
-    """The last entry of an order in the status log, and its current row in the tables."""
+    """The revision in the last entry of an order in the status log, and whether its row in the tables still shows the same state."""
 
     order_id: str
     rev: int
-    hash: bytes
-    now_rev: int
-    now_hash: bytes
+    is_same: bool
 
 
 class ReplayTransaction(Transaction, Protocol):
@@ -139,6 +139,8 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
     for row in [r for rows in decisions.values() for r in rows]:  # decisions of an earlier version about events that this version does not decide
         assert row.order_id is not None
         fold_in(batch, row, stored_fact(row).body, None, row.order_id)
+    if logged.kind == REBUILD:
+        _show_again(batch, logged.revs)
     if logged.kind == "sweep":
         for projection in ingest.projections:
             projection.sweep(batch)
@@ -147,21 +149,31 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
 
 def _go_on_from_status_log(tx: ReplayTransaction, ingest: Ingest, now_ms: int) -> None:
     """Continue the revisions of the status log: an order with the same state keeps its revision, an order with another state gets the next one."""
-    revs: dict[str, int] = {}
+    same: dict[str, int] = {}
     other: dict[str, int] = {}
     for last in tx.last_shown():
-        (revs if last.hash == last.now_hash else other)[last.order_id] = last.rev
-    for found, is_same in ((revs, True), (other, False)):
-        if not found:
-            continue
-        batch = Batch(tx, ingest.memory, ingest.rules, ingest.hearers, no=tx.next_numbers()[1], now_ms=now_ms, logged={}, revs=revs if is_same else None)
-        for order_id, rev in found.items():
-            entry = batch.order(order_id)
-            entry.rev, entry.hash, entry.parcels = rev, b"another", {}
-            batch.orders[order_id] = entry
-        for projection in ingest.projections:
-            projection.finish(batch)
-        if is_same:
-            tx.write(batch.writes)
-        else:
-            tx.write_all(batch.writes)
+        (same if last.is_same else other)[last.order_id] = last.rev
+    if same:
+        tx.write(_shown_anew(tx, ingest, same, now_ms, revs=same).writes)
+    if other:
+        batch = _shown_anew(tx, ingest, other, now_ms, revs=None)
+        batch.writes.rows(BATCHES).append(BatchRow(batch.no, now_ms, REBUILD))
+        tx.write_all(batch.writes)
+
+
+def _shown_anew(tx: ReplayTransaction, ingest: Ingest, shown: dict[str, int], now_ms: int, *, revs: dict[str, int] | None) -> Batch:
+    """Show some orders again, from the revision that each was shown with last."""
+    batch = Batch(tx, ingest.memory, ingest.rules, ingest.hearers, no=tx.next_numbers()[1], now_ms=now_ms, logged={}, revs=revs)
+    for order_id, rev in shown.items():
+        batch.order(order_id).rev = rev
+    _show_again(batch, shown)
+    for projection in ingest.projections:
+        projection.finish(batch)
+    return batch
+
+
+def _show_again(batch: Batch, order_ids: Iterable[str]) -> None:
+    """Let orders be shown again, whatever was shown of them."""
+    for order_id in order_ids:
+        entry = batch.orders[order_id] = batch.order(order_id)
+        entry.hash, entry.parcels = b"another", {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bridge.ingest.accept import EVENT_TYPES, Decoded, append, count_refused, decode, known_before, placed, refuse, time_of
+from bridge.ingest.accept import EVENT_TYPES, Decoded, admit, append, count_refused, decode, placed, refuse, time_of
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Answer, Batch, LocationHeard, PresenceHeard, Sent, Started
 from bridge.ingest.entering import enter
@@ -102,7 +102,7 @@ def _message(batch: Batch, incoming: Incoming, message: Decoded, ingest: Ingest)
 
 
 def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest) -> Answer | Sent:
-    if (answer := known_before(batch, incoming, event)) is not None:
+    if (answer := admit(batch, incoming, event)) is not None:
         return answer
     event_type = EVENT_TYPES[incoming.event_type or ""]
     when = time_of(batch, incoming, event, event_type)

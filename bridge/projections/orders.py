@@ -69,14 +69,14 @@ STATUS_LOG: Final = Relation(
     note="append-only: every visible change",
 )
 
-_READERS: Final = frozenset({Role.SYSTEM, Role.DESK})
+ORDER_READERS: Final = frozenset({Role.SYSTEM, Role.DESK})
 
 
 class Orders(Quiet):
     """Publishes each order at most once per batch, if its visible state changed. Each visible change increments its `rev`."""
 
     relations = (ORDERS, PARCELS, STATUS_LOG)
-    topics = (TopicFamily("orders/+/status", _READERS), TopicFamily("orders/+/parcels/+", _READERS))
+    topics = (TopicFamily("orders/+/status", ORDER_READERS), TopicFamily("orders/+/parcels/+", ORDER_READERS))
 
     def finish(self, batch: Batch) -> None:
         for entry in list(batch.orders.values()):

@@ -10,6 +10,7 @@ from bridge.ingest.items import Message
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from bridge.projections.jobs import Jobs
+from bridge.projections.orders import ORDER_READERS
 from devices.protocol.messages import Point
 from devices.protocol.vocabulary import OrderState
 
@@ -35,7 +36,7 @@ class Positions(Quiet):
     """
 
     relations = (POSITIONS,)
-    topics = (TopicFamily("orders/+/position"),)
+    topics = (TopicFamily("orders/+/position", ORDER_READERS),)
     hears = frozenset({LocationHeard})
 
     def __init__(self, jobs: Jobs) -> None:

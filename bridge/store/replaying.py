@@ -80,9 +80,9 @@ class SqlReplay(SqlTransaction):
 
     def last_shown(self) -> list[LastShown]:
         return [
-            LastShown(*r)
-            for r in self._rows("""
-                SELECT s.order_id, s.rev, s.hash, coalesce(o.rev, 0), coalesce(o.hash, x'')
+            LastShown(order_id, rev, bool(is_same))
+            for order_id, rev, is_same in self._rows("""
+                SELECT s.order_id, s.rev, s.hash = coalesce(o.hash, x'')
                 FROM status_log s LEFT JOIN orders o ON o.order_id = s.order_id
                 WHERE s.no IN (SELECT max(no) FROM status_log GROUP BY order_id) AND (o.order_id IS NULL OR o.rev <> s.rev OR o.hash <> s.hash)
                 ORDER BY s.order_id

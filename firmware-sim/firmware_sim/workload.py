@@ -156,7 +156,7 @@ class Workload:
         """Plan a day. `fates` weighs what happens to orders; without it every fate comes once, then the usual ones.
 
         Raises:
-            ValueError: there is nobody to do the work, or too much of it.
+            ValueError: if no one can do the work, or there is too much of it.
         """
         if not 1 <= orders <= ORDERS_MAX:
             raise ValueError(f"a workload has 1 to {ORDERS_MAX} orders, not {orders}")

@@ -17,8 +17,10 @@ from bridge.broker.session_log import SessionLog
 from bridge.config import IngestSettings, Settings
 from bridge.domain.access import Kind
 from bridge.ingest.items import Incoming, Message, Settled
+from bridge.ingest.log import EVENTS
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.ports import Store
+from bridge.ingest.ports import Store, Transaction
+from bridge.ingest.relation import Writes
 from bridge.ingest.replay import NoSessions
 from bridge.ingest.rules import Rules
 from bridge.store.migrate import migrate
@@ -33,6 +35,24 @@ _CACHES = Settings(ingest=IngestSettings(orders_cached_max=100, devices_cached_m
 def settler_on(store: Store, rules: Rules, caches: Settings = _CACHES) -> Settler:
     """The settler of production, with small caches."""
     return Settler(store, ingest_of(rules, caches, SessionLog()))
+
+
+MARK = b"skull and crossbones"
+
+
+class Fussy:
+    """A transaction that writes no payload with a mark, as if it had a value that no table accepts."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    def write(self, writes: Writes) -> None:
+        if any(MARK in e.payload for e in writes.rows(EVENTS)):
+            raise ValueError("what is this?")
+        self._tx.write(writes)
 
 
 def receipts(settled: Settled) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import cbor2
 import pytest
-from helpers.bench import Bench, settler_on
+from helpers.bench import MARK, Bench, settler_on
+from helpers.bench import Fussy as FussyTransaction
 from helpers.events import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, NOW_MS, SITE, TOPICS, event, event_id, kind_of, log_of
 from helpers.waiting import DEADLINE_S
 
@@ -18,7 +19,6 @@ from bridge.app import Application
 from bridge.config import parse
 from bridge.domain.access import Kind
 from bridge.ingest.items import Incoming, Settled
-from bridge.ingest.log import EVENTS
 from bridge.ingest.pipeline import Limits, Pipeline, Settler
 from bridge.ingest.ports import Store, StoreUnavailable, Transaction
 from bridge.site_folder import make_site
@@ -267,8 +267,6 @@ def test_the_rev_of_an_order_whose_row_was_lost_goes_on_from_what_was_shown(benc
 
 # --- committed in part ----------------------------------------------------------------------------------------------------
 
-MARK = b"skull and crossbones"
-
 
 class Fussy:
     """A store that refuses payloads with a mark, and is unavailable for its third transaction."""
@@ -283,20 +281,7 @@ class Fussy:
         if self._transactions == 3:
             raise StoreUnavailable("gone fishing")
         with self._store.transaction() as tx:
-            yield _Fussy(tx)  # type: ignore[misc]
-
-
-class _Fussy:
-    def __init__(self, tx: Transaction) -> None:
-        self._tx = tx
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tx, name)
-
-    def write(self, writes: Any) -> None:
-        if any(MARK in e.payload for e in writes.rows(EVENTS)):
-            raise ValueError("what is this?")
-        self._tx.write(writes)
+            yield FussyTransaction(tx)  # type: ignore[misc]
 
 
 class Diary:

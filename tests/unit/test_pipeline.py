@@ -12,13 +12,12 @@ from typing import Any
 
 import cbor2
 import pytest
-from helpers.bench import Bench, commit_all, receipts, settler_on
+from helpers.bench import MARK, Bench, Fussy, commit_all, receipts, settler_on
 from helpers.events import CREATED, IDENTITIES, LINES, NOW_MS, SITE, event
 from helpers.waiting import DEADLINE_S
 
 from bridge.domain.access import Kind
 from bridge.ingest.items import Incoming, Settled
-from bridge.ingest.log import EVENTS
 from bridge.ingest.pipeline import Limits, Pipeline, Settler
 from bridge.ingest.ports import Store, StoreUnavailable, Transaction
 from bridge.ingest.rules import Rules
@@ -173,8 +172,6 @@ def test_a_queue_that_was_never_full_reports_no_room() -> None:
 
 # --- poison -------------------------------------------------------------------------------------------------------------------
 
-MARK = b"skull and crossbones"
-
 
 class Marked:
     """A store whose writes fail for a marked payload, as if the payload had a value that no table accepts."""
@@ -187,20 +184,7 @@ class Marked:
     def transaction(self) -> Iterator[Transaction]:
         self.tries += 1
         with self._store.transaction() as tx:
-            yield _Marked(tx)  # type: ignore[misc]
-
-
-class _Marked:
-    def __init__(self, tx: Transaction) -> None:
-        self._tx = tx
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tx, name)
-
-    def write(self, writes: Any) -> None:
-        if any(MARK in e.payload for e in writes.rows(EVENTS)):
-            raise ValueError("what is this?")
-        self._tx.write(writes)
+            yield Fussy(tx)  # type: ignore[misc]
 
 
 @pytest.fixture

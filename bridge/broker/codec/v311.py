@@ -117,7 +117,7 @@ def _acknowledgement(event: type[events.Pubrec | events.Pubrel | events.Pubcomp]
 def _without_body(event: events.Event) -> _Reader:
     def read(decoder: Decoder, packet: bytes, start: int) -> events.Event:
         if len(packet) != start:
-            raise ProtocolError("a packet with a body where there is none (3.12, 3.14)")
+            raise ProtocolError("a packet with a body, although its type has none (3.12, 3.14)")
         return event
 
     return read

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from bridge.config import SOCKET_NAME
-from bridge.entrypoints.control.wire import Progress, at_socket, decode_answer, encode_call
+from bridge.entrypoints.control.wire import Progress, at_socket, decode_answer, encode_call, progress_of
 from bridge.errors import BridgeError
 from bridge.operations.ports import SiteContext
 
@@ -107,7 +107,7 @@ def _connected(directory: Path) -> socket.socket | None:
 
 def _ask(connection: socket.socket, operation: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
     connection.sendall(encode_call(operation, *args, **kwargs))
-    on_progress = next((value for value in (*args, *kwargs.values()) if callable(value)), None)
+    on_progress = progress_of(operation, *args, **kwargs)
     with connection.makefile("rb") as lines:
         while (line := lines.readline()).endswith(b"\n"):
             answer = decode_answer(line, operation)

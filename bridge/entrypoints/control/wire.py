@@ -17,6 +17,7 @@ import msgspec
 
 from bridge.errors import Refused
 from bridge.operations import database, devices, imports, jobs, quarantine, server
+from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
 
 Operation = Callable[..., Awaitable[Any]]
@@ -95,6 +96,12 @@ def encode_call(operation: Operation, *args: Any, **kwargs: Any) -> bytes:
     bound = inspect.signature(operation).bind(None, *args, **kwargs).arguments
     arguments = {name: value for name, value in list(bound.items())[1:] if name != _PROGRESS}
     return msgspec.json.encode({"call": _NAMES[operation], "with": arguments}) + b"\n"
+
+
+def progress_of(operation: Operation, *args: Any, **kwargs: Any) -> OnProgress | None:
+    """The argument that hears of an operation's progress; None if it takes none."""
+    on_progress: OnProgress | None = inspect.signature(operation).bind(None, *args, **kwargs).arguments.get(_PROGRESS)
+    return on_progress
 
 
 def decode_call(line: bytes) -> Call:

@@ -116,7 +116,7 @@ class Disconnect:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """Give the connection up without a goodbye: out of range, or nobody answers. No `Disconnected` follows."""
+    """Give the connection up without a goodbye: out of range, or no answer comes. No `Disconnected` follows."""
 
     why: str
 

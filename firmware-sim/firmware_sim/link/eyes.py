@@ -20,7 +20,7 @@ async def look(address: tuple[str, int], site: str, device: str, password: str) 
     """What is retained at the bridge, by topic.
 
     Raises:
-        OSError: nobody answers.
+        OSError: if no server answers.
     """
     loop = asyncio.get_running_loop()
     eyes = _Eyes(f"v1/{site}/", device, password)
