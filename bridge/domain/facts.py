@@ -36,12 +36,15 @@ class Decided:
 class Fact:
     """One stored event as the fold sees it. Plain slots, because millions are made.
 
-    `fault` is the reason of a rejection that was decided when the event was placed (an unreadable code, say): the fold rejects the fact with it.
-    `pos` is its place in the event log. `code` is the normal form of the scanned code; `misload` says that the scan
-    contradicted the order that the device named.
+    `fault` is the reason of a rejection that the event itself shows (an unreadable code, say): it proves nothing, and the fold rejects it. `pos` is its place in
+    the event log. `named` is the order that the device named, `code` the normal form of the scanned code, `keys` are all codes that it mentions.
+
+    `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count here, `warn` what is odd about it, and `inside` the codes of the
+    order's parcels in the container that was scanned.
     """
 
     __slots__ = (
+        "arrived_in",
         "at",
         "body",
         "code",
@@ -49,17 +52,21 @@ class Fact:
         "event_ms",
         "fault",
         "id",
+        "inside",
         "key",
+        "keys",
         "log",
-        "misload",
+        "named",
         "order_ms",
         "parcel",
         "pos",
         "received_ms",
+        "refusal",
         "role",
         "seq",
         "type",
         "uid",
+        "warn",
     )
 
     def __init__(
@@ -78,7 +85,8 @@ class Fact:
         code: str | None = None,
         at: str | None = None,
         fault: str | None = None,
-        misload: bool = False,
+        named: str | None = None,
+        keys: tuple[str, ...] = (),
         pos: int = 0,
     ) -> None:
         self.pos = pos
@@ -97,7 +105,12 @@ class Fact:
         self.code = code
         self.at = at
         self.fault = fault
-        self.misload = misload
+        self.named = named
+        self.keys = keys
+        self.arrived_in: str | None = None
+        self.refusal: Reason | None = None
+        self.warn: tuple[Warn, ...] = ()
+        self.inside: tuple[str, ...] | None = None
         self.order_ms = event_ms
         self.key: FactKey = self._key()
 
@@ -108,6 +121,13 @@ class Fact:
 
     def _key(self) -> FactKey:
         return (0 if self.type == "created" else 1, self.order_ms, self.device, self.log, self.seq, self.id)
+
+    def copy(self) -> Fact:
+        """The same event, to be placed in another order."""
+        twin = Fact.__new__(Fact)
+        for name in Fact.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin
 
     @property
     def ordered_by_seq(self) -> bool:
@@ -169,7 +189,7 @@ def same_answer(outcome: str, reason: str | None, verdict: Verdict) -> bool:
     return told == verdict.outcome and reason == verdict.reason
 
 
-_STOP_WARNS = frozenset({Warn.MOVED_ON_HOLD, Warn.MOVED_AFTER_CANCEL, Warn.MISLOAD})
+_STOP_WARNS = frozenset({Warn.MOVED_ON_HOLD, Warn.MOVED_AFTER_CANCEL, Warn.MISLOAD, Warn.LABEL_MOVED})
 _TONES = {Outcome.APPLIED: Tone.OK, Outcome.NOOP: Tone.OK, Outcome.LATE: Tone.OK, Outcome.PARKED: Tone.WARN}
 
 

@@ -91,12 +91,13 @@ def _flags(flags: set[Flag]) -> bytes:
     return array([_WORDS[f] for f in sorted(flags)]) if flags else EMPTY_ARRAY
 
 
-def _parcel_fields(parcel: Parcel, order_id: bytes) -> tuple[int, bytes]:
+def _parcel_fields(parcel: Parcel, codes: list[str], order_id: bytes) -> tuple[int, bytes]:
     """(number of fields, the fields as CBOR) of a parcel's part of the fold's output."""
     where = (_WHERE, text(parcel.where)) if parcel.where is not None else ()
-    return 6 + (parcel.where is not None), b"".join(
+    borne = (_CODES, array([text(code) for code in codes])) if codes else ()
+    return 6 + (parcel.where is not None) + bool(codes), b"".join(
         (
-            *(_AT_MS, integer(parcel.at_ms), _FLAGS, _flags(parcel.flags), _ORDER, order_id, _STATE, _WORDS[parcel.state]),
+            *(_AT_MS, integer(parcel.at_ms), *borne, _FLAGS, _flags(parcel.flags), _ORDER, order_id, _STATE, _WORDS[parcel.state]),
             *where,
             *(_PARCEL, text(parcel.id), _MILESTONES, _milestones(parcel.milestones)),
         ),
@@ -119,7 +120,7 @@ class OrderView:
         """The hash of each parcel."""
         encoded = []
         for parcel in sorted(order.parcels.values(), key=_by_id) if len(order.parcels) > 1 else order.parcels.values():
-            fields = self._parcels[parcel.id] = _parcel_fields(parcel, order_id)
+            fields = self._parcels[parcel.id] = _parcel_fields(parcel, order.codes(parcel), order_id)
             core = map_head(fields[0]) + fields[1]
             encoded.append(core)
             self.parcels[parcel.id] = digest8(core)
@@ -157,7 +158,7 @@ def _by_id(parcel: Parcel) -> str:
 
 
 _WORDS: Final = words(ParcelState, OrderState, Waypoint, Flag, EventType) | {word: text(word) for word in ORDER_STATE_WORDS}
-_AT_MS, _FLAGS, _ORDER, _STATE, _WHERE, _TYPE, _LAST = map(text, ("at_ms", "flags", "order", "state", "where", "type", "last"))
+_AT_MS, _CODES, _FLAGS, _ORDER, _STATE, _WHERE, _TYPE, _LAST = map(text, ("at_ms", "codes", "flags", "order", "state", "where", "type", "last"))
 _PARCEL, _PARCELS, _MILESTONES, _INFERRED, _PERCENT, _PROGRESS = map(text, ("parcel", "parcels", "milestones", "inferred", "percent", "progress"))
 _PACKED_KEY, _SHIPPED_KEY, _DELIVERED_KEY, _EXCEPTIONS_KEY = map(text, ("packed", "shipped", "delivered", "exceptions"))
 _REV, _UPDATED_MS = map(text, ("rev", "updated_ms"))

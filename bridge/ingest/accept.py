@@ -6,20 +6,22 @@ becomes an event.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import cbor2
 
-from bridge.domain import event_time, jobs
+from bridge.domain import barcodes, event_time, jobs
 from bridge.domain.access import Kind
+from bridge.domain.codes.evidence import CUSTODY
 from bridge.domain.event_time import EventTime
 from bridge.domain.facts import Verdict, refusal, tone_of
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Answer, Batch, Refused, Sent
+from bridge.ingest.codes import COMMON
 from bridge.ingest.items import Incoming
-from bridge.ingest.log import BRIDGE_LOG, EVENTS, PLAIN, REFUSED, EventRow, RefusedRow
-from bridge.ingest.placing import Placement, place
+from bridge.ingest.log import BRIDGE_LOG, PLAIN, REFUSED, EventRow, RefusedRow
 from bridge.ingest.ports import StoredReceipt
 from bridge.ingest.receipt import DETAIL_CHARS_MAX, once_more, same_content
 from bridge.ingest.seam import JobGate
@@ -81,38 +83,67 @@ def admit(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent
     return None
 
 
-def placed(batch: Batch, event: Event[Body], event_type: EventType, gate: JobGate) -> Placement:
-    """The placement of a new event. If its order or job is full, the event is only in the log, and the fold never sees it."""
-    placement = place(event, event_type, batch, gate)
-    order_id = placement.order_id
-    if order_id is None:
-        return placement
-    if batch.order(order_id).fold.size >= batch.rules.order_events_max:
-        detail = f"order {order_id} has {batch.rules.order_events_max} events (orders.events_max)"
-        return Placement(None, fault=Reason.TOO_MANY_EVENTS, detail=detail)
-    if isinstance(event.body, bodies.Assigned) and gate.is_full(event.body, order_id, batch):
-        return Placement(None, fault=Reason.TOO_MANY_EVENTS, detail=f"job {event.body.job} has {jobs.ORDERS_MAX} orders")
-    return placement
+class Doubt(NamedTuple):
+    """Why an event can't count, as the event itself or a bound shows, and a sentence for a person."""
+
+    fault: Reason
+    detail: str
 
 
-def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType) -> EventTime:
-    """When an event happened."""
-    received_ms = incoming.received_ms
-    if event_type in INSTRUCTIONS:
-        return event_time.instruction_time(received_ms=received_ms)
-    if incoming.identity.role not in BY_SEQ:
-        return event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)
-    clock = batch.device(incoming.identity.device).clock
-    clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=received_ms)
-    if event.sent_boot == event.boot:
-        clock.wall(at_ms=event.at_ms + event.sent_mono_ms - event.mono_ms, received_ms=received_ms)
-    return clock.time_of(boot=event.boot, mono_ms=event.mono_ms, at_ms=event.at_ms, received_ms=received_ms)
+def code_of(event: Event[Body], event_type: EventType) -> tuple[str | None, Doubt | None]:
+    """(the key of the code that an event scans, or of the label that it tells; what is wrong with it)."""
+    text = event.code
+    is_label = False
+    if isinstance(event.body, bodies.Labelled):
+        text = event.body.code
+        is_label = event.body.kind != "sscc"  # the device says that it is no GS1 code: one waybill in ten looks like one
+        if event.body.replaces is not None and isinstance(old := barcodes.read(event.body.replaces), barcodes.Unreadable):
+            return None, Doubt(old.reason, old.detail)
+    if text is None or (event.order is not None and event_type not in SCANNING):
+        return None, None
+    scanned = barcodes.read(text)
+    if isinstance(scanned, barcodes.Unreadable):
+        return (text, None) if is_label else (None, Doubt(scanned.reason, scanned.detail))
+    return scanned.key, None
 
 
-def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, when: EventTime, placement: Placement) -> EventRow:
-    """Append an event to the log."""
+SCANNING: Final = CUSTODY | {EventType.PICK, EventType.PACK, EventType.UNPACK, EventType.LABELLED}
+"""Events whose code is evidence. Of others it only says which order is meant, if they name none."""
+
+
+def bound_of(batch: Batch, device: str, event: Event[Body], event_type: EventType, code: str | None) -> Doubt | None:
+    """Whether one device has sent so much about an order that more of it is only stored. Each source has its own bound, so that none locks an order."""
+    order_ids: Iterable[str] = (event.order,) if event.order is not None else batch.memory.code(code, batch.tx).orders if code is not None else ()
+    rules = batch.rules
+    for order_id in order_ids:
+        fold = batch.order(order_id).fold
+        if fold.size < rules.order_repeats_max or order_id == COMMON:
+            continue
+        own = [f for f in fold.facts if f.device == device]
+        body = event.body
+        if sum(f.type == event_type and f.code == code and f.parcel == event.parcel and f.body == body for f in own) >= rules.order_repeats_max:
+            return Doubt(Reason.REPEATED, f"this device has said the same of order {order_id} {rules.order_repeats_max} times (orders.repeats_max)")
+        if len(own) >= rules.order_events_max:
+            return Doubt(Reason.TOO_MANY_EVENTS, f"order {order_id} has {rules.order_events_max} events of this device (orders.events_max)")
+    return None
+
+
+def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, when: EventTime, gate: JobGate) -> EventRow:
+    """The row of a new event, in the order that it names."""
     identity = incoming.identity
-    row = EventRow(
+    code, doubt = code_of(event, event_type)
+    order_id = event.order
+    if doubt is None:
+        doubt = bound_of(batch, identity.device, event, event_type, code)
+        if doubt is not None:
+            order_id = None  # it is only in the log, and no fold ever sees it
+    if isinstance(event.body, bodies.Claim | bodies.Decline | bodies.Unassigned):
+        order_id = gate.order_of(event.body.job, batch)
+        if order_id is None and doubt is None:
+            doubt = Doubt(Reason.UNKNOWN_JOB, f"there is no job {event.body.job}")
+    elif isinstance(event.body, bodies.Assigned) and event.order is not None and gate.is_full(event.body, event.order, batch):
+        order_id, doubt = None, Doubt(Reason.TOO_MANY_EVENTS, f"job {event.body.job} has {jobs.ORDERS_MAX} orders")
+    return EventRow(
         batch.next_pos(),
         batch.no,
         event.id,
@@ -128,16 +159,27 @@ def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         when.error_ms,
         Warn.CLOCK_JUMP.value if when.jumped else None,
         None,
-        placement.order_id,
-        placement.code,
+        order_id,
+        code,
         event.at or identity.at,
-        placement.fault.value if placement.fault else None,
-        placement.detail,
-        placement.misload,
+        doubt.fault.value if doubt else None,
+        doubt.detail if doubt else None,
         incoming.payload,
     )
-    batch.writes.rows(EVENTS).append(row)
-    return row
+
+
+def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType) -> EventTime:
+    """When an event happened."""
+    received_ms = incoming.received_ms
+    if event_type in INSTRUCTIONS:
+        return event_time.instruction_time(received_ms=received_ms)
+    if incoming.identity.role not in BY_SEQ:
+        return event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)
+    clock = batch.device(incoming.identity.device).clock
+    clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=received_ms)
+    if event.sent_boot == event.boot:
+        clock.wall(at_ms=event.at_ms + event.sent_mono_ms - event.mono_ms, received_ms=received_ms)
+    return clock.time_of(boot=event.boot, mono_ms=event.mono_ms, at_ms=event.at_ms, received_ms=received_ms)
 
 
 def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredReceipt) -> Sent:

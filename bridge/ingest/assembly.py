@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.ingest.batch import Batch
+from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING, rules_row
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
 from bridge.ingest.memory import Memory
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Relation
 from bridge.ingest.rules import Rules
 from bridge.ingest.seam import JobGate, Projection, SessionLog, hearers_of
-from bridge.ingest.waiting import LABEL_ROWS, PARKED, PLACED
+from bridge.ingest.waiting import PARKED
 
 
 class Ingest:
@@ -34,7 +35,7 @@ class Ingest:
     @property
     def relations(self) -> tuple[Relation, ...]:
         """Everything that a batch writes about events."""
-        own = (EVENTS, BATCHES, REFUSED, PARKED, PLACED, LABEL_ROWS)
+        own = (EVENTS, BATCHES, REFUSED, PARKED, PLACED, CODES, WAITING, INSIDE)
         return tuple(dict.fromkeys((*own, *(relation for projection in self.projections for relation in projection.relations))))
 
     def load(self, tx: Transaction) -> None:
@@ -43,7 +44,7 @@ class Ingest:
             return
         memory = self.memory
         memory.next_pos, memory.next_batch = tx.next_numbers()
-        memory.load_awaited(tx)
+        memory.load_waiting(tx)
         self.session_log.load(tx)
         for projection in self.projections:
             projection.load(tx)
@@ -60,4 +61,14 @@ class Ingest:
     def batch(self, tx: Transaction, now_ms: int) -> Batch:
         """A batch to work on."""
         self.load(tx)
-        return Batch(tx, self.memory, self.rules, self.hearers, no=self.memory.next_batch, now_ms=now_ms)
+        batch = Batch(tx, self.memory, self.rules, self.hearers, no=self.memory.next_batch, now_ms=now_ms)
+        self._keep_code_rules(batch)
+        return batch
+
+    def _keep_code_rules(self, batch: Batch) -> None:
+        """Store the site's rules about codes if they have changed: they hold from now on, the first ones always did."""
+        dated = self.memory.code_rules
+        if dated.is_empty or dated.newest != self.rules.codes:
+            from_ms = 0 if dated.is_empty else batch.now_ms
+            self.memory.code_rules = dated.then(from_ms, self.rules.codes)
+            batch.writes.rows(CODE_RULES).append(rules_row(from_ms, self.rules.codes))

@@ -8,9 +8,12 @@ from typing import Any, Final, NamedTuple
 import cbor2
 
 from bridge.domain.access import Identity
-from bridge.domain.facts import Decided, Fact, Verdict
+from bridge.domain.codes.place import Placing
+from bridge.domain.facts import APPLIED, Decided, Fact, Verdict
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
+from bridge.domain.refs import Ref
+from bridge.ingest.codes import CODE_GONE, CODES, COMMON, CodeRow
 from bridge.ingest.items import Alarm, Change, Message
 from bridge.ingest.log import EventRow
 from bridge.ingest.memory import LEDGER_GONE, DeviceEntry, Memory, OrderEntry
@@ -23,6 +26,7 @@ from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Reason
 
 NAME_CHARS_MAX: Final = 96
+"""How much of a name an alert shows."""
 LOGS_MAX: Final = 64
 """How many logs of one device have a ledger; each new outbox starts a log."""
 
@@ -34,7 +38,7 @@ class Ruled(NamedTuple):
     """An event has a verdict: its first one, or one that differs from the previous one.
 
     `n` counts the verdicts that the server sent to the device for this event, including this one. `was` is the outcome of the previous verdict, None for the
-    first. `entries` are the orders that the event is about; empty for an event without an order.
+    first. `entries` are the orders that the event is about: none for an event without an order, several for the scan of a container.
     """
 
     row: EventRow
@@ -96,7 +100,7 @@ class Answer:
 
     __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict")
 
-    def __init__(self, event: EventRow | Fact, verdict: Verdict, entry: OrderEntry | None, *, n: int = 1, left: bool = False) -> None:
+    def __init__(self, event: EventRow | Fact, verdict: Verdict = APPLIED, entry: OrderEntry | None = None, *, n: int = 1, left: bool = False) -> None:
         self.device = event.device
         self.pos = event.pos
         self.event_id = event.id
@@ -117,11 +121,17 @@ class Sent(NamedTuple):
     receipt: bytes
 
 
-class Seen(NamedTuple):
-    """An event that came earlier in the same batch."""
+class Arrived:
+    """A new event that is in the log, or will be, and is in no order yet. `answer` is None for the bridge's own events. `row` gets its order at the end."""
 
-    row: EventRow
-    answer: Answer
+    __slots__ = ("answer", "body", "detail", "fact", "row")
+
+    def __init__(self, row: EventRow, body: bodies.Body | Decided, fact: Fact, answer: Answer | None, detail: str | None = None) -> None:
+        self.row = row
+        self.body = body
+        self.fact = fact
+        self.answer = answer
+        self.detail = detail
 
 
 class ShownOrder(NamedTuple):
@@ -147,20 +157,20 @@ class Batch:
 
     __slots__ = (
         "answers",
+        "arrived",
         "devices",
-        "events",
         "hearers",
         "jobs_changed",
         "known",
-        "labels",
-        "labels_freed",
         "ledgers",
         "logged",
         "memory",
+        "new_facts",
         "no",
         "now_ms",
         "orders",
         "outcomes",
+        "placings",
         "published",
         "refused",
         "relabelled",
@@ -200,10 +210,14 @@ class Batch:
         """Messages and changes of sessions, in the order in which they are sent."""
         self.known: dict[tuple[str, bytes], Any] = {}
         """Events of this batch that are in the log already, by (device, id)."""
-        self.seen: dict[tuple[str, bytes], Seen] = {}
+        self.seen: dict[tuple[str, bytes], Arrived] = {}
         """Events that came in this batch, by (device, id)."""
-        self.events: dict[bytes, str] = {}
-        """The order of each event that was placed in this batch, by its id."""
+        self.arrived: list[Arrived] = []
+        """Events that came in this batch and are in no order yet."""
+        self.new_facts: dict[bytes, list[Fact]] = {}
+        """The facts of this batch by the id of their event, which several devices may use."""
+        self.placings: dict[int, Placing] = {}
+        """Where events belong that were placed, or placed again, in this batch, by position in the log."""
         self.refused: set[tuple[str, bytes]] = set()
         """Refused messages of this batch, by (device, digest)."""
         self.orders: dict[str, OrderEntry] = {}
@@ -214,8 +228,6 @@ class Batch:
         self.jobs_changed: dict[str, Job] = {}
         self.devices: dict[str, DeviceEntry] = {}
         self.ledgers: dict[tuple[str, bytes], Ledger] = {}
-        self.labels: dict[str, str] = {}
-        self.labels_freed: set[str] = set()
         self.answers: list[Answer | Sent | None] = []
         """One for each incoming message, in the same order."""
         self.revised: dict[int, Answer] = {}
@@ -254,16 +266,35 @@ class Batch:
         self.ledgers[(device, log)] = ledger
         return ledger
 
-    # --- look-ups for placing ---------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------------------------------
 
-    def order_of_code(self, code: str) -> str | None:
-        return self.labels.get(code) or (None if code in self.labels_freed else self.tx.label_order(code))
+    def arrive(self, arrived: Arrived) -> None:
+        """Take a new event; `entering.flush` puts it into its orders. A later message may repeat it or change its verdict, so it is remembered."""
+        self.arrived.append(arrived)
+        fact = arrived.fact
+        self.seen[fact.uid] = arrived
+        self.new_facts.setdefault(fact.id, []).append(fact)
 
-    def is_order_known(self, order_id: str) -> bool:
-        return len(order_id) <= NAME_CHARS_MAX and self.order(order_id).fold.exists
+    # --- codes ------------------------------------------------------------------------------------------------------------
 
-    def order_of_event(self, event_id: bytes) -> str | None:
-        return self.events.get(event_id) or self.tx.event_order(event_id)
+    def know_code(self, key: str, order_id: str, is_beside: bool) -> None:
+        """Record that an order knows of a code."""
+        self.memory.code(key, self.tx).orders[order_id] = is_beside
+        if order_id != COMMON:
+            self.order(order_id).codes.add(key)
+        self.writes.keyed(CODES)[(key, order_id)] = CodeRow(key, order_id, is_beside)
+
+    def forget_code(self, key: str, order_id: str) -> None:
+        """Record that an order no longer knows of a code."""
+        self.memory.code(key, self.tx).orders.pop(order_id, None)
+        if order_id != COMMON:
+            self.order(order_id).codes.discard(key)
+        self.writes.keyed(CODES).pop((key, order_id), None)
+        self.writes.delete(CODE_GONE, key, order_id)
+
+    def waiting_facts(self, ref: Ref) -> dict[int, Fact]:
+        """The events in no order that wait for a reference, by position in the log."""
+        return self.memory.waiting(ref, self.tx)
 
     def next_rev(self, entry: OrderEntry) -> int:
         """The next revision of an order; in a replay the one that it got originally, so that revisions never decrease."""
@@ -294,10 +325,6 @@ class Batch:
         """Pass something that is not an event to the projections."""
         for rule in self.hearers.by_class.get(type(heard), ()):
             rule(heard, self)
-
-    def remember(self, row: EventRow, answer: Answer) -> None:
-        """Remember the answer to an event of this batch: a later message may repeat the event or change its verdict."""
-        self.seen[(row.device, row.id)] = Seen(row, answer)
 
     def next_pos(self) -> int:
         pos = self.memory.next_pos

@@ -1,77 +1,124 @@
-"""An event enters its order. The steps are the same for a new event, for an event that waited, and for an event that a replay reads from the log."""
+"""Events enter their orders: they are placed by what they name and scan, then each order is folded once, and the verdicts go to the projections.
+
+The steps are the same for new events, for events that have moved, and in a replay.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from bridge.domain.facts import Verdict, refusal
-from bridge.domain.refs import Ref, RefKind, code_ref, event_ref
-from bridge.ingest.batch import Answer, Batch
-from bridge.ingest.folding import fold_in, rule
-from bridge.ingest.log import EventRow
-from bridge.ingest.placing import Placement
-from bridge.ingest.seam import JobGate
-from bridge.ingest.waiting import free_label, park, put_label, take_waiting
-from devices.protocol import bodies, messages
-from devices.protocol.messages import Event
-from devices.protocol.vocabulary import EventType, Outcome, Reason, Warn
+from bridge.domain.codes.containers import children_of, parent_of
+from bridge.domain.codes.evidence import CONTAINER_EVENTS, CUSTODY
+from bridge.domain.codes.place import Placing
+from bridge.domain.codes.rules import matches
+from bridge.domain.facts import Fact
+from bridge.domain.refs import Ref, code_ref, event_ref
+from bridge.ingest.batch import Arrived, Batch
+from bridge.ingest.codes import INSIDE, INSIDE_GONE, PLACED, PLACED_GONE, InsideRow, placed_rows, settle_in
+from bridge.ingest.coding import Coding, Moved
+from bridge.ingest.folding import Change, fold_all
+from bridge.ingest.log import EVENTS
+from bridge.ingest.waiting import stop_waiting, wait_for
+from devices.protocol import bodies
 
-_ANSWERS: Final = frozenset({EventType.CLAIM, EventType.DECLINE})
-_UNCOUNTED: Final = (Outcome.REJECTED, Outcome.BLOCKED)
-
-
-def enter(batch: Batch, row: EventRow, event: Event[bodies.Body], placement: Placement, gate: JobGate) -> Answer:
-    """Add a logged event to its order. The returned answer becomes its receipt."""
-    if row.order_id is None:
-        return _without_order(batch, row, event.body, placement)
-    if placement.label and placement.code is not None:
-        put_label(batch, placement.code, row)
-        place_waiting(batch, code_ref(placement.code), row.order_id)
-    if row.type in _ANSWERS:
-        gate.decide(row, event.body, batch)
-    answer, is_created = fold_in(batch, row, event.body, event.parcel, row.order_id)
-    if is_created:
-        place_waiting(batch, code_ref(row.order_id), row.order_id)
-    answer.detail = placement.detail
-    # Remember it first: events that waited for this one may change its verdict before its receipt is written.
-    batch.remember(row, answer)
-    if placement.label and answer.verdict.outcome in _UNCOUNTED:
-        free_label(batch, row)
-    batch.events[row.id] = row.order_id
-    if batch.memory.awaited:
-        place_waiting(batch, event_ref(row.id), row.order_id)
-    return answer if row.warn is None else _warned(answer, row.warn)
+_SCAN: Final = ""
+"""The `child` of a row of `inside` that is about the container itself."""
 
 
-def place_waiting(batch: Batch, ref: Ref, order_id: str) -> None:
-    """Add the events that waited for a reference to the order, and then the events that waited for those."""
-    for row in take_waiting(batch, ref, order_id):
-        event = messages.decode_event(row.payload, EventType(row.type))
-        seen = batch.seen.get((row.device, row.id))
-        n = seen.answer.n if seen is not None else batch.tx.verdicts_of([row.pos])[row.pos].n + 1
-        answer, is_created = fold_in(batch, row, event.body, event.parcel, order_id, n=n, was=Outcome.PARKED)
-        if is_created:
-            place_waiting(batch, code_ref(order_id), order_id)
-        if seen is not None:
-            seen.answer.verdict, seen.answer.entry = answer.verdict, answer.entry
-        else:
-            batch.revised[row.pos] = answer
-        place_waiting(batch, event_ref(row.id), order_id)
+def flush(batch: Batch) -> None:
+    """Put everything that has arrived into its orders. What the bridge decides because of it follows at once."""
+    while batch.arrived:
+        arrived, batch.arrived = batch.arrived, []
+        placed = Coding(batch, [a.fact for a in arrived]).place()
+        changes: dict[str, Change] = {}
+        for one in arrived:
+            _enter(batch, one, placed.fresh[one.fact.pos], changes)
+        for move in placed.moved:
+            _move(batch, move, changes)
+        fold_all(batch, arrived, placed, changes)
 
 
-def _without_order(batch: Batch, row: EventRow, body: bodies.Body, placement: Placement) -> Answer:
-    if (ref := placement.awaits) is not None:
-        park(batch, row, ref, None, row.received_ms)
-        verdict = refusal(Outcome.PARKED, Reason.UNKNOWN_REFERENCE if ref.kind is RefKind.EVENT else Reason.UNKNOWN_PARCEL)
-    else:
-        verdict = Verdict(Outcome.APPLIED) if placement.fault is None else refusal(Outcome.REJECTED, placement.fault)
-    rule(batch, row, body, verdict, ())
-    answer = Answer(row, verdict, None)
-    answer.detail = placement.detail
-    batch.remember(row, answer)
-    return answer if row.warn is None else _warned(answer, row.warn)
+def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: dict[str, Change]) -> None:
+    fact, row = arrived.fact, arrived.row
+    if not batch.is_replay:
+        if len(placing.orders) == 1 and row.order_id != placing.orders[0][0]:
+            row = arrived.row = row._replace(order_id=placing.orders[0][0])
+        batch.writes.rows(EVENTS).append(row)
+    fact.arrived_in = row.order_id
+    batch.placings[fact.pos] = placing
+    _keep_where(batch, fact, placing)
+    if not placing.orders:
+        wait_for(batch, fact, _awaited(fact))
+    _index_container(batch, fact, placing)
+    _add(fact, placing, changes)
 
 
-def _warned(answer: Answer, warn: str) -> Answer:
-    answer.verdict = answer.verdict._replace(warn=(*answer.verdict.warn, Warn(warn)))
-    return answer
+def _move(batch: Batch, move: Moved, changes: dict[str, Change]) -> None:
+    fact, before, now = move
+    batch.placings[fact.pos] = now
+    for row in [r for r in batch.writes.keyed(PLACED) if r[0] == fact.pos]:
+        del batch.writes.keyed(PLACED)[row]
+    batch.writes.delete(PLACED_GONE, fact.pos)
+    _keep_where(batch, fact, now)
+    if not before.orders:
+        stop_waiting(batch, fact, _awaited(fact))
+    if not now.orders:
+        wait_for(batch, fact, _awaited(fact))
+    if _is_about_container(batch, fact, before) != _is_about_container(batch, fact, now) or fact.code is not None:
+        _index_container(batch, fact, now)
+    for order_id in before.order_ids:
+        changes.setdefault(order_id, Change()).removed.add(fact.uid)
+    _add(fact, now, changes)
+
+
+def _keep_where(batch: Batch, fact: Fact, placing: Placing) -> None:
+    for row in placed_rows(fact.pos, fact.arrived_in, placing):
+        batch.writes.keyed(PLACED)[(row.pos, row.order_id)] = row
+
+
+def _add(fact: Fact, placing: Placing, changes: dict[str, Change]) -> None:
+    is_shared = len(placing.orders) > 1
+    for order_id in placing.order_ids:
+        changes.setdefault(order_id, Change()).added.append(settle_in(fact, placing, order_id, is_shared=is_shared))
+
+
+# --- what waits ---------------------------------------------------------------------------------------------------------------
+
+
+def _awaited(fact: Fact) -> list[Ref]:
+    """What would place an event that is in no order: each code that it mentions. A void waits for its event, or with it."""
+    if fact.type in CONTAINER_EVENTS or fact.fault is not None:
+        return []
+    if isinstance(fact.body, bodies.Void):
+        return [event_ref(fact.body.ref)]
+    return [code_ref(key) for key in fact.keys]
+
+
+# --- containers ---------------------------------------------------------------------------------------------------------------
+
+
+def _is_about_container(batch: Batch, fact: Fact, placing: Placing) -> bool:
+    """Whether an event fills, empties or scans a container."""
+    if fact.type in CONTAINER_EVENTS:
+        return True
+    if fact.type not in CUSTODY or fact.code is None or not placing.orders:
+        return False
+    return any(inside for _, inside in placing.orders) or matches(batch.memory.code_rules.at(fact.event_ms).containers, fact.code)
+
+
+def _index_container(batch: Batch, fact: Fact, placing: Placing) -> None:
+    parent = parent_of(fact) if fact.type in CONTAINER_EVENTS else fact.code
+    if parent is None or fact.fault is not None:
+        return
+    children = [key for key in children_of(fact) if key != parent] if fact.type in CONTAINER_EVENTS else []
+    keys = (parent, *children)
+    if not _is_about_container(batch, fact, placing):
+        if batch.memory.has_containers and batch.memory.code(parent, batch.tx).inside.pop(fact.pos, None) is not None:
+            batch.writes.keyed(INSIDE).pop((parent, _SCAN, fact.pos), None)
+            batch.writes.delete(INSIDE_GONE, fact.pos)
+        return
+    batch.memory.has_containers = True
+    for key in keys:
+        batch.memory.code(key, batch.tx).inside[fact.pos] = (fact, placing)
+    for child in children or [_SCAN]:
+        batch.writes.keyed(INSIDE)[(parent, child, fact.pos)] = InsideRow(parent, child, fact.pos)

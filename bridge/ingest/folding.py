@@ -1,105 +1,180 @@
-"""Fold an event into its order, and revise the verdicts of other events that this changes."""
+"""Fold each order once for everything that enters and leaves it, and give each event the verdict that follows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, same_answer
-from bridge.domain.refs import Ref, code_ref, order_ref
-from bridge.ingest.batch import Answer, Batch, Ruled
-from bridge.ingest.log import EVENTS, EventRow, fact_of
+from bridge.domain.codes.place import Placing
+from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, refusal, same_answer
+from bridge.domain.refs import Ref, code_ref, event_ref, order_ref
+from bridge.ingest.batch import Answer, Arrived, Batch, Ruled
+from bridge.ingest.codes import placing_of
+from bridge.ingest.coding import Placed
+from bridge.ingest.log import EVENTS, PLAIN, EventRow
 from bridge.ingest.memory import OrderEntry
-from bridge.ingest.waiting import free_label, park, unpark
+from bridge.ingest.waiting import park, unpark
 from devices.protocol import bodies
-from devices.protocol.vocabulary import EventType, Outcome, Reason
+from devices.protocol.vocabulary import EventType, Outcome, Reason, Warn
 
 _COUNTS_LINES: Final = frozenset({EventType.PICK, EventType.PACK})
 """Events whose receipt lists what is left to pick."""
+Uid = tuple[str, bytes]
 
 
-def fold_in(
-    batch: Batch, row: EventRow, body: bodies.Body | Decided, parcel: str | None, order_id: str, *, n: int = 1, was: str | None = None
-) -> tuple[Answer, bool]:
-    """Fold an event into an order. Returns its answer, and whether this event created the order. Other events whose outcome changes get another receipt.
+class Change:
+    """What enters and leaves one order."""
 
-    Args:
-        n, was: see `Ruled`; set for an event that waited.
-    """
-    entry = batch.order(order_id)
-    fold = entry.fold
-    existed = fold.exists
-    verdict, changed = fold.add(fact_of(row, body, parcel))
-    batch.orders[order_id] = entry
-    if changed:
-        _revise(batch, entry, changed)
-    is_created = fold.exists and not existed
-    if row.type != DECIDED:  # the bridge itself made this decision: no device waits for its verdict
-        if verdict.outcome is Outcome.PARKED:
-            park(batch, row, _awaited(row.code, verdict, order_id), order_id, row.received_ms)
-        if row.type in batch.hearers.by_type or verdict.outcome in batch.hearers.by_outcome:
-            rule(batch, row, body, verdict, (entry,), n, was)
-    return Answer(row, verdict, entry, n=n, left=row.type in _COUNTS_LINES), is_created
+    __slots__ = ("added", "removed")
+
+    def __init__(self) -> None:
+        self.added: list[Fact] = []
+        self.removed: set[Uid] = set()
+
+
+def fold_all(batch: Batch, arrived: Sequence[Arrived], placed: Placed, changes: dict[str, Change]) -> None:
+    """Fold every order that changes. New events get their verdicts in the order of arrival; then those of earlier events are revised."""
+    entries: dict[str, OrderEntry] = {}
+    changed: dict[Uid, tuple[Fact, str]] = {}
+    for order_id, change in changes.items():
+        entry = entries[order_id] = batch.orders[order_id] = batch.order(order_id)
+        done = entry.fold.change(change.added, change.removed)
+        if done.changed:
+            changed |= {f.uid: (f, order_id) for f in (*entry.fold.facts, *entry.fold.voids) if f.uid in done.changed and f.type != DECIDED}
+    for one in arrived:
+        _answer(batch, one, placed.fresh[one.fact.pos])
+    for move in placed.moved:
+        changed.pop(move.fact.uid, None)
+    revised = [(fact, _placing(batch, fact, order_id)) for fact, order_id in changed.values()]
+    _revise(batch, revised + [(m.fact, m.now) for m in placed.moved])
+
+
+def _answer(batch: Batch, arrived: Arrived, placing: Placing) -> None:
+    """Give a new event its verdict, and pass it to the projections."""
+    fact, answer = arrived.fact, arrived.answer
+    if answer is None:  # the bridge itself made this decision: no device waits for its verdict
+        return
+    entries = tuple(batch.order(order_id) for order_id in placing.order_ids)
+    verdict = _verdict(fact, placing, entries)
+    answer.verdict = verdict if arrived.row.warn is None else verdict._replace(warn=(*verdict.warn, Warn(arrived.row.warn)))
+    answer.entry = entries[0] if len(entries) == 1 else None
+    answer.left = len(entries) == 1 and fact.type in _COUNTS_LINES
+    answer.detail = arrived.detail
+    if verdict.outcome is Outcome.PARKED:
+        park(batch, arrived.row, _awaited(fact, placing, verdict), entries[0].fold.id if entries else None, fact.received_ms)
+    rule(batch, arrived.row, arrived.body, verdict, entries)
 
 
 def rule(
     batch: Batch, row: EventRow, body: bodies.Body | Decided, verdict: Verdict, entries: tuple[OrderEntry, ...], n: int = 1, was: str | None = None
 ) -> None:
-    """Pass the verdict of an event that has entered its order to the projections."""
-    by_type = batch.hearers.by_type.get(row.type, ())
-    by_outcome = batch.hearers.by_outcome.get(verdict.outcome, ())
+    """Pass the verdict of an event to the projections that hear its type, its outcome, or its outcome before."""
+    hearers = batch.hearers
+    by_type = hearers.by_type.get(row.type, ())
+    by_outcome = hearers.by_outcome.get(verdict.outcome, ())
+    if was is not None:
+        by_outcome = (*by_outcome, *hearers.by_outcome.get(was, ()))
+    if not by_type and not by_outcome:
+        return
     ruled = Ruled(row, body, verdict, n, entries, was)
-    for hear in by_type:
+    for hear in dict.fromkeys((*by_type, *by_outcome)):
         hear(ruled, batch)
-    for hear in by_outcome:
-        if hear not in by_type:
-            hear(ruled, batch)
 
 
-def _awaited(code: str | None, verdict: Verdict, order_id: str) -> Ref:
-    """The reference that a parked event of a known order waits for."""
-    return code_ref(code) if verdict.reason is Reason.UNKNOWN_PARCEL and code is not None else order_ref(order_id)
+# --- one verdict of several ---------------------------------------------------------------------------------------------------
+
+
+def _verdict(fact: Fact, placing: Placing, entries: tuple[OrderEntry, ...]) -> Verdict:
+    if len(entries) == 1:
+        return entries[0].fold.verdicts[fact.uid]
+    if not entries:
+        if placing.reason is None:
+            return Verdict(placing.outcome, warn=placing.warn)
+        verdict = refusal(placing.outcome, placing.reason)
+        return verdict if placing.next is None else verdict._replace(next=placing.next)
+    return combined([e.fold.verdicts[fact.uid] for e in entries])
+
+
+_WORST_LAST: Final = (Outcome.APPLIED, Outcome.LATE, Outcome.NOOP, Outcome.PARKED, Outcome.BLOCKED, Outcome.LOST_CLAIM, Outcome.REJECTED)
+
+
+def combined(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict of one scan that is about several orders: it is applied if it is for any of them."""
+    found = sorted(verdicts, key=lambda v: _WORST_LAST.index(v.outcome))
+    best = found[0]
+    refused = next((v for v in found if v.reason is not None), None)
+    warn = tuple(dict.fromkeys(w for v in found for w in v.warn))
+    return Verdict(best.outcome, best.reason, warn, best.next if refused is None else refused.next)
+
+
+def _awaited(fact: Fact, placing: Placing, verdict: Verdict) -> Ref:
+    """The reference that a parked event waits for."""
+    if not placing.orders:
+        if isinstance(fact.body, bodies.Void):
+            return event_ref(fact.body.ref)
+        return code_ref(placing.waits[0] if placing.waits else fact.keys[0])
+    if verdict.reason is Reason.UNKNOWN_PARCEL and fact.code is not None:
+        return code_ref(fact.code)
+    return order_ref(placing.orders[0][0])
 
 
 # --- verdicts that change ---------------------------------------------------------------------------------------------------
 
 
-def _revise(batch: Batch, entry: OrderEntry, changed: dict[tuple[str, bytes], Verdict]) -> None:
-    """Apply the changed verdicts of other events of the order."""
-    facts = [f for f in (*entry.fold.facts, *entry.fold.voids) if f.uid in changed and f.type != DECIDED]
-    stored = batch.tx.verdicts_of([f.pos for f in facts if f.pos not in batch.revised])
-    for fact in facts:
-        verdict = changed[fact.uid]
+def _revise(batch: Batch, facts: list[tuple[Fact, Placing]]) -> None:
+    """Apply the verdicts of earlier events that may have changed."""
+    if not facts:
+        return
+    stored = batch.tx.verdicts_of([f.pos for f, _ in facts if f.pos not in batch.revised])
+    for fact, placing in sorted(facts, key=_by_pos):
+        entries = tuple(batch.order(order_id) for order_id in placing.order_ids)
+        verdict = _verdict(fact, placing, entries)
         seen = batch.seen.get(fact.uid)
         earlier = batch.revised.get(fact.pos) or (seen.answer if seen is not None else None)
         if earlier is not None:
             # Its receipt is not sent yet, so the one receipt carries the final verdict.
-            was, reason, n = earlier.verdict.outcome.value, earlier.verdict.reason, earlier.n
-            if same_answer(was, reason, verdict):
-                continue
-            earlier.verdict = verdict
+            was, reason, n = earlier.verdict.outcome.value, PLAIN.get(earlier.verdict.reason or ""), earlier.n
+            _say(earlier, verdict, entries)
         elif (before := stored.get(fact.pos)) is not None:
-            was, n = before.outcome, before.n + 1
-            if same_answer(was, before.reason, verdict):
-                continue
-            batch.revised[fact.pos] = Answer(fact, verdict, entry, n=n)
+            was, reason, n = before.outcome, before.reason, before.n + 1
+            if not same_answer(was, reason, verdict):
+                answer = batch.revised[fact.pos] = Answer(fact, n=n)
+                _say(answer, verdict, entries)
         else:
             continue
         if was == Outcome.PARKED:
             unpark(batch, fact.pos)
-        if verdict.outcome is Outcome.PARKED:
-            park(batch, fact, order_ref(entry.fold.id), entry.fold.id, batch.now_ms)
-        if verdict.outcome in (Outcome.REJECTED, Outcome.BLOCKED):
-            free_label(batch, fact)
-        _rule_again(batch, entry, fact, verdict, n, was)
+        if verdict.outcome is Outcome.PARKED:  # again, if it now waits elsewhere
+            park(batch, fact, _awaited(fact, placing, verdict), entries[0].fold.id if entries else None, fact.received_ms)
+        if same_answer(was, reason, verdict):
+            continue
+        _rule_again(batch, fact, verdict, entries, n, was)
 
 
-def _rule_again(batch: Batch, entry: OrderEntry, fact: Fact, verdict: Verdict, n: int, was: str) -> None:
-    """Pass a changed verdict to the projections that hear the event's type, the new outcome or the old outcome."""
+def _say(answer: Answer, verdict: Verdict, entries: tuple[OrderEntry, ...]) -> None:
+    answer.verdict = verdict
+    answer.entry = entries[0] if len(entries) == 1 else None
+
+
+def _placing(batch: Batch, fact: Fact, order_id: str) -> Placing:
+    """Where an earlier event of an order belongs. Only the scan of a container, and its void, can belong to several orders."""
+    if not fact.inside and not isinstance(fact.body, bodies.Void):
+        return Placing(((order_id, None),))
+    known = batch.placings.get(fact.pos)
+    if known is None:
+        ((row, rows),) = batch.tx.events_at([fact.pos])
+        known = placing_of(row, rows)
+    return known
+
+
+def _by_pos(revised: tuple[Fact, Placing]) -> int:
+    return revised[0].pos
+
+
+def _rule_again(batch: Batch, fact: Fact, verdict: Verdict, entries: tuple[OrderEntry, ...], n: int, was: str) -> None:
+    """Pass a changed verdict to the projections. The row is read only if one of them hears it."""
     hearers = batch.hearers
-    hear_it = dict.fromkeys((*hearers.by_type.get(fact.type, ()), *hearers.by_outcome.get(verdict.outcome, ()), *hearers.by_outcome.get(was, ())))
-    if hear_it:
+    if any((hearers.by_type.get(fact.type), hearers.by_outcome.get(verdict.outcome), hearers.by_outcome.get(was))):
         seen = batch.seen.get(fact.uid)
         row = seen.row if seen is not None else batch.tx.rows(EVENTS, pos=fact.pos)[0]
-        ruled = Ruled(row, fact.body, verdict, n, (entry,), was)
-        for hear in hear_it:
-            hear(ruled, batch)
+        rule(batch, row, fact.body, verdict, entries, n, was)

@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 
 import cbor2
 
-from bridge.domain import event_time
+from bridge.domain import barcodes, event_time
+from bridge.domain.codes.evidence import keys_mentioned
+from bridge.domain.codes.history import is_article
 from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact
 from bridge.ingest.relation import Origin, Relation
 from devices.protocol import bodies, messages
@@ -27,8 +29,9 @@ PLAIN: Final[dict[str, str]] = {word: word.value for words in (Role, EventType, 
 class EventRow(NamedTuple):
     """One event. `pos` is its position in the log, the order of arrival; `batch` is the number of its transaction.
 
-    `courier` is the courier that the device was bound to, `warn` a doubt about its time, `stream` its subject if that is not an order. `order_id` and `code`
-    are its placement on arrival, `fault` and `detail` the reason why it can't count. `misload`: the scan contradicted the order that the device named.
+    `courier` is the courier that the device was bound to, `warn` a doubt about its time, `stream` its subject if that is not an order. `code` is the normal
+    form of what was scanned; `fault` and `detail` say why it can't count, if the event itself shows it. `order_id` is the order that it belonged to when it
+    arrived: if a later event moves it, the relation `placed` says where it belongs now.
     """
 
     pos: int
@@ -51,7 +54,6 @@ class EventRow(NamedTuple):
     at: str | None
     fault: str | None
     detail: str | None
-    misload: bool
     payload: bytes
 
 
@@ -100,9 +102,17 @@ REFUSED: Final = Relation(
 )
 
 
-def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> Fact:
-    """Convert a row of the event log to a fact for the fold."""
-    return Fact(
+_PLACED_FAULTS: Final = frozenset({Reason.WRONG_PARCEL, Reason.CODE_TAKEN})
+"""Earlier versions decided these on arrival. They follow from the codes, and are no part of the event."""
+
+
+def fact_of(row: EventRow, body: bodies.Body | Decided, named: str | None, parcel: str | None) -> Fact:
+    """Convert a row of the event log to a fact for the fold.
+
+    Args:
+        named, parcel: the order and the parcel that the device named.
+    """
+    fact = Fact(
         id=row.id,
         device=row.device,
         role=row.role,
@@ -115,10 +125,27 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> F
         parcel=parcel,
         code=row.code,
         at=row.at,
-        fault=row.fault,
-        misload=bool(row.misload),
+        fault=None if row.fault in _PLACED_FAULTS else row.fault,
+        named=named,
+        keys=_keys_of(row, body),
         pos=row.pos,
     )
+    fact.arrived_in = row.order_id
+    return fact
+
+
+def _keys_of(row: EventRow, body: bodies.Body | Decided) -> tuple[str, ...]:
+    if row.type in _WITH_CODES:
+        return keys_mentioned(row.code, body)
+    if row.code is None or (row.type in _ARTICLES and is_article(row.code)):
+        return ()
+    return (row.code,)
+
+
+_ARTICLES: Final = frozenset({EventType.PICK, EventType.PACK})
+"""An article that they scan says nothing about an order: they are never placed by it."""
+_WITH_CODES: Final = frozenset({EventType.AGGREGATED, EventType.DISAGGREGATED, EventType.LABELLED})
+"""Types whose body names codes."""
 
 
 def stored_fact(row: EventRow) -> Fact:
@@ -129,10 +156,19 @@ def stored_fact(row: EventRow) -> Fact:
         return fact_of(
             row,
             Decided(device=logged["device"], ref=logged["ref"], job=logged["job"], answer=logged["answer"], outcome=Outcome(logged["outcome"]), reason=reason),
+            row.order_id,
             None,
         )
     event = messages.decode_event(row.payload, EventType(row.type))
-    return fact_of(row, event.body, event.parcel)
+    return fact_of(row, event.body, event.order or order_in_code(event.code), event.parcel)
+
+
+def order_in_code(code: str | None) -> str | None:
+    """The order number that a label carries (GS1 AI 400): the label names the order, if the device does not."""
+    if code is None:
+        return None
+    scanned = barcodes.read(code)
+    return scanned.order if isinstance(scanned, barcodes.Scanned) else None
 
 
 def decided_row(pos: int, batch: int, asked: EventRow | Fact, decided: Decided, order_id: str, nth: tuple[int, int]) -> EventRow:
@@ -171,6 +207,5 @@ def decided_row(pos: int, batch: int, asked: EventRow | Fact, decided: Decided, 
         at=None,
         fault=None,
         detail=None,
-        misload=False,
         payload=payload,
     )

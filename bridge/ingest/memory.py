@@ -10,10 +10,16 @@ from typing import Final, NamedTuple
 
 import cbor2
 
+from bridge.domain.codes.history import History
+from bridge.domain.codes.place import Placing
+from bridge.domain.codes.rules import DatedRules
 from bridge.domain.event_time import DeviceClock
+from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold
 from bridge.domain.ledger import Ledger
 from bridge.domain.refs import Ref, RefKind
+from bridge.ingest.codes import CODE_RULES, CODES, COMMON, INSIDE, placing_of, rules_of
+from bridge.ingest.log import stored_fact
 from bridge.ingest.ports import StoredOrder, Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 
@@ -43,23 +49,25 @@ CLOCKS: Final = Relation(name="clocks", row=ClockRow, key=("device",), origin=Or
 
 
 class OrderEntry:
-    """An order in memory: its fold, and what was last published of it. `parcels` has the hash and the code of each parcel."""
+    """An order in memory: its fold, what was last published of it, and the codes that it knows of. `parcels` has the hash and the codes of each parcel."""
 
-    __slots__ = ("collects", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
+    __slots__ = ("codes", "collects", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
 
     def __init__(self, order_id: str, stored: StoredOrder | None = None) -> None:
         self.fold = OrderFold(order_id)
         self.rev = 0
         self.hash = b""
         self.timed = ""
-        self.parcels: dict[str, tuple[bytes, str | None]] = {}
+        self.parcels: dict[str, tuple[bytes, str]] = {}
         self.position_ms = 0
         self.state = ""
         self.collects = False
         self.due_ms: int | None = None
+        self.codes: set[str] = set()
         if stored is not None:
             self.rev, self.hash, self.timed, self.parcels, self.due_ms = stored.rev, stored.hash, stored.timed, stored.parcels, stored.due_ms
             self.state = stored.state
+            self.codes = stored.codes
             self.fold.load(stored.facts)
 
 
@@ -75,6 +83,24 @@ class DeviceEntry:
         self.position_kept_ms = 0
 
 
+class CodeEntry:
+    """What is known of a code: the orders (and whether a custody event named each of them beside it), the events that wait for it, and those about it as a
+    container, with their placings. `history` is kept while it is true."""
+
+    __slots__ = ("history", "inside", "orders", "waiting")
+
+    def __init__(self) -> None:
+        self.orders: dict[str, bool] = {}
+        self.waiting: dict[int, Fact] = {}
+        self.inside: dict[int, tuple[Fact, Placing]] = {}
+        self.history: History | None = None
+
+    @property
+    def is_common(self) -> bool:
+        """Whether the code is a shelf or a dock."""
+        return COMMON in self.orders
+
+
 class Memory:
     """The most recently used orders and devices, and all references that parked events wait for.
 
@@ -83,25 +109,38 @@ class Memory:
         devices_max: how many devices are kept.
     """
 
-    def __init__(self, *, orders_max: int, devices_max: int) -> None:
+    def __init__(self, *, orders_max: int, devices_max: int, codes_max: int = 20_000) -> None:
         self.orders_max = orders_max
         self.devices_max = devices_max
+        self.codes_max = codes_max
+        self.code_rules = DatedRules()
+        self.has_containers = False
         self.next_pos = 1
         self.next_batch = 1
         self.awaited: set[Ref] = set()
-        """What parked events wait for, except the creation of an order."""
+        """What events in no order wait for."""
         self._orders: OrderedDict[str, OrderEntry] = OrderedDict()
         self._devices: OrderedDict[str, DeviceEntry] = OrderedDict()
+        self._codes: OrderedDict[str, CodeEntry] = OrderedDict()
+        self._waiting: dict[Ref, dict[int, Fact]] = {}
 
     def forget(self) -> None:
         """Drop everything; the next batch reads what it needs from the store."""
         self.awaited = set()
         self._orders.clear()
         self._devices.clear()
+        self._codes.clear()
+        self._waiting.clear()
 
-    def load_awaited(self, tx: Transaction) -> None:
-        """Read what parked events wait for."""
+    def load_waiting(self, tx: Transaction) -> None:
+        """Read what events in no order wait for, whether there are containers, and the rules about codes."""
         self.awaited = {Ref(RefKind(kind), name) for kind, name in tx.awaited()}
+        self.has_containers = tx.has_rows(INSIDE)
+        self.code_rules = rules_of(tx.rows(CODE_RULES))
+
+    def is_awaited(self, kind: RefKind, name: str) -> bool:
+        """Whether an event in no order may wait for this."""
+        return bool(self.awaited) and Ref(kind, name) in self.awaited
 
     def load_orders(self, order_ids: set[str], tx: Transaction) -> None:
         """Make sure that these orders are in memory; an order that is not stored yet starts empty."""
@@ -133,9 +172,36 @@ class Memory:
             self._devices.move_to_end(device)
         return entry
 
+    def code(self, key: str, tx: Transaction) -> CodeEntry:
+        """What is known of a code, read from the store if it is not in memory."""
+        entry = self._codes.get(key)
+        if entry is not None:
+            self._codes.move_to_end(key)
+            return entry
+        entry = self._codes[key] = CodeEntry()
+        entry.orders = {row.order_id: bool(row.is_beside) for row in tx.rows(CODES, code=key)}
+        if self.is_awaited(RefKind.CODE, key):
+            entry.waiting = {row.pos: stored_fact(row) for row in tx.waiting_for(RefKind.CODE, key)}
+        if self.has_containers:
+            positions = {row.pos for row in (*tx.rows(INSIDE, parent=key), *tx.rows(INSIDE, child=key))}
+            entry.inside = {row.pos: (stored_fact(row), placing_of(row, rows)) for row, rows in tx.events_at(sorted(positions))}
+        return entry
+
+    def waiting(self, ref: Ref, tx: Transaction) -> dict[int, Fact]:
+        """The events in no order that wait for a code or an event, by position in the log."""
+        if ref.kind is RefKind.CODE:
+            return self.code(ref.name, tx).waiting
+        found = self._waiting.get(ref)
+        if found is None:
+            found = self._waiting[ref] = {row.pos: stored_fact(row) for row in tx.waiting_for(ref.kind, ref.name)} if ref in self.awaited else {}
+        return found
+
     def trim(self) -> None:
         """Drop the entries that were not used for the longest time. Called between batches."""
         while len(self._orders) > self.orders_max:
             self._orders.popitem(last=False)
         while len(self._devices) > self.devices_max:
             self._devices.popitem(last=False)
+        self._waiting.clear()
+        while len(self._codes) > self.codes_max:
+            self._codes.popitem(last=False)

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Any, Final, NamedTuple, Protocol
 
 from bridge.domain.facts import Fact
+from bridge.ingest.codes import PlacedRow
 from bridge.ingest.log import EventRow
 from bridge.ingest.relation import Relation, Writes
 
@@ -42,15 +43,16 @@ class StoredVerdict(NamedTuple):
 
 
 class StoredOrder(NamedTuple):
-    """A stored order: its facts, and what was last published of it. `parcels` has the hash and the code of each parcel."""
+    """A stored order: its facts, what was last published of it, and the codes that it knows of. `parcels` has the hash and the codes of each parcel."""
 
     facts: list[Fact]
-    rev: int
-    hash: bytes
-    timed: str
-    parcels: dict[str, tuple[bytes, str | None]]
-    due_ms: int | None
-    state: str
+    codes: set[str]
+    rev: int = 0
+    hash: bytes = b""
+    timed: str = ""
+    parcels: dict[str, tuple[bytes, str]] = {}  # noqa: RUF012 -- never changed in place
+    due_ms: int | None = None
+    state: str = ""
 
 
 class Transaction(Protocol):
@@ -72,20 +74,24 @@ class Transaction(Protocol):
         """The stored orders among these ids; an order that has only parked facts has rev 0."""
         ...
 
-    def label_order(self, code: str) -> str | None:
-        """The order of the parcel with this code."""
+    def events_named(self, event_id: bytes) -> list[tuple[EventRow, list[PlacedRow]]]:
+        """The events with this id, from any device, and where they belong."""
         ...
 
-    def event_order(self, event_id: bytes) -> str | None:
-        """The order of the event with this id, from any device."""
+    def events_at(self, positions: Sequence[int]) -> list[tuple[EventRow, list[PlacedRow]]]:
+        """The events at these positions in the log, and where they belong."""
+        ...
+
+    def has_rows(self, relation: Relation) -> bool:
+        """Whether a relation has any row."""
         ...
 
     def awaited(self) -> set[tuple[str, str]]:
-        """Every reference, as (kind, name), that parked events of an unknown order wait for."""
+        """Every reference, as (kind, name), that events in no order wait for."""
         ...
 
     def waiting_for(self, kind: str, name: str) -> list[EventRow]:
-        """Parked events that wait for a reference and have no order yet, in the order of arrival."""
+        """The events in no order that wait for a reference, in the order of arrival."""
         ...
 
     def verdicts_of(self, positions: Iterable[int]) -> dict[int, StoredVerdict]:

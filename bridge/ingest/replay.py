@@ -10,17 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from bridge.domain.facts import DECIDED
-from bridge.ingest import placing
 from bridge.ingest.accept import BY_SEQ
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.batch import Batch
-from bridge.ingest.entering import enter
-from bridge.ingest.folding import fold_in
+from bridge.ingest.batch import Arrived, Batch
+from bridge.ingest.entering import flush
 from bridge.ingest.items import Change, Effect, Message
 from bridge.ingest.log import BATCHES, BatchRow, EventRow, RefusedRow, stored_fact
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Relation, Writes
-from bridge.ingest.settle import finish
+from bridge.ingest.settle import ABOUT_JOBS, enter, finish
 from devices.protocol import messages
 from devices.protocol.vocabulary import EventType
 
@@ -132,13 +130,16 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
             event = messages.decode_event(row.payload, EventType(row.type))
             if row.role in BY_SEQ:
                 batch.ledger(row.device, row.log).add(row.seq)
-            batch.answers.append(enter(batch, row, event, placing.logged(row, event, batch), ingest.gate))
+            if row.type in ABOUT_JOBS:
+                flush(batch)
+            batch.answers.append(enter(batch, row, event, ingest))
     while waiting is not None:
         batch.ledger(waiting.device, waiting.log).add(waiting.seq)
         waiting = next(refused, None)
+    flush(batch)
     for row in [r for rows in decisions.values() for r in rows]:  # decisions of an earlier version about events that this version does not decide
-        assert row.order_id is not None
-        fold_in(batch, row, stored_fact(row).body, None, row.order_id)
+        fact = stored_fact(row)
+        batch.arrive(Arrived(row, fact.body, fact, None))
     if logged.kind == REBUILD:
         _show_again(batch, logged.revs)
     if logged.kind == "sweep":

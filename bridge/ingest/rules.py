@@ -8,6 +8,8 @@ from typing import Any
 
 import cbor2
 
+from bridge.domain.codes.rules import CodeRules
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -15,6 +17,8 @@ class Rules:
 
     site: str
     order_events_max: int = 2_000
+    order_repeats_max: int = 100
+    codes: CodeRules = CodeRules()  # noqa: RUF009 -- a tuple
     parked_deadline_ms: int = 86_400_000
     silent_after_ms: int = 259_200_000
     status_keep_ms: int = 2_592_000_000

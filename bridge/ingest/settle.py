@@ -7,18 +7,20 @@ module uses no clock and no database: each message carries its time, and `ports.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from bridge.ingest.accept import EVENT_TYPES, Decoded, admit, append, count_refused, decode, placed, refuse, time_of
+from bridge.ingest.accept import EVENT_TYPES, Decoded, admit, count_refused, decode, refuse, row_of, time_of
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.batch import Answer, Batch, LocationHeard, PresenceHeard, Sent, Started
-from bridge.ingest.entering import enter
+from bridge.ingest.batch import Answer, Arrived, Batch, LocationHeard, PresenceHeard, Sent, Started
+from bridge.ingest.entering import flush
 from bridge.ingest.items import Alarm, Change, Incoming, Item, Message, OpenJobs, Settled
-from bridge.ingest.log import BATCHES, BatchRow
+from bridge.ingest.log import BATCHES, BatchRow, EventRow, fact_of, order_in_code
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Origin
 from bridge.ingest.retained import retain
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event, LocationBatch, Presence
+from devices.protocol.vocabulary import EventType
 
 
 def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
@@ -67,7 +69,8 @@ def mark_all_devices_offline(now_ms: int, tx: Transaction, ingest: Ingest) -> Se
 
 
 def finish(batch: Batch, ingest: Ingest, kind: str) -> Settled:
-    """Collect the rows and messages of the projections, and write the batch."""
+    """Put what has arrived into its orders, collect the rows and messages of the projections, and write the batch."""
+    flush(batch)
     for projection in ingest.projections:
         projection.finish(batch)
     writes = batch.writes
@@ -105,10 +108,27 @@ def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest)
     if (answer := admit(batch, incoming, event)) is not None:
         return answer
     event_type = EVENT_TYPES[incoming.event_type or ""]
-    when = time_of(batch, incoming, event, event_type)
-    placement = placed(batch, event, event_type, ingest.gate)
-    row = append(batch, incoming, event, event_type, when, placement)
-    return enter(batch, row, event, placement, ingest.gate)
+    if event_type in ABOUT_JOBS:
+        flush(batch)  # what has arrived before may change the job
+    row = row_of(batch, incoming, event, event_type, time_of(batch, incoming, event, event_type), ingest.gate)
+    return enter(batch, row, event, ingest)
+
+
+ABOUT_JOBS: Final = frozenset({EventType.CLAIM, EventType.DECLINE, EventType.UNASSIGNED})
+"""The gate decides these on arrival, against the job as it is then."""
+
+
+def enter(batch: Batch, row: EventRow, event: Event[Body], ingest: Ingest) -> Answer:
+    """Take a logged event. Its answer gets the verdict when `flush` puts it into its orders."""
+    named = row.order_id if row.type in ABOUT_JOBS else event.order or order_in_code(event.code)
+    answer = Answer(row)
+    batch.arrive(Arrived(row, event.body, fact_of(row, event.body, named, event.parcel), answer, row.detail))
+    if row.type in _ANSWERS and row.order_id is not None:
+        ingest.gate.decide(row, event.body, batch)
+    return answer
+
+
+_ANSWERS: Final = frozenset({EventType.CLAIM, EventType.DECLINE})
 
 
 def _change(batch: Batch, change: Change) -> None:

@@ -15,9 +15,8 @@ import cbor2
 from bridge.domain import jobs
 from bridge.domain.facts import Decided
 from bridge.domain.jobs import Decision, Job
-from bridge.ingest.batch import Batch, Ruled
-from bridge.ingest.folding import fold_in
-from bridge.ingest.log import EVENTS, EventRow, decided_row, stored_fact
+from bridge.ingest.batch import Arrived, Batch, Ruled
+from bridge.ingest.log import EventRow, decided_row, fact_of, stored_fact
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Origin, Relation
@@ -108,7 +107,7 @@ class Jobs(Quiet):
 
     def rule(self, ruled: Ruled, batch: Batch) -> None:
         row, body = ruled.row, ruled.body
-        if not ruled.entries:
+        if len(ruled.entries) != 1:
             return
         (entry,) = ruled.entries
         if ruled.verdict.outcome not in _COUNTED:
@@ -195,12 +194,10 @@ def _log(batch: Batch, row: EventRow, job_id: str, decision: Decision | None, or
         decided = Decided(device=row.device, ref=row.id, job=job_id, answer=EventType(row.type), outcome=decision.outcome, reason=decision.reason)
         salt = batch.no if again else 0
         own = [(decided_row(batch.next_pos(), batch.no, row, decided, order_id, (nth, salt)), decided) for nth, order_id in enumerate(orders)]
-        batch.writes.rows(EVENTS).extend(r for r, _ in own)
     else:
         own = []
     for own_row, body in own:
-        assert own_row.order_id is not None
-        fold_in(batch, own_row, body, None, own_row.order_id)
+        batch.arrive(Arrived(own_row, body, fact_of(own_row, body, own_row.order_id, None), None))
     return own[0][1] if own and isinstance(own[0][1], Decided) else None
 
 
@@ -218,7 +215,7 @@ def _stop(batch: Batch, order_id: str) -> dict[str, Any]:
     live = [p for p in order.parcels.values() if p.state is not ParcelState.CANCELLED]
     return {
         "stop": order_id,
-        "codes": [p.code for p in live if p.code is not None],
+        "codes": [code for p in live for code in order.codes(p)],
         "orders": [order_id],
         "parcels": [p.id for p in live],
         "handling": ["collect_payment"] if collects_payment(order) else [],

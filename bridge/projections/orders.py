@@ -32,13 +32,13 @@ class OrderRow(NamedTuple):
 
 
 class ParcelRow(NamedTuple):
-    """A parcel as it was last published."""
+    """A parcel as it was last published; `codes` has one code in each line."""
 
     order_id: str
     parcel: str
     state: str
     hash: bytes
-    code: str | None
+    codes: str
     status: bytes
 
 
@@ -133,21 +133,23 @@ def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
     collects = collects_payment(order)
     is_other_for_couriers = collects != entry.collects
     entry.collects = collects
+    shown: dict[str, tuple[bytes, str]] = {}
     for parcel_id, digest in view.parcels.items():
-        code = order.parcels[parcel_id].code
+        codes = "\n".join(order.codes(order.parcels[parcel_id]))
         before = known.get(parcel_id)
-        if before != (digest, code):
-            is_other_for_couriers = is_other_for_couriers or before is None or before[1] != code
+        if before != (digest, codes):
+            is_other_for_couriers = is_other_for_couriers or before is None or before[1] != codes
             status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
-            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[order.parcels[parcel_id].state], digest, code, status))
+            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[order.parcels[parcel_id].state], digest, codes, status))
             if before is None or before[0] != digest:
                 batch.publish(batch.topics.parcel(order.id, parcel_id), status)
+        shown[parcel_id] = (digest, codes)
     for parcel_id in known.keys() - view.parcels.keys():
         _clear_parcel(batch, order.id, parcel_id)
     # A phone checks scans against the codes in its assignment and collects payment according to it, so the assignment follows labels and payments.
     if is_other_for_couriers or known.keys() != view.parcels.keys():
         batch.relabelled.append(order.id)
-    entry.parcels = {p: (digest, order.parcels[p].code) for p, digest in view.parcels.items()}
+    entry.parcels = shown
 
 
 def _clear_parcel(batch: Batch, order_id: str, parcel_id: str) -> None:

@@ -14,6 +14,7 @@ from bridge.store.sql import SqlTransaction
 from bridge.store.sqlite import translated
 
 CHUNK = 200
+_ORDERS = "SELECT DISTINCT order_id FROM events WHERE order_id IS NOT NULL UNION SELECT DISTINCT order_id FROM placed WHERE order_id <> ''"
 FAULTS_MAX = 1_000
 
 
@@ -30,7 +31,7 @@ def check_database(reader: Engine, on_progress: OnProgress) -> CheckReport:
         stored = {r[0]: r[1] for r in driver.execute("SELECT order_id, hash FROM orders")}
         (events,) = driver.execute("SELECT count(*) FROM events").fetchone()
         tx = SqlTransaction(connection)
-        ids = sorted({*stored, *(r[0] for r in driver.execute("SELECT DISTINCT order_id FROM events WHERE order_id IS NOT NULL"))})
+        ids = sorted({*stored, *(r[0] for r in driver.execute(_ORDERS))})
         for start in range(0, len(ids), CHUNK):
             some = ids[start : start + CHUNK]
             for order_id, facts in tx.facts(some).items():

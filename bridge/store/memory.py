@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from bridge.domain.facts import Fact
+from bridge.ingest.codes import CODES, PLACED, WAITING, PlacedRow, placed_fact
 from bridge.ingest.log import BATCHES, EVENTS, EventRow, stored_fact
 from bridge.ingest.memory import LEDGER
 from bridge.ingest.ports import StoredOrder, StoredReceipt, StoredVerdict
 from bridge.ingest.relation import Relation, Writes
 from bridge.ingest.sessions import MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS
-from bridge.ingest.waiting import LABEL_ROWS, PARKED, PLACED
+from bridge.ingest.waiting import PARKED
 from bridge.projections.orders import ORDERS, PARCELS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
@@ -69,36 +70,42 @@ class MemoryTransaction:
         found: dict[str, StoredOrder] = {}
         for order_id in order_ids:
             facts, row = self._facts(order_id), self._of(ORDERS).get(order_id)
+            codes = {c.code for c in self._of(CODES).values() if c.order_id == order_id}
             if row is not None:
-                parcels = {p.parcel: (p.hash, p.code) for p in self._of(PARCELS).values() if p.order_id == order_id}
-                found[order_id] = StoredOrder(facts, row.rev, row.hash, row.timed, parcels, row.due_ms, row.state)
-            elif facts:
-                found[order_id] = StoredOrder(facts, 0, b"", "", {}, None, "")
+                parcels = {p.parcel: (p.hash, p.codes) for p in self._of(PARCELS).values() if p.order_id == order_id}
+                found[order_id] = StoredOrder(facts, codes, row.rev, row.hash, row.timed, parcels, row.due_ms, row.state)
+            elif facts or codes:
+                found[order_id] = StoredOrder(facts, codes)
         return found
 
     def _facts(self, order_id: str) -> list[Fact]:
-        placed = {p.pos for p in self._of(PLACED).values() if p.order_id == order_id}
-        return [stored_fact(e) for e in self.rows(EVENTS) if e.order_id == order_id or e.pos in placed]
+        placed: dict[int, list[PlacedRow]] = {}
+        for row in self._of(PLACED).values():
+            placed.setdefault(row.pos, []).append(row)
+        found = []
+        for event in self.rows(EVENTS):
+            if event.pos in placed:
+                found += [placed_fact(event, r.refusal, r.warn, r.inside) for r in placed[event.pos] if r.order_id == order_id]
+            elif event.order_id == order_id:
+                found.append(stored_fact(event))
+        return found
 
-    def event_order(self, event_id: bytes) -> str | None:
-        placed = self._of(PLACED)
-        for event in self.rows(EVENTS, id=event_id):
-            late = placed.get(event.pos)
-            order_id: str | None = event.order_id or (late.order_id if late is not None else None)
-            return order_id
-        return None
+    def events_named(self, event_id: bytes) -> list[tuple[EventRow, list[PlacedRow]]]:
+        return [(event, self.rows(PLACED, pos=event.pos)) for event in self.rows(EVENTS, id=event_id)]
+
+    def events_at(self, positions: Sequence[int]) -> list[tuple[EventRow, list[PlacedRow]]]:
+        return [(self._of(EVENTS)[pos], self.rows(PLACED, pos=pos)) for pos in sorted(positions)]
+
+    def has_rows(self, relation: Relation) -> bool:
+        return bool(self._of(relation))
 
     # --- derived rows -----------------------------------------------------------------------------------------------------
 
-    def label_order(self, code: str) -> str | None:
-        row = self._of(LABEL_ROWS).get(code)
-        return row.order_id if row is not None else None
-
     def awaited(self) -> set[tuple[str, str]]:
-        return {(p.ref_kind, p.ref) for p in self.rows(PARKED, order_id=None)}
+        return {(w.ref_kind, w.ref) for w in self._of(WAITING).values()}
 
     def waiting_for(self, kind: str, name: str) -> list[EventRow]:
-        return [self._of(EVENTS)[p.pos] for p in self.rows(PARKED, ref_kind=kind, ref=name, order_id=None)]
+        return sorted(self._of(EVENTS)[w.pos] for w in self.rows(WAITING, ref_kind=kind, ref=name))
 
     def verdicts_of(self, positions: Iterable[int]) -> dict[int, StoredVerdict]:
         receipts = self._of(RECEIPTS)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import cbor2
-from sqlalchemy import CompoundSelect, Engine, func, select
+from sqlalchemy import CompoundSelect, Engine, and_, exists, func, select
 
 from bridge.domain.jobs import Job
+from bridge.ingest.codes import placed_fact
 from bridge.ingest.items import Message
-from bridge.ingest.log import EventRow, stored_fact
+from bridge.ingest.log import EventRow
 from bridge.operations.ports import Row, StoredFact
 from bridge.projections.alerts import AlertRow, alert_plain
 from bridge.store import tables as t
@@ -65,8 +66,8 @@ class Queries:
             found = connection.execute(select(t.orders.c.status).where(t.orders.c.order_id == order_id, t.orders.c.state != "")).scalar_one_or_none()
             if found is None:
                 return None
-            parcels = connection.execute(select(t.parcels.c.status, t.parcels.c.code).where(t.parcels.c.order_id == order_id).order_by(t.parcels.c.parcel))
-            return {"status": cbor2.loads(found), "parcels": [{**cbor2.loads(p), "code": code} for p, code in parcels]}
+            parcels = connection.execute(select(t.parcels.c.status).where(t.parcels.c.order_id == order_id).order_by(t.parcels.c.parcel))
+            return {"status": cbor2.loads(found), "parcels": [cbor2.loads(p) for (p,) in parcels]}
 
     def order_states(self, order_ids: Iterable[str]) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -93,17 +94,20 @@ class Queries:
             return connection.execute(select(func.max(t.status_log.c.no))).scalar() or 0
 
     def facts(self, order_id: str) -> list[StoredFact]:
+        placed = (t.placed.c.refusal, t.placed.c.warn, t.placed.c.inside)
         query = (
-            select(t.events, t.receipts.c.payload.label("receipt"))
+            select(t.events, *placed, t.receipts.c.payload.label("receipt"))
             .join(t.receipts, t.receipts.c.pos == t.events.c.pos, isouter=True)
+            .join(t.placed, and_(t.placed.c.pos == t.events.c.pos, t.placed.c.order_id == order_id), isouter=True)
             .where(t.events.c.pos.in_(_positions(order_id)))
             .order_by(t.events.c.pos)
         )
         with translated(), self._reader.connect() as connection:
             found = []
             for row in connection.execute(query):
-                event = EventRow(*row[:-1])
-                found.append(StoredFact(stored_fact(event), event, cbor2.loads(row.receipt) if row.receipt else {}))
+                event = EventRow(*row[:-4])
+                fact = placed_fact(event, row.refusal, row.warn or "", row.inside)
+                found.append(StoredFact(fact, event, cbor2.loads(row.receipt) if row.receipt else {}))
             return found
 
     def event_count(self, order_id: str) -> int:
@@ -113,9 +117,8 @@ class Queries:
     def events(self, *, order_id: str | None, device: str | None, event_type: str | None, outcome: str | None, limit: int) -> list[Row]:
         columns = [c for c in t.events.c if c.name != "payload"]
         query = (
-            select(*columns, func.coalesce(t.events.c.order_id, t.placed.c.order_id).label("order"), t.receipts.c.outcome, t.receipts.c.reason)
+            select(*columns, order_of().label("order"), t.receipts.c.outcome, t.receipts.c.reason)
             .join(t.receipts, t.receipts.c.pos == t.events.c.pos, isouter=True)
-            .join(t.placed, t.placed.c.pos == t.events.c.pos, isouter=True)
             .order_by(t.events.c.pos.desc())
             .limit(limit)
         )
@@ -182,9 +185,15 @@ class Queries:
             return [dict(r._mapping) for r in connection.execute(select(t.alerts).order_by(t.alerts.c.since_ms))]
 
 
+def order_of() -> Any:
+    """The orders that an event belongs to now, with blanks between them; None for none."""
+    moved = select(func.group_concat(t.placed.c.order_id, " ")).where(t.placed.c.pos == t.events.c.pos).scalar_subquery()
+    return func.nullif(func.coalesce(moved, t.events.c.order_id), "")
+
+
 def _positions(order_id: str) -> CompoundSelect[tuple[int]]:
     """Positions of an order's events in the log. Two look-ups by index: an OR over both tables would read the whole log."""
-    own = select(t.events.c.pos).where(t.events.c.order_id == order_id)
+    own = select(t.events.c.pos).where(t.events.c.order_id == order_id, ~exists().where(t.placed.c.pos == t.events.c.pos))
     return own.union(select(t.placed.c.pos).where(t.placed.c.order_id == order_id))
 
 

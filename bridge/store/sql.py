@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bridge.domain.facts import Fact
-from bridge.ingest.log import EventRow, stored_fact
+from bridge.ingest.codes import PLACED, PlacedRow, placed_fact
+from bridge.ingest.log import EventRow
 from bridge.ingest.ports import StoredOrder, StoredReceipt, StoredVerdict
 from bridge.ingest.relation import Origin, Relation, Writes
 from bridge.store.relations import EVENT_COLUMNS, chunks, marks, select, write
@@ -116,48 +117,57 @@ class SqlTransaction:
     def orders(self, order_ids: Iterable[str]) -> dict[str, StoredOrder]:
         found: dict[str, StoredOrder] = {}
         for some in chunks(list(order_ids)):
-            for order_id, facts in self.facts(some).items():
-                found[order_id] = StoredOrder(facts, 0, b"", "", {}, None, "")
-            rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms, state FROM orders WHERE order_id IN ({marks(some)})", some)
-            parcels: dict[str, dict[str, tuple[bytes, str | None]]] = {}
-            held = self._rows(f"SELECT order_id, parcel, hash, code FROM parcels WHERE order_id IN ({marks(some)})", some) if rows else ()
-            for order_id, parcel, digest, code in held:
-                parcels.setdefault(order_id, {})[parcel] = (digest, code)
+            these = f"IN ({marks(some)})"
+            facts = self.facts(some)
+            codes: dict[str, set[str]] = {}
+            for order_id, code in self._rows(f"SELECT order_id, code FROM codes WHERE order_id {these}", some):
+                codes.setdefault(order_id, set()).add(code)
+            for order_id in facts.keys() | codes.keys():
+                found[order_id] = StoredOrder(facts.get(order_id, []), codes.get(order_id, set()))
+            rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms, state FROM orders WHERE order_id {these}", some)
+            parcels: dict[str, dict[str, tuple[bytes, str]]] = {}
+            held = self._rows(f"SELECT order_id, parcel, hash, codes FROM parcels WHERE order_id {these}", some) if rows else ()
+            for order_id, parcel, digest, held_codes in held:
+                parcels.setdefault(order_id, {})[parcel] = (digest, held_codes)
             for order_id, rev, digest, timed, due_ms, state in rows:
-                facts = found[order_id].facts if order_id in found else []
-                found[order_id] = StoredOrder(facts, rev, digest, timed, parcels.get(order_id, {}), due_ms, state)
+                known = facts.get(order_id, []), codes.get(order_id, set())
+                found[order_id] = StoredOrder(*known, rev, digest, timed, parcels.get(order_id, {}), due_ms, state)
         return found
 
     def facts(self, order_ids: Sequence[str]) -> dict[str, list[Fact]]:
-        """The facts of some orders, in the order of arrival."""
+        """The facts of some orders, in the order of arrival: the events that arrived in them and have not moved, and those that were placed in them."""
         these, values = f"IN ({marks(order_ids)}) AND e.pos < ?", (*order_ids, self.log_end)
-        rows = self._rows(f"SELECT e.order_id, {EVENT_COLUMNS} FROM events e WHERE e.order_id {these} ORDER BY e.pos", values)
-        moved = self._rows(f"SELECT p.order_id, {EVENT_COLUMNS} FROM placed p JOIN events e ON e.pos = p.pos WHERE p.order_id {these}", values)
+        stayed = "NOT EXISTS (SELECT 1 FROM placed p WHERE p.pos = e.pos)"
+        own = self._rows(f"SELECT e.order_id, NULL, '', NULL, {EVENT_COLUMNS} FROM events e WHERE e.order_id {these} AND {stayed} ORDER BY e.pos", values)
+        placed = "p.order_id, p.refusal, p.warn, p.inside"
+        moved = self._rows(f"SELECT {placed}, {EVENT_COLUMNS} FROM placed p JOIN events e ON e.pos = p.pos WHERE p.order_id {these}", values)
         facts: dict[str, list[Fact]] = {}
-        for row in sorted((*rows, *moved), key=_by_pos) if moved else rows:
-            facts.setdefault(row[0], []).append(stored_fact(EventRow(*row[1:])))
+        for row in sorted((*own, *moved), key=_by_pos) if moved else own:
+            facts.setdefault(row[0], []).append(placed_fact(EventRow(*row[4:]), *row[1:4]))
         return facts
 
-    def event_order(self, event_id: bytes) -> str | None:
-        row = self._one(
-            """
-            SELECT coalesce(e.order_id, p.order_id) FROM events e LEFT JOIN placed p ON p.pos = e.pos WHERE e.id = ? AND e.pos < ? ORDER BY e.pos LIMIT 1
-            """,
-            (event_id, self.log_end),
-        )
-        return row[0] if row else None
+    def events_named(self, event_id: bytes) -> list[tuple[EventRow, list[PlacedRow]]]:
+        return self._placed(self._rows(f"SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = ? AND e.pos < ? ORDER BY e.pos", (event_id, self.log_end)))
+
+    def events_at(self, positions: Sequence[int]) -> list[tuple[EventRow, list[PlacedRow]]]:
+        found: list[Any] = []
+        for some in chunks(list(positions)):
+            found += self._rows(f"SELECT {EVENT_COLUMNS} FROM events e WHERE e.pos IN ({marks(some)}) ORDER BY e.pos", some)
+        return self._placed(found)
+
+    def _placed(self, rows: Sequence[Any]) -> list[tuple[EventRow, list[PlacedRow]]]:
+        return [(EventRow(*row), self.rows(PLACED, pos=row[0])) for row in rows]
+
+    def has_rows(self, relation: Relation) -> bool:
+        return self._one(f"SELECT 1 FROM {relation.name} LIMIT 1") is not None
 
     # --- derived rows -----------------------------------------------------------------------------------------------------
 
-    def label_order(self, code: str) -> str | None:
-        row = self._one("SELECT order_id FROM labels WHERE code = ?", (code,))
-        return row[0] if row else None
-
     def awaited(self) -> set[tuple[str, str]]:
-        return set(self._rows("SELECT DISTINCT ref_kind, ref FROM parked WHERE order_id IS NULL"))
+        return set(self._rows("SELECT DISTINCT ref_kind, ref FROM waiting"))
 
     def waiting_for(self, kind: str, name: str) -> list[EventRow]:
-        waiting = "SELECT pos FROM parked WHERE ref = ? AND ref_kind = ? AND order_id IS NULL"
+        waiting = "SELECT pos FROM waiting WHERE ref = ? AND ref_kind = ?"
         return [EventRow(*r) for r in self._rows(f"SELECT {EVENT_COLUMNS} FROM events e WHERE e.pos IN ({waiting}) ORDER BY e.pos", (name, kind))]
 
     def verdicts_of(self, positions: Iterable[int]) -> dict[int, StoredVerdict]:
@@ -220,4 +230,4 @@ class SqlTransaction:
 
 
 def _by_pos(row: Any) -> int:
-    return int(row[1])
+    return int(row[4])

@@ -11,13 +11,14 @@ from typing import Any, Final, get_args, get_type_hints
 from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 from sqlalchemy.types import TypeEngine
 
+from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
 from bridge.ingest.memory import CLOCKS, LEDGER
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import RETAINED
 from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS
-from bridge.ingest.waiting import LABEL_ROWS, PARKED, PLACED
+from bridge.ingest.waiting import PARKED
 from bridge.projections.alerts import ALERTS
 from bridge.projections.jobs import JOBS
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
@@ -26,7 +27,8 @@ from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
 
 RELATIONS: Final[tuple[Relation, ...]] = (
-    *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, LABEL_ROWS, PARKED, QUARANTINE, LEDGER, CLOCKS, JOBS, ALERTS, POSITIONS),
+    *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, CLOCKS, JOBS, ALERTS, POSITIONS),
+    *(CODES, WAITING, INSIDE, CODE_RULES),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS),
 )
 """Everything that is stored, except the enrolled devices."""

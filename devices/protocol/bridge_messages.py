@@ -135,6 +135,7 @@ class ParcelStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at_ms: Uint
     milestones: Milestones
     hash: Bytes8
+    codes: Annotated[list[Code], Meta(max_length=500)] | None = None
     where: Id | None = None
 
 

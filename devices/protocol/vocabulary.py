@@ -39,6 +39,8 @@ class EventType(StrEnum):
     PACK = "pack"
     UNPACK = "unpack"
     LABELLED = "labelled"
+    AGGREGATED = "aggregated"
+    DISAGGREGATED = "disaggregated"
     STAGE = "stage"
     LOAD = "load"
     UNLOAD = "unload"
@@ -114,6 +116,7 @@ class Reason(StrEnum):
     NOT_YOURS = "not_yours"
     JOB_CLOSED = "job_closed"
     TOO_MANY_EVENTS = "too_many_events"
+    REPEATED = "repeated"
     POISON = "poison"
     UNKNOWN_JOB = "unknown_job"
     # parked
@@ -157,6 +160,12 @@ class Warn(StrEnum):
     NOT_ORDERED = "not_ordered"
     TOO_MANY = "too_many"
     CLOCK_JUMP = "clock_jump"
+    ARTICLE_SCANNED = "article_scanned"
+    LABEL_MOVED = "label_moved"
+    OLD_LABEL = "old_label"
+    SOME_UNKNOWN = "some_unknown"
+    UNKNOWN_CODE = "unknown_code"
+    CONTAINER_REOPENED = "container_reopened"
 
 
 class ParcelState(StrEnum):

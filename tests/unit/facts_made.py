@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.domain.access import MAY_SEND
 from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, tone_of
-from bridge.domain.fold import Folded, OrderFold, fold
+from bridge.domain.fold import Added, OrderFold, fold
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.order import Order, Parcel
 from bridge.domain.view import OrderView, flags_of
@@ -139,6 +139,7 @@ class Story:
         seq = self._seqs[device] = self._seqs.get(device, 0) + 1
         if event in INSTRUCTIONS:
             assert at_ms is None, "an instruction binds from when it is known"
+        is_misload = named.pop("misload", False)
         fact = Fact(
             id=(len(self.facts) + 1).to_bytes(16, "big"),
             device=device,
@@ -151,10 +152,11 @@ class Story:
             body=PLAIN_BODY[event] if body is None else body,
             **named,
         )
+        fact.warn = (Warn.MISLOAD,) if is_misload else ()
         self.facts.append(fact)
         return fact
 
-    def take(self, fact: Fact) -> Folded:
+    def take(self, fact: Fact) -> Added:
         folded = self.fold.add(fact)
         self.changed = folded.changed
         return folded
@@ -223,8 +225,10 @@ def outcome_and_tone(verdict: Verdict) -> tuple[Outcome, Tone, tuple[Warn, ...]]
 
 def fresh(facts: Iterable[Fact]) -> list[Fact]:
     """The same facts as if they were read from the event log again: not yet placed by any fold."""
-    names = [n for n in Fact.__slots__ if n not in ("key", "order_ms", "uid")]
-    return [Fact(**{n: getattr(f, n) for n in names}) for f in facts]
+    twins = [f.copy() for f in facts]
+    for twin in twins:
+        twin.place(twin.event_ms)
+    return twins
 
 
 def seen(whole: OrderFold) -> tuple[bytes, str, dict[tuple[str, bytes], Verdict]]:
@@ -273,7 +277,8 @@ _WAY: Final = (
 )
 """The whole life of an order. Real histories are parts of it, with unusual events in between."""
 
-_ODD: Final = tuple(e for e in E if e not in (E.CREATED, E.VOID, E.SHIFT_STARTED, E.SHIFT_ENDED))
+_NEVER_IN_AN_ORDER: Final = (E.SHIFT_STARTED, E.SHIFT_ENDED, E.AGGREGATED, E.DISAGGREGATED)
+_ODD: Final = tuple(e for e in E if e not in (E.CREATED, E.VOID, *_NEVER_IN_AN_ORDER))
 _ANSWERS: Final = ((Outcome.APPLIED, None), (Outcome.NOOP, None), (Outcome.LOST_CLAIM, Reason.STALE_REV), (Outcome.REJECTED, Reason.JOB_CLOSED))
 _NUMBER: Final = st.integers(0, 11)
 
@@ -319,9 +324,9 @@ def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, vo
                 code=None if event is E.PICK else code,
                 at="hall" if oddity == 2 else None,
                 fault=Reason.UNREADABLE_CODE.value if oddity == 3 else None,
-                misload=oddity == 4,
             ),
         )
+        facts[-1].warn = (Warn.MISLOAD,) if oddity == 4 else ()
         if event in (E.CLAIM, E.DECLINE) and which < 8:
             facts.append(decided(facts[-1], *_ANSWERS[which % 4]))
     return facts + draw(_voids(facts)) if voids else facts

@@ -11,11 +11,12 @@ from typing import Final
 from bridge.domain.facts import DECIDED, Fact, Verdict, refusal
 from bridge.domain.lifecycle import PREPARATION
 from bridge.domain.order import courier, movement, shop, warehouse
+from bridge.domain.order.book import derived_parcel_id, unseen_parcel_id
 from bridge.domain.order.movement import DEBOUNCE_MS, apply_movement, movement_to
 from bridge.domain.order.order import MOVING, PARTIALLY, Handler, Order
-from bridge.domain.order.parcel import Parcel, derived_parcel_id, unseen_parcel_id
+from bridge.domain.order.parcel import Parcel
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Outcome, Reason, Warn
+from devices.protocol.vocabulary import Next, Outcome, Reason
 
 __all__ = ["DEBOUNCE_MS", "HANDLERS", "Order", "Parcel", "apply", "derived_parcel_id", "unseen_parcel_id"]
 
@@ -69,13 +70,18 @@ HANDLERS: Final[dict[str, Handler]] = {
 
 def apply(order: Order, fact: Fact) -> Verdict:
     """Apply one fact. The verdict says what it did and which state the order has after it."""
-    if fact.fault is not None:
-        return refusal(Outcome.REJECTED, Reason(fact.fault))._replace(state=order.state_word)
+    if (reason := fact.refusal if fact.fault is None else Reason(fact.fault)) is not None:
+        return refusal(Outcome.REJECTED, reason)._replace(state=order.state_word)
     kind = fact.type
     if kind in PREPARATION and (block := order.preparation_block()):
         return refusal(Outcome.BLOCKED, block)._replace(state=order.state_word)
-    if kind in _ABOUT_PARCELS and order.is_unknown_code(fact):
-        return refusal(Outcome.PARKED, Reason.UNKNOWN_PARCEL)._replace(state=order.state_word)
+    odd = fact.warn
+    if fact.code is not None and kind in _ABOUT_PARCELS:
+        is_unclear, doubt = order.unclear_scan(fact)
+        if is_unclear:
+            return Verdict(Outcome.PARKED, Reason.UNKNOWN_PARCEL, next=Next.SCAN_PARCEL, state=order.state_word)
+        if doubt is not None:
+            odd = (*odd, doubt)
     known = len(order.parcels)
     outcome, reason, warn, following, _, parcel = HANDLERS[kind](order, fact)
     if outcome is Outcome.NOOP and len(order.parcels) > known:
@@ -84,6 +90,6 @@ def apply(order: Order, fact: Fact) -> Verdict:
         if kind != DECIDED:
             order.last = (kind, fact.event_ms)
         order.update_state(fact)
-    if fact.misload and outcome in (Outcome.APPLIED, Outcome.NOOP) and Warn.MISLOAD not in warn:
-        warn = (*warn, Warn.MISLOAD)
+    if odd and outcome in (Outcome.APPLIED, Outcome.NOOP):
+        warn = tuple(dict.fromkeys((*warn, *odd)))
     return Verdict(outcome, reason, warn, following, PARTIALLY[order.state] if order.partial else order.state, parcel)

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from bridge.domain.facts import Fact, Verdict
 from bridge.domain.lifecycle import DEAD, MOVES, ORDER_IMPLIED, ORDER_RANK, PERCENT, RANK, SHOWN_AS
-from bridge.domain.order.parcel import Parcel, unseen_parcel_id
+from bridge.domain.order.book import Book, is_booked
+from bridge.domain.order.parcel import Parcel
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Reason, partially
+from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Reason, Warn, partially
 
 MOVING: Final = frozenset(MOVES) | {E.CUSTOMS_CLEARED}
 """Events that take a parcel somewhere: each is proof enough that there is one."""
@@ -28,15 +29,16 @@ class Order:
 
     `lines` and `picked` are (sku → qty); `assigned` is (courier, job); `last` is (type, event_ms) of the last event that was applied.
 
-    `decisions` are the outcomes of couriers' answers by (device, event id). `aliases` are the parcels by ids that they may have been shown under until
-    an earlier pack event arrived. `last_scans` holds the event_ms of the last scan by (device, type, code or parcel).
+    `decisions` are the outcomes of couriers' answers by (device, event id). `book` knows which parcel an event is about, from the facts in `booked`.
+    `last_scans` holds the event_ms of the last scan by (device, type, code or parcel).
     """
 
     __slots__ = (
-        "aliases",
         "all_packed",
         "approved",
         "assigned",
+        "book",
+        "booked",
         "cancelled",
         "changed_ms",
         "completed",
@@ -74,7 +76,8 @@ class Order:
         self.decisions: dict[tuple[str, bytes], tuple[Outcome, Reason | None]] = {}
         self.all_packed = False
         self.last_scans: dict[tuple[str, str, str | None], int] = {}
-        self.aliases: dict[str, Parcel] = {}
+        self.book = Book(order_id)
+        self.booked: list[Fact] = []
 
     @property
     def state_word(self) -> str:
@@ -195,29 +198,25 @@ class Order:
 
     # --- which parcels a fact is about ------------------------------------------------------------------------------------
 
-    def by_code(self, code: str | None) -> Parcel | None:
-        """The parcel that bears a code."""
-        if code is None:
-            return None
-        return next((p for p in self.parcels.values() if p.code == code), None)
+    def open_book(self, facts: Iterable[Fact]) -> None:
+        """Make the book of the facts that will be applied."""
+        self.booked = [f for f in facts if is_booked(f)]
+        self.book = Book.of(self.id, self.booked)
 
-    def by_name(self, name: str | None) -> Parcel | None:
-        """The parcel with this id, or the one that was shown under it until an earlier pack event of the same parcel arrived."""
-        return (self.parcels.get(name) or self.aliases.get(name)) if name is not None else None
-
-    def may_be_called(self, parcel: Parcel, name: str | None) -> bool:
-        """Whether a fact that gives this parcel id can mean this parcel."""
-        if name is None:
+    def takes_last(self, fact: Fact) -> bool:
+        """Whether the book's answers about the facts so far stay the same if this one comes last. The book then knows it."""
+        if self.book.stands(fact):
             return True
-        called = self.by_name(name)
-        return called is parcel or (called is None and name == unseen_parcel_id(self.id))
+        later = Book.of(self.id, (*self.booked, fact))
+        if not self.book.agrees(later, self.booked):
+            return False
+        self.book = later
+        self.booked.append(fact)
+        return True
 
-    def named_by(self, fact: Fact) -> tuple[Parcel | None, bool]:
-        """(the parcel that a fact names, whether its scan contradicts the name). What was scanned is the truth."""
-        scanned = self.by_code(fact.code)
-        if scanned is not None:
-            return scanned, not self.may_be_called(scanned, fact.parcel)
-        return self.by_name(fact.parcel), False
+    def codes(self, parcel: Parcel) -> list[str]:
+        """The codes that a parcel bears now."""
+        return self.book.codes(parcel.id)
 
     def add_parcel(self, parcel_id: str, at_ms: int) -> Parcel:
         """Add a parcel that a fact has shown to exist."""
@@ -226,27 +225,54 @@ class Order:
             parcel.state = ParcelState.CANCELLED  # only an event that takes it out of the warehouse makes it live again
         return parcel
 
+    def parcel_of(self, fact: Fact, parcel_id: str) -> Parcel:
+        """The parcel with this id; it is added if this is the first event of it."""
+        return self.parcels.get(parcel_id) or self.add_parcel(parcel_id, fact.event_ms)
+
+    def named_by(self, fact: Fact) -> tuple[Parcel | None, bool]:
+        """(the parcel that a fact names, whether its scan contradicts the name). What was scanned is the truth."""
+        book = self.book
+        label = book.label(fact)
+        if label is not None and (unit := book.by_code(label, fact.key, is_unpack=fact.type == E.UNPACK)) is not None:
+            called = book.by_name(fact.parcel) if fact.parcel is not None else unit.id
+            contradicts = called != unit.id and not (called is None and fact.parcel == book.unseen)
+            return self.parcel_of(fact, unit.id), contradicts
+        if fact.parcel is None:
+            return None, False
+        known = book.by_name(fact.parcel)
+        if known is None and fact.parcel == book.unseen:
+            return None, False  # a device that saw this id before the pack arrived: it means the parcels that there are
+        return self.parcel_of(fact, known or fact.parcel), False
+
     def find_or_add(self, fact: Fact) -> tuple[list[Parcel], bool]:
         """(the parcels that a fact is about, whether the scan contradicts the name).
 
         A fact without a name is about every live parcel. If no parcel is known yet and the fact moves one, that parcel is added.
         """
-        parcel, contradicts = self.named_by(fact)
-        if parcel is not None:
-            return [parcel], contradicts
-        if fact.parcel is not None and fact.parcel != unseen_parcel_id(self.id):
-            return [self.add_parcel(fact.parcel, fact.event_ms)], False
-        # A device that still names the unseen parcel saw that id before the pack event arrived: it means the parcels that there are.
+        if fact.inside:
+            units = (self.book.by_code(code, fact.key) for code in fact.inside)
+            found = {unit.id: self.parcel_of(fact, unit.id) for unit in units if unit is not None}
+            if found:
+                return list(found.values()), False
+        else:
+            parcel, contradicts = self.named_by(fact)
+            if parcel is not None:
+                return [parcel], contradicts
         if not self.parcels:
-            return ([self.add_parcel(unseen_parcel_id(self.id), fact.event_ms)] if fact.type in MOVING else []), False
+            return ([self.add_parcel(self.book.first() or self.book.unseen, fact.event_ms)] if fact.type in MOVING else []), False
         live = [p for p in self.parcels.values() if p.state not in DEAD]
         return live or list(self.parcels.values()), False
 
-    def is_unknown_code(self, fact: Fact) -> bool:
-        """Whether the scanned code belongs to no parcel of the order, and cannot belong to one without a label: such a scan must not move the others."""
-        if fact.code is None or fact.parcel is not None or not self.parcels or self.by_code(fact.code) is not None:
-            return False
-        return len(self.parcels) > 1 or all(p.code is not None for p in self.parcels.values())
+    def unclear_scan(self, fact: Fact) -> tuple[bool, Warn | None]:
+        """(whether a fact scans a code that is on no parcel of the order, and could mean several; the warning if it can mean only one)."""
+        if fact.code is None or fact.parcel is not None or fact.inside or not self.parcels or fact.code == self.book.own_key:
+            return False, None
+        label = self.book.label(fact)
+        if label is not None and self.book.by_code(label, fact.key, is_unpack=fact.type == E.UNPACK) is not None:
+            return False, None
+        if sum(p.state not in DEAD for p in self.parcels.values()) != 1:
+            return True, None
+        return False, Warn.UNKNOWN_CODE if label is not None else None
 
 
 Handler = Callable[[Order, Fact], Verdict]

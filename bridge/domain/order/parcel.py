@@ -1,8 +1,7 @@
-"""One parcel of an order: where it is, what is in it, which milestones it reached; and the ids of parcels that no event has named."""
+"""One parcel of an order: where it is, what is in it, which milestones it reached."""
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Final
 
 from bridge.domain.lifecycle import IMPLIED, IMPLIED_BY
@@ -23,7 +22,6 @@ class Parcel:
         "at_ms",
         "attempts",
         "before_lost",
-        "code",
         "collected",
         "customs_direction",
         "flags",
@@ -42,7 +40,6 @@ class Parcel:
         self.before_lost = ParcelState.PLANNED
         self.flags: set[Flag] = set()
         self.where: str | None = None
-        self.code: str | None = None
         self.items: dict[str, int] | None = None
         self.is_packed = self.has_pack_event = False
         self.at_ms = at_ms
@@ -73,13 +70,3 @@ class Parcel:
         self.is_packed = True
         self.milestones.setdefault(ParcelState.PACKED, (at_ms, False))
         return True
-
-
-def derived_parcel_id(event_id: bytes) -> str:
-    """The id of a parcel that its pack event did not name: made from the event's id, never from a position, so that arrival order cannot change it."""
-    return "p-" + event_id.hex()
-
-
-def unseen_parcel_id(order_id: str) -> str:
-    """The id of a parcel that was moved before a pack event arrived: made from the order's id, so that it is the same whichever scan comes first."""
-    return "p-" + sha256(order_id.encode()).hexdigest()[:32]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bridge.domain.facts import APPLIED, Fact, Verdict, refusal
 from bridge.domain.order.movement import judge_scan, move_parcels
 from bridge.domain.order.order import Order, body_of, quantities
-from bridge.domain.order.parcel import Parcel, derived_parcel_id
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Flag, Outcome, Reason, Warn
@@ -44,19 +43,14 @@ def _same_article(code: str | None, sku: str) -> bool:
 
 def pack(order: Order, fact: Fact) -> Verdict:
     body: bodies.Pack = body_of(fact)
-    parcel, contradicts = order.named_by(fact)
-    if contradicts:
+    parcel_id = order.book.of_event(fact)
+    if parcel_id is None:
         return refusal(Outcome.REJECTED, Reason.WRONG_PARCEL)
-    if parcel is None and fact.parcel is None:
-        parcel = _the_only_parcel(order, fact, body)
+    parcel = order.parcels.get(parcel_id)
     others = len(order.parcels) - (1 if parcel is not None else 0)
     if body.items is None and others and (parcel is None or not parcel.is_packed):
         return refusal(Outcome.REJECTED, Reason.ITEMS_NEEDED)
-    if parcel is None:
-        parcel = order.add_parcel(fact.parcel or derived_parcel_id(fact.id), fact.event_ms)
-    elif fact.parcel is None:
-        # If this pack arrived before the one that it repeats, it gave the parcel its id, and that id may have been shown.
-        order.aliases[derived_parcel_id(fact.id)] = parcel
+    parcel = parcel or order.add_parcel(parcel_id, fact.event_ms)
     changed = move_parcels(order, [parcel], E.PACK, fact, fact.at)
     if parcel.items is None and body.items is not None:
         # Only the first list of a parcel's contents counts, until the parcel is unpacked.
@@ -64,19 +58,9 @@ def pack(order: Order, fact: Fact) -> Verdict:
         changed = True
     changed = parcel.mark_packed(fact.event_ms) or changed
     parcel.has_pack_event = True
-    changed = _put_label(parcel, fact.code) or changed
+    changed = order.book.puts_code(fact) or changed
     order.count_packed()
     return judge_scan(order, fact, changed, [parcel], _unordered(order, body))
-
-
-def _the_only_parcel(order: Order, fact: Fact, body: bodies.Pack) -> Parcel | None:
-    """The parcel that a pack without a name is about: the only one of the order, unless the label or the list says that this is another."""
-    if len(order.parcels) != 1:
-        return None
-    (only,) = order.parcels.values()
-    if fact.code is not None and only.code is not None and fact.code != only.code:
-        return None
-    return only if body.items is None or not only.has_pack_event or only.items == quantities(body.items) else None
 
 
 def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
@@ -84,23 +68,8 @@ def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
 
 
 def labelled(order: Order, fact: Fact) -> Verdict:
-    known = order.by_code(fact.code)
-    if fact.parcel is not None:
-        if known is not None and not order.may_be_called(known, fact.parcel):
-            return refusal(Outcome.REJECTED, Reason.CODE_TAKEN)
-        parcel = known or order.by_name(fact.parcel) or order.add_parcel(fact.parcel, fact.event_ms)
-    elif known is not None:
-        parcel = known
-    elif len(order.parcels) == 1:
-        (parcel,) = order.parcels.values()
-    else:
+    parcel_id = order.book.of_event(fact)
+    if parcel_id is None:
         return refusal(Outcome.REJECTED, Reason.PARCEL_NEEDED)
-    return judge_scan(order, fact, _put_label(parcel, fact.code), [parcel])
-
-
-def _put_label(parcel: Parcel, code: str | None) -> bool:
-    """Bind a code to a parcel. Returns True if this is new."""
-    if code is None or parcel.code == code:
-        return False
-    parcel.code = code
-    return True
+    warn = (Warn.LABEL_MOVED,) if order.book.moves_code(fact) else ()
+    return judge_scan(order, fact, order.book.puts_code(fact), [order.parcel_of(fact, parcel_id)], warn)

@@ -121,8 +121,8 @@ def show(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption = 
     milestones = [(m["state"], moment(m.get("at_ms")), "inferred" if m.get("inferred") else "") for m in status["milestones"]]
     print_table(("milestone", "at (UTC)", ""), milestones)
     if found["parcels"]:
-        columns = ("parcel", "state", "flags", "where", "code")
-        print_table(columns, [(p["parcel"], p["state"], " ".join(p["flags"]), p.get("where"), p["code"]) for p in found["parcels"]])
+        columns = ("parcel", "state", "flags", "where", "codes")
+        print_table(columns, [(p["parcel"], p["state"], " ".join(p["flags"]), p.get("where"), " ".join(p.get("codes", ()))) for p in found["parcels"]])
 
 
 @app.command()

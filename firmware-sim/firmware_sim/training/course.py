@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import cbor2
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from bridge.store import tables as t
+from bridge.store.queries import order_of
 from devices.protocol import encoding
 from firmware_sim.errors import SimError
 from firmware_sim.served import Site
@@ -124,11 +125,10 @@ class Course:
             self.task = None
 
     def _told(self, after: int) -> list[Told]:
-        order = func.coalesce(t.events.c.order_id, t.placed.c.order_id).label("order")
+        columns = (t.events.c.pos, t.events.c.device, t.events.c.type, t.events.c.code, t.events.c.payload)
         query = (
-            select(t.events.c.pos, t.events.c.device, t.events.c.type, t.events.c.code, t.events.c.payload, order, t.receipts.c.payload.label("receipt"))
+            select(*columns, order_of().label("order"), t.receipts.c.payload.label("receipt"))
             .join(t.receipts, t.receipts.c.pos == t.events.c.pos)
-            .join(t.placed, t.placed.c.pos == t.events.c.pos, isouter=True)
             .where(t.events.c.device.in_((SCANNER, PHONE)), t.events.c.pos > after)
             .order_by(t.events.c.pos)
         )

@@ -1,0 +1,373 @@
+"""Which parcel of its order each event is about, from the whole set of the order's events.
+
+Packs and labels make parcels, whatever becomes of their verdicts: a label on a parcel of an order on hold is still on that parcel. The book is read before any
+event is applied, so that a scan seconds before the pack or label that explains it finds the parcel under its final id. Every id that a pack or a code can
+derive stays an address of its parcel: phones use ids that they were shown earlier.
+
+A parcel's id is the name that an event gives it; else it derives from the first pack event; else from its code; else from the order. Never from a position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Final
+
+from bridge.domain.codes.evidence import CUSTODY, key_of, replaced
+from bridge.domain.codes.history import is_article
+from bridge.domain.codes.rules import DAY_MS
+from bridge.domain.facts import Fact, FactKey
+from devices.protocol import bodies
+from devices.protocol.vocabulary import EventType as E
+
+LOOK_AHEAD_MS: Final = 7 * DAY_MS
+"""A scan may come so long before the pack or label that explains it."""
+_BOOKED: Final = CUSTODY | {E.PACK, E.LABELLED, E.UNPACK}
+_FIRST: Final = (-1, 0, "", b"", 0, b"")
+
+Uid = tuple[str, bytes]
+
+
+def derived_parcel_id(event_id: bytes) -> str:
+    """The id of a parcel that its pack event did not name: made from the event's id."""
+    return "p-" + event_id.hex()
+
+
+def unseen_parcel_id(order_id: str) -> str:
+    """The id of a parcel that was moved before a pack event told of it: made from the order's id, so that it is the same whichever scan comes first."""
+    return "p-" + sha256(order_id.encode()).hexdigest()[:32]
+
+
+def coded_parcel_id(order_id: str, code: str) -> str:
+    """The id of a parcel that only its code tells of: made from the order's id and the code."""
+    return "p-" + sha256(order_id.encode() + b"\0" + code.encode()).hexdigest()[:32]
+
+
+def is_booked(fact: Fact) -> bool:
+    """Whether the book needs to know an event. Of picks it needs those that name a parcel."""
+    return (fact.type in _BOOKED or (fact.type == E.PICK and fact.parcel is not None)) and fact.fault is None and fact.refusal is None
+
+
+class Unit:
+    """A parcel to be. `items` is what its packs list, if any does; `is_packed` says that a pack event told of it, `had_pack` that one did before it was unpacked."""
+
+    __slots__ = ("codes", "had_code", "had_pack", "id", "is_named", "is_packed", "items")
+
+    def __init__(self, unit_id: str, *, is_named: bool = False) -> None:
+        self.id = unit_id
+        self.is_named = is_named
+        self.is_packed = self.had_pack = self.had_code = False
+        self.codes: dict[str, None] = {}
+        self.items: dict[str, int] | None = None
+
+
+class Book:
+    """See the module's docstring. It is made from the booked events that count (not voided, without fault or refusal), in the order of the fold."""
+
+    __slots__ = ("_aliases", "_loose", "_moved", "_of_event", "_order_id", "_pack_ids", "_plain", "_turns", "_units", "own_key", "unseen")
+
+    def __init__(self, order_id: str) -> None:
+        self._order_id = order_id
+        self.own_key = key_of(order_id)
+        self.unseen = unseen_parcel_id(order_id)
+        self._units: list[Unit] = []
+        self._of_event: dict[Uid, Unit | None] = {}
+        self._aliases: dict[str, Unit] = {}
+        self._turns: dict[str, list[tuple[FactKey, Unit | None, bool]]] = {}
+        """code → (from when, the parcel that it is on or None, whether it was replaced then)."""
+        self._loose: dict[str, list[Fact]] = {}
+        """Codes that belong to no parcel yet: labels that name none, and scans."""
+        self._moved: set[Uid] = set()
+        self._plain: frozenset[str] = frozenset()
+        self._pack_ids: dict[str, Fact] = {}
+
+    # --- making -----------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def of(cls, order_id: str, facts: Iterable[Fact]) -> Book:
+        """The book of an order."""
+        book = cls(order_id)
+        booked = list(facts)
+        book._plain = frozenset(f.code for f in booked if f.type == E.LABELLED and f.code is not None and f.inside is None)
+        book._pack_ids = {derived_parcel_id(f.id): f for f in booked if f.type == E.PACK}
+        for fact in booked:
+            book._read(fact)
+        book._settle(booked)
+        return book
+
+    def stands(self, fact: Fact) -> bool:
+        """Whether this book answers as before once a fact that comes last is added, so that it need not be made again."""
+        if not is_booked(fact):
+            return True
+        if fact.type not in CUSTODY and fact.type != E.PICK:
+            return False
+        if fact.inside:
+            return fact.parcel is None and all(self._current(code) is not None for code in fact.inside)
+        label = self.label(fact)
+        if label is not None and self._current(label) is None:
+            return False
+        return bool(self._units) if fact.parcel is None else self.by_name(fact.parcel) is not None
+
+    def agrees(self, later: Book, booked: Iterable[Fact]) -> bool:
+        """Whether a book made with further facts gives the same answers about the earlier ones."""
+        return {u.id for u in self._units} <= {u.id for u in later._units} and all(self._answer(f) == later._answer(f) for f in booked)
+
+    def _answer(self, fact: Fact) -> object:
+        """The parcels that an event is about, as far as this book knows."""
+        if fact.type in (E.PACK, E.LABELLED):
+            return self.of_event(fact), self.puts_code(fact)
+        codes = fact.inside or ((self.label(fact),) if fact.inside is None else ())
+        units = [self.by_code(code, fact.key, is_unpack=fact.type == E.UNPACK) if code is not None else None for code in codes]
+        return [unit and unit.id for unit in units], fact.parcel and self.by_name(fact.parcel), self.first() if not any(units) else None
+
+    def label(self, fact: Fact) -> str | None:
+        """The code of an event, if it can be a parcel's label: no container, no slip of the order, no article's number unless it was put on a parcel."""
+        code = fact.code
+        if code is None or fact.inside is not None or code == self.own_key:
+            return None
+        if is_article(code) and (fact.type == E.PACK or code not in self._plain):
+            return None
+        return code
+
+    def _read(self, fact: Fact) -> None:
+        if fact.type == E.PACK:
+            self._pack(fact)
+        elif fact.type == E.LABELLED:
+            self._label(fact)
+        elif fact.type == E.UNPACK:
+            self._unpack(fact)
+        else:
+            self._scan(fact)
+
+    def _pack(self, fact: Fact) -> None:
+        assert isinstance(fact.body, bodies.Pack)
+        items = _quantities(fact.body)
+        label = self.label(fact)
+        derived = derived_parcel_id(fact.id)
+        bearer = self._current(label)
+        if fact.parcel is not None:
+            unit = self._named(fact.parcel)
+            if bearer is not None and bearer is not unit:
+                return  # it names one parcel and scans the label of another
+        else:
+            unit = bearer or self._known(derived) or self._only_unit(label, items) or self._add(Unit(derived))
+        if not unit.had_pack and not unit.is_named:
+            self._rename(unit, derived)
+        self._aliases[derived] = unit
+        unit.is_packed = unit.had_pack = True
+        unit.items = unit.items if unit.items is not None else items
+        self._of_event[fact.uid] = unit
+        if label is not None:
+            self._put(label, unit, fact.key)
+
+    def _only_unit(self, label: str | None, items: dict[str, int] | None) -> Unit | None:
+        """The parcel that a pack without a name is about: the only one, unless its label or its list says that this is another."""
+        if len(self._units) != 1:
+            return None
+        (only,) = self._units
+        if label is not None and only.codes and label not in only.codes:
+            return None
+        return only if items is None or not only.is_packed or only.items == items else None
+
+    def _label(self, fact: Fact) -> None:
+        label = self.label(fact)
+        if label is None:
+            self._of_event[fact.uid] = None
+            return
+        old = replaced(fact)
+        before = self._current(old) if old is not None else None
+        unit = self._named(fact.parcel) if fact.parcel is not None else self._current(label) or before
+        if old is not None and before is not None:
+            self._free(old, fact.key, is_replaced=True)
+        packed = [u for u in self._units if u.had_pack or u.is_named]
+        if unit is None and len(packed) == 1:
+            (unit,) = packed
+        if unit is None:
+            self._loose.setdefault(label, []).append(fact)
+            return
+        self._of_event[fact.uid] = unit
+        if self._current(label) not in (None, unit):
+            self._moved.add(fact.uid)
+        self._put(label, unit, fact.key)
+
+    def _unpack(self, fact: Fact) -> None:
+        label = self.label(fact)
+        unit = self._current(label) if label is not None else self._known(fact.parcel) if fact.parcel is not None else None
+        if fact.parcel is not None and unit is None and label is None:
+            self._scan(fact)
+        units = [unit] if unit is not None else self._units if fact.parcel is None and fact.code is None else []
+        for one in units:
+            for code in [label] if label is not None else list(one.codes):
+                self._free(code, fact.key)
+            one.items, one.is_packed = None, False
+        if not self._units and fact.parcel is None:
+            self._scan(fact)
+
+    def _scan(self, fact: Fact) -> None:
+        if fact.parcel is not None and self._known(fact.parcel) is None and fact.parcel not in self._pack_ids and fact.parcel != self.unseen:
+            self._named(fact.parcel)
+        for code in fact.inside if fact.inside is not None else (self.label(fact),):
+            if code is not None and fact.parcel is None and fact.type in CUSTODY and self._current(code) is None:
+                self._loose.setdefault(code, []).append(fact)
+        if not self._units and fact.parcel is None and self.label(fact) is None and not fact.inside:
+            self._add(Unit(self.unseen))
+
+    # --- settling what is loose ---------------------------------------------------------------------------------------------
+
+    def _settle(self, booked: Sequence[Fact]) -> None:
+        """Give the loose codes their parcels: a pack without a code and a code without a pack are matched only if there is exactly one of each."""
+        packed = [u for u in self._units if u.had_pack or u.is_named]
+        loose = {code: facts for code, facts in self._loose.items() if not self._comes(code)}
+        labels = [code for code, facts in loose.items() if any(f.type == E.LABELLED for f in facts)]
+        uncoded = [u for u in packed if not u.had_code]
+        if not packed:
+            chosen = {code: self._unit_of_code(code) for code in loose}
+        elif len(packed) == 1:
+            matched = loose if len(loose) == 1 and uncoded else labels
+            chosen = dict.fromkeys(matched, packed[0])
+        elif len(loose) == 1 and len(uncoded) == 1:
+            chosen = dict.fromkeys(loose, uncoded[0])
+        elif len(labels) == 1 and all(f.key < self._pack_key(booked, packed) for f in loose[labels[0]]):
+            chosen = dict.fromkeys(labels, packed[0])
+        else:
+            chosen = {}
+        for code, facts in self._loose.items():
+            unit = chosen.get(code) or (self._comes(code) or None)
+            for fact in facts:
+                if fact.type == E.LABELLED:
+                    self._of_event[fact.uid] = unit
+            if unit is not None and code in chosen:
+                unit.codes[code] = None
+                turns = self._turns.setdefault(code, [])
+                turns.append((facts[0].key, unit, False))
+                turns.sort(key=_by_key)
+        for code in {c for turns in (self._turns, self._loose) for c in turns}:
+            unit = self.by_code(code, _FIRST)
+            if unit is not None:
+                self._aliases.setdefault(coded_parcel_id(self._order_id, code), unit)
+
+    def _pack_key(self, booked: Sequence[Fact], packed: list[Unit]) -> FactKey:
+        return next((f.key for f in booked if self._of_event.get(f.uid) is packed[0]), _FIRST)
+
+    def _comes(self, code: str) -> Unit | None:
+        """The parcel that a code is put on at some time."""
+        return next((unit for _, unit, _ in self._turns.get(code, ()) if unit is not None), None)
+
+    def _unit_of_code(self, code: str) -> Unit:
+        """The parcel of a code that no pack tells of. A parcel that was moved unseen is the only one's."""
+        unseen = next((u for u in self._units if u.id == self.unseen), None)
+        if unseen is not None and len(self._loose) == 1:
+            self._rename(unseen, coded_parcel_id(self._order_id, code))
+            return unseen
+        return self._add(Unit(coded_parcel_id(self._order_id, code)))
+
+    # --- units and codes ----------------------------------------------------------------------------------------------------
+
+    def _add(self, unit: Unit) -> Unit:
+        self._units.append(unit)
+        return unit
+
+    def _rename(self, unit: Unit, unit_id: str) -> None:
+        self._aliases[unit.id] = unit
+        unit.id = unit_id
+
+    def _known(self, name: str) -> Unit | None:
+        return next((u for u in self._units if u.id == name), None) or self._aliases.get(name)
+
+    def _named(self, name: str) -> Unit:
+        """The parcel with a name. The only parcel without one takes it."""
+        unit = self._known(name)
+        if unit is not None:
+            return unit
+        if name in self._pack_ids or name == self.unseen:
+            return self._units[0] if name == self.unseen and self._units else self._add(Unit(name))
+        nameless = [u for u in self._units if not u.is_named and not u.had_pack]
+        if len(nameless) == 1 and len(self._units) == 1:
+            self._rename(nameless[0], name)
+            nameless[0].is_named = True
+            return nameless[0]
+        return self._add(Unit(name, is_named=True))
+
+    def _current(self, code: str | None) -> Unit | None:
+        turns = self._turns.get(code) if code is not None else None
+        return turns[-1][1] if turns else None
+
+    def _put(self, code: str, unit: Unit, key: FactKey) -> None:
+        before = self._current(code)
+        if before is unit:
+            return
+        if before is not None:
+            before.codes.pop(code, None)
+        unit.codes[code] = None
+        unit.had_code = True
+        self._turns.setdefault(code, []).append((key, unit, False))
+
+    def _free(self, code: str, key: FactKey, *, is_replaced: bool = False) -> None:
+        unit = self._current(code)
+        if unit is not None:
+            unit.codes.pop(code, None)
+            self._turns[code].append((key, None, is_replaced))
+
+    # --- asking -------------------------------------------------------------------------------------------------------------
+
+    def of_event(self, fact: Fact) -> str | None:
+        """The parcel that a pack or label is about; None if it would have to name one."""
+        unit = self._of_event.get(fact.uid)
+        return unit.id if unit is not None else None
+
+    def by_name(self, name: str) -> str | None:
+        """The id of the parcel that has, or once had, this id."""
+        unit = self._known(name)
+        return unit.id if unit is not None else None
+
+    def moves_code(self, fact: Fact) -> bool:
+        """Whether a label takes its code from another parcel of the order."""
+        return fact.uid in self._moved
+
+    def puts_code(self, fact: Fact) -> bool:
+        """Whether an event puts a code on a parcel that did not bear it."""
+        label = self.label(fact)
+        return label is not None and any(key == fact.key and unit is not None for key, unit, _ in self._turns.get(label, ()))
+
+    def codes(self, parcel_id: str) -> list[str]:
+        """The codes that a parcel bears after the last event."""
+        unit = self._known(parcel_id)
+        return list(unit.codes) if unit is not None else []
+
+    def by_code(self, code: str, key: FactKey, *, is_unpack: bool = False) -> Unit | None:
+        """The parcel that bears a code at an event's place; else the one that gets it soon after; else the one that bore it before it was replaced.
+
+        Args:
+            is_unpack: the event itself takes the code off.
+        """
+        turns = self._turns.get(code, ())
+        now: tuple[FactKey, Unit | None, bool] | None = None
+        for turn in turns:
+            if turn[0] > key or (is_unpack and turn[0] == key):
+                if turn[1] is not None and (now is None or now[1] is None) and (key is _FIRST or turn[0][1] - key[1] <= LOOK_AHEAD_MS):
+                    return turn[1]
+                break
+            now = turn
+        if now is None:
+            return None
+        if now[1] is None and now[2]:
+            return next((unit for turn_key, unit, _ in reversed(turns) if turn_key < now[0] and unit is not None), None)
+        return now[1]
+
+    def first(self) -> str | None:
+        """The parcel that an event means that names none, before any parcel is known."""
+        unit = next((u for u in self._units if u.had_pack or u.is_named), None) or next(iter(self._units), None)
+        return unit.id if unit is not None else None
+
+
+def _quantities(body: bodies.Pack) -> dict[str, int] | None:
+    if body.items is None:
+        return None
+    total: dict[str, int] = {}
+    for item in body.items:
+        total[item.sku] = total.get(item.sku, 0) + item.qty
+    return total
+
+
+def _by_key(turn: tuple[FactKey, Unit | None, bool]) -> FactKey:
+    return turn[0]
