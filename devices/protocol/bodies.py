@@ -79,6 +79,25 @@ class Pack(Body, frozen=True):
 class Labelled(Body, frozen=True):
     code: Code
     kind: Literal["sscc", "waybill", "plain"]
+    replaces: Code | None = None
+
+
+Children = Annotated[list[Code], Meta(min_length=1, max_length=500)]
+
+
+class Aggregated(Body, frozen=True):
+    """Labels, order ids or other containers were put into a container."""
+
+    parent: Code
+    children: Children
+
+
+class Disaggregated(Body, frozen=True):
+    """These children, or all, were taken out of a container."""
+
+    parent: Code
+    children: Children | None = None
+    all: bool = False
 
 
 class Stage(Body, frozen=True):
@@ -192,6 +211,8 @@ BODIES: dict[EventType, type[Body]] = {
     EventType.PACK: Pack,
     EventType.UNPACK: Because,
     EventType.LABELLED: Labelled,
+    EventType.AGGREGATED: Aggregated,
+    EventType.DISAGGREGATED: Disaggregated,
     EventType.STAGE: Stage,
     EventType.LOAD: Load,
     EventType.UNLOAD: Unload,

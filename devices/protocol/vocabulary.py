@@ -39,6 +39,8 @@ class EventType(StrEnum):
     PACK = "pack"
     UNPACK = "unpack"
     LABELLED = "labelled"
+    AGGREGATED = "aggregated"
+    DISAGGREGATED = "disaggregated"
     STAGE = "stage"
     LOAD = "load"
     UNLOAD = "unload"
