@@ -226,6 +226,7 @@ class _Shift:
             for step in self.rng.sample(("load", "depart", "arrive", "unload"), 2):
                 self.w.tell("scanner-3", step, ms, code="CAGE-1")
                 ms += self.rng.choice((MINUTE_MS, HOUR_MS))
+            ms += self.rng.choice((MINUTE_MS, 3 * HOUR_MS, 5 * HOUR_MS))
         if self.rng.random() < 0.5:
             self.w.tell("scanner-2", "disaggregated", ms, parent="CAGE-1", all=True)
             self.w.tell("scanner-3", "arrive", ms + HOUR_MS, code="CAGE-1")
@@ -367,6 +368,37 @@ class _Chaos:
         order, label = self._order(0.8), self._code() if self.rng.random() < 0.95 else "TOTE-1"
         self.w.tell(self.rng.choice(SCANNERS), "labelled", ms, order, parcel=self._parcel(), kind=kind, replaces=replaces, label=label)
 
+    def relabel(self, ms: int) -> None:
+        """A new label over one that was stuck before, and a scan of the old one."""
+        before = [(e.order, e.body.get("code") or e.code) for e in self.w.drafts if e.type in ("labelled", "pack") and e.order]
+        order, old = self.rng.choice(before or [(self.orders[0], self._code())])
+        self.w.tell(
+            self.rng.choice(SCANNERS),
+            "labelled",
+            ms,
+            self.rng.choice((order, None)),
+            kind="plain",
+            replaces=old,
+            label=self.rng.choice(("NEW-1", self._code())),
+        )
+        self.w.tell(self.rng.choice(SCANNERS), "arrive", ms + self.rng.choice((-2_000, HOUR_MS, DAY_MS)), code=old)
+
+    def at_once(self, ms: int) -> None:
+        """Two devices tell of one code in the same millisecond: it is taken or freed, and scanned beside an order."""
+        code, order = self._code(), self.rng.choice(self.orders)
+        self.w.tell("scanner-2", self.rng.choice(("pack", "unpack", "unpack")), ms, order, code=code)
+        self.w.tell(self.rng.choice(("scanner-1", "phone-1")), "delivery", ms, self.rng.choice((order, *self.orders)), code=code)
+        self.w.tell("scanner-3", "arrive", ms + HOUR_MS, code=code)
+
+    def reuse_cage(self, ms: int) -> None:
+        """Filled, moved, silent, and filled again; or unloaded in between, or silent for too short a time."""
+        box, move = self.rng.choice(self.boxes), self.rng.choice(("load", "depart", "arrive", "stage", "delivery", "unload"))
+        for child in (self._code(), self._code()):
+            self.w.tell("scanner-1", "aggregated", ms, parent=box, children=[child])
+            self.w.tell("scanner-1", "load", ms + HOUR_MS, code=box)
+            self.w.tell("scanner-2", move, ms + 2 * HOUR_MS, code=box)
+            ms += self.rng.choice((4, 6, 7)) * HOUR_MS
+
     def pack(self, ms: int) -> None:
         code = self.rng.choice((None, self._code(), self._code(), self.rng.choice(self.boxes)))
         self.w.tell(self.rng.choice(SCANNERS), "pack", ms, self._order(0.95), parcel=self._parcel(), code=code)
@@ -425,11 +457,14 @@ class _Chaos:
     def _shelf(self) -> None:
         """A shelf is scanned beside more orders than any label."""
         for n in range(self.rng.randint(31, 36)):
+            if self.rng.random() < 0.8:
+                self.w.tell("shop", "created", T0_MS + self._chance_ms(-1, 0), f"S-{n}")
             self.w.tell(self.rng.choice(SCANNERS), "stage", T0_MS + self._chance_ms(0, 1), f"S-{n}", code=self.labels[0])
 
 
 HOSTILE: Final[tuple[Callable[[_Chaos, int], None], ...]] = (
     *(_Chaos.label, _Chaos.label, _Chaos.pack, _Chaos.pack, _Chaos.scan, _Chaos.scan, _Chaos.scan, _Chaos.scan),
+    *(_Chaos.relabel, _Chaos.reuse_cage, _Chaos.at_once),
     *(_Chaos.unpack, _Chaos.pick, _Chaos.deliver_by_name, _Chaos.scan_container, _Chaos.fill, _Chaos.empty, _Chaos.void_something, _Chaos.stop, _Chaos.refused),
     _Chaos.same_id,
 )
