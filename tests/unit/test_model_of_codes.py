@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import pytest
 from helpers.streams import CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, Mix, Stored, log_of, stream
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from unit.the_situations import Act, Parcel, created, fill, label, pack, scan, situation, stored, unpack, void
 
-from firmware_sim.checkers.model.codes.evidence import ORDERS_OF_A_CODE_MAX
+from firmware_sim.checkers.model.codes import containers
+from firmware_sim.checkers.model.codes.evidence import ORDERS_OF_A_CODE_MAX, may_void
 from firmware_sim.checkers.model.codes.keys import is_article, key
 from firmware_sim.checkers.model.codes.placing import places
-from firmware_sim.checkers.model.codes.told import Placing, Told, Uid
+from firmware_sim.checkers.model.codes.told import Placing, Told, Uid, Verdict
 
 laws = settings(derandomize=True, deadline=None, max_examples=40)
 SEEDS, MIXES = st.integers(0, 10**6), st.sampled_from(Mix)
@@ -53,6 +56,56 @@ def test_all_spellings_of_a_code_have_one_key(spellings: Sequence[str]) -> None:
 def test_any_other_text_is_its_own_key_and_is_not_an_article(text: str) -> None:
     assert key(text) == text
     assert not is_article(key(text))
+
+
+# --- limits and roles that no situation and hardly a stream reaches ------------------------------------------------------
+
+
+def answer(name: str, *acts: Act | Iterable[Act]) -> Placing:
+    """Where the event with this name is placed."""
+    events = stored(situation("", *acts))
+    return read(list(events.values()))[events[name].device, events[name].id]
+
+
+LABELS: Final = [label(0, order, f"L{order}") for order in "ABCD"]
+
+
+def test_containers_are_read_three_deep() -> None:
+    cages = [fill(nth, f"CAGE-{nth}", f"CAGE-{nth - 1}", f"L{order}") for nth, order in enumerate("ABCD", start=1)]
+    assert answer("load 1", created(-1, *"ABCD"), LABELS, cages, scan(9, "load", "CAGE-4")).orders == {"B", "C", "D"}
+
+
+def test_a_circle_of_containers_is_cut() -> None:
+    fills = fill(1, "CAGE-1", "CAGE-2", "LA"), fill(2, "CAGE-2", "CAGE-1", "LB")
+    assert answer("load 1", created(-1, "A", "B"), LABELS[:2], *fills, scan(9, "load", "CAGE-1")).orders == {"A", "B"}
+
+
+def test_what_was_put_in_beyond_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "INSIDE_MAX", 2)
+    fills = fill(1, "CAGE-1", "LC", "LA"), fill(2, "CAGE-1", "LB")
+    assert answer("load 1", created(-1, *"ABC"), LABELS[:3], *fills, scan(9, "load", "CAGE-1")).orders == {"A", "C"}
+
+
+def test_an_order_number_that_reads_as_an_article_is_found_by_its_slip() -> None:
+    assert answer("load 1", created(-1, "96385074"), scan(0, "load", "96385074")).orders == {"96385074"}
+
+
+@pytest.mark.parametrize(("packed_on", "verdict"), [(6, Verdict.PLACED), (60, Verdict.REJECTED)])
+def test_a_pack_of_weeks_later_does_not_explain_which_parcel_was_unpacked(packed_on: float, verdict: Verdict) -> None:
+    """Clocks may differ by days, so a pack may seem to follow the unpack that names its parcel. But a pack of day 60 moves nothing of day 2."""
+    unpacked = unpack(1, "A", parcel=Parcel("packing")), pack(packed_on, "A", name="packing")
+    assert answer("others", created(-1, "A", "B"), label(0, "A", "L"), *unpacked, pack(2, "B", code="L", name="others")).verdict is verdict
+
+
+@pytest.mark.parametrize(("role", "any_device"), [("desk", True), ("system", True), ("scanner", False), ("courier", False), ("carrier", False)])
+def test_who_may_void_what(role: str, any_device: bool) -> None:
+    events = stored(
+        situation("", created(-1, "A"), label(0, "A", "L", name="target"), void(1, "target", name="own"), void(1, "target", name="other", device="desk"))
+    )
+    own, other = (Told(*events[name])._replace(role=role) for name in ("own", "other"))
+    target = Told(*events["target"])
+    assert (may_void(own, target), may_void(other, target)) == (True, any_device)
+    assert not may_void(own, other)
 
 
 # --- laws -----------------------------------------------------------------------------------------------------------------
