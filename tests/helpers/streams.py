@@ -131,6 +131,12 @@ def log_of(device: str) -> bytes:
     return hashlib.sha256(device.encode()).digest()[:8]
 
 
+def sscc(serial: int) -> str:
+    """An SSCC of one company, with its check digit (GS1 General Specifications, section 7.9)."""
+    digits = f"34012345{serial:09}"
+    return digits + str(-sum(int(digit) * (1 if place % 2 else 3) for place, digit in enumerate(digits)) % 10)
+
+
 # --- writing events -------------------------------------------------------------------------------------------------------
 
 
@@ -196,7 +202,7 @@ class _Shift:
     def _order(self, order: str, label: str, ms: int) -> None:
         w, rng, scanner = self.w, self.rng, self.rng.choice(SCANNERS)
         if rng.random() < 0.3:
-            label = f"(00)3401234500000{label[-1]}0018"
+            label = f"(00){sscc(int(label[-1]))}"
         w.tell("shop", "created", ms - rng.choice((HOUR_MS, DAY_MS, -2 * DAY_MS)), order)
         w.tell(scanner, "pick", ms, order, code=ARTICLE if rng.random() < 0.5 else None)
         if rng.random() < 0.5:
@@ -245,8 +251,8 @@ class _Shift:
         return ms + DAY_MS
 
     def second_label(self, order: str, ms: int) -> int:
-        self.w.tell("scanner-1", "labelled", ms, order, kind="sscc", label="340123450000000018")
-        self.w.tell("scanner-3", "arrive", ms + HOUR_MS, code="340123450000000018")
+        self.w.tell("scanner-1", "labelled", ms, order, kind="sscc", label=sscc(1_000))
+        self.w.tell("scanner-3", "arrive", ms + HOUR_MS, code=sscc(1_000))
         return ms + DAY_MS
 
     def wrong_label(self, order: str, ms: int) -> int:
@@ -322,7 +328,7 @@ class _Chaos:
         self.w = w
         self.rng = w.rng
         self.orders = ["A", "B", self.rng.choice(("C", ORDER_LIKE_AN_ARTICLE))][: self.rng.randint(2, 3)]
-        self.labels = ["L1", "L2", "XD-1", "(00)340123450000000018", ARTICLE][: self.rng.randint(1, 5)]
+        self.labels = ["L1", "L2", "XD-1", f"(00){sscc(1)}", ARTICLE][: self.rng.randint(1, 5)]
         self.boxes = ["CAGE-1", "TOTE-1", "PAL-1", "L1"][: self.rng.randint(1, 4)]
         self.span_ms = self.rng.choice((HOUR_MS, DAY_MS, 12 * DAY_MS, 80 * DAY_MS, 500 * DAY_MS))
 

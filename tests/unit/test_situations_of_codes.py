@@ -7,6 +7,7 @@ import pytest
 from helpers.streams import CONTAINERS
 from unit.the_situations import PARKED, REJECTED, SITUATIONS, Situation, stored
 
+from bridge.domain import barcodes
 from bridge.domain.access import MAY_SEND
 from devices.protocol.bodies import BODIES
 from devices.protocol.vocabulary import EventType, Role
@@ -40,3 +41,4 @@ def test_every_event_of_a_situation_could_be_sent() -> None:
     for event in (e for told in SITUATIONS for e in stored(told).values()):
         assert EventType(event.type) in MAY_SEND[Role(event.role)]
         msgspec.convert(event.body, BODIES[EventType(event.type)])
+        assert event.code is None or not isinstance(barcodes.read(event.code), barcodes.Unreadable)

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from helpers.streams import CONTAINERS, DAY_MS, Mix, Stored, arrivals, stream
 
+from bridge.domain import barcodes
 from bridge.domain.access import MAY_SEND
 from devices.protocol.bodies import BODIES
 from devices.protocol.vocabulary import EventType, Role
@@ -57,6 +58,11 @@ def test_every_event_could_be_sent_unless_it_is_faulty_on_purpose() -> None:
                 msgspec.convert(event.body, body_type)
         else:
             assert msgspec.to_builtins(msgspec.convert(event.body, body_type), builtin_types=(bytes,)).keys() <= event.body.keys()
+
+
+def test_every_code_can_be_read() -> None:
+    texts = {t for e in some_events() for t in (e.code, e.body.get("code"), e.body.get("replaces"), e.body.get("parent"), *e.body.get("children", ())) if t}
+    assert not [t for t in texts if isinstance(barcodes.read(t), barcodes.Unreadable)]
 
 
 def test_the_faults_are_there() -> None:

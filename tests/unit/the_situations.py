@@ -146,7 +146,7 @@ def void(day: float, target: str, **other: Any) -> Act:
 
 
 TWO_ORDERS: Final = created(-320, "A", "B")
-SSCC: Final = "(00)340123450000000018"
+SSCC: Final = "(00)340123450000000017"
 WAYBILL_LIKE_AN_ARTICLE: Final = ARTICLE
 
 
@@ -419,7 +419,7 @@ SITUATIONS: Final = (
         "An SSCC is labelled as printed and scanned as a web link: it is the same label.",
         TWO_ORDERS,
         label(0, "A", SSCC),
-        scan(1, "load", "https://id.example/00/340123450000000018", wants="A"),
+        scan(1, "load", "https://id.example/00/340123450000000017", wants="A"),
     ),
     # totes and cages
     situation(
