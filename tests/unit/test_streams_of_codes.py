@@ -22,7 +22,7 @@ from devices.protocol.bodies import BODIES
 from devices.protocol.vocabulary import EventType, Role
 from firmware_sim.checkers.model.codes import containers, evidence, history, holding, placing
 from firmware_sim.checkers.model.codes.evidence import Evidence, Says
-from firmware_sim.checkers.model.codes.history import End
+from firmware_sim.checkers.model.codes.history import Binding, End
 from firmware_sim.checkers.model.codes.told import CUSTODY, Placing, Told, Uid
 
 STREAMS: Final = 400
@@ -128,6 +128,14 @@ def replace_and_forget(walk: history._Walk, ms: int, e: Told) -> None:
         walk.end(ms, End.FREED)
 
 
+def last_before(bindings: list[Binding], ms: int) -> Binding | None:
+    return next((b for b in reversed(bindings) if b.from_ms < ms), None)
+
+
+def first_from(bindings: list[Binding], ms: int) -> Binding | None:
+    return next((b for b in bindings if b.from_ms >= ms), None)
+
+
 DEFECTS: Final[dict[str, tuple[tuple[object, str, object], ...]]] = {
     # what the law was made against
     "forget a void": ((placing, "voided", lambda events: frozenset()),),
@@ -153,7 +161,7 @@ DEFECTS: Final[dict[str, tuple[tuple[object, str, object], ...]]] = {
     "an unpack without a code frees nothing": ((history._Walk, "_is_on", lambda walk, binding, ms, e: False),),
     "an unpack of any parcel frees the code": ((history._Walk, "_is_on", lambda walk, binding, ms, e: True),),
     "a clock set back swaps events": ((history, "order_times", own_times),),
-    "scans come before bindings": ((history, "ENDS_OR_BINDS", frozenset(Says) - history.ENDS_OR_BINDS),),
+    "scans come before bindings": ((holding, "_last_until", last_before), (holding, "_first_after", first_from)),
     "returns look ahead": ((placing, "BACKWARD", frozenset()), (history, "BACKWARD", frozenset())),
     "a scan before a reuse belongs to the old order": ((history, "_is_forward_scan", lambda e: False),),
     "a label days later contradicts": ((placing, "CONTRADICTS_AHEAD_MS", 7 * DAY_MS),),

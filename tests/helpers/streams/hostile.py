@@ -95,6 +95,14 @@ class Chaos:
             self.w.tell("scanner-2", move, ms + 2 * HOUR_MS, code=box)
             ms += self.rng.choice((4, 6, 7)) * HOUR_MS
 
+    def stack(self, ms: int) -> None:
+        """A box in a box, and perhaps in a third one, and a scan of the outermost."""
+        boxes = self.rng.sample(self.boxes, len(self.boxes))
+        for inner, outer in zip([self._code(), *boxes], boxes, strict=False):
+            ms += MINUTE_MS
+            self.w.tell("scanner-2", "aggregated", ms, parent=outer, children=[inner])
+        self.w.tell("scanner-3", self.rng.choice(SCANNER_STEPS), ms + MINUTE_MS, code=boxes[-1])
+
     def pack(self, ms: int) -> None:
         code = self.rng.choice((None, self._code(), self._code(), self.rng.choice(self.boxes)))
         self.w.tell(self.rng.choice(SCANNERS), "pack", ms, self._order(0.95), parcel=self._parcel(), code=code)
@@ -160,7 +168,7 @@ class Chaos:
 
 HOSTILE: Final[tuple[Callable[[Chaos, int], None], ...]] = (
     *(Chaos.label, Chaos.label, Chaos.pack, Chaos.pack, Chaos.scan, Chaos.scan, Chaos.scan, Chaos.scan),
-    *(Chaos.relabel, Chaos.reuse_cage, Chaos.at_once),
+    *(Chaos.relabel, Chaos.reuse_cage, Chaos.at_once, Chaos.stack),
     *(Chaos.unpack, Chaos.pick, Chaos.deliver_by_name, Chaos.scan_container, Chaos.fill, Chaos.empty, Chaos.void_something, Chaos.stop, Chaos.refused),
     Chaos.same_id,
 )

@@ -38,9 +38,6 @@ class Says(StrEnum):
     """Nothing: the event itself wants to be placed."""
 
 
-ENDS_OR_BINDS: Final = frozenset({Says.BINDS, Says.REPLACES, Says.FREES})
-
-
 class Pack(NamedTuple):
     """When an order was packed, and the parcel's id."""
 

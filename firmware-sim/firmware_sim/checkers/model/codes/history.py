@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from firmware_sim.checkers.model.codes.evidence import ENDS_OR_BINDS, Evidence, Says, derived_parcel
+from firmware_sim.checkers.model.codes.evidence import Evidence, Says, derived_parcel
 from firmware_sim.checkers.model.codes.told import BACKWARD, CUSTODY, DAY_MS, FILLING, FINAL, Told, Uid
 
 FORGET_AFTER_MS: Final = 180 * DAY_MS
@@ -33,7 +33,7 @@ class End(StrEnum):
 
 @dataclass(slots=True)
 class Binding:
-    """The code was on a parcel of `order` from `from_ms` on.
+    """The code was on a parcel of `order` from `from_ms` on, until just before `to_ms`: at equal times, what binds or ends comes before a scan.
 
     `parcels` are the parcels that it names; empty if it names none. If it follows a lapsed binding, forward scans without an order from `scans_from_ms` on
     are already its own.
@@ -84,9 +84,9 @@ def history(evidence: Evidence, k: str) -> History:
     for order in {e.order for e in events if evidence.binds(e, k)}:
         events += evidence.unpacks[order or ""] + evidence.endings[order or ""]
     order_ms = order_times(events)
-    walk = _Walk(evidence, k, order_ms)
-    for ms, says, e in sorted((walk.placed_in_time(e) for e in events), key=_sequence):
-        walk.read(ms, says, e)
+    walk = _Walk(evidence, k)
+    for ms, e in sorted(((walk.begins(e, order_ms[e.uid]), e) for e in events), key=lambda step: (step[0], *step[1].moment[1:])):
+        walk.read(ms, e)
     return History(walk.bindings, walk.hints, walk.refused, walk.moved, order_ms)
 
 
@@ -113,22 +113,12 @@ def parcels_of(evidence: Evidence, binding: Binding, ms: int) -> frozenset[str]:
     return frozenset(p.parcel for p in packs if p.ms <= binding.from_ms) or frozenset(p.parcel for p in packs[:1])
 
 
-_Step = tuple[int, Says, Told]
-
-
-def _sequence(step: _Step) -> tuple[object, ...]:
-    """At equal times, what binds or ends comes before a scan."""
-    ms, says, e = step
-    return (ms, says not in ENDS_OR_BINDS, *e.moment[1:])
-
-
 class _Walk:
     """The state of the pass. `holder` is the present binding; when it ends, no older one revives."""
 
-    def __init__(self, evidence: Evidence, k: str, order_ms: dict[Uid, int]) -> None:
+    def __init__(self, evidence: Evidence, k: str) -> None:
         self.evidence = evidence
         self.key = k
-        self.order_ms = order_ms
         self.holder: Binding | None = None
         self.gap = 0
         self.signs: list[Sign] = []
@@ -137,13 +127,13 @@ class _Walk:
         self.refused: set[Uid] = set()
         self.moved: set[Uid] = set()
 
-    def placed_in_time(self, e: Told) -> _Step:
-        """A binding of an order that did not exist yet begins when the order can be meant."""
-        says, ms = self.evidence.says(e, self.key), self.order_ms[e.uid]
-        first = self.evidence.exists_from(e.order) if says is Says.BINDS else None
-        return (ms if first is None else max(ms, first)), says, e
+    def begins(self, e: Told, order_ms: int) -> int:
+        """When an event is read. A binding of an order that did not exist yet waits until the order can be meant."""
+        first = self.evidence.exists_from(e.order) if self.evidence.binds(e, self.key) else None
+        return order_ms if first is None else max(order_ms, first)
 
-    def read(self, ms: int, says: Says, e: Told) -> None:
+    def read(self, ms: int, e: Told) -> None:
+        says = self.evidence.says(e, self.key)
         if says in READ:
             READ[says](self, ms, e)
         is_scan = says is not Says.FINISHES and e.type not in FILLING and (e.code is not None or e.type == "labelled")
