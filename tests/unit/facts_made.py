@@ -40,7 +40,9 @@ ROLE_OF: Final[dict[str, Role]] = {
 USUAL: Final[dict[E, str]] = (
     dict.fromkeys((E.CREATED, E.PAID, E.APPROVED, E.COMPLETED), "shop")
     | dict.fromkeys((E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.ASSIGNED, E.UNASSIGNED), "desk")
-    | dict.fromkeys((E.SHIFT_STARTED, E.SHIFT_ENDED, E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.DAMAGED, E.LOST, E.FOUND, E.VOID), "pack-1")
+    | dict.fromkeys(
+        (E.SHIFT_STARTED, E.SHIFT_ENDED, E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.DAMAGED, E.LOST, E.FOUND, E.VOID), "pack-1"
+    )
     | dict.fromkeys((E.STAGE, E.LOAD, E.UNLOAD, E.DEPART, E.ARRIVE, E.RETURNED, E.DESTROYED), "dock-2")
     | dict.fromkeys((E.CUSTOMS_ENTERED, E.CUSTOMS_HELD, E.CUSTOMS_CLEARED, E.BORDER_ENTERED), "carrier")
     | dict.fromkeys((E.CLAIM, E.DECLINE, E.PICKUP, E.OUT_FOR_DELIVERY, E.STOP_ARRIVED, E.ATTEMPT_FAILED, E.AVAILABLE_FOR_PICKUP), "phone-1")
@@ -78,6 +80,8 @@ PLAIN_BODY: Final[dict[E, Body]] = {
     E.PACK: bodies.Pack(),
     E.UNPACK: because("wrong box"),
     E.LABELLED: bodies.Labelled(code="C1", kind="plain"),
+    E.AGGREGATED: bodies.Aggregated(parent="CAGE-1", children=["C1"]),
+    E.DISAGGREGATED: bodies.Disaggregated(parent="CAGE-1", all=True),
     E.STAGE: bodies.Stage(dock="D4"),
     E.LOAD: bodies.Load(vehicle="van-3"),
     E.UNLOAD: bodies.Unload(),

@@ -32,6 +32,8 @@ pick                     x       .      .     .     .    .
 pack                     x       .      .     .     .    .
 unpack                   x       .      .     .     .    .
 labelled                 x       .      .     .     .    .
+aggregated               x       .      .     .     .    .
+disaggregated            x       .      .     .     .    .
 stage                    x       .      .     .     .    .
 load                     x       .      .     .     .    .
 unload                   x       .      .     .     .    .
@@ -77,7 +79,7 @@ def test_an_event_is_sent_by_the_roles_that_the_table_names(event: str, cells: l
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("event", ["", "decided", "PACK", "pack ", "aggregated", "+", "#"])
+@pytest.mark.parametrize("event", ["", "decided", "PACK", "pack ", "packaged", "+", "#"])
 def test_an_unknown_event_type_may_not_be_sent_by_any_role(role: Role, event: str) -> None:
     answer = may_send(role, event)
     assert not answer.allowed

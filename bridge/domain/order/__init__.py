@@ -37,6 +37,8 @@ HANDLERS: Final[dict[str, Handler]] = {
     E.PACK: warehouse.pack,
     E.UNPACK: apply_movement,
     E.LABELLED: warehouse.labelled,
+    E.AGGREGATED: warehouse.stand_in_log,
+    E.DISAGGREGATED: warehouse.stand_in_log,
     E.STAGE: movement_to("dock"),
     E.LOAD: apply_movement,
     E.UNLOAD: apply_movement,
