@@ -106,7 +106,7 @@ def _by_reference(body: Body, directory: Directory, jobs: Jobs) -> Placement:
 def _by_code(event: Event[Body], event_type: EventType, text: str, directory: Directory) -> Placement:
     # For a label, the device names the kind of number: one waybill number in ten also looks like an article number.
     plain_label = isinstance(event.body, bodies.Labelled) and event.body.kind != "sscc"
-    scanned = barcodes.Scanned(kind=barcodes.Kind.PLAIN, key=text, text=text) if plain_label else barcodes.read(text)
+    scanned = _as_plain_label(text) if plain_label else barcodes.read(text)
     if isinstance(scanned, barcodes.Unreadable):
         return Placement(event.order, fault=scanned.reason, detail=scanned.detail)
     key, bound = scanned.key, directory.order_of_code(scanned.key)
@@ -125,6 +125,11 @@ def _by_code(event: Event[Body], event_type: EventType, text: str, directory: Di
         return _contradiction(event, event_type, key, holder)
     code = None if key == event.order else key
     return Placement(event.order, code, label=bound is None and code is not None and event_type in LABELS)
+
+
+def _as_plain_label(text: str) -> barcodes.Scanned | barcodes.Unreadable:
+    key = barcodes.code_key(text, plain=True)
+    return key if isinstance(key, barcodes.Unreadable) else barcodes.Scanned(kind=barcodes.Kind.PLAIN, key=key.text, text=key.text)
 
 
 def _by_article(event: Event[Body], event_type: EventType, scanned: barcodes.Scanned) -> Placement:
