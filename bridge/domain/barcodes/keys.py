@@ -7,7 +7,7 @@ from typing import Final
 from unicodedata import normalize
 
 from bridge.domain.barcodes.licence_plates import visible
-from bridge.domain.barcodes.reading import read, understand
+from bridge.domain.barcodes.reading import key_of, read, too_long
 from bridge.domain.barcodes.scanned import CODE_CHARS_MAX, Key, Kind, Scanned, Unreadable, shown, unreadable
 from bridge.domain.barcodes.symbologies import split
 
@@ -23,27 +23,20 @@ def code_key(text: str, *, plain: bool = False) -> Key | Unreadable:
 
     An order number in a code (AI 400) has the key of the order number as a text.
     """
-    scanned = understand(text)
-    if isinstance(scanned, Scanned):
-        return _key(scanned)
-    return _plain_key(text) if plain else scanned
-
-
-def _key(scanned: Scanned) -> Key:
-    is_text = scanned.kind is Kind.ORDER and scanned.key == scanned.order
-    return Key(Kind.PLAIN if is_text else scanned.kind, scanned.key)
+    key = key_of(text)
+    return _plain_key(text) if plain and isinstance(key, Unreadable) else key
 
 
 def _plain_key(code: str) -> Key | Unreadable:
     if len(code) > CODE_CHARS_MAX:
-        return unreadable(f"the code has {len(code)} characters, {CODE_CHARS_MAX} at most")
+        return too_long(code)
     text, before = normalize("NFC", visible(code)), ""
     while text != before:
         before, (_, text) = text, split(text)
     if not text or len(text) > CODE_CHARS_MAX or not text.isprintable():
         return unreadable(f"{shown(text)} is empty, too long, or contains characters that cannot be printed")
-    scanned = understand(text)
-    return _key(scanned) if isinstance(scanned, Scanned) else Key(Kind.PLAIN, text)
+    key = key_of(text)
+    return Key(Kind.PLAIN, text) if isinstance(key, Unreadable) else key
 
 
 def same_article(code: str | None, sku: str) -> bool:

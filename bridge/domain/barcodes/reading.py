@@ -12,7 +12,7 @@ from bridge.domain.barcodes.digital_link import LINK_SCHEMES, digital_link
 from bridge.domain.barcodes.element_strings import FNC1, bracketed_elements, element_string, in_brackets
 from bridge.domain.barcodes.epc import epc_hex, epc_uri
 from bridge.domain.barcodes.licence_plates import ENVELOPE, envelope, linear_plate, visible
-from bridge.domain.barcodes.scanned import CODE_CHARS_MAX, Element, Elements, Kind, Scanned, Unreadable, shown, unreadable
+from bridge.domain.barcodes.scanned import CODE_CHARS_MAX, Element, Elements, Key, Kind, Scanned, Unreadable, shown, unreadable
 from bridge.domain.barcodes.symbologies import EAN_SYMBOLOGIES, ELEMENT_STRING_SYMBOLOGIES, ean_elements, split
 from devices.protocol.vocabulary import Reason
 
@@ -32,27 +32,27 @@ _CONTAINERS: Final = {"8003": "returnable asset (GRAI)", "8004": "asset (GIAI)"}
 
 
 def read(code: str) -> Scanned | Unreadable:
-    """What `code` names, if it is no container. Never raises."""
-    scanned = understand(code)
-    if isinstance(scanned, Scanned) and scanned.kind is Kind.CONTAINER:
-        ((ai, value),) = _elements_of_a_container(scanned.key)
-        return Unreadable(Reason.CONTAINER, f"{_CONTAINERS[ai]} {value} is a container, not a parcel")
-    return scanned
-
-
-def understand(code: str) -> Scanned | Unreadable:
-    """What `code` names, containers included. Never raises."""
+    """What `code` names, if it is not a container. Never raises."""
     if _SURELY_PLAIN.fullmatch(code):
         return Scanned(kind=Kind.PLAIN, key=code, text=code)
     if len(code) > CODE_CHARS_MAX:
-        return _too_long(code)
-    return _understood(code)
+        return too_long(code)
+    return _read(code)[0]
+
+
+def key_of(code: str) -> Key | Unreadable:
+    """The key of `code`, containers included. Never raises."""
+    if _SURELY_PLAIN.fullmatch(code):
+        return Key(Kind.PLAIN, code)
+    if len(code) > CODE_CHARS_MAX:
+        return too_long(code)
+    return _read(code)[1]
 
 
 def elements(code: str) -> Elements | Unreadable:
     """The GS1 elements of `code`, in the order in which it has them. Empty for a plain text."""
     if len(code) > CODE_CHARS_MAX:
-        return _too_long(code)
+        return too_long(code)
     found = _content(*_split(code))
     return () if isinstance(found, str) else found
 
@@ -61,15 +61,22 @@ def elements(code: str) -> Elements | Unreadable:
 
 
 @lru_cache(maxsize=CODES_CACHED_MAX)
-def _understood(code: str) -> Scanned | Unreadable:
+def _read(code: str) -> tuple[Scanned | Unreadable, Key | Unreadable]:
+    """(what `read` answers, what `key_of` answers)."""
     scanned = _named(code)
-    if isinstance(scanned, Unreadable) or scanned.kind in {Kind.SSCC, Kind.GTIN} or scanned.key == code:
-        return scanned
-    again = _named(scanned.key)
-    if isinstance(again, Unreadable) or again.key != scanned.key:
-        # A key is a code too, and people read it from a screen and type it in. Only artful texts get here, such as one with FNC1 where none may be.
-        return unreadable(f"{shown(scanned.text)} has no form that can be shown and read again")
-    return scanned
+    if isinstance(scanned, Unreadable):
+        return scanned, scanned
+    if scanned.kind not in {Kind.SSCC, Kind.GTIN} and scanned.key != code:
+        again = _named(scanned.key)
+        if isinstance(again, Unreadable) or again.key != scanned.key:
+            # A key is a code too: people read it on a screen and type it in. Only artful texts get here, such as one with FNC1 where none may be.
+            problem = unreadable(f"{shown(scanned.text)} has no form that can be shown and read again")
+            return problem, problem
+    if scanned.kind is Kind.CONTAINER:
+        return _container(scanned.key), Key(scanned.kind, scanned.key)
+    # An order number that reads as itself is the same code with AI 400 and without.
+    is_text = scanned.kind is Kind.ORDER and scanned.key == scanned.order
+    return scanned, Key(Kind.PLAIN if is_text else scanned.kind, scanned.key)
 
 
 def _named(code: str) -> Scanned | Unreadable:
@@ -102,10 +109,9 @@ def _order_key(number: str) -> str:
     return number if alone == number else in_brackets([Element("400", number)])
 
 
-def _elements_of_a_container(key: str) -> Elements:
-    found = bracketed_elements(key)
-    assert not isinstance(found, Unreadable)
-    return found
+def _container(key: str) -> Unreadable:
+    ai, _, value = key[1:].partition(")")
+    return Unreadable(Reason.CONTAINER, f"{_CONTAINERS[ai]} {value} is a container, not a parcel")
 
 
 # ---- what a text is
@@ -122,7 +128,7 @@ def _content(symbology: str | None, text: str) -> Elements | str | Unreadable:
     if not text:
         return unreadable("the code is empty")
     if len(text) > CODE_CHARS_MAX:  # NFC can be longer
-        return _too_long(text)
+        return too_long(text)
     if text.startswith(LINK_SCHEMES):
         return digital_link(text)
     if symbology in ELEMENT_STRING_SYMBOLOGIES:
@@ -157,5 +163,6 @@ def _unprintable(text: str) -> Unreadable:
     return unreadable(f"{shown(text)} contains characters that cannot be printed")
 
 
-def _too_long(text: str) -> Unreadable:
+def too_long(text: str) -> Unreadable:
+    """A code that no label holds."""
     return unreadable(f"the code has {len(text)} characters, {CODE_CHARS_MAX} at most")
