@@ -40,14 +40,17 @@ def _plain_key(code: str) -> Key | Unreadable:
 
 
 def same_article(code: str | None, sku: str) -> bool:
-    """False only if the key of a scanned code and an SKU are article numbers of one sort, and differ.
+    """False only if the key of a scanned code and an SKU are article numbers, and differ.
 
-    There are two sorts: GTINs, which are the same in each of their lengths, and a shop's own digits. One of a sort says nothing about one of the other.
+    An article number is a GTIN, the same in each of its lengths, or digits of the shop. A scanned GTIN does not contradict such digits: it may be the GTIN
+    of that article.
     """
     if code is None:
         return True
     scanned, ordered = _article(code), _article(sku)
-    return scanned is None or ordered is None or scanned[0] is not ordered[0] or scanned == ordered
+    if scanned is None or ordered is None or (scanned[0] is Kind.GTIN and ordered[0] is Kind.PLAIN):
+        return True
+    return scanned[1] == ordered[1]
 
 
 def ordered_sku(sku: str, ordered: Collection[str]) -> str | None:
@@ -61,9 +64,10 @@ def ordered_sku(sku: str, ordered: Collection[str]) -> str | None:
 
 
 def _article(text: str) -> tuple[Kind, str] | None:
+    """(GTIN, or PLAIN for digits of the shop; the number without leading zeros)."""
     scanned = read(text)
     if isinstance(scanned, Scanned) and scanned.kind is Kind.GTIN:
-        return Kind.GTIN, scanned.key
+        return Kind.GTIN, scanned.key.lstrip("0")
     if len(text) <= _SHOP_NUMBER_DIGITS_MAX and text.isascii() and text.isdecimal():
         return Kind.PLAIN, text.lstrip("0")
     return None

@@ -80,9 +80,9 @@ def _as_ordered(order: Order, sku: str) -> str:
 
 
 def _are_two_articles(code: str, sku: str) -> bool:
-    """Whether what was scanned cannot be what was picked: both are GTINs, or both are a shop's own numbers of at most 14 digits, and they differ."""
+    """Whether what was scanned cannot be what was picked: both are numbers of at most 14 digits, and they differ. A GTIN can be that of a shop's own number."""
     digits = all(text.isascii() and text.isdecimal() and len(text) <= 14 for text in (code, sku))
-    return digits and _is_gtin(code) is _is_gtin(sku) and int(code) != int(sku)
+    return digits and int(code) != int(sku) and not (_is_gtin(code) and not _is_gtin(sku))
 
 
 def _is_gtin(text: str) -> bool:
