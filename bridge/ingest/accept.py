@@ -92,19 +92,16 @@ class Doubt(NamedTuple):
 
 def code_of(event: Event[Body], event_type: EventType) -> tuple[str | None, Doubt | None]:
     """(the key of the code that an event scans, or of the label that it tells; what is wrong with it)."""
-    text = event.code
-    is_label = False
+    text, is_plain = event.code, False
     if isinstance(event.body, bodies.Labelled):
-        text = event.body.code
-        is_label = event.body.kind != "sscc"  # the device says that it is no GS1 code: one waybill in ten looks like one
-        if event.body.replaces is not None and isinstance(old := barcodes.read(event.body.replaces), barcodes.Unreadable):
+        # For a label, the device names the kind of number: a plain text need not read as anything.
+        text, is_plain = event.body.code, event.body.kind != "sscc"
+        if event.body.replaces is not None and isinstance(old := barcodes.code_key(event.body.replaces), barcodes.Unreadable):
             return None, Doubt(old.reason, old.detail)
     if text is None or (event.order is not None and event_type not in SCANNING):
         return None, None
-    scanned = barcodes.read(text)
-    if isinstance(scanned, barcodes.Unreadable):
-        return (text, None) if is_label else (None, Doubt(scanned.reason, scanned.detail))
-    return scanned.key, None
+    key = barcodes.code_key(text, plain=is_plain)
+    return (None, Doubt(key.reason, key.detail)) if isinstance(key, barcodes.Unreadable) else (key.text, None)
 
 
 SCANNING: Final = CUSTODY | {EventType.PICK, EventType.PACK, EventType.UNPACK, EventType.LABELLED}

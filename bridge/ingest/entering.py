@@ -103,7 +103,9 @@ def _is_about_container(batch: Batch, fact: Fact, placing: Placing) -> bool:
         return True
     if fact.type not in CUSTODY or fact.code is None or not placing.orders:
         return False
-    return any(inside for _, inside in placing.orders) or matches(batch.memory.code_rules.at(fact.event_ms).containers, fact.code)
+    if any(inside for _, inside in placing.orders) or is_asset(fact.code):
+        return True
+    return matches(batch.memory.code_rules.at(fact.event_ms).containers, fact.code)
 
 
 def _index_container(batch: Batch, fact: Fact, placing: Placing) -> None:

@@ -333,3 +333,13 @@ def test_of_systems_a_number_may_be_used_again(tmp_path: Path) -> None:
         bench.tell("scan-1", "pack", "o-1", {}, seq=7)
         receipt = bench.tell("scan-1", "pack", "o-2", {}, seq=7, id=b"another event id")
         assert (receipt["outcome"], receipt["reason"]) == ("rejected", "id_reused")
+
+
+@pytest.mark.parametrize("code", [None, "00614141000036", "04006381333931", "4711", "WB-1"])
+@pytest.mark.parametrize("sku", ["614141000036", "0614141000036", "00614141000036", "04006381333931", "4711", "04711"])
+def test_an_article_is_the_same_in_each_length_of_its_number(code: str | None, sku: str) -> None:
+    story = Story(created(bodies.Line(sku="0614141000036", qty=2), bodies.Line(sku="4711", qty=1)))
+    story.tell(E.PICK, bodies.Pick(sku=sku, qty=1), code=code)
+    story.tell(E.PACK, bodies.Pack(items=[bodies.Line(sku=sku, qty=1)]))
+    story.tell(E.PACK, bodies.Pack(items=[bodies.Line(sku="614141000036", qty=1)]))
+    assert agrees(story)

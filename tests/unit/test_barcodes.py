@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from biip.checksums import gs1_standard_check_digit
 from biip.gs1_application_identifiers import _GS1_APPLICATION_IDENTIFIERS, GS1ApplicationIdentifier
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.domain.barcodes import CODE_CHARS_MAX, Element, Elements, Kind, Scanned, Unreadable, elements, read
@@ -271,6 +271,20 @@ def test_no_text_can_raise(code: str) -> None:
 @settings(deadline=None)
 def test_a_symbology_identifier_that_claims_nothing_changes_nothing(code: str) -> None:
     assert read(f"]C0{code}") == read(code)
+
+
+@given(st.sampled_from(["A0", "C0", "C2", "L2", "Q1", "d1", "zC"]), ANY_TEXT, ANY_TEXT)
+@example("d1", "01" + GTIN + "10A", "21B")
+@example("L2", "", "00" + SSCC)
+@example("C0", "(01)" + GTIN + "(10)A", "(21)B")
+@settings(deadline=None)
+def test_fnc1_after_a_symbology_identifier_that_is_not_gs1_claims_nothing(symbology: str, before: str, after: str) -> None:
+    code = f"]{symbology}{before}\x1d{after}"
+    assume("http" not in code.lower())
+    assume("[)>\x1e" not in code)
+    scanned = read(code)
+    assert isinstance(scanned, Unreadable) or scanned.kind is Kind.PLAIN
+    assert not isinstance(found := elements(code), tuple) or found == ()
 
 
 @given(st.integers(0, 10**17 - 1), st.integers(0, 17), st.integers(1, 9))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from bridge.domain.barcodes import Unreadable, read
+from bridge.domain.barcodes import Unreadable, code_key
 from bridge.domain.facts import Decided, Fact
 from devices.protocol import bodies
 from devices.protocol.bodies import Body
@@ -86,8 +86,8 @@ def time_key(fact: Fact) -> TimeKey:
 
 def key_of(text: str) -> str | None:
     """The key of a text; None if the text can't be read."""
-    scanned = read(text)
-    return None if isinstance(scanned, Unreadable) else scanned.key
+    key = code_key(text)
+    return None if isinstance(key, Unreadable) else key.text
 
 
 def keys_mentioned(code: str | None, body: Body | Decided) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from bridge.domain.barcodes import Kind, Scanned, read
+from bridge.domain.barcodes import Kind, Unreadable, code_key
 from bridge.domain.codes.evidence import BACKWARD, CUSTODY, TERMINAL, Known, TimeKey, key_of, replaced, time_key
 from bridge.domain.codes.rules import CREATED_BEFORE_MS, DatedRules, matches
 from bridge.domain.facts import Fact
@@ -64,8 +64,17 @@ NOBODY: Final = Holder()
 
 def is_article(key: str) -> bool:
     """Whether a code is an article's number (GTIN): it says nothing about an order unless a device says that it is a label."""
-    scanned = read(key)
-    return isinstance(scanned, Scanned) and scanned.kind is Kind.GTIN
+    return _kind(key) is Kind.GTIN
+
+
+def is_asset(key: str) -> bool:
+    """Whether a code is a returnable asset (GRAI, GIAI): a container, whatever the site's patterns say."""
+    return _kind(key) is Kind.CONTAINER
+
+
+def _kind(key: str) -> Kind | None:
+    found = code_key(key)
+    return None if isinstance(found, Unreadable) else found.kind
 
 
 class History:
@@ -104,6 +113,7 @@ class History:
         self.moved: dict[Uid, str] = {}
         self.last: Place | None = None
         self.is_article = is_article(key)
+        self._is_asset = is_asset(key)
         self.known = known
         self._rules = rules
         self._current: Binding | None = None
@@ -136,7 +146,7 @@ class History:
 
     def is_container(self, at_ms: int) -> bool:
         """Whether the code is a container at a time, or common: it binds, hints and names nothing then."""
-        return matches(self._rules.at(at_ms).containers, self.key) or self.known.is_common(self.key)
+        return self._is_asset or matches(self._rules.at(at_ms).containers, self.key) or self.known.is_common(self.key)
 
     def binds(self, fact: Fact, order_id: str | None) -> bool:
         """Whether an event puts this code on a parcel."""

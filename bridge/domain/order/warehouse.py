@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from bridge.domain.barcodes import ordered_sku, same_article
 from bridge.domain.facts import APPLIED, Fact, Verdict, refusal
 from bridge.domain.order.movement import judge_scan, move_parcels
-from bridge.domain.order.order import Order, body_of, quantities
+from bridge.domain.order.order import Order, body_of
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Flag, Outcome, Reason, Warn
@@ -17,7 +20,8 @@ def stand_in_log(order: Order, fact: Fact) -> Verdict:
 
 def pick(order: Order, fact: Fact) -> Verdict:
     body: bodies.Pick = body_of(fact)
-    if body.sku not in order.lines or not _same_article(fact.code, body.sku):
+    sku = ordered_sku(body.sku, order.lines)
+    if sku is None or not same_article(fact.code, sku):
         return refusal(Outcome.REJECTED, Reason.WRONG_SKU)
     if fact.parcel is not None:
         parcels, contradicts = order.find_or_add(fact)
@@ -27,18 +31,11 @@ def pick(order: Order, fact: Fact) -> Verdict:
     if body.short:
         order.flags.add(Flag.SHORT)
         return Verdict(Outcome.APPLIED, parcel=fact.parcel)
-    order.picked[body.sku] = order.picked.get(body.sku, 0) + body.qty
-    warn: tuple[Warn, ...] = (Warn.TOO_MANY,) if order.picked[body.sku] > order.lines[body.sku] else ()
+    order.picked[sku] = order.picked.get(sku, 0) + body.qty
+    warn: tuple[Warn, ...] = (Warn.TOO_MANY,) if order.picked[sku] > order.lines[sku] else ()
     if not order.paid and order.created is not None and order.created.payment == "prepaid":
         warn += (Warn.NOT_PAID,)
     return Verdict(Outcome.APPLIED, warn=warn, parcel=fact.parcel)
-
-
-def _same_article(code: str | None, sku: str) -> bool:
-    """False only if both are article numbers made of digits (GTINs, at most 14 of them) and they differ."""
-    if code is None or len(code) > 14 or not (code.isdigit() and sku.isdigit()):
-        return True
-    return code.lstrip("0") == sku.lstrip("0")
 
 
 def pack(order: Order, fact: Fact) -> Verdict:
@@ -54,7 +51,7 @@ def pack(order: Order, fact: Fact) -> Verdict:
     changed = move_parcels(order, [parcel], E.PACK, fact, fact.at)
     if parcel.items is None and body.items is not None:
         # Only the first list of a parcel's contents counts, until the parcel is unpacked.
-        parcel.items = quantities(body.items)
+        parcel.items = _contents(order, body.items)
         changed = True
     changed = parcel.mark_packed(fact.event_ms) or changed
     parcel.has_pack_event = True
@@ -64,7 +61,16 @@ def pack(order: Order, fact: Fact) -> Verdict:
 
 
 def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
-    return (Warn.NOT_ORDERED,) if body.items is not None and any(i.sku not in order.lines for i in body.items) else ()
+    return (Warn.NOT_ORDERED,) if body.items is not None and any(ordered_sku(i.sku, order.lines) is None for i in body.items) else ()
+
+
+def _contents(order: Order, items: Iterable[bodies.Line]) -> dict[str, int]:
+    """sku → qty of what is in a parcel, each article under the SKU with which it was ordered."""
+    contents: dict[str, int] = {}
+    for item in items:
+        sku = ordered_sku(item.sku, order.lines) or item.sku
+        contents[sku] = contents.get(sku, 0) + item.qty
+    return contents
 
 
 def labelled(order: Order, fact: Fact) -> Verdict:

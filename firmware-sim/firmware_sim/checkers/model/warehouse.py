@@ -9,8 +9,8 @@ from firmware_sim.checkers.model.parcel import Box, leads
 
 def pick(order: Order, e: Happened) -> None:
     order.check_not_blocked()
-    sku = e.body["sku"]
-    if sku not in order.lines or (_is_article(e.code) and _is_article(sku) and (e.code or "").lstrip("0") != sku.lstrip("0")):
+    sku = _as_ordered(order, e.body["sku"])
+    if sku not in order.lines or _are_two_articles(e.code or "", sku):
         raise Refused("rejected", "wrong_sku")
     if e.parcel is not None:
         box = order.named(e) or order.new(e)
@@ -24,7 +24,9 @@ def pick(order: Order, e: Happened) -> None:
 def pack(order: Order, e: Happened) -> None:
     order.check_not_blocked()
     box = order.named(e)
-    items = quantities(e.body["items"]) if e.body.get("items") is not None else None
+    items = None
+    if e.body.get("items") is not None:
+        items = quantities({**item, "sku": _as_ordered(order, item["sku"])} for item in e.body["items"])
     if box is None and e.parcel is None:
         box = _being_packed(order, e, items)
     others = len(order.boxes) - (box is not None)
@@ -70,6 +72,20 @@ def labelled(order: Order, e: Happened) -> None:
     box.code = e.code or box.code
 
 
-def _is_article(code: str | None) -> bool:
-    """An article number: a GTIN has at most 14 digits."""
-    return code is not None and len(code) <= 14 and code.isdigit()
+def _as_ordered(order: Order, sku: str) -> str:
+    """How the order writes an article: a GTIN is the same article with 8, 12, 13 and 14 digits."""
+    if sku in order.lines or not _is_gtin(sku):
+        return sku
+    return next((one for one in order.lines if _is_gtin(one) and int(one) == int(sku)), sku)
+
+
+def _are_two_articles(code: str, sku: str) -> bool:
+    """Whether what was scanned cannot be what was picked: both are numbers of at most 14 digits, and they differ. A GTIN can be that of a shop's own number."""
+    digits = all(text.isascii() and text.isdecimal() and len(text) <= 14 for text in (code, sku))
+    return digits and int(code) != int(sku) and not (_is_gtin(code) and not _is_gtin(sku))
+
+
+def _is_gtin(text: str) -> bool:
+    if not (text.isascii() and text.isdecimal() and len(text) in {8, 12, 13, 14}):
+        return False
+    return sum(int(digit) * (3 if at % 2 else 1) for at, digit in enumerate(reversed(text))) % 10 == 0
