@@ -154,10 +154,10 @@ EVENT_WORDS: Final[Mapping[EventType, Words]] = {
 """What each event is to others. Orders, shifts and jobs have rows with labels alone."""
 
 FLAG_WORDS: Final[Mapping[Flag, Words]] = {
-    Flag.HELD: _only("暂停", "On hold"),
+    Flag.HELD: _only("已暂停", "On hold"),
     Flag.CUSTOMS_HOLD: Words(B.HOLDING, None, A.CUSTOMS_DELAY, None, S.DELAYED, T.SECURITY, "海关扣留", "Held by customs"),
     Flag.NEEDS_CONFIRM: _only("待确认", "Needs confirmation"),
-    Flag.SHORT: _only("缺货", "Short"),
+    Flag.SHORT: _only("缺件", "Items missing"),
     Flag.DAMAGED: Words(None, D.DAMAGED, None, None, None, None, "破损", "Damaged"),
     Flag.LOST: Words(None, D.UNKNOWN, A.LOST, P.FAILURE, S.FAILURE, T.LOST, "丢失", "Lost"),
     Flag.SILENT: Words(None, None, A.EXPIRED, None, S.DELAYED, T.EXPIRED, "长时间无动态", "No news"),
@@ -165,7 +165,7 @@ FLAG_WORDS: Final[Mapping[Flag, Words]] = {
     Flag.AMENDED: _only("已修改", "Changed"),
     Flag.CANCEL_REQUESTED: _only("已申请取消", "Cancellation requested"),
     Flag.MOVED_ON_HOLD: _only("暂停期间被移动", "Moved while on hold"),
-    Flag.UNASSIGNED: _only("未派单", "Not assigned"),
+    Flag.UNASSIGNED: _only("无配送员", "No courier assigned"),
 }
 """What a flag puts in place of the state's words; None leaves the state's. A damaged parcel goes on: only its condition is told."""
 
