@@ -20,9 +20,10 @@ from devices.protocol.bridge_messages import Assignment
 from devices.protocol.device_messages import POINTS_MAX as BATCH_POINTS_MAX
 from devices.protocol.device_messages import LocationBatch, Point
 from devices.protocol.encoding import PayloadError, convert, decode, encode
+from devices.protocol.reasons import AttemptReason, DeclineReason, RefusalReason, ReturnReason
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType
-from devices.scan import Scan, Scanned
+from devices.scan import Scan, Scanned, one_of
 from devices.traffic import Incoming, Outgoing
 
 POINTS_MAX = 20_000
@@ -199,9 +200,9 @@ class Courier(Device):
             rev = self.jobs[job].rev
         return self.send(EventType.CLAIM, bodies.Claim(job=job, rev=rev), **scanned)
 
-    def decline(self, job: str, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+    def decline(self, job: str, *, reason: DeclineReason | str, **scanned: Unpack[Scanned]) -> Scan:
         """Leaves a job to others."""
-        return self.send(EventType.DECLINE, bodies.Decline(job=job, reason=reason), **scanned)
+        return self.send(EventType.DECLINE, bodies.Decline(job=job, reason=one_of(DeclineReason, reason)), **scanned)
 
     # --- parcels ---------------------------------------------------------------------------------------------------------
 
@@ -217,21 +218,21 @@ class Courier(Device):
         """The courier is at a stop."""
         return self.send(EventType.STOP_ARRIVED, bodies.StopArrived(stop=stop), order=order, **scanned)
 
-    def attempt_failed(self, order: str | None = None, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+    def attempt_failed(self, order: str | None = None, *, reason: AttemptReason | str, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel could not be handed over."""
-        return self.send(EventType.ATTEMPT_FAILED, bodies.Because(reason=reason), order=order, **scanned)
+        return self.send(EventType.ATTEMPT_FAILED, bodies.Because(reason=one_of(AttemptReason, reason)), order=order, **scanned)
 
     def available_for_pickup(self, order: str | None = None, *, point: str, until_ms: int | None = None, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel waits at a pickup point, until a time in ms since 1970 UTC."""
         return self.send(EventType.AVAILABLE_FOR_PICKUP, bodies.AvailableForPickup(point=point, until_ms=until_ms), order=order, **scanned)
 
-    def refused(self, order: str | None = None, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+    def refused(self, order: str | None = None, *, reason: RefusalReason | str, **scanned: Unpack[Scanned]) -> Scan:
         """The recipient does not want a parcel."""
-        return self.send(EventType.REFUSED, bodies.Because(reason=reason), order=order, **scanned)
+        return self.send(EventType.REFUSED, bodies.Because(reason=one_of(RefusalReason, reason)), order=order, **scanned)
 
-    def return_started(self, order: str | None = None, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+    def return_started(self, order: str | None = None, *, reason: ReturnReason | str, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel goes back."""
-        return self.send(EventType.RETURN_STARTED, bodies.Because(reason=reason), order=order, **scanned)
+        return self.send(EventType.RETURN_STARTED, bodies.Because(reason=one_of(ReturnReason, reason)), order=order, **scanned)
 
     # --- where the courier is --------------------------------------------------------------------------------------------
 

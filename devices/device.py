@@ -23,9 +23,10 @@ from devices.protocol import bodies
 from devices.protocol.bridge_messages import Receipt
 from devices.protocol.device_messages import decode_event
 from devices.protocol.encoding import PayloadError, encode_cbor, plain
+from devices.protocol.reasons import Condition, DamageReason
 from devices.protocol.topics import Topics
-from devices.protocol.vocabulary import EventType
-from devices.scan import Draft, Scan, Scanned
+from devices.protocol.vocabulary import EventType, PodMethod
+from devices.scan import Draft, Items, Scan, Scanned, lines_of, one_of
 from devices.session import ACK_TIMEOUT_S, CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, IN_FLIGHT_MAX, KEEPALIVE_S, Settings
 
 DEBOUNCE_MS = 300
@@ -198,22 +199,43 @@ class Device:
         self,
         order: str | None = None,
         *,
-        pod_method: Literal["signature", "photo", "pin", "scan", "left_safe", "none"],
+        pod_method: PodMethod | str,
         pod_hash: bytes | None = None,
+        consent: bool | None = None,
         collected: bodies.Collected | None = None,
         **scanned: Unpack[Scanned],
     ) -> Scan:
-        """A parcel was handed over; `pod_hash` is the hash of the proof, `collected` the money taken."""
-        body = bodies.Delivery(pod=bodies.ProofOfDelivery(method=pod_method, hash=pod_hash), collected=collected)
-        return self.send(EventType.DELIVERY, body, order=order, **scanned)
+        """A parcel was handed over; `pod_hash` is the hash of the proof, `collected` the money taken.
 
-    def returned(self, order: str | None = None, *, dock: str, condition: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
-        """A parcel came back to the warehouse."""
-        return self.send(EventType.RETURNED, bodies.Returned(dock=dock, condition=condition), order=order, **scanned)
+        `consent` says that the recipient agreed to a safe place, a neighbour, a locker or a station.
+        """
+        pod = bodies.ProofOfDelivery(method=one_of(PodMethod, pod_method), hash=pod_hash, consent=consent)
+        return self.send(EventType.DELIVERY, bodies.Delivery(pod=pod, collected=collected), order=order, **scanned)
 
-    def damaged(self, order: str | None = None, *, severity: Literal["minor", "major", "total"], **scanned: Unpack[Scanned]) -> Scan:
+    def returned(
+        self,
+        order: str | None = None,
+        *,
+        dock: str,
+        items: Items | None = None,
+        condition: Condition | str | None = None,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
+        """A parcel came back to the warehouse, or only these `items` of it."""
+        body = bodies.Returned(dock=dock, items=lines_of(items), condition=None if condition is None else one_of(Condition, condition))
+        return self.send(EventType.RETURNED, body, order=order, **scanned)
+
+    def damaged(
+        self,
+        order: str | None = None,
+        *,
+        severity: Literal["minor", "major", "total"],
+        reason: DamageReason | str | None = None,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
         """A parcel is damaged."""
-        return self.send(EventType.DAMAGED, bodies.Damaged(severity=severity), order=order, **scanned)
+        body = bodies.Damaged(severity=severity, reason=None if reason is None else one_of(DamageReason, reason))
+        return self.send(EventType.DAMAGED, body, order=order, **scanned)
 
     def lost(self, order: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel cannot be found."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from enum import StrEnum
+from typing import Any, TypedDict, TypeVar
 
 from devices import outbox as ob
+from devices.errors import InvalidEvent
 from devices.mail import Mail
 from devices.protocol import bodies
 from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType
+
+Items = Mapping[str, int] | Sequence[bodies.Line]
+"""Items of a parcel: `{"sku": qty}`, or lines if a SKU is in it twice."""
+
+W = TypeVar("W", bound=StrEnum)
 
 
 class Scanned(TypedDict, total=False):
@@ -68,3 +75,22 @@ class Scan:
             Closed: the device was closed.
         """
         return self._mail.wait(lambda: self._mail.receipt(self.id), timeout_s)
+
+
+def lines_of(items: Items | None) -> list[bodies.Line] | None:
+    """Items as the contract has them."""
+    if isinstance(items, Mapping):
+        return [bodies.Line(sku=sku, qty=qty) for sku, qty in items.items()]
+    return None if items is None else list(items)
+
+
+def one_of(words: type[W], word: str) -> W:
+    """A word of a closed list, given itself or as its text.
+
+    Raises:
+        InvalidEvent: it is not on the list. (`send` takes any word of the contract, if a site has words of its own.)
+    """
+    try:
+        return words(word)
+    except ValueError as error:
+        raise InvalidEvent(f"{word!r} is not in {words.__name__}. Choose one of {', '.join(words)}") from error

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Unpack
 
 from devices.device import Device
 from devices.protocol import bodies
+from devices.protocol.reasons import CustomsReason, UnloadReason, UnpackReason
 from devices.protocol.vocabulary import EventType
-from devices.scan import Scan, Scanned
-
-Items = Mapping[str, int] | Sequence[bodies.Line]
-"""Items of a parcel: `{"sku": qty}`, or lines if a SKU is in it twice."""
+from devices.scan import Items, Scan, Scanned, lines_of, one_of
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,11 +52,11 @@ class Scanner(Device):
     ) -> Scan:
         """A parcel was packed; without `items` it holds the whole order. `dims_mm` are three edges."""
         edges = None if dims_mm is None else list(dims_mm)
-        return self.send(EventType.PACK, bodies.Pack(items=_lines(items), weight_g=weight_g, dims_mm=edges), order=order, **scanned)
+        return self.send(EventType.PACK, bodies.Pack(items=lines_of(items), weight_g=weight_g, dims_mm=edges), order=order, **scanned)
 
-    def unpack(self, order: str | None = None, *, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+    def unpack(self, order: str | None = None, *, reason: UnpackReason | str, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel was opened again: its items are being picked."""
-        return self.send(EventType.UNPACK, bodies.Because(reason=reason), order=order, **scanned)
+        return self.send(EventType.UNPACK, bodies.Because(reason=one_of(UnpackReason, reason)), order=order, **scanned)
 
     def labelled(self, order: str | None = None, *, label: str, kind: Literal["sscc", "waybill", "plain"], **scanned: Unpack[Scanned]) -> Scan:
         """A label with this text was put on a parcel; from now on its code finds it."""
@@ -72,9 +70,10 @@ class Scanner(Device):
         """A parcel was put into a vehicle."""
         return self.send(EventType.LOAD, bodies.Load(vehicle=vehicle), order=order, **scanned)
 
-    def unload(self, order: str | None = None, *, reason: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+    def unload(self, order: str | None = None, *, reason: UnloadReason | str | None = None, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel was taken out of a vehicle again."""
-        return self.send(EventType.UNLOAD, bodies.Unload(reason=reason), order=order, **scanned)
+        body = bodies.Unload(reason=None if reason is None else one_of(UnloadReason, reason))
+        return self.send(EventType.UNLOAD, body, order=order, **scanned)
 
     def depart(self, order: str | None = None, *, hub: str, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel left a hub."""
@@ -88,9 +87,9 @@ class Scanner(Device):
         """A parcel is with the customs of a country (two capital letters)."""
         return self.send(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=country, direction=direction), order=order, **scanned)
 
-    def customs_held(self, order: str | None = None, *, country: str, reason: str, **scanned: Unpack[Scanned]) -> Scan:
+    def customs_held(self, order: str | None = None, *, country: str, reason: CustomsReason | str, **scanned: Unpack[Scanned]) -> Scan:
         """Customs keep a parcel."""
-        return self.send(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=country, reason=reason), order=order, **scanned)
+        return self.send(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=country, reason=one_of(CustomsReason, reason)), order=order, **scanned)
 
     def customs_cleared(self, order: str | None = None, *, country: str, **scanned: Unpack[Scanned]) -> Scan:
         """Customs let a parcel go."""
@@ -99,9 +98,3 @@ class Scanner(Device):
     def border_entered(self, order: str | None = None, *, country: str, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel crossed into a country."""
         return self.send(EventType.BORDER_ENTERED, bodies.AtBorder(country=country), order=order, **scanned)
-
-
-def _lines(items: Items | None) -> list[bodies.Line] | None:
-    if isinstance(items, Mapping):
-        return [bodies.Line(sku=sku, qty=qty) for sku, qty in items.items()]
-    return None if items is None else list(items)

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from devices.protocol.fields import UINT_MAX as UINT_MAX
 from devices.protocol.fields import Code, Count, Country, Currency, EventId, Id, Millimetres, Uint, Word
-from devices.protocol.vocabulary import EventType
+from devices.protocol.vocabulary import EventType, PodMethod
 
 Words = Annotated[list[Word], Meta(min_length=1, max_length=64)]
 
@@ -54,7 +54,10 @@ class Amended(Body, frozen=True):
 
 
 class Because(Body, frozen=True):
-    """A body that only gives its reason: a short word, never a sentence with a person in it."""
+    """A body that only gives its reason: a short word, never a sentence with a person in it.
+
+    `REASONS` in `reasons.py` has the words of each event type; others are accepted, and stored as they are.
+    """
 
     reason: Word
 
@@ -164,10 +167,14 @@ class AvailableForPickup(Body, frozen=True):
 
 
 class ProofOfDelivery(Body, frozen=True):
-    """How a delivery is proved; only the hash of a picture or signature travels, never the thing itself."""
+    """How a delivery is proved; only the hash of a picture or signature travels, never the thing itself.
 
-    method: Literal["signature", "photo", "pin", "scan", "left_safe", "none"]
+    `consent` says that the recipient agreed to a place or person other than the door.
+    """
+
+    method: PodMethod
     hash: Annotated[bytes, Meta(min_length=8, max_length=64)] | None = None
+    consent: bool | None = None
 
 
 class Collected(Body, frozen=True):
@@ -182,12 +189,19 @@ class Delivery(Body, frozen=True):
 
 
 class Returned(Body, frozen=True):
+    """What came back; without `items` it is the whole parcel.
+
+    `Condition` in `reasons.py` has the words for its condition; others are accepted.
+    """
+
     dock: Id
+    items: Lines | None = None
     condition: Word | None = None
 
 
 class Damaged(Body, frozen=True):
     severity: Literal["minor", "major", "total"]
+    reason: Word | None = None
 
 
 class Void(Body, frozen=True):

@@ -14,6 +14,7 @@ from typing import Any, Final
 from msgspec import inspect
 
 from devices.protocol import bodies, bridge_messages, device_messages, encoding, fields, messages
+from devices.protocol.reasons import REASONS, Condition
 from devices.protocol.topics import TOPIC_TABLE, TopicRow
 from devices.protocol.vocabulary import AlertCode, EventType
 
@@ -68,6 +69,7 @@ def cddl() -> str:
         "\n".join(_event_rule(t) for t in bodies.BODIES),
         *(_struct_rule(s) for s in _structs()),
         "; The closed lists.\n" + "\n".join(_choice(_kebab(e.__name__), [f'"{m.value}"' for m in e]) for e in _enums()),
+        _reasons(),
         "; Shared types.\n" + "\n".join(_wrapped(f"{name} = {_spelled(kind)}") for kind, name in _NAMED),
     ]
     return "\n\n".join(parts) + "\n"
@@ -76,6 +78,13 @@ def cddl() -> str:
 def _event_rule(event_type: EventType) -> str:
     body = _rule_name(_struct(bodies.BODIES[event_type]))
     return f"event-{_kebab(event_type)} = {{ envelope, body: {body}, * tstr => any }}"
+
+
+def _reasons() -> str:
+    """The closed lists of reasons as a comment: the wire takes any word."""
+    text = "Reasons by event type, and conditions of what was returned. A reader must accept other words, and show them as `other`."
+    lists = [f"{event_type}: {', '.join(words)}." for event_type, words in REASONS.items()] + [f"condition: {', '.join(Condition)}."]
+    return "\n".join(textwrap.fill(said, 120, initial_indent="; ", subsequent_indent=";   ") for said in (text, *lists))
 
 
 def _struct_rule(kind: inspect.StructType) -> str:
@@ -300,13 +309,14 @@ def _operation(row: TopicRow) -> dict[str, Any]:
 
 
 def _message(name: str, kind: inspect.StructType) -> dict[str, Any]:
+    reasons = [str(word) for event_type, words in REASONS.items() if name == f"event-{_kebab(event_type)}" for word in words]
     return {
         "name": name,
         "summary": _summary(kind.cls),
         "contentType": "application/cbor",
         "x-also": "application/json",
         "payload": {"$ref": f"#/components/schemas/{name}"},
-    }
+    } | ({"x-reasons": reasons} if reasons else {})
 
 
 def _struct_schema(kind: inspect.StructType) -> dict[str, Any]:

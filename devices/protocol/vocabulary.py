@@ -1,12 +1,13 @@
 """The closed lists of the contract: every word that crosses the wire, and what it means.
 
+The closed lists of reasons are in `reasons.py`, the words for people in `labels.py`, and those of other vocabularies in `words.py`.
+
 Adding a word here is a change of the contract: `contract.cddl` is generated from these lists and a test compares the two.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
 
 
 class Role(StrEnum):
@@ -270,6 +271,22 @@ class JobState(StrEnum):
 OPEN_JOB_STATES: frozenset[JobState] = frozenset({JobState.ASSIGNED, JobState.ACCEPTED})
 
 
+class PodMethod(StrEnum):
+    """How a delivery was proved. `pin`, `scan` and `none` are older words that are still accepted; say `code` for a pin."""
+
+    CODE = "code"
+    PHOTO = "photo"
+    SIGNATURE = "signature"
+    LEFT_SAFE = "left_safe"
+    NEIGHBOUR = "neighbour"
+    LOCKER = "locker"
+    STATION = "station"
+    COUNTER = "counter"
+    PIN = "pin"
+    SCAN = "scan"
+    NONE = "none"
+
+
 class Severity(StrEnum):
     """How soon somebody should look at an alert."""
 
@@ -289,52 +306,3 @@ class AlertCode(StrEnum):
     QUARANTINE = "quarantine"
     DROPPED = "dropped"
     LOGINS = "logins"
-
-
-class Words(NamedTuple):
-    """One state in other vocabularies.
-
-    Sources: GS1 CBV 2.0 §7.1 (business steps) and §7.2 (dispositions); the public status lists of AfterShip, EasyPost and Shopify's fulfilment events.
-    """
-
-    cbv_step: str | None
-    cbv_disposition: str | None
-    aftership: str
-    easypost: str
-    shopify: str | None
-    zh: str
-    en: str
-
-
-STATE_WORDS: dict[ParcelState | OrderState, Words] = {
-    OrderState.PENDING_PAYMENT: Words(None, None, "Pending", "unknown", None, "待支付", "Awaiting payment"),
-    OrderState.PAID: Words(None, None, "Pending", "unknown", None, "已支付", "Paid"),
-    OrderState.APPROVED: Words(None, None, "Pending", "unknown", "confirmed", "已审核", "Approved"),
-    OrderState.PICKING: Words("picking", "in_progress", "Pending", "unknown", "confirmed", "拣货中", "Picking"),
-    OrderState.PACKED: Words("packing", "in_progress", "InfoReceived", "pre_transit", "label_printed", "已打包", "Packed"),
-    OrderState.SHIPPED: Words("shipping", "in_transit", "InTransit", "in_transit", "in_transit", "已发货", "Shipped"),
-    OrderState.CUSTOMS: Words("inspecting", "in_transit", "InTransit", "in_transit", "in_transit", "清关中", "In customs"),
-    OrderState.ENTERED: Words("arriving", "in_transit", "InTransit", "in_transit", "in_transit", "已入境", "Entered the country"),
-    OrderState.OUT_FOR_DELIVERY: Words("transporting", "in_transit", "OutForDelivery", "out_for_delivery", "out_for_delivery", "派送中", "Out for delivery"),
-    OrderState.DELIVERED: Words("accepting", "completeness_verified", "Delivered", "delivered", "delivered", "已签收", "Delivered"),
-    OrderState.COMPLETED: Words("accepting", "completeness_verified", "Delivered", "delivered", "delivered", "已完成", "Completed"),
-    OrderState.CANCELLED: Words(None, "inactive", "Exception", "cancelled", None, "已取消", "Cancelled"),
-    OrderState.RETURNING: Words("shipping", "in_transit", "Exception", "return_to_sender", "failure", "退回中", "On its way back"),
-    OrderState.RETURNED: Words("receiving", "returned", "Exception", "return_to_sender", "failure", "已退回", "Returned"),
-    OrderState.EXCEPTION: Words(None, "unavailable", "Exception", "failure", "failure", "异常", "Exception"),
-    ParcelState.PLANNED: Words(None, None, "Pending", "unknown", None, "待拣货", "Planned"),
-    ParcelState.STAGED: Words("staging_outbound", "in_progress", "InfoReceived", "pre_transit", "label_printed", "待发运", "Staged at the dock"),
-    ParcelState.IN_TRANSIT: Words("transporting", "in_transit", "InTransit", "in_transit", "in_transit", "运输中", "In transit"),
-    ParcelState.ATTEMPT_FAILED: Words(None, "in_transit", "AttemptFail", "failure", "attempted_delivery", "派送失败", "Delivery attempt failed"),
-    ParcelState.AVAILABLE_FOR_PICKUP: Words(
-        "holding", "in_transit", "AvailableForPickup", "available_for_pickup", "ready_for_pickup", "待自提", "Ready for pickup"
-    ),
-    ParcelState.LOST: Words(None, "unknown", "Exception", "failure", "failure", "丢失", "Lost"),
-    ParcelState.DESTROYED: Words("destroying", "destroyed", "Exception", "failure", "failure", "已销毁", "Destroyed"),
-}
-"""Each state in the words of others. A parcel state that an order shares (same text) is found under the order's."""
-
-
-def words_for(state: ParcelState | OrderState) -> Words:
-    """The row of `STATE_WORDS` for a state; `StrEnum` members of the same text share one row."""
-    return STATE_WORDS[state]

@@ -9,7 +9,7 @@ from typing import Final
 
 from devices.protocol import bodies
 from devices.protocol.bodies import Body, Line, ProofOfDelivery
-from devices.protocol.vocabulary import EventType, Role
+from devices.protocol.vocabulary import EventType, PodMethod, Role
 from firmware_sim.firmware.feed import Due, Feed
 
 
@@ -44,7 +44,7 @@ _DAY: Final[tuple[tuple[str, int, EventType, Body, bool], ...]] = (
     ("belt", 4_000, EventType.STAGE, bodies.Stage(dock="dock-1"), True),
     ("carrier", 6_000, EventType.PICKUP, _NOTHING, False),
     ("carrier", 7_000, EventType.OUT_FOR_DELIVERY, _NOTHING, False),
-    ("carrier", 10_000, EventType.DELIVERY, bodies.Delivery(pod=ProofOfDelivery(method="none")), False),
+    ("carrier", 10_000, EventType.DELIVERY, bodies.Delivery(pod=ProofOfDelivery(method=PodMethod.NONE)), False),
 )
 """Who tells what of an order, ms after its start, and whether its label is scanned."""
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bridge.shop_file import ShopMap, ShopOrder, derived_event_id, derived_log
 from devices.protocol import bodies
 from devices.protocol.bodies import Line, ProofOfDelivery
-from devices.protocol.vocabulary import EventType, OrderState
+from devices.protocol.vocabulary import EventType, OrderState, PodMethod
 from firmware_sim.firmware.backlog import Backlog, Told
 from firmware_sim.firmware.base import NOTHING
 from firmware_sim.firmware.dispatcher import Screen
@@ -23,7 +23,7 @@ from firmware_sim.link.mqtt import Record, drive
 from firmware_sim.link.progress import Progress
 
 PAUSE_MS_MAX: Final = 50
-DELIVERED: Final = bodies.Delivery(pod=ProofOfDelivery(method="none"))
+DELIVERED: Final = bodies.Delivery(pod=ProofOfDelivery(method=PodMethod.NONE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ from devices import Closed, Courier, DeviceError, Draft, InvalidEvent, NotDelive
 from devices.outbox import Outbox
 from devices.protocol.bodies import Collected, Line, Pack
 from devices.protocol.messages import Assignment, Event, LocationBatch, Point, Presence, Receipt, Stop, decode, decode_event, encode
-from devices.protocol.vocabulary import EventType, JobState, Outcome, Reason, Tone
+from devices.protocol.reasons import CustomsReason, DamageReason
+from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod, Reason, Tone
 
 ROOT = Path(__file__).parents[2]
 RECEIPTS = "v1/ams1/devices/scan-07/receipts"
@@ -408,10 +409,10 @@ def test_every_kind_of_event_has_a_method(at: dict[str, Any]) -> None:
             s.depart("o", hub="AMS"),
             s.arrive("o", hub="SHA"),
             s.customs_entered("o", country="CN", direction="import"),
-            s.customs_held("o", country="CN", reason="papers"),
+            s.customs_held("o", country="CN", reason=CustomsReason.PAPERS_MISSING),
             s.customs_cleared("o", country="CN"),
             s.border_entered("o", country="CN"),
-            s.returned("o", dock="D1", condition="opened"),
+            s.returned("o", dock="D1", items={"A1": 1}, condition="opened"),
             s.delivery("o", pod_method="signature", pod_hash=b"12345678", collected=Collected(amount_minor=990, currency="EUR", tender="cash")),
             s.damaged("o", severity="minor"),
             s.lost("o"),
@@ -519,6 +520,17 @@ def test_points_in_flight_when_the_connection_is_cut_are_sent_again(broker: Fake
         broker.until(lambda: len([p for p in broker.published if p.topic.endswith("/location")]) == 2)
 
 
+def test_a_word_of_a_sites_own_is_refused_by_a_method_and_taken_by_send(at: dict[str, Any]) -> None:
+    with Courier(**at, port=NOBODY, courier="anna") as c:
+        with pytest.raises(InvalidEvent, match=r"'storm' is not in AttemptReason. Choose one of not_home, .*, other"):
+            c.attempt_failed("o", reason="storm")
+        with pytest.raises(InvalidEvent, match="'drone' is not in PodMethod"):
+            c.delivery("o", pod_method="drone")
+        assert c.backlog == 0
+        c.send(EventType.ATTEMPT_FAILED, {"reason": "storm"}, order="o")
+        assert c.backlog == 1
+
+
 def test_every_kind_of_courier_event_has_a_method(at: dict[str, Any]) -> None:
     with Courier(**at, port=NOBODY, courier="anna") as c:
         scans = [
@@ -527,13 +539,13 @@ def test_every_kind_of_courier_event_has_a_method(at: dict[str, Any]) -> None:
             c.pickup("o"),
             c.out_for_delivery("o", stop_seq=2),
             c.stop_arrived(stop="s1"),
-            c.attempt_failed("o", reason="nobody_home"),
+            c.attempt_failed("o", reason="not_home"),
             c.available_for_pickup("o", point="locker-9", until_ms=1_760_000_000_000),
             c.refused("o", reason="not_ordered"),
             c.return_started("o", reason="refused"),
             c.returned("o", dock="D1"),
-            c.delivery("o", pod_method="photo", pod_hash=b"12345678"),
-            c.damaged("o", severity="major"),
+            c.delivery("o", pod_method=PodMethod.NEIGHBOUR, pod_hash=b"12345678", consent=True),
+            c.damaged("o", severity="major", reason=DamageReason.WET),
             c.lost("o"),
             c.found("o"),
         ]

@@ -74,7 +74,7 @@ print(json.dumps(found))
 def examples() -> list[tuple[str, str, str]]:
     """(file, kind, text) of each example."""
     found = [(m[1], m[2], m[3]) for m in EXAMPLE.finditer((ROOT / "bridge" / "README.md").read_text())]
-    assert len(found) == 13
+    assert len(found) == 14
     return found
 
 

@@ -24,7 +24,7 @@ from bridge.domain.lifecycle import (
 from bridge.domain.order import HANDLERS
 from bridge.domain.view import SETTLED
 from devices.protocol.bodies import BODIES
-from devices.protocol.vocabulary import ORDER_STATE_WORDS, PARTIAL_STATES, STATE_WORDS, EventType, OrderState, ParcelState, Reason, partially, words_for
+from devices.protocol.vocabulary import ORDER_STATE_WORDS, PARTIAL_STATES, EventType, OrderState, ParcelState, Reason, partially
 
 P, O, E = ParcelState, OrderState, EventType  # noqa: E741 -- the table below has no room for longer names
 
@@ -213,23 +213,6 @@ def test_percent_covers_every_state_and_grows_along_the_way() -> None:
 def test_every_event_type_has_a_body_and_a_handler() -> None:
     assert set(BODIES) == set(EventType)
     assert set(HANDLERS) == (set(EventType) - {E.VOID}) | {DECIDED}
-
-
-def test_every_state_has_words_for_people_and_carriers() -> None:
-    for state in (*OrderState, *ParcelState):
-        words = words_for(state)
-        assert all((words.zh, words.en, words.aftership, words.easypost)), state
-    assert {str(s) for s in STATE_WORDS} == {str(s) for s in (*OrderState, *ParcelState)}
-
-
-def test_the_words_of_an_order_differ_from_each_other() -> None:
-    assert len({words_for(s).zh for s in OrderState}) == len(OrderState)
-    assert len({words_for(s).en for s in OrderState}) == len(OrderState)
-
-
-def test_delivered_is_accepting_and_never_collecting() -> None:
-    assert words_for(O.DELIVERED).cbv_step == "accepting"
-    assert "collecting" not in {w.cbv_step for w in STATE_WORDS.values()}
 
 
 def test_partial_states_are_words_of_a_status() -> None:

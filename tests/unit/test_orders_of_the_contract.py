@@ -13,7 +13,8 @@ from bridge.domain.view import OrderView, timed_flags
 from devices.protocol import bodies
 from devices.protocol.bodies import Body
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Flag, Next, OrderState, Outcome, ParcelState, Reason, Tone, Warn, partially, words_for
+from devices.protocol.vocabulary import Flag, Next, OrderState, Outcome, ParcelState, Reason, Tone, Warn, partially
+from devices.protocol.words import words_for
 
 TWO_LINES = created(line(MUG), line(LAMP))
 ABROAD = created(dest_country="NL")

@@ -11,7 +11,8 @@ from typing import Final
 
 from devices.protocol import bodies
 from devices.protocol.bodies import ProofOfDelivery
-from devices.protocol.vocabulary import EventType, OrderState
+from devices.protocol.reasons import CustomsReason
+from devices.protocol.vocabulary import EventType, OrderState, PodMethod
 from firmware_sim.firmware.chores import Doer
 from firmware_sim.firmware.steps import Await, Chore, Rest, Scan, Step, Tell
 
@@ -49,7 +50,9 @@ def passing(p: Passage) -> list[Step]:
     def scan(event_type: EventType, body: bodies.Body = bodies.Nothing()) -> Step:  # noqa: B008 -- a frozen value
         return Tell(Scan(type=event_type, body=body, order=p.order))
 
-    held: list[Step] = [scan(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=p.enters, reason="paper_missing")), Rest(CUSTOMS_MS)] if p.is_held else []
+    held: list[Step] = (
+        [scan(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=p.enters, reason=CustomsReason.PAPERS_MISSING)), Rest(CUSTOMS_MS)] if p.is_held else []
+    )
     return [
         Await(OrderState.PACKED),
         scan(EventType.PICKUP),
@@ -75,5 +78,5 @@ def passing(p: Passage) -> list[Step]:
         Rest(LEG_MS),
         scan(EventType.OUT_FOR_DELIVERY),
         Rest(LEG_MS),
-        scan(EventType.DELIVERY, bodies.Delivery(pod=ProofOfDelivery(method="signature"))),
+        scan(EventType.DELIVERY, bodies.Delivery(pod=ProofOfDelivery(method=PodMethod.SIGNATURE))),
     ]

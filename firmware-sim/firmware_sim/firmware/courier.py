@@ -13,7 +13,8 @@ from devices.protocol import bodies, encoding
 from devices.protocol.bodies import Collected, ProofOfDelivery
 from devices.protocol.bridge_messages import Assignment, Receipt, Stop
 from devices.protocol.device_messages import LocationBatch, Point
-from devices.protocol.vocabulary import EventType, JobState, Outcome
+from devices.protocol.reasons import AttemptReason, RefusalReason, ReturnReason
+from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod
 from firmware_sim.firmware.actions import Publish, Thing
 from firmware_sim.firmware.chores import Doer
 from firmware_sim.firmware.steps import COUNTED, Chore, Drive, Give, Rest, Scan, Step
@@ -258,13 +259,13 @@ def _steps(move: Move, visit: Visit, stop: Stop, named: list[Named], depot: tupl
         case Move.HAND_OVER_ONE:
             return [Rest(AT_DOOR_MS), *_deliveries(visit, stop, named[:1])]
         case Move.FIND_NOBODY:
-            return [Rest(AT_DOOR_MS), Scan(type=EventType.ATTEMPT_FAILED, body=bodies.Because(reason="nobody_home"), order=visit.order)]
+            return [Rest(AT_DOOR_MS), Scan(type=EventType.ATTEMPT_FAILED, body=bodies.Because(reason=AttemptReason.NOT_HOME), order=visit.order)]
         case Move.BE_REFUSED:
-            return [Rest(AT_DOOR_MS), Scan(type=EventType.REFUSED, body=bodies.Because(reason="not_wanted"), order=visit.order)]
+            return [Rest(AT_DOOR_MS), Scan(type=EventType.REFUSED, body=bodies.Because(reason=RefusalReason.NOT_WANTED), order=visit.order)]
         case Move.WAIT:
             return [Rest(CHANGE_OF_HEART_MS)]
         case Move.BRING_BACK:
-            start = Scan(type=EventType.RETURN_STARTED, body=bodies.Because(reason="undeliverable"), order=visit.order)
+            start = Scan(type=EventType.RETURN_STARTED, body=bodies.Because(reason=ReturnReason.UNDELIVERABLE), order=visit.order)
             return [start, Drive(visit.door, depot, DRIVE_MS), Give(visit.back_to, Thing.RETURN)]
 
 
@@ -272,6 +273,6 @@ def _deliveries(visit: Visit, stop: Stop, named: list[Named]) -> list[Step]:
     """What is owed is collected with the first parcel."""
     owed = "collect_payment" in stop.handling
     collected = Collected(amount_minor=visit.amount_minor, currency=visit.currency, tender="card") if owed else None
-    pod = ProofOfDelivery(method="photo")
+    pod = ProofOfDelivery(method=PodMethod.PHOTO)
     said = [bodies.Delivery(pod=pod, collected=None if n else collected) for n in range(len(named))]
     return [Scan(type=EventType.DELIVERY, body=b, order=visit.order, parcel=p, code=c) for b, (p, c) in zip(said, named, strict=True)]

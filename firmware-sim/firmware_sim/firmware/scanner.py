@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from devices.protocol import bodies
 from devices.protocol.bodies import Line
+from devices.protocol.reasons import Condition
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import CAREFUL, Doer, Habits
@@ -210,5 +211,5 @@ def _packing(order: str, parcel: ParcelToPack) -> list[Step]:
 
 def taking_back(what: PickList) -> list[Step]:
     """A courier brought an order's parcels back."""
-    body = bodies.Returned(dock=RETURNS_DOCK, condition="unopened")
+    body = bodies.Returned(dock=RETURNS_DOCK, condition=Condition.UNOPENED)
     return [Scan(type=EventType.RETURNED, body=body, order=what.order, code=p.code) for p in what.parcels]

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from devices.protocol import bodies
 from devices.protocol.bodies import Line
 from devices.protocol.bridge_messages import Receipt
+from devices.protocol.reasons import CancelReason, HoldReason
 from devices.protocol.vocabulary import EventType, OrderState, Outcome
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import Doer
@@ -72,7 +73,7 @@ def selling(sale: Sale, channel: str) -> list[Step]:
     if sale.is_paid:
         steps.append(Scan(type=EventType.APPROVED, order=sale.order))
     if sale.is_held:
-        steps.append(Scan(type=EventType.HELD, body=bodies.Because(reason="address_check"), order=sale.order))
+        steps.append(Scan(type=EventType.HELD, body=bodies.Because(reason=HoldReason.ADDRESS), order=sale.order))
     if not sale.fed_late:
         steps += pick_list
     return steps + _afterwards(sale)
@@ -81,9 +82,9 @@ def selling(sale: Sale, channel: str) -> list[Step]:
 def _afterwards(sale: Sale) -> list[Step]:
     steps: list[Step] = []
     if sale.is_held:
-        steps += [Rest(HOLD_MS), Scan(type=EventType.RELEASED, body=bodies.Because(reason="address_check"), order=sale.order)]
+        steps += [Rest(HOLD_MS), Scan(type=EventType.RELEASED, body=bodies.Because(reason=HoldReason.ADDRESS), order=sale.order)]
     if sale.is_cancelled:
-        steps += [Rest(CHANGE_OF_MIND_MS), Scan(type=EventType.CANCELLED, body=bodies.Because(reason="customer_request"), order=sale.order)]
+        steps += [Rest(CHANGE_OF_MIND_MS), Scan(type=EventType.CANCELLED, body=bodies.Because(reason=CancelReason.CUSTOMER_REQUEST), order=sale.order)]
     if sale.is_completed:
         steps += [Await(OrderState.DELIVERED), Scan(type=EventType.COMPLETED, order=sale.order)]
     return steps

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from bridge.store import tables as t
 from bridge.store.queries import order_of
 from devices.protocol import encoding
+from devices.protocol.reasons import HoldReason
 from firmware_sim.errors import SimError
 from firmware_sim.served import Site
 from firmware_sim.training.tasks import COURIER, PHONE, SCANNER, Step, Task, Told, done, is_mistake
@@ -80,7 +81,7 @@ class Course:
         task = self.task = self._tasks.pop(0)
         self._site.create(task.order, task.lines)
         if task.is_held:
-            self._site.tell("held", order=task.order, body={"reason": "address_check"})
+            self._site.tell("held", order=task.order, body={"reason": HoldReason.ADDRESS.value})
         self.scores.append(Score(order=task.order, title=task.title, steps=len(task.steps)))
         self._done = [False] * len(task.steps)
         self._released = self._assigned = False
@@ -117,7 +118,7 @@ class Course:
         score.seconds = time.monotonic() - self._began_s
         if task.is_held and now[0] and not self._released:
             self._released = True
-            self._site.tell("released", order=task.order, body={"reason": "address_check"})
+            self._site.tell("released", order=task.order, body={"reason": HoldReason.ADDRESS.value})
         if task.job is not None and not self._assigned and all(d for d, s in zip(now, task.steps, strict=True) if s.device == SCANNER):
             self._assigned = True
             self._site.assign(task.order, COURIER, job=task.job)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from devices.protocol.bodies import Body, Delivery, Labelled, Nothing, Pack, Pick, ProofOfDelivery, Stage
-from devices.protocol.vocabulary import EventType, Outcome, Role, Warn
+from devices.protocol.vocabulary import EventType, Outcome, PodMethod, Role, Warn
 from firmware_sim.workload import gtin
 
 SCANNER: Final = "trainee-scanner"
@@ -102,7 +102,7 @@ def _delivery(order: str, n: int) -> Task:
     rest = (
         Step(words="load the parcel: scan its label", type=EventType.PICKUP, device=PHONE, code=f"WB-{order}"),
         Step(words="set out", type=EventType.OUT_FOR_DELIVERY, device=PHONE),
-        Step(words="hand it over; proof is a photo", type=EventType.DELIVERY, body=Delivery(pod=ProofOfDelivery(method="photo")), device=PHONE),
+        Step(words="hand it over; proof is a photo", type=EventType.DELIVERY, body=Delivery(pod=ProofOfDelivery(method=PodMethod.PHOTO)), device=PHONE),
     )
     return Task(order=order, title="and with the phone: claim, load, deliver", lines=lines, steps=(*_picking(lines), *_packing(order), claim, *rest))
 

@@ -1,0 +1,186 @@
+"""Every closed list of the contract in words for people: Chinese and English, for pages, prints, reports and training.
+
+States, event types and flags have their labels in `words.py`, reasons of events in `reason_labels.py`; `LABELS` has them all, by enum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from devices.protocol.reason_labels import REASON_LABELS
+from devices.protocol.vocabulary import (
+    PARTIAL_STATES,
+    AlertCode,
+    EventType,
+    Flag,
+    JobState,
+    Next,
+    OrderState,
+    Outcome,
+    ParcelState,
+    PodMethod,
+    Reason,
+    Role,
+    Severity,
+    Tone,
+    Warn,
+    Waypoint,
+    partially,
+)
+from devices.protocol.words import EVENT_WORDS, FLAG_WORDS, STATE_WORDS
+
+
+class Label(NamedTuple):
+    zh: str
+    en: str
+
+
+UNKNOWN: Final = Label("其他", "Other")
+"""The label of a word that is not on its list: it comes from a newer server, or from a device that says its own."""
+
+_RECEIPT_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
+    Tone: {
+        Tone.OK: ("短鸣一声：继续", "A short beep: go on"),
+        Tone.WARN: ("短鸣两声：看屏幕", "Two beeps: look at the screen"),
+        Tone.STOP: ("低沉长鸣：停止", "A long low tone: stop"),
+    },
+    Outcome: {
+        Outcome.APPLIED: ("已生效", "It counts"),
+        Outcome.NOOP: ("属实，但早已记录，无变化", "True, and known already: nothing changes"),
+        Outcome.LATE: ("已按发生时间补记，当前状态不变", "It counts in its place in time; something newer is known"),
+        Outcome.PARKED: ("已保存，等待相关信息", "It is kept, and waits for something that is not known yet"),
+        Outcome.BLOCKED: ("现在不生效", "It does not count now"),
+        Outcome.LOST_CLAIM: ("该任务已被其他配送员接走", "Another courier has this job"),
+        Outcome.REJECTED: ("无法生效", "It can never count"),
+    },
+    Reason: {
+        Reason.MALFORMED: ("数据不符合协议", "The payload breaks the contract"),
+        Reason.UNKNOWN_TYPE: ("没有这种事件类型", "There is no such event type"),
+        Reason.FORBIDDEN: ("此设备无权上报", "This device may not send that"),
+        Reason.ID_REUSED: ("该编号已被另一个事件使用", "Another event had this id, or this log and seq: each event has its own"),
+        Reason.UNREADABLE_CODE: ("条码无法识别", "The code could not be read"),
+        Reason.CHECK_DIGIT: ("条码校验位错误", "The code's check digit is wrong"),
+        Reason.CONTAINER: ("这是托盘标签，不是包裹标签", "This is the label of a pallet, not of a parcel"),
+        Reason.WRONG_PARCEL: ("该包裹属于另一个订单", "This parcel belongs to another order"),
+        Reason.WRONG_SKU: ("商品与所报不符", "This is not the article that was named"),
+        Reason.ITEMS_NEEDED: ("订单有多个包裹，请说明此包裹的内容", "The order has several parcels: what is in this one?"),
+        Reason.PARCEL_NEEDED: ("请指明是哪个包裹", "Which parcel is it?"),
+        Reason.ORDER_NEEDED: ("请指明是哪个订单", "Which order is it?"),
+        Reason.CODE_TAKEN: ("该标签已贴在另一个包裹上", "Another parcel has this label already"),
+        Reason.VOIDED: ("已被撤销", "It was taken back"),
+        Reason.VOID_OF_VOID: ("撤销本身不能再撤销", "A void cannot be taken back itself"),
+        Reason.NOT_YOURS: ("该事件由另一台设备上报", "Another device sent that event"),
+        Reason.JOB_CLOSED: ("任务已关闭", "The job is closed"),
+        Reason.TOO_MANY_EVENTS: ("订单的事件过多", "The order has too many events"),
+        Reason.POISON: ("服务器无法处理此事件", "The server could not handle it"),
+        Reason.UNKNOWN_JOB: ("暂无此任务", "There is no such job yet"),
+        Reason.UNKNOWN_ORDER: ("暂无此订单", "There is no such order yet"),
+        Reason.UNKNOWN_PARCEL: ("暂无此包裹", "There is no such parcel yet"),
+        Reason.UNKNOWN_REFERENCE: ("所引用的事件尚未收到", "The event that it refers to has not come yet"),
+        Reason.HELD: ("订单已被商家暂停", "The shop holds the order"),
+        Reason.CANCELLED: ("订单已取消", "The order was cancelled"),
+        Reason.NEEDS_CONFIRM: ("订单需商家先确认", "The shop must confirm the order first"),
+        Reason.STALE_REV: ("任务已有变动", "The job has changed since"),
+        Reason.HELD_BY_ANOTHER: ("任务由另一名配送员持有", "Another courier holds the job"),
+    },
+    Next: {
+        Next.WAIT: ("请等待：随后会有新的回执", "Wait: another receipt follows"),
+        Next.SET_ASIDE: ("放到一旁，稍后再扫", "Set it aside, and scan it again later"),
+        Next.CALL_DESK: ("联系调度台", "Call the desk"),
+        Next.SCAN_AGAIN: ("请重新扫描", "Scan it again"),
+        Next.PUT_BACK: ("放回原处", "Put it back"),
+        Next.NAME_ITEMS: ("请说明包裹内的商品（body.items）", "Name the items: body.items"),
+        Next.NAME_ORDER: ("请指明订单", "Name the order"),
+        Next.SCAN_PARCEL: ("请扫描包裹自身的标签", "Scan the parcel's own label"),
+        Next.REFRESH_JOBS: ("请重新查看任务列表", "Look at your jobs again"),
+        Next.UPDATE_FIRMWARE: ("请更新设备固件", "Update the firmware"),
+    },
+    Warn: {
+        Warn.DOUBLE_SCAN: ("短时间内重复扫描", "The same scan, twice in a moment"),
+        Warn.MISLOAD: ("包裹装错地方", "This parcel is not where it belongs"),
+        Warn.INCOMPLETE: ("订单不齐", "The order is not complete"),
+        Warn.MOVED_ON_HOLD: ("暂停期间被移动", "It moved while it was held"),
+        Warn.MOVED_AFTER_CANCEL: ("取消后仍被移动", "It moved after it was cancelled"),
+        Warn.NOT_PAID: ("尚未付款", "It is not paid"),
+        Warn.NOT_DELIVERED: ("尚未送达", "It is not delivered"),
+        Warn.NOT_ORDERED: ("订单中没有此商品", "This was not ordered"),
+        Warn.TOO_MANY: ("超出订购数量", "More than was ordered"),
+        Warn.CLOCK_JUMP: ("设备时钟跳变", "The device's clock jumped"),
+    },
+}
+
+_OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
+    AlertCode: {
+        AlertCode.PARKED: ("有扫描等待相关信息", "Scans wait for something unknown"),
+        AlertCode.GAP: ("设备有扫描未送达", "A device owes scans"),
+        AlertCode.MOVED_ON_HOLD: ("暂停期间被移动", "Moved while on hold"),
+        AlertCode.MOVED_AFTER_CANCEL: ("取消后仍被移动", "Moved after it was cancelled"),
+        AlertCode.FORBIDDEN: ("设备越权上报", "A device sent what it may not send"),
+        AlertCode.QUARANTINE: ("有事件被隔离", "Events are in quarantine"),
+        AlertCode.DROPPED: ("有数据被丢弃", "Messages were dropped"),
+        AlertCode.LOGINS: ("登录失败过多", "Too many failed logins"),
+    },
+    Severity: {
+        Severity.INFO: ("提示", "Info"),
+        Severity.WARNING: ("警告", "Warning"),
+        Severity.CRITICAL: ("严重", "Critical"),
+    },
+    JobState: {
+        JobState.ASSIGNED: ("已派单", "Assigned"),
+        JobState.ACCEPTED: ("已接单", "Accepted"),
+        JobState.DECLINED: ("已拒单", "Declined"),
+        JobState.RELEASED: ("已撤回", "Withdrawn"),
+        JobState.DONE: ("已完成", "Done"),
+    },
+    Role: {
+        Role.SCANNER: ("扫描枪", "Scanner"),
+        Role.COURIER: ("配送员", "Courier"),
+        Role.SYSTEM: ("业务系统", "System"),
+        Role.DESK: ("调度台", "Desk"),
+        Role.GUEST: ("访客", "Guest"),
+        Role.LAB: ("其他 MQTT 设备", "Other MQTT gear"),
+    },
+    Waypoint: {
+        Waypoint.BORDER_ENTERED: ("已过境", "Crossed the border"),
+    },
+    PodMethod: {
+        PodMethod.CODE: ("收货码", "Code"),
+        PodMethod.PHOTO: ("拍照", "Photo"),
+        PodMethod.SIGNATURE: ("签名", "Signature"),
+        PodMethod.LEFT_SAFE: ("放在约定的安全位置", "Left in a safe place"),
+        PodMethod.NEIGHBOUR: ("邻居代收", "Left with a neighbour"),
+        PodMethod.LOCKER: ("快递柜", "Parcel locker"),
+        PodMethod.STATION: ("驿站代收", "Pickup station"),
+        PodMethod.COUNTER: ("柜台自提", "Collected at a counter"),
+        PodMethod.PIN: ("取件密码", "PIN"),
+        PodMethod.SCAN: ("扫码", "Scan"),
+        PodMethod.NONE: ("无凭证", "Nothing"),
+    },
+}
+
+
+def _table(rows: Mapping[Any, tuple[str, str]]) -> dict[str, Label]:
+    return {str(word): Label(zh, en) for word, (zh, en) in rows.items()}
+
+
+LABELS: Final[dict[type[StrEnum], dict[str, Label]]] = {
+    **{words: _table(rows) for words, rows in (*_RECEIPT_LABELS.items(), *_OTHER_LABELS.items(), *REASON_LABELS.items())},
+    EventType: _table({event: (row.zh, row.en) for event, row in EVENT_WORDS.items()}),
+    Flag: _table({flag: (row.zh, row.en) for flag, row in FLAG_WORDS.items()}),
+    ParcelState: _table({state: (STATE_WORDS[state].zh, STATE_WORDS[state].en) for state in ParcelState}),
+    OrderState: _table({state: (STATE_WORDS[state].zh, STATE_WORDS[state].en) for state in OrderState}),
+}
+"""Enum → word → label."""
+
+ORDER_STATE_LABELS: Final[dict[str, Label]] = {
+    **LABELS[OrderState],
+    **{partially(s): Label("部分" + STATE_WORDS[s].zh, "Partially " + STATE_WORDS[s].en.lower()) for s in PARTIAL_STATES},
+}
+"""Every word of an order's status, the `partially_…` forms among them."""
+
+
+def label_of(words: type[StrEnum], word: str) -> Label:
+    """The label of a word of a closed list; `UNKNOWN` if the word is not on the list."""
+    return LABELS[words].get(word, UNKNOWN)
