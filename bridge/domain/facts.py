@@ -36,11 +36,11 @@ class Decided:
 class Fact:
     """One stored event as the fold sees it. Plain slots, because millions are made.
 
-    `fault` is the reason of a rejection that the event itself shows (an unreadable code, say): it proves nothing, and the fold rejects it. `pos` is its place in
-    the event log. `named` is the order that the device named, `code` the normal form of the scanned code, `keys` are all codes that it mentions.
+    `fault` is the reason of a rejection that the event itself shows (an unreadable code, say): it proves nothing, and the fold rejects it. `pos` is its place
+    in the event log. `named` is the order that the device named, `code` the normal form of the scanned code, `keys` are all codes that it mentions.
 
-    `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count here, `warn` what is odd about it, and `inside` the codes of the
-    order's parcels in the container that was scanned.
+    `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count
+    here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned.
     """
 
     __slots__ = (

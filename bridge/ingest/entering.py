@@ -9,6 +9,7 @@ from typing import Final
 
 from bridge.domain.codes.containers import children_of, parent_of
 from bridge.domain.codes.evidence import CONTAINER_EVENTS, CUSTODY
+from bridge.domain.codes.history import is_asset
 from bridge.domain.codes.place import Placing
 from bridge.domain.codes.rules import matches
 from bridge.domain.facts import Fact

@@ -90,6 +90,7 @@ class History:
         "_claims_identity",
         "_current",
         "_gap",
+        "_is_asset",
         "_latest",
         "_rules",
         "bindings",
@@ -249,7 +250,7 @@ class History:
         return self._latest.get(fact.uid, fact.event_ms)
 
     def names(self, binding: Binding) -> frozenset[str]:
-        """The ids of a binding's parcel: those that it names; if none, those that the packs of its order up to then name; if none, that of the first pack after."""
+        """The ids of a binding's parcel: those that it names; if none, those that packs of its order up to then name; if none, that of the first pack after."""
         if binding.names:
             return binding.names
         packs = sorted(self.known.packs(binding.order_id), key=time_key)

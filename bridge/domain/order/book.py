@@ -49,7 +49,7 @@ def is_booked(fact: Fact) -> bool:
 
 
 class Unit:
-    """A parcel to be. `items` is what its packs list, if any does; `is_packed` says that a pack event told of it, `had_pack` that one did before it was unpacked."""
+    """A parcel to be. `items` is what its packs list, if any does; `is_packed` says that a pack event told of it, `had_pack` that one ever did."""
 
     __slots__ = ("codes", "had_code", "had_pack", "id", "is_named", "is_packed", "items")
 
