@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import cbor2
 
 from bridge.domain.access import Identity
+from bridge.domain.event_time import Shown
 from bridge.domain.facts import Decided, Fact, Verdict
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
@@ -147,6 +148,7 @@ class Batch:
 
     __slots__ = (
         "answers",
+        "clocks",
         "devices",
         "events",
         "hearers",
@@ -213,6 +215,8 @@ class Batch:
         """Orders whose parcels, labels or payment have changed for their courier."""
         self.jobs_changed: dict[str, Job] = {}
         self.devices: dict[str, DeviceEntry] = {}
+        self.clocks: dict[str, Shown] = {}
+        """What the wall clocks of devices were worth in this batch: the last doubt, or that there was none."""
         self.ledgers: dict[tuple[str, bytes], Ledger] = {}
         self.labels: dict[str, str] = {}
         self.labels_freed: set[str] = set()
@@ -236,6 +240,11 @@ class Batch:
         if entry is None:
             entry = self.devices[device] = self.memory.device(device, self.tx)
         return entry
+
+    def saw_clock(self, device: str, shown: Shown) -> None:
+        """Record what a device's wall clock is worth. In one batch, a doubt stays whatever follows."""
+        if shown is not Shown.RIGHT or device not in self.clocks:
+            self.clocks[device] = shown
 
     def ledger(self, device: str, log: bytes) -> Ledger:
         """The ledger of one log of a device. If the device has too many logs, its oldest ledger is deleted."""

@@ -107,6 +107,8 @@ def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest)
     event_type = EVENT_TYPES[incoming.event_type or ""]
     when = time_of(batch, incoming, event, event_type)
     placement = placed(batch, event, event_type, ingest.gate)
+    if when.detail is not None and placement.detail is None:
+        placement = placement._replace(detail=when.detail)
     row = append(batch, incoming, event, event_type, when, placement)
     return enter(batch, row, event, placement, ingest.gate)
 

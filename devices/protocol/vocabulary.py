@@ -157,6 +157,7 @@ class Warn(StrEnum):
     NOT_ORDERED = "not_ordered"
     TOO_MANY = "too_many"
     CLOCK_JUMP = "clock_jump"
+    CLOCK_UNKNOWN = "clock_unknown"
 
 
 class ParcelState(StrEnum):
@@ -280,6 +281,7 @@ class AlertCode(StrEnum):
     QUARANTINE = "quarantine"
     DROPPED = "dropped"
     LOGINS = "logins"
+    CLOCK = "clock"
 
 
 class Words(NamedTuple):
