@@ -73,6 +73,7 @@ WARNINGS: Final[dict[Warn, str]] = {
     Warn.NOT_ORDERED: "this was not ordered",
     Warn.TOO_MANY: "more than was ordered",
     Warn.CLOCK_JUMP: "the device's clock jumped",
+    Warn.CLOCK_UNKNOWN: "the device's clock can't be right",
 }
 
 
