@@ -45,7 +45,8 @@ def moments(view: View) -> dict[tuple[str, bytes], Moment]:
             continue
         boot, mono_ms = plain.get("sent_boot", plain.get("boot")), plain.get("sent_mono_ms", plain.get("mono_ms"))
         if boot is not None and mono_ms is not None:
-            begun[entry.device, _octets(boot)] = entry.at_ms - mono_ms
+            key = (entry.device, _octets(boot))
+            begun[key] = min(begun.get(key, entry.at_ms), entry.at_ms - mono_ms)
         if view.event_type(entry.topic) is not None and "seq" in plain:
             told[entry.device, _octets(plain["log"])].setdefault(plain["seq"], (_octets(plain["id"]), _octets(plain["boot"]), plain["mono_ms"], entry.at_ms))
     found: dict[tuple[str, bytes], Moment] = {}

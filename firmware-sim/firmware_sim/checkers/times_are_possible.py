@@ -13,7 +13,7 @@ def check(view: View) -> Iterator[Broken]:
     for row in view.table("events"):
         uid = (row["device"], row["id"])
         moment = possible.get(uid)
-        if moment is None or row["source"] is None:
+        if moment is None:
             continue
         at_ms, error_ms = row["event_ms"], row["error_ms"]
         if at_ms > row["received_ms"]:
