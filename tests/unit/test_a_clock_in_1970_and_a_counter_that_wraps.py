@@ -5,11 +5,13 @@ Every event is still dated when it can have happened, its error is honest, and a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -24,7 +26,9 @@ from bridge.ingest.items import Incoming
 from bridge.ingest.log import EVENTS
 from bridge.ingest.memory import LEDGER
 from bridge.ingest.rules import Rules
+from bridge.operations.orders import Step, explain
 from bridge.store.memory import MemoryStore
+from bridge.store.queries import Queries
 from devices.protocol.messages import encode_cbor
 
 HOUR: Final = 3_600_000
@@ -208,6 +212,19 @@ def test_the_points_of_a_phone_without_a_counter_are_not_dated_in_1970(dock: Ben
     received_ms = dock.now_ms
     dock.send(dock.message("phone-anna", None, encode_cbor(batch), kind=Kind.LOCATION))
     assert dock.rows("SELECT event_ms, lat_e7 FROM positions") == [(received_ms, 2)]
+
+
+def explained(bench: Bench, order: str, event_type: str) -> Step:
+    """What `dockbridge orders explain` says of the first event of this type."""
+    site: Any = SimpleNamespace(queries=Queries(bench.engine, TOPICS))
+    return next(step for step in asyncio.run(explain(site, order)).events if step.type == event_type)
+
+
+def test_the_story_of_an_order_names_what_was_odd_about_a_clock(dock: Bench) -> None:
+    dock.create("C1")
+    dock.send(earlier(dock, "scan-1", "pack", "C1", at_ms=IN_1970))
+    step = explained(dock, "C1", "pack")
+    assert (step.known_by, step.notes) == ("received", ["clock_unknown"])
 
 
 # --- a person learns of it ------------------------------------------------------------------------------------------------
