@@ -127,11 +127,11 @@ class Mapping:
         self.behind_since_ms = 0
         self.jumped = False
 
-    def sample(self, received_ms: int, offset: int) -> None:
+    def sample(self, received_ms: int, offset: int, *, is_fresh: bool) -> None:
         """Add one sample: `offset` is the difference received - sent."""
         self.heard_ms = max(self.heard_ms, received_ms)
         if self.low and offset - self.low[0][1] > JUMP_MS:
-            if self._is_new_counter(received_ms, offset):
+            if self._is_new_counter(received_ms, offset, JUMP_MS if is_fresh else COUNTER_BACK_MS):
                 self._start_anew()
             else:
                 self._count_late(received_ms)
@@ -146,14 +146,14 @@ class Mapping:
         while len(self.low) > 1 and self.low[0][0] < self.heard_ms - SAMPLE_WINDOW_MS:
             self.low.pop(0)
 
-    def _is_new_counter(self, received_ms: int, offset: int) -> bool:
+    def _is_new_counter(self, received_ms: int, offset: int, back_ms: int) -> bool:
         """Whether the counter went back by more than a delay can explain, to a value that it can have reached from 0 since the boot was last heard.
 
         A late message of an old counter also seems to go back, but such a counter would have begun long before the boot was last heard.
         """
         heard_ms, last = self.low[-1]
         went_back_ms = (heard_ms - last) - (received_ms - offset)
-        return went_back_ms >= COUNTER_BACK_MS and offset >= heard_ms - JUMP_MS
+        return went_back_ms >= back_ms and offset >= heard_ms - JUMP_MS
 
     def _count_late(self, received_ms: int) -> None:
         if self.behind == 0:
@@ -187,8 +187,12 @@ class DeviceClock:
         self.boots: dict[bytes, Mapping] = {}
         self.skew_ms: int | None = None
 
-    def heard(self, *, boot: bytes, sent_mono_ms: int, received_ms: int) -> None:
-        """Learn from a message of this boot that the device sent at `sent_mono_ms` and the bridge received at `received_ms`."""
+    def heard(self, *, boot: bytes, sent_mono_ms: int, received_ms: int, is_fresh: bool = False) -> None:
+        """Learn from a message of this boot that the device sent at `sent_mono_ms` and the bridge received at `received_ms`.
+
+        Args:
+            is_fresh: it can't have waited in the device and be sent again, so that a counter that is lower than before has begun again.
+        """
         if received_ms - sent_mono_ms < EARLIEST_MS:
             return
         mapping = self.boots.get(boot)
@@ -196,7 +200,7 @@ class DeviceClock:
             if len(self.boots) >= BOOTS_MAX:
                 del self.boots[min(self.boots, key=lambda b: self.boots[b].heard_ms)]
             mapping = self.boots[boot] = Mapping()
-        mapping.sample(received_ms, received_ms - sent_mono_ms)
+        mapping.sample(received_ms, received_ms - sent_mono_ms, is_fresh=is_fresh)
 
     def wall(self, *, at_ms: int, now_ms: int) -> Shown:
         """Learn that the device's wall clock showed `at_ms` at `now_ms`. Returns what it is worth."""

@@ -165,6 +165,15 @@ def test_a_reboot_that_kept_its_boot_id_is_a_new_counter_from_that_message_on() 
     assert (time.event_ms, time.warn) == (T0 + 9 * HOUR - 5_000, Warn.CLOCK_JUMP)
 
 
+def test_a_presence_shows_a_new_counter_however_little_it_went_back() -> None:
+    """A device publishes its presence when it has connected: unlike an event, it never waits in an outbox."""
+    clock = clock_with((600_000, 40))
+    received_ms = T0 + 660_000
+    clock.heard(boot=BOOT, sent_mono_ms=9_000, received_ms=received_ms, is_fresh=True)
+    time = when(clock, 8_000, received_ms=received_ms)
+    assert (time.event_ms, time.warn) == (received_ms - 1_000, Warn.CLOCK_JUMP)
+
+
 def test_an_event_from_before_the_wrap_is_dated_by_the_counter_of_that_time() -> None:
     clock = clock_with((WRAP - HOUR, 40))
     clock.heard(boot=BOOT, sent_mono_ms=HOUR, received_ms=DAYS_UP + HOUR + 40)
