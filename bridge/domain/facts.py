@@ -38,7 +38,7 @@ class Fact:
 
     `fault` is the reason of a rejection that was decided when the event was placed (an unreadable code, say): the fold rejects the fact with it.
     `pos` is its place in the event log. `code` is the normal form of the scanned code; `misload` says that the scan
-    contradicted the order that the device named.
+    contradicted the order that the device named. `warn` is the doubt about its time, for its receipts; no verdict depends on it.
     """
 
     __slots__ = (
@@ -60,6 +60,7 @@ class Fact:
         "seq",
         "type",
         "uid",
+        "warn",
     )
 
     def __init__(
@@ -80,6 +81,7 @@ class Fact:
         fault: str | None = None,
         misload: bool = False,
         pos: int = 0,
+        warn: str | None = None,
     ) -> None:
         self.pos = pos
         self.id = id
@@ -98,6 +100,7 @@ class Fact:
         self.at = at
         self.fault = fault
         self.misload = misload
+        self.warn = warn
         self.order_ms = event_ms
         self.key: FactKey = self._key()
 

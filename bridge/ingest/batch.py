@@ -95,7 +95,7 @@ class Hearers(NamedTuple):
 class Answer:
     """The receipt of one event while its batch is open. The order's revision and the lines left to pick are known only at the end of the batch."""
 
-    __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict")
+    __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict", "warn")
 
     def __init__(self, event: EventRow | Fact, verdict: Verdict, entry: OrderEntry | None, *, n: int = 1, left: bool = False) -> None:
         self.device = event.device
@@ -105,6 +105,8 @@ class Answer:
         self.seq = event.seq
         self.n = n
         self.verdict = verdict
+        self.warn = event.warn
+        """A doubt about the event's time, which every receipt for it repeats."""
         self.entry = entry
         self.detail: str | None = None
         self.left = left

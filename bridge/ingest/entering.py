@@ -14,7 +14,7 @@ from bridge.ingest.seam import JobGate
 from bridge.ingest.waiting import free_label, park, put_label, take_waiting
 from devices.protocol import bodies, messages
 from devices.protocol.messages import Event
-from devices.protocol.vocabulary import EventType, Outcome, Reason, Warn
+from devices.protocol.vocabulary import EventType, Outcome, Reason
 
 _ANSWERS: Final = frozenset({EventType.CLAIM, EventType.DECLINE})
 _UNCOUNTED: Final = (Outcome.REJECTED, Outcome.BLOCKED)
@@ -40,7 +40,7 @@ def enter(batch: Batch, row: EventRow, event: Event[bodies.Body], placement: Pla
     batch.events[row.id] = row.order_id
     if batch.memory.awaited:
         place_waiting(batch, event_ref(row.id), row.order_id)
-    return answer if row.warn is None else _warned(answer, row.warn)
+    return answer
 
 
 def place_waiting(batch: Batch, ref: Ref, order_id: str) -> None:
@@ -69,9 +69,4 @@ def _without_order(batch: Batch, row: EventRow, body: bodies.Body, placement: Pl
     answer = Answer(row, verdict, None)
     answer.detail = placement.detail
     batch.remember(row, answer)
-    return answer if row.warn is None else _warned(answer, row.warn)
-
-
-def _warned(answer: Answer, warn: str) -> Answer:
-    answer.verdict = answer.verdict._replace(warn=(*answer.verdict.warn, Warn(warn)))
     return answer

@@ -118,6 +118,7 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> F
         fault=row.fault,
         misload=bool(row.misload),
         pos=row.pos,
+        warn=row.warn,
     )
 
 

@@ -147,6 +147,17 @@ def test_a_delivery_in_1970_does_not_come_before_its_order(dock: Bench) -> None:
     assert milestones["delivered"] >= created_ms
 
 
+@pytest.mark.parametrize("named", [{}, {"code": "late-one"}], ids=["by its order", "by the code of its order"])
+def test_a_receipt_still_warns_when_a_scan_that_waited_is_applied(dock: Bench, named: dict[str, str]) -> None:
+    order = None if named else "late-one"
+    (parked,) = dock.send(earlier(dock, "scan-1", "stage", order, {"dock": "d"}, at_ms=IN_1970, **named))  # type: ignore[arg-type]
+    assert (parked["outcome"], parked["warn"]) == ("parked", ["clock_unknown"])
+    dock.create("late-one")
+    later = dock.receipts("scan-1")[-1]
+    assert (later["n"], later["outcome"]) == (2, "applied")
+    assert "clock_unknown" in later["warn"]
+
+
 def test_what_was_known_of_neighbours_outlives_the_memory_of_the_bridge_and_a_rebuild(dock: Bench) -> None:
     dock.create("D1", "D2", "D3")
     dock.tell("scan-1", "pack", "D1", seq=1)
