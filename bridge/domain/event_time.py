@@ -88,7 +88,8 @@ UNBOUNDED: Final = Bounds(0, 2**62)
 
 def span(event_ms: int, error_ms: int, received_ms: int) -> Bounds:
     """When an event with this time can have happened."""
-    return Bounds(event_ms - error_ms, min(event_ms + error_ms, received_ms))
+    to_ms = event_ms + error_ms
+    return Bounds(event_ms - error_ms, to_ms if to_ms < received_ms else received_ms)
 
 
 def bounds(neighbours: Bounds, *, enrolled_ms: int, received_ms: int) -> Bounds:
@@ -204,14 +205,12 @@ class DeviceClock:
 
     def wall(self, *, at_ms: int, now_ms: int) -> Shown:
         """Learn that the device's wall clock showed `at_ms` at `now_ms`. Returns what it is worth."""
-        shown_ms, unit = read_wall(at_ms)
-        if shown_ms is None:
-            self.skew_ms = None
-            return Shown.UNSET
-        self.skew_ms = now_ms - shown_ms
-        if unit is not None:
-            return Shown.UNIT
-        return Shown.RIGHT if abs(self.skew_ms) < CLOCK_OFF_MS else Shown.OFF
+        if EARLIEST_MS <= at_ms < LATEST_MS:
+            skew_ms = self.skew_ms = now_ms - at_ms
+            return Shown.RIGHT if -CLOCK_OFF_MS < skew_ms < CLOCK_OFF_MS else Shown.OFF
+        shown_ms, _ = read_wall(at_ms)
+        self.skew_ms = now_ms - shown_ms if shown_ms is not None else None
+        return Shown.UNIT if shown_ms is not None else Shown.UNSET
 
     def by_counter(self, *, boot: bytes, mono_ms: int, received_ms: int) -> EventTime | None:
         """The time of an event by the counter of its boot; never later than `received_ms`. None if the boot, or its counter at that time, was never heard."""
@@ -225,7 +224,7 @@ class DeviceClock:
                 return None
             return EventTime(mono_ms + mapping.before, Source.MONO, SKEW_NOISE_MS, Warn.CLOCK_JUMP)
         warn = Warn.CLOCK_JUMP if mapping.jumped else None
-        return EventTime(max(0, min(event_ms, received_ms)), Source.MONO, mapping.error_ms(received_ms), warn)
+        return EventTime(event_ms if event_ms < received_ms else received_ms, Source.MONO, mapping.error_ms(received_ms), warn)
 
     def by_wall(self, *, at_ms: int, possible: Bounds, received_ms: int) -> EventTime:
         """The time of an event by the device's wall clock, corrected by its last known skew, if that is possible; otherwise the latest possible time."""
