@@ -47,6 +47,7 @@ class Identity:
     """Who a connection is, according to its credentials and never to a payload.
 
     `courier` is the courier that a phone is bound to. `orders_prefix` limits a system to its own orders. `order` is the one order of a guest.
+    `enrolled_ms` is when the device was enrolled, 0 if that is not known.
     `reads_everything` is set only for the clients of a laboratory (`dockbridge serve --lab`).
     """
 
@@ -57,6 +58,7 @@ class Identity:
     orders_prefix: str | None = None
     order: str | None = None
     at: str | None = None
+    enrolled_ms: int = 0
     reads_everything: bool = False
 
 

@@ -38,6 +38,7 @@ class Fact:
 
     `fault` is the reason of a rejection that the event itself shows (an unreadable code, say): it proves nothing, and the fold rejects it. `pos` is its place
     in the event log. `named` is the order that the device named, `code` the normal form of the scanned code, `keys` are all codes that it mentions.
+    `doubt` is what is odd about its time, for its receipts; no verdict depends on it.
 
     `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count
     here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned.
@@ -49,6 +50,7 @@ class Fact:
         "body",
         "code",
         "device",
+        "doubt",
         "event_ms",
         "fault",
         "id",
@@ -88,6 +90,7 @@ class Fact:
         named: str | None = None,
         keys: tuple[str, ...] = (),
         pos: int = 0,
+        doubt: str | None = None,
     ) -> None:
         self.pos = pos
         self.id = id
@@ -107,6 +110,7 @@ class Fact:
         self.fault = fault
         self.named = named
         self.keys = keys
+        self.doubt = doubt
         self.arrived_in: str | None = None
         self.refusal: Reason | None = None
         self.warn: tuple[Warn, ...] = ()

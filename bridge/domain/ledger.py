@@ -1,22 +1,34 @@
-"""What a device still owes: the sequence numbers that arrived from each (device, log), as ranges."""
+"""What a device still owes: the sequence numbers that arrived from each (device, log), as ranges, and between which times a missing one must have happened."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Final
+
+from bridge.domain.event_time import UNBOUNDED, Bounds
 
 GAPS_MAX: Final = 1_000
 """Gaps remembered for one log. Beyond that the lowest are given up as lost, and counted in `forgotten`."""
 
 
 class Ledger:
-    """Sequence numbers 1.. of one log. `starts` and `ends` are the closed ranges that arrived, in ascending order; two ranges never touch."""
+    """Sequence numbers 1.. of one log. `starts` and `ends` are the closed ranges that arrived, in ascending order; two ranges never touch.
 
-    __slots__ = ("ends", "forgotten", "starts")
+    A device counts its events as they happen, so the events of a range bound those outside it: what has a higher number happened at or after `after_ms`,
+    what has a lower number at or before `before_ms`.
 
-    def __init__(self, ranges: list[tuple[int, int]] | None = None, forgotten: int = 0) -> None:
-        self.starts = [a for a, _ in ranges or []]
-        self.ends = [b for _, b in ranges or []]
+    Args:
+        ranges: (first, last, after_ms, before_ms) as `stored` gives them, or (first, last) if nothing is known of their times.
+    """
+
+    __slots__ = ("after_ms", "before_ms", "ends", "forgotten", "starts")
+
+    def __init__(self, ranges: Sequence[Sequence[int]] = (), forgotten: int = 0) -> None:
+        self.starts = [r[0] for r in ranges]
+        self.ends = [r[1] for r in ranges]
+        self.after_ms = [r[2] if len(r) > 2 else UNBOUNDED.from_ms for r in ranges]
+        self.before_ms = [r[3] if len(r) > 2 else UNBOUNDED.to_ms for r in ranges]
         self.forgotten = forgotten
 
     @property
@@ -27,6 +39,11 @@ class Ledger:
     @property
     def ranges(self) -> list[tuple[int, int]]:
         return list(zip(self.starts, self.ends, strict=True))
+
+    @property
+    def stored(self) -> list[tuple[int, int, int, int]]:
+        """The ranges with their times, for the store."""
+        return list(zip(self.starts, self.ends, self.after_ms, self.before_ms, strict=True))
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
@@ -43,11 +60,18 @@ class Ledger:
         place = bisect_right(self.starts, seq) - 1
         return place >= 0 and seq <= self.ends[place]
 
-    def add(self, seq: int) -> bool:
-        """Record that `seq` arrived. Returns False if it had arrived before."""
+    def around(self, seq: int) -> Bounds:
+        """When an event with this number can have happened, by those with other numbers."""
+        place = bisect_right(self.starts, seq) - 1
+        below = place if seq in self else place + 1
+        return Bounds(max(self.after_ms[:below], default=UNBOUNDED.from_ms), min(self.before_ms[place + 1 :], default=UNBOUNDED.to_ms))
+
+    def add(self, seq: int, when: Bounds = UNBOUNDED) -> bool:
+        """Record that `seq` arrived, and when it can have happened. Returns False if it had arrived before."""
         ends = self.ends
         if ends and seq == ends[-1] + 1:
             ends[-1] = seq
+            self._date(-1, when)
             return True
         if seq in self:
             return False
@@ -56,17 +80,33 @@ class Ledger:
         joins_left = place > 0 and ends[place - 1] == seq - 1
         joins_right = place < len(starts) and starts[place] == seq + 1
         if joins_left and joins_right:
-            ends[place - 1] = ends[place]
-            del starts[place], ends[place]
+            self._join(place)
+            self._date(place - 1, when)
         elif joins_left:
             ends[place - 1] = seq
+            self._date(place - 1, when)
         elif joins_right:
             starts[place] = seq
+            self._date(place, when)
         else:
             starts.insert(place, seq)
             ends.insert(place, seq)
+            self.after_ms.insert(place, when.from_ms)
+            self.before_ms.insert(place, when.to_ms)
             self._bound()
         return True
+
+    def _date(self, place: int, when: Bounds) -> None:
+        if when.from_ms > self.after_ms[place]:
+            self.after_ms[place] = when.from_ms
+        if when.to_ms < self.before_ms[place]:
+            self.before_ms[place] = when.to_ms
+
+    def _join(self, place: int) -> None:
+        """Make one range of this one and the one before."""
+        self.ends[place - 1] = self.ends[place]
+        self._date(place - 1, Bounds(self.after_ms[place], self.before_ms[place]))
+        del self.starts[place], self.ends[place], self.after_ms[place], self.before_ms[place]
 
     def _bound(self) -> None:
         while len(self.starts) - (self.starts[0] == 1) > GAPS_MAX:
@@ -75,4 +115,4 @@ class Ledger:
                 self.starts[0] = 1
             else:
                 self.forgotten += self.starts[1] - self.ends[0] - 1
-                del self.starts[1], self.ends[0]
+                self._join(1)

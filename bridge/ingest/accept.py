@@ -14,7 +14,7 @@ import cbor2
 from bridge.domain import barcodes, event_time, jobs
 from bridge.domain.access import Kind
 from bridge.domain.codes.evidence import CUSTODY
-from bridge.domain.event_time import EventTime
+from bridge.domain.event_time import DeviceClock, EventTime, Shown
 from bridge.domain.facts import Verdict, refusal, tone_of
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.view import digest8
@@ -28,7 +28,7 @@ from bridge.ingest.seam import JobGate
 from devices.protocol import bodies, messages
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event, LocationBatch, PayloadError, Presence
-from devices.protocol.vocabulary import EventType, Outcome, Reason, Role, Warn
+from devices.protocol.vocabulary import EventType, Outcome, Reason, Role
 
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
 """Roles whose seq numbers are a promise; a ledger tracks which of them came. Systems and desks retry and reorder, so their numbers prove nothing.
@@ -66,7 +66,7 @@ def decode(incoming: Incoming) -> Decoded:
 
 
 def admit(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent | None:
-    """Admit an event as new: count it in its ledger and return None. Otherwise return the answer to a repeat, or to an id or number used for another event."""
+    """Admit an event as new and return None. Otherwise return the answer to a repeat, or to an id or number used for another event."""
     device = incoming.identity.device
     uid = (device, event.id)
     if (twin := batch.seen.get(uid)) is not None:
@@ -79,7 +79,6 @@ def admit(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent
         ledger = batch.ledger(device, event.log)
         if event.seq in ledger and not ledger.forgotten:
             return refuse(batch, incoming, Reason.ID_REUSED, f"seq {event.seq} of this log was used for another event", event)
-        ledger.add(event.seq)
     return None
 
 
@@ -126,8 +125,10 @@ def bound_of(batch: Batch, device: str, event: Event[Body], event_type: EventTyp
 
 
 def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, when: EventTime, gate: JobGate) -> EventRow:
-    """The row of a new event, in the order that it names."""
+    """The row of a new event, in the order that it names. It is counted in the ledger of its device."""
     identity = incoming.identity
+    if identity.role in BY_SEQ:
+        batch.ledger(identity.device, event.log).add(event.seq, event_time.span(when.event_ms, when.error_ms, incoming.received_ms))
     code, doubt = code_of(event, event_type)
     order_id = event.order
     if doubt is None:
@@ -154,13 +155,13 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         when.event_ms,
         PLAIN[when.source],
         when.error_ms,
-        Warn.CLOCK_JUMP.value if when.jumped else None,
+        when.warn.value if when.warn is not None else None,
         None,
         order_id,
         code,
         event.at or identity.at,
         doubt.fault.value if doubt else None,
-        doubt.detail if doubt else None,
+        doubt.detail if doubt else when.detail,
         incoming.payload,
     )
 
@@ -171,12 +172,35 @@ def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Ev
     if event_type in INSTRUCTIONS:
         return event_time.instruction_time(received_ms=received_ms)
     if incoming.identity.role not in BY_SEQ:
-        return event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)
+        when = event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)
+        batch.saw_clock(incoming.identity.device, _worth(when))
+        return when
     clock = batch.device(incoming.identity.device).clock
     clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=received_ms)
+    counted = clock.by_counter(boot=event.boot, mono_ms=event.mono_ms, received_ms=received_ms)
+    if counted is None:
+        return _by_wall(batch, incoming, event, clock)
     if event.sent_boot == event.boot:
-        clock.wall(at_ms=event.at_ms + event.sent_mono_ms - event.mono_ms, received_ms=received_ms)
-    return clock.time_of(boot=event.boot, mono_ms=event.mono_ms, at_ms=event.at_ms, received_ms=received_ms)
+        batch.saw_clock(incoming.identity.device, clock.wall(at_ms=event.at_ms, now_ms=counted.event_ms))
+    return counted
+
+
+def _by_wall(batch: Batch, incoming: Incoming, event: Event[Body], clock: DeviceClock) -> EventTime:
+    """When an event happened whose boot was never heard: between its neighbours in the log of its device, at the time of the wall clock if that is possible."""
+    identity, received_ms = incoming.identity, incoming.received_ms
+    neighbours = batch.ledger(identity.device, event.log).around(event.seq)
+    possible = event_time.bounds(neighbours, enrolled_ms=identity.enrolled_ms, received_ms=received_ms)
+    when = clock.by_wall(at_ms=event.at_ms, possible=possible, received_ms=received_ms)
+    if (worth := _worth(when)) is not Shown.RIGHT:
+        batch.saw_clock(identity.device, worth)
+    return when
+
+
+def _worth(when: EventTime) -> Shown:
+    """What a wall clock is worth that gave an event this time."""
+    if when.warn is not None:
+        return Shown.CONTRADICTED
+    return Shown.UNIT if when.detail is not None else Shown.RIGHT
 
 
 def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredReceipt) -> Sent:

@@ -9,6 +9,7 @@ import cbor2
 
 from bridge.domain.access import Identity
 from bridge.domain.codes.place import Placing
+from bridge.domain.event_time import Shown
 from bridge.domain.facts import APPLIED, Decided, Fact, Verdict
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
@@ -98,7 +99,7 @@ class Hearers(NamedTuple):
 class Answer:
     """The receipt of one event while its batch is open. The order's revision and the lines left to pick are known only at the end of the batch."""
 
-    __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict")
+    __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict", "warn")
 
     def __init__(self, event: EventRow | Fact, verdict: Verdict = APPLIED, entry: OrderEntry | None = None, *, n: int = 1, left: bool = False) -> None:
         self.device = event.device
@@ -108,6 +109,8 @@ class Answer:
         self.seq = event.seq
         self.n = n
         self.verdict = verdict
+        self.warn = event.doubt if isinstance(event, Fact) else event.warn
+        """A doubt about the event's time, which every receipt for it repeats."""
         self.entry = entry
         self.detail: str | None = None
         self.left = left
@@ -158,6 +161,7 @@ class Batch:
     __slots__ = (
         "answers",
         "arrived",
+        "clocks",
         "devices",
         "hearers",
         "jobs_changed",
@@ -227,6 +231,8 @@ class Batch:
         """Orders whose parcels, labels or payment have changed for their courier."""
         self.jobs_changed: dict[str, Job] = {}
         self.devices: dict[str, DeviceEntry] = {}
+        self.clocks: dict[str, Shown] = {}
+        """What the wall clocks of devices were worth in this batch: the last doubt, or that there was none."""
         self.ledgers: dict[tuple[str, bytes], Ledger] = {}
         self.answers: list[Answer | Sent | None] = []
         """One for each incoming message, in the same order."""
@@ -248,6 +254,11 @@ class Batch:
         if entry is None:
             entry = self.devices[device] = self.memory.device(device, self.tx)
         return entry
+
+    def saw_clock(self, device: str, shown: Shown) -> None:
+        """Record what a device's wall clock is worth. In one batch, a doubt stays whatever follows."""
+        if shown is not Shown.RIGHT or device not in self.clocks:
+            self.clocks[device] = shown
 
     def ledger(self, device: str, log: bytes) -> Ledger:
         """The ledger of one log of a device. If the device has too many logs, its oldest ledger is deleted."""

@@ -15,7 +15,7 @@ from bridge.ingest.log import EVENTS, PLAIN, EventRow
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.waiting import park, unpark
 from devices.protocol import bodies
-from devices.protocol.vocabulary import EventType, Outcome, Reason, Warn
+from devices.protocol.vocabulary import EventType, Outcome, Reason
 
 _COUNTS_LINES: Final = frozenset({EventType.PICK, EventType.PACK})
 """Events whose receipt lists what is left to pick."""
@@ -56,7 +56,7 @@ def _answer(batch: Batch, arrived: Arrived, placing: Placing) -> None:
         return
     entries = tuple(batch.order(order_id) for order_id in placing.order_ids)
     verdict = _verdict(fact, placing, entries)
-    answer.verdict = verdict if arrived.row.warn is None else verdict._replace(warn=(*verdict.warn, Warn(arrived.row.warn)))
+    answer.verdict = verdict
     answer.entry = entries[0] if len(entries) == 1 else None
     answer.left = len(entries) == 1 and fact.type in _COUNTS_LINES
     answer.detail = arrived.detail

@@ -129,6 +129,7 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, named: str | None, parce
         named=named,
         keys=_keys_of(row, body),
         pos=row.pos,
+        doubt=row.warn,
     )
     fact.arrived_in = row.order_id
     return fact

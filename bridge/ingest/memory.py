@@ -25,7 +25,7 @@ from bridge.ingest.relation import Deletion, Origin, Relation
 
 
 class LedgerRow(NamedTuple):
-    """What was received of one log of a device: the highest number, how many below it are owed or were given up, and the received ranges (CBOR)."""
+    """What was received of one log of a device: the highest number, how many below it are owed or were given up, and the ranges and times of what came."""
 
     device: str
     log: bytes
@@ -167,7 +167,7 @@ class Memory:
             for clock in tx.rows(CLOCKS, device=device):
                 entry.clock = DeviceClock.restore(cbor2.loads(clock.data))
             for row in tx.rows(LEDGER, device=device):
-                entry.ledgers[row.log] = Ledger([(a, b) for a, b in cbor2.loads(row.ranges)], row.forgotten)
+                entry.ledgers[row.log] = Ledger(cbor2.loads(row.ranges), row.forgotten)
         else:
             self._devices.move_to_end(device)
         return entry

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from bridge.domain.event_time import span
 from bridge.domain.facts import DECIDED
 from bridge.ingest.accept import BY_SEQ
 from bridge.ingest.assembly import Ingest
@@ -129,7 +130,7 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
         if row.type != DECIDED:
             event = messages.decode_event(row.payload, EventType(row.type))
             if row.role in BY_SEQ:
-                batch.ledger(row.device, row.log).add(row.seq)
+                batch.ledger(row.device, row.log).add(row.seq, span(row.event_ms, row.error_ms, row.received_ms))
             if row.type in ABOUT_JOBS:
                 flush(batch)
             batch.answers.append(enter(batch, row, event, ingest))

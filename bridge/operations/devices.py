@@ -205,5 +205,5 @@ def _state(device: Device) -> DeviceState:
 
 
 def _gaps(ranges: Sequence[Sequence[int]]) -> list[list[int]]:
-    edges = [0, *(b for _, b in ranges)]
-    return [[end + 1, start - 1] for end, (start, _) in zip(edges, ranges, strict=False) if start > end + 1]
+    edges = [0, *(last for _, last, *_ in ranges)]
+    return [[end + 1, start - 1] for end, (start, *_) in zip(edges, ranges, strict=False) if start > end + 1]

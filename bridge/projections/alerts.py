@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from bridge.domain.event_time import Shown
 from bridge.domain.refs import Ref, RefKind
 from bridge.domain.view import SETTLED, digest8
 from bridge.ingest.batch import NAME_CHARS_MAX, Batch, Refused, Started
@@ -44,6 +45,19 @@ _ORDER_ALERTS: Final = (
         "Call the courier back, or start a return when it arrives.",
     ),
 )
+_CLOCK_ALERTS: Final = {
+    Shown.UNSET: (
+        "The clock of device {device} is not set.",
+        "Set it, or connect the device to a time server. If it is lost at each start, replace its battery.",
+    ),
+    Shown.OFF: ("The clock of device {device} is wrong by an hour or more.", "Set it, or connect the device to a time server; check its time zone."),
+    Shown.UNIT: ("Device {device} sends at_ms in another unit than milliseconds.", "Correct its firmware or feed: at_ms is in milliseconds since 1970 UTC."),
+    Shown.CONTRADICTED: (
+        "Device {device} sent events with a time that can't be right.",
+        "Check its clock and its battery. `dockbridge orders explain` shows how such an event was dated.",
+    ),
+}
+"""The text and the fix of the alert about a device's clock."""
 ALERTS: Final = Relation(
     name="alerts",
     row=AlertRow,
@@ -90,7 +104,7 @@ class Alerts(Quiet):
                     self._clear(batch, AlertCode.LOGINS, subject)
 
     def finish(self, batch: Batch) -> None:
-        """Raise and clear the alerts of orders that changed."""
+        """Raise and clear the alerts of orders that changed, and of devices whose clocks were seen."""
         for entry, _ in batch.shown_orders:
             order = entry.fold.order
             for code, flag, text, fix in _ORDER_ALERTS:
@@ -98,6 +112,8 @@ class Alerts(Quiet):
                     self._raise(batch, code, order.id, Severity.CRITICAL, text.format(order=order.id), fix)
                 else:
                     self._clear(batch, code, order.id)
+        for device, shown in batch.clocks.items():
+            self._judge_clock(batch, device, shown)
 
     def sweep(self, batch: Batch) -> None:
         """Raise alerts for events that wait beyond their deadline, scans that a device owes, and messages in quarantine; clear those that are resolved."""
@@ -127,6 +143,14 @@ class Alerts(Quiet):
         for code, subject in sorted(self._raised):
             if code in current and subject not in current[code]:
                 self._clear(batch, AlertCode(code), subject)
+
+    def _judge_clock(self, batch: Batch, device: str, shown: Shown) -> None:
+        """Raise the alert about a wrong clock; clear it when the device is heard with a right one."""
+        if (alert := _CLOCK_ALERTS.get(shown)) is None:
+            self._clear(batch, AlertCode.CLOCK, device)
+        else:
+            text, fix = alert
+            self._raise(batch, AlertCode.CLOCK, device, Severity.WARNING, text.format(device=device), fix)
 
     def _raise_forbidden(self, batch: Batch, device: str, detail: str) -> None:
         self._raise(

@@ -21,7 +21,7 @@ class Devices(Quiet):
 
     def finish(self, batch: Batch) -> None:
         for (device, log), ledger in batch.ledgers.items():
-            ranges = cbor2.dumps(ledger.ranges)
+            ranges = cbor2.dumps(ledger.stored)
             batch.writes.rows(LEDGER).append(LedgerRow(device, log, ledger.high, ledger.owed, ledger.forgotten, ranges, batch.now_ms))
         for device, entry in batch.devices.items():
             offsets = {b: m.offset for b, m in entry.clock.boots.items()}

@@ -48,9 +48,10 @@ class Positions(Quiet):
         entry = batch.device(device)
         clock = entry.clock
         clock.heard(boot=points.boot, sent_mono_ms=points.sent_mono_ms, received_ms=received_ms)
-        timed = [
-            (clock.time_of(boot=points.boot, mono_ms=p.mono_ms, at_ms=0, received_ms=received_ms).event_ms, p) for p in sorted(points.points, key=_by_mono)
-        ]
+        in_order = sorted(points.points, key=_by_mono)
+        counted = [(clock.by_counter(boot=points.boot, mono_ms=p.mono_ms, received_ms=received_ms), p) for p in in_order]
+        # Points have no wall clock. If the phone's counter can't be used, only the newest point has a time: that of its reception.
+        timed = [(when.event_ms, p) for when, p in counted if when is not None] or [(received_ms, in_order[-1])]
         for event_ms, point in timed:
             if abs(event_ms - entry.position_kept_ms) >= batch.rules.position_every_ms:
                 batch.writes.rows(POSITIONS).append(PositionRow(device, event_ms, point.lat_e7, point.lon_e7, point.accuracy_m))

@@ -26,9 +26,9 @@ class Presences(Quiet):
         identity, presence = heard.identity, heard.presence
         entry = batch.device(identity.device)
         if presence.online and presence.mono_ms is not None and identity.role in BY_SEQ:
-            entry.clock.heard(boot=presence.boot, sent_mono_ms=presence.mono_ms, received_ms=heard.received_ms)
+            entry.clock.heard(boot=presence.boot, sent_mono_ms=presence.mono_ms, received_ms=heard.received_ms, is_fresh=True)
             if presence.at_ms is not None:
-                entry.clock.wall(at_ms=presence.at_ms, received_ms=heard.received_ms)
+                batch.saw_clock(identity.device, entry.clock.wall(at_ms=presence.at_ms, now_ms=heard.received_ms))
         _show(batch, batch.topics.presence(identity.device), heard.payload)
 
     def _mark_all_offline(self, batch: Batch) -> None:

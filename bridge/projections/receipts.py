@@ -10,6 +10,7 @@ from bridge.ingest.log import PLAIN
 from bridge.ingest.receipt import once_more, receipt_cbor
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
+from devices.protocol.vocabulary import Warn
 
 
 class ReceiptRow(NamedTuple):
@@ -58,6 +59,8 @@ class Receipts(Quiet):
 def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer) -> bytes:
     """Store a receipt. It is encoded once, for both the table and the device."""
     entry, verdict = answer.entry, answer.verdict
+    if answer.warn is not None:
+        verdict = verdict._replace(warn=(*verdict.warn, Warn(answer.warn)))
     receipt = receipt_cbor(
         n=answer.n,
         event_id=answer.event_id,

@@ -97,7 +97,15 @@ class Registry:
         return HASHER.hash(secrets.token_hex(8))
 
     def _identity(self, row: Any) -> Identity:
-        return Identity(site=self._site, device=row.device, role=Role(row.role), courier=row.courier, orders_prefix=row.orders_prefix, at=row.at)
+        return Identity(
+            site=self._site,
+            device=row.device,
+            role=Role(row.role),
+            courier=row.courier,
+            orders_prefix=row.orders_prefix,
+            at=row.at,
+            enrolled_ms=row.created_ms,
+        )
 
     def _row(self, device: str) -> Any:
         with translated(), self._reader.connect() as connection:

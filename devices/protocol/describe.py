@@ -33,6 +33,7 @@ _NAMED: Final[list[tuple[inspect.Type, str]]] = [
     (inspect.type_info(kind), name)
     for name, kind in {
         "uint53": fields.Uint,
+        "wall-clock": fields.WallClock,
         "count": fields.Count,
         "id": fields.Id,
         "word": fields.Word,

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from devices.protocol.bodies import BODIES, Body
 from devices.protocol.encoding import PayloadError, convert, load
-from devices.protocol.fields import UINT_MAX, Bytes8, Code, EventId, Id, LatE7, LonE7, Metres, Uint, Word
+from devices.protocol.fields import UINT_MAX, Bytes8, Code, EventId, Id, LatE7, LonE7, Metres, Uint, WallClock, Word
 from devices.protocol.topics import escape
 from devices.protocol.vocabulary import EventType
 
@@ -26,7 +26,7 @@ class Event(Struct, Generic[B], frozen=True, kw_only=True, omit_defaults=True):
     seq: Annotated[int, Meta(ge=1, le=UINT_MAX)]
     boot: Bytes8
     mono_ms: Uint
-    at_ms: Uint
+    at_ms: WallClock
     sent_boot: Bytes8
     sent_mono_ms: Uint
     body: B
@@ -48,7 +48,7 @@ class Presence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     backlog: Uint | None = None
     battery_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
     firmware: Word | None = None
-    at_ms: Uint | None = None
+    at_ms: WallClock | None = None
     mono_ms: Uint | None = None
 
 

@@ -11,6 +11,8 @@ UINT_MAX: Final = 2**53 - 1
 NO_NUL: Final = r"^[^\x00]*$"
 
 Uint = Annotated[int, Meta(ge=0, le=UINT_MAX)]
+WallClock = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""Milliseconds since 1970 UTC. The range leaves room for nanoseconds: firmware that sends those is recognised, and its scans are not refused."""
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Id = Annotated[str, Meta(min_length=1, max_length=96, pattern=NO_NUL)]
 Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]

@@ -167,6 +167,7 @@ class Warn(StrEnum):
     SOME_UNKNOWN = "some_unknown"
     UNKNOWN_CODE = "unknown_code"
     CONTAINER_REOPENED = "container_reopened"
+    CLOCK_UNKNOWN = "clock_unknown"
 
 
 class ParcelState(StrEnum):
@@ -306,3 +307,4 @@ class AlertCode(StrEnum):
     QUARANTINE = "quarantine"
     DROPPED = "dropped"
     LOGINS = "logins"
+    CLOCK = "clock"

@@ -179,6 +179,11 @@ def test_one_thing_is_shown_with_its_dates_as_dates(shell: Shell) -> None:
     assert "_ms" not in shown
 
 
+def test_a_device_that_sent_microseconds_can_still_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_details({"at_ms": 1_790_000_000_000_000})
+    assert "1790000000000000" in capsys.readouterr().out
+
+
 def test_durations_are_no_dates(capsys: pytest.CaptureFixture[str]) -> None:
     print_details({"mono_ms": 90_000, "error_ms": None, "received_ms": 0})
     out = capsys.readouterr().out

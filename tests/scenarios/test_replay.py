@@ -1,4 +1,4 @@
-"""A shop's export becomes history: it is imported, then two devices that were offline for months send its events, twice.
+"""A shop's export becomes history: it is imported, then two devices that ran without network for months send its events, twice.
 
 The file is the sample in `config/samples/`, which is like a real export and has two bad rows.
 """
@@ -21,6 +21,8 @@ from firmware_sim import cli
 from firmware_sim.replay import Agreement, Cast, Replayed, handed_out_ms, handed_over_ms, replay
 
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"
+ON_THE_WAY_MS = 2_000
+"""A device's counter is mapped by its first messages: the network's delay is in every time."""
 WITHOUT_DELIVERY_TIME = "shop1-100555"
 
 
@@ -97,8 +99,8 @@ def test_a_replay_ends_where_the_rows_end(result: Replayed, orders: list[ShopOrd
 def test_history_takes_its_place_in_time(result: Replayed, orders: list[ShopOrder]) -> None:
     order = next(o for o in orders if o.delivered_ms is not None)
     reached = {m.state: m.at_ms for m in result.record.statuses[order.order].milestones if not m.inferred}
-    assert reached["shipped"] == order.shipped_ms
-    assert reached["delivered"] == order.delivered_ms
+    assert reached["shipped"] == pytest.approx(order.shipped_ms, abs=ON_THE_WAY_MS)
+    assert reached["delivered"] == pytest.approx(order.delivered_ms, abs=ON_THE_WAY_MS)
 
 
 def test_a_second_replay_changes_nothing(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> None:

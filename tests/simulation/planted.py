@@ -78,8 +78,20 @@ DEFECTS: Final = (
         (
             Edit(
                 ACCEPT,
-                "    return clock.time_of(boot=event.boot, mono_ms=event.mono_ms, at_ms=event.at_ms, received_ms=received_ms)\n",
-                "    return event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)\n",
+                "    counted = clock.by_counter(boot=event.boot, mono_ms=event.mono_ms, received_ms=received_ms)\n",
+                "    counted: EventTime | None = event_time.system_time(at_ms=event.at_ms, received_ms=received_ms)\n",
+            ),
+        ),
+    ),
+    Defect(
+        "believe a clock in 1970",
+        "wrong-clock",
+        "times_are_possible",
+        (
+            Edit(
+                "bridge/domain/event_time.py",
+                "        if shown_ms is None or not possible.from_ms - BOUND",
+                "        if shown_ms is None:\n            return EventTime(at_ms, Source.WALL, SKEW_NOISE_MS)\n        if not possible.from_ms - BOUND",
             ),
         ),
     ),

@@ -435,6 +435,39 @@ def an_alert_is_not_cleared(record: Record) -> None:
     record.entries.append(Committed(LATER_MS, 0, 0, (Sent(TOPICS.alert("gap", "scan-1"), b"\xa0", 1, True),)))
 
 
+@bad("alerts_are_true", "alert clock about scan-1 still stands: Something is odd.")
+def a_right_clock_is_called_wrong(record: Record) -> None:
+    record.end.tables["alerts"].append(_alert("clock", "scan-1"))
+    record.end.retained[TOPICS.alert("clock", "scan-1")] = cbor2.dumps(_alert("clock", "scan-1"))
+
+
+@bad("alerts_are_true", "the clock of scan-1 is wrong, and no alert says so")
+def a_clock_in_1970_is_not_named(record: Record) -> None:
+    place = places(record, Published, topic=TOPICS.presence("scan-1"))[0]
+    shown = record.entries[place]
+    assert isinstance(shown, Published)
+    record.entries += [shown._replace(at_ms=LATER_MS, no=9_002, payload=recoded(shown.payload, at_ms=45_000)), Acknowledged(LATER_MS, "scan-1", 9_002)]
+
+
+@bad("times_are_possible", r"event \w+ of scan-1 is dated \d+ ms before it can have happened, and to \d+ ms")
+def a_clock_in_1970_is_believed(record: Record) -> None:
+    row(record, "events", device="scan-1", type="pack").update(event_ms=45_000, source="wall")
+
+
+@bad("times_are_possible", r"event \w+ of scan-1 is dated 5 ms after it was received")
+def an_event_is_dated_in_the_future(record: Record) -> None:
+    stored = row(record, "events", device="scan-1", type="pack")
+    stored.update(event_ms=stored["received_ms"] + 5)
+
+
+@bad("times_are_possible", r"event \w+ of scan-1 is dated \d+ ms before it can have happened, and to 2000 ms")
+def an_event_of_a_boot_that_was_never_heard_is_dated_before_an_earlier_one(record: Record) -> None:
+    stored = row(record, "events", device="scan-1", type="pack")
+    for place in places(record, Published, topic=TOPICS.event("scan-1", "pack")):
+        replace(record, place, payload=recoded(stored["payload"], boot=b"boot-nil"))
+    stored.update(event_ms=stored["received_ms"] - 3_600_000, error_ms=2_000, source="wall")
+
+
 @bad("orders_ended_as_planned", "order o-2 was to end delivered and is shipped")
 def an_order_ends_elsewhere(record: Record) -> None:
     record.expected["o-2"] = "delivered"

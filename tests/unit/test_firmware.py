@@ -535,13 +535,13 @@ def told(count: int) -> list[Told]:
     return [Told(id=bytes([n]) * 16, type=kind, at_ms=1_000_000 * n, order=f"PO-{n}", parcel=f"PO-{n}-1", body=bodies.Nothing()) for n in range(1, count + 1)]
 
 
-def test_a_backlog_comes_from_a_boot_that_nobody_heard() -> None:
+def test_a_backlog_is_dated_by_a_counter_that_has_run_since_before_its_events() -> None:
     phone = Bench(Backlog(site=SITE, device="phone-1", log=b"old-log!", boot=b"old-boot", told=told(3)))
     phone.connect()
     assert [(e.seq, e.log, e.boot) for _, e in phone.events] == [(n, b"old-log!", b"old-boot") for n in (1, 2, 3)]
     assert [e.at_ms for _, e in phone.events] == [1_000_000, 2_000_000, 3_000_000]
-    assert {e.sent_boot for _, e in phone.events} == {phone.firmware.boot}
-    assert phone.firmware.boot != b"old-boot"
+    assert {e.sent_boot for _, e in phone.events} == {b"old-boot"}
+    assert {e.at_ms - e.mono_ms for _, e in phone.events} == {1_000_000}, "its counter began with the first of them"
 
 
 def test_two_replays_of_a_backlog_tell_the_same_events() -> None:

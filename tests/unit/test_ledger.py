@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import ledger as ledger_module
+from bridge.domain.event_time import UNBOUNDED, Bounds
 from bridge.domain.ledger import GAPS_MAX, Ledger
 
 laws = settings(derandomize=True, deadline=None, max_examples=200)
@@ -45,10 +48,33 @@ def test_a_ledger_goes_on_where_it_was_stored(before: list[int], after: list[int
     for seq in before:
         straight.add(seq)
         stored.add(seq)
-    again = Ledger(stored.ranges, stored.forgotten)
+    again = Ledger(stored.stored, stored.forgotten)
     for seq in after:
         assert again.add(seq) is straight.add(seq)
     assert again.ranges == straight.ranges
+
+
+@laws
+@given(st.dictionaries(st.integers(1, 40), st.tuples(st.integers(0, 99), st.integers(0, 99))), st.randoms(use_true_random=False))
+def test_a_missing_event_happened_between_those_with_lower_and_higher_numbers(times: dict[int, tuple[int, int]], chance: Random) -> None:
+    ledger = Ledger()
+    for seq in chance.sample(sorted(times), len(times)):
+        ledger.add(seq, Bounds(*times[seq]))
+    for missing in set(range(1, 42)) - set(times):
+        lower = [after for seq, (after, _) in times.items() if seq < missing]
+        higher = [before for seq, (_, before) in times.items() if seq > missing]
+        assert ledger.around(missing) == (max(lower, default=UNBOUNDED.from_ms), min(higher, default=UNBOUNDED.to_ms))
+
+
+def test_a_number_that_came_already_is_bounded_by_the_other_ranges_only() -> None:
+    ledger = Ledger([(1, 3, 10, 5), (7, 8, 20, 15), (11, 11, 30, 25)])
+    assert ledger.around(7) == (10, 25)
+
+
+def test_a_ledger_of_an_earlier_version_knows_no_times() -> None:
+    ledger = Ledger([(1, 3), (7, 8)])
+    assert ledger.around(5) == UNBOUNDED
+    assert ledger.ranges == [(1, 3), (7, 8)]
 
 
 @laws

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Print at most this many rows.")]
 
+_YEAR_10000_MS: Final = 253_402_300_800_000
 DURATIONS: Final = frozenset({"mono_ms", "sent_mono_ms", "error_ms", "delay_ms"})
 """Fields in ms that are durations; all other fields in ms are times."""
 
@@ -90,8 +91,10 @@ def print_rich(renderable: Any) -> None:
 
 
 def moment(ms: int | None) -> str:
-    """A time as people read it: UTC, to the second."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if ms is not None else ""
+    """A time as people read it: UTC, to the second. A number that is too large to be a time stays a number: a device may have sent microseconds."""
+    if ms is None:
+        return ""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if ms < _YEAR_10000_MS else str(ms)
 
 
 def span(ms: int) -> str:

@@ -23,6 +23,7 @@ from firmware_sim.checkers import (
     revisions_never_go_back,
     state_is_right,
     stored_once,
+    times_are_possible,
 )
 from firmware_sim.checkers.view import Broken, View
 from firmware_sim.record import Finding, Record
@@ -41,6 +42,7 @@ _MODULES: Final = {
         retained_is_the_store,
         revisions_never_go_back,
         receipts_are_true,
+        times_are_possible,
         owed_is_delivered,
         nobody_reads_what_is_not_theirs,
         nothing_personal_is_retained,

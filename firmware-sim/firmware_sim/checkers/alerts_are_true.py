@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from devices.protocol.vocabulary import AlertCode
+from firmware_sim.checkers.clocks import wall_clocks
 from firmware_sim.checkers.view import Broken, View, unescaped
 
 
@@ -15,7 +17,12 @@ def check(view: View) -> Iterator[Broken]:
     rows = {view.topics.alert(code, subject) for code, subject in standing}
     for topic in sorted(held ^ rows):
         yield Broken(f"{topic} is {'retained, and no such alert stands' if topic in held else 'not retained, and the alert stands'}")
+    clocks = wall_clocks(view)
+    for device in sorted(clocks.wrong_at_last - {subject for code, subject in standing if code == AlertCode.CLOCK}):
+        yield Broken(f"the clock of {device} is wrong, and no alert says so")
     for (code, subject), row in standing.items():
+        if code == AlertCode.CLOCK and subject in clocks.ever_wrong:
+            continue
         if not is_expected(view, code, subject):
             yield Broken(f"alert {code} about {subject} still stands: {row['text']}", row["since_ms"])
     last = {s.topic: (at_ms, bool(s.payload)) for at_ms, s in view.sent if s.topic.startswith(prefix)}

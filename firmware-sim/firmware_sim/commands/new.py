@@ -36,6 +36,7 @@ SETTINGS: Final[dict[str, dict[str, tuple[Any, Any, Any]]]] = {
     "bandwidth": {"up_bytes_per_s": (20_000, 4_000, 1_000), "down_bytes_per_s": (50_000, 8_000, 2_000)},
     "clock_jump": {"every_s": (120, 60, 20), "up_to_s": (60, 3_600, 86_400)},
     "clock_skew": {"up_to_s": (30, 600, 86_400)},
+    "clock_unset": {"to_s": (20, 60, 120)},
     "corrupt": {"share": (0.01, 0.05, 0.15)},
     "delay": {"by_ms": (100, 800, 4_000)},
     "disconnect": {"every_s": (120, 60, 20)},

@@ -8,6 +8,7 @@ from firmware_sim.faults.bandwidth import Bandwidth
 from firmware_sim.faults.base import Direction, Fault, Line, Packet, World
 from firmware_sim.faults.clock_jump import ClockJump
 from firmware_sim.faults.clock_skew import ClockSkew
+from firmware_sim.faults.clock_unset import ClockUnset
 from firmware_sim.faults.corrupt import Corrupt
 from firmware_sim.faults.delay import Delay
 from firmware_sim.faults.disconnect import Disconnect
@@ -27,6 +28,7 @@ AnyFault = (
     | Bandwidth
     | ClockJump
     | ClockSkew
+    | ClockUnset
     | Corrupt
     | Delay
     | Disconnect

@@ -1,4 +1,4 @@
-"""A device that comes back with events of an earlier boot in its flash: a day in the cellar, or years of history."""
+"""A device that was without network for long, and comes back with its events in flash: a day in the cellar, or years of history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BACKLOG_WINDOW: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """An event of long ago. Its clock stood at `at_ms` (ms since 1970 UTC), monotonic and wall alike."""
+    """An event of long ago, at `at_ms` (ms since 1970 UTC)."""
 
     id: bytes
     type: EventType
@@ -28,10 +28,10 @@ class Told:
 
 
 class Backlog(Firmware):
-    """Sends events of a boot that the bridge never heard live, in their order, with seq from 1.
+    """Sends events of long ago, in their order, with seq from 1. The device has been running since before the first of them, so that its counter dates them.
 
     Args:
-        log, boot: of those events; the device itself runs in another boot.
+        log, boot: of the device. With the same events they are the same each time.
         speed: how many times faster than history the pauses between events are; 0 for none at all.
         pause_ms_max: the longest pause.
     """
@@ -39,7 +39,8 @@ class Backlog(Firmware):
     def __init__(self, *, site: str, device: str, log: bytes, boot: bytes, told: list[Told], speed: float = 0.0, pause_ms_max: int = 50) -> None:
         super().__init__(site=site, device=device, speed=speed or 1.0, window=BACKLOG_WINDOW)
         self.flash.log = log
-        self._old_boot = boot
+        self._only_boot = boot
+        self._began_ms = min((t.at_ms for t in told), default=0)
         self._told = told
         self._next = 0
         self._due_ms = 0
@@ -48,6 +49,10 @@ class Backlog(Firmware):
     @property
     def is_finished(self) -> bool:
         return self._next == len(self._told) and self.is_settled
+
+    def start_boot(self, booted_ms: int) -> None:
+        super().start_boot(self._began_ms)
+        self.boot = self._only_boot
 
     def act(self) -> None:
         while self._next < len(self._told):
@@ -69,8 +74,8 @@ class Backlog(Firmware):
             id=told.id,
             log=self.flash.log,
             seq=seq,
-            boot=self._old_boot,
-            mono_ms=told.at_ms,
+            boot=self._only_boot,
+            mono_ms=told.at_ms - self._began_ms,
             at_ms=told.at_ms,
             sent_boot=self.boot,
             sent_mono_ms=0,

@@ -199,7 +199,7 @@ class Firmware(Machine):
                 self.note("starts anew, in 2020" if loses_clock else "starts anew")
             case ClockSet(by_ms):
                 self.set_wall_clock(by_ms)
-                self.note(f"its clock is {by_ms / 1000:+.0f} s off")
+                self.note(f"its clock is {by_ms / 1000:+.0f} s off" if self.wall_ms else "its clock stands at 1970")
             case SwitchOff():
                 self._switch_off()
 

@@ -66,7 +66,7 @@ class Machine:
 
     @property
     def wall_ms(self) -> int:
-        return self.now_ms + self._skew_ms
+        return max(0, self.now_ms + self._skew_ms)
 
     def set_wall_clock(self, skew_ms: int) -> None:
         self._skew_ms = skew_ms
