@@ -288,11 +288,11 @@ class Batch:
 
     # --- codes ------------------------------------------------------------------------------------------------------------
 
-    def know_code(self, key: str, order_id: str, is_beside: bool) -> None:
+    def know_code(self, key: str, order_id: str, *, is_beside: bool) -> None:
         """Record that an order knows of a code."""
         self.memory.code(key, self.tx).orders[order_id] = is_beside
         if order_id != COMMON:
-            self.order(order_id).codes.add(key)
+            self.order(order_id).know(key)
         self.writes.keyed(CODES)[(key, order_id)] = CodeRow(key, order_id, is_beside)
 
     def forget_code(self, key: str, order_id: str) -> None:

@@ -1,34 +1,30 @@
 """Places the events of a batch, and places earlier events again if what a code means has changed.
 
-The law itself is in `domain.codes`. Here the evidence is found: what is stored about a code is in the orders that know of it, among the events that wait, and
-among the events about containers. A new event makes codes dirty; everything that mentions a dirty code is placed again and compared.
+The law itself is in `domain.codes`. A new event makes codes dirty; everything that mentions a dirty code is placed again and compared. Nearly all of the
+traffic needs none of that: an event without a code, the first scan of a new code, or a scan of a known label that comes later than all else about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bridge.domain.codes.containers import Containers, children_of, parent_of
+from bridge.domain.codes.containers import Containers, parent_of
 from bridge.domain.codes.evidence import CONTAINER_EVENTS, CUSTODY, TERMINAL, key_of, may_void, replaced
-from bridge.domain.codes.history import History, history_of
+from bridge.domain.codes.history import History, history_of, is_article, is_asset, place_of
 from bridge.domain.codes.place import Placer, Placing
-from bridge.domain.codes.rules import COMMON_ORDERS_MAX, DEPTH_MAX
+from bridge.domain.codes.rules import CREATED_BEFORE_MS, DEPTH_MAX, matches
 from bridge.domain.facts import Fact
-from bridge.domain.refs import event_ref
-from bridge.ingest.codes import COMMON, placing_of
-from bridge.ingest.log import stored_fact
-from bridge.ingest.memory import CodeEntry
-from devices.protocol import bodies
+from bridge.domain.refs import code_ref
+from bridge.ingest.codes import COMMON
+from bridge.ingest.evidence import BESIDE, CLOSING, Evidence
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Outcome, Reason
 
 if TYPE_CHECKING:
     from bridge.ingest.batch import Batch
 
-_CLOSING: Final = TERMINAL | {E.UNPACK}
-BESIDE: Final = CUSTODY | {E.PICK}
-"""A code that such events scan beside more than `COMMON_ORDERS_MAX` orders is a shelf, a dock or a bin."""
+_BINDING: Final = frozenset({E.PACK, E.LABELLED})
 
 
 class Moved(NamedTuple):
@@ -46,8 +42,13 @@ class Placed(NamedTuple):
     moved: list[Moved]
 
 
+def place_all(batch: Batch, fresh: Sequence[Fact]) -> Placed:
+    """Place new events, and every earlier one that they move."""
+    return Coding(batch, fresh).place()
+
+
 class Coding:
-    """The evidence about codes as one batch sees it (`domain.codes.evidence.Known`), and the placing of its events.
+    """The placing of the events of one flush.
 
     Args:
         fresh: new events, which no order has yet.
@@ -57,83 +58,170 @@ class Coding:
         self._batch = batch
         self._rules = batch.memory.code_rules
         self._fresh = fresh
-        self._by_key: dict[str, list[Fact]] = {}
-        self._by_order: dict[str, list[Fact]] = {}
-        self._voided: set[tuple[str, bytes]] = set()
-        self._voids: dict[bytes, dict[int, Fact]] = {}
-        """Voids by the id that they name: new ones, and those that were found on the way."""
-        self._targets: dict[int, list[Fact]] = {}
-        self._mentions: dict[str, list[Fact]] = {}
-        self._before: dict[int, Placing] = {}
-        """Where the earlier events belonged that were found on the way."""
-        self._common: dict[str, bool] = {}
+        self._evidence = Evidence(batch, fresh)
+        self._placer = Placer(self._evidence, self._rules, Containers(self._evidence), self._history)
+        self._histories: list[History] = []
         self._dirty: set[str] = set()
         self._touched: dict[int, Fact] = {}
         """Events that a new void removes."""
-        self._containers = Containers(self)
-        self._placer = Placer(self, self._rules, self._containers, self._history)
-
-    # --- placing ----------------------------------------------------------------------------------------------------------
 
     def place(self) -> Placed:
         """Place the new events, and every earlier one that they move."""
+        fresh: dict[int, Placing] = {}
+        hard: list[Fact] = []
         for fact in self._fresh:
-            self._register(fact)
-        for fact in self._fresh:
+            placing = self._quickly(fact)
+            if placing is not None:
+                fresh[fact.pos] = placing
+            else:
+                hard.append(fact)
+                self._dirty.update(fact.keys)
+        moved = self._place_slowly(hard, fresh) if hard else []
+        for history in self._histories:
+            history.known = None
+        return Placed(fresh, moved)
+
+    # --- quickly ----------------------------------------------------------------------------------------------------------
+
+    def _quickly(self, fact: Fact) -> Placing | None:
+        """The placing of an event that moves no other; None if it may move some."""
+        if fact.fault is not None or fact.named is None:
+            return self._scan(fact) if fact.fault is None and fact.named is None and fact.type in CUSTODY and len(fact.keys) == 1 else None
+        if fact.type == E.VOID or (self._batch.memory.awaited and self._is_awaited(fact)):
+            return None
+        if len(fact.keys) == 1:
+            return self._scan(fact) if fact.type in CUSTODY or fact.type in _BINDING else None
+        if fact.keys:
+            return None
+        here = Placing(((fact.named, None),))
+        if fact.type == E.CREATED:
+            return here if self._create(fact.named) else None
+        if fact.code is None and (fact.type in CLOSING or fact.type == E.PACK) and self._batch.order(fact.named).codes:
+            return here if fact.type in TERMINAL and self._close_quickly(fact) else None
+        return None if fact.code is not None and fact.type in _BINDING else here
+
+    def _is_awaited(self, fact: Fact) -> bool:
+        """Whether something waits for the event itself or for a code that it mentions."""
+        awaited = self._batch.memory.awaited
+        return any(code_ref(key) in awaited for key in fact.keys) or self._evidence.has_voids(fact)
+
+    def _create(self, order_id: str) -> bool:
+        """Record the creation of an order that no code knows of. Returns False if there may be more to it."""
+        own, entry, memory = key_of(order_id), self._batch.order(order_id), self._batch.memory
+        if own is None:
+            return not entry.codes
+        if entry.codes or own in self._dirty or self._evidence.new(own) or code_ref(own) in memory.awaited or memory.has_containers:
+            return False
+        if self._evidence.code(own).orders or any(f.keys for f in self._evidence.new_of(order_id)):
+            return False
+        self._batch.know_code(own, order_id, is_beside=False)
+        return True
+
+    def _scan(self, fact: Fact) -> Placing | None:
+        """The placing of a scan of a new code by an event that names its order, or of a known label by the latest event about it."""
+        (key,) = fact.keys
+        if key in self._dirty or self._batch.memory.has_containers:
+            return None
+        entry = self._evidence.code(key)
+        if entry.waiting or entry.is_common:
+            return None
+        history = entry.history
+        if history is None:
+            return self._first_scan(fact, key) if not entry.orders and fact.named is not None else self._again(fact, key)
+        return self._later_scan(fact, key, history)
+
+    def _again(self, fact: Fact, key: str) -> Placing | None:
+        """Make the history of a known code from what is stored, if this is the only new event about it."""
+        if len(self._evidence.new(key)) > 1 or fact.type not in CUSTODY:
+            return None
+        history = history_of(key, self._evidence, self._rules, without=fact)
+        self._keep(key, history)
+        return self._later_scan(fact, key, history)
+
+    def _first_scan(self, fact: Fact, key: str) -> Placing | None:
+        assert fact.named is not None
+        at_ms = fact.event_ms
+        if is_article(key) or is_asset(key) or matches(self._rules.at(at_ms).containers, key) or key == key_of(fact.named) or fact.type not in _BINDING:
+            return None
+        created_ms = self._evidence.created_ms(fact.named)
+        if created_ms is None:
+            return None
+        if fact.type == E.PACK and any(f.parcel is not None for f in self._evidence.closings(fact.named)):
+            return None
+        history = History(key, self._evidence, self._rules)
+        history.step(fact, fact.named, place_of(fact, max(at_ms, created_ms - CREATED_BEFORE_MS)))
+        self._keep(key, history)
+        self._batch.know_code(key, fact.named, is_beside=False)
+        return Placing(((fact.named, None),))
+
+    def _later_scan(self, fact: Fact, key: str, history: History) -> Placing | None:
+        current = history.current
+        if current is None or fact.type not in CUSTODY or fact.named not in (None, current.order_id) or history.has_identity:
+            return None
+        place = history.place_last(fact)
+        if place is None:
+            return None
+        self._borrow(history)
+        history.step(fact, fact.named, place)
+        if fact.named is not None and not self._evidence.code(key).orders.get(fact.named):
+            self._batch.know_code(key, fact.named, is_beside=True)
+        return Placing(((current.order_id, None),))
+
+    def _close_quickly(self, fact: Fact) -> bool:
+        """Take a delivery, return or destruction without a scan as a sign of each code of its order, if it comes after all else about them."""
+        assert fact.named is not None
+        steps = []
+        for key in self._batch.order(fact.named).codes:
+            history = self._evidence.code(key).history
+            if key in self._dirty or history is None or (place := history.place_last(fact)) is None:
+                return False
+            steps.append((history, place))
+        for history, place in steps:
+            self._borrow(history)
+            history.step(fact, fact.named, place)
+        return True
+
+    # --- slowly -----------------------------------------------------------------------------------------------------------
+
+    def _place_slowly(self, hard: list[Fact], fresh: dict[int, Placing]) -> list[Moved]:
+        """Place again everything that the events may move, and follow with the voids and the indexes."""
+        evidence = self._evidence
+        for fact in hard:
+            evidence.find_voids(fact)
+            if fact.type == E.VOID:
+                evidence.void(fact)
+            elif fact.type == E.CREATED and fact.named is not None and (own := key_of(fact.named)) is not None:
+                if fact.named not in evidence.code(own).orders:
+                    self._batch.know_code(own, fact.named, is_beside=False)
+        for fact in hard:
             self._mark(fact)
         self._close()
+        for key in self._dirty:
+            evidence.code(key).history = None
         again = self._to_place_again()
         placings = {f.pos: self._placing(f) for f in again.values()}
-        fresh = {f.pos: placings.get(f.pos) or self._placing(f) for f in self._fresh if f.type != E.VOID}
-        moved = [
-            Moved(f, self._before[f.pos], placings[f.pos]) for f in again.values() if f.pos not in fresh and not _same(self._before[f.pos], placings[f.pos])
-        ]
+        is_new = {f.pos for f in self._fresh}
+        before = evidence.before
+        moved = [Moved(f, before[pos], placings[pos]) for pos, f in again.items() if pos not in is_new and not _same(before[pos], placings[pos])]
+        fresh |= {pos: placing for pos, placing in placings.items() if pos in is_new}
+        fresh |= {f.pos: self._placing(f) for f in hard if f.type != E.VOID and f.pos not in placings}
         self._follow_voids(fresh, moved)
         self._write_codes(fresh, {m.fact.pos: m.now for m in moved})
-        return Placed(fresh, moved)
+        return moved
 
     def _placing(self, fact: Fact) -> Placing:
         if fact.fault is not None:
-            orders = ((fact.named, None),) if fact.named is not None else ()
+            orders = ((fact.named, None),) if fact.named is not None and fact.arrived_in is not None else ()
             return Placing(orders, outcome=Outcome.REJECTED, reason=None if orders else Reason(fact.fault))
-        if fact.uid in self._voided and not (placing := self._placer.place(fact)).orders:
+        placing = self._placer.place(fact)
+        if not placing.orders and self._evidence.is_voided(fact):
             return placing._replace(outcome=Outcome.REJECTED, reason=Reason.VOIDED)
-        return self._placer.place(fact)
-
-    def _register(self, fact: Fact) -> None:
-        for key in fact.keys:
-            self._by_key.setdefault(key, []).append(fact)
-        if fact.named is not None:
-            self._by_order.setdefault(fact.named, []).append(fact)
-            if fact.type == E.CREATED and (own := key_of(fact.named)) is not None:
-                self._know(own, fact.named, is_beside=False)
-        self._find_voids(fact)
-        if isinstance(fact.body, bodies.Void):
-            self._void(fact, self._targets_of(fact))
-
-    def _void(self, void: Fact, targets: list[Fact]) -> None:
-        assert isinstance(void.body, bodies.Void)
-        self._voids.setdefault(void.body.ref, {})[void.pos] = void
-        self._targets[void.pos] = targets
-        if void.fault is None:
-            self._voided.update(t.uid for t in targets if may_void(void, t))
-
-    def _targets_of(self, void: Fact) -> list[Fact]:
-        """The events with the id that a void names, from any device."""
-        assert isinstance(void.body, bodies.Void)
-        found = {f.uid: f for f in self._batch.new_facts.get(void.body.ref, ())}
-        for row, rows in self._batch.tx.events_named(void.body.ref):
-            if (row.device, row.id) not in found:
-                fact = found[(row.device, row.id)] = stored_fact(row)
-                self._before.setdefault(fact.pos, self._batch.placings.get(fact.pos) or placing_of(row, rows))
-        return [found[uid] for uid in sorted(found)]
-
-    # --- what is dirty ----------------------------------------------------------------------------------------------------
+        return placing
 
     def _mark(self, fact: Fact) -> None:
         """Mark the codes about which a new event may say something new."""
         if fact.type == E.VOID:
-            for target in self._targets.get(fact.pos, ()):
+            for target in self._evidence.targets.get(fact.pos, ()):
                 if target.type != E.VOID:
                     self._mark_codes(target)
                     self._touched[target.pos] = target
@@ -147,212 +235,107 @@ class Coding:
             return
         if fact.type == E.CREATED:
             own = key_of(order_id)
-            self._dirty.update(self._codes_of(order_id), () if own is None else (own,))
-        elif (fact.type in _CLOSING and fact.code is None) or (fact.type == E.PACK and any(f.parcel is not None for f in self.closings(order_id))):
-            self._dirty.update(self._codes_of(order_id))
-
-    def _codes_of(self, order_id: str) -> Iterator[str]:
-        yield from self._batch.order(order_id).codes
-        for fact in self._by_order.get(order_id, ()):
-            yield from fact.keys
+            self._dirty.update(self._evidence.codes_of(order_id), () if own is None else (own,))
+        elif (fact.type in CLOSING and fact.code is None) or (fact.type == E.PACK and any(f.parcel is not None for f in self._evidence.closings(order_id))):
+            self._dirty.update(self._evidence.codes_of(order_id))
 
     def _close(self) -> None:
         """Add the codes of labels that name no order and take that of a dirty code."""
         open_keys = list(self._dirty)
         while open_keys:
             key = open_keys.pop()
-            for fact in self.mentions(key):
+            for fact in self._evidence.mentions(key):
                 if fact.type == E.LABELLED and fact.named is None and replaced(fact) == key and fact.code is not None and fact.code not in self._dirty:
                     self._dirty.add(fact.code)
                     open_keys.append(fact.code)
 
     def _to_place_again(self) -> dict[int, Fact]:
         """Everything that mentions a dirty code, and the scans of the containers that hang on one."""
-        again = self._touched | {f.pos: f for key in self._dirty for f in self.mentions(key)}
+        mentions = self._evidence.mentions
+        again = self._touched | {f.pos: f for key in self._dirty for f in mentions(key)}
         level, seen = set(self._dirty), set(self._dirty)
         for _ in range(DEPTH_MAX):
-            level = {p for key in level for f in self.mentions(key) if f.type in CONTAINER_EVENTS and (p := parent_of(f)) is not None} - seen
+            level = {p for key in level for f in mentions(key) if f.type in CONTAINER_EVENTS and (p := parent_of(f)) is not None} - seen
             seen |= level
-            again |= {f.pos: f for key in level for f in self.mentions(key) if f.type in CUSTODY}
+            again |= {f.pos: f for key in level for f in mentions(key) if f.type in CUSTODY}
         return {pos: f for pos, f in again.items() if f.fault is None and f.type != E.VOID}
+
+    def _history(self, key: str) -> History:
+        entry = self._evidence.code(key)
+        if entry.history is None:
+            self._keep(key, history_of(key, self._evidence, self._rules))
+        assert entry.history is not None
+        self._borrow(entry.history)
+        return entry.history
+
+    def _keep(self, key: str, history: History) -> None:
+        self._evidence.code(key).history = history
+        self._histories.append(history)
+
+    def _borrow(self, history: History) -> None:
+        """Let a history that was kept read this batch's evidence, until the end of the flush."""
+        if history.known is not self._evidence:
+            history.known = self._evidence
+            self._histories.append(history)
 
     # --- voids follow what they void ----------------------------------------------------------------------------------------
 
     def _follow_voids(self, fresh: dict[int, Placing], moved: list[Moved]) -> None:
+        evidence = self._evidence
         now = {m.fact.pos: m.now for m in moved} | fresh
         for move in list(moved):
-            for void in self._voids_of(move.fact, move.before):
-                self._targets.setdefault(void.pos, []).append(move.fact)
-                self._voids.setdefault(move.fact.id, {})[void.pos] = void
-        for voids in self._voids.values():
+            for void in evidence.voids_of(move.fact, move.before):
+                targets = evidence.targets.setdefault(void.pos, [])
+                if all(t.pos != move.fact.pos for t in targets):
+                    targets.append(move.fact)
+                evidence.voids.setdefault(move.fact.id, {})[void.pos] = void
+        is_new = {f.pos for f in self._fresh}
+        for voids in evidence.voids.values():
             for void in voids.values():
                 placing = self._placing_of_void(void, now)
-                if void in self._fresh:
+                if void.pos in is_new:
                     fresh[void.pos] = placing
-                elif not _same(before := self._placing_before(void), placing):
+                elif not _same(before := evidence.placing_before(void), placing):
                     moved.append(Moved(void, before, placing))
 
     def _placing_of_void(self, void: Fact, now: dict[int, Placing]) -> Placing:
         if void.fault is not None:
             return Placing(outcome=Outcome.REJECTED, reason=Reason(void.fault))
-        targets = self._targets.get(void.pos) or []
+        targets = self._evidence.targets.get(void.pos) or []
         if not targets:
             return Placing(outcome=Outcome.PARKED, reason=Reason.UNKNOWN_REFERENCE)
         if any(t.type == E.VOID for t in targets):
             return Placing(outcome=Outcome.REJECTED, reason=Reason.VOID_OF_VOID)
-        orders = tuple((o, None) for o in sorted({o for t in targets for o in (now.get(t.pos) or self._placing_before(t)).order_ids}))
+        orders = {o for t in targets for o in (now.get(t.pos) or self._evidence.placing_before(t)).order_ids}
         if orders or any(may_void(void, t) for t in targets):
-            return Placing(orders)
+            return Placing(tuple((o, None) for o in sorted(orders)))
         return Placing(outcome=Outcome.REJECTED, reason=Reason.NOT_YOURS)
 
-    def _voids_of(self, fact: Fact, before: Placing) -> Iterable[Fact]:
-        """The voids of an event beside it in its orders. Those that wait with it were found with it."""
-        for order_id in before.order_ids:
-            yield from (v for v in self._batch.order(order_id).fold.voids if isinstance(v.body, bodies.Void) and v.body.ref == fact.id)
-
-    def _placing_before(self, fact: Fact) -> Placing:
-        known = self._before.get(fact.pos) or self._batch.placings.get(fact.pos)
-        if known is None:
-            ((row, rows),) = self._batch.tx.events_at([fact.pos])
-            known = placing_of(row, rows)
-        self._before[fact.pos] = known
-        return known
-
-    # --- the evidence (`domain.codes.evidence.Known`) ------------------------------------------------------------------------
-
-    def code(self, key: str) -> CodeEntry:
-        """What is known of a code, read from the store if it is not in memory."""
-        return self._batch.memory.code(key, self._batch.tx)
-
-    def mentions(self, key: str) -> Sequence[Fact]:
-        found = self._mentions.get(key)
-        if found is None:
-            found = self._mentions[key] = self._gather(key)
-        return found
-
-    def _gather(self, key: str) -> list[Fact]:
-        entry = self.code(key)
-        found: dict[int, Fact] = {}
-        for order_id in entry.orders:
-            if order_id != COMMON:
-                self._gather_from(order_id, key, found)
-        for fact in entry.waiting.values():
-            if key in fact.keys:
-                self._note(fact, found, self._batch.placings.get(fact.pos) or Placing(outcome=Outcome.PARKED))
-        for fact, placing in entry.inside.values():
-            self._note(fact, found, placing)
-            for order_id in placing.order_ids[:1]:
-                if fact.uid in self._batch.order(order_id).fold.voided:
-                    self._voided.add(fact.uid)
-        for fact in self._by_key.get(key, ()):
-            found[fact.pos] = fact
-        return list(found.values())
-
-    def _gather_from(self, order_id: str, key: str, found: dict[int, Fact]) -> None:
-        fold = self._batch.order(order_id).fold
-        for fact in fold.facts:
-            if key not in fact.keys:
-                continue
-            found.setdefault(fact.pos, fact)
-            if fact.uid in fold.voided:
-                self._voided.add(fact.uid)
-            if not fact.inside:  # where the scan of a container belongs is known with the container
-                self._before.setdefault(fact.pos, Placing(((order_id, fact.inside),), fact.refusal, fact.warn))
-
-    def _note(self, fact: Fact, found: dict[int, Fact], placing: Placing) -> None:
-        found.setdefault(fact.pos, fact)
-        self._before.setdefault(fact.pos, placing)
-        if not placing.orders:
-            self._find_voids(fact)
-
-    def _find_voids(self, fact: Fact) -> None:
-        """Find the voids that wait for an event in no order, or with it."""
-        if self._batch.memory.awaited and (ref := event_ref(fact.id)) in self._batch.memory.awaited:
-            for void in self._batch.waiting_facts(ref).values():
-                if void.pos not in self._targets:
-                    self._void(void, self._targets_of(void))
-
-    def mentions_of_container(self, key: str) -> Sequence[Fact]:
-        return self.mentions(key)
-
-    def put_in(self, key: str) -> Sequence[Fact]:
-        return [f for f in self.mentions(key) if f.type == E.AGGREGATED and key in children_of(f)]
-
-    def closings(self, order_id: str) -> Sequence[Fact]:
-        return [f for f in self._of_order(order_id) if f.code is None and f.type in _CLOSING and self._counts(f)]
-
-    def packs(self, order_id: str) -> Sequence[Fact]:
-        return [f for f in self._of_order(order_id) if f.type == E.PACK and self._counts(f)]
-
-    def created_ms(self, order_id: str) -> int | None:
-        times = [f.event_ms for f in self._of_order(order_id) if f.type == E.CREATED and self._counts(f)]
-        return min(times, default=None)
-
-    def identity(self, key: str) -> str | None:
-        return next((o for o in self.code(key).orders if o != COMMON and key_of(o) == key and self.created_ms(o) is not None), None)
-
-    def is_voided(self, fact: Fact) -> bool:
-        return fact.uid in self._voided
-
-    def is_common(self, key: str) -> bool:
-        known = self._common.get(key)
-        if known is None:
-            entry = self.code(key)
-            known = entry.is_common or self._count_beside(key, entry) > COMMON_ORDERS_MAX
-            self._common[key] = known
-        return known
-
-    def _count_beside(self, key: str, entry: CodeEntry) -> int:
-        new = {f.named for f in self._by_key.get(key, ()) if f.type in BESIDE and f.named is not None and f.fault is None}
-        return len(new | {o for o, is_beside in entry.orders.items() if is_beside}) if new else 0
-
-    def _of_order(self, order_id: str) -> Iterator[Fact]:
-        """The events that name an order and are placed in it, and the new ones that name it."""
-        fold = self._batch.order(order_id).fold
-        self._voided.update(fold.voided)
-        yield from (f for f in fold.facts if f.named == order_id)
-        yield from self._by_order.get(order_id, ())
-
-    def _counts(self, fact: Fact) -> bool:
-        return fact.fault is None and fact.uid not in self._voided
-
-    def _history(self, key: str) -> History:
-        entry = self.code(key)
-        if entry.history is None or (key in self._dirty and entry.history.known is not self):
-            entry.history = history_of(key, self, self._rules)
-        entry.history.known = self
-        return entry.history
-
-    # --- the indexes ------------------------------------------------------------------------------------------------------
+    # --- the index ----------------------------------------------------------------------------------------------------------
 
     def _write_codes(self, fresh: dict[int, Placing], moved: dict[int, Placing]) -> None:
         """Keep the index of the orders that know of each dirty code."""
-        now = {**self._before, **moved, **fresh}
+        now = {**self._evidence.before, **moved, **fresh}
         for key in sorted(self._dirty):
-            entry = self.code(key)
+            entry = self._evidence.code(key)
             if entry.is_common:
                 continue
-            wanted: dict[str, bool] = {o: False for o in entry.orders if key_of(o) == key}
-            for fact in self.mentions(key):
+            wanted = {o: False for o in entry.orders if key_of(o) == key}
+            for fact in self._evidence.mentions(key):
                 if fact.type in CONTAINER_EVENTS or fact.type == E.VOID or fact.fault is not None:
                     continue
-                placing = now.get(fact.pos) or Placing()
-                for order_id, inside in placing.orders:
+                for order_id, inside in now.get(fact.pos, Placing()).orders:
                     if inside is None:
                         wanted.setdefault(order_id, False)
                 if fact.named is not None:
                     wanted[fact.named] = wanted.get(fact.named, False) or fact.type in BESIDE
-            if self.is_common(key):
+            if self._evidence.is_common(key):
                 wanted = {COMMON: True} | {o: False for o in wanted if key_of(o) == key}
             for order_id in [o for o in entry.orders if o not in wanted]:
                 self._batch.forget_code(key, order_id)
             for order_id, is_beside in wanted.items():
                 if entry.orders.get(order_id) is not is_beside:
-                    self._batch.know_code(key, order_id, is_beside)
-
-    def _know(self, key: str, order_id: str, *, is_beside: bool) -> None:
-        if order_id not in self.code(key).orders:
-            self._batch.know_code(key, order_id, is_beside)
+                    self._batch.know_code(key, order_id, is_beside=is_beside)
 
 
 def _same(before: Placing, now: Placing) -> bool:

@@ -16,7 +16,7 @@ from bridge.domain.facts import Fact
 from bridge.domain.refs import Ref, code_ref, event_ref
 from bridge.ingest.batch import Arrived, Batch
 from bridge.ingest.codes import INSIDE, INSIDE_GONE, PLACED, PLACED_GONE, InsideRow, placed_rows, settle_in
-from bridge.ingest.coding import Coding, Moved
+from bridge.ingest.coding import Moved, place_all
 from bridge.ingest.folding import Change, fold_all
 from bridge.ingest.log import EVENTS
 from bridge.ingest.waiting import stop_waiting, wait_for
@@ -30,7 +30,7 @@ def flush(batch: Batch) -> None:
     """Put everything that has arrived into its orders. What the bridge decides because of it follows at once."""
     while batch.arrived:
         arrived, batch.arrived = batch.arrived, []
-        placed = Coding(batch, [a.fact for a in arrived]).place()
+        placed = place_all(batch, [a.fact for a in arrived])
         changes: dict[str, Change] = {}
         for one in arrived:
             _enter(batch, one, placed.fresh[one.fact.pos], changes)

@@ -34,28 +34,29 @@ class Change:
 
 def fold_all(batch: Batch, arrived: Sequence[Arrived], placed: Placed, changes: dict[str, Change]) -> None:
     """Fold every order that changes. New events get their verdicts in the order of arrival; then those of earlier events are revised."""
-    entries: dict[str, OrderEntry] = {}
+    said: dict[str, dict[Uid, Verdict]] = {}
     changed: dict[Uid, tuple[Fact, str]] = {}
     for order_id, change in changes.items():
-        entry = entries[order_id] = batch.orders[order_id] = batch.order(order_id)
+        entry = batch.orders[order_id] = batch.order(order_id)
         done = entry.fold.change(change.added, change.removed)
+        said[order_id] = done.added
         if done.changed:
             changed |= {f.uid: (f, order_id) for f in (*entry.fold.facts, *entry.fold.voids) if f.uid in done.changed and f.type != DECIDED}
     for one in arrived:
-        _answer(batch, one, placed.fresh[one.fact.pos])
+        _answer(batch, one, placed.fresh[one.fact.pos], said)
     for move in placed.moved:
         changed.pop(move.fact.uid, None)
     revised = [(fact, _placing(batch, fact, order_id)) for fact, order_id in changed.values()]
     _revise(batch, revised + [(m.fact, m.now) for m in placed.moved])
 
 
-def _answer(batch: Batch, arrived: Arrived, placing: Placing) -> None:
-    """Give a new event its verdict, and pass it to the projections."""
+def _answer(batch: Batch, arrived: Arrived, placing: Placing, said: dict[str, dict[Uid, Verdict]]) -> None:
+    """Give a new event the verdict that its orders gave it, and pass it to the projections."""
     fact, answer = arrived.fact, arrived.answer
     if answer is None:  # the bridge itself made this decision: no device waits for its verdict
         return
     entries = tuple(batch.order(order_id) for order_id in placing.order_ids)
-    verdict = _verdict(fact, placing, entries)
+    verdict = _verdict(placing, [said[order_id][fact.uid] for order_id in placing.order_ids])
     answer.verdict = verdict
     answer.entry = entries[0] if len(entries) == 1 else None
     answer.left = len(entries) == 1 and fact.type in _COUNTS_LINES
@@ -84,15 +85,15 @@ def rule(
 # --- one verdict of several ---------------------------------------------------------------------------------------------------
 
 
-def _verdict(fact: Fact, placing: Placing, entries: tuple[OrderEntry, ...]) -> Verdict:
-    if len(entries) == 1:
-        return entries[0].fold.verdicts[fact.uid]
-    if not entries:
+def _verdict(placing: Placing, of_orders: Sequence[Verdict]) -> Verdict:
+    if len(of_orders) == 1:
+        return of_orders[0]
+    if not of_orders:
         if placing.reason is None:
             return Verdict(placing.outcome, warn=placing.warn)
         verdict = refusal(placing.outcome, placing.reason)
         return verdict if placing.next is None else verdict._replace(next=placing.next)
-    return combined([e.fold.verdicts[fact.uid] for e in entries])
+    return combined(of_orders)
 
 
 _WORST_LAST: Final = (Outcome.APPLIED, Outcome.LATE, Outcome.NOOP, Outcome.PARKED, Outcome.BLOCKED, Outcome.LOST_CLAIM, Outcome.REJECTED)
@@ -128,7 +129,7 @@ def _revise(batch: Batch, facts: list[tuple[Fact, Placing]]) -> None:
     stored = batch.tx.verdicts_of([f.pos for f, _ in facts if f.pos not in batch.revised])
     for fact, placing in sorted(facts, key=_by_pos):
         entries = tuple(batch.order(order_id) for order_id in placing.order_ids)
-        verdict = _verdict(fact, placing, entries)
+        verdict = _verdict(placing, [e.fold.verdicts[fact.uid] for e in entries])
         seen = batch.seen.get(fact.uid)
         earlier = batch.revised.get(fact.pos) or (seen.answer if seen is not None else None)
         if earlier is not None:

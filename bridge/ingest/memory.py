@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import cbor2
 
+from bridge.domain.codes.evidence import key_of
 from bridge.domain.codes.history import History
 from bridge.domain.codes.place import Placing
 from bridge.domain.codes.rules import DatedRules
@@ -18,7 +19,7 @@ from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold
 from bridge.domain.ledger import Ledger
 from bridge.domain.refs import Ref, RefKind
-from bridge.ingest.codes import CODE_RULES, CODES, COMMON, INSIDE, placing_of, rules_of
+from bridge.ingest.codes import CODE_RULES, CODES, COMMON, INSIDE, WAITING, placing_of, rules_of
 from bridge.ingest.log import stored_fact
 from bridge.ingest.ports import StoredOrder, Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
@@ -49,7 +50,8 @@ CLOCKS: Final = Relation(name="clocks", row=ClockRow, key=("device",), origin=Or
 
 
 class OrderEntry:
-    """An order in memory: its fold, what was last published of it, and the codes that it knows of. `parcels` has the hash and the codes of each parcel."""
+    """An order in memory: its fold, what was last published of it, and the codes that it knows of, except its own id. `parcels` has the hash and the codes of
+    each parcel."""
 
     __slots__ = ("codes", "collects", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
 
@@ -67,8 +69,14 @@ class OrderEntry:
         if stored is not None:
             self.rev, self.hash, self.timed, self.parcels, self.due_ms = stored.rev, stored.hash, stored.timed, stored.parcels, stored.due_ms
             self.state = stored.state
-            self.codes = stored.codes
+            for key in stored.codes:
+                self.know(key)
             self.fold.load(stored.facts)
+
+    def know(self, key: str) -> None:
+        """Add a code. The order's own id is never on a parcel, and is not one of them."""
+        if key_of(self.fold.id) != key:
+            self.codes.add(key)
 
 
 class DeviceEntry:
@@ -134,7 +142,7 @@ class Memory:
 
     def load_waiting(self, tx: Transaction) -> None:
         """Read what events in no order wait for, whether there are containers, and the rules about codes."""
-        self.awaited = {Ref(RefKind(kind), name) for kind, name in tx.awaited()}
+        self.awaited = {Ref(RefKind(row.ref_kind), row.ref) for row in tx.rows(WAITING)}
         self.has_containers = tx.has_rows(INSIDE)
         self.code_rules = rules_of(tx.rows(CODE_RULES))
 

@@ -86,10 +86,6 @@ class Transaction(Protocol):
         """Whether a relation has any row."""
         ...
 
-    def awaited(self) -> set[tuple[str, str]]:
-        """Every reference, as (kind, name), that events in no order wait for."""
-        ...
-
     def waiting_for(self, kind: str, name: str) -> list[EventRow]:
         """The events in no order that wait for a reference, in the order of arrival."""
         ...

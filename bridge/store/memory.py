@@ -101,9 +101,6 @@ class MemoryTransaction:
 
     # --- derived rows -----------------------------------------------------------------------------------------------------
 
-    def awaited(self) -> set[tuple[str, str]]:
-        return {(w.ref_kind, w.ref) for w in self._of(WAITING).values()}
-
     def waiting_for(self, kind: str, name: str) -> list[EventRow]:
         return sorted(self._of(EVENTS)[w.pos] for w in self.rows(WAITING, ref_kind=kind, ref=name))
 

@@ -94,7 +94,7 @@ class Queries:
             return connection.execute(select(func.max(t.status_log.c.no))).scalar() or 0
 
     def facts(self, order_id: str) -> list[StoredFact]:
-        placed = (t.placed.c.refusal, t.placed.c.warn, t.placed.c.inside)
+        placed = (t.placed.c.refusal, t.placed.c.warn.label("odd"), t.placed.c.inside)
         query = (
             select(t.events, *placed, t.receipts.c.payload.label("receipt"))
             .join(t.receipts, t.receipts.c.pos == t.events.c.pos, isouter=True)
@@ -106,7 +106,7 @@ class Queries:
             found = []
             for row in connection.execute(query):
                 event = EventRow(*row[:-4])
-                fact = placed_fact(event, row.refusal, row.warn or "", row.inside)
+                fact = placed_fact(event, row.refusal, row.odd or "", row.inside)
                 found.append(StoredFact(fact, event, cbor2.loads(row.receipt) if row.receipt else {}))
             return found
 

@@ -147,24 +147,18 @@ class SqlTransaction:
         return facts
 
     def events_named(self, event_id: bytes) -> list[tuple[EventRow, list[PlacedRow]]]:
-        return self._placed(self._rows(f"SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = ? AND e.pos < ? ORDER BY e.pos", (event_id, self.log_end)))
+        return _placed(self, self._rows(f"SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = ? AND e.pos < ? ORDER BY e.pos", (event_id, self.log_end)))
 
     def events_at(self, positions: Sequence[int]) -> list[tuple[EventRow, list[PlacedRow]]]:
         found: list[Any] = []
         for some in chunks(list(positions)):
             found += self._rows(f"SELECT {EVENT_COLUMNS} FROM events e WHERE e.pos IN ({marks(some)}) ORDER BY e.pos", some)
-        return self._placed(found)
-
-    def _placed(self, rows: Sequence[Any]) -> list[tuple[EventRow, list[PlacedRow]]]:
-        return [(EventRow(*row), self.rows(PLACED, pos=row[0])) for row in rows]
+        return _placed(self, found)
 
     def has_rows(self, relation: Relation) -> bool:
         return self._one(f"SELECT 1 FROM {relation.name} LIMIT 1") is not None
 
     # --- derived rows -----------------------------------------------------------------------------------------------------
-
-    def awaited(self) -> set[tuple[str, str]]:
-        return set(self._rows("SELECT DISTINCT ref_kind, ref FROM waiting"))
 
     def waiting_for(self, kind: str, name: str) -> list[EventRow]:
         waiting = "SELECT pos FROM waiting WHERE ref = ? AND ref_kind = ?"
@@ -227,6 +221,11 @@ class SqlTransaction:
     def write_derived(self, writes: Writes) -> None:
         """Write only derived rows: in a replay, the log exists already."""
         write(self._driver, writes, only=Origin.DERIVED)
+
+
+def _placed(tx: SqlTransaction, rows: Sequence[Any]) -> list[tuple[EventRow, list[PlacedRow]]]:
+    """Events with the rows that say where they belong."""
+    return [(EventRow(*row), tx.rows(PLACED, pos=row[0])) for row in rows]
 
 
 def _by_pos(row: Any) -> int:

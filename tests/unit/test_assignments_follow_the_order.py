@@ -34,7 +34,7 @@ def test_a_rejected_assignment_leaves_the_parcel_with_its_courier(bench: Bench) 
     bench.tell("scan-1", "pack", "PO-2", code="WB-2")
     assign(bench, "PO-1")
     before = phone(bench)
-    refused = assign(bench, "PO-1", "ben", "j2", code="\x1d\x1d(01)nonsense")
+    refused = bench.tell("desk", "assigned", None, {"courier": "ben", "job": "j2"}, code="\x1d\x1d(01)nonsense")
     assert refused["outcome"] == "rejected"
     assert phone(bench) == before is not None
     assert phone(bench, "ben", "j2") is None

@@ -221,4 +221,4 @@ def test_partial_states_are_words_of_a_status() -> None:
 
 
 def test_a_refusal_says_what_to_do_next() -> None:
-    assert set(Reason) - set(NEXT_STEP) == {Reason.VOIDED}
+    assert set(Reason) - set(NEXT_STEP) == {Reason.VOIDED, Reason.REPEATED}

@@ -92,12 +92,15 @@ def test_a_wrong_article_is_rejected_and_stays_readable_in_quarantine(bench: Ben
     assert bench.rows("SELECT q.reason, e.device, e.seq FROM quarantine q JOIN events e ON e.pos = q.pos") == [("wrong_sku", "scan-1", 1)]
 
 
-def test_an_order_holds_only_so_many_events(tmp_path: Path) -> None:
+def test_an_order_holds_only_so_many_events_of_one_device(tmp_path: Path) -> None:
     with Bench(tmp_path / "site.db", order_events_max=3) as bench:
         bench.create("PO-1")
         bench.tell("scan-1", "pack", "PO-1")
-        assert told(bench.tell("scan-1", "stage", "PO-1", {"dock": "d1"})) == ("rejected", "too_many_events", "stop")
+        bench.tell("scan-1", "stage", "PO-1", {"dock": "d1"})
+        bench.tell("scan-1", "stage", "PO-1", {"dock": "d2"})
+        assert told(bench.tell("scan-1", "load", "PO-1", {"vehicle": "v1"})) == ("rejected", "too_many_events", "stop")
         assert bench.status("PO-1")["state"] == "packed"
+        assert told(bench.tell("scan-2", "load", "PO-1", {"vehicle": "v1"})) == ("applied", None, "ok")
 
 
 # --- the same event again -----------------------------------------------------------------------------------------------------
@@ -311,13 +314,19 @@ def test_a_pack_with_another_orders_parcel_is_refused_and_a_load_counts_for_what
     assert (bench.status("PO-1")["state"], bench.status("PO-2")["state"]) == ("shipped", "paid")
 
 
-def test_a_label_that_another_order_bears_is_taken(bench: Bench) -> None:
+def test_a_label_that_another_order_bears_moves_with_a_stop(bench: Bench) -> None:
     bench.create("PO-1", "PO-2")
     bench.tell("scan-1", "pack", "PO-1", code="WB-1")
     bench.tell("scan-1", "pack", "PO-2")
     receipt = bench.tell("scan-1", "labelled", "PO-2", {"code": "WB-1", "kind": "waybill"})
-    assert told(receipt) == ("rejected", "code_taken", "stop")
-    assert bench.rows("SELECT code, order_id FROM labels") == [("WB-1", "PO-1")]
+    assert (told(receipt), receipt["warn"]) == (("applied", None, "stop"), ["label_moved"])
+    assert bench.tell("scan-1", "load", None, {"vehicle": "v1"}, code="WB-1")["order"] == "PO-2"
+
+
+def test_a_label_with_another_orders_id_is_taken(bench: Bench) -> None:
+    bench.create("PO-1", "PO-2")
+    bench.tell("scan-1", "pack", "PO-2")
+    assert told(bench.tell("scan-1", "labelled", "PO-2", {"code": "PO-1", "kind": "waybill"})) == ("rejected", "code_taken", "stop")
 
 
 def test_an_article_number_says_what_and_never_for_whom(bench: Bench) -> None:
@@ -670,12 +679,14 @@ def ends(bench: Bench) -> dict[str, Any]:
     return {
         "orders": bench.rows("SELECT order_id, state, hash FROM orders ORDER BY order_id"),
         "parcels": bench.rows("SELECT order_id, parcel, state, hash FROM parcels ORDER BY order_id, parcel"),
-        "events": bench.rows("SELECT pos, id, event_ms, order_id, code, fault, misload FROM events ORDER BY pos"),
+        "events": bench.rows("SELECT pos, id, event_ms, order_id, code, fault FROM events ORDER BY pos"),
         "outcomes": [
             (pos, "applied" if outcome == "late" else outcome, reason)
             for pos, outcome, reason in bench.rows("SELECT pos, outcome, reason FROM receipts ORDER BY pos")
         ],
-        "labels": bench.rows("SELECT code, order_id, pos FROM labels ORDER BY code"),
+        "codes": bench.rows("SELECT * FROM codes ORDER BY code, order_id"),
+        "placed": bench.rows("SELECT * FROM placed ORDER BY pos, order_id"),
+        "waiting": bench.rows("SELECT * FROM waiting ORDER BY ref, pos"),
         "parked": bench.rows("SELECT pos, ref, order_id FROM parked ORDER BY pos"),
         "ledger": bench.rows("SELECT device, log, high, owed FROM ledger ORDER BY device"),
         "shown": {t: (load_cbor(p)["state"], load_cbor(p)["hash"]) for t, p in bench.retained.items() if p and "/alerts/" not in t},

@@ -34,8 +34,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writes = Writes()
     writes.rows(ORDERS).extend(OrderRow(o, 1, "packed", b"h", "", 0, 0, None, b"of " + o.encode()) for o in NAMES)
     writes.rows(ORDERS).extend(HIDDEN.values())
-    writes.rows(PARCELS).extend(ParcelRow(o, p, "packed", b"h", None, f"{p} of {o}".encode()) for o in NAMES[1:] for p in ("p1", "p/2"))
-    writes.rows(PARCELS).append(ParcelRow("w", "p1", "delivered", b"h", None, b"of an order that is not shown any more"))
+    writes.rows(PARCELS).extend(ParcelRow(o, p, "packed", b"h", "", f"{p} of {o}".encode()) for o in NAMES[1:] for p in ("p1", "p/2"))
+    writes.rows(PARCELS).append(ParcelRow("w", "p1", "delivered", b"h", "", b"of an order that is not shown any more"))
     store = SqlStore(engine)
     with store.transaction() as tx:
         tx.write(writes)

@@ -133,12 +133,12 @@ def test_a_reader_can_not_write(bench: Bench) -> None:
 def test_a_transaction_is_whole_or_not_at_all(bench: Bench) -> None:
     def half() -> None:
         with bench.store.transaction() as tx:
-            tx._driver.execute("INSERT INTO labels VALUES ('WB-1', 'PO-1', 1)")
+            tx._driver.execute("INSERT INTO codes VALUES ('WB-1', 'PO-1', 0)")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         half()
-    assert bench.rows("SELECT * FROM labels") == []
+    assert bench.rows("SELECT * FROM codes") == []
 
 
 def test_a_store_whose_database_went_away_opens_it_again(bench: Bench) -> None:
@@ -240,11 +240,11 @@ def test_nobody_else_reads_a_database_or_its_copies(tmp_path: Path) -> None:
 def test_a_backup_of_a_live_database_is_whole(bench: Bench, tmp_path: Path) -> None:
     bench.create("PO-1")
     with bench.store.transaction() as tx:
-        tx._driver.execute("INSERT INTO labels VALUES ('WB-1', 'PO-1', 1)")  # not committed yet
+        tx._driver.execute("INSERT INTO codes VALUES ('WB-1', 'PO-1', 0)")  # not committed yet
         copy = backup(bench.path, tmp_path / "copy.db")
     with closing(sqlite3.connect(copy)) as taken:
         assert taken.execute("SELECT order_id FROM orders").fetchall() == [("PO-1",)]
-        assert taken.execute("SELECT * FROM labels").fetchall() == []
+        assert taken.execute("SELECT * FROM codes WHERE code = 'WB-1'").fetchall() == []
     assert list(tmp_path.glob("*.part")) == []
 
 
@@ -291,6 +291,8 @@ def busy_day(bench: Bench) -> None:
     bench.tell("scan-2", "pack", "PO-9")
     bench.tell("scan-2", "stage", None, {"dock": "d1"}, code="WB-9")
     bench.tell("scan-2", "void", None, {"ref": bytes(16), "reason": "did_not_occur"})
+    bench.tell("scan-1", "aggregated", None, {"parent": "CAGE-1", "children": ["WB-1", "PO-2", "WB-9"]}, seq=30)
+    bench.tell("scan-1", "load", None, {"vehicle": "v2"}, code="CAGE-1", seq=31)
     bench.tell("scan-2", "shift_started", None, {"worker": "w-17"})
     bench.tell("scan-2", "stage", None, {"dock": "d1"})
     bench.tell("phone-ben", "pickup", "PO-2")

@@ -49,10 +49,6 @@ class Known(Protocol):
         """Every event that mentions a code, voided ones included."""
         ...
 
-    def mentions_of_container(self, key: str) -> Sequence[Fact]:
-        """Every event that fills, empties or scans a container."""
-        ...
-
     def put_in(self, key: str) -> Sequence[Fact]:
         """The `aggregated` events that have this code among their children."""
         ...

@@ -93,6 +93,7 @@ class History:
         "_is_asset",
         "_latest",
         "_rules",
+        "_tops",
         "bindings",
         "hints",
         "is_article",
@@ -115,11 +116,13 @@ class History:
         self.last: Place | None = None
         self.is_article = is_article(key)
         self._is_asset = is_asset(key)
-        self.known = known
+        self.known: Known | None = known
         self._rules = rules
         self._current: Binding | None = None
         self._gap = 0
         self._latest: dict[Uid, int] = {}
+        self._tops: dict[tuple[str, bytes], tuple[int, int]] = {}
+        """(device, log) → (the highest seq, the latest time)."""
         self._claims_identity = known.identity(key)
 
     # --- reading ----------------------------------------------------------------------------------------------------------
@@ -128,6 +131,10 @@ class History:
         """Add the next event; `order_id` is the order that it names, or takes from the code that it replaces."""
         self.last = place
         at_ms = self._latest[fact.uid] = place[0]
+        if fact.ordered_by_seq:
+            stream = (fact.device, fact.log)
+            seq, ms = self._tops.get(stream, (0, LONG_AGO))
+            self._tops[stream] = (max(seq, fact.seq), max(ms, fact.event_ms))
         if fact.code is None and fact.type in TERMINAL:
             if self._is_of_current(fact, order_id):
                 self.signs.append((at_ms, fact))
@@ -145,8 +152,19 @@ class History:
         if (fact.code is not None or fact.type == E.LABELLED) and fact.uid not in self.refused:
             self.signs.append((at_ms, fact))
 
+    def place_last(self, fact: Fact) -> Place | None:
+        """The place of an event that comes after all others; None if it does not."""
+        at_ms = fact.event_ms
+        if fact.ordered_by_seq and (top := self._tops.get((fact.device, fact.log))) is not None:
+            if fact.seq <= top[0]:
+                return None
+            at_ms = max(at_ms, top[1])
+        place = place_of(fact, at_ms)
+        return place if self.last is None or place > self.last else None
+
     def is_container(self, at_ms: int) -> bool:
         """Whether the code is a container at a time, or common: it binds, hints and names nothing then."""
+        assert self.known is not None
         return self._is_asset or matches(self._rules.at(at_ms).containers, self.key) or self.known.is_common(self.key)
 
     def binds(self, fact: Fact, order_id: str | None) -> bool:
@@ -154,7 +172,7 @@ class History:
         if order_id is None or fact.code != self.key or key_of(order_id) == self.key or self.is_container(fact.event_ms):
             return False
         if fact.type == E.LABELLED:
-            return not self.is_article or fact.body.kind == "plain"  # type: ignore[union-attr]
+            return not self.is_article or fact.body.kind != "sscc"  # type: ignore[union-attr]
         return fact.type == E.PACK and not self.is_article
 
     def _bind(self, fact: Fact, order_id: str, at_ms: int) -> None:
@@ -241,6 +259,11 @@ class History:
     # --- asking -----------------------------------------------------------------------------------------------------------
 
     @property
+    def has_identity(self) -> bool:
+        """Whether the code is the id of a created order."""
+        return self._claims_identity is not None
+
+    @property
     def current(self) -> Binding | None:
         """The binding after the last event."""
         return self._current
@@ -253,6 +276,7 @@ class History:
         """The ids of a binding's parcel: those that it names; if none, those that packs of its order up to then name; if none, that of the first pack after."""
         if binding.names:
             return binding.names
+        assert self.known is not None
         packs = sorted(self.known.packs(binding.order_id), key=time_key)
         earlier = frozenset(name for pack in packs if pack.event_ms <= binding.at_ms for name in _names(pack))
         return earlier or frozenset(name for pack in packs[:1] for name in _names(pack))
@@ -312,6 +336,7 @@ class History:
         return now, following
 
     def _exists_from(self, order_id: str) -> int | None:
+        assert self.known is not None
         created_ms = self.known.created_ms(order_id)
         return None if created_ms is None else created_ms - CREATED_BEFORE_MS
 
@@ -326,15 +351,17 @@ def _names(fact: Fact) -> frozenset[str]:
 # --- building -----------------------------------------------------------------------------------------------------------------
 
 
-def history_of(key: str, known: Known, rules: DatedRules, *, before: Fact | None = None) -> History:
+def history_of(key: str, known: Known, rules: DatedRules, *, before: Fact | None = None, without: Fact | None = None) -> History:
     """The history of a code, from everything that is stored about it.
 
     Args:
         before: only evidence that comes before this event in time, and every creation (used to find the order of a label that only names what it replaces).
+        without: this event is left out.
     """
     history = History(key, known, rules)
     for place, fact, order_id in _steps(history, known, rules, before):
-        history.step(fact, order_id, place)
+        if fact is not without:
+            history.step(fact, order_id, place)
     return history
 
 

@@ -164,7 +164,7 @@ class Evidence:
         if e.order is None or self.is_container(k) or k == key(e.order):
             return False
         if e.type == "labelled":
-            return key(e.body["code"]) == k and (not is_article(k) or e.body["kind"] == "plain")
+            return key(e.body["code"]) == k and (not is_article(k) or e.body["kind"] != "sscc")
         return e.type == "pack" and e.code is not None and not is_article(k)
 
 
