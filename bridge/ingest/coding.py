@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.domain.codes.containers import Containers, parent_of
 from bridge.domain.codes.evidence import CONTAINER_EVENTS, CUSTODY, TERMINAL, key_of, may_void, replaced
-from bridge.domain.codes.history import History, history_of, is_article, is_asset, place_of
+from bridge.domain.codes.history import History, is_article, is_asset, place_of
 from bridge.domain.codes.place import Placer, Placing
+from bridge.domain.codes.reading import history_of
 from bridge.domain.codes.rules import CREATED_BEFORE_MS, DEPTH_MAX, matches
 from bridge.domain.facts import Fact
 from bridge.domain.refs import code_ref
@@ -79,6 +80,7 @@ class Coding:
         moved = self._place_slowly(hard, fresh) if hard else []
         for history in self._histories:
             history.known = None
+        del self._placer  # it refers to this object: without it the batch is freed at once
         return Placed(fresh, moved)
 
     # --- quickly ----------------------------------------------------------------------------------------------------------
@@ -190,8 +192,9 @@ class Coding:
             evidence.find_voids(fact)
             if fact.type == E.VOID:
                 evidence.void(fact)
-            elif fact.type == E.CREATED and fact.named is not None and (own := key_of(fact.named)) is not None:
-                if fact.named not in evidence.code(own).orders:
+            elif fact.type == E.CREATED and fact.named is not None and fact.fault is None:
+                own = key_of(fact.named)
+                if own is not None and fact.named not in evidence.code(own).orders:
                     self._batch.know_code(own, fact.named, is_beside=False)
         for fact in hard:
             self._mark(fact)

@@ -7,7 +7,6 @@ between bindings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from bridge.domain.barcodes import Kind, Unreadable, code_key
@@ -78,7 +77,7 @@ def _kind(key: str) -> Kind | None:
 
 
 class History:
-    """What the evidence says about one code. Build it with `history_of`; `step` adds one event that comes last.
+    """What the evidence says about one code. `reading.history_of` makes it; `step` adds one event that comes last.
 
     Attributes:
         refused: packs and labels that could not take the code.
@@ -348,77 +347,6 @@ def _names(fact: Fact) -> frozenset[str]:
     return frozenset(("p-" + fact.id.hex(),)) if fact.type == E.PACK else frozenset()
 
 
-# --- building -----------------------------------------------------------------------------------------------------------------
-
-
-def history_of(key: str, known: Known, rules: DatedRules, *, before: Fact | None = None, without: Fact | None = None) -> History:
-    """The history of a code, from everything that is stored about it.
-
-    Args:
-        before: only evidence that comes before this event in time, and every creation (used to find the order of a label that only names what it replaces).
-        without: this event is left out.
-    """
-    history = History(key, known, rules)
-    for place, fact, order_id in _steps(history, known, rules, before):
-        if fact is not without:
-            history.step(fact, order_id, place)
-    return history
-
-
-def _steps(history: History, known: Known, rules: DatedRules, before: Fact | None) -> list[tuple[Place, Fact, str | None]]:
-    """Every event of the history, in its order."""
-    end = time_key(before) if before is not None else None
-    timed: list[tuple[int, Fact, str | None]] = []
-    orders: dict[str, None] = {}
-    for fact in known.mentions(history.key):
-        if fact.fault is not None or fact.type in (E.VOID, E.CREATED) or known.is_voided(fact) or (end is not None and time_key(fact) >= end):
-            continue
-        order_id = order_named_by(fact, known, rules)
-        at_ms = fact.event_ms
-        if history.binds(fact, order_id):
-            assert order_id is not None
-            created_ms = known.created_ms(order_id)
-            if created_ms is None:
-                continue  # the label of an order that was never created says nothing
-            at_ms = max(at_ms, created_ms - CREATED_BEFORE_MS)
-            orders[order_id] = None
-        timed.append((at_ms, fact, order_id))
-    for order_id in orders:
-        timed += [(f.event_ms, f, order_id) for f in known.closings(order_id) if end is None or time_key(f) < end]
-    latest = _latest(fact for _, fact, _ in timed)
-    steps = []
-    for at_ms, fact, named in timed:
-        at_ms = max(at_ms, latest.get(fact.uid, at_ms))
-        steps.append((place_of(fact, at_ms), fact, named))
-    steps.sort(key=_by_place)
-    return steps
-
-
 def place_of(fact: Fact, at_ms: int) -> Place:
     """The place of an event in a history. At the same moment a binding holds already, and an end has ended it: readers compare times alone."""
     return (at_ms, fact.device, fact.log, fact.seq, fact.id)
-
-
-def _latest(facts: Iterable[Fact]) -> dict[Uid, int]:
-    """The latest time among the events of the same (device, log) up to each one's seq: one device's events never swap. Systems retry and reshuffle."""
-    found: dict[Uid, int] = {}
-    top: dict[tuple[str, bytes], int] = {}
-    for fact in sorted((f for f in facts if f.ordered_by_seq), key=_by_seq):
-        stream = (fact.device, fact.log)
-        found[fact.uid] = top[stream] = max(top.get(stream, LONG_AGO), fact.event_ms)
-    return found
-
-
-def order_named_by(fact: Fact, known: Known, rules: DatedRules) -> str | None:
-    """The order that an event names. A label without one takes the order of the code that it replaces, by what happened before it."""
-    if fact.named is not None or fact.type != E.LABELLED or (old := replaced(fact)) is None:
-        return fact.named
-    return history_of(old, known, rules, before=fact).holder(fact.event_ms, looks_ahead=True).order_id
-
-
-def _by_seq(fact: Fact) -> tuple[str, bytes, int, bytes]:
-    return (fact.device, fact.log, fact.seq, fact.id)
-
-
-def _by_place(step: tuple[Place, Fact, str | None]) -> Place:
-    return step[0]

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from bridge.domain.codes.containers import Containers, children_of, parent_of
 from bridge.domain.codes.evidence import BACKWARD, CUSTODY, Known, key_of, replaced, time_key
-from bridge.domain.codes.history import History, Holder, order_named_by
+from bridge.domain.codes.history import History, Holder
+from bridge.domain.codes.reading import order_named_by
 from bridge.domain.codes.rules import NEAR_MS, DatedRules
 from bridge.domain.facts import Fact
 from devices.protocol import bodies

@@ -150,7 +150,7 @@ class Book:
             if bearer is not None and bearer is not unit:
                 return  # it names one parcel and scans the label of another
         else:
-            unit = bearer or self._known(derived) or self._only_unit(label, items) or self._add(Unit(derived))
+            unit = bearer or self._known(derived) or _only_unit(self._units, label, items) or _added(self._units, Unit(derived))
         if not unit.had_pack and not unit.is_named:
             self._rename(unit, derived)
         self._aliases[derived] = unit
@@ -159,15 +159,6 @@ class Book:
         self._of_event[fact.uid] = unit
         if label is not None:
             self._put(label, unit, fact.key)
-
-    def _only_unit(self, label: str | None, items: dict[str, int] | None) -> Unit | None:
-        """The parcel that a pack without a name is about: the only one, unless its label or its list says that this is another."""
-        if len(self._units) != 1:
-            return None
-        (only,) = self._units
-        if label is not None and only.codes and label not in only.codes:
-            return None
-        return only if items is None or not only.is_packed or only.items == items else None
 
     def _label(self, fact: Fact) -> None:
         label = self.label(fact)
@@ -210,16 +201,17 @@ class Book:
             if code is not None and fact.parcel is None and fact.type in CUSTODY and self._current(code) is None:
                 self._loose.setdefault(code, []).append(fact)
         if not self._units and fact.parcel is None and self.label(fact) is None and not fact.inside:
-            self._add(Unit(self.unseen))
+            self._units.append(Unit(self.unseen))
 
     # --- settling what is loose ---------------------------------------------------------------------------------------------
 
     def _settle(self, booked: Sequence[Fact]) -> None:
         """Give the loose codes their parcels: a pack without a code and a code without a pack are matched only if there is exactly one of each."""
         packed = [u for u in self._units if u.had_pack or u.is_named]
-        loose = {code: facts for code, facts in self._loose.items() if not self._comes(code)}
+        loose = {code: facts for code, facts in self._loose.items() if not _comes(self._turns.get(code, ()))}
         labels = [code for code, facts in loose.items() if any(f.type == E.LABELLED for f in facts)]
         uncoded = [u for u in packed if not u.had_code]
+        first_pack = next((f.key for f in booked if packed and self._of_event.get(f.uid) is packed[0]), _FIRST)
         if not packed:
             chosen = {code: self._unit_of_code(code) for code in loose}
         elif len(packed) == 1:
@@ -227,12 +219,12 @@ class Book:
             chosen = dict.fromkeys(matched, packed[0])
         elif len(loose) == 1 and len(uncoded) == 1:
             chosen = dict.fromkeys(loose, uncoded[0])
-        elif len(labels) == 1 and all(f.key < self._pack_key(booked, packed) for f in loose[labels[0]]):
+        elif len(labels) == 1 and all(f.key < first_pack for f in loose[labels[0]]):
             chosen = dict.fromkeys(labels, packed[0])
         else:
             chosen = {}
         for code, facts in self._loose.items():
-            unit = chosen.get(code) or (self._comes(code) or None)
+            unit = chosen.get(code) or (_comes(self._turns.get(code, ())) or None)
             for fact in facts:
                 if fact.type == E.LABELLED:
                     self._of_event[fact.uid] = unit
@@ -246,26 +238,15 @@ class Book:
             if unit is not None:
                 self._aliases.setdefault(coded_parcel_id(self._order_id, code), unit)
 
-    def _pack_key(self, booked: Sequence[Fact], packed: list[Unit]) -> FactKey:
-        return next((f.key for f in booked if self._of_event.get(f.uid) is packed[0]), _FIRST)
-
-    def _comes(self, code: str) -> Unit | None:
-        """The parcel that a code is put on at some time."""
-        return next((unit for _, unit, _ in self._turns.get(code, ()) if unit is not None), None)
-
     def _unit_of_code(self, code: str) -> Unit:
         """The parcel of a code that no pack tells of. A parcel that was moved unseen is the only one's."""
         unseen = next((u for u in self._units if u.id == self.unseen), None)
         if unseen is not None and len(self._loose) == 1:
             self._rename(unseen, coded_parcel_id(self._order_id, code))
             return unseen
-        return self._add(Unit(coded_parcel_id(self._order_id, code)))
+        return _added(self._units, Unit(coded_parcel_id(self._order_id, code)))
 
     # --- units and codes ----------------------------------------------------------------------------------------------------
-
-    def _add(self, unit: Unit) -> Unit:
-        self._units.append(unit)
-        return unit
 
     def _rename(self, unit: Unit, unit_id: str) -> None:
         self._aliases[unit.id] = unit
@@ -280,13 +261,13 @@ class Book:
         if unit is not None:
             return unit
         if name in self._pack_ids or name == self.unseen:
-            return self._units[0] if name == self.unseen and self._units else self._add(Unit(name))
+            return self._units[0] if name == self.unseen and self._units else _added(self._units, Unit(name))
         nameless = [u for u in self._units if not u.is_named and not u.had_pack]
         if len(nameless) == 1 and len(self._units) == 1:
             self._rename(nameless[0], name)
             nameless[0].is_named = True
             return nameless[0]
-        return self._add(Unit(name, is_named=True))
+        return _added(self._units, Unit(name, is_named=True))
 
     def _current(self, code: str | None) -> Unit | None:
         turns = self._turns.get(code) if code is not None else None
@@ -358,6 +339,26 @@ class Book:
         """The parcel that an event means that names none, before any parcel is known."""
         unit = next((u for u in self._units if u.had_pack or u.is_named), None) or next(iter(self._units), None)
         return unit.id if unit is not None else None
+
+
+def _only_unit(units: list[Unit], label: str | None, items: dict[str, int] | None) -> Unit | None:
+    """The parcel that a pack without a name is about: the only one, unless its label or its list says that this is another."""
+    if len(units) != 1:
+        return None
+    (only,) = units
+    if label is not None and only.codes and label not in only.codes:
+        return None
+    return only if items is None or not only.is_packed or only.items == items else None
+
+
+def _comes(turns: Iterable[tuple[FactKey, Unit | None, bool]]) -> Unit | None:
+    """The parcel that a code is put on at some time."""
+    return next((unit for _, unit, _ in turns if unit is not None), None)
+
+
+def _added(units: list[Unit], unit: Unit) -> Unit:
+    units.append(unit)
+    return unit
 
 
 def _quantities(body: bodies.Pack) -> dict[str, int] | None:
