@@ -64,7 +64,7 @@ class Unit:
 class Book:
     """See the module's docstring. It is made from the booked events that count (not voided, without fault or refusal), in the order of the fold."""
 
-    __slots__ = ("_aliases", "_loose", "_moved", "_of_event", "_order_id", "_pack_ids", "_plain", "_turns", "_units", "own_key", "unseen")
+    __slots__ = ("_aliases", "_loose", "_of_event", "_order_id", "_pack_ids", "_plain", "_turns", "_units", "moved", "own_key", "unseen")
 
     def __init__(self, order_id: str) -> None:
         self._order_id = order_id
@@ -77,7 +77,8 @@ class Book:
         """code → (from when, the parcel that it is on or None, whether it was replaced then)."""
         self._loose: dict[str, list[Fact]] = {}
         """Codes that belong to no parcel yet: labels that name none, and scans."""
-        self._moved: set[Uid] = set()
+        self.moved: set[Uid] = set()
+        """Labels that take their code from another parcel of the order."""
         self._plain: frozenset[str] = frozenset()
         self._pack_ids: dict[str, Fact] = {}
 
@@ -178,7 +179,7 @@ class Book:
             return
         self._of_event[fact.uid] = unit
         if self._current(label) not in (None, unit):
-            self._moved.add(fact.uid)
+            self.moved.add(fact.uid)
         self._put(label, unit, fact.key)
 
     def _unpack(self, fact: Fact) -> None:
@@ -300,10 +301,6 @@ class Book:
         """The id of the parcel that has, or once had, this id."""
         unit = self._known(name)
         return unit.id if unit is not None else None
-
-    def moves_code(self, fact: Fact) -> bool:
-        """Whether a label takes its code from another parcel of the order."""
-        return fact.uid in self._moved
 
     def puts_code(self, fact: Fact) -> bool:
         """Whether an event puts a code on a parcel that did not bear it."""

@@ -77,5 +77,5 @@ def labelled(order: Order, fact: Fact) -> Verdict:
     parcel_id = order.book.of_event(fact)
     if parcel_id is None:
         return refusal(Outcome.REJECTED, Reason.PARCEL_NEEDED)
-    warn = (Warn.LABEL_MOVED,) if order.book.moves_code(fact) else ()
+    warn = (Warn.LABEL_MOVED,) if fact.uid in order.book.moved else ()
     return judge_scan(order, fact, order.book.puts_code(fact), [order.parcel_of(fact, parcel_id)], warn)
