@@ -42,7 +42,8 @@ def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) ->
     held = jobs.Jobs()
     shown = (orders.Orders(), held, positions.Positions(held), presence.Presences())
     projections = (*shown, quarantine.Quarantine(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
-    memory = Memory(orders_max=settings.ingest.orders_cached_max, devices_max=settings.ingest.devices_cached_max)
+    caches = settings.ingest
+    memory = Memory(orders_max=caches.orders_cached_max, devices_max=caches.devices_cached_max, codes_max=caches.codes_cached_max)
     return Ingest(memory, rules, projections, held, session_log)
 
 

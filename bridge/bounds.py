@@ -10,24 +10,30 @@ import cbor2
 
 from bridge.broker.limits import DoorLimits
 from bridge.config import Settings
+from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
 from devices.protocol.messages import encode_json
 
 logger = logging.getLogger("dockbridge")
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
 DESCRIPTORS_KEPT: Final = 48
 """File descriptors reserved for the database and its readers, the listeners, the control socket and the runtime."""
 
 
 def rules_of(settings: Settings) -> Rules:
     """The rules of ingest."""
-    orders = settings.orders
+    orders, codes = settings.orders, settings.codes
     return Rules(
         site=settings.site.name,
         order_events_max=orders.events_max,
+        order_repeats_max=orders.repeats_max,
+        codes=CodeRules(
+            containers=tuple(codes.containers.split()),
+            look_ahead_ms=int(codes.look_ahead_days * DAY_MS),
+            reuse_after_ms=int(codes.reuse_after_days * DAY_MS),
+            forget_after_ms=int(codes.forget_after_days * DAY_MS),
+        ),
         parked_deadline_ms=int(orders.parked_deadline_h * HOUR_MS),
         silent_after_ms=int(orders.silent_after_h * HOUR_MS),
         status_keep_ms=int(orders.status_keep_days * DAY_MS),

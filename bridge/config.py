@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from itertools import combinations
@@ -94,6 +95,7 @@ class IngestSettings:
     )
     orders_cached_max: int = _setting(20_000, "Most recently used orders that stay in memory; about 17 kB each.", least=1)
     devices_cached_max: int = _setting(20_000, "Most recently used devices that stay in memory.", least=1)
+    codes_cached_max: int = _setting(40_000, "Most recently used codes that stay in memory; about 2 kB each.", least=1)
     quarantine_entries_max: int = _setting(
         10_000, "Messages in quarantine. Identical messages of a device count once. Beyond this, the oldest is dropped.", least=1
     )
@@ -104,13 +106,26 @@ class IngestSettings:
 class OrderSettings:
     """How the server stores and publishes orders."""
 
-    events_max: int = _setting(2_000, "Events of one order. Beyond this, events are rejected.", least=10)
+    events_max: int = _setting(2_000, "Events of one order from one device. Beyond this, its events are rejected; other devices are not affected.", least=10)
+    repeats_max: int = _setting(100, "Times that one device may say the same of an order. Beyond this, it is only stored.", least=2)
     parked_deadline_h: float = _setting(24.0, "Hours that an event may wait for its order before the server raises an alert.", least=0.001)
     silent_after_h: float = _setting(72.0, "Hours without an event after which the server flags a shipped order as silent.", least=0.001)
     status_keep_days: float = _setting(30.0, "Days for which the status of an ended order stays retained.", least=0.001)
     position_every_s: float = _setting(10.0, "Shortest interval between two stored positions of one courier, in seconds.", least=0.0)
     positions_keep_days: float = _setting(30.0, "Days for which the positions of couriers stay stored.", least=0.001)
     sweep_every_s: float = _setting(30.0, "Interval between two checks of all deadlines, in seconds.", least=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeSettings:
+    """What scanned codes mean. A change holds for events from its time on."""
+
+    containers: str = _setting(
+        "", "Containers (totes, cages): regular expressions with blanks between them, that their codes match from the first character. Example: TOTE- CAGE-"
+    )
+    look_ahead_days: float = _setting(7.0, "Days that a scan may come before the label that explains it.", least=0.001, most=60)
+    reuse_after_days: float = _setting(30.0, "Days after a delivery or return after which another parcel may get the same number.", least=1)
+    forget_after_days: float = _setting(180.0, "Days without a scan after which another parcel may get the same number.", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +144,7 @@ class Settings:
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     orders: OrderSettings = field(default_factory=OrderSettings)
+    codes: CodeSettings = field(default_factory=CodeSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
 
 
@@ -192,6 +208,13 @@ def _check_value(name: str, value: Any, kind: type[Any], default: Any, metadata:
 def _check(settings: Settings) -> None:
     if settings.publish.format not in ("cbor", "json"):
         raise ConfigError(f"publish.format is {settings.publish.format!r}; it must be cbor or json", fix='write format = "cbor" or format = "json"')
+    for pattern in settings.codes.containers.split():
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ConfigError(
+                f"codes.containers: {pattern!r} is not a regular expression: {error}", fix='write prefixes such as containers = "TOTE- CAGE-"'
+            ) from error
     try:
         if not settings.site.name.isprintable():
             raise ValueError("it contains a character that can't be printed")

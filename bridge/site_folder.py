@@ -12,9 +12,9 @@ from typing import IO, Final
 
 from sqlalchemy import Engine
 
-from bridge.bounds import HOUR_MS
 from bridge.clock import Clock, anchored_clock
 from bridge.config import CONFIG_NAME, DATABASE_NAME, IngestSettings, Settings, render
+from bridge.domain.codes.rules import HOUR_MS
 from bridge.errors import SiteError, SiteInUse
 from bridge.ingest.ports import StoreUnavailable
 from bridge.store.migrate import migrate

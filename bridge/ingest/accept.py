@@ -113,7 +113,7 @@ def bound_of(batch: Batch, device: str, event: Event[Body], event_type: EventTyp
     rules = batch.rules
     for order_id in order_ids:
         fold = batch.order(order_id).fold
-        if order_id == COMMON or fold.size < min(rules.order_repeats_max, rules.order_events_max):
+        if len(fold.facts) < rules.order_bound_min or order_id == COMMON:
             continue
         own = [f for f in fold.facts if f.device == device]
         body = event.body

@@ -40,17 +40,21 @@ def flush(batch: Batch) -> None:
 
 
 def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: dict[str, Change]) -> None:
-    fact, row = arrived.fact, arrived.row
+    fact, row, orders = arrived.fact, arrived.row, placing.orders
     if not batch.is_replay:
-        if len(placing.orders) == 1 and row.order_id != placing.orders[0][0]:
-            row = arrived.row = row._replace(order_id=placing.orders[0][0])
+        if len(orders) == 1 and row.order_id != orders[0][0]:
+            row = arrived.row = row._replace(order_id=orders[0][0])
         batch.writes.rows(EVENTS).append(row)
     fact.arrived_in = row.order_id
     batch.placings[fact.pos] = placing
+    if len(orders) == 1 and fact.code is None and placing.reason is None and not placing.warn and orders[0] == (row.order_id, None):
+        _change(changes, orders[0][0]).added.append(fact)  # nearly every event: it names its order, and that is all
+        return
     _keep_where(batch, fact, placing)
-    if not placing.orders:
+    if not orders:
         wait_for(batch, fact, _awaited(fact))
-    _index_container(batch, fact, placing)
+    if fact.code is not None or fact.type in CONTAINER_EVENTS:
+        _index_container(batch, fact, placing)
     _add(fact, placing, changes)
 
 
@@ -68,7 +72,7 @@ def _move(batch: Batch, move: Moved, changes: dict[str, Change]) -> None:
     if _is_about_container(batch, fact, before) != _is_about_container(batch, fact, now) or fact.code is not None:
         _index_container(batch, fact, now)
     for order_id in before.order_ids:
-        changes.setdefault(order_id, Change()).removed.add(fact.uid)
+        _change(changes, order_id).removed.add(fact.uid)
     _add(fact, now, changes)
 
 
@@ -80,7 +84,14 @@ def _keep_where(batch: Batch, fact: Fact, placing: Placing) -> None:
 def _add(fact: Fact, placing: Placing, changes: dict[str, Change]) -> None:
     is_shared = len(placing.orders) > 1
     for order_id in placing.order_ids:
-        changes.setdefault(order_id, Change()).added.append(settle_in(fact, placing, order_id, is_shared=is_shared))
+        _change(changes, order_id).added.append(settle_in(fact, placing, order_id, is_shared=is_shared))
+
+
+def _change(changes: dict[str, Change], order_id: str) -> Change:
+    change = changes.get(order_id)
+    if change is None:
+        change = changes[order_id] = Change()
+    return change
 
 
 # --- what waits ---------------------------------------------------------------------------------------------------------------

@@ -34,12 +34,12 @@ class Change:
 
 def fold_all(batch: Batch, arrived: Sequence[Arrived], placed: Placed, changes: dict[str, Change]) -> None:
     """Fold every order that changes. New events get their verdicts in the order of arrival; then those of earlier events are revised."""
-    said: dict[str, dict[Uid, Verdict]] = {}
+    said: dict[str, tuple[OrderEntry, dict[Uid, Verdict]]] = {}
     changed: dict[Uid, tuple[Fact, str]] = {}
     for order_id, change in changes.items():
         entry = batch.orders[order_id] = batch.order(order_id)
         done = entry.fold.change(change.added, change.removed)
-        said[order_id] = done.added
+        said[order_id] = (entry, done.added)
         if done.changed:
             changed |= {f.uid: (f, order_id) for f in (*entry.fold.facts, *entry.fold.voids) if f.uid in done.changed and f.type != DECIDED}
     for one in arrived:
@@ -50,16 +50,21 @@ def fold_all(batch: Batch, arrived: Sequence[Arrived], placed: Placed, changes: 
     _revise(batch, revised + [(m.fact, m.now) for m in placed.moved])
 
 
-def _answer(batch: Batch, arrived: Arrived, placing: Placing, said: dict[str, dict[Uid, Verdict]]) -> None:
+def _answer(batch: Batch, arrived: Arrived, placing: Placing, said: dict[str, tuple[OrderEntry, dict[Uid, Verdict]]]) -> None:
     """Give a new event the verdict that its orders gave it, and pass it to the projections."""
     fact, answer = arrived.fact, arrived.answer
     if answer is None:  # the bridge itself made this decision: no device waits for its verdict
         return
-    entries = tuple(batch.order(order_id) for order_id in placing.order_ids)
-    verdict = _verdict(placing, [said[order_id][fact.uid] for order_id in placing.order_ids])
+    entries: tuple[OrderEntry, ...]
+    if len(placing.orders) == 1:
+        entry, verdicts = said[placing.orders[0][0]]
+        verdict, entries = verdicts[fact.uid], (entry,)
+        answer.entry = entry
+        answer.left = fact.type in _COUNTS_LINES
+    else:
+        entries = tuple(said[order_id][0] for order_id, _ in placing.orders)
+        verdict = _verdict(placing, [said[order_id][1][fact.uid] for order_id, _ in placing.orders])
     answer.verdict = verdict
-    answer.entry = entries[0] if len(entries) == 1 else None
-    answer.left = len(entries) == 1 and fact.type in _COUNTS_LINES
     answer.detail = arrived.detail
     if verdict.outcome is Outcome.PARKED:
         park(batch, arrived.row, _awaited(fact, placing, verdict), entries[0].fold.id if entries else None, fact.received_ms)
@@ -73,6 +78,8 @@ def rule(
     hearers = batch.hearers
     by_type = hearers.by_type.get(row.type, ())
     by_outcome = hearers.by_outcome.get(verdict.outcome, ())
+    if was is None and not by_type and not by_outcome:
+        return
     if was is not None:
         by_outcome = (*by_outcome, *hearers.by_outcome.get(was, ()))
     if not by_type and not by_outcome:

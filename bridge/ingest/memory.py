@@ -115,9 +115,10 @@ class Memory:
     Args:
         orders_max: how many orders are kept.
         devices_max: how many devices are kept.
+        codes_max: how many codes are kept.
     """
 
-    def __init__(self, *, orders_max: int, devices_max: int, codes_max: int = 20_000) -> None:
+    def __init__(self, *, orders_max: int, devices_max: int, codes_max: int) -> None:
         self.orders_max = orders_max
         self.devices_max = devices_max
         self.codes_max = codes_max

@@ -22,6 +22,7 @@ from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Announce, Message
 from bridge.ingest.pipeline import Pipeline, Settler
 from bridge.ingest.ports import StoreUnavailable
+from bridge.ingest.replay import NoSessions
 from bridge.ingest.rules import Rules
 from bridge.serving.authentication import Authentication
 from bridge.serving.outlet import Outlet
@@ -31,6 +32,7 @@ from bridge.site_folder import clock_after, open_database, take_lock
 from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader
 from bridge.store.queries import Queries
+from bridge.store.replaying import derive_after_upgrade
 from bridge.store.sql import SqlStore
 from bridge.store.sqlite import open_engine
 from bridge.store.statuses import Statuses
@@ -85,6 +87,7 @@ class OpenSite:
         self.ingest_of = ingest_of
         ingest = ingest_of(self.rules, settings, SessionLog())
         make_missing(self.engine, ingest.relations)
+        derive_after_upgrade(self.store, ingest_of(self.rules, settings, NoSessions()), self.clock.now_ms())
         self.settler = Settler(self.store, ingest, parts.passed)
         self.writer = parts.writer(self.settler, self.store)
         life.push_async_callback(self.writer.close)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bridge.bounds import DAY_MS
 from bridge.config import ListenSettings
+from bridge.domain.codes.rules import DAY_MS
 from bridge.tls import certificate_ends_ms, load_certificate, server_context
 from bridge.words import counted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,16 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from bridge.domain.codes.rules import CodeRules
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.log import BatchRow, EventRow, RefusedRow
+from bridge.ingest.codes import CODE_RULES, rules_row
+from bridge.ingest.log import EVENTS, BatchRow, EventRow, RefusedRow
 from bridge.ingest.relation import Origin, Relation, Writes
 from bridge.ingest.replay import LastShown, LoggedBatch, Progress, replay
 from bridge.store.relations import EVENT_COLUMNS, reset
-from bridge.store.sql import SqlTransaction
+from bridge.store.sql import SqlStore, SqlTransaction
+
+logger = logging.getLogger("dockbridge.store")
 
 ROWS_AT_ONCE: Final = 1_000
 """Rows of each part of the log that are read at once."""
@@ -41,6 +46,23 @@ def rebuild(connection: Connection, ingest: Ingest, *, now_ms: int, on_progress:
     after = tx.hashes()
     changed = [order_id for order_id in before.keys() | after.keys() if before.get(order_id, b"") != after.get(order_id, b"")]
     return Rebuilt(events=events, orders=sum(bool(digest) for digest in after.values()), changed=sorted(changed))
+
+
+def derive_after_upgrade(store: SqlStore, ingest: Ingest, now_ms: int) -> None:
+    """Derive everything from the log if it was written by a version that did not yet know where scans belong. Nothing to do otherwise.
+
+    Args:
+        ingest: fresh projections, with `replay.NoSessions`.
+    """
+    with store.transaction() as tx:
+        if not tx.has_rows(EVENTS) or tx.has_rows(CODE_RULES):
+            return
+        logger.warning("deriving all orders again from the event log, as this version reads it; this takes a minute for a million events")
+        writes = Writes()
+        writes.rows(CODE_RULES).append(rules_row(0, CodeRules()))
+        tx.write(writes)
+        done = rebuild(tx.connection, ingest, now_ms=now_ms)
+        logger.warning("%s of %s orders look different now", len(done.changed), done.orders)
 
 
 class SqlReplay(SqlTransaction):

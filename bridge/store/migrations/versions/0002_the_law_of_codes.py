@@ -1,4 +1,4 @@
-"""What a scan means is derived from the log: where events belong, and what is known of codes. `migrate.DERIVED_ANEW`: a rebuild follows."""
+"""What a scan means is derived from the log: where events belong, and what is known of codes. A start derives everything again (`replaying.derive_after_upgrade`)."""
 
 import sqlalchemy as sa
 from alembic import op
