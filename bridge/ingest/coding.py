@@ -76,7 +76,8 @@ class Coding:
                 fresh[fact.pos] = placing
             else:
                 hard.append(fact)
-                self._dirty.update(fact.keys)
+                if fact.fault is None:
+                    self._dirty.update(fact.keys)
         moved = self._place_slowly(hard, fresh) if hard else []
         for history in self._histories:
             history.known = None
@@ -87,10 +88,12 @@ class Coding:
 
     def _quickly(self, fact: Fact) -> Placing | None:
         """The placing of an event that moves no other; None if it may move some."""
-        if fact.fault is not None or fact.named is None:
-            return self._scan(fact) if fact.fault is None and fact.named is None and fact.type in CUSTODY and len(fact.keys) == 1 else None
         if fact.type == E.VOID or (self._batch.memory.awaited and self._is_awaited(fact)):
             return None
+        if fact.fault is not None:
+            return self._placing(fact)
+        if fact.named is None:
+            return self._scan(fact) if fact.type in CUSTODY and len(fact.keys) == 1 else None
         if len(fact.keys) == 1:
             return self._scan(fact) if fact.type in CUSTODY or fact.type in _BINDING else None
         if fact.keys:
@@ -214,8 +217,10 @@ class Coding:
 
     def _placing(self, fact: Fact) -> Placing:
         if fact.fault is not None:
-            orders = ((fact.named, None),) if fact.named is not None and fact.arrived_in is not None else ()
-            return Placing(orders, outcome=Outcome.REJECTED, reason=None if orders else Reason(fact.fault))
+            if fact.named is not None and fact.arrived_in is not None:
+                return Placing(((fact.named, None),))  # its order rejects it
+            reason = Reason(fact.fault)
+            return Placing(outcome=Outcome.NOOP if reason is Reason.REPEATED else Outcome.REJECTED, reason=reason)
         placing = self._placer.place(fact)
         if not placing.orders and self._evidence.is_voided(fact):
             return placing._replace(outcome=Outcome.REJECTED, reason=Reason.VOIDED)

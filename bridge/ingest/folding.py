@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.domain.codes.place import Placing
 from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, refusal, same_answer
@@ -46,8 +46,8 @@ def fold_all(batch: Batch, arrived: Sequence[Arrived], placed: Placed, changes: 
         _answer(batch, one, placed.fresh[one.fact.pos], said)
     for move in placed.moved:
         changed.pop(move.fact.uid, None)
-    revised = [(fact, _placing(batch, fact, order_id)) for fact, order_id in changed.values()]
-    _revise(batch, revised + [(m.fact, m.now) for m in placed.moved])
+    revised = [_Revised(fact, _placing(batch, fact, order_id), False) for fact, order_id in changed.values()]
+    _revise(batch, revised + [_Revised(m.fact, m.now, m.before.order_ids != m.now.order_ids) for m in placed.moved])
 
 
 def _answer(batch: Batch, arrived: Arrived, placing: Placing, said: dict[str, tuple[OrderEntry, dict[Uid, Verdict]]]) -> None:
@@ -129,12 +129,20 @@ def _awaited(fact: Fact, placing: Placing, verdict: Verdict) -> Ref:
 # --- verdicts that change ---------------------------------------------------------------------------------------------------
 
 
-def _revise(batch: Batch, facts: list[tuple[Fact, Placing]]) -> None:
+class _Revised(NamedTuple):
+    """An earlier event whose verdict may have changed. `is_elsewhere`: it belongs to another order now, and its device must know that."""
+
+    fact: Fact
+    placing: Placing
+    is_elsewhere: bool
+
+
+def _revise(batch: Batch, facts: list[_Revised]) -> None:
     """Apply the verdicts of earlier events that may have changed."""
     if not facts:
         return
-    stored = batch.tx.verdicts_of([f.pos for f, _ in facts if f.pos not in batch.revised])
-    for fact, placing in sorted(facts, key=_by_pos):
+    stored = batch.tx.verdicts_of([f.fact.pos for f in facts if f.fact.pos not in batch.revised])
+    for fact, placing, is_elsewhere in sorted(facts, key=_by_pos):
         entries = tuple(batch.order(order_id) for order_id in placing.order_ids)
         verdict = _verdict(placing, [e.fold.verdicts[fact.uid] for e in entries])
         seen = batch.seen.get(fact.uid)
@@ -145,7 +153,7 @@ def _revise(batch: Batch, facts: list[tuple[Fact, Placing]]) -> None:
             _say(earlier, verdict, entries)
         elif (before := stored.get(fact.pos)) is not None:
             was, reason, n = before.outcome, before.reason, before.n + 1
-            if not same_answer(was, reason, verdict):
+            if is_elsewhere or not same_answer(was, reason, verdict):
                 answer = batch.revised[fact.pos] = Answer(fact, n=n)
                 _say(answer, verdict, entries)
         else:
@@ -154,7 +162,7 @@ def _revise(batch: Batch, facts: list[tuple[Fact, Placing]]) -> None:
             unpark(batch, fact.pos)
         if verdict.outcome is Outcome.PARKED:  # again, if it now waits elsewhere
             park(batch, fact, _awaited(fact, placing, verdict), entries[0].fold.id if entries else None, fact.received_ms)
-        if same_answer(was, reason, verdict):
+        if not is_elsewhere and same_answer(was, reason, verdict):
             continue
         _rule_again(batch, fact, verdict, entries, n, was)
 
@@ -175,8 +183,8 @@ def _placing(batch: Batch, fact: Fact, order_id: str) -> Placing:
     return known
 
 
-def _by_pos(revised: tuple[Fact, Placing]) -> int:
-    return revised[0].pos
+def _by_pos(revised: _Revised) -> int:
+    return revised.fact.pos
 
 
 def _rule_again(batch: Batch, fact: Fact, verdict: Verdict, entries: tuple[OrderEntry, ...], n: int, was: str) -> None:
