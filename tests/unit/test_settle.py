@@ -674,18 +674,21 @@ def workloads(draw: st.DrawFn) -> list[Incoming]:
     return messages + draw(st.lists(st.sampled_from(messages), max_size=2))
 
 
+WHERE = "coalesce((SELECT group_concat(order_id, ' ') FROM placed WHERE placed.pos = events.pos), order_id, '')"
+"""The orders that an event belongs to now; where it arrived depends on what arrived with it."""
+
+
 def ends(bench: Bench) -> dict[str, Any]:
     """What a workload leaves behind, except how often receipts were sent."""
     return {
         "orders": bench.rows("SELECT order_id, state, hash FROM orders ORDER BY order_id"),
         "parcels": bench.rows("SELECT order_id, parcel, state, hash FROM parcels ORDER BY order_id, parcel"),
-        "events": bench.rows("SELECT pos, id, event_ms, order_id, code, fault FROM events ORDER BY pos"),
+        "events": bench.rows(f"SELECT pos, id, event_ms, code, fault, {WHERE} FROM events ORDER BY pos"),
         "outcomes": [
             (pos, "applied" if outcome == "late" else outcome, reason)
             for pos, outcome, reason in bench.rows("SELECT pos, outcome, reason FROM receipts ORDER BY pos")
         ],
         "codes": bench.rows("SELECT * FROM codes ORDER BY code, order_id"),
-        "placed": bench.rows("SELECT * FROM placed ORDER BY pos, order_id"),
         "waiting": bench.rows("SELECT * FROM waiting ORDER BY ref, pos"),
         "parked": bench.rows("SELECT pos, ref, order_id FROM parked ORDER BY pos"),
         "ledger": bench.rows("SELECT device, log, high, owed FROM ledger ORDER BY device"),
