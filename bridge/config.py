@@ -107,7 +107,7 @@ class OrderSettings:
     """How the server stores and publishes orders."""
 
     events_max: int = _setting(2_000, "Events of one order from one device. Beyond this, its events are rejected; other devices are not affected.", least=10)
-    repeats_max: int = _setting(100, "Times that one device may say the same of an order. Beyond this, it is only stored.", least=2)
+    repeats_max: int = _setting(100, "Times that one device may say the same of an order in a row. Beyond this, it is only stored.", least=2)
     parked_deadline_h: float = _setting(24.0, "Hours that an event may wait for its order before the server raises an alert.", least=0.001)
     silent_after_h: float = _setting(72.0, "Hours without an event after which the server flags a shipped order as silent.", least=0.001)
     status_keep_days: float = _setting(30.0, "Days for which the status of an ended order stays retained.", least=0.001)

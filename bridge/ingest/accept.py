@@ -6,7 +6,7 @@ becomes an event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import cbor2
@@ -15,7 +15,7 @@ from bridge.domain import barcodes, event_time, jobs
 from bridge.domain.access import Kind
 from bridge.domain.codes.evidence import CUSTODY
 from bridge.domain.event_time import DeviceClock, EventTime, Shown
-from bridge.domain.facts import Verdict, refusal, tone_of
+from bridge.domain.facts import Fact, Verdict, refusal, tone_of
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Answer, Batch, Refused, Sent
@@ -112,16 +112,26 @@ def bound_of(batch: Batch, device: str, event: Event[Body], event_type: EventTyp
     order_ids: Iterable[str] = (event.order,) if event.order is not None else batch.memory.code(code, batch.tx).orders if code is not None else ()
     rules = batch.rules
     for order_id in order_ids:
-        fold = batch.order(order_id).fold
-        if len(fold.facts) < rules.order_bound_min or order_id == COMMON:
+        if order_id == COMMON or len(facts := batch.order(order_id).fold.facts) < rules.order_bound_min:
             continue
-        own = [f for f in fold.facts if f.device == device]
-        body = event.body
-        if sum(f.type == event_type and f.code == code and f.parcel == event.parcel and f.body == body for f in own) >= rules.order_repeats_max:
-            return Doubt(Reason.REPEATED, f"this device has said the same of order {order_id} {rules.order_repeats_max} times (orders.repeats_max)")
-        if len(own) >= rules.order_events_max:
+        if _repeats(facts, device, event, event_type, code, rules.order_repeats_max):
+            return Doubt(Reason.REPEATED, f"this device has said the same of order {order_id} {rules.order_repeats_max} times in a row (orders.repeats_max)")
+        if len(facts) >= rules.order_events_max and sum(f.device == device for f in facts) >= rules.order_events_max:
             return Doubt(Reason.TOO_MANY_EVENTS, f"order {order_id} has {rules.order_events_max} events of this device (orders.events_max)")
     return None
+
+
+def _repeats(facts: Sequence[Fact], device: str, event: Event[Body], event_type: EventType, code: str | None, often: int) -> bool:
+    """Whether the last `often` events of a device in an order all say what this event says."""
+    for fact in reversed(facts):
+        if fact.device != device:
+            continue
+        if (fact.type, fact.code, fact.parcel, fact.body) != (event_type, code, event.parcel, event.body):
+            return False
+        often -= 1
+        if not often:
+            return True
+    return False
 
 
 def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, when: EventTime, gate: JobGate) -> EventRow:

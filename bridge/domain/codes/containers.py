@@ -25,10 +25,11 @@ _Moment = tuple[TimeKey, int]
 class Containers:
     """Membership, computed on demand and remembered as long as the stored events stay the same."""
 
-    __slots__ = ("_emptied", "_known")
+    __slots__ = ("_children", "_emptied", "_known")
 
     def __init__(self, known: Known) -> None:
         self._known = known
+        self._children: dict[str, list[str]] = {}
         self._emptied: dict[str, list[_Moment]] = {}
 
     def contents(self, container: str, at: TimeKey) -> list[str]:
@@ -48,8 +49,11 @@ class Containers:
             self._collect(child, at, depth - 1, found, seen)
 
     def _children_ever(self, container: str) -> list[str]:
-        filled = (f for f in self._live(container) if f.type == E.AGGREGATED and parent_of(f) == container)
-        return sorted({child for fact in filled for child in children_of(fact)})
+        found = self._children.get(container)
+        if found is None:
+            filled = (f for f in self._known.mentions(container) if f.type == E.AGGREGATED and self._counts(f) and parent_of(f) == container)
+            found = self._children[container] = sorted({child for fact in filled for child in children_of(fact)})
+        return found
 
     def container_of(self, child: str, at: _Moment) -> str | None:
         """The container that a code is in at a time."""
