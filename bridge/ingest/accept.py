@@ -134,6 +134,7 @@ def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         placement.fault.value if placement.fault else None,
         placement.detail,
         placement.misload,
+        PLAIN[batch.rules.unpaid] if event_type is EventType.CREATED else None,
         incoming.payload,
     )
     batch.writes.rows(EVENTS).append(row)

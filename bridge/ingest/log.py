@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import cbor2
 
 from bridge.domain import event_time
-from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact
+from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Unpaid
 from bridge.ingest.relation import Origin, Relation
 from devices.protocol import bodies, messages
 from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState, Reason, Role
@@ -20,7 +20,9 @@ BRIDGE_LOG: Final = b"\0" * 8
 """The log id of the bridge's own events; their seq is their position in the event log."""
 
 
-PLAIN: Final[dict[str, str]] = {word: word.value for words in (Role, EventType, event_time.Source, Outcome, Reason, OrderState, ParcelState) for word in words}
+PLAIN: Final[dict[str, str]] = {
+    word: word.value for words in (Role, EventType, event_time.Source, Outcome, Reason, OrderState, ParcelState, Unpaid) for word in words
+}
 """Each word as a plain `str`: the database driver takes three times as long for an enum member."""
 
 
@@ -29,6 +31,7 @@ class EventRow(NamedTuple):
 
     `courier` is the courier that the device was bound to, `warn` a doubt about its time, `stream` its subject if that is not an order. `order_id` and `code`
     are its placement on arrival, `fault` and `detail` the reason why it can't count. `misload`: the scan contradicted the order that the device named.
+    `terms` is the site's rule for unpaid orders at that time, if the event creates an order: an order keeps it, whatever the setting becomes.
     """
 
     pos: int
@@ -52,6 +55,7 @@ class EventRow(NamedTuple):
     fault: str | None
     detail: str | None
     misload: bool
+    terms: str | None
     payload: bytes
 
 
@@ -115,6 +119,8 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> F
         parcel=parcel,
         code=row.code,
         at=row.at,
+        courier=row.courier,
+        terms=row.terms,
         fault=row.fault,
         misload=bool(row.misload),
         pos=row.pos,
@@ -135,7 +141,15 @@ def stored_fact(row: EventRow) -> Fact:
     return fact_of(row, event.body, event.parcel)
 
 
-def decided_row(pos: int, batch: int, asked: EventRow | Fact, decided: Decided, order_id: str, nth: tuple[int, int]) -> EventRow:
+class Asked(NamedTuple):
+    """What a decision of the bridge is about, if that is not an event: time itself."""
+
+    device: str
+    id: bytes
+    received_ms: int
+
+
+def decided_row(pos: int, batch: int, asked: EventRow | Fact | Asked, decided: Decided, order_id: str, nth: tuple[int, int]) -> EventRow:
     """The bridge's own event about a decision. `nth` is the number of the order in the job, and the batch, which distinguishes a repeated decision."""
     payload = cbor2.dumps(
         {
@@ -172,5 +186,6 @@ def decided_row(pos: int, batch: int, asked: EventRow | Fact, decided: Decided, 
         fault=None,
         detail=None,
         misload=False,
+        terms=None,
         payload=payload,
     )

@@ -16,7 +16,7 @@ from devices.protocol.bodies import Body
 from devices.protocol.messages import Event
 from devices.protocol.vocabulary import EventType, Reason
 
-WITHOUT_ORDER: Final = frozenset({EventType.SHIFT_STARTED, EventType.SHIFT_ENDED})
+WITHOUT_ORDER: Final = frozenset({EventType.SHIFT_STARTED, EventType.SHIFT_ENDED, EventType.CASH_COUNTED})
 _REFERS: Final = frozenset({EventType.VOID, EventType.CLAIM, EventType.DECLINE, EventType.UNASSIGNED})
 _SCANS_ARTICLES: Final = frozenset({EventType.PICK, EventType.PACK})
 LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})

@@ -26,13 +26,24 @@ def pick(order: Order, fact: Fact) -> Verdict:
             return refusal(Outcome.REJECTED, Reason.WRONG_PARCEL)
         move_parcels(order, parcels, E.PICK, fact, None)
     if body.short:
-        order.flags.add(Flag.SHORT)
+        order.short.add(body.sku)
+        order.count_packed()
         return Verdict(Outcome.APPLIED, parcel=fact.parcel)
+    is_late = order.has_left and order.contents().left(body.sku) <= 0
     order.picked[body.sku] = order.picked.get(body.sku, 0) + body.qty
-    warn: tuple[Warn, ...] = (Warn.TOO_MANY,) if order.picked[body.sku] > order.lines[body.sku] else ()
+    if Flag.SHORT in order.flags:
+        order.count_packed()
+    return Verdict(Outcome.APPLIED, warn=_odd_pick(order, body.sku, is_late=is_late), parcel=fact.parcel)
+
+
+def _odd_pick(order: Order, sku: str, *, is_late: bool) -> tuple[Warn, ...]:
+    """More than was ordered, for an order that has left with all of it, or for one that is not paid."""
+    warn: tuple[Warn, ...] = (Warn.PICKED_AFTER,) if is_late else ()
+    if order.picked[sku] > order.lines[sku]:
+        warn += (Warn.TOO_MANY,)
     if not order.paid and order.created is not None and order.created.payment == "prepaid":
         warn += (Warn.NOT_PAID,)
-    return Verdict(Outcome.APPLIED, warn=warn, parcel=fact.parcel)
+    return warn
 
 
 def _same_article(code: str | None, sku: str) -> bool:
@@ -66,7 +77,7 @@ def pack(order: Order, fact: Fact) -> Verdict:
     parcel.has_pack_event = True
     changed = _put_label(parcel, fact.code) or changed
     order.count_packed()
-    return judge_scan(order, fact, changed, [parcel], _unordered(order, body))
+    return judge_scan(order, fact, changed, [parcel], _odd_contents(order, parcel, body))
 
 
 def _the_only_parcel(order: Order, fact: Fact, body: bodies.Pack) -> Parcel | None:
@@ -79,8 +90,14 @@ def _the_only_parcel(order: Order, fact: Fact, body: bodies.Pack) -> Parcel | No
     return only if body.items is None or not only.has_pack_event or only.items == quantities(body.items) else None
 
 
-def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
-    return (Warn.NOT_ORDERED,) if body.items is not None and any(i.sku not in order.lines for i in body.items) else ()
+def _odd_contents(order: Order, parcel: Parcel, body: bodies.Pack) -> tuple[Warn, ...]:
+    """Something that was not ordered or too much of it; or no list, although not everything was picked, so that a shortage would not be seen."""
+    if body.items is None:
+        is_unclear = parcel.items is None and len(order.lines) > 1 and any(order.picked.get(sku, 0) < qty for sku, qty in order.lines.items())
+        return (Warn.NOT_LISTED,) if is_unclear else ()
+    warn: tuple[Warn, ...] = (Warn.NOT_ORDERED,) if any(i.sku not in order.lines for i in body.items) else ()
+    packed = order.contents().packed
+    return (*warn, Warn.TOO_MANY) if any(packed.get(i.sku, 0) > order.lines.get(i.sku, packed.get(i.sku, 0)) for i in body.items) else warn
 
 
 def labelled(order: Order, fact: Fact) -> Verdict:

@@ -1,0 +1,35 @@
+"""Why work on an order must not go on now. What each condition forbids is in `lifecycle.FORBIDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bridge.domain.facts import Fact, Unpaid
+from bridge.domain.lifecycle import FORBIDS
+from bridge.domain.order.order import Order
+from devices.protocol.vocabulary import Flag, Reason
+
+MAY_BE_BLOCKED: Final = frozenset[str]().union(*FORBIDS.values())
+
+
+def block_of(order: Order, fact: Fact) -> Reason | None:
+    """Why a fact must not happen now; None if it may."""
+    return next((reason for reason, events in FORBIDS.items() if fact.type in events and _HOLDS[reason](order, fact)), None)
+
+
+def _is_cancelled(order: Order, fact: Fact) -> bool:
+    """Whether the order or the parcel that the fact names is cancelled; the parcel may be one that is not packed yet."""
+    if order.cancelled or not order.cancelled_parcels:
+        return order.cancelled
+    parcel, _ = order.named_by(fact)
+    return order.is_cancelled(parcel) if parcel is not None else bool(order.cancelled_parcels & {fact.parcel, fact.code})
+
+
+_HOLDS: Final[dict[Reason, Callable[[Order, Fact], bool]]] = {
+    Reason.CANCELLED: _is_cancelled,
+    Reason.HELD: lambda order, fact: bool(order.holds),
+    Reason.NEEDS_CONFIRM: lambda order, fact: Flag.NEEDS_CONFIRM in order.flags,
+    Reason.NOT_PAID: lambda order, fact: order.terms == Unpaid.BLOCK_PICK and order.owes_before_shipping,
+}
+"""Whether an order is in a condition, for a fact."""
