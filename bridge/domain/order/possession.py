@@ -47,7 +47,7 @@ def take(order: Order, fact: Fact, parcels: Iterable[Parcel]) -> tuple[bool, tup
 
 
 def _take_one(order: Order, courier: str, kind: str, parcel: Parcel, warn: dict[Warn, None]) -> bool:
-    if kind in TAKES and parcel.state not in _CARRIED:
+    if parcel.state not in (_CARRIED if kind in TAKES else IN_CUSTODY):
         return False  # a scan after the end gives nobody the parcel
     before = parcel.courier
     expected = _expected(order, parcel)
