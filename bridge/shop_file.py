@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ ORDER_ID_CHARS_MAX: Final = 96
 SKU_CHARS_MAX: Final = 96
 LINES_MAX: Final = 500
 QTY_MAX: Final = 1_000_000
+CURRENCY: Final = re.compile("[A-Z]{3}")
 ROWS_MAX: Final = 5_000_000
 
 
@@ -126,6 +128,8 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         raise MapError(f"{path}: channel.delimiter must be one character", fix='for example delimiter = ";"')
     if channel.get("payment", "prepaid") not in ("prepaid", "on_delivery"):
         raise MapError(f"{path}: channel.payment is {channel['payment']!r}", fix="choose prepaid or on_delivery")
+    if not CURRENCY.fullmatch(channel.get("currency", "EUR")):
+        raise MapError(f"{path}: channel.currency is {channel['currency']!r}", fix='use the code of ISO 4217, for example "EUR"')
     optional = {k: channel[k] for k in ("time_format", "currency", "payment", "encoding", "delimiter") if k in channel}
     return ShopMap(channel=channel["name"], prefix=channel["prefix"], timezone=zone, columns=columns, status=status, **optional)
 

@@ -47,6 +47,7 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.HELD: "the shop holds the order",
     Reason.CANCELLED: "the order was cancelled",
     Reason.NEEDS_CONFIRM: "the shop must confirm the order first",
+    Reason.NOT_PAID: "the order is not paid yet",
     Reason.STALE_REV: "the job has changed since",
     Reason.HELD_BY_ANOTHER: "another courier has the job",
 }
@@ -72,6 +73,12 @@ WARNINGS: Final[dict[Warn, str]] = {
     Warn.NOT_DELIVERED: "it is not delivered",
     Warn.NOT_ORDERED: "this was not ordered",
     Warn.TOO_MANY: "more than was ordered",
+    Warn.NOT_LISTED: "what is in it? A list would show what is missing",
+    Warn.PICKED_AFTER: "the order has left already, with all of this",
+    Warn.NOT_SCANNED: "a parcel of it was never scanned out of the hall",
+    Warn.NOT_YOUR_JOB: "this parcel is another courier's",
+    Warn.HANDED_OVER: "another courier had this parcel",
+    Warn.STILL_HELD: "the order is still on hold",
     Warn.CLOCK_JUMP: "the device's clock jumped",
 }
 

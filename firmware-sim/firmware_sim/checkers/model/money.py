@@ -65,8 +65,5 @@ def collected(order: Order, money: dict[str, Any]) -> None:
 def look(order: Order) -> None:
     """Flag goods that are out and not paid: prepaid ones at once, others when all of the order is delivered."""
     is_out = any(b.state in OUTBOUND for b in order.boxes.values())
-    if order.prepaid:
-        owes = is_out and order.terms is not None
-    else:
-        owes = is_out and ("not_paid" in order.marks or order.state() in ("delivered", "completed"))
-    (order.marks.add if owes and not order.purse.is_enough else order.marks.discard)("not_paid")
+    is_due = order.terms is not None if order.prepaid else "not_paid" in order.marks or order.state() in ("delivered", "completed")
+    (order.marks.add if is_out and is_due and not order.purse.is_enough else order.marks.discard)("not_paid")

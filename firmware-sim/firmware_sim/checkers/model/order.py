@@ -176,7 +176,7 @@ class Order:
     # what may be done
 
     def check_not_cancelled(self, e: Happened) -> None:
-        box, name = self.meant(e)
+        box, _ = self.meant(e)
         if "cancelled" in self.marks or (self.is_off(box) if box is not None else bool({e.parcel, e.code} & self.cut)):
             raise Refused("blocked", "cancelled")
 
