@@ -118,7 +118,9 @@ class Alerts(Quiet):
     def finish(self, batch: Batch) -> None:
         """Raise and clear the alerts of orders that changed."""
         for entry, _ in batch.shown_orders:
-            self._settle(batch, entry.fold.id, standing_alerts(entry.fold.order, attempts_max=batch.rules.attempts_max))
+            standing = standing_alerts(entry.fold.order, attempts_max=batch.rules.attempts_max)
+            if standing or entry.fold.id in self._about_orders:
+                self._settle(batch, entry.fold.id, standing)
         if self._about_orders:
             for entry in batch.orders.values():
                 if not entry.fold.exists:

@@ -150,7 +150,9 @@ class Jobs(Quiet):
             for job in self.with_order(order_id):
                 batch.jobs_changed.setdefault(job.id, job)
         for shown in batch.shown_orders:
-            self._catch_up(shown.entry, batch)
+            order = shown.entry.fold.order
+            if order.assigned is not None or order.parcel_jobs or order.id in self._of_order:
+                self._catch_up(shown.entry, batch)
         for job in batch.jobs_changed.values():
             _show(batch, job)
             batch.writes.keyed(JOBS)[job.id] = JobRow(job.id, job.rev, job.state.value, job.courier, cbor2.dumps(list(job.orders)))

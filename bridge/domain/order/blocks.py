@@ -15,7 +15,10 @@ MAY_BE_BLOCKED: Final = frozenset[str]().union(*FORBIDS.values())
 
 def block_of(order: Order, fact: Fact) -> Reason | None:
     """Why a fact must not happen now; None if it may."""
-    return next((reason for reason, events in FORBIDS.items() if fact.type in events and _HOLDS[reason](order, fact)), None)
+    for reason, holds in _CONDITIONS[fact.type]:
+        if holds(order, fact):
+            return reason
+    return None
 
 
 def _is_cancelled(order: Order, fact: Fact) -> bool:
@@ -33,3 +36,5 @@ _HOLDS: Final[dict[Reason, Callable[[Order, Fact], bool]]] = {
     Reason.NOT_PAID: lambda order, fact: order.terms == Unpaid.BLOCK_PICK and order.owes_before_shipping,
 }
 """Whether an order is in a condition, for a fact."""
+_CONDITIONS: Final = {event: tuple((r, _HOLDS[r]) for r, events in FORBIDS.items() if event in events) for event in MAY_BE_BLOCKED}
+"""The conditions that forbid an event, in their order."""

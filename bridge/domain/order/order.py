@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from bridge.domain.facts import Fact, Verdict
 from bridge.domain.lifecycle import DEAD, IN_CUSTODY, MOVES, ORDER_IMPLIED, ORDER_RANK, OUTBOUND, PERCENT, SHOWN_AS
-from bridge.domain.order.contents import Contents, contents_of
+from bridge.domain.order.contents import Contents, contents_of, packed_if_none_gone
 from bridge.domain.order.parcel import Parcel, unseen_parcel_id
 from bridge.domain.order.payment import Account
 from devices.protocol import bodies
@@ -227,6 +227,10 @@ class Order:
             self.all_packed = True
             self.flags.discard(Flag.SHORT)
             return
+        if not self.short and (packed := packed_if_none_gone(self.lines, self.parcels.values())) is not None:
+            self.all_packed = all(packed.get(sku, 0) >= qty for sku, qty in self.lines.items())
+            self.flags.discard(Flag.SHORT)
+            return
         contents = self.contents()
         self.all_packed = contents.is_complete
         self.short = {sku for sku in self.short if contents.is_missing(sku)}
@@ -244,8 +248,13 @@ class Order:
         """(sku, qty) of what is neither picked nor packed yet; what was lost has to be picked again."""
         if self.cancelled:
             return []
-        contents = self.contents()
-        return [(sku, left) for sku in self.lines if (left := contents.left(sku)) > 0]
+        packed = packed_if_none_gone(self.lines, self.parcels.values())
+        if packed is None:
+            contents = self.contents()
+            return [(sku, left) for sku in self.lines if (left := contents.left(sku)) > 0]
+        picked = self.picked
+        rest = ((sku, qty - max(picked.get(sku, 0), packed.get(sku, 0))) for sku, qty in self.lines.items())
+        return [(sku, left) for sku, left in rest if left > 0]
 
     # --- which parcels a fact is about ------------------------------------------------------------------------------------
 

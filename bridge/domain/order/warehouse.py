@@ -96,6 +96,8 @@ def _odd_contents(order: Order, parcel: Parcel, body: bodies.Pack) -> tuple[Warn
         is_unclear = parcel.items is None and len(order.lines) > 1 and any(order.picked.get(sku, 0) < qty for sku, qty in order.lines.items())
         return (Warn.NOT_LISTED,) if is_unclear else ()
     warn: tuple[Warn, ...] = (Warn.NOT_ORDERED,) if any(i.sku not in order.lines for i in body.items) else ()
+    if len(order.parcels) == 1 and all(i.qty <= order.lines.get(i.sku, i.qty) for i in body.items) and parcel.items == quantities(body.items):
+        return warn
     packed = order.contents().packed
     return (*warn, Warn.TOO_MANY) if any(packed.get(i.sku, 0) > order.lines.get(i.sku, packed.get(i.sku, 0)) for i in body.items) else warn
 
