@@ -207,9 +207,18 @@ class Device:
         body = bodies.Delivery(pod=bodies.ProofOfDelivery(method=pod_method, hash=pod_hash), collected=collected)
         return self.send(EventType.DELIVERY, body, order=order, **scanned)
 
-    def returned(self, order: str | None = None, *, dock: str, condition: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
-        """A parcel came back to the warehouse."""
-        return self.send(EventType.RETURNED, bodies.Returned(dock=dock, condition=condition), order=order, **scanned)
+    def returned(
+        self,
+        order: str | None = None,
+        *,
+        dock: str,
+        condition: str | None = None,
+        items: Sequence[bodies.Line] | None = None,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
+        """A parcel came back to the warehouse; or, of a delivered one, only these items."""
+        body = bodies.Returned(dock=dock, condition=condition, items=None if items is None else list(items))
+        return self.send(EventType.RETURNED, body, order=order, **scanned)
 
     def damaged(self, order: str | None = None, *, severity: Literal["minor", "major", "total"], **scanned: Unpack[Scanned]) -> Scan:
         """A parcel is damaged."""

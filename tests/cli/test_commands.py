@@ -282,6 +282,16 @@ def test_a_rejected_message_is_judged_again_and_dropped(shell: Shell, tmp_path: 
     assert shell.data("quarantine", "list") == []
 
 
+def test_an_order_shows_why_it_is_held_and_how_often_it_was_tried(shell: Shell) -> None:
+    with Bench(shell.site / "dockbridge.db") as bench:
+        bench.create("PO-1")
+        bench.tell("desk", "held", "PO-1", {"reason": "wrong_address"})
+        bench.tell("phone-anna", "attempt_failed", "PO-1", {"reason": "nobody_home"}, parcel="p1")
+    shown = [line.split() for line in shell("orders", "show", "PO-1").stdout.splitlines()]
+    assert ["holds", "wrong_address"] in shown
+    assert ["p1", "attempt_failed", "1"] in shown
+
+
 def test_refused_scans_are_counted(shell: Shell) -> None:
     with Bench(shell.site / "dockbridge.db") as bench:
         bench.create("PO-1")

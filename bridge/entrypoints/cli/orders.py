@@ -117,12 +117,16 @@ def show(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption = 
         print_json(found)
         return
     status = found["status"]
-    print_table(("", ""), [(k, status[k]) for k in ("order", "state", "rev", "percent", "hash")] + [("flags", " ".join(status["flags"]))])
+    print_table(
+        ("", ""),
+        [(k, status[k]) for k in ("order", "state", "rev", "percent", "hash")]
+        + [("flags", " ".join(status["flags"])), ("holds", " ".join(status.get("holds", [])))],
+    )
     milestones = [(m["state"], moment(m.get("at_ms")), "inferred" if m.get("inferred") else "") for m in status["milestones"]]
     print_table(("milestone", "at (UTC)", ""), milestones)
     if found["parcels"]:
-        columns = ("parcel", "state", "flags", "where", "code")
-        print_table(columns, [(p["parcel"], p["state"], " ".join(p["flags"]), p.get("where"), p["code"]) for p in found["parcels"]])
+        columns = ("parcel", "state", "flags", "where", "code", "attempts")
+        print_table(columns, [(p["parcel"], p["state"], " ".join(p["flags"]), p.get("where"), p["code"], p.get("attempts")) for p in found["parcels"]])
 
 
 @app.command()
