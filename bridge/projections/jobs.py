@@ -167,7 +167,8 @@ class Jobs(Quiet):
             elif not any(held.job == job.id for held in duties):
                 self._keep(Decision(jobs.without(job, order_id), Outcome.APPLIED), batch)
         for held, parcels in duties.items():
-            if parcels and _is_to_do(parcels) and held.job not in self._of_order.get(order_id, ()):
+            is_open_again = any(jobs.is_to_bring(p.state, p.milestones) for p in parcels)
+            if is_open_again and held.job not in self._of_order.get(order_id, ()):
                 self._give(held, order_id, batch, anew=False)
 
     # --- the state of jobs ------------------------------------------------------------------------------------------------

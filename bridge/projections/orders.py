@@ -133,7 +133,7 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
         _show_parcels(batch, entry, view)
         if order.state in SETTLED:
             if entry.due_ms is not None and entry.due_ms <= batch.now_ms:
-                _retire(batch, entry, view)
+                _end(batch, entry, view)
         elif due_ms != entry.due_ms:
             entry.due_ms = due_ms
             batch.writes.update(ORDER_DUE, due_ms, order.id)
@@ -186,6 +186,17 @@ def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
 def _clear_parcel(batch: Batch, order_id: str, parcel_id: str) -> None:
     batch.writes.delete(PARCEL_GONE, order_id, parcel_id)
     batch.clear(batch.topics.parcel(order_id, parcel_id))
+
+
+def _end(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
+    """Clear the topics of an order that is due, unless it was due only to be completed, and is not to be any more."""
+    order = entry.fold.order
+    kept_until_ms = order.changed_ms + batch.rules.status_keep_ms
+    if kept_until_ms <= batch.now_ms:
+        _retire(batch, entry, view)
+        return
+    entry.due_ms = kept_until_ms
+    batch.writes.update(ORDER_DUE, kept_until_ms, order.id)
 
 
 def _retire(batch: Batch, entry: OrderEntry, view: OrderView) -> None:

@@ -256,6 +256,19 @@ def test_a_site_may_leave_completion_to_the_shop(tmp_path: Path) -> None:
         assert bench.rows("SELECT state FROM orders") == [("delivered",)]
 
 
+def test_a_status_is_kept_although_its_order_is_not_to_be_completed_any_more(tmp_path: Path) -> None:
+    with Bench(tmp_path / "site.db") as before:
+        before.create("PO-1")
+        delivered(before)
+        now_ms = before.now_ms
+    with Bench(tmp_path / "site.db", complete_after_ms=None) as after:
+        after.now_ms = now_ms
+        after.sweep(after_ms=8 * DAY_MS)
+        assert after.retained.get(TOPICS.status("PO-1")) is None, "nothing is published, and nothing cleared"
+        after.sweep(after_ms=23 * DAY_MS)
+        assert after.retained[TOPICS.status("PO-1")] == b""
+
+
 def test_completion_may_be_later_than_the_end_of_a_retained_status(tmp_path: Path) -> None:
     with Bench(tmp_path / "site.db", complete_after_ms=40 * DAY_MS) as bench:
         bench.create("PO-1")

@@ -263,6 +263,14 @@ def test_s23_a_task_that_comes_back_does_not_disturb_the_others_of_its_job(bench
     assert [s["stop"] for s in shown["stops"]] == ["PO-1"]
 
 
+def test_s23_a_return_is_not_the_task_of_the_courier_who_delivered(bench: Bench) -> None:
+    bench.tell("scan-1", "pack", "PO-1")
+    assign(bench, "anna", "j1")
+    bench.tell("phone-anna", "delivery", "PO-1", DELIVERY)
+    bench.tell("shop1", "return_started", "PO-1", {"reason": "too_small"})
+    assert phone(bench, "anna", "j1") is None
+
+
 # --- S24: cancelled orders --------------------------------------------------------------------------------------------------
 
 
