@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -367,7 +367,10 @@ def test_s21_with_two_parcels_on_the_road_unloading_one_is_not_enough(bench: Ben
 
 def test_s25_attempts_are_shown(bench: Bench) -> None:
     bench.tell("scan-1", "pack", "PO-1", parcel="p1")
-    parcel: Callable[[], dict[str, Any]] = lambda: bench.show(TOPICS.parcel("PO-1", "p1")) or {}  # noqa: E731
+
+    def parcel() -> dict[str, Any]:
+        return bench.show(TOPICS.parcel("PO-1", "p1")) or {}
+
     assert "attempts" not in parcel()
     play(bench, [OUT, FAILED])
     assert parcel()["attempts"] == 1
