@@ -69,7 +69,7 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer) -> bytes:
         order_id=entry.fold.id if entry is not None else None,
         rev=entry.rev if entry is not None else 0,
         left=entry.fold.order.left_to_pick() if answer.left and entry is not None else (),
-        detail=answer.detail or _holds_that_stand(answer),
+        detail=answer.detail or (_holds_that_stand(answer) if verdict.warn else None),
     )
     reason = PLAIN[verdict.reason] if verdict.reason is not None else None
     rows.append(ReceiptRow(answer.pos, answer.device, answer.n, PLAIN[verdict.outcome], reason, receipt))

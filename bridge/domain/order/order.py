@@ -138,14 +138,15 @@ class Order:
     def update_state(self, fact: Fact) -> None:
         """Derive the state again after a fact, and record the milestone that the whole order has reached."""
         state, partial, reached = self._derived()
-        at_ms = shown_ms(fact)
+        at_ms = fact.event_ms if fact.type != E.CANCELLED else shown_ms(fact)
         if state is not self.state or partial is not self.partial or not self.changed_ms:
             self.changed_ms = at_ms
         self.state = state
         self.partial = partial
         if reached not in self.milestones:
             self.reach(reached, at_ms)
-        self._flag_unpaid()
+        if not self.paid or Flag.NOT_PAID in self.flags:
+            self._flag_unpaid()
 
     def _flag_unpaid(self) -> None:
         """Flag goods that are out of the house and not paid: of a prepaid order at once, of one that is paid on delivery once all of it is delivered."""
@@ -228,7 +229,7 @@ class Order:
             self.flags.discard(Flag.SHORT)
             return
         if not self.short and (packed := packed_if_none_gone(self.lines, self.parcels.values())) is not None:
-            self.all_packed = all(packed.get(sku, 0) >= qty for sku, qty in self.lines.items())
+            self.all_packed = packed is self.lines or all(packed.get(sku, 0) >= qty for sku, qty in self.lines.items())
             self.flags.discard(Flag.SHORT)
             return
         contents = self.contents()
@@ -249,6 +250,8 @@ class Order:
         if self.cancelled:
             return []
         packed = packed_if_none_gone(self.lines, self.parcels.values())
+        if packed is self.lines:
+            return []
         if packed is None:
             contents = self.contents()
             return [(sku, left) for sku in self.lines if (left := contents.left(sku)) > 0]
