@@ -26,7 +26,7 @@ from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.operations.console import Console
 from bridge.operations.ports import FailedLogins, OnProgress
-from bridge.projections import alerts, devices, jobs, orders, positions, presence, quarantine, receipts
+from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.rebuilding import rebuild_site
@@ -40,8 +40,8 @@ T = TypeVar("T")
 def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) -> Ingest:
     """Everything that acts on a batch. The order of the projections is the order of their effects."""
     held = jobs.Jobs()
-    shown = (orders.Orders(), held, positions.Positions(held), presence.Presences())
-    projections = (*shown, quarantine.Quarantine(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
+    shown = (orders.Orders(), held, positions.Positions(), presence.Presences())
+    projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
     caches = settings.ingest
     memory = Memory(orders_max=caches.orders_cached_max, devices_max=caches.devices_cached_max, codes_max=caches.codes_cached_max)
     return Ingest(memory, rules, projections, held, session_log)

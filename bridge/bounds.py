@@ -11,6 +11,7 @@ import cbor2
 from bridge.broker.limits import DoorLimits
 from bridge.config import Settings
 from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
+from bridge.domain.facts import Unpaid
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
 from devices.protocol.messages import encode_json
@@ -35,6 +36,11 @@ def rules_of(settings: Settings) -> Rules:
             forget_after_ms=int(codes.forget_after_days * DAY_MS),
         ),
         parked_deadline_ms=int(orders.parked_deadline_h * HOUR_MS),
+        attempts_max=orders.attempts_max,
+        complete_after_ms=int(orders.complete_after_days * DAY_MS) or None,
+        late_risk_before_ms=int(orders.late_risk_before_h * HOUR_MS),
+        mispicks_keep_ms=int(orders.mispicks_keep_days * DAY_MS),
+        unpaid=Unpaid(settings.payments.unpaid),
         silent_after_ms=int(orders.silent_after_h * HOUR_MS),
         status_keep_ms=int(orders.status_keep_days * DAY_MS),
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),

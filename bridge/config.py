@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from bridge.domain.facts import Unpaid
 from bridge.errors import ConfigError
 from devices.protocol.topics import escape
 
@@ -20,6 +21,8 @@ SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
 LISTENERS: Final = {"mqtt": False, "mqtts": True, "websocket": False, "wss": True}
 """The settings of listeners; True if the listener uses TLS."""
+UNPAID_RULES: Final = tuple(rule.value for rule in Unpaid)
+"""The values of payments.unpaid."""
 
 
 def _setting(default: Any, about: str, *, least: float | None = None, most: float | None = None) -> Any:
@@ -109,6 +112,12 @@ class OrderSettings:
     events_max: int = _setting(2_000, "Events of one order from one device. Beyond this, its events are rejected; other devices are not affected.", least=10)
     repeats_max: int = _setting(100, "Times that one device may say the same of an order in a row. Beyond this, it is only stored.", least=2)
     parked_deadline_h: float = _setting(24.0, "Hours that an event may wait for its order before the server raises an alert.", least=0.001)
+    attempts_max: int = _setting(3, "Failed deliveries of one parcel after which the server raises an alert: propose a return.", least=1)
+    complete_after_days: float = _setting(7.0, "Days after which a delivered order is completed by itself. 0: never.", least=0.0)
+    late_risk_before_h: float = _setting(
+        4.0, "Hours before its promise at which an order that has not left the warehouse is flagged late_risk; one on its way at half of that.", least=0.0
+    )
+    mispicks_keep_days: float = _setting(90.0, "Days for which refused scans are counted in `dockbridge report mispicks`.", least=0.001)
     silent_after_h: float = _setting(72.0, "Hours without an event after which the server flags a shipped order as silent.", least=0.001)
     status_keep_days: float = _setting(30.0, "Days for which the status of an ended order stays retained.", least=0.001)
     position_every_s: float = _setting(10.0, "Shortest interval between two stored positions of one courier, in seconds.", least=0.0)
@@ -129,6 +138,13 @@ class CodeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSettings:
+    """What an order may do before it is paid. An order keeps the rule under which it was created."""
+
+    unpaid: str = _setting("block_pick", "Prepaid orders that are not paid: block_pick refuses their picks and stops at loading; warn only warns, at both.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings:
     """The messages that the bridge publishes."""
 
@@ -145,6 +161,7 @@ class Settings:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     orders: OrderSettings = field(default_factory=OrderSettings)
     codes: CodeSettings = field(default_factory=CodeSettings)
+    payments: PaymentSettings = field(default_factory=PaymentSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
 
 
@@ -215,6 +232,9 @@ def _check(settings: Settings) -> None:
             raise ConfigError(
                 f"codes.containers: {pattern!r} is not a regular expression: {error}", fix='write prefixes such as containers = "TOTE- CAGE-"'
             ) from error
+    if settings.payments.unpaid not in UNPAID_RULES:
+        fix = f"choose one of {', '.join(UNPAID_RULES)}"
+        raise ConfigError(f"payments.unpaid is {settings.payments.unpaid!r}, which is not a rule", fix=fix)
     try:
         if not settings.site.name.isprintable():
             raise ValueError("it contains a character that can't be printed")

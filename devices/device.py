@@ -221,7 +221,7 @@ class Device:
         condition: Condition | str | None = None,
         **scanned: Unpack[Scanned],
     ) -> Scan:
-        """A parcel came back to the warehouse, or only these `items` of it."""
+        """A parcel came back to the warehouse; or, of a delivered one, only these `items`."""
         body = bodies.Returned(dock=dock, items=lines_of(items), condition=None if condition is None else one_of(Condition, condition))
         return self.send(EventType.RETURNED, body, order=order, **scanned)
 

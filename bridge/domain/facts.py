@@ -7,7 +7,8 @@ order's facts of the same (device, log) with a seq up to its own. Systems retry 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 from devices.protocol.bodies import Body
 from devices.protocol.vocabulary import Next, Outcome, Reason, Role, Tone, Warn
@@ -15,7 +16,15 @@ from devices.protocol.vocabulary import Next, Outcome, Reason, Role, Tone, Warn
 BRIDGE = "bridge"
 """The device name under which the bridge writes events of its own."""
 DECIDED = "decided"
-"""The bridge's own event type: how a courier's claim or refusal of a job ended. Never sent by a device."""
+"""The bridge's own event type: how a courier's claim or refusal of a job ended, or that a delivered order is completed. Never sent by a device."""
+
+
+class Unpaid(StrEnum):
+    """What a prepaid order that is not paid may do: the site's setting `payments.unpaid`, stored with the order's creation."""
+
+    WARN = "warn"
+    BLOCK_PICK = "block_pick"
+
 
 FactKey = tuple[int, int, str, bytes, int, bytes]
 """(0 for `created` and 1 for others, order_ms, device, log, seq, id). An order's creation is applied first, whatever the shop's clock says."""
@@ -23,7 +32,10 @@ FactKey = tuple[int, int, str, bytes, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The body of `decided`: which answer of a courier (`claim` or `decline`), by its device and event id, it settles, and how."""
+    """The body of `decided`: which answer of a courier (`claim` or `decline`), by its device and event id, it settles, and how.
+
+    With the answer `completed` it says that a delivered order is completed by itself; it then settles no event and has no job.
+    """
 
     device: str
     ref: bytes
@@ -38,7 +50,8 @@ class Fact:
 
     `fault` is the reason of a rejection that the event itself shows (an unreadable code, say): it proves nothing, and the fold rejects it. `pos` is its place
     in the event log. `named` is the order that the device named, `code` the normal form of the scanned code, `keys` are all codes that it mentions.
-    `doubt` is what is odd about its time, for its receipts; no verdict depends on it.
+    `doubt` is what is odd about its time, for its receipts; no verdict depends on it. `courier` is the courier that the device was bound to; `terms` is the
+    site's rule for unpaid orders when the event was stored (an `Unpaid`), None for events of the first edition.
 
     `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count
     here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned.
@@ -49,6 +62,7 @@ class Fact:
         "at",
         "body",
         "code",
+        "courier",
         "device",
         "doubt",
         "event_ms",
@@ -66,6 +80,7 @@ class Fact:
         "refusal",
         "role",
         "seq",
+        "terms",
         "type",
         "uid",
         "warn",
@@ -86,6 +101,8 @@ class Fact:
         parcel: str | None = None,
         code: str | None = None,
         at: str | None = None,
+        courier: str | None = None,
+        terms: str | None = None,
         fault: str | None = None,
         named: str | None = None,
         keys: tuple[str, ...] = (),
@@ -107,6 +124,8 @@ class Fact:
         self.parcel = parcel
         self.code = code
         self.at = at
+        self.courier = courier
+        self.terms = terms
         self.fault = fault
         self.named = named
         self.keys = keys
@@ -181,10 +200,33 @@ NEXT_STEP: dict[Reason, Next] = {
     Reason.HELD: Next.SET_ASIDE,
     Reason.CANCELLED: Next.PUT_BACK,
     Reason.NEEDS_CONFIRM: Next.CALL_DESK,
+    Reason.NOT_PAID: Next.SET_ASIDE,
     Reason.STALE_REV: Next.REFRESH_JOBS,
     Reason.HELD_BY_ANOTHER: Next.REFRESH_JOBS,
 }
 """The instruction that a device gets with each reason."""
+
+
+class Kept(StrEnum):
+    """Where a refused event is kept, apart from the log."""
+
+    QUARANTINE = "quarantine"
+    """An operator has to look at it: it can't be understood, may not be sent, or could not be processed."""
+    MISPICK = "mispick"
+    """The worker was told and put it right: it is only counted (`dockbridge report mispicks`)."""
+    NOWHERE = "nowhere"
+    """It never happened."""
+
+
+KEPT: Final[dict[Reason, Kept]] = {
+    **dict.fromkeys((Reason.MALFORMED, Reason.UNKNOWN_TYPE, Reason.FORBIDDEN, Reason.ID_REUSED, Reason.TOO_MANY_EVENTS, Reason.POISON), Kept.QUARANTINE),
+    **dict.fromkeys((Reason.UNREADABLE_CODE, Reason.CHECK_DIGIT, Reason.CONTAINER), Kept.MISPICK),
+    **dict.fromkeys((Reason.WRONG_PARCEL, Reason.WRONG_SKU, Reason.ITEMS_NEEDED, Reason.PARCEL_NEEDED, Reason.ORDER_NEEDED), Kept.MISPICK),
+    **dict.fromkeys((Reason.CODE_TAKEN, Reason.VOID_OF_VOID, Reason.NOT_YOURS, Reason.JOB_CLOSED, Reason.UNKNOWN_JOB), Kept.MISPICK),
+    **dict.fromkeys((Reason.HELD, Reason.CANCELLED, Reason.NEEDS_CONFIRM, Reason.NOT_PAID), Kept.MISPICK),
+    Reason.VOIDED: Kept.NOWHERE,
+}
+"""Every reason of a rejected or blocked event, and where it is kept."""
 
 
 def same_answer(outcome: str, reason: str | None, verdict: Verdict) -> bool:
@@ -203,8 +245,10 @@ def refusal(outcome: Outcome, reason: Reason, parcel: str | None = None) -> Verd
 
 
 def tone_of(verdict: Verdict) -> Tone:
-    """The beep for a verdict: stop if a person must act, warn if something was odd."""
+    """The beep for a verdict: stop if a person must act, warn if something was odd. An event that counts and still has an instruction is a stop."""
     tone = _TONES.get(verdict.outcome, Tone.STOP)
+    if verdict.next is not None and tone is Tone.OK:
+        return Tone.STOP
     if not verdict.warn:
         return tone
     if tone is Tone.STOP or any(w in _STOP_WARNS for w in verdict.warn):

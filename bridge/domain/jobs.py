@@ -6,6 +6,7 @@ same job get different answers, whatever their clocks say.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -106,6 +107,14 @@ _CARRIED_OUT: Final = frozenset(
 def carried_out(states: tuple[ParcelState, ...]) -> bool:
     """Whether a courier has nothing more to do for an order with parcels in these states."""
     return bool(states) and all(s in _CARRIED_OUT for s in states)
+
+
+def is_to_bring(state: ParcelState, reached: Collection[str]) -> bool:
+    """Whether a courier still has to bring a parcel in this state that has reached these states before.
+
+    What came back after its end, on a return say, is another task than the one that was done.
+    """
+    return state not in _CARRIED_OUT and state is not ParcelState.RETURNING and not _CARRIED_OUT & set(reached)
 
 
 def done(job: Job) -> Job:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import OrderState, ParcelState
+from devices.protocol.vocabulary import OrderState, ParcelState, Reason
 from devices.protocol.vocabulary import ParcelState as P
 
 RANK: Final[dict[ParcelState, int]] = {
@@ -36,11 +36,22 @@ DEAD: Final = frozenset({P.CANCELLED, P.LOST, P.DESTROYED, P.RETURNED})
 IN_CUSTODY: Final = frozenset(s for s, rank in RANK.items() if rank >= RANK[P.SHIPPED]) | {P.RETURNING}
 """With a courier, a carrier or the recipient: no longer in the warehouse."""
 
-CUSTODY_FACTS: Final = frozenset({E.LOAD, E.DEPART, E.PICKUP, E.OUT_FOR_DELIVERY, E.DELIVERY})
-"""Someone took the parcel. It happened, whether or not the order is on hold."""
+OUTBOUND: Final = IN_CUSTODY - {P.RETURNING}
+"""On the way to the recipient, or there."""
+
+CUSTODY_FACTS: Final = frozenset({E.LOAD, E.DEPART, E.ARRIVE, E.PICKUP, E.OUT_FOR_DELIVERY, E.DELIVERY})
+"""Someone has the parcel outside the warehouse. It happened, whether or not the order is on hold."""
 
 PREPARATION: Final = frozenset({E.PICK, E.PACK, E.STAGE})
-"""Events that a hold, a missing confirmation or a cancellation forbids."""
+"""Work on an order in the warehouse."""
+
+FORBIDS: Final[dict[Reason, frozenset[str]]] = {
+    Reason.CANCELLED: PREPARATION | {E.LABELLED},
+    Reason.HELD: PREPARATION,
+    Reason.NEEDS_CONFIRM: PREPARATION,
+    Reason.NOT_PAID: frozenset({E.PICK}),
+}
+"""What an order in this condition forbids; of several conditions the first one is told. A parcel on hold may still be labelled: it bears the label."""
 
 INSTRUCTIONS: Final = frozenset({E.HELD, E.RELEASED, E.CANCELLED, E.AMENDED, E.ASSIGNED, E.UNASSIGNED})
 """These take effect when the bridge receives them. Every other event is a fact, and takes its place at the time when it happened."""
@@ -64,7 +75,7 @@ class Move(NamedTuple):
 
 
 _GONE: Final = frozenset({P.CANCELLED, P.LOST, P.RETURNED})
-"""Every custody fact leads out of these states: a parcel that was scanned is there."""
+"""Custody leads out of these states: a parcel that was scanned is there. An arrival does not reopen a return: hubs report late that they had it."""
 _LIVE: Final = frozenset(RANK) | {P.RETURNING}
 _UNDELIVERED: Final = _LIVE - {P.DELIVERED}
 
@@ -76,7 +87,7 @@ MOVES: Final[dict[str, Move]] = {
     E.LOAD: Move(P.SHIPPED, _GONE),
     E.UNLOAD: Move(P.STAGED, frozenset({P.SHIPPED})),
     E.DEPART: Move(P.IN_TRANSIT, _GONE),
-    E.ARRIVE: Move(P.IN_TRANSIT, frozenset({P.OUT_FOR_DELIVERY, P.ATTEMPT_FAILED})),
+    E.ARRIVE: Move(P.IN_TRANSIT, frozenset({P.OUT_FOR_DELIVERY, P.ATTEMPT_FAILED, P.CANCELLED, P.LOST})),
     E.CUSTOMS_ENTERED: Move(P.CUSTOMS, frozenset({P.ENTERED})),
     E.CUSTOMS_HELD: Move(P.CUSTOMS),
     Step.CLEARED_AT_DESTINATION: Move(P.ENTERED),
@@ -159,24 +170,16 @@ ORDER_RANK: Final[dict[OrderState, int]] = {
 """How far an order is: as far as its least advanced live parcel. A parcel on its way back ranks below every parcel that is still going out."""
 
 ORDER_IMPLIED: Final[dict[OrderState, tuple[OrderState, ...]]] = {
-    OrderState.APPROVED: (OrderState.PAID,),
-    OrderState.PICKING: (OrderState.PAID, OrderState.APPROVED),
-    OrderState.PACKED: (OrderState.PAID, OrderState.APPROVED),
-    OrderState.SHIPPED: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED),
-    OrderState.CUSTOMS: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED),
-    OrderState.ENTERED: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED, OrderState.CUSTOMS),
-    OrderState.OUT_FOR_DELIVERY: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED),
-    OrderState.DELIVERED: (OrderState.PAID, OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED, OrderState.OUT_FOR_DELIVERY),
-    OrderState.COMPLETED: (
-        OrderState.PAID,
-        OrderState.APPROVED,
-        OrderState.PACKED,
-        OrderState.SHIPPED,
-        OrderState.OUT_FOR_DELIVERY,
-        OrderState.DELIVERED,
-    ),
+    OrderState.PICKING: (OrderState.APPROVED,),
+    OrderState.PACKED: (OrderState.APPROVED,),
+    OrderState.SHIPPED: (OrderState.APPROVED, OrderState.PACKED),
+    OrderState.CUSTOMS: (OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED),
+    OrderState.ENTERED: (OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED, OrderState.CUSTOMS),
+    OrderState.OUT_FOR_DELIVERY: (OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED),
+    OrderState.DELIVERED: (OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED, OrderState.OUT_FOR_DELIVERY),
+    OrderState.COMPLETED: (OrderState.APPROVED, OrderState.PACKED, OrderState.SHIPPED, OrderState.OUT_FOR_DELIVERY, OrderState.DELIVERED),
 }
-"""Milestones of an order that a later one proves. `paid` is not inferred if the recipient pays on delivery, `out_for_delivery` not if they collected it."""
+"""Milestones of an order that a later one proves. `out_for_delivery` is not inferred if the recipient collected it; `paid` never is: goods prove no payment."""
 
 PERCENT: Final[dict[OrderState, int]] = {
     OrderState.PENDING_PAYMENT: 0,
@@ -193,6 +196,13 @@ PERCENT: Final[dict[OrderState, int]] = {
     OrderState.CANCELLED: 100,
     OrderState.RETURNING: 60,
     OrderState.RETURNED: 100,
-    OrderState.EXCEPTION: 100,
+    OrderState.EXCEPTION: 0,
 }
-"""How much of the work is done, for a progress bar. States that end an order are 100."""
+"""How much of the work is done, for a progress bar. States that end an order as someone wanted are 100; what is lost is not done."""
+
+LATE_RISK_SHARE: Final[dict[OrderState, float]] = {
+    **dict.fromkeys(ORDER_RANK, 1.0),
+    **dict.fromkeys((OrderState.SHIPPED, OrderState.CUSTOMS, OrderState.ENTERED), 0.5),
+    OrderState.OUT_FOR_DELIVERY: 0.0,
+}
+"""How much of the site's lead (`orders.late_risk_before_h`) an order still needs in a state: one in the warehouse all of it, one at the door nothing."""

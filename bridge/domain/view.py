@@ -12,8 +12,9 @@ from typing import Any, Final
 import cbor2
 
 from bridge.domain.encoding import EMPTY_ARRAY, TRUE, array, integer, map_head, text, words
-from bridge.domain.lifecycle import ORDER_RANK, RANK
+from bridge.domain.lifecycle import LATE_RISK_SHARE, ORDER_RANK, RANK
 from bridge.domain.order import Order, Parcel
+from devices.protocol.bridge_messages import HOLDS_MAX
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType, Flag, OrderState, ParcelState, Waypoint
 
 _PACKED = RANK[ParcelState.PACKED]
@@ -38,13 +39,17 @@ def flags_of(order: Order) -> set[Flag]:
     return flags
 
 
-def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int) -> tuple[list[Flag], int | None]:
-    """(the flags that only the passing of time sets, when the next of them is due). They are published, but are not part of the hash."""
+def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int, late_risk_before_ms: int = 0) -> tuple[list[Flag], int | None]:
+    """(the flags that only the passing of time sets, when the next of them is due). They are published, but are not part of the hash.
+
+    `late_risk` is set before the promise is broken: by the whole lead if the order is still in the warehouse, by less the nearer it is.
+    """
     if order.created is None or order.state in SETTLED:
         return [], None
     limits: list[tuple[int, Flag]] = []
     if order.created.promise_ms is not None:
-        limits.append((order.created.promise_ms, Flag.LATE_RISK))
+        lead_ms = int(late_risk_before_ms * LATE_RISK_SHARE[order.state])
+        limits.append((order.created.promise_ms - lead_ms, Flag.LATE_RISK))
     if ORDER_RANK.get(order.state, 0) >= ORDER_RANK[OrderState.SHIPPED]:
         limits.append((order.last[1] + silent_after_ms, Flag.SILENT))
     return [flag for at_ms, flag in limits if at_ms < now_ms], min((at_ms + 1 for at_ms, _ in limits if at_ms >= now_ms), default=None)
@@ -95,11 +100,12 @@ def _parcel_fields(parcel: Parcel, codes: list[str], order_id: bytes) -> tuple[i
     """(number of fields, the fields as CBOR) of a parcel's part of the fold's output."""
     where = (_WHERE, text(parcel.where)) if parcel.where is not None else ()
     borne = (_CODES, array([text(code) for code in codes])) if codes else ()
-    return 6 + (parcel.where is not None) + bool(codes), b"".join(
+    attempts = (_ATTEMPTS, integer(parcel.attempts)) if parcel.attempts else ()
+    return 6 + (parcel.where is not None) + bool(codes) + (parcel.attempts > 0), b"".join(
         (
             *(_AT_MS, integer(parcel.at_ms), *borne, _FLAGS, _flags(parcel.flags), _ORDER, order_id, _STATE, _WORDS[parcel.state]),
             *where,
-            *(_PARCEL, text(parcel.id), _MILESTONES, _milestones(parcel.milestones)),
+            *(_PARCEL, text(parcel.id), *attempts, _MILESTONES, _milestones(parcel.milestones)),
         ),
     )
 
@@ -111,7 +117,7 @@ class OrderView:
     fields with `rev` and times added. Each field is encoded once, and the payloads are joined from these pieces.
     """
 
-    __slots__ = ("_cores", "_flags", "_middle", "_parcels", "_start", "_state", "hash", "parcels")
+    __slots__ = ("_cores", "_flags", "_holds", "_middle", "_parcels", "_start", "_state", "hash", "parcels")
 
     def __init__(self, order: Order) -> None:
         order_id = text(order.id)
@@ -127,13 +133,14 @@ class OrderView:
         last, last_ms = order.last
         self._start = b"".join((_LAST, map_head(2), _TYPE, _WORDS.get(last) or text(last), _AT_MS, integer(last_ms), _AT_MS, integer(order.changed_ms)))
         self._flags = flags_of(order)
+        self._holds = b"".join((_HOLDS, array([text(h) for h in sorted(order.holds)[:HOLDS_MAX]]))) if order.holds else b""
         self._state = b"".join((_ORDER, order_id, _STATE, _WORDS[order.state_word]))
         self._middle = b"".join((_PERCENT, integer(order.percent()), _PROGRESS, _progress(order), _MILESTONES, _milestones(order.milestones)))
         self._cores = b"".join((_PARCELS, array(encoded)))
         self.hash = digest8(self._core())
 
     def _core(self) -> bytes:
-        return b"".join((map_head(9), self._start, _FLAGS, _flags(self._flags), self._state, self._cores, self._middle))
+        return b"".join((map_head(9 + bool(self._holds)), self._start, _FLAGS, _flags(self._flags), self._holds, self._state, self._cores, self._middle))
 
     @property
     def core(self) -> dict[str, Any]:
@@ -144,8 +151,8 @@ class OrderView:
     def status_cbor(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> bytes:
         """`OrderStatus` as CBOR."""
         flags = _flags(self._flags.union(timed) if timed else self._flags)
-        first = (map_head(11), _REV, integer(rev), _HASH, self.hash)
-        return b"".join((*first, self._start, _FLAGS, flags, self._state, self._middle, _UPDATED_MS, integer(updated_ms)))
+        first = (map_head(11 + bool(self._holds)), _REV, integer(rev), _HASH, self.hash)
+        return b"".join((*first, self._start, _FLAGS, flags, self._holds, self._state, self._middle, _UPDATED_MS, integer(updated_ms)))
 
     def parcel_status_cbor(self, parcel_id: str, *, rev: int) -> bytes:
         """`ParcelStatus` as CBOR."""
@@ -161,6 +168,6 @@ _WORDS: Final = words(ParcelState, OrderState, Waypoint, Flag, EventType) | {wor
 _AT_MS, _CODES, _FLAGS, _ORDER, _STATE, _WHERE, _TYPE, _LAST = map(text, ("at_ms", "codes", "flags", "order", "state", "where", "type", "last"))
 _PARCEL, _PARCELS, _MILESTONES, _INFERRED, _PERCENT, _PROGRESS = map(text, ("parcel", "parcels", "milestones", "inferred", "percent", "progress"))
 _PACKED_KEY, _SHIPPED_KEY, _DELIVERED_KEY, _EXCEPTIONS_KEY = map(text, ("packed", "shipped", "delivered", "exceptions"))
-_REV, _UPDATED_MS = map(text, ("rev", "updated_ms"))
+_REV, _UPDATED_MS, _HOLDS, _ATTEMPTS = map(text, ("rev", "updated_ms", "holds", "attempts"))
 _HASH: Final = text("hash") + b"\x48"
 """The key, and the head of the byte string of 8 that follows."""

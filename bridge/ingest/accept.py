@@ -172,6 +172,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         event.at or identity.at,
         doubt.fault.value if doubt else None,
         doubt.detail if doubt else when.detail,
+        PLAIN[batch.rules.unpaid] if event_type is EventType.CREATED else None,
         incoming.payload,
     )
 

@@ -13,7 +13,7 @@ import cbor2
 from bridge.domain import barcodes, event_time
 from bridge.domain.codes.evidence import keys_mentioned
 from bridge.domain.codes.history import is_article
-from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact
+from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Unpaid
 from bridge.ingest.relation import Origin, Relation
 from devices.protocol import bodies, messages
 from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState, Reason, Role
@@ -22,7 +22,9 @@ BRIDGE_LOG: Final = b"\0" * 8
 """The log id of the bridge's own events; their seq is their position in the event log."""
 
 
-PLAIN: Final[dict[str, str]] = {word: word.value for words in (Role, EventType, event_time.Source, Outcome, Reason, OrderState, ParcelState) for word in words}
+PLAIN: Final[dict[str, str]] = {
+    word: word.value for words in (Role, EventType, event_time.Source, Outcome, Reason, OrderState, ParcelState, Unpaid) for word in words
+}
 """Each word as a plain `str`: the database driver takes three times as long for an enum member."""
 
 
@@ -32,6 +34,7 @@ class EventRow(NamedTuple):
     `courier` is the courier that the device was bound to, `warn` a doubt about its time, `stream` its subject if that is not an order. `code` is the normal
     form of what was scanned; `fault` and `detail` say why it can't count, if the event itself shows it. `order_id` is the order that it belonged to when it
     arrived: if a later event moves it, the relation `placed` says where it belongs now.
+    `terms` is the site's rule for unpaid orders at that time, if the event creates an order: an order keeps it, whatever the setting becomes.
     """
 
     pos: int
@@ -54,6 +57,7 @@ class EventRow(NamedTuple):
     at: str | None
     fault: str | None
     detail: str | None
+    terms: str | None
     payload: bytes
 
 
@@ -125,6 +129,8 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, named: str | None, parce
         parcel=parcel,
         code=row.code,
         at=row.at,
+        courier=row.courier,
+        terms=row.terms,
         fault=None if row.fault in _PLACED_FAULTS else row.fault,
         named=named,
         keys=_keys_of(row, body),
@@ -172,7 +178,15 @@ def order_in_code(code: str | None) -> str | None:
     return scanned.order if isinstance(scanned, barcodes.Scanned) else None
 
 
-def decided_row(pos: int, batch: int, asked: EventRow | Fact, decided: Decided, order_id: str, nth: tuple[int, int]) -> EventRow:
+class Asked(NamedTuple):
+    """What a decision of the bridge is about, if that is not an event: time itself."""
+
+    device: str
+    id: bytes
+    received_ms: int
+
+
+def decided_row(pos: int, batch: int, asked: EventRow | Fact | Asked, decided: Decided, order_id: str, nth: tuple[int, int]) -> EventRow:
     """The bridge's own event about a decision. `nth` is the number of the order in the job, and the batch, which distinguishes a repeated decision."""
     payload = cbor2.dumps(
         {
@@ -208,5 +222,6 @@ def decided_row(pos: int, batch: int, asked: EventRow | Fact, decided: Decided, 
         at=None,
         fault=None,
         detail=None,
+        terms=None,
         payload=payload,
     )

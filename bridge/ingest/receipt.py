@@ -27,7 +27,7 @@ class _Words(NamedTuple):
 
 @lru_cache(1_024)
 def _words(outcome: Outcome, reason: Reason | None, warn: tuple[Warn, ...], next_step: Next | None) -> _Words:
-    tone = tone_of(Verdict(outcome, reason, warn))
+    tone = tone_of(Verdict(outcome, reason, warn, next_step))
     first = {"next": next_step} if next_step is not None else {}
     last = {"reason": reason} if reason is not None else {}
     return _Words(

@@ -9,6 +9,7 @@ from typing import Any
 import cbor2
 
 from bridge.domain.codes.rules import CodeRules
+from bridge.domain.facts import Unpaid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,12 @@ class Rules:
     codes: CodeRules = CodeRules()  # noqa: RUF009 -- a tuple
     parked_deadline_ms: int = 86_400_000
     silent_after_ms: int = 259_200_000
+    attempts_max: int = 3
+    complete_after_ms: int | None = 604_800_000
+    """None: never."""
+    late_risk_before_ms: int = 14_400_000
+    mispicks_keep_ms: int = 7_776_000_000
+    unpaid: Unpaid = Unpaid.BLOCK_PICK
     status_keep_ms: int = 2_592_000_000
     gap_alert_after_ms: int = 600_000
     position_every_ms: int = 10_000

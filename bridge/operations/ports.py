@@ -150,6 +150,10 @@ class Queries(Protocol):
         """One quarantined message, with its payload."""
         ...
 
+    def mispicks(self, *, by: str, since_ms: int) -> list[Row]:
+        """Refused scans since (the hour of) a time, counted by `article`, `place` or `hour`, and by reason; the most frequent first, hours in their order."""
+        ...
+
     def ledgers(self, device: str | None = None) -> list[Row]:
         """What was received of each device log."""
         ...

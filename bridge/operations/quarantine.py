@@ -43,7 +43,7 @@ async def show_entry(site: SiteReader, no: int) -> Entry:
 
 
 async def replay(site: SiteContext, no: int) -> Receipt:
-    """Judge an entry again. It leaves the quarantine if it is no longer rejected.
+    """Judge an entry again. It leaves the quarantine if it is no longer rejected; so does a message that has become an event, whatever its verdict.
 
     Raises:
         NotFound: if there is no such entry, or its device is not enrolled.
@@ -57,7 +57,8 @@ async def replay(site: SiteContext, no: int) -> Receipt:
         kind, detail = Kind.DENIED, answer.rule
     incoming = Incoming(identity, kind, row["event_type"], row["payload"], site.clock.now_ms(), detail)
     receipt = messages.convert(await site.offer(incoming), Receipt)
-    if receipt.outcome is not Outcome.REJECTED:
+    is_event_now = row["pos"] is None and receipt.digest is None
+    if is_event_now or receipt.outcome is not Outcome.REJECTED:
         await drop(site, no)
     return receipt
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from bridge.domain.event_time import Shown
+from bridge.domain.order.flags import standing_alerts
 from bridge.domain.refs import Ref, RefKind
-from bridge.domain.view import SETTLED, digest8
+from bridge.domain.view import digest8
 from bridge.ingest.batch import NAME_CHARS_MAX, Batch, Refused, Started
 from bridge.ingest.items import Alarm
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from bridge.words import counted
-from devices.protocol.vocabulary import AlertCode, Flag, Reason, Role, Severity
+from devices.protocol.vocabulary import AlertCode, Reason, Role, Severity
 
 
 class AlertRow(NamedTuple):
@@ -27,24 +28,44 @@ class AlertRow(NamedTuple):
     fix: str
 
 
-class _OrderAlert(NamedTuple):
-    """An alert that a flag of an order raises."""
+class OrderAlert(NamedTuple):
+    """The text of an alert about an order."""
 
     code: AlertCode
-    flag: Flag
+    severity: Severity
     text: str
     fix: str
 
 
-_ORDER_ALERTS: Final = (
-    _OrderAlert(AlertCode.MOVED_ON_HOLD, Flag.MOVED_ON_HOLD, "Order {order} was moved while it was on hold.", "Stop the parcel, or release the hold."),
-    _OrderAlert(
+ORDER_ALERTS: Final = (
+    OrderAlert(
+        AlertCode.MOVED_ON_HOLD, Severity.CRITICAL, "Order {order} was moved while it was on hold.", "Stop the parcel and unload it, or release the hold."
+    ),
+    OrderAlert(
         AlertCode.MOVED_AFTER_CANCEL,
-        Flag.CANCEL_REQUESTED,
+        Severity.CRITICAL,
         "Order {order} was cancelled, but one of its parcels is on its way.",
         "Call the courier back, or start a return when it arrives.",
     ),
+    OrderAlert(
+        AlertCode.NOT_YOUR_JOB,
+        Severity.WARNING,
+        "A parcel of order {order} is, or was, in the hands of a courier to whom it is not assigned.",
+        "Assign the order to the courier who has it, or let the right one pick it up.",
+    ),
+    OrderAlert(
+        AlertCode.LOST, Severity.WARNING, "A parcel of order {order} is lost.", "Search for it and scan it, or send the goods again; or cancel the order."
+    ),
+    OrderAlert(AlertCode.DAMAGED, Severity.WARNING, "A parcel of order {order} is damaged.", "Repack it, or bring it back; the customer may have to be told."),
+    OrderAlert(AlertCode.REFUSED, Severity.WARNING, "The recipient refused a parcel of order {order}.", "Ask the recipient, and expect it at the dock."),
+    OrderAlert(
+        AlertCode.ATTEMPTS,
+        Severity.WARNING,
+        "A parcel of order {order} could not be delivered, again and again.",
+        "Agree on a time or a pickup point with the recipient, or start a return.",
+    ),
 )
+_TEXT_OF: Final = {alert.code: alert for alert in ORDER_ALERTS}
 _CLOCK_ALERTS: Final = {
     Shown.UNSET: (
         "The clock of device {device} is not set.",
@@ -64,7 +85,7 @@ ALERTS: Final = Relation(
     key=("code", "subject"),
     origin=Origin.DERIVED,
     # Alerts of orders are derived from the log; the others depend on connections, or on what is missing at the moment.
-    derived_if=("code", frozenset(a.code.value for a in _ORDER_ALERTS)),
+    derived_if=("code", frozenset(a.code.value for a in ORDER_ALERTS)),
     note="alerts that stand",
 )
 ALERT_GONE: Final = Deletion(ALERTS, ("code", "subject"))
@@ -81,12 +102,17 @@ class Alerts(Quiet):
 
     def __init__(self) -> None:
         self._raised: set[tuple[str, str]] = set()
+        self._about_orders: dict[str, frozenset[AlertCode]] = {}
 
     def load(self, tx: Transaction) -> None:
         self._raised = {(row.code, row.subject) for row in tx.rows(ALERTS)}
+        for code, order_id in self._raised:
+            if code in _TEXT_OF:
+                self._about_orders[order_id] = self._about_orders.get(order_id, frozenset()) | {AlertCode(code)}
 
     def forget(self) -> None:
         self._raised = set()
+        self._about_orders = {}
 
     def rule(self, heard: Refused | Alarm | Started, batch: Batch) -> None:
         if isinstance(heard, Refused):
@@ -106,14 +132,28 @@ class Alerts(Quiet):
     def finish(self, batch: Batch) -> None:
         """Raise and clear the alerts of orders that changed, and of devices whose clocks were seen."""
         for entry, _ in batch.shown_orders:
-            order = entry.fold.order
-            for code, flag, text, fix in _ORDER_ALERTS:
-                if flag in order.flags and order.state not in SETTLED:
-                    self._raise(batch, code, order.id, Severity.CRITICAL, text.format(order=order.id), fix)
-                else:
-                    self._clear(batch, code, order.id)
+            standing = standing_alerts(entry.fold.order, attempts_max=batch.rules.attempts_max)
+            if standing or entry.fold.id in self._about_orders:
+                self._settle(batch, entry.fold.id, standing)
+        if self._about_orders:
+            for entry in batch.orders.values():
+                if not entry.fold.exists:
+                    self._settle(batch, entry.fold.id, frozenset())  # its creation was voided
         for device, shown in batch.clocks.items():
             self._judge_clock(batch, device, shown)
+
+    def _settle(self, batch: Batch, order_id: str, standing: frozenset[AlertCode]) -> None:
+        """Let exactly these alerts about an order stand."""
+        raised = self._about_orders.get(order_id, frozenset())
+        for code in raised - standing:
+            self._clear(batch, code, order_id)
+        for code in standing - raised:
+            _, severity, text, fix = _TEXT_OF[code]
+            self._raise(batch, code, order_id, severity, text.format(order=order_id[:NAME_CHARS_MAX]), fix)
+        if standing:
+            self._about_orders[order_id] = standing
+        else:
+            self._about_orders.pop(order_id, None)
 
     def sweep(self, batch: Batch) -> None:
         """Raise alerts for events that wait beyond their deadline, scans that a device owes, and messages in quarantine; clear those that are resolved."""

@@ -1,7 +1,8 @@
 """Couriers' jobs: which courier carries which orders, and what the courier's phone shows.
 
 A courier's answer (`claim`, `decline`) is decided before its verdict, once, and the bridge logs the decision as an event of its own. A dispatcher's
-`assigned` and `unassigned` take effect after the fold, if they count; also later, if a change of the past changes whether they count.
+`assigned` and `unassigned` take effect after the fold, if they count; also later, if a change of the past changes whether they count. At the end of a batch
+jobs follow what was shown of their orders: a job is done when its parcels are, and open again if that turns out not to have happened.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import cbor2
 from bridge.domain import jobs
 from bridge.domain.facts import Decided
 from bridge.domain.jobs import Decision, Job
+from bridge.domain.order import Parcel
+from bridge.domain.order.courier import duties
+from bridge.domain.order.order import CourierJob
 from bridge.ingest.batch import Arrived, Batch, Ruled
 from bridge.ingest.log import EventRow, decided_row, fact_of, stored_fact
 from bridge.ingest.memory import OrderEntry
@@ -23,7 +27,7 @@ from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from bridge.projections.orders import collects_payment
 from devices.protocol import bodies
-from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType, JobState, Outcome, ParcelState, Role
+from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType, JobState, Outcome, Role
 
 
 class JobRow(NamedTuple):
@@ -123,29 +127,48 @@ class Jobs(Quiet):
                 _log(batch, row, body.job, decision, [o for o in others if o != entry.fold.id], again=ruled.was is not None)
 
     def _follow(self, entry: OrderEntry, asked: tuple[str, str] | None, batch: Batch) -> None:
-        """Make the jobs match the courier of the order. `asked` is the (courier, job) of the event that assigned it, None after a change of the past."""
+        """Make the jobs match the couriers of the order. `asked` is the (courier, job) of the event that assigned it, None after a change of the past."""
         order_id = entry.fold.id
-        held = entry.fold.order.assigned if entry.fold.exists else None
+        duties = _duties(entry)
         for other in self.with_order(order_id):
-            if held is None or other.id != held[1]:
+            if not any(held.job == other.id for held in duties):
                 self._keep(Decision(jobs.without(other, order_id), Outcome.APPLIED), batch)
-        if held is None or (asked is not None and asked != held):
-            return
-        job = self._job(held[1], batch)
-        if asked is not None or job is None or not job.is_open or order_id not in job.orders:
-            self._keep(jobs.assign(job, job_id=held[1], courier=held[0], order=order_id), batch)
+            else:
+                batch.jobs_changed.setdefault(other.id, other)  # other parcels may be in it now
+        for held, parcels in duties.items():
+            if asked == held or (asked is None and _is_to_do(parcels)):
+                self._give(held, order_id, batch, anew=asked == held)
+
+    def _give(self, held: CourierJob, order_id: str, batch: Batch, *, anew: bool) -> None:
+        job = self._job(held.job, batch)
+        if anew or job is None or not job.is_open or order_id not in job.orders:
+            self._keep(jobs.assign(job, job_id=held.job, courier=held.courier, order=order_id), batch)
 
     def finish(self, batch: Batch) -> None:
         for order_id in batch.relabelled:
             for job in self.with_order(order_id):
                 batch.jobs_changed.setdefault(job.id, job)
         for shown in batch.shown_orders:
-            for job in self.with_order(shown.entry.fold.id):
-                if all(_is_carried_out(batch, o) for o in job.orders):
-                    self._keep(Decision(jobs.done(job), Outcome.APPLIED), batch)
+            order = shown.entry.fold.order
+            if order.assigned is not None or order.parcel_jobs or order.id in self._of_order:
+                self._catch_up(shown.entry, batch)
         for job in batch.jobs_changed.values():
             _show(batch, job)
             batch.writes.keyed(JOBS)[job.id] = JobRow(job.id, job.rev, job.state.value, job.courier, cbor2.dumps(list(job.orders)))
+
+    def _catch_up(self, entry: OrderEntry, batch: Batch) -> None:
+        """Close the jobs that an order has finished, take it out of those that it is no longer in, and give it back to those that must bring it after all."""
+        order_id = entry.fold.id
+        duties = _duties(entry)
+        for job in self.with_order(order_id):
+            if all(_is_carried_out(batch, o, job.id) for o in job.orders):
+                self._keep(Decision(jobs.done(job), Outcome.APPLIED), batch)
+            elif not any(held.job == job.id for held in duties):
+                self._keep(Decision(jobs.without(job, order_id), Outcome.APPLIED), batch)
+        for held, parcels in duties.items():
+            is_open_again = any(jobs.is_to_bring(p.state, p.milestones) for p in parcels)
+            if is_open_again and held.job not in self._of_order.get(order_id, ()):
+                self._give(held, order_id, batch, anew=False)
 
     # --- the state of jobs ------------------------------------------------------------------------------------------------
 
@@ -206,25 +229,42 @@ def _show(batch: Batch, job: Job) -> None:
     if not job.is_open:
         batch.clear(topic)
         return
-    stops = [_stop(batch, o) for o in job.orders]
+    stops = [_stop(batch, o, job.id) for o in job.orders]
     batch.publish_plain(topic, {"job": job.id, "rev": job.rev, "state": job.state.value, "stops": stops})
 
 
-def _stop(batch: Batch, order_id: str) -> dict[str, Any]:
-    order = batch.order(order_id).fold.order
-    live = [p for p in order.parcels.values() if p.state is not ParcelState.CANCELLED]
+def _stop(batch: Batch, order_id: str, job_id: str) -> dict[str, Any]:
+    """One stop: the parcels of an order that are in this job."""
+    entry = batch.order(order_id)
+    order = entry.fold.order
+    parcels = _parcels_of(entry, job_id)
     return {
         "stop": order_id,
-        "codes": [code for p in live for code in order.codes(p)],
+        "codes": [code for p in parcels for code in order.codes(p)],
         "orders": [order_id],
-        "parcels": [p.id for p in live],
+        "parcels": [p.id for p in parcels],
         "handling": ["collect_payment"] if collects_payment(order) else [],
     }
 
 
-def _is_carried_out(batch: Batch, order_id: str) -> bool:
-    order = batch.order(order_id).fold.order
-    return jobs.carried_out(tuple(p.state for p in order.parcels.values()))
+def _duties(entry: OrderEntry) -> dict[CourierJob, list[Parcel]]:
+    return duties(entry.fold.order) if entry.fold.exists else {}
+
+
+def _parcels_of(entry: OrderEntry, job_id: str) -> list[Parcel]:
+    return [parcel for held, parcels in _duties(entry).items() if held.job == job_id for parcel in parcels]
+
+
+def _is_to_do(parcels: Sequence[Parcel]) -> bool:
+    """Whether a courier still has to bring parcels, or will have to: those that are not packed yet."""
+    return not jobs.carried_out(tuple(p.state for p in parcels))
+
+
+def _is_carried_out(batch: Batch, order_id: str, job_id: str) -> bool:
+    """Whether nothing of an order is left to do in a job. An order that ended as a whole is in no job any more."""
+    entry = batch.order(order_id)
+    parcels = _parcels_of(entry, job_id) or list(entry.fold.order.parcels.values())
+    return bool(parcels) and not _is_to_do(parcels)
 
 
 def _discard(index: dict[str, set[str]], key: str, job_id: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final, NamedTuple
 
+from bridge.domain.facts import BRIDGE, Decided
 from bridge.domain.order import Order
+from bridge.domain.order.courier import may_complete
 from bridge.domain.view import SETTLED, OrderView, timed_flags
-from bridge.ingest.batch import Batch, ShownOrder
-from bridge.ingest.log import PLAIN
+from bridge.ingest.batch import Arrived, Batch, ShownOrder
+from bridge.ingest.log import PLAIN, Asked, decided_row, fact_of
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.relation import Deletion, Origin, Relation, Update
 from bridge.ingest.seam import Quiet, TopicFamily
-from devices.protocol.vocabulary import Role
+from devices.protocol.vocabulary import EventType, Outcome, Role
 
 SWEEP_ORDERS_MAX: Final = 500
 """Orders that one sweep processes; the rest waits for the next sweep."""
@@ -86,7 +89,27 @@ class Orders(Quiet):
         """Check the orders that are due."""
         due = batch.tx.due_orders(batch.now_ms, SWEEP_ORDERS_MAX)
         batch.memory.load_orders(set(due), batch.tx)
-        batch.orders = {order_id: batch.order(order_id) for order_id in due}
+        for order_id in due:
+            entry = batch.orders[order_id] = batch.order(order_id)
+            complete_ms = _complete_ms(batch, entry.fold.order)
+            if complete_ms is not None and complete_ms <= batch.now_ms and not batch.is_replay:
+                _complete(batch, entry)
+
+
+def _complete_ms(batch: Batch, order: Order) -> int | None:
+    """When time completes an order; None if it does not."""
+    after_ms = batch.rules.complete_after_ms
+    return order.changed_ms + after_ms if after_ms is not None and may_complete(order) else None
+
+
+def _complete(batch: Batch, entry: OrderEntry) -> None:
+    """Log that time has completed an order, as an event of the bridge's own: a replay reads it, whatever the setting is by then."""
+    order_id = entry.fold.id
+    pos = batch.next_pos()
+    ref = hashlib.sha256(b"completed\0" + order_id.encode() + pos.to_bytes(8, "big")).digest()[:16]
+    completed = Decided(device=BRIDGE, ref=ref, job="", answer=EventType.COMPLETED, outcome=Outcome.APPLIED, reason=None)
+    row = decided_row(pos, batch.no, Asked(BRIDGE, ref, batch.now_ms), completed, order_id, (0, 0))
+    batch.arrive(Arrived(row, completed, fact_of(row, completed, order_id, None), None))
 
 
 def collects_payment(order: Order) -> bool:
@@ -101,19 +124,20 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
             _hide(batch, entry)
         return
     view = OrderView(order)
-    timed, due_ms = timed_flags(order, now_ms=batch.now_ms, silent_after_ms=batch.rules.silent_after_ms)
+    rules = batch.rules
+    timed, due_ms = timed_flags(order, now_ms=batch.now_ms, silent_after_ms=rules.silent_after_ms, late_risk_before_ms=rules.late_risk_before_ms)
     timed_text = ",".join(timed)
     if view.hash == entry.hash and timed_text == entry.timed:
         _show_parcels(batch, entry, view)
         if order.state in SETTLED:
             if entry.due_ms is not None and entry.due_ms <= batch.now_ms:
-                _retire(batch, entry, view)
+                _end(batch, entry, view)
         elif due_ms != entry.due_ms:
             entry.due_ms = due_ms
             batch.writes.update(ORDER_DUE, due_ms, order.id)
         return
     entry.rev = batch.next_rev(entry)
-    entry.due_ms = due_ms if order.state not in SETTLED else batch.now_ms + batch.rules.status_keep_ms
+    entry.due_ms = due_ms if order.state not in SETTLED else _settled_due_ms(batch, order)
     entry.hash = view.hash
     entry.timed = timed_text
     status = view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=timed)
@@ -125,6 +149,13 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
     _show_parcels(batch, entry, view)
     batch.shown_orders.append(ShownOrder(entry, entry.state))
     entry.state = state
+
+
+def _settled_due_ms(batch: Batch, order: Order) -> int:
+    """When a sweep must check an order that has ended: to complete it, or to clear its topics."""
+    kept_until_ms = batch.now_ms + batch.rules.status_keep_ms
+    complete_ms = _complete_ms(batch, order)
+    return kept_until_ms if complete_ms is None else min(kept_until_ms, max(complete_ms, batch.now_ms))
 
 
 def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
@@ -157,13 +188,25 @@ def _clear_parcel(batch: Batch, order_id: str, parcel_id: str) -> None:
     batch.clear(batch.topics.parcel(order_id, parcel_id))
 
 
+def _end(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
+    """Clear the topics of an order that is due, unless it was due only to be completed, and is not to be any more."""
+    order = entry.fold.order
+    kept_until_ms = order.changed_ms + batch.rules.status_keep_ms
+    if kept_until_ms <= batch.now_ms:
+        _retire(batch, entry, view)
+        return
+    entry.due_ms = kept_until_ms
+    batch.writes.update(ORDER_DUE, kept_until_ms, order.id)
+
+
 def _retire(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
     """Clear the topics of an order that ended long enough ago; its rows stay."""
-    entry.due_ms = None
     entry.parcels = {}  # the next event publishes every parcel again
     order = entry.fold.order
+    entry.due_ms = _complete_ms(batch, order)
     status = view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=[])
-    batch.writes.rows(ORDERS).append(OrderRow(order.id, entry.rev, order.state_word, view.hash, "", order.changed_ms, batch.now_ms, None, status))
+    row = OrderRow(order.id, entry.rev, order.state_word, view.hash, "", order.changed_ms, batch.now_ms, entry.due_ms, status)
+    batch.writes.rows(ORDERS).append(row)
     batch.clear(batch.topics.status(order.id))
     for parcel_id in view.parcels:
         batch.clear(batch.topics.parcel(order.id, parcel_id))

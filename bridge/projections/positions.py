@@ -1,15 +1,17 @@
-"""Positions: where couriers' phones were, at intervals; and, while an order is out for delivery, where the order is."""
+"""Positions: where couriers' phones were, at intervals; and, while an order is out for delivery, where the order is: with the courier who has it."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
 from bridge.domain.access import Identity
+from bridge.domain.order.possession import carriers
 from bridge.ingest.batch import Batch, LocationHeard
 from bridge.ingest.items import Message
-from bridge.ingest.relation import Origin, Relation
+from bridge.ingest.memory import OrderEntry
+from bridge.ingest.ports import Transaction
+from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
-from bridge.projections.jobs import Jobs
 from bridge.projections.orders import ORDER_READERS
 from devices.protocol.messages import Point
 from devices.protocol.vocabulary import OrderState
@@ -25,22 +27,43 @@ class PositionRow(NamedTuple):
     accuracy_m: int
 
 
+class CarriedRow(NamedTuple):
+    """A courier, and an order out for delivery that he has."""
+
+    courier: str
+    order_id: str
+
+
 POSITIONS: Final = Relation(name="positions", row=PositionRow, key=("device", "event_ms"), origin=Origin.KEPT, note="where couriers' phones were")
+CARRIED: Final = Relation(
+    name="carried",
+    row=CarriedRow,
+    key=("courier", "order_id"),
+    origin=Origin.DERIVED,
+    note="derived: orders out for delivery, and the couriers who have them",
+)
+CARRIED_NO_MORE: Final = Deletion(CARRIED, ("courier", "order_id"))
+_NO_ONE: Final[frozenset[str]] = frozenset()
 
 
 class Positions(Quiet):
-    """Stores points at intervals, and publishes the newest point for the orders that are out for delivery.
+    """Stores points at intervals, and publishes the newest point of a courier for the orders out for delivery that he has."""
 
-    Args:
-        jobs: knows which orders a courier carries.
-    """
-
-    relations = (POSITIONS,)
+    relations = (POSITIONS, CARRIED)
     topics = (TopicFamily("orders/+/position", ORDER_READERS),)
     hears = frozenset({LocationHeard})
 
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
+    def __init__(self) -> None:
+        self._carriers: dict[str, frozenset[str]] = {}
+        self._carried: dict[str, set[str]] = {}
+
+    def load(self, tx: Transaction) -> None:
+        for row in tx.rows(CARRIED):
+            self._remember(row.order_id, self._carriers.get(row.order_id, _NO_ONE) | {row.courier})
+
+    def forget(self) -> None:
+        self._carriers.clear()
+        self._carried.clear()
 
     def rule(self, heard: LocationHeard, batch: Batch) -> None:
         points, received_ms = heard.points, heard.received_ms
@@ -61,22 +84,52 @@ class Positions(Quiet):
 
     def _show(self, batch: Batch, identity: Identity, position: dict[str, int]) -> None:
         payload = batch.rules.encode(position)
-        for job in self._jobs.with_courier(identity.courier):
-            for order_id in job.orders:
-                entry = batch.order(order_id)
-                if entry.fold.order.state is OrderState.OUT_FOR_DELIVERY and position["at_ms"] > entry.position_ms:
-                    entry.position_ms = position["at_ms"]
-                    batch.published.append(Message(batch.topics.position(order_id), payload, 0, True))
+        for order_id in sorted(self._carried.get(identity.courier or "", ())):
+            entry = batch.order(order_id)
+            if position["at_ms"] > entry.position_ms:
+                entry.position_ms = position["at_ms"]
+                batch.published.append(Message(batch.topics.position(order_id), payload, 0, True))
 
     def finish(self, batch: Batch) -> None:
-        """Clear the position of an order that is no longer out for delivery."""
+        """Note who has the orders of this batch. Clear the position of an order that is no longer out for delivery, or has changed hands."""
+        for entry in batch.orders.values():
+            self._note(entry, batch)
         for entry, before in batch.shown_orders:
             if OrderState.OUT_FOR_DELIVERY in before and entry.fold.order.state is not OrderState.OUT_FOR_DELIVERY:
-                entry.position_ms = 0
-                batch.clear(batch.topics.position(entry.fold.id))
+                _clear(batch, entry)
+
+    def _note(self, entry: OrderEntry, batch: Batch) -> None:
+        order = entry.fold.order
+        now = carriers(order) if order.state is OrderState.OUT_FOR_DELIVERY else _NO_ONE
+        before = self._carriers.get(order.id, _NO_ONE)
+        if now == before:
+            return
+        for courier in before - now:
+            batch.writes.delete(CARRIED_NO_MORE, courier, order.id)
+        for courier in now - before:
+            batch.writes.rows(CARRIED).append(CarriedRow(courier, order.id))
+        if entry.position_ms and before - now:
+            _clear(batch, entry)
+        self._remember(order.id, now)
+
+    def _remember(self, order_id: str, carriers: frozenset[str]) -> None:
+        for courier in self._carriers.pop(order_id, _NO_ONE):
+            held = self._carried[courier]
+            held.discard(order_id)
+            if not held:
+                del self._carried[courier]
+        if carriers:
+            self._carriers[order_id] = carriers
+        for courier in carriers:
+            self._carried.setdefault(courier, set()).add(order_id)
 
     def sweep(self, batch: Batch) -> None:
         batch.tx.drop_before(POSITIONS, "event_ms", batch.now_ms - batch.rules.positions_keep_ms)
+
+
+def _clear(batch: Batch, entry: OrderEntry) -> None:
+    entry.position_ms = 0
+    batch.clear(batch.topics.position(entry.fold.id))
 
 
 def _by_mono(point: Point) -> int:

@@ -1,9 +1,13 @@
-"""Quarantine: messages that can't be applied, kept until an operator inspects them and processes them again or drops them."""
+"""Quarantine: messages that can't be applied, kept until an operator inspects them and processes them again or drops them.
+
+What a worker can put right is not here, but in `mispicks.py`: `facts.KEPT` has the reasons.
+"""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from bridge.domain.facts import KEPT, Kept
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Batch, Refused, Ruled
 from bridge.ingest.relation import Deletion, Origin, Relation
@@ -53,9 +57,8 @@ class Quarantine(Quiet):
         if heard.was == Outcome.REJECTED:
             rows[:] = [r for r in rows if r.pos != row.pos]
             batch.writes.delete(QUARANTINE_GONE, row.pos)
-        # A voided event never happened, so there is nothing to fix.
-        if verdict.outcome is Outcome.REJECTED and verdict.reason is not Reason.VOIDED:
-            reason = verdict.reason or Reason.MALFORMED
+        reason = verdict.reason or Reason.MALFORMED
+        if verdict.outcome is Outcome.REJECTED and KEPT[reason] is Kept.QUARANTINE:
             detail = row.detail or ""
             rows.append(QuarantineRow(row.device, row.type, row.received_ms, reason.value, detail, digest8(row.payload), row.pos, b""))
 

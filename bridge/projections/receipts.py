@@ -71,11 +71,18 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer) -> bytes:
         order_id=entry.fold.id if entry is not None else None,
         rev=entry.rev if entry is not None else 0,
         left=entry.fold.order.left_to_pick() if answer.left and entry is not None else (),
-        detail=answer.detail,
+        detail=answer.detail or (_holds_that_stand(answer) if verdict.warn else None),
     )
     reason = PLAIN[verdict.reason] if verdict.reason is not None else None
     rows.append(ReceiptRow(answer.pos, answer.device, answer.n, PLAIN[verdict.outcome], reason, receipt))
     return receipt
+
+
+def _holds_that_stand(answer: Answer) -> str | None:
+    """The reasons that a release has to choose from, if it lifted too little."""
+    if Warn.STILL_HELD not in answer.verdict.warn or answer.entry is None:
+        return None
+    return f"still on hold for {', '.join(sorted(answer.entry.fold.order.holds))}"
 
 
 def _send(batch: Batch, topics: dict[str, str], device: str, receipt: bytes) -> None:

@@ -14,6 +14,7 @@ from bridge.ingest.items import Message
 from bridge.ingest.log import EventRow
 from bridge.operations.ports import Row, StoredFact
 from bridge.projections.alerts import AlertRow, alert_plain
+from bridge.projections.mispicks import HOUR_MS
 from bridge.store import tables as t
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
@@ -148,6 +149,14 @@ class Queries:
             found = dict(row._mapping)
             stored = found.pop("stored")
             return {**found, "payload": stored if stored is not None else found["payload"]}
+
+    def mispicks(self, *, by: str, since_ms: int) -> list[Row]:
+        column = {"article": t.mispicks.c.article, "place": t.mispicks.c.place, "hour": t.mispicks.c.hour_ms}[by]
+        count = func.count().label("count")
+        query = select(column, t.mispicks.c.reason, count).where(t.mispicks.c.hour_ms > since_ms - HOUR_MS).group_by(column, t.mispicks.c.reason)
+        query = query.order_by(*([column] if by == "hour" else [count.desc(), column]), t.mispicks.c.reason)
+        with translated(), self._reader.connect() as connection:
+            return [dict(r._mapping) for r in connection.execute(query)]
 
     def ledgers(self, device: str | None = None) -> list[Row]:
         query = select(t.ledger).order_by(t.ledger.c.device, t.ledger.c.log)

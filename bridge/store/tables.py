@@ -21,14 +21,15 @@ from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIP
 from bridge.ingest.waiting import PARKED
 from bridge.projections.alerts import ALERTS
 from bridge.projections.jobs import JOBS
+from bridge.projections.mispicks import MISPICKS
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
-from bridge.projections.positions import POSITIONS
+from bridge.projections.positions import CARRIED, POSITIONS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
 
 RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, CLOCKS, JOBS, ALERTS, POSITIONS),
-    *(CODES, WAITING, INSIDE, CODE_RULES),
+    *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS),
 )
 """Everything that is stored, except the enrolled devices."""
@@ -96,5 +97,6 @@ DERIVED: Final = tuple(r for r in RELATIONS if r.origin is Origin.DERIVED)
 
 events, batches, refused = TABLES[EVENTS], TABLES[BATCHES], TABLES[REFUSED]
 placed, receipts, orders, parcels, status_log = TABLES[PLACED], TABLES[RECEIPTS], TABLES[ORDERS], TABLES[PARCELS], TABLES[STATUS_LOG]
+mispicks = TABLES[MISPICKS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
 retained, sessions, message_log = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG]

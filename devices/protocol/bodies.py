@@ -29,6 +29,8 @@ Lines = Annotated[list[Line], Meta(min_length=1, max_length=500)]
 
 
 class Created(Body, frozen=True):
+    """An order. `amount_minor` in `currency` is what has to be paid for it; without it, every payment is enough."""
+
     channel: Word
     lines: Lines
     allow_partial: bool
@@ -37,9 +39,25 @@ class Created(Body, frozen=True):
     promise_ms: Uint | None = None
     mode: Word | None = None
     stops: Annotated[list[Id], Meta(max_length=64)] | None = None
+    amount_minor: Uint | None = None
+    currency: Currency | None = None
 
 
 class Paid(Body, frozen=True):
+    amount_minor: Uint
+    currency: Currency
+
+
+class Refunded(Body, frozen=True):
+    amount_minor: Uint
+    currency: Currency
+    reason: Word
+
+
+class CashCounted(Body, frozen=True):
+    """The cash that a courier handed in."""
+
+    courier: Id
     amount_minor: Uint
     currency: Currency
 
@@ -60,6 +78,20 @@ class Because(Body, frozen=True):
     """
 
     reason: Word
+
+
+class Released(Body, frozen=True):
+    """The end of a hold: of the one for this reason, of `all`, or, with neither, of the only one."""
+
+    reason: Word | None = None
+    all: bool = False
+
+
+class Cancelled(Body, frozen=True):
+    """A cancellation. It binds from when the bridge knows it; `since_ms` is when the shop cancelled, and is shown, if the bridge learns of it later."""
+
+    reason: Word
+    since_ms: Uint | None = None
 
 
 class ShiftStarted(Body, frozen=True):
@@ -213,11 +245,12 @@ class Void(Body, frozen=True):
 BODIES: dict[EventType, type[Body]] = {
     EventType.CREATED: Created,
     EventType.PAID: Paid,
+    EventType.REFUNDED: Refunded,
     EventType.APPROVED: Nothing,
     EventType.AMENDED: Amended,
     EventType.HELD: Because,
-    EventType.RELEASED: Because,
-    EventType.CANCELLED: Because,
+    EventType.RELEASED: Released,
+    EventType.CANCELLED: Cancelled,
     EventType.COMPLETED: Nothing,
     EventType.SHIFT_STARTED: ShiftStarted,
     EventType.SHIFT_ENDED: Nothing,
@@ -238,6 +271,7 @@ BODIES: dict[EventType, type[Body]] = {
     EventType.BORDER_ENTERED: AtBorder,
     EventType.ASSIGNED: Assigned,
     EventType.UNASSIGNED: Unassigned,
+    EventType.CASH_COUNTED: CashCounted,
     EventType.CLAIM: Claim,
     EventType.DECLINE: Decline,
     EventType.PICKUP: Nothing,

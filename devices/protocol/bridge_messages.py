@@ -96,6 +96,8 @@ class Last(Struct, frozen=True, kw_only=True):
     at_ms: Uint
 
 
+HOLDS_MAX = 16
+"""Reasons of holds that a status names."""
 Milestones = Annotated[list[Milestone], Meta(max_length=64)]
 Flags = Annotated[list[Flag], Meta(max_length=16)]
 
@@ -108,7 +110,7 @@ class Eta(Struct, frozen=True, kw_only=True):
 
 
 class OrderStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The retained status of an order."""
+    """The retained status of an order. `holds` are the reasons of the holds that stand, the first ones in alphabetical order."""
 
     order: Id
     state: OrderStateWord
@@ -122,10 +124,11 @@ class OrderStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     last: Last
     hash: Bytes8
     eta: Eta | None = None
+    holds: Annotated[list[Word], Meta(max_length=HOLDS_MAX)] | None = None
 
 
 class ParcelStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The retained status of one parcel."""
+    """The retained status of one parcel. `attempts` counts the failed deliveries."""
 
     parcel: Id
     order: Id
@@ -137,6 +140,7 @@ class ParcelStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hash: Bytes8
     codes: Annotated[list[Code], Meta(max_length=500)] | None = None
     where: Id | None = None
+    attempts: Uint = 0
 
 
 class Position(Struct, frozen=True, kw_only=True):

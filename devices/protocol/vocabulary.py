@@ -27,6 +27,7 @@ class EventType(StrEnum):
     # order
     CREATED = "created"
     PAID = "paid"
+    REFUNDED = "refunded"
     APPROVED = "approved"
     AMENDED = "amended"
     HELD = "held"
@@ -55,6 +56,7 @@ class EventType(StrEnum):
     # dispatch
     ASSIGNED = "assigned"
     UNASSIGNED = "unassigned"
+    CASH_COUNTED = "cash_counted"
     # courier
     CLAIM = "claim"
     DECLINE = "decline"
@@ -128,6 +130,7 @@ class Reason(StrEnum):
     HELD = "held"
     CANCELLED = "cancelled"
     NEEDS_CONFIRM = "needs_confirm"
+    NOT_PAID = "not_paid"
     # lost_claim
     STALE_REV = "stale_rev"
     HELD_BY_ANOTHER = "held_by_another"
@@ -160,6 +163,12 @@ class Warn(StrEnum):
     NOT_DELIVERED = "not_delivered"
     NOT_ORDERED = "not_ordered"
     TOO_MANY = "too_many"
+    NOT_LISTED = "not_listed"
+    PICKED_AFTER = "picked_after"
+    NOT_SCANNED = "not_scanned"
+    NOT_YOUR_JOB = "not_your_job"
+    HANDED_OVER = "handed_over"
+    STILL_HELD = "still_held"
     CLOCK_JUMP = "clock_jump"
     ARTICLE_SCANNED = "article_scanned"
     LABEL_MOVED = "label_moved"
@@ -253,6 +262,9 @@ class Flag(StrEnum):
     CANCEL_REQUESTED = "cancel_requested"
     MOVED_ON_HOLD = "moved_on_hold"
     UNASSIGNED = "unassigned"
+    NOT_PAID = "not_paid"
+    WRONG_COURIER = "wrong_courier"
+    PART_RETURNED = "part_returned"
 
 
 TIMED_FLAGS: frozenset[Flag] = frozenset({Flag.SILENT, Flag.LATE_RISK})
@@ -303,6 +315,11 @@ class AlertCode(StrEnum):
     GAP = "gap"
     MOVED_ON_HOLD = "moved_on_hold"
     MOVED_AFTER_CANCEL = "moved_after_cancel"
+    NOT_YOUR_JOB = "not_your_job"
+    LOST = "lost"
+    DAMAGED = "damaged"
+    REFUSED = "refused"
+    ATTEMPTS = "attempts"
     FORBIDDEN = "forbidden"
     QUARANTINE = "quarantine"
     DROPPED = "dropped"

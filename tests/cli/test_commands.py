@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
+from helpers.bench import Bench
 from helpers.forked import Forked
 from helpers.mqtt import MqttWire
 from helpers.server import Server, ServerProcess
@@ -273,16 +274,40 @@ def test_a_fleet_is_enrolled_from_a_file_and_bad_lines_are_named(shell: Shell, t
 def test_a_rejected_message_is_judged_again_and_dropped(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(HEADER + "1,processing,2024-01-01 10:00:00,2024-01-01 11:00:00,,,,pen,1,1.00\n")
-    (tmp_path / "orders.toml").write_text((SAMPLES / "orders.toml").read_text().replace('currency = "EUR"', 'currency = "euros"'))
+    unsaid = "s" * 70  # a word of the contract has at most 64 characters
+    (tmp_path / "orders.toml").write_text((SAMPLES / "orders.toml").read_text().replace('name = "shop1"', f'name = "{unsaid}"'))
     done = shell("orders", "import", file, "--map", tmp_path / "orders.toml", code=1)
     assert "1 event rejected: see `dockbridge quarantine list`" in done.stderr
     (entry,) = shell.data("quarantine", "list")
-    assert shell.data("quarantine", "show", str(entry["no"]))["decoded"]["body"]["currency"] == "euros"
-    assert "paid" in shell("quarantine", "show", str(entry["no"])).stdout
+    assert shell.data("quarantine", "show", str(entry["no"]))["decoded"]["body"]["channel"] == unsaid
+    assert "created" in shell("quarantine", "show", str(entry["no"])).stdout
     again = shell("quarantine", "replay", str(entry["no"]), "--json", code=1)
     assert (json.loads(again.stdout)["outcome"], f"entry {entry['no']}: rejected" in again.stderr) == ("rejected", True)
     assert f"Dropped entry {entry['no']}." in shell("quarantine", "drop", str(entry["no"])).stderr
     assert shell.data("quarantine", "list") == []
+
+
+def test_an_order_shows_why_it_is_held_and_how_often_it_was_tried(shell: Shell) -> None:
+    with Bench(shell.site / "dockbridge.db") as bench:
+        bench.create("PO-1")
+        bench.tell("desk", "held", "PO-1", {"reason": "wrong_address"})
+        bench.tell("phone-anna", "attempt_failed", "PO-1", {"reason": "nobody_home"}, parcel="p1")
+    shown = [line.split() for line in shell("orders", "show", "PO-1").stdout.splitlines()]
+    assert ["holds", "wrong_address"] in shown
+    assert ["p1", "attempt_failed", "1"] in shown
+
+
+def test_refused_scans_are_counted(shell: Shell) -> None:
+    with Bench(shell.site / "dockbridge.db") as bench:
+        bench.create("PO-1")
+        for _ in range(2):
+            bench.tell("scan-1", "pick", "PO-1", {"sku": "hat", "qty": 1}, by="w-17")
+    assert shell.data("report", "mispicks") == [{"article": "hat", "reason": "wrong_sku", "count": 2}]
+    assert shell("report", "mispicks", "--by", "place").stdout.split()[:4] == ["place", "reason", "times", "dock-3"]
+    by_hour = shell("report", "mispicks", "--by", "hour", "--since", "2020-01-01").stdout
+    assert by_hour.startswith("hour (UTC)")
+    assert "w-17" not in by_hour
+    assert shell.data("report", "mispicks", "--since", "2999-01-01") == []
 
 
 def test_the_same_works_without_a_server(shell: Shell) -> None:

@@ -20,7 +20,7 @@ from helpers.waiting import DEADLINE_S
 
 from devices import Closed, Courier, DeviceError, Draft, InvalidEvent, NotDelivered, OutboxFull, OutboxLocked, RefusedByServer, Scanner
 from devices.outbox import Outbox
-from devices.protocol.bodies import Collected, Line, Pack
+from devices.protocol.bodies import Collected, Line, Pack, Returned
 from devices.protocol.messages import Assignment, Event, LocationBatch, Point, Presence, Receipt, Stop, decode, decode_event, encode
 from devices.protocol.reasons import CustomsReason, DamageReason
 from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod, Reason, Tone
@@ -145,6 +145,13 @@ def test_an_event_says_everything_that_was_scanned(broker: FakeBroker, at: dict[
     )
     assert event.body == Pack(items=[Line(sku="A1", qty=2)], weight_g=1250, dims_mm=[300, 200, 100])
     assert (event.boot, event.mono_ms, event.at_ms, event.tz_min) == (b"boot-one", 5_000, 1_760_000_005_000, 120)
+
+
+def test_a_part_of_a_delivery_comes_back_item_by_item(broker: FakeBroker, at: dict[str, Any]) -> None:
+    with Scanner(**at, port=broker.port) as scanner:
+        scanner.returned("PO-17", dock="r1", items=[Line(sku="A1", qty=1)]).wait_acknowledged(DEADLINE_S)
+    (sent,) = broker.events()
+    assert read(sent).body == Returned(dock="r1", items=[Line(sku="A1", qty=1)])
 
 
 # --- nothing is lost ----------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from foreign_clients.driver import Driver, Heard, Listener, Login, Refused, Will
 from foreign_clients.mosquitto import Mosquitto
 from foreign_clients.mqtt_js import MqttJs
 from foreign_clients.paho import Paho
-from helpers.events import SITE, TOPICS, event, event_id, log_of
+from helpers.events import LINES, SITE, TOPICS, event, event_id, log_of
 from helpers.foreign_tools import needs
 from helpers.site import Site
 
@@ -197,7 +197,7 @@ def test_a_pack_made_by_hand_is_seen_as_receipt_and_as_retained_status(
     site.create(order)
 
     receipts = guest.listen("scanner", TOPICS.receipts(scanner), qos=1, clean=False, device=scanner)
-    packed = event(scanner, 1, order, {"weight_g": 1250}, at_ms=site.now_ms(), as_json=as_json)
+    packed = event(scanner, 1, order, {"weight_g": 1250, "items": LINES}, at_ms=site.now_ms(), as_json=as_json)
     guest.publish(packed, qos=qos, topic=TOPICS.event(scanner, "pack"), device=scanner)
     heard = receipts.receive()
     assert heard.payload.startswith(b"{") is as_json

@@ -80,7 +80,7 @@ def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path
         for number in range(ORDERS):
             order = f"PO-{number}"
             lines = [{"sku": "left", "qty": 1}, {"sku": "right", "qty": 1}]
-            created = {"channel": "shop", "lines": lines, "allow_partial": False, "payment": "prepaid"}
+            created = {"channel": "shop", "lines": lines, "allow_partial": False, "payment": "on_delivery"}
             scans.append(shop.send(EventType.CREATED, created, order=order))
             scans.extend(scan_order(scanners[number % SCANNERS], order))
             scans.append(phone.pickup(order))

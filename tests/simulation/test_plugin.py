@@ -57,7 +57,7 @@ def test_a_body_that_breaks_the_contract_is_answered_too(site: Site, scanner: Ha
 
 
 def test_a_parked_scan_is_answered_twice(site: Site, scanner: Handheld) -> None:
-    event = scanner.scan("pick", order="PO-1", body={"sku": "SKU-1", "qty": 1})
+    event = scanner.scan("pack", order="PO-1")
     assert scanner.receipt(event)["outcome"] == "parked"
     site.create("PO-1")
     assert scanner.receipt(event, outcome="applied")["n"] == 2

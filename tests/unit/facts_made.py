@@ -37,9 +37,14 @@ ROLE_OF: Final[dict[str, Role]] = {
 }
 """All devices of these tests."""
 
+COURIER_OF: Final = {"phone-1": "kim", "phone-2": "bo"}
+"""The couriers to whom phones are bound."""
+TERMS: Final = (None, "warn", "block_pick")
+"""Rules for unpaid orders; None for an order of the first edition."""
+
 USUAL: Final[dict[E, str]] = (
-    dict.fromkeys((E.CREATED, E.PAID, E.APPROVED, E.COMPLETED), "shop")
-    | dict.fromkeys((E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.ASSIGNED, E.UNASSIGNED), "desk")
+    dict.fromkeys((E.CREATED, E.PAID, E.REFUNDED, E.APPROVED, E.COMPLETED), "shop")
+    | dict.fromkeys((E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.ASSIGNED, E.UNASSIGNED, E.CASH_COUNTED), "desk")
     | dict.fromkeys(
         (E.SHIFT_STARTED, E.SHIFT_ENDED, E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.DAMAGED, E.LOST, E.FOUND, E.VOID), "pack-1"
     )
@@ -68,11 +73,12 @@ def because(reason: str = "asked") -> bodies.Because:
 PLAIN_BODY: Final[dict[E, Body]] = {
     E.CREATED: created(),
     E.PAID: bodies.Paid(amount_minor=1999, currency="EUR"),
+    E.REFUNDED: bodies.Refunded(amount_minor=1999, currency="EUR", reason="asked"),
     E.APPROVED: bodies.Nothing(),
     E.AMENDED: bodies.Amended(changed=["address"]),
     E.HELD: because("fraud"),
-    E.RELEASED: because("fraud"),
-    E.CANCELLED: because(),
+    E.RELEASED: bodies.Released(reason="fraud"),
+    E.CANCELLED: bodies.Cancelled(reason="asked"),
     E.COMPLETED: bodies.Nothing(),
     E.SHIFT_STARTED: bodies.ShiftStarted(worker="w-7"),
     E.SHIFT_ENDED: bodies.Nothing(),
@@ -93,6 +99,7 @@ PLAIN_BODY: Final[dict[E, Body]] = {
     E.BORDER_ENTERED: bodies.AtBorder(country="NL"),
     E.ASSIGNED: bodies.Assigned(courier="kim", job="j1"),
     E.UNASSIGNED: bodies.Unassigned(job="j1", reason="ill"),
+    E.CASH_COUNTED: bodies.CashCounted(courier="kim", amount_minor=1999, currency="EUR"),
     E.CLAIM: bodies.Claim(job="j1", rev=1),
     E.DECLINE: bodies.Decline(job="j1", reason="full"),
     E.PICKUP: bodies.Nothing(),
@@ -258,10 +265,15 @@ _BODIES: Final[dict[E, tuple[Body, ...]]] = {e: (b,) for e, b in PLAIN_BODY.item
     E.CREATED: (
         created(line(MUG, 2), line(LAMP), dest_country="NL"),
         created(line(MUG), allow_partial=True, payment="on_delivery", promise_ms=T0 + 9_000),
+        created(line(MUG, 2), line(LAMP), payment="on_delivery", amount_minor=1999, currency="EUR"),
     ),
     E.AMENDED: (bodies.Amended(changed=["address"]), bodies.Amended(changed=["lines"], lines=[line(MUG), line(LAMP)])),
     E.HELD: (because("fraud"), because("stock")),
-    E.RELEASED: (because("fraud"), because("stock")),
+    E.RELEASED: (bodies.Released(reason="fraud"), bodies.Released(reason="stock"), bodies.Released(), bodies.Released(all=True)),
+    E.CANCELLED: (bodies.Cancelled(reason="asked"), bodies.Cancelled(reason="asked", since_ms=T0 + 3_000)),
+    E.PAID: (bodies.Paid(amount_minor=1999, currency="EUR"), bodies.Paid(amount_minor=1, currency="EUR")),
+    E.ASSIGNED: (bodies.Assigned(courier="kim", job="j1"), bodies.Assigned(courier="bo", job="j2"), bodies.Assigned(courier="kim")),
+    E.RETURNED: (bodies.Returned(dock="R1"), bodies.Returned(dock="R1", items=[line(MUG)]), bodies.Returned(dock="R1", items=[line(LAMP)])),
     E.PICK: (bodies.Pick(sku=MUG, qty=1), bodies.Pick(sku=LAMP, qty=1), bodies.Pick(sku=LAMP, qty=1, short=True), bodies.Pick(sku="hat", qty=1)),
     E.PACK: (bodies.Pack(), bodies.Pack(items=[line(MUG, 2)]), bodies.Pack(items=[line(LAMP)]), bodies.Pack(items=[line(MUG, 2), line(LAMP)])),
     E.ARRIVE: (bodies.AtHub(hub="AMS"), bodies.AtHub(hub="RTM")),
@@ -281,7 +293,7 @@ _WAY: Final = (
 )
 """The whole life of an order. Real histories are parts of it, with unusual events in between."""
 
-_NEVER_IN_AN_ORDER: Final = (E.SHIFT_STARTED, E.SHIFT_ENDED, E.AGGREGATED, E.DISAGGREGATED)
+_NEVER_IN_AN_ORDER: Final = (E.SHIFT_STARTED, E.SHIFT_ENDED, E.AGGREGATED, E.DISAGGREGATED, E.CASH_COUNTED)
 _ODD: Final = tuple(e for e in E if e not in (E.CREATED, E.VOID, *_NEVER_IN_AN_ORDER))
 _ANSWERS: Final = ((Outcome.APPLIED, None), (Outcome.NOOP, None), (Outcome.LOST_CLAIM, Reason.STALE_REV), (Outcome.REJECTED, Reason.JOB_CLOSED))
 _NUMBER: Final = st.integers(0, 11)
@@ -327,6 +339,8 @@ def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, vo
                 parcel=parcel,
                 code=None if event is E.PICK else code,
                 at="hall" if oddity == 2 else None,
+                courier=COURIER_OF.get(device),
+                terms=TERMS[which % len(TERMS)] if event is E.CREATED else None,
                 fault=Reason.UNREADABLE_CODE.value if oddity == 3 else None,
             ),
         )

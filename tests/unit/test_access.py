@@ -20,6 +20,7 @@ TABLE = """
                       scanner courier system desk guest lab
 created                  .       .      x     .     .    .
 paid                     .       .      x     .     .    .
+refunded                 .       .      x     .     .    .
 approved                 .       .      x     .     .    .
 amended                  .       .      x     x     .    .
 held                     .       .      x     x     .    .
@@ -45,6 +46,7 @@ customs_cleared          x       .      x     .     .    .
 border_entered           x       .      x     .     .    .
 assigned                 .       .      x     x     .    .
 unassigned               .       .      x     x     .    .
+cash_counted             .       .      x     x     .    .
 claim                    .       x      .     .     .    .
 decline                  .       x      .     .     .    .
 pickup                   .       x      x     .     .    .

@@ -233,11 +233,11 @@ def test_an_ended_order_that_moves_again_shows_all_its_parcels_again(tmp_path: P
         assert [(bench.show(t) or {}).get("state") for t in parcels] == ["returning", "delivered"]
 
 
-def test_a_scan_that_waited_and_is_wrong_after_all_lies_in_quarantine(bench: Bench) -> None:
+def test_a_scan_that_waited_and_is_wrong_after_all_is_counted(bench: Bench) -> None:
     assert bench.tell("scan-1", "pick", "PO-1", {"sku": "ink", "qty": 1})["outcome"] == "parked"
-    bench.create("PO-1")
+    bench.create("PO-1", payment="on_delivery")
     assert [said(r) for r in bench.receipts("scan-1")] == [("parked", "unknown_order"), ("rejected", "wrong_sku")]
-    assert bench.rows("SELECT q.reason, e.device, e.seq FROM quarantine q JOIN events e ON e.pos = q.pos") == [("wrong_sku", "scan-1", 1)]
+    assert bench.rows("SELECT m.reason, e.device, e.seq FROM mispicks m JOIN events e ON e.pos = m.pos") == [("wrong_sku", "scan-1", 1)]
 
 
 # --- rebuilt --------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,13 @@ def test_the_file_that_we_ship_is_the_defaults() -> None:
     assert load(SHIPPED) == Settings()
 
 
+def test_a_rule_for_unpaid_orders_is_one_of_two() -> None:
+    assert parse({"payments": {"unpaid": "warn"}}).payments.unpaid == "warn"
+    with pytest.raises(ConfigError, match=r"payments.unpaid is 'maybe'") as wrong:
+        parse({"payments": {"unpaid": "maybe"}})
+    assert wrong.value.fix == "choose one of warn, block_pick"
+
+
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text("")
     assert load(tmp_path / "bridge.toml") == Settings()

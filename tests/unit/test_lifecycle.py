@@ -8,9 +8,11 @@ from bridge.domain.facts import DECIDED, NEXT_STEP
 from bridge.domain.lifecycle import (
     CUSTODY_FACTS,
     DEAD,
+    FORBIDS,
     IMPLIED,
     IN_CUSTODY,
     INSTRUCTIONS,
+    LATE_RISK_SHARE,
     MOVES,
     ORDER_IMPLIED,
     ORDER_RANK,
@@ -57,7 +59,7 @@ stage                           st st st  .  .  .  .  .  .  .  .  .    .  .  .  
 load                            sh sh sh sh  .  .  .  .  .  .  .  .    . sh sh  . sh
 unload                          st st st  . st  .  .  .  .  .  .  .    .  .  .  .  .
 depart                          tr tr tr tr tr  .  .  .  .  .  .  .    . tr tr  . tr
-arrive                          tr tr tr tr tr  .  .  . tr tr  .  .    .  .  .  .  .
+arrive                          tr tr tr tr tr  .  .  . tr tr  .  .    .  . tr  . tr
 customs_entered                 cu cu cu cu cu cu  . cu  .  .  .  .    .  .  .  .  .
 customs_held                    cu cu cu cu cu cu  .  .  .  .  .  .    .  .  .  .  .
 customs_cleared (destination)   en en en en en en en  .  .  .  .  .    .  .  .  .  .
@@ -105,16 +107,18 @@ def test_events_that_are_no_steps_move_no_parcel() -> None:
     assert rest == {
         *(E.CREATED, E.PAID, E.APPROVED, E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.COMPLETED, E.SHIFT_STARTED, E.SHIFT_ENDED),
         *(E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.ASSIGNED, E.UNASSIGNED, E.CUSTOMS_CLEARED, E.CLAIM, E.DECLINE, E.FOUND, E.VOID),
+        *(E.REFUNDED, E.CASH_COUNTED),
     }
     assert not [pair for pair in PARCEL_TABLE if pair[1] in rest]
 
 
-CUSTODY = {E.LOAD, E.DEPART, E.PICKUP, E.OUT_FOR_DELIVERY, E.DELIVERY}
+TAKEN = {E.LOAD, E.DEPART, E.PICKUP, E.OUT_FOR_DELIVERY, E.DELIVERY}
+CUSTODY = TAKEN | {E.ARRIVE}
 
 LEFT_BY = {
     P.DELIVERED: {E.RETURN_STARTED, E.RETURNED},
     P.RETURNING: {E.RETURNED, E.DELIVERY, E.DESTROYED, E.LOST, Step.DAMAGED_BEYOND_USE},
-    P.RETURNED: CUSTODY | {E.DESTROYED},
+    P.RETURNED: TAKEN | {E.DESTROYED},
     P.LOST: CUSTODY | {E.DESTROYED},
     P.CANCELLED: CUSTODY,
     P.DESTROYED: set(),
@@ -166,6 +170,13 @@ def test_custody_begins_with_shipping() -> None:
 def test_the_sets_of_events_are_those_of_the_contract() -> None:
     assert CUSTODY_FACTS == CUSTODY
     assert {E.PICK, E.PACK, E.STAGE} == PREPARATION
+    assert list(FORBIDS) == [Reason.CANCELLED, Reason.HELD, Reason.NEEDS_CONFIRM, Reason.NOT_PAID], "the first one is told"
+    assert {
+        Reason.CANCELLED: PREPARATION | {E.LABELLED},
+        Reason.HELD: PREPARATION,
+        Reason.NEEDS_CONFIRM: PREPARATION,
+        Reason.NOT_PAID: {E.PICK},
+    } == FORBIDS
     assert {E.HELD, E.RELEASED, E.CANCELLED, E.AMENDED, E.ASSIGNED, E.UNASSIGNED} == INSTRUCTIONS
 
 
@@ -181,8 +192,8 @@ def test_a_state_proves_what_must_have_come_before_it() -> None:
 
 
 def test_an_order_state_proves_what_must_have_come_before_it() -> None:
-    chain = [O.PAID, O.APPROVED, O.PACKED, O.SHIPPED, O.CUSTOMS, O.ENTERED, O.OUT_FOR_DELIVERY, O.DELIVERED]
-    assert set(ORDER_IMPLIED) - {O.COMPLETED} == {*chain, O.PICKING} - {O.PAID}
+    chain = [O.APPROVED, O.PACKED, O.SHIPPED, O.CUSTOMS, O.ENTERED, O.OUT_FOR_DELIVERY, O.DELIVERED]
+    assert set(ORDER_IMPLIED) - {O.COMPLETED} == {*chain, O.PICKING} - {O.APPROVED}
     for state, implied in ORDER_IMPLIED.items():
         expected = [s for s in chain if ORDER_RANK[s] < ORDER_RANK[state]]
         if state in (O.OUT_FOR_DELIVERY, O.DELIVERED, O.COMPLETED):
@@ -207,7 +218,10 @@ def test_percent_covers_every_state_and_grows_along_the_way() -> None:
     assert set(PERCENT) == set(OrderState)
     along = [PERCENT[s] for s in sorted(ORDER_RANK, key=ORDER_RANK.__getitem__) if s is not O.RETURNING]
     assert along == sorted(along)
-    assert all(PERCENT[s] == 100 for s in SETTLED)
+    assert all(PERCENT[s] == 100 for s in SETTLED - {O.EXCEPTION})
+    assert PERCENT[O.EXCEPTION] == 0, "what is lost is not done"
+    assert set(LATE_RISK_SHARE) == set(ORDER_RANK)
+    assert [LATE_RISK_SHARE[s] for s in (O.PACKED, O.SHIPPED, O.OUT_FOR_DELIVERY)] == [1.0, 0.5, 0.0]
 
 
 def test_every_event_type_has_a_body_and_a_handler() -> None:

@@ -296,3 +296,21 @@ def test_ids_tell_channels_orders_and_types_apart_and_are_uuids_of_version_7(tmp
     assert {(i[6] >> 4, i[8] >> 6) for i in ids} == {(7, 2)}
     logs = {decode_event(payload, kind).log for order in orders for kind, payload in order_events(order, using)}
     assert len(logs) == 2
+
+
+# --- editions -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_currency_is_three_capital_letters(tmp_path: Path) -> None:
+    with pytest.raises(MapError, match=r"channel.currency is 'euros'"):
+        shop(tmp_path, channel='currency = "euros"')
+
+
+@pytest.mark.parametrize(("amount", "is_known"), [("", True), ("12.50", False)])
+def test_an_order_of_the_first_edition_is_not_sent_again_under_its_id_with_other_content(tmp_path: Path, amount: str, is_known: bool) -> None:
+    """What the first edition would have sent for an order without an amount is sent as it was; what it would have sent otherwise has an id of its own."""
+    using = shop(tmp_path, columns=ALL, status=WORDS)
+    ((order,), _) = read(tmp_path, using, HEADER + f"1,2025-01-02 10:00:00,offen,,,,,,{amount}\n")
+    ((kind, payload),) = order_events(order, using)
+    first_edition = shop_file.derived_event_id(order.created_ms, using.channel, order.order, kind)
+    assert (decode_event(payload, kind).id == first_edition) is is_known

@@ -1,7 +1,8 @@
 """One order and what each event does to it. `apply(order, fact)` changes the order by one fact and gives the verdict.
 
 Each event type has one handler, a plain function in `HANDLERS`. The handlers are in `shop.py`, `warehouse.py`, `movement.py` and `courier.py`; they change an
-`Order` (`order.py`) and its parcels (`parcel.py`).
+`Order` (`order.py`) and its parcels (`parcel.py`). `contents.py` counts goods, `payment.py` money, `possession.py` knows who has a parcel, `blocks.py` what
+must not go on; `flags.py` has the life of every flag and alert.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 from bridge.domain.facts import DECIDED, Fact, Verdict, refusal
 from bridge.domain.lifecycle import PREPARATION
 from bridge.domain.order import courier, movement, shop, warehouse
+from bridge.domain.order.blocks import MAY_BE_BLOCKED, block_of
 from bridge.domain.order.book import derived_parcel_id, unseen_parcel_id
 from bridge.domain.order.movement import DEBOUNCE_MS, apply_movement, movement_to
 from bridge.domain.order.order import MOVING, PARTIALLY, Handler, Order
@@ -25,6 +27,7 @@ _ABOUT_PARCELS: Final = MOVING - PREPARATION | {E.STAGE, E.BORDER_ENTERED, E.STO
 HANDLERS: Final[dict[str, Handler]] = {
     E.CREATED: shop.created,
     E.PAID: shop.paid,
+    E.REFUNDED: shop.refunded,
     E.APPROVED: shop.approved,
     E.AMENDED: shop.amended,
     E.HELD: shop.held,
@@ -50,6 +53,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     E.BORDER_ENTERED: movement.border_entered,
     E.ASSIGNED: courier.assigned,
     E.UNASSIGNED: courier.unassigned,
+    E.CASH_COUNTED: warehouse.stand_in_log,
     E.CLAIM: courier.answered,
     E.DECLINE: courier.answered,
     E.PICKUP: apply_movement,
@@ -60,7 +64,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     E.DELIVERY: movement.delivery,
     E.REFUSED: apply_movement,
     E.RETURN_STARTED: apply_movement,
-    E.RETURNED: movement_to("dock"),
+    E.RETURNED: movement.returned,
     E.DAMAGED: movement.damaged,
     E.LOST: movement.lost,
     E.FOUND: movement.found,
@@ -75,7 +79,7 @@ def apply(order: Order, fact: Fact) -> Verdict:
     if (reason := fact.refusal if fact.fault is None else Reason(fact.fault)) is not None:
         return refusal(Outcome.REJECTED, reason)._replace(state=order.state_word)
     kind = fact.type
-    if kind in PREPARATION and (block := order.preparation_block()):
+    if kind in MAY_BE_BLOCKED and (block := block_of(order, fact)):
         return refusal(Outcome.BLOCKED, block)._replace(state=order.state_word)
     odd = fact.warn
     if fact.code is not None and kind in _ABOUT_PARCELS:

@@ -111,15 +111,7 @@ class Book:
 
     def agrees(self, later: Book, booked: Iterable[Fact]) -> bool:
         """Whether a book made with further facts gives the same answers about the earlier ones."""
-        return {u.id for u in self._units} <= {u.id for u in later._units} and all(self._answer(f) == later._answer(f) for f in booked)
-
-    def _answer(self, fact: Fact) -> object:
-        """The parcels that an event is about, as far as this book knows."""
-        if fact.type in (E.PACK, E.LABELLED):
-            return self.of_event(fact), self.puts_code(fact)
-        codes = fact.inside or ((self.label(fact),) if fact.inside is None else ())
-        units = [self.by_code(code, fact.key, is_unpack=fact.type == E.UNPACK) if code is not None else None for code in codes]
-        return [unit and unit.id for unit in units], fact.parcel and self.by_name(fact.parcel), self.first() if not any(units) else None
+        return {u.id for u in self._units} <= {u.id for u in later._units} and all(_answer(self, f) == _answer(later, f) for f in booked)
 
     def label(self, fact: Fact) -> str | None:
         """The code of an event, if it can be a parcel's label: no container, no slip of the order, no article's number unless it was put on a parcel."""
@@ -312,6 +304,11 @@ class Book:
         unit = self._known(parcel_id)
         return list(unit.codes) if unit is not None else []
 
+    def names(self, parcel_id: str) -> list[str]:
+        """Everything by which a parcel can be called: its id, the codes that it bears, and the ids that it once had."""
+        unit = self._known(parcel_id)
+        return [parcel_id, *(() if unit is None else (*unit.codes, *(alias for alias, named in self._aliases.items() if named is unit)))]
+
     def by_code(self, code: str, key: FactKey, *, is_unpack: bool = False) -> Unit | None:
         """The parcel that bears a code at an event's place; else the one that gets it soon after; else the one that bore it before it was replaced.
 
@@ -336,6 +333,15 @@ class Book:
         """The parcel that an event means that names none, before any parcel is known."""
         unit = next((u for u in self._units if u.had_pack or u.is_named), None) or next(iter(self._units), None)
         return unit.id if unit is not None else None
+
+
+def _answer(book: Book, fact: Fact) -> object:
+    """The parcels that an event is about, as far as a book knows."""
+    if fact.type in (E.PACK, E.LABELLED):
+        return book.of_event(fact), book.puts_code(fact)
+    codes = fact.inside or ((book.label(fact),) if fact.inside is None else ())
+    units = [book.by_code(code, fact.key, is_unpack=fact.type == E.UNPACK) if code is not None else None for code in codes]
+    return [unit and unit.id for unit in units], fact.parcel and book.by_name(fact.parcel), book.first() if not any(units) else None
 
 
 def _only_unit(units: list[Unit], label: str | None, items: dict[str, int] | None) -> Unit | None:

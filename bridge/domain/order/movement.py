@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict, refusal
-from bridge.domain.lifecycle import CUSTODY_FACTS, MOVES, PARCEL_TABLE, PREPARATION, SHOWN_AS, Step
-from bridge.domain.order.order import Handler, Order, body_of
-from bridge.domain.order.parcel import Parcel
+from bridge.domain.facts import APPLIED, NOOP, Fact, Unpaid, Verdict, refusal
+from bridge.domain.lifecycle import CUSTODY_FACTS, DEAD, MOVES, OUTBOUND, PARCEL_TABLE, PREPARATION, SHOWN_AS, Step
+from bridge.domain.order.order import Handler, Order, body_of, close_cases, quantities
+from bridge.domain.order.parcel import ROAD_FLAGS, Parcel
+from bridge.domain.order.possession import CHANGES_HANDS, take
 from devices.protocol import bodies
+from devices.protocol.vocabulary import AlertCode, Flag, Next, OrderState, Outcome, ParcelState, Reason, Role, Warn, Waypoint
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Reason, Role, Warn, Waypoint
 
 DEBOUNCE_MS: Final = 1500
 """The same scan of the same device within this time is a double scan; it adds nothing."""
@@ -31,10 +32,27 @@ def apply_movement(order: Order, fact: Fact, step: str | None = None, where: str
     warn: tuple[Warn, ...] = (Warn.MISLOAD,) if contradicts else ()
     before = order.all_packed
     changed = move_parcels(order, parcels, step or fact.type, fact, where or fact.at)
+    if fact.type in CHANGES_HANDS:
+        changed_hands, odd = take(order, fact, parcels)
+        changed, warn = changed or changed_hands, warn + odd
     if changed and fact.type in CUSTODY_FACTS:
-        warn += _flag_odd_custody(order, fact, was_packed=before)
+        warn += _flag_odd_custody(order, fact, parcels, was_packed=before)
+    if fact.type == E.UNLOAD:
+        move_parcels(order, [p for p in parcels if order.is_cancelled(p)], Step.CANCELLED_IN_HOUSE, fact, None)
     order.count_packed()
-    return judge_scan(order, fact, changed, parcels, warn)
+    verdict = judge_scan(order, fact, changed, parcels, warn)
+    return _stop_unpaid(order, verdict) if changed and fact.type in _LEAVES else verdict
+
+
+_LEAVES: Final = frozenset({E.LOAD, E.PICKUP})
+"""By these a parcel leaves the warehouse."""
+
+
+def _stop_unpaid(order: Order, verdict: Verdict) -> Verdict:
+    """A prepaid order that leaves unpaid is warned of; under the site's rule it is stopped."""
+    if not order.owes_before_shipping:
+        return verdict
+    return verdict._replace(warn=(*verdict.warn, Warn.NOT_PAID), next=Next.CALL_DESK if order.terms == Unpaid.BLOCK_PICK else None)
 
 
 def movement_to(field: str) -> Handler:
@@ -52,8 +70,7 @@ def move_parcels(order: Order, parcels: Iterable[Parcel], step: str, fact: Fact,
     for parcel in parcels:
         to = PARCEL_TABLE.get((parcel.state, step))
         if to is not None:
-            parcel.enter(to, fact.event_ms, step)
-            parcel.flags.discard(Flag.LOST)
+            _enter(order, parcel, to, fact, step, where)
             changed = True
         elif step in MOVES and _confirm_inferred_milestone(order, parcel, MOVES[step].to, fact.event_ms):
             changed = True
@@ -61,6 +78,31 @@ def move_parcels(order: Order, parcels: Iterable[Parcel], step: str, fact: Fact,
             parcel.where = where
             changed = True
     return changed
+
+
+def _enter(order: Order, parcel: Parcel, to: ParcelState, fact: Fact, step: str, where: str | None) -> None:
+    """Enter a state, and drop the flags whose cause this ends."""
+    parcel.enter(to, fact.event_ms, step)
+    if to is ParcelState.DELIVERED:
+        parcel.where = where  # it is no longer where it was last seen
+    if parcel.cases:
+        parcel.cases -= _ENDED_BY.get(to, _LOST_CASE) | (_DAMAGE_CASE if step == E.UNPACK else frozenset())
+    if parcel.flags:
+        parcel.flags.discard(Flag.LOST)
+        if to not in OUTBOUND:
+            parcel.flags -= ROAD_FLAGS
+        if to is ParcelState.DELIVERED or to in DEAD:
+            parcel.flags.discard(Flag.CUSTOMS_HOLD)
+        if step == E.UNPACK:
+            parcel.flags.discard(Flag.DAMAGED)
+    if step == E.UNPACK:
+        order.flags.discard(Flag.DAMAGED)
+
+
+_LOST_CASE: Final = frozenset({AlertCode.LOST})
+_DAMAGE_CASE: Final = frozenset({AlertCode.DAMAGED})
+_ENDED_BY: Final = {ParcelState.LOST: frozenset[AlertCode](), ParcelState.RETURNED: _LOST_CASE | _DAMAGE_CASE}
+"""What a parcel's new state ends; every other state but `lost` ends that it is lost."""
 
 
 def _confirm_inferred_milestone(order: Order, parcel: Parcel, state: ParcelState, at_ms: int) -> bool:
@@ -85,15 +127,19 @@ def judge_scan(order: Order, fact: Fact, changed: bool, parcels: list[Parcel], w
     return Verdict(base.outcome, warn=warn, parcel=parcels[0].id if len(parcels) == 1 else None)
 
 
-def _flag_odd_custody(order: Order, fact: Fact, *, was_packed: bool) -> tuple[Warn, ...]:
-    """A hold or a cancellation does not undo what happened: the fact is applied, flagged, and answered with `stop`."""
+def _flag_odd_custody(order: Order, fact: Fact, parcels: list[Parcel], *, was_packed: bool) -> tuple[Warn, ...]:
+    """A hold or a cancellation does not undo what happened: the fact is applied, flagged, and answered with `stop`. What is on its way back may move."""
     warn: tuple[Warn, ...] = ()
-    if order.holds or Flag.NEEDS_CONFIRM in order.flags:
-        order.flags.add(Flag.MOVED_ON_HOLD)
+    outbound = [p for p in parcels if p.state in OUTBOUND]
+    if outbound and (order.holds or Flag.NEEDS_CONFIRM in order.flags):
+        for parcel in outbound:
+            parcel.flags.add(Flag.MOVED_ON_HOLD)
         warn += (Warn.MOVED_ON_HOLD,)
-    if order.cancelled:
-        order.flags.add(Flag.CANCEL_REQUESTED)
-        warn += (Warn.MOVED_AFTER_CANCEL,)
+    if order.cancelled or order.cancelled_parcels:
+        unwanted = [p for p in outbound if order.is_cancelled(p)]
+        for parcel in unwanted:
+            parcel.flags.add(Flag.CANCEL_REQUESTED)
+        warn += (Warn.MOVED_AFTER_CANCEL,) if unwanted else ()
     if fact.type == E.LOAD and not was_packed and order.created is not None and not order.created.allow_partial:
         warn += (Warn.INCOMPLETE,)
     return warn
@@ -111,14 +157,17 @@ def customs_entered(order: Order, fact: Fact) -> Verdict:
 
 
 def customs_held(order: Order, fact: Fact) -> Verdict:
-    parcels = order.find_or_add(fact)[0]
-    return _set_flag(order, parcels, Flag.CUSTOMS_HOLD, apply_movement(order, fact))
+    """Flag what customs can hold: neither what was delivered, nor what is gone."""
+    parcels = [p for p in order.find_or_add(fact)[0] if p.state is not ParcelState.DELIVERED and p.state not in DEAD]
+    verdict = apply_movement(order, fact)
+    return _set_flag(order, parcels, Flag.CUSTOMS_HOLD, verdict) if parcels else verdict
 
 
 def customs_cleared(order: Order, fact: Fact) -> Verdict:
     body: bodies.AtBorder = body_of(fact)
     parcels = order.find_or_add(fact)[0]
     destination = order.created.dest_country if order.created is not None else None
+    # Goods are often cleared before they come. Without a known destination only an entry says in which direction they were cleared.
     arrived = body.country == destination if destination is not None else all(p.customs_direction == "import" for p in parcels)
     unflagged = any(Flag.CUSTOMS_HOLD in p.flags for p in parcels)
     for parcel in parcels:
@@ -158,18 +207,80 @@ def available_for_pickup(order: Order, fact: Fact) -> Verdict:
 
 def delivery(order: Order, fact: Fact) -> Verdict:
     body: bodies.Delivery = body_of(fact)
-    news = False
-    for parcel in order.find_or_add(fact)[0]:
-        if fact.role == Role.SCANNER and parcel.state is not ParcelState.DELIVERED:
-            parcel.collected = True  # handed over at a counter
-        if Flag.CUSTOMS_HOLD in parcel.flags:
-            parcel.flags.discard(Flag.CUSTOMS_HOLD)
-            news = True
+    # A courier who types an order's number delivers what is still in the hall, too; a counter hands over what lies there.
+    is_unseen = fact.parcel is None and fact.code is None and fact.role != Role.SCANNER
+    parcels = order.find_or_add(fact)[0]
+    warn: tuple[Warn, ...] = (Warn.NOT_SCANNED,) if is_unseen and any(p.state in _IN_THE_HALL for p in parcels) else ()
+    if fact.role == Role.SCANNER:
+        for parcel in parcels:
+            parcel.collected = parcel.collected or parcel.state is not ParcelState.DELIVERED
     verdict = apply_movement(order, fact)
-    if body.collected is not None and not order.paid:
-        order.paid = news = True
+    is_news = body.collected is not None and not order.paid
+    if body.collected is not None and is_news:
+        _collect(order, fact, body.collected)
+    if _is_all_delivered(order):
+        if order.completed:
+            close_cases(order)
+        if not order.paid and (order.terms is not None or (order.created is not None and order.created.payment == "on_delivery")):
+            warn += (Warn.NOT_PAID,)  # as long as a parcel is to come, its courier may bring the money
+    return verdict._replace(outcome=Outcome.APPLIED if is_news else verdict.outcome, warn=verdict.warn + warn)
+
+
+_IN_THE_HALL: Final = frozenset({ParcelState.PACKED, ParcelState.STAGED})
+
+
+def _collect(order: Order, fact: Fact, collected: bodies.Collected) -> None:
+    if collected.amount_minor:
+        order.account.receive(collected.amount_minor, collected.currency, in_cash=collected.tender == "cash")
+    if order.account.is_settled:
+        order.paid = True
         order.milestones[OrderState.PAID] = (fact.event_ms, False)
-    return verdict._replace(outcome=Outcome.APPLIED) if news else verdict
+
+
+def _is_all_delivered(order: Order) -> bool:
+    return all(p.state is ParcelState.DELIVERED for p in order.parcels.values() if p.state not in DEAD)
+
+
+# --- the way back ---------------------------------------------------------------------------------------------------------
+
+
+def returned(order: Order, fact: Fact) -> Verdict:
+    """What came back: whole parcels, or only some of the goods of parcels that were delivered. The rest stays delivered."""
+    body: bodies.Returned = body_of(fact)
+    if body.items is not None:
+        parcels = [p for p in order.find_or_add(fact)[0] if p.state in _AFTER_DELIVERY and ParcelState.DELIVERED in p.milestones]
+        if parcels:
+            return _return_part(order, fact, parcels, body)
+    verdict = apply_movement(order, fact, where=body.dock)
+    for parcel in order.parcels.values():
+        if parcel.state is ParcelState.RETURNED:
+            parcel.flags.discard(Flag.PART_RETURNED)
+    return verdict
+
+
+_AFTER_DELIVERY: Final = frozenset({ParcelState.DELIVERED, ParcelState.RETURNING})
+
+
+def _return_part(order: Order, fact: Fact, parcels: list[Parcel], body: bodies.Returned) -> Verdict:
+    back = quantities(body.items or ())
+    for parcel in parcels:
+        contents = parcel.items if parcel.items is not None else order.contents().rest_of(order.parcels.values())
+        for sku, qty in contents.items():
+            part = min(back.get(sku, 0), qty - parcel.returned.get(sku, 0))
+            if part > 0:
+                parcel.returned[sku] = parcel.returned.get(sku, 0) + part
+                back[sku] -= part
+        if all(parcel.returned.get(sku, 0) >= qty for sku, qty in contents.items()):
+            move_parcels(order, [parcel], E.RETURNED, fact, body.dock)
+            take(order, fact, [parcel])
+            parcel.flags.discard(Flag.PART_RETURNED)
+        elif parcel.returned:
+            if parcel.state is ParcelState.RETURNING:
+                parcel.enter(ParcelState.DELIVERED, fact.event_ms, fact.type)
+            parcel.flags.add(Flag.PART_RETURNED)
+    order.count_packed()
+    warn = (Warn.TOO_MANY,) if any(qty > 0 for qty in back.values()) else ()
+    return Verdict(Outcome.APPLIED, warn=warn, parcel=parcels[0].id if len(parcels) == 1 else None)
 
 
 # --- damage and loss ------------------------------------------------------------------------------------------------------
@@ -179,18 +290,21 @@ def damaged(order: Order, fact: Fact) -> Verdict:
     body: bodies.Damaged = body_of(fact)
     parcels = order.find_or_add(fact)[0]  # before the move: if it leaves no live parcel, those that were gone before are not meant
     verdict = apply_movement(order, fact, Step.DAMAGED_BEYOND_USE) if body.severity == "total" else apply_movement(order, fact)
+    for parcel in parcels:
+        if parcel.state is not ParcelState.RETURNED:
+            parcel.cases.add(AlertCode.DAMAGED)
     return _set_flag(order, parcels, Flag.DAMAGED, verdict)
 
 
 def lost(order: Order, fact: Fact) -> Verdict:
-    parcels, _ = order.find_or_add(fact)
+    parcels = [p for p in order.find_or_add(fact)[0] if p.state is not ParcelState.LOST]
     for parcel in parcels:
-        if parcel.state is not ParcelState.LOST:
-            parcel.before_lost = parcel.state
+        parcel.before_lost = parcel.state
     verdict = apply_movement(order, fact)
     for parcel in parcels:
         if parcel.state is ParcelState.LOST:
             parcel.flags.add(Flag.LOST)
+            parcel.cases.add(AlertCode.LOST)
     return verdict
 
 
@@ -204,6 +318,7 @@ def found(order: Order, fact: Fact) -> Verdict:
         parcel.state = parcel.before_lost
         parcel.at_ms = fact.event_ms
         parcel.flags.discard(Flag.LOST)
+        parcel.cases.discard(AlertCode.LOST)
     order.count_packed()
     return judge_scan(order, fact, bool(parcels), parcels)
 

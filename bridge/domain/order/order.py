@@ -7,12 +7,14 @@ time of day: the same facts in the same order give the same order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.domain.facts import Fact, Verdict
-from bridge.domain.lifecycle import DEAD, MOVES, ORDER_IMPLIED, ORDER_RANK, PERCENT, RANK, SHOWN_AS
+from bridge.domain.lifecycle import DEAD, IN_CUSTODY, MOVES, ORDER_IMPLIED, ORDER_RANK, OUTBOUND, PERCENT, SHOWN_AS
 from bridge.domain.order.book import Book, is_booked
+from bridge.domain.order.contents import Contents, contents_of, packed_if_none_gone
 from bridge.domain.order.parcel import Parcel
+from bridge.domain.order.payment import Account
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Reason, Warn, partially
@@ -21,25 +23,39 @@ MOVING: Final = frozenset(MOVES) | {E.CUSTOMS_CLEARED}
 """Events that take a parcel somewhere: each is proof enough that there is one."""
 PARTIALLY: Final = {state: partially(state) for state in OrderState}
 """The word that is shown for a state if the parcels differ."""
-_PACKED_RANK = RANK[ParcelState.PACKED]
+_PACKED_RANK = ORDER_RANK[OrderState.PACKED]
+_SHIPPED_RANK = ORDER_RANK[OrderState.SHIPPED]
+
+
+class CourierJob(NamedTuple):
+    """Who is to bring a parcel, and the job in which it is."""
+
+    courier: str
+    job: str
 
 
 class Order:
     """An order as its facts so far make it. `milestones` maps a state to (when first reached, whether that was inferred).
 
-    `lines` and `picked` are (sku → qty); `assigned` is (courier, job); `last` is (type, event_ms) of the last event that was applied.
+    `lines` and `picked` are (sku → qty); `short` are the skus that were missing at their shelf; `last` is (type, event_ms) of the last event that was
+    applied. `holds` maps the reason of a hold to the device that set it. `terms` is the rule for unpaid orders under which it was created.
+
+    `assigned` is the job of the whole order, `parcel_jobs` that of single parcels by their id, or by the code that they will bear; None if it was taken
+    back. `cancelled_parcels` are the parcels that are cancelled while the order is not, named in the same way.
 
     `decisions` are the outcomes of couriers' answers by (device, event id). `book` knows which parcel an event is about, from the facts in `booked`.
     `last_scans` holds the event_ms of the last scan by (device, type, code or parcel).
     """
 
     __slots__ = (
+        "account",
         "all_packed",
         "approved",
         "assigned",
         "book",
         "booked",
         "cancelled",
+        "cancelled_parcels",
         "changed_ms",
         "completed",
         "created",
@@ -52,21 +68,29 @@ class Order:
         "lines",
         "milestones",
         "paid",
+        "parcel_jobs",
         "parcels",
         "partial",
         "picked",
+        "short",
         "state",
+        "terms",
     )
 
     def __init__(self, order_id: str) -> None:
         self.id = order_id
         self.created: bodies.Created | None = None
-        self.assigned: tuple[str, str] | None = None
+        self.terms: str | None = None
+        self.account = Account()
+        self.assigned: CourierJob | None = None
+        self.parcel_jobs: dict[str, CourierJob | None] = {}
+        self.cancelled_parcels: set[str] = set()
         self.lines: dict[str, int] = {}
         self.parcels: dict[str, Parcel] = {}
-        self.holds: set[str] = set()
+        self.holds: dict[str, str] = {}
         self.flags: set[Flag] = set()
         self.picked: dict[str, int] = {}
+        self.short: set[str] = set()
         self.paid = self.approved = self.completed = self.cancelled = False
         self.state = OrderState.PENDING_PAYMENT
         self.partial = False
@@ -84,25 +108,58 @@ class Order:
         """The state as it is shown: `partially_…` if the parcels differ."""
         return PARTIALLY[self.state] if self.partial else self.state
 
-    def preparation_block(self) -> Reason | None:
-        """Why the order must not be picked, packed or staged now; None if it may be."""
-        if self.cancelled:
-            return Reason.CANCELLED
-        if self.holds:
-            return Reason.HELD
-        return Reason.NEEDS_CONFIRM if Flag.NEEDS_CONFIRM in self.flags else None
+    @property
+    def owes_before_shipping(self) -> bool:
+        """Whether it is prepaid and not paid, under a rule that says what then."""
+        return not self.paid and self.terms is not None and self.created is not None and self.created.payment == "prepaid"
+
+    @property
+    def has_left(self) -> bool:
+        """Whether every parcel of it has left the warehouse."""
+        return bool(self.parcels) and all(p.state in IN_CUSTODY for p in self.parcels.values() if p.state not in DEAD)
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether its recipient has all that is to come."""
+        return self.state in (OrderState.DELIVERED, OrderState.COMPLETED) and not self.partial
+
+    @property
+    def returned(self) -> dict[str, int]:
+        """(sku → qty) what came back of delivered parcels, part by part."""
+        total: dict[str, int] = {}
+        for parcel in self.parcels.values():
+            for sku, qty in parcel.returned.items():
+                total[sku] = total.get(sku, 0) + qty
+        return total
+
+    def is_cancelled(self, parcel: Parcel) -> bool:
+        """Whether the order or this parcel of it was cancelled."""
+        return self.cancelled or (bool(self.cancelled_parcels) and not self.cancelled_parcels.isdisjoint(self.book.names(parcel.id)))
 
     # --- the state, from its parcels --------------------------------------------------------------------------------------
 
     def update_state(self, fact: Fact) -> None:
         """Derive the state again after a fact, and record the milestone that the whole order has reached."""
         state, partial, reached = self._derived()
+        at_ms = fact.event_ms if fact.type != E.CANCELLED else shown_ms(fact)
         if state is not self.state or partial is not self.partial or not self.changed_ms:
-            self.changed_ms = fact.event_ms
+            self.changed_ms = at_ms
         self.state = state
         self.partial = partial
         if reached not in self.milestones:
-            self.reach(reached, fact)
+            self.reach(reached, at_ms)
+        if not self.paid or Flag.NOT_PAID in self.flags:
+            self._flag_unpaid()
+
+    def _flag_unpaid(self) -> None:
+        """Flag goods that are out of the house and not paid: of a prepaid order at once, of one that is paid on delivery once all of it is delivered."""
+        if self.paid or self.created is None:
+            owes = False
+        elif self.created.payment == "prepaid":
+            owes = self.owes_before_shipping and any(p.state in OUTBOUND for p in self.parcels.values())
+        else:
+            owes = (Flag.NOT_PAID in self.flags or self.is_delivered) and any(p.state in OUTBOUND for p in self.parcels.values())
+        (self.flags.add if owes else self.flags.discard)(Flag.NOT_PAID)
 
     def _derived(self) -> tuple[OrderState, bool, OrderState]:
         """(state, whether parcels differ, the state that the whole order has reached)."""
@@ -124,11 +181,15 @@ class Order:
         if lowest is None:
             state = self._none_live()
             return state, False, state
-        if not self.all_packed and rank >= _PACKED_RANK:
+        if rank >= _PACKED_RANK and not self._goes_as_it_is(rank):
             return OrderState.PACKED, True, OrderState.PICKING
         if lowest is OrderState.DELIVERED and self.completed and not differ:
             lowest = OrderState.COMPLETED
         return lowest, differ, lowest
+
+    def _goes_as_it_is(self, rank: int) -> bool:
+        """Whether nothing more is to come: all is packed, or what is missing was reported and the rest has left."""
+        return self.all_packed or (Flag.SHORT in self.flags and rank >= _SHIPPED_RANK)
 
     def _without_parcels(self) -> OrderState:
         if self.cancelled:
@@ -145,35 +206,39 @@ class Order:
             return OrderState.RETURNED
         return OrderState.CANCELLED if states == {ParcelState.CANCELLED} else OrderState.EXCEPTION
 
-    def reach(self, state: OrderState, fact: Fact) -> None:
+    def reach(self, state: OrderState, at_ms: int) -> None:
         """Record a milestone, and as inferred those before it that it proves."""
-        self.milestones[state] = (fact.event_ms, False)
-        on_delivery = self.created is not None and self.created.payment == "on_delivery"
+        self.milestones[state] = (at_ms, False)
         for implied in ORDER_IMPLIED.get(state, ()):
-            if implied in self.milestones or (on_delivery and implied is OrderState.PAID):
+            if implied in self.milestones:
                 continue
             if implied is OrderState.OUT_FOR_DELIVERY and all(p.collected for p in self.parcels.values() if p.state not in DEAD):
                 continue
-            self.milestones[implied] = (fact.event_ms, True)
+            self.milestones[implied] = (at_ms, True)
+
+    # --- what is in it ----------------------------------------------------------------------------------------------------
+
+    def contents(self) -> Contents:
+        """What of its lines is packed, and what is gone."""
+        return contents_of(self.lines, self.picked, self.parcels.values())
 
     def count_packed(self) -> None:
-        """Set `all_packed`: whether the parcels hold every line.
+        """Set `all_packed`, whether the parcels hold every line, and the flag `short`. After a cancellation nothing more is owed.
 
-        A parcel packed without a list holds everything that the others do not. After a cancellation nothing more is owed.
+        An order is short of what was missing at its shelf, or was in a parcel that is gone, and has not come since.
         """
         if self.cancelled:
             self.all_packed = True
+            self.flags.discard(Flag.SHORT)
             return
-        have: dict[str, int] = {}
-        for parcel in self.parcels.values():
-            if not parcel.is_packed:
-                continue
-            if parcel.items is None:
-                self.all_packed = True
-                return
-            for sku, qty in parcel.items.items():
-                have[sku] = have.get(sku, 0) + qty
-        self.all_packed = all(have.get(sku, 0) >= qty for sku, qty in self.lines.items())
+        if not self.short and (packed := packed_if_none_gone(self.lines, self.parcels.values())) is not None:
+            self.all_packed = packed is self.lines or all(packed.get(sku, 0) >= qty for sku, qty in self.lines.items())
+            self.flags.discard(Flag.SHORT)
+            return
+        contents = self.contents()
+        self.all_packed = contents.is_complete
+        self.short = {sku for sku in self.short if contents.is_missing(sku)}
+        (self.flags.add if self.short or contents.is_gone else self.flags.discard)(Flag.SHORT)
 
     def percent(self) -> int:
         """How far the order is, 0 to 100, as the mean of its live parcels."""
@@ -181,20 +246,21 @@ class Order:
         if not live:
             return PERCENT[self.state]
         mean = sum(live) // len(live)
-        return mean if self.all_packed else min(mean, PERCENT[OrderState.PACKED] - 1)
+        return mean if self._goes_as_it_is(ORDER_RANK[self.state]) else min(mean, PERCENT[OrderState.PACKED] - 1)
 
     def left_to_pick(self) -> list[tuple[str, int]]:
-        """(sku, qty) of what is not yet picked or packed."""
-        packed: dict[str, int] = {}
-        for parcel in self.parcels.values():
-            if not parcel.is_packed or parcel.state is ParcelState.CANCELLED:
-                continue
-            if parcel.items is None:
-                return []
-            for sku, qty in parcel.items.items():
-                packed[sku] = packed.get(sku, 0) + qty
-        left = ((sku, qty - max(self.picked.get(sku, 0), packed.get(sku, 0))) for sku, qty in self.lines.items())
-        return [(sku, qty) for sku, qty in left if qty > 0]
+        """(sku, qty) of what is neither picked nor packed yet; what was lost has to be picked again."""
+        if self.cancelled:
+            return []
+        packed = packed_if_none_gone(self.lines, self.parcels.values())
+        if packed is self.lines:
+            return []
+        if packed is None:
+            contents = self.contents()
+            return [(sku, left) for sku in self.lines if (left := contents.left(sku)) > 0]
+        picked = self.picked
+        rest = ((sku, qty - max(picked.get(sku, 0), packed.get(sku, 0))) for sku, qty in self.lines.items())
+        return [(sku, left) for sku, left in rest if left > 0]
 
     # --- which parcels a fact is about ------------------------------------------------------------------------------------
 
@@ -285,6 +351,26 @@ def quantities(lines: Iterable[bodies.Line]) -> dict[str, int]:
     for line in lines:
         total[line.sku] = total.get(line.sku, 0) + line.qty
     return total
+
+
+def named_parcel(order: Order, fact: Fact) -> tuple[Parcel | None, str | None]:
+    """(the parcel that an instruction names, the name under which it is kept): the parcel may be packed later. No name if it is about the whole order."""
+    parcel, _ = order.named_by(fact)
+    if parcel is not None:
+        return parcel, parcel.id
+    return None, fact.parcel or (fact.code if fact.code != order.id else None)
+
+
+def close_cases(order: Order) -> None:
+    """An order is delivered and completed: end what was odd about its parcels."""
+    for parcel in order.parcels.values():
+        parcel.close_case()
+
+
+def shown_ms(fact: Fact) -> int:
+    """The time that is shown for what a fact brought about: its own, or for a cancellation the time at which the shop cancelled, if that is earlier."""
+    since_ms = fact.body.since_ms if isinstance(fact.body, bodies.Cancelled) else None
+    return fact.event_ms if since_ms is None else min(since_ms, fact.event_ms)
 
 
 def body_of(fact: Fact) -> Any:

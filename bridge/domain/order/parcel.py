@@ -5,31 +5,45 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.domain.lifecycle import IMPLIED, IMPLIED_BY
-from devices.protocol.vocabulary import Flag, ParcelState, Waypoint
+from devices.protocol.vocabulary import AlertCode, EventType, Flag, ParcelState, Waypoint
 
 _FULL: Final = frozenset({ParcelState.PACKED, *(state for state, implied in IMPLIED.items() if ParcelState.PACKED in implied)})
 """A parcel in one of these states was packed, even if no pack event has arrived."""
+
+
+ROAD_FLAGS: Final = frozenset({Flag.MOVED_ON_HOLD, Flag.CANCEL_REQUESTED})
+"""Flags of a parcel that someone should stop. They end when it is back, on its way back, or gone."""
+CASE_FLAGS: Final = ROAD_FLAGS | {Flag.WRONG_COURIER}
+"""Flags that end when the order is closed: nobody has to do anything about them any more."""
 
 
 class Parcel:
     """One parcel. `milestones` maps a state to (when first reached, whether that was inferred).
 
     `is_packed` says that something is in it, `has_pack_event` that a pack event said so and not only a later scan; `items` is (sku → qty) what is in
-    it, if a pack event listed that.
+    it, if a pack event listed that. `returned` is (sku → qty) what of it came back after its delivery.
+
+    `courier` is the courier who has it; `handed_to` the one to whom another courier handed it over, until it is assigned again. `refused` says that the
+    recipient refused it, while it is on its way back. `cases` are alerts that stand until what happened is undone or the order is closed.
     """
 
     __slots__ = (
         "at_ms",
         "attempts",
         "before_lost",
+        "cases",
         "collected",
+        "courier",
         "customs_direction",
         "flags",
+        "handed_to",
         "has_pack_event",
         "id",
         "is_packed",
         "items",
         "milestones",
+        "refused",
+        "returned",
         "state",
         "where",
     )
@@ -39,19 +53,25 @@ class Parcel:
         self.state = ParcelState.PLANNED
         self.before_lost = ParcelState.PLANNED
         self.flags: set[Flag] = set()
+        self.cases: set[AlertCode] = set()
         self.where: str | None = None
         self.items: dict[str, int] | None = None
         self.is_packed = self.has_pack_event = False
         self.at_ms = at_ms
         self.attempts = 0
         self.collected = False
-        self.customs_direction = "import"
+        self.customs_direction: str | None = None
+        self.courier: str | None = None
+        self.handed_to: str | None = None
+        self.refused = False
+        self.returned: dict[str, int] = {}
         self.milestones: dict[ParcelState | Waypoint, tuple[int, bool]] = {}
 
     def enter(self, state: ParcelState, at_ms: int, step: str) -> None:
         """Enter a state by a step, and record the milestones that this reaches and proves."""
         self.state = state
         self.at_ms = at_ms
+        self.refused = step == EventType.REFUSED
         if state in _FULL or step in IMPLIED_BY:
             self.is_packed = True
         elif state is ParcelState.PICKING:
@@ -62,6 +82,11 @@ class Parcel:
                 self.milestones[implied] = (at_ms, True)
         if state not in self.milestones:
             self.milestones[state] = (at_ms, False)
+
+    def close_case(self) -> None:
+        """Nothing that was odd about it is anybody's task any more."""
+        self.flags -= CASE_FLAGS
+        self.cases.clear()
 
     def mark_packed(self, at_ms: int) -> bool:
         """Record that it was packed, even if it is now off the forward path (on its way back, say). Returns True if this is new."""

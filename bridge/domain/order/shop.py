@@ -1,13 +1,17 @@
-"""What the shop and the desk report about an order: created, paid, approved, amended, held, released, cancelled, completed."""
+"""What the shop and the desk report about an order: created, paid, refunded, approved, amended, held, released, cancelled, completed."""
 
 from __future__ import annotations
 
-from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict
-from bridge.domain.lifecycle import IN_CUSTODY, Step
+from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict, refusal
+from bridge.domain.lifecycle import OUTBOUND, Step
+from bridge.domain.order.flags import PROTECTED_HOLDS
 from bridge.domain.order.movement import move_parcels
-from bridge.domain.order.order import Order, body_of, quantities
+from bridge.domain.order.order import Order, body_of, close_cases, named_parcel, quantities
 from devices.protocol import bodies
-from devices.protocol.vocabulary import Flag, OrderState, Outcome, Warn
+from devices.protocol.vocabulary import Flag, OrderState, Outcome, Reason, Warn
+
+_NOT_PAID = Verdict(Outcome.APPLIED, warn=(Warn.NOT_PAID,))
+_STILL_HELD = Verdict(Outcome.NOOP, warn=(Warn.STILL_HELD,))
 
 
 def created(order: Order, fact: Fact) -> Verdict:
@@ -15,32 +19,54 @@ def created(order: Order, fact: Fact) -> Verdict:
         return NOOP
     body: bodies.Created = body_of(fact)
     order.created = body
+    order.terms = fact.terms
+    order.account.owe(body.amount_minor, body.currency)
     order.lines = quantities(body.lines)
     return APPLIED
 
 
+# --- money ----------------------------------------------------------------------------------------------------------------
+
+
 def paid(order: Order, fact: Fact) -> Verdict:
-    return _record_once(order, "paid", OrderState.PAID, fact)
+    body: bodies.Paid = body_of(fact)
+    was_paid = order.paid
+    order.account.receive(body.amount_minor, body.currency)
+    if not order.account.is_settled:
+        return _NOT_PAID
+    settle(order, fact)
+    return NOOP if was_paid else APPLIED
+
+
+def settle(order: Order, fact: Fact) -> None:
+    """Record that an order is paid."""
+    order.paid = True
+    if OrderState.PAID not in order.milestones:
+        order.reach(OrderState.PAID, fact.event_ms)
+
+
+def refunded(order: Order, fact: Fact) -> Verdict:
+    body: bodies.Refunded = body_of(fact)
+    order.account.refund(body.amount_minor)
+    order.paid = order.account.is_settled
+    return APPLIED
+
+
+# --- approval and changes -------------------------------------------------------------------------------------------------
 
 
 def approved(order: Order, fact: Fact) -> Verdict:
     confirmed = Flag.NEEDS_CONFIRM in order.flags
     order.flags.discard(Flag.NEEDS_CONFIRM)
     _clear_moved_on_hold(order)
-    verdict = _record_once(order, "approved", OrderState.APPROVED, fact)
-    return APPLIED if confirmed else verdict
-
-
-def _record_once(order: Order, field: str, milestone: OrderState, fact: Fact) -> Verdict:
-    """Record a fact that stays true once it happened. It replaces a milestone that was only inferred."""
-    known = order.milestones.get(milestone)
-    if getattr(order, field) and known is not None and not known[1]:
-        return NOOP
-    setattr(order, field, True)
+    known = order.milestones.get(OrderState.APPROVED)
+    if order.approved and known is not None and not known[1]:
+        return APPLIED if confirmed else NOOP
+    order.approved = True
     if known is None:
-        order.reach(milestone, fact)
+        order.reach(OrderState.APPROVED, fact.event_ms)
     elif known[1]:
-        order.milestones[milestone] = (fact.event_ms, False)
+        order.milestones[OrderState.APPROVED] = (fact.event_ms, False)  # it was only inferred
     return APPLIED
 
 
@@ -55,45 +81,71 @@ def amended(order: Order, fact: Fact) -> Verdict:
     return APPLIED
 
 
+# --- holds ----------------------------------------------------------------------------------------------------------------
+
+
 def held(order: Order, fact: Fact) -> Verdict:
     body: bodies.Because = body_of(fact)
     if body.reason in order.holds:
         return NOOP
-    order.holds.add(body.reason)
+    order.holds[body.reason] = fact.device
     order.flags.add(Flag.HELD)
     return APPLIED
 
 
 def released(order: Order, fact: Fact) -> Verdict:
-    body: bodies.Because = body_of(fact)
-    if body.reason not in order.holds:
+    """Lift the hold that is named, all of them, or the only one. If it is not clear which, none is lifted, and the answer names those that stand."""
+    body: bodies.Released = body_of(fact)
+    if not order.holds:
         return NOOP
-    order.holds.discard(body.reason)
+    if not body.all and (body.reason not in order.holds if body.reason is not None else len(order.holds) > 1):
+        return _STILL_HELD
+    asked = [body.reason] if body.reason is not None and not body.all else list(order.holds)
+    lifted = [reason for reason in asked if reason not in PROTECTED_HOLDS or order.holds[reason] == fact.device]
+    if not lifted:
+        return refusal(Outcome.REJECTED, Reason.NOT_YOURS)
+    for reason in lifted:
+        del order.holds[reason]
     if not order.holds:
         order.flags.discard(Flag.HELD)
     _clear_moved_on_hold(order)
-    return APPLIED
+    return APPLIED if len(lifted) == len(asked) else _STILL_HELD._replace(outcome=Outcome.APPLIED)
 
 
 def _clear_moved_on_hold(order: Order) -> None:
     """Once nothing forbids moving the order any more, it no longer matters that it moved."""
     if not order.holds and Flag.NEEDS_CONFIRM not in order.flags:
-        order.flags.discard(Flag.MOVED_ON_HOLD)
+        for parcel in order.parcels.values():
+            parcel.flags.discard(Flag.MOVED_ON_HOLD)
+
+
+# --- ends -----------------------------------------------------------------------------------------------------------------
 
 
 def cancelled(order: Order, fact: Fact) -> Verdict:
-    if order.cancelled:
+    """Cancel the order, or only the parcel that the fact names. What is on its way is asked back."""
+    parcel, name = named_parcel(order, fact)
+    if order.cancelled or (name is not None and name in order.cancelled_parcels):
         return NOOP
-    order.cancelled = True
-    move_parcels(order, order.parcels.values(), Step.CANCELLED_IN_HOUSE, fact, None)
-    if any(p.state in IN_CUSTODY for p in order.parcels.values()):
-        order.flags.add(Flag.CANCEL_REQUESTED)
+    if name is None:
+        order.cancelled = True
+    else:
+        order.cancelled_parcels.add(name)
+    meant = list(order.parcels.values()) if name is None else [parcel] if parcel is not None else []
+    move_parcels(order, meant, Step.CANCELLED_IN_HOUSE, fact, None)
+    for of in meant:
+        of.cases.clear()  # nobody waits for these goods any more
+        if of.state in OUTBOUND:
+            of.flags.add(Flag.CANCEL_REQUESTED)
     order.count_packed()
-    return APPLIED
+    return Verdict(Outcome.APPLIED, parcel=parcel.id if parcel is not None else None)
 
 
 def completed(order: Order, fact: Fact) -> Verdict:
     if order.completed:
         return NOOP
     order.completed = True
-    return APPLIED if order.state is OrderState.DELIVERED and not order.partial else Verdict(Outcome.APPLIED, warn=(Warn.NOT_DELIVERED,))
+    if not order.is_delivered:
+        return Verdict(Outcome.APPLIED, warn=(Warn.NOT_DELIVERED,))
+    close_cases(order)
+    return APPLIED

@@ -8,6 +8,7 @@ from bridge.domain.barcodes import ordered_sku, same_article
 from bridge.domain.facts import APPLIED, Fact, Verdict, refusal
 from bridge.domain.order.movement import judge_scan, move_parcels
 from bridge.domain.order.order import Order, body_of
+from bridge.domain.order.parcel import Parcel
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Flag, Outcome, Reason, Warn
@@ -29,13 +30,24 @@ def pick(order: Order, fact: Fact) -> Verdict:
             return refusal(Outcome.REJECTED, Reason.WRONG_PARCEL)
         move_parcels(order, parcels, E.PICK, fact, None)
     if body.short:
-        order.flags.add(Flag.SHORT)
+        order.short.add(body.sku)
+        order.count_packed()
         return Verdict(Outcome.APPLIED, parcel=fact.parcel)
+    is_late = order.has_left and order.contents().left(sku) <= 0
     order.picked[sku] = order.picked.get(sku, 0) + body.qty
-    warn: tuple[Warn, ...] = (Warn.TOO_MANY,) if order.picked[sku] > order.lines[sku] else ()
+    if Flag.SHORT in order.flags:
+        order.count_packed()
+    return Verdict(Outcome.APPLIED, warn=_odd_pick(order, sku, is_late=is_late), parcel=fact.parcel)
+
+
+def _odd_pick(order: Order, sku: str, *, is_late: bool) -> tuple[Warn, ...]:
+    """More than was ordered, for an order that has left with all of it, or for one that is not paid."""
+    warn: tuple[Warn, ...] = (Warn.PICKED_AFTER,) if is_late else ()
+    if order.picked[sku] > order.lines[sku]:
+        warn += (Warn.TOO_MANY,)
     if not order.paid and order.created is not None and order.created.payment == "prepaid":
         warn += (Warn.NOT_PAID,)
-    return Verdict(Outcome.APPLIED, warn=warn, parcel=fact.parcel)
+    return warn
 
 
 def pack(order: Order, fact: Fact) -> Verdict:
@@ -57,11 +69,20 @@ def pack(order: Order, fact: Fact) -> Verdict:
     parcel.has_pack_event = True
     changed = order.book.puts_code(fact) or changed
     order.count_packed()
-    return judge_scan(order, fact, changed, [parcel], _unordered(order, body))
+    return judge_scan(order, fact, changed, [parcel], _odd_contents(order, parcel, body))
 
 
-def _unordered(order: Order, body: bodies.Pack) -> tuple[Warn, ...]:
-    return (Warn.NOT_ORDERED,) if body.items is not None and any(ordered_sku(i.sku, order.lines) is None for i in body.items) else ()
+def _odd_contents(order: Order, parcel: Parcel, body: bodies.Pack) -> tuple[Warn, ...]:
+    """Something that was not ordered or too much of it; or no list, although not everything was picked, so that a shortage would not be seen."""
+    if body.items is None:
+        is_unclear = parcel.items is None and len(order.lines) > 1 and any(order.picked.get(sku, 0) < qty for sku, qty in order.lines.items())
+        return (Warn.NOT_LISTED,) if is_unclear else ()
+    contents = _contents(order, body.items)
+    warn: tuple[Warn, ...] = (Warn.NOT_ORDERED,) if any(sku not in order.lines for sku in contents) else ()
+    if len(order.parcels) == 1 and all(qty <= order.lines.get(sku, qty) for sku, qty in contents.items()) and parcel.items == contents:
+        return warn
+    packed = order.contents().packed
+    return (*warn, Warn.TOO_MANY) if any(packed.get(sku, 0) > order.lines.get(sku, packed.get(sku, 0)) for sku in contents) else warn
 
 
 def _contents(order: Order, items: Iterable[bodies.Line]) -> dict[str, int]:

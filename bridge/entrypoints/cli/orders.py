@@ -117,12 +117,17 @@ def show(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption = 
         print_json(found)
         return
     status = found["status"]
-    print_table(("", ""), [(k, status[k]) for k in ("order", "state", "rev", "percent", "hash")] + [("flags", " ".join(status["flags"]))])
+    print_table(
+        ("", ""),
+        [(k, status[k]) for k in ("order", "state", "rev", "percent", "hash")]
+        + [("flags", " ".join(status["flags"])), ("holds", " ".join(status.get("holds", [])))],
+    )
     milestones = [(m["state"], moment(m.get("at_ms")), "inferred" if m.get("inferred") else "") for m in status["milestones"]]
     print_table(("milestone", "at (UTC)", ""), milestones)
     if found["parcels"]:
-        columns = ("parcel", "state", "flags", "where", "codes")
-        print_table(columns, [(p["parcel"], p["state"], " ".join(p["flags"]), p.get("where"), " ".join(p.get("codes", ()))) for p in found["parcels"]])
+        columns = ("parcel", "state", "flags", "where", "codes", "attempts")
+        rows = [(p["parcel"], p["state"], " ".join(p["flags"]), p.get("where"), " ".join(p.get("codes", ())), p.get("attempts")) for p in found["parcels"]]
+        print_table(columns, rows)
 
 
 @app.command()

@@ -23,7 +23,7 @@ SETTLED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderSta
 """States in which nothing more is expected: their topics are cleared after a while."""
 BRIDGE: Final = "bridge"
 """The device name under which the bridge writes events of its own."""
-WITHOUT_ORDER: Final = frozenset({"shift_started", "shift_ended"})
+WITHOUT_ORDER: Final = frozenset({"shift_started", "shift_ended", "cash_counted"})
 
 
 class Broken(NamedTuple):
@@ -191,6 +191,8 @@ class View:
                         row["code"],
                         row["at"],
                         row["fault"],
+                        row["courier"],
+                        row["terms"],
                     ),
                 )
         return {order: read_order(order, told) for order, told in events.items()}

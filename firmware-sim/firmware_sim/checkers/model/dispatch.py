@@ -1,4 +1,4 @@
-"""Who brings an order: jobs, claims and what was decided of them."""
+"""Who is to bring an order: jobs, claims and what was decided of them; and orders that time completes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ from typing import Any
 
 from firmware_sim.checkers.model.events import Answer, Happened
 from firmware_sim.checkers.model.order import Order
+from firmware_sim.checkers.model.parcel import DEAD
 
 
 def assigned(order: Order, e: Happened) -> None:
-    order.job = e.body.get("job") or "j-" + e.id.hex()
-    order.marks.discard("unassigned")
+    """The whole order, or the parcel that is named. Who had it in wrong hands has now been decided on."""
+    job = (e.body["courier"], e.body.get("job") or "j-" + e.id.hex())
+    box, name = order.meant(e)
+    if (order.jobs.get(name) if name is not None else order.job) == job and (name is not None or not order.jobs):
+        return
+    if name is None:
+        order.job, order.jobs = job, {}
+    else:
+        order.jobs[name] = job
+    for given in order.boxes.values() if name is None else [box] if box is not None else []:
+        given.handed_to, given.wrong_hands = None, False
+    if all(order.job_of(b) is not None for b in order.boxes.values() if b.state not in DEAD):
+        order.marks.discard("unassigned")
 
 
 def unassigned(order: Order, e: Happened) -> None:
@@ -19,18 +31,27 @@ def unassigned(order: Order, e: Happened) -> None:
 
 
 def decided(order: Order, e: Happened) -> None:
-    if e.body["answer"] != "claim" and e.body["outcome"] == "applied":
+    """A refusal of a job takes it back. An order that time completes is delivered, and nobody has to decide on it."""
+    if e.body["answer"] == "completed":
+        if order.is_done() and "cancelled" not in order.marks and not order.holds and "completed" not in order.marks:
+            order.marks.add("completed")
+            order.close()
+    elif e.body["answer"] != "claim" and e.body["outcome"] == "applied":
         _give_back(order, e.body["job"])
 
 
 def _give_back(order: Order, job: str) -> None:
-    if order.job == job:
+    mine = [name for name, held in order.jobs.items() if held is not None and held[1] == job]
+    order.jobs.update(dict.fromkeys(mine))
+    is_whole = order.job is not None and order.job[1] == job
+    if is_whole:
         order.job = None
+    if mine or is_whole:
         order.marks.add("unassigned")
 
 
 def nothing(order: Order, e: Happened) -> None:
-    """Claims and refusals count as they were decided."""
+    """Claims and refusals count as they were decided; shifts and counted cash are about no order."""
 
 
 def as_decided(decision: Mapping[str, Any] | None) -> Answer:

@@ -10,7 +10,7 @@ Uid = tuple[str, bytes]
 
 
 class Happened(NamedTuple):
-    """A stored event of one order, its body plain."""
+    """A stored event of one order, its body plain. `courier` is who the phone belongs to; `terms` is the rule for unpaid orders at its creation."""
 
     device: str
     role: str
@@ -25,6 +25,8 @@ class Happened(NamedTuple):
     code: str | None = None
     at: str | None = None
     fault: str | None = None
+    courier: str | None = None
+    terms: str | None = None
 
     @property
     def uid(self) -> Uid:

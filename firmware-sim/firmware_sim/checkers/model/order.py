@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from firmware_sim.checkers.model import goods
 from firmware_sim.checkers.model.events import Happened, Refused
 from firmware_sim.checkers.model.parcel import DEAD, PREPARATION, Box
 
@@ -30,25 +31,50 @@ SHOWN: Final = {
 ORDER_CHAIN: Final = ("picking", "packed", "shipped", "returning", "customs", "entered", "out_for_delivery", "delivered")
 """From the least advanced on. The contract has no word on where `returning` stands; who comes back is taken as just shipped."""
 
-OWN_FLAGS: Final = frozenset({"amended", "needs_confirm", "short", "damaged", "cancel_requested", "moved_on_hold", "unassigned"})
+OWN_FLAGS: Final = frozenset({"amended", "needs_confirm", "short", "damaged", "unassigned", "not_paid"})
 """What an order is marked with itself; the rest comes from its parcels and holds. `damaged` only if no parcel is known."""
+
+
+Job = tuple[str, str]
+"""(courier, job)"""
+
+
+class Money(Protocol):
+    """What an order costs and what came in (`money.Purse`)."""
+
+    is_enough: bool
+    price: int | None
+    currency: str | None
+
+    def put(self, amount: int, currency: str, *, coins: bool = False) -> None: ...
+
+    def give_back(self, amount: int) -> None: ...
 
 
 @dataclass(slots=True)
 class Order:
-    """An order, as far as its events are read."""
+    """An order, as far as its events are read. `cut` are the ids and codes of parcels that are cancelled while the order is not."""
 
     id: str
+    purse: Money
     boxes: dict[str, Box] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     picked: dict[str, int] = field(default_factory=dict)
-    holds: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
+    """What was not at its shelf."""
+    holds: dict[str, str] = field(default_factory=dict)
+    """reason → the device that set the hold"""
     marks: set[str] = field(default_factory=set)
-    """created, paid, approved, completed, cancelled; and the flags amended, needs_confirm, short, cancel_requested, moved_on_hold, unassigned."""
+    """created, approved, completed, cancelled; and the flags of `OWN_FLAGS`."""
     perhaps: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)
     country: str | None = None
-    job: str | None = None
+    prepaid: bool = False
+    terms: str | None = None
+    job: Job | None = None
+    jobs: dict[str, Job | None] = field(default_factory=dict)
+    """The jobs of single parcels, by id or code; None if it was taken back."""
 
     # what it comes to
 
@@ -60,11 +86,13 @@ class Order:
         states = [b.state for b in self.boxes.values()]
         live = {SHOWN[s] for s in states if s not in DEAD}
         if not states:
-            return next((w for w in ("cancelled", "picking", "approved", "paid") if w in self.marks or (w == "picking" and self.picked)), "pending_payment")
+            begun = (("cancelled", "cancelled" in self.marks), ("picking", self.picked), ("approved", "approved" in self.marks), ("paid", self.purse.is_enough))
+            return next((word for word, is_so in begun if is_so), "pending_payment")
         if not live:
             return "returned" if "returned" in states else "cancelled" if set(states) == {"cancelled"} else "exception"
         least = min(live, key=ORDER_CHAIN.index)
-        if least != "picking" and not self._all_packed():
+        goes_as_it_is = "short" in self.marks and least != "packed"
+        if least != "picking" and not goes_as_it_is and not self._all_packed():
             return "partially_packed"
         if len(live) > 1:
             return f"partially_{least}"
@@ -74,28 +102,50 @@ class Order:
         """Whether the parcels hold every line: one without a list holds what no other does; after a cancellation nothing more is owed."""
         if "cancelled" in self.marks:
             return True
-        packed = [b for b in self.boxes.values() if b.packed]
-        if any(b.items is None for b in packed):
-            return True
-        return all(sum((b.items or {}).get(sku, 0) for b in packed) >= qty for sku, qty in self.lines.items())
+        return all(g.is_packed for g in goods.count(self.lines, self.picked, self.boxes.values()).values())
+
+    def count(self) -> None:
+        """Mark the order as short as long as something is missing that was reported, or is gone with its parcel."""
+        self.reported, is_short = goods.still_short(goods.count(self.lines, self.picked, self.boxes.values()), self.reported)
+        (self.marks.add if is_short and "cancelled" not in self.marks else self.marks.discard)("short")
 
     def seen(self) -> tuple[object, ...]:
         """What noop must not change. That a cancelled order has a parcel after all is told by the first scan of it, and changes nothing else."""
-        boxes = [(b.id, b.state, b.damaged, b.customs_hold) for b in self.boxes.values() if b.state != "cancelled"]
+        boxes = [(b.id, b.state, b.flags()) for b in self.boxes.values() if b.state != "cancelled"]
         return self.state(), self.marks & OWN_FLAGS, bool(self.holds), boxes
 
     # which parcels
 
     def named(self, e: Happened) -> Box | None:
         """The parcel that the event names by its id or by what was scanned; what was scanned is the truth."""
-        by_code = next((b for b in self.boxes.values() if e.code is not None and b.code == e.code), None)
-        named = self.boxes.get(e.parcel) or self.boxes.get(self.renamed.get(e.parcel, "")) if e.parcel is not None else None
+        by_code, named = self._by_code(e), self._by_id(e)
         other = named is not None if e.parcel == self.unseen else e.parcel is not None
         if by_code is not None and other and named is not by_code and e.type in PREPARATION | {"labelled"}:
             raise Refused("rejected", "code_taken" if e.type == "labelled" else "wrong_parcel")
         if by_code is not None:
             return by_code
         return named
+
+    def _by_code(self, e: Happened) -> Box | None:
+        return next((b for b in self.boxes.values() if e.code is not None and b.code == e.code), None)
+
+    def _by_id(self, e: Happened) -> Box | None:
+        return self.boxes.get(e.parcel) or self.boxes.get(self.renamed.get(e.parcel, "")) if e.parcel is not None else None
+
+    def meant(self, e: Happened) -> tuple[Box | None, str | None]:
+        """What an instruction is about: (the parcel, its name), (None, the name of one that is still to come), or the whole order."""
+        box = self._by_code(e) or self._by_id(e)
+        if box is not None:
+            return box, box.id
+        return None, e.parcel or (e.code if e.code != self.id else None)
+
+    def job_of(self, box: Box) -> Job | None:
+        names = [box.id, box.code, *(alias for alias, named in self.renamed.items() if named == box.id)]
+        return next((self.jobs[name] for name in names if name in self.jobs), self.job)
+
+    def is_off(self, box: Box) -> bool:
+        """Whether it was cancelled, alone or with the order."""
+        return "cancelled" in self.marks or box.id in self.cut or box.code in self.cut
 
     def new(self, e: Happened) -> Box:
         """Named, or after its pack; a parcel that was moved before its pack was told is named after its order."""
@@ -125,10 +175,14 @@ class Order:
 
     # what may be done
 
-    def check_not_blocked(self) -> None:
-        """A step of preparation waits for the shop."""
-        if "cancelled" in self.marks:
+    def check_not_cancelled(self, e: Happened) -> None:
+        box, _ = self.meant(e)
+        if "cancelled" in self.marks or (self.is_off(box) if box is not None else bool({e.parcel, e.code} & self.cut)):
             raise Refused("blocked", "cancelled")
+
+    def check_not_blocked(self, e: Happened) -> None:
+        """A step of preparation waits for the shop."""
+        self.check_not_cancelled(e)
         if self.holds:
             raise Refused("blocked", "held")
         if "needs_confirm" in self.marks:
@@ -136,7 +190,16 @@ class Order:
 
     def calm(self) -> None:
         if not self.holds and "needs_confirm" not in self.marks:
-            self.marks.discard("moved_on_hold")
+            for box in self.boxes.values():
+                box.moved_on_hold = False
+
+    def is_done(self) -> bool:
+        return self.state() in ("delivered", "completed")
+
+    def close(self) -> None:
+        """Delivered and completed: what was odd on the way is over."""
+        for box in self.boxes.values():
+            box.wrong_hands = box.moved_on_hold = box.wanted_back = False
 
 
 def quantities(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 RANK: Final = {
@@ -24,9 +24,11 @@ RANK: Final = {
 DEAD: Final = frozenset({"returned", "lost", "destroyed", "cancelled"})
 IN_HOUSE: Final = frozenset({"planned", "picking", "packed", "staged"})
 PREPARATION: Final = frozenset({"pick", "pack", "stage"})
-CUSTODY: Final = frozenset({"load", "depart", "pickup", "out_for_delivery", "delivery"})
+CUSTODY: Final = frozenset({"load", "depart", "arrive", "pickup", "out_for_delivery", "delivery"})
 
 UNDERWAY: Final = frozenset(RANK) - {"delivered"}
+OUTBOUND: Final = frozenset(RANK) - IN_HOUSE
+"""On its way to the recipient, or there."""
 REOPENED: Final = frozenset({"returned", "lost", "cancelled"})
 """What custody opens again: the parcel is where it was scanned."""
 
@@ -47,7 +49,7 @@ WAYS: Final[dict[str, Way]] = {
     "load": Way("shipped", REOPENED),
     "unload": Way("staged", frozenset({"shipped"})),
     "depart": Way("in_transit", REOPENED),
-    "arrive": Way("in_transit", frozenset({"out_for_delivery", "attempt_failed"})),
+    "arrive": Way("in_transit", frozenset({"out_for_delivery", "attempt_failed", "cancelled", "lost"})),
     "customs_entered": Way("customs", frozenset({"entered"})),
     "customs_held": Way("customs"),
     "cleared_at_destination": Way("entered"),
@@ -89,10 +91,23 @@ class Box:
     told: bool = False
     damaged: bool = False
     customs_hold: bool = False
-    direction: str = "import"
+    direction: str | None = None
     moved_ms: int = -1
     before_lost: str = "planned"
+    courier: str | None = None
+    handed_to: str | None = None
+    wrong_hands: bool = False
+    moved_on_hold: bool = False
+    wanted_back: bool = False
+    was_delivered: bool = False
+    came_back: bool = False
+    back: dict[str, int] = field(default_factory=dict)
+    """What of it came back after its delivery."""
+    in_part: bool = False
 
     def flags(self) -> frozenset[str]:
-        marks = (("damaged", self.damaged), ("customs_hold", self.customs_hold), ("lost", self.state == "lost"))
+        marks = (
+            *(("damaged", self.damaged), ("customs_hold", self.customs_hold), ("lost", self.state == "lost"), ("wrong_courier", self.wrong_hands)),
+            *(("moved_on_hold", self.moved_on_hold), ("cancel_requested", self.wanted_back), ("part_returned", self.in_part)),
+        )
         return frozenset([flag for flag, there in marks if there])

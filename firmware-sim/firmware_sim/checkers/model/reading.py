@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from firmware_sim.checkers.model import dispatch, journey, shop, warehouse
+from firmware_sim.checkers.model import dispatch, journey, money, shop, warehouse
 from firmware_sim.checkers.model.events import Answer, Happened, Refused, Uid, in_order, voids
 from firmware_sim.checkers.model.order import Order
 
@@ -36,7 +36,7 @@ def read_order(order: str, events: Iterable[Happened]) -> Expected:
     if not any(e.type == "created" and e.fault is None for e in told):
         waiting = {e.uid: Answer("rejected", e.fault) if e.fault else Answer("parked", "unknown_order") for e in told}
         return Expected(False, "", frozenset(), frozenset(), {}, answers | waiting)
-    read = Order(order)
+    read = Order(order, money.Purse())
     answers |= _walk(read, told)
     parcels = {b.id: (b.state, b.flags()) for b in read.boxes.values()}
     return Expected(True, read.state(), read.flags(), frozenset(read.perhaps), parcels, answers)
@@ -53,6 +53,8 @@ def _walk(order: Order, told: Sequence[Happened]) -> dict[Uid, Answer]:
             if e.fault:
                 raise Refused("rejected", e.fault)
             READ[e.type](order, e)
+            order.count()
+            money.look(order)
             seen = order.seen()
             answer = Answer("taken", None, seen != before)
         except Refused as refused:
@@ -68,11 +70,13 @@ _STEPS: Final = (
     *("stop_arrived", "attempt_failed", "available_for_pickup", "delivery", "refused", "return_started", "returned", "damaged", "lost", "destroyed"),
 )
 READ: Final[dict[str, Callable[[Order, Happened], None]]] = {
-    **{f.__name__: f for f in (shop.created, shop.paid, shop.approved, shop.completed, shop.amended, shop.held, shop.released, shop.cancelled)},
+    **{
+        f.__name__: f for f in (shop.created, money.paid, money.refunded, shop.approved, shop.completed, shop.amended, shop.held, shop.released, shop.cancelled)
+    },
     **{f.__name__: f for f in (warehouse.pick, warehouse.pack, warehouse.unpack, warehouse.labelled)},
     **dict.fromkeys(_STEPS, journey.step),
     "found": journey.found,
     **{f.__name__: f for f in (dispatch.assigned, dispatch.unassigned, dispatch.decided)},
-    **dict.fromkeys(("claim", "decline", "shift_started", "shift_ended", "aggregated", "disaggregated"), dispatch.nothing),
+    **dict.fromkeys(("claim", "decline", "shift_started", "shift_ended", "cash_counted", "aggregated", "disaggregated"), dispatch.nothing),
 }
 """What each event type does to an order. A test proves that no type is missing."""

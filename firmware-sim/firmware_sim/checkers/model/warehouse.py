@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from firmware_sim.checkers.model.events import Happened, Refused
+from firmware_sim.checkers.model.journey import settle
 from firmware_sim.checkers.model.order import Order, quantities
 from firmware_sim.checkers.model.parcel import Box, leads
 
 
 def pick(order: Order, e: Happened) -> None:
-    order.check_not_blocked()
+    order.check_not_blocked(e)
+    if order.prepaid and order.terms == "block_pick" and not order.purse.is_enough:
+        raise Refused("blocked", "not_paid")
     sku = _as_ordered(order, e.body["sku"])
     if sku not in order.lines or _are_two_articles(e.code or "", sku):
         raise Refused("rejected", "wrong_sku")
@@ -16,13 +19,13 @@ def pick(order: Order, e: Happened) -> None:
         box = order.named(e) or order.new(e)
         box.state = leads("pick", box.state)
     if e.body.get("short"):
-        order.marks.add("short")  # what was not there was not picked
+        order.reported.add(sku)  # what was not there was not picked
     else:
         order.picked[sku] = order.picked.get(sku, 0) + e.body["qty"]
 
 
 def pack(order: Order, e: Happened) -> None:
-    order.check_not_blocked()
+    order.check_not_blocked(e)
     box = order.named(e)
     items = None
     if e.body.get("items") is not None:
@@ -59,10 +62,14 @@ def unpack(order: Order, e: Happened) -> None:
         after = leads("unpack", box.state)
         if after != box.state:
             box.state, box.packed, box.told, box.items = after, False, False, None
+            box.damaged = False  # its goods get another box
+            order.marks.discard("damaged")
+            settle(box)
         box.where = e.at or box.where
 
 
 def labelled(order: Order, e: Happened) -> None:
+    order.check_not_cancelled(e)
     box = order.named(e)
     if box is None and e.parcel is None:
         if len(order.boxes) != 1:
