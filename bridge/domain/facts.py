@@ -224,7 +224,7 @@ KEPT: Final[dict[Reason, Kept]] = {
     **dict.fromkeys((Reason.WRONG_PARCEL, Reason.WRONG_SKU, Reason.ITEMS_NEEDED, Reason.PARCEL_NEEDED, Reason.ORDER_NEEDED), Kept.MISPICK),
     **dict.fromkeys((Reason.CODE_TAKEN, Reason.VOID_OF_VOID, Reason.NOT_YOURS, Reason.JOB_CLOSED, Reason.UNKNOWN_JOB), Kept.MISPICK),
     **dict.fromkeys((Reason.HELD, Reason.CANCELLED, Reason.NEEDS_CONFIRM, Reason.NOT_PAID), Kept.MISPICK),
-    Reason.VOIDED: Kept.NOWHERE,
+    **dict.fromkeys((Reason.VOIDED, Reason.REPEATED), Kept.NOWHERE),
 }
 """Every reason of a rejected or blocked event, and where it is kept."""
 

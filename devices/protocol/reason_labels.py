@@ -85,6 +85,16 @@ REASON_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         r.HoldReason.RECALL: ("商品召回", "Product recall"),
         r.HoldReason.OTHER: _OTHER,
     },
+    r.RefundReason: {
+        r.RefundReason.CANCELLED: ("订单已取消", "Cancelled"),
+        r.RefundReason.RETURNED: ("商品已退回", "Returned"),
+        r.RefundReason.LOST: ("包裹丢失", "Lost"),
+        r.RefundReason.DAMAGED: ("商品破损", "Damaged"),
+        r.RefundReason.LATE: ("送达太晚", "Too late"),
+        r.RefundReason.OVERPAID: ("多付款项", "Paid too much"),
+        r.RefundReason.GOODWILL: ("补偿", "Goodwill"),
+        r.RefundReason.OTHER: ("其他", "Other"),
+    },
     r.ReturnReason: {
         r.ReturnReason.NOT_WANTED: ("不想要了", "No longer wanted"),
         r.ReturnReason.DOES_NOT_FIT: ("尺寸不合适", "Does not fit"),

@@ -207,6 +207,19 @@ class DeclineReason(StrEnum):
     OTHER = "other"
 
 
+class RefundReason(StrEnum):
+    """Why money was paid back (`refunded`)."""
+
+    CANCELLED = "cancelled"
+    RETURNED = "returned"
+    LOST = "lost"
+    DAMAGED = "damaged"
+    LATE = "late"
+    OVERPAID = "overpaid"
+    GOODWILL = "goodwill"
+    OTHER = "other"
+
+
 class Condition(StrEnum):
     """How a returned parcel looks (`condition` of `returned`)."""
 
@@ -225,6 +238,7 @@ REASONS: Final[MappingProxyType[EventType, type[StrEnum]]] = MappingProxyType(
         EventType.HELD: HoldReason,
         EventType.RELEASED: HoldReason,
         EventType.CANCELLED: CancelReason,
+        EventType.REFUNDED: RefundReason,
         EventType.UNPACK: UnpackReason,
         EventType.UNLOAD: UnloadReason,
         EventType.CUSTOMS_HELD: CustomsReason,

@@ -102,6 +102,8 @@ _BACK: Final = (A.RETURNING, P.RETURN_TO_SENDER, S.FAILURE, T.RETURNING)
 EVENT_WORDS: Final[Mapping[EventType, Words]] = {
     E.CREATED: Words(None, None, A.PENDING, P.UNKNOWN, None, T.NOT_FOUND, "订单已创建", "Order created"),
     E.PAID: Words(None, None, A.PENDING, P.UNKNOWN, None, T.NOT_FOUND, "已收到付款", "Payment received"),
+    E.REFUNDED: _only("已退款", "Refunded"),
+    E.CASH_COUNTED: _only("已清点现金", "Cash counted"),
     E.APPROVED: Words(None, None, A.PENDING, P.UNKNOWN, S.CONFIRMED, T.NOT_FOUND, "订单已审核", "Order approved"),
     E.AMENDED: _only("订单已修改", "Order changed"),
     E.HELD: _only("订单已暂停", "Order put on hold"),
@@ -168,6 +170,9 @@ FLAG_WORDS: Final[Mapping[Flag, Words]] = {
     Flag.CANCEL_REQUESTED: _only("已申请取消", "Cancellation requested"),
     Flag.MOVED_ON_HOLD: _only("暂停期间被移动", "Moved while on hold"),
     Flag.UNASSIGNED: _only("无配送员", "No courier assigned"),
+    Flag.NOT_PAID: _only("未付款", "Not paid"),
+    Flag.WRONG_COURIER: _only("配送员不符", "With the wrong courier"),
+    Flag.PART_RETURNED: _only("部分退回", "Partly returned"),
 }
 """What a flag puts in place of the state's words; None leaves the state's. A damaged parcel goes on: only its condition is told."""
 

@@ -104,7 +104,7 @@ def test_a_clock_before_the_device_was_enrolled_is_unknown(dock: Bench) -> None:
 
 
 def test_a_clock_that_contradicts_the_order_of_a_devices_events_is_unknown(dock: Bench) -> None:
-    dock.create("D1", "D2")
+    dock.create("D1", "D2", lines=[{"sku": "pen", "qty": 1}])
     dock.tell("scan-1", "pack", "D1")
     packed_ms = dock.now_ms - 1_000
     received_ms = dock.now_ms
@@ -132,7 +132,7 @@ def test_a_backlog_that_was_overtaken_happened_before_what_overtook_it(dock: Ben
 
 def test_an_unknown_time_does_not_make_a_good_clock_look_wrong(dock: Bench) -> None:
     """Two boots were never heard: in the first the clock stood at 1970, in the second it was right. Nothing is known of the first but its reception."""
-    dock.create("D1", "D2")
+    dock.create("D1", "D2", lines=[{"sku": "pen", "qty": 1}])
     dock.send(earlier(dock, "scan-1", "pack", "D1", at_ms=IN_1970))
     at_ms = dock.now_ms - 3 * HOUR
     dock.send(earlier(dock, "scan-1", "pack", "D2", at_ms=at_ms))
@@ -184,7 +184,7 @@ def test_a_shop_that_sends_seconds_does_not_date_its_orders_in_1970(dock: Bench)
 
 @pytest.mark.parametrize("factor", [1_000, 1_000_000], ids=["microseconds", "nanoseconds"])
 def test_a_scanner_that_sends_another_unit_is_dated_right_in_a_boot_that_was_never_heard(dock: Bench, factor: int) -> None:
-    dock.create("E1")
+    dock.create("E1", lines=[{"sku": "pen", "qty": 1}])
     at_ms = dock.now_ms - 3 * HOUR
     (receipt,) = dock.send(earlier(dock, "scan-1", "pack", "E1", at_ms=at_ms * factor))
     assert "warn" not in receipt
@@ -232,7 +232,7 @@ def explained(bench: Bench, order: str, event_type: str) -> Step:
 
 
 def test_the_story_of_an_order_names_what_was_odd_about_a_clock(dock: Bench) -> None:
-    dock.create("C1")
+    dock.create("C1", lines=[{"sku": "pen", "qty": 1}])
     dock.send(earlier(dock, "scan-1", "pack", "C1", at_ms=IN_1970))
     step = explained(dock, "C1", "pack")
     assert (step.known_by, step.notes) == ("received", ["clock_unknown"])

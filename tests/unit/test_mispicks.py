@@ -65,7 +65,8 @@ def test_s22_what_cannot_be_understood_stays_in_quarantine(bench: Bench) -> None
 def test_s22_an_order_with_too_many_events_is_an_operators_affair(tmp_path: Path) -> None:
     with Bench(tmp_path / "full.db", order_events_max=2) as bench:
         bench.create("PO-1")
-        bench.tell("scan-1", "pack", "PO-1")
+        for event, body in (("pack", None), ("stage", {"dock": "d1"}), ("load", {"vehicle": "v1"})):
+            bench.tell("scan-1", event, "PO-1", body)
         assert quarantined(bench) == [("scan-1", "too_many_events")]
         assert counted(bench) == []
 

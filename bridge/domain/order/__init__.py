@@ -15,7 +15,7 @@ from bridge.domain.order import courier, movement, shop, warehouse
 from bridge.domain.order.blocks import MAY_BE_BLOCKED, block_of
 from bridge.domain.order.book import derived_parcel_id, unseen_parcel_id
 from bridge.domain.order.movement import DEBOUNCE_MS, apply_movement, movement_to
-from bridge.domain.order.order import MOVING, PARTIALLY, Handler, Order
+from bridge.domain.order.order import MOVING, PARTIALLY, Handler, Order, unclear_scan
 from bridge.domain.order.parcel import Parcel
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Next, Outcome, Reason
@@ -83,7 +83,7 @@ def apply(order: Order, fact: Fact) -> Verdict:
         return refusal(Outcome.BLOCKED, block)._replace(state=order.state_word)
     odd = fact.warn
     if fact.code is not None and kind in _ABOUT_PARCELS:
-        is_unclear, doubt = order.unclear_scan(fact)
+        is_unclear, doubt = unclear_scan(order, fact)
         if is_unclear:
             return Verdict(Outcome.PARKED, Reason.UNKNOWN_PARCEL, next=Next.SCAN_PARCEL, state=order.state_word)
         if doubt is not None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from bridge.domain.facts import Fact, Unpaid
 from bridge.domain.lifecycle import FORBIDS
-from bridge.domain.order.order import Order
+from bridge.domain.order.order import Order, known_parcel
 from devices.protocol.vocabulary import Flag, Reason
 
 MAY_BE_BLOCKED: Final = frozenset[str]().union(*FORBIDS.values())
@@ -25,7 +25,7 @@ def _is_cancelled(order: Order, fact: Fact) -> bool:
     """Whether the order or the parcel that the fact names is cancelled; the parcel may be one that is not packed yet."""
     if order.cancelled or not order.cancelled_parcels:
         return order.cancelled
-    parcel, _ = order.named_by(fact)
+    parcel = known_parcel(order, fact)
     return order.is_cancelled(parcel) if parcel is not None else bool(order.cancelled_parcels & {fact.parcel, fact.code})
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from bridge.domain.facts import APPLIED, NOOP, Fact, Unpaid, Verdict, refusal
 from bridge.domain.lifecycle import CUSTODY_FACTS, DEAD, MOVES, OUTBOUND, PARCEL_TABLE, PREPARATION, SHOWN_AS, Step
-from bridge.domain.order.order import Handler, Order, body_of, close_cases, quantities
+from bridge.domain.order.order import Handler, Order, body_of, close_cases, known_parcel, quantities
 from bridge.domain.order.parcel import ROAD_FLAGS, Parcel
 from bridge.domain.order.possession import CHANGES_HANDS, take
 from devices.protocol import bodies
@@ -310,7 +310,7 @@ def lost(order: Order, fact: Fact) -> Verdict:
 
 def found(order: Order, fact: Fact) -> Verdict:
     """Lead lost parcels back to the state that they had: the one that is named, or all of them if the fact names none."""
-    named, _ = order.named_by(fact)
+    named = known_parcel(order, fact)
     names_none = fact.parcel is None and fact.code is None
     candidates = [named] if named is not None else list(order.parcels.values()) if names_none else []
     parcels = [p for p in candidates if p.state is ParcelState.LOST]

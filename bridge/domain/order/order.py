@@ -329,17 +329,6 @@ class Order:
         live = [p for p in self.parcels.values() if p.state not in DEAD]
         return live or list(self.parcels.values()), False
 
-    def unclear_scan(self, fact: Fact) -> tuple[bool, Warn | None]:
-        """(whether a fact scans a code that is on no parcel of the order, and could mean several; the warning if it can mean only one)."""
-        if fact.code is None or fact.parcel is not None or fact.inside or not self.parcels or fact.code == self.book.own_key:
-            return False, None
-        label = self.book.label(fact)
-        if label is not None and self.book.by_code(label, fact.key, is_unpack=fact.type == E.UNPACK) is not None:
-            return False, None
-        if sum(p.state not in DEAD for p in self.parcels.values()) != 1:
-            return True, None
-        return False, Warn.UNKNOWN_CODE if label is not None else None
-
 
 Handler = Callable[[Order, Fact], Verdict]
 """What one event type does to an order."""
@@ -353,12 +342,33 @@ def quantities(lines: Iterable[bodies.Line]) -> dict[str, int]:
     return total
 
 
+def known_parcel(order: Order, fact: Fact) -> Parcel | None:
+    """The parcel that a fact names, if an event has shown it already."""
+    book = order.book
+    label = book.label(fact)
+    unit = book.by_code(label, fact.key) if label is not None else None
+    parcel_id = unit.id if unit is not None else book.by_name(fact.parcel) or fact.parcel if fact.parcel is not None else None
+    return order.parcels.get(parcel_id) if parcel_id is not None else None
+
+
 def named_parcel(order: Order, fact: Fact) -> tuple[Parcel | None, str | None]:
     """(the parcel that an instruction names, the name under which it is kept): the parcel may be packed later. No name if it is about the whole order."""
-    parcel, _ = order.named_by(fact)
+    parcel = known_parcel(order, fact)
     if parcel is not None:
         return parcel, parcel.id
-    return None, fact.parcel or (fact.code if fact.code != order.id else None)
+    return None, fact.parcel or (fact.code if fact.code != order.book.own_key else None)
+
+
+def unclear_scan(order: Order, fact: Fact) -> tuple[bool, Warn | None]:
+    """(whether a fact scans a code that is on no parcel of the order, and could mean several; the warning if it can mean only one)."""
+    if fact.code is None or fact.parcel is not None or fact.inside or not order.parcels or fact.code == order.book.own_key:
+        return False, None
+    label = order.book.label(fact)
+    if label is not None and order.book.by_code(label, fact.key, is_unpack=fact.type == E.UNPACK) is not None:
+        return False, None
+    if sum(p.state not in DEAD for p in order.parcels.values()) != 1:
+        return True, None
+    return False, Warn.UNKNOWN_CODE if label is not None else None
 
 
 def close_cases(order: Order) -> None:
