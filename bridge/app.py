@@ -19,18 +19,20 @@ import cbor2
 from bridge.clock import Clock
 from bridge.config import DATABASE_NAME, Settings
 from bridge.domain.access import Identity, Kind
+from bridge.domain.articles import Article
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Incoming, Message
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.operations.console import Console
-from bridge.operations.ports import FailedLogins, OnProgress
+from bridge.operations.ports import ArticlePlan, FailedLogins, OnProgress
 from bridge.projections import alerts, devices, jobs, orders, positions, presence, quarantine, receipts
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.rebuilding import rebuild_site
 from bridge.serving.server import Server, finished
+from bridge.store.articles import put_articles
 from bridge.store.database import DatabaseFile, drop_quarantined
 from bridge.store.replaying import Rebuilt
 
@@ -42,7 +44,8 @@ def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) ->
     held = jobs.Jobs()
     shown = (orders.Orders(), held, positions.Positions(held), presence.Presences())
     projections = (*shown, quarantine.Quarantine(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
-    memory = Memory(orders_max=settings.ingest.orders_cached_max, devices_max=settings.ingest.devices_cached_max)
+    caches = settings.ingest
+    memory = Memory(orders_max=caches.orders_cached_max, devices_max=caches.devices_cached_max, articles_max=caches.articles_cached_max)
     return Ingest(memory, rules, projections, held, session_log)
 
 
@@ -161,6 +164,16 @@ class Application:
     def drop_quarantined(self, no: int) -> None:
         """Delete an entry of the quarantine; call it on the writer's thread."""
         drop_quarantined(self._site.engine, no)
+
+    def put_articles(self, articles: Sequence[Article]) -> ArticlePlan:
+        """Store articles, or nothing if one of their codes is taken; call it on the writer's thread.
+
+        Raises:
+            Refused: if there would be too many.
+        """
+        plan = put_articles(self._site.engine, articles, articles_max=self.settings.articles.articles_max)
+        self._site.settler.forget_articles()
+        return plan
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
         """Close a device's connections, and if asked end its sessions."""

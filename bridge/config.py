@@ -94,6 +94,7 @@ class IngestSettings:
     )
     orders_cached_max: int = _setting(20_000, "Most recently used orders that stay in memory; about 17 kB each.", least=1)
     devices_cached_max: int = _setting(20_000, "Most recently used devices that stay in memory.", least=1)
+    articles_cached_max: int = _setting(20_000, "Most recently used SKUs, and codes of articles, that stay in memory; about 500 bytes each.", least=1)
     quarantine_entries_max: int = _setting(
         10_000, "Messages in quarantine. Identical messages of a device count once. Beyond this, the oldest is dropped.", least=1
     )
@@ -114,6 +115,16 @@ class OrderSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArticleSettings:
+    """The list of articles (`dockbridge articles import`). Without one, scans of articles are only compared with the SKU that the device names."""
+
+    articles_max: int = _setting(100_000, "Articles of the site.", least=1, most=1_000_000)
+    codes_per_article_max: int = _setting(50, "Codes of one article.", least=1, most=1_000)
+    file_bytes_max: int = _setting(33_554_432, "Size of a file of articles, in bytes.", least=1_024, most=50_331_648)
+    language: str = _setting("en", "Language of the names of articles in receipts: zh or en. An article without a name in it has its other name.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings:
     """The messages that the bridge publishes."""
 
@@ -129,6 +140,7 @@ class Settings:
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     orders: OrderSettings = field(default_factory=OrderSettings)
+    articles: ArticleSettings = field(default_factory=ArticleSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
 
 
@@ -192,6 +204,8 @@ def _check_value(name: str, value: Any, kind: type[Any], default: Any, metadata:
 def _check(settings: Settings) -> None:
     if settings.publish.format not in ("cbor", "json"):
         raise ConfigError(f"publish.format is {settings.publish.format!r}; it must be cbor or json", fix='write format = "cbor" or format = "json"')
+    if settings.articles.language not in ("zh", "en"):
+        raise ConfigError(f"articles.language is {settings.articles.language!r}; it must be zh or en", fix='write language = "zh" or language = "en"')
     try:
         if not settings.site.name.isprintable():
             raise ValueError("it contains a character that can't be printed")

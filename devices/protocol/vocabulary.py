@@ -162,6 +162,7 @@ class Warn(StrEnum):
     TOO_MANY = "too_many"
     CLOCK_JUMP = "clock_jump"
     ARTICLE_SCANNED = "article_scanned"
+    ARTICLE_UNKNOWN = "article_unknown"
     LABEL_MOVED = "label_moved"
     OLD_LABEL = "old_label"
     SOME_UNKNOWN = "some_unknown"

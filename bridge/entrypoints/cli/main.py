@@ -10,7 +10,25 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.entrypoints.cli import access, bench, certificate, config, contract, db, demo, device, events, jobs, orders, quarantine, sim, site, status, torture
+from bridge.entrypoints.cli import (
+    access,
+    articles,
+    bench,
+    certificate,
+    config,
+    contract,
+    db,
+    demo,
+    device,
+    events,
+    jobs,
+    orders,
+    quarantine,
+    sim,
+    site,
+    status,
+    torture,
+)
 from bridge.entrypoints.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
@@ -49,6 +67,7 @@ app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
 app.add_typer(orders.app, name="orders")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(contract.app, name="contract")
