@@ -165,13 +165,13 @@ class Application:
         """Delete an entry of the quarantine; call it on the writer's thread."""
         drop_quarantined(self._site.engine, no)
 
-    def put_articles(self, articles: Sequence[Article]) -> ArticlePlan:
+    def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
         """Store articles, or nothing if one of their codes is taken; call it on the writer's thread.
 
         Raises:
             Refused: if there would be too many.
         """
-        plan = put_articles(self._site.engine, articles, articles_max=self.settings.articles.articles_max)
+        plan = put_articles(self._site.engine, articles, articles_max=articles_max)
         self._site.settler.forget_articles()
         return plan
 

@@ -328,7 +328,7 @@ class SiteContext(SiteReader, Protocol):
         """Send events (type, payload) as an identity. Returns their receipts in the same order."""
         ...
 
-    def put_articles(self, articles: Sequence[Article]) -> ArticlePlan:
+    def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
         """Store articles, or nothing if one of their codes is taken; call it on the writer's thread.
 
         Raises:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, func, select
 
 from bridge.domain import barcodes
 from bridge.domain.articles import Article
 from bridge.errors import Refused
-from bridge.ingest.articles import ArticleCodeRow, ArticleRow, article_of, rows_of
+from bridge.ingest.articles import ARTICLE_CODES, ARTICLES, ArticleCodeRow, ArticleRow, article_of, rows_of
+from bridge.ingest.relation import Deletion, Relation, Writes
 from bridge.operations.ports import ArticlePlan, TakenCode
 from bridge.store import tables as t
-from bridge.store.relations import chunks
+from bridge.store.relations import chunks, marks, write
 from bridge.store.sqlite import translated
 from bridge.words import counted
+
+_CODES_GONE: Final = Deletion(ARTICLE_CODES, ("sku",))
 
 
 def articles_page(connection: Connection, limit: int) -> list[Article]:
@@ -61,34 +64,43 @@ def put_articles(engine: Engine, articles: Sequence[Article], *, articles_max: i
         plan = plan_articles(connection, articles, articles_max=articles_max)
         other = {*plan.added, *plan.changed}
         if not plan.taken and other:
-            _replace(connection, [rows_of(a) for a in articles if a.sku in other])
+            _replace(connection, (a for a in articles if a.sku in other))
         return plan
 
 
-def _replace(connection: Connection, rows: Sequence[tuple[ArticleRow, list[ArticleCodeRow]]]) -> None:
-    for some in chunks([row.sku for row, _ in rows]):
-        connection.execute(delete(t.article_codes).where(t.article_codes.c.sku.in_(some)))
-        connection.execute(delete(t.articles).where(t.articles.c.sku.in_(some)))
-    connection.execute(insert(t.articles), [row._asdict() for row, _ in rows])
-    if codes := [code._asdict() for _, own in rows for code in own]:
-        connection.execute(insert(t.article_codes), codes)
+def _replace(connection: Connection, articles: Iterable[Article]) -> None:
+    writes = Writes()
+    for article in articles:
+        row, codes = rows_of(article)
+        writes.rows(ARTICLES).append(row)
+        writes.rows(ARTICLE_CODES).extend(codes)
+        writes.delete(_CODES_GONE, row.sku)
+    write(_driver(connection), writes)
 
 
 def _taken(connection: Connection, articles: Sequence[Article]) -> list[TakenCode]:
     """Codes that an article keeps which is not in the list. Articles of the list may exchange their codes."""
     listed = {a.sku for a in articles}
     owner_to_be = {code: a.sku for a in articles for code in a.codes}
-    rows = _rows(connection, t.article_codes, t.article_codes.c.code, list(owner_to_be))
+    rows = (ArticleCodeRow(*row) for row in _rows(connection, ARTICLE_CODES, "code", list(owner_to_be)))
     return sorted(TakenCode(owner_to_be[row.code], row.code, row.sku) for row in rows if row.sku not in listed)
 
 
 def _by_sku(connection: Connection, skus: Iterable[str]) -> dict[str, Article]:
     wanted = list(skus)
     codes: dict[str, list[ArticleCodeRow]] = {}
-    for row in _rows(connection, t.article_codes, t.article_codes.c.sku, wanted):
-        codes.setdefault(row.sku, []).append(ArticleCodeRow(*row))
-    return {row.sku: article_of(ArticleRow(*row), codes.get(row.sku, ())) for row in _rows(connection, t.articles, t.articles.c.sku, wanted)}
+    for values in _rows(connection, ARTICLE_CODES, "sku", wanted):
+        code = ArticleCodeRow(*values)
+        codes.setdefault(code.sku, []).append(code)
+    return {row[0]: article_of(ArticleRow(*row), codes.get(row[0], ())) for row in _rows(connection, ARTICLES, "sku", wanted)}
 
 
-def _rows(connection: Connection, table: Any, column: Any, values: list[str]) -> list[Any]:
-    return [row for some in chunks(values) for row in connection.execute(select(table).where(column.in_(some)))]
+def _rows(connection: Connection, relation: Relation, column: str, values: list[str]) -> Iterator[tuple[Any, ...]]:
+    """Rows by a column. The driver does it in a fifth of the time: a list has a hundred thousand articles."""
+    columns = ", ".join(relation.columns)
+    for some in chunks(values):
+        yield from _driver(connection).execute(f"SELECT {columns} FROM {relation.name} WHERE {column} IN ({marks(some)})", some).fetchall()
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection

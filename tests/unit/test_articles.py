@@ -299,7 +299,7 @@ def test_an_open_site_uses_a_new_list_at_once(tmp_path: Path) -> None:
             await app.submit(shop1, [("created", event("shop1", 1, "PO-1", {**CREATED, "lines": LINES, "payment": "on_delivery"}))])
             receipts = await app.submit(scanner, [("pick", picks[0])])
             assert (await articles.plan(app, list(LIST), 2)).added == ["LAMP-30", "LAMP-31"]
-            await articles.put(app, list(LIST))
+            await articles.put(app, list(LIST), 2)
             receipts += await app.submit(scanner, [("pick", picks[1])])
             return [receipt.get("reason", receipt["outcome"]) for receipt in receipts]
 

@@ -38,7 +38,8 @@ def import_(
     limits = load(site / CONFIG_NAME).articles
     found = read_articles(file, limits)
     if not found.bad:
-        plan = read(site, articles.plan, found.articles, limits.articles_max) if dry_run else call(site, articles.put, found.articles)
+        wanted = (found.articles, limits.articles_max)
+        plan = read(site, articles.plan, *wanted) if dry_run else call(site, articles.put, *wanted)
         found.bad.extend(_taken(plan, found))
     if found.bad:
         _refuse(file, found.bad)
