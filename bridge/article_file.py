@@ -25,7 +25,8 @@ _LENGTHS: Final = {
     "picture": PICTURE_CHARS_MAX,
 }
 _NOT_ARTICLES: Final = {Kind.SSCC: "the number of a parcel (SSCC)", Kind.ORDER: "the number of an order", Kind.CONTAINER: "the number of a container"}
-_PACKAGE: Final = re.compile(r"(.+)=([0-9]+)")
+_PACKAGE: Final = re.compile(r"([^?]+)=([0-9]+)")
+"""A code and how many pieces are in the package. After `?`, a GS1 Digital Link has other numbers, such as an expiry date."""
 _QUOTE: Final = "put quotation marks around a cell that contains a comma"
 _ROUNDED: Final = re.compile(r"[0-9]+(?:[.,][0-9]+)?E\+?[0-9]+", re.IGNORECASE)
 """A long number as a spreadsheet shows it."""

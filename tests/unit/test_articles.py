@@ -350,6 +350,12 @@ def test_a_line_that_is_wrong_is_named_with_its_fix(tmp_path: Path, line: str, c
     assert fix in bad.fix
 
 
+@pytest.mark.parametrize("code", [EAN, f"]E0{EAN}", f"(01)0{EAN}", f"https://id.example/01/0{EAN}", f"https://id.example/01/0{EAN}?17=271231"])
+def test_a_code_may_be_written_as_a_scanner_reads_it(tmp_path: Path, code: str) -> None:
+    (article,) = read(tmp_path, f"sku,codes\nLAMP-30,{code}\n").articles
+    assert article.codes == {f"0{EAN}": 1}
+
+
 def test_a_line_without_a_sku_is_named(tmp_path: Path) -> None:
     (bad,) = read(tmp_path, "sku,bin\n,A-1\n").bad
     assert (bad.line, bad.column, bad.problem) == (2, "sku", "it is empty")

@@ -191,6 +191,7 @@ class View:
                         row["code"],
                         row["at"],
                         row["fault"],
+                        row.get("article"),
                     ),
                 )
         return {order: read_order(order, told) for order, told in events.items()}

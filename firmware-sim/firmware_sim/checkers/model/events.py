@@ -10,7 +10,7 @@ Uid = tuple[str, bytes]
 
 
 class Happened(NamedTuple):
-    """A stored event of one order, its body plain."""
+    """A stored event of one order, its body plain. `article` is the SKU of what a pick scanned, fixed when it arrived, if the site knew its code."""
 
     device: str
     role: str
@@ -25,6 +25,7 @@ class Happened(NamedTuple):
     code: str | None = None
     at: str | None = None
     fault: str | None = None
+    article: str | None = None
 
     @property
     def uid(self) -> Uid:
