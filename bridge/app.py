@@ -19,18 +19,20 @@ import cbor2
 from bridge.clock import Clock
 from bridge.config import DATABASE_NAME, Settings
 from bridge.domain.access import Identity, Kind
+from bridge.domain.articles import Article
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Incoming, Message
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.operations.console import Console
-from bridge.operations.ports import FailedLogins, OnProgress
+from bridge.operations.ports import ArticlePlan, FailedLogins, OnProgress
 from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.rebuilding import rebuild_site
 from bridge.serving.server import Server, finished
+from bridge.store.articles import put_articles
 from bridge.store.database import DatabaseFile, drop_quarantined
 from bridge.store.replaying import Rebuilt
 
@@ -43,7 +45,12 @@ def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) ->
     shown = (orders.Orders(), held, positions.Positions(), presence.Presences())
     projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
     caches = settings.ingest
-    memory = Memory(orders_max=caches.orders_cached_max, devices_max=caches.devices_cached_max, codes_max=caches.codes_cached_max)
+    memory = Memory(
+        orders_max=caches.orders_cached_max,
+        devices_max=caches.devices_cached_max,
+        codes_max=caches.codes_cached_max,
+        articles_max=caches.articles_cached_max,
+    )
     return Ingest(memory, rules, projections, held, session_log)
 
 
@@ -162,6 +169,16 @@ class Application:
     def drop_quarantined(self, no: int) -> None:
         """Delete an entry of the quarantine; call it on the writer's thread."""
         drop_quarantined(self._site.engine, no)
+
+    def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
+        """Store articles, or nothing if one of their codes is taken; call it on the writer's thread.
+
+        Raises:
+            Refused: if there would be too many.
+        """
+        plan = put_articles(self._site.engine, articles, articles_max=articles_max)
+        self._site.settler.forget_articles()
+        return plan
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
         """Close a device's connections, and if asked end its sessions."""

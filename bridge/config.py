@@ -99,6 +99,7 @@ class IngestSettings:
     orders_cached_max: int = _setting(20_000, "Most recently used orders that stay in memory; about 17 kB each.", least=1)
     devices_cached_max: int = _setting(20_000, "Most recently used devices that stay in memory.", least=1)
     codes_cached_max: int = _setting(40_000, "Most recently used codes that stay in memory; about 2 kB each.", least=1)
+    articles_cached_max: int = _setting(20_000, "Most recently used SKUs, and codes of articles, that stay in memory; about 500 bytes each.", least=1)
     quarantine_entries_max: int = _setting(
         10_000, "Messages in quarantine. Identical messages of a device count once. Beyond this, the oldest is dropped.", least=1
     )
@@ -145,6 +146,16 @@ class PaymentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArticleSettings:
+    """The list of articles (`dockbridge articles import`). Without one, scans of articles are only compared with the SKU that the device names."""
+
+    articles_max: int = _setting(100_000, "Articles of the site.", least=1, most=1_000_000)
+    codes_per_article_max: int = _setting(50, "Codes of one article.", least=1, most=1_000)
+    file_bytes_max: int = _setting(33_554_432, "Size of a file of articles, in bytes.", least=1_024, most=50_331_648)
+    language: str = _setting("en", "Language of the names of articles in receipts: zh or en. An article without a name in it has its other name.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings:
     """The messages that the bridge publishes."""
 
@@ -162,6 +173,7 @@ class Settings:
     orders: OrderSettings = field(default_factory=OrderSettings)
     codes: CodeSettings = field(default_factory=CodeSettings)
     payments: PaymentSettings = field(default_factory=PaymentSettings)
+    articles: ArticleSettings = field(default_factory=ArticleSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
 
 
@@ -235,6 +247,8 @@ def _check(settings: Settings) -> None:
     if settings.payments.unpaid not in UNPAID_RULES:
         fix = f"choose one of {', '.join(UNPAID_RULES)}"
         raise ConfigError(f"payments.unpaid is {settings.payments.unpaid!r}, which is not a rule", fix=fix)
+    if settings.articles.language not in ("zh", "en"):
+        raise ConfigError(f"articles.language is {settings.articles.language!r}; it must be zh or en", fix='write language = "zh" or language = "en"')
     try:
         if not settings.site.name.isprintable():
             raise ValueError("it contains a character that can't be printed")

@@ -38,7 +38,10 @@ class Scanner(Device):
         short: bool = False,
         **scanned: Unpack[Scanned],
     ) -> Scan:
-        """Items were taken from a bin for an order; `short` says that fewer were there than asked for."""
+        """Items were taken from a bin for an order; `short` says that fewer were there than asked for.
+
+        `sku` may be a code of the article, if the site has a list of articles. The receipt's `left` then says in which bins the other lines are.
+        """
         return self.send(EventType.PICK, bodies.Pick(sku=sku, qty=qty, bin=bin, short=short), order=order, **scanned)
 
     def pack(

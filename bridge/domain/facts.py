@@ -50,8 +50,9 @@ class Fact:
 
     `fault` is the reason of a rejection that the event itself shows (an unreadable code, say): it proves nothing, and the fold rejects it. `pos` is its place
     in the event log. `named` is the order that the device named, `code` the normal form of the scanned code, `keys` are all codes that it mentions.
-    `doubt` is what is odd about its time, for its receipts; no verdict depends on it. `courier` is the courier that the device was bound to; `terms` is the
-    site's rule for unpaid orders when the event was stored (an `Unpaid`), None for events of the first edition.
+    `doubt` is what was odd on arrival, with blanks between the words, for its receipts; no verdict depends on it. `courier` is the courier that the device was
+    bound to; `terms` is the site's rule for unpaid orders when the event was stored (an `Unpaid`), None for events of the first edition. `article` is the SKU
+    of the article that a pick scanned, if the site's list of articles had it on arrival.
 
     `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count
     here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned.
@@ -59,6 +60,7 @@ class Fact:
 
     __slots__ = (
         "arrived_in",
+        "article",
         "at",
         "body",
         "code",
@@ -108,6 +110,7 @@ class Fact:
         keys: tuple[str, ...] = (),
         pos: int = 0,
         doubt: str | None = None,
+        article: str | None = None,
     ) -> None:
         self.pos = pos
         self.id = id
@@ -130,6 +133,7 @@ class Fact:
         self.named = named
         self.keys = keys
         self.doubt = doubt
+        self.article = article
         self.arrived_in: str | None = None
         self.refusal: Reason | None = None
         self.warn: tuple[Warn, ...] = ()

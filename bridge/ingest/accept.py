@@ -22,6 +22,7 @@ from bridge.ingest.batch import Answer, Batch, Refused, Sent
 from bridge.ingest.codes import COMMON
 from bridge.ingest.items import Incoming
 from bridge.ingest.log import BRIDGE_LOG, PLAIN, REFUSED, EventRow, RefusedRow
+from bridge.ingest.picking import NOTHING, Picked, picked
 from bridge.ingest.ports import StoredReceipt
 from bridge.ingest.receipt import DETAIL_CHARS_MAX, once_more, same_content
 from bridge.ingest.seam import JobGate
@@ -151,6 +152,9 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
             doubt = Doubt(Reason.UNKNOWN_JOB, f"there is no job {event.body.job}")
     elif isinstance(event.body, bodies.Assigned) and event.order is not None and gate.is_full(event.body, event.order, batch):
         order_id, doubt = None, Doubt(Reason.TOO_MANY_EVENTS, f"job {event.body.job} has {jobs.ORDERS_MAX} orders")
+    about = picked(batch, event, code, when.event_ms) if event_type is EventType.PICK and doubt is None else NOTHING
+    if about.wrong is not None:
+        doubt = Doubt(Reason.WRONG_SKU, about.wrong)
     return EventRow(
         batch.next_pos(),
         batch.no,
@@ -165,16 +169,24 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         when.event_ms,
         PLAIN[when.source],
         when.error_ms,
-        when.warn.value if when.warn is not None else None,
+        _words(when, about),
         None,
         order_id,
         code,
         event.at or identity.at,
         doubt.fault.value if doubt else None,
-        doubt.detail if doubt else when.detail,
+        doubt.detail if doubt else about.detail or when.detail,
         PLAIN[batch.rules.unpaid] if event_type is EventType.CREATED else None,
         incoming.payload,
+        about.article,
     )
+
+
+def _words(when: EventTime, about: Picked) -> str | None:
+    """What is odd about an event on arrival, with blanks between the words; None if nothing is."""
+    if about.warn is None:
+        return when.warn.value if when.warn is not None else None
+    return about.warn.value if when.warn is None else f"{when.warn.value} {about.warn.value}"
 
 
 def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType) -> EventTime:
@@ -221,7 +233,7 @@ def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredR
     device = incoming.identity.device
     if event.sent_boot == event.boot and incoming.identity.role in BY_SEQ:
         batch.device(device).clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=incoming.received_ms)
-    return Sent(device, once_more(stored.receipt))
+    return Sent(device, once_more(stored.receipt, batch.shelf_of()))
 
 
 # --- refused messages -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from bridge.ingest.items import Alarm, Change, Message
 from bridge.ingest.log import EventRow
 from bridge.ingest.memory import LEDGER_GONE, DeviceEntry, Memory, OrderEntry
 from bridge.ingest.ports import Transaction
+from bridge.ingest.receipt import ShelfOf
 from bridge.ingest.relation import Writes
 from bridge.ingest.rules import Rules
 from devices.protocol import bodies
@@ -110,7 +111,7 @@ class Answer:
         self.n = n
         self.verdict = verdict
         self.warn = event.doubt if isinstance(event, Fact) else event.warn
-        """A doubt about the event's time, which every receipt for it repeats."""
+        """What was odd on arrival, with blanks between the words: every receipt for the event repeats it."""
         self.entry = entry
         self.detail: str | None = None
         self.left = left
@@ -285,6 +286,13 @@ class Batch:
         fact = arrived.fact
         self.seen[fact.uid] = arrived
         self.new_facts.setdefault(fact.id, []).append(fact)
+
+    # --- articles ---------------------------------------------------------------------------------------------------------
+
+    def shelf_of(self) -> ShelfOf | None:
+        """Finds where an article is, for receipts that are sent; None if no articles are known, or nothing is sent."""
+        articles, tx, language = self.memory.articles, self.tx, self.rules.language
+        return None if self.is_replay or articles.is_empty(tx) else lambda sku: articles.shelf(sku, language, tx)
 
     # --- codes ------------------------------------------------------------------------------------------------------------
 

@@ -31,9 +31,10 @@ PLAIN: Final[dict[str, str]] = {
 class EventRow(NamedTuple):
     """One event. `pos` is its position in the log, the order of arrival; `batch` is the number of its transaction.
 
-    `courier` is the courier that the device was bound to, `warn` a doubt about its time, `stream` its subject if that is not an order. `code` is the normal
-    form of what was scanned; `fault` and `detail` say why it can't count, if the event itself shows it. `order_id` is the order that it belonged to when it
-    arrived: if a later event moves it, the relation `placed` says where it belongs now.
+    `courier` is the courier that the device was bound to, `stream` its subject if that is not an order. `warn` are doubts that arose when it arrived (about
+    its time, about the article), with blanks between them; `article` is the SKU of the article that a pick scanned, as the list of articles was then. `code`
+    is the normal form of what was scanned; `fault` and `detail` say why it can't count, if the event itself shows it. `order_id` is the order that it belonged
+    to when it arrived: if a later event moves it, the relation `placed` says where it belongs now.
     `terms` is the site's rule for unpaid orders at that time, if the event creates an order: an order keeps it, whatever the setting becomes.
     """
 
@@ -59,6 +60,7 @@ class EventRow(NamedTuple):
     detail: str | None
     terms: str | None
     payload: bytes
+    article: str | None = None
 
 
 class BatchRow(NamedTuple):
@@ -136,6 +138,7 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, named: str | None, parce
         keys=_keys_of(row, body),
         pos=row.pos,
         doubt=row.warn,
+        article=row.article,
     )
     fact.arrived_in = row.order_id
     return fact
@@ -144,7 +147,7 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, named: str | None, parce
 def _keys_of(row: EventRow, body: bodies.Body | Decided) -> tuple[str, ...]:
     if row.type in _WITH_CODES:
         return keys_mentioned(row.code, body)
-    if row.code is None or (row.type in _ARTICLES and is_article(row.code)):
+    if row.code is None or row.article is not None or (row.type in _ARTICLES and is_article(row.code)):
         return ()
     return (row.code,)
 

@@ -19,6 +19,7 @@ from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold
 from bridge.domain.ledger import Ledger
 from bridge.domain.refs import Ref, RefKind
+from bridge.ingest.articles import Catalogue
 from bridge.ingest.codes import CODE_RULES, CODES, COMMON, INSIDE, WAITING, placing_of, rules_of
 from bridge.ingest.log import stored_fact
 from bridge.ingest.ports import StoredOrder, Transaction
@@ -116,12 +117,14 @@ class Memory:
         orders_max: how many orders are kept.
         devices_max: how many devices are kept.
         codes_max: how many codes are kept.
+        articles_max: how many articles are kept.
     """
 
-    def __init__(self, *, orders_max: int, devices_max: int, codes_max: int) -> None:
+    def __init__(self, *, orders_max: int, devices_max: int, codes_max: int, articles_max: int) -> None:
         self.orders_max = orders_max
         self.devices_max = devices_max
         self.codes_max = codes_max
+        self.articles = Catalogue(articles_max)
         self.code_rules = DatedRules()
         self.has_containers = False
         self.next_pos = 1
@@ -140,6 +143,7 @@ class Memory:
         self._devices.clear()
         self._codes.clear()
         self._waiting.clear()
+        self.articles.forget()
 
     def load_waiting(self, tx: Transaction) -> None:
         """Read what events in no order wait for, whether there are containers, and the rules about codes."""

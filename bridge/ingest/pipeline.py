@@ -199,6 +199,10 @@ class Settler:
         """Drop what is cached from the store, because something else has written to it."""
         self._ingest.forget()
 
+    def forget_articles(self) -> None:
+        """Drop what is cached of the articles, because they have changed."""
+        self._ingest.memory.articles.forget()
+
     def commit(self, batch: Sequence[Item]) -> Settled:
         """Settle and commit a batch. If it fails because of its content, commit the first part that does not fail.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +14,13 @@ from devices.protocol import messages
 from devices.protocol.vocabulary import Next, Outcome, Reason, Warn
 
 DETAIL_CHARS_MAX: Final = 200
+
+
+class Shelf(NamedTuple):
+    """Where an article is found, and what it is called, for the person who picks it."""
+
+    bin: str | None
+    name: str | None
 
 
 class _Words(NamedTuple):
@@ -49,6 +56,7 @@ def receipt_cbor(
     order_id: str | None,
     rev: int = 0,
     left: Sequence[tuple[str, int]] = (),
+    shelves: Mapping[str, Shelf] = {},
     detail: str | None = None,
 ) -> bytes:
     """Encode a `Receipt` in CBOR, with keys in deterministic order."""
@@ -62,7 +70,7 @@ def receipt_cbor(
     pieces += (_SEQ, integer(seq))
     if left:
         keys += 1
-        pieces += (_LEFT, array([b"".join((_QTY, integer(qty), _SKU, text(sku))) for sku, qty in left]))
+        pieces += (_LEFT, array([_left(sku, qty, shelves.get(sku)) for sku, qty in left]))
     pieces += (next_tone_warn, _AT_MS, integer(at_ms), final)
     if order_id is not None:
         keys += 1
@@ -83,7 +91,16 @@ def receipt_cbor(
 
 _N, _ID, _LOG, _REV, _SEQ, _LEFT = map(text, ("n", "id", "log", "rev", "seq", "left"))
 _AT_MS, _ORDER, _STATE, _DETAIL, _PARCEL = map(text, ("at_ms", "order", "state", "detail", "parcel"))
-_QTY, _SKU = map_head(2) + text("qty"), text("sku")
+_BIN, _QTY, _SKU, _NAME = map(text, ("bin", "qty", "sku", "name"))
+_PLAIN_LEFT = map_head(2) + _QTY
+
+
+def _left(sku: str, qty: int, shelf: Shelf | None) -> bytes:
+    if shelf is None:
+        return b"".join((_PLAIN_LEFT, integer(qty), _SKU, text(sku)))
+    place = (_BIN, text(shelf.bin)) if shelf.bin else ()
+    name = (_NAME, text(shelf.name)) if shelf.name else ()
+    return b"".join((map_head(2 + bool(place) + bool(name)), *place, _QTY, integer(qty), _SKU, text(sku), *name))
 
 
 def same_content(a: bytes, b: bytes) -> bool:
@@ -96,9 +113,23 @@ def _content(payload: bytes) -> dict[str, Any]:
     return {k: v for k, v in plain.items() if k not in ("sent_boot", "sent_mono_ms") and v is not None}
 
 
-def once_more(receipt: bytes) -> bytes:
-    """Mark a receipt as repeated, with keys in deterministic order again."""
-    return cbor2.dumps(dict(sorted({**cbor2.loads(receipt), "again": True}.items(), key=_by_key)))
+ShelfOf = Callable[[str], Shelf | None]
+
+
+def once_more(receipt: bytes, shelf_of: ShelfOf | None = None) -> bytes:
+    """Mark a receipt as repeated, with keys in deterministic order again. `shelf_of` adds where the lines left to pick are found."""
+    plain = {**cbor2.loads(receipt), "again": True}
+    if shelf_of is not None and "left" in plain:
+        plain["left"] = [_sorted({**line, **_named(shelf_of(line["sku"]))}) for line in plain["left"]]
+    return cbor2.dumps(_sorted(plain))
+
+
+def _named(shelf: Shelf | None) -> dict[str, str]:
+    return {} if shelf is None else {name: value for name, value in shelf._asdict().items() if value}
+
+
+def _sorted(plain: dict[str, Any]) -> dict[str, Any]:
+    return dict(sorted(plain.items(), key=_by_key))
 
 
 def _by_key(item: tuple[str, Any]) -> tuple[int, str]:

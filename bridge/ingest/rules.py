@@ -33,6 +33,8 @@ class Rules:
     position_every_ms: int = 10_000
     positions_keep_ms: int = 2_592_000_000
     quarantine_entries_max: int = 10_000
+    language: str = "en"
+    """Of the names of articles in receipts: zh or en."""
     encode: Callable[[Any], bytes] = cbor2.dumps
     """Encodes published payloads; maps have their keys in deterministic order."""
     is_lab: bool = False

@@ -135,7 +135,7 @@ def _step(fact: Fact, verdict: Verdict, stored: StoredFact) -> Step:
         outcome=outcome,
         reason=verdict.reason.value if verdict.reason else None,
         state=verdict.state,
-        notes=[*([Outcome.LATE.value] if outcome == Outcome.LATE else []), *(w.value for w in verdict.warn), *([stored.row.warn] if stored.row.warn else [])],
+        notes=[*([Outcome.LATE.value] if outcome == Outcome.LATE else []), *(w.value for w in verdict.warn), *(stored.row.warn or "").split()],
     )
 
 

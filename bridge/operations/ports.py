@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from bridge.clock import Clock
 from bridge.domain.access import Identity
+from bridge.domain.articles import Article
 from bridge.domain.facts import Fact
 from bridge.domain.jobs import Job
 from bridge.errors import Refused
@@ -57,6 +58,23 @@ class Device(Struct, frozen=True, kw_only=True):
         if not self.is_admitted:
             fix = f"`dockbridge device rotate {self.device} --readmit` lets it in again, with a new password"
             raise Refused(f"{self.device} is shut out", fix=fix)
+
+
+class TakenCode(NamedTuple):
+    """A code of an article that another article has already."""
+
+    sku: str
+    code: str
+    owner: str
+
+
+class ArticlePlan(Struct, frozen=True, kw_only=True):
+    """What a list of articles changes: the SKUs that are new or other than before, and how many are the same. If codes are taken, nothing is stored."""
+
+    added: list[str]
+    changed: list[str]
+    same: int
+    taken: list[TakenCode]
 
 
 class StoredFact(NamedTuple):
@@ -165,6 +183,22 @@ class Queries(Protocol):
     def jobs(self, *, courier: str | None = None, only_open: bool = False) -> list[Job]: ...
 
     def job(self, job_id: str) -> Job | None: ...
+
+    def articles(self, *, limit: int) -> list[Article]:
+        """Articles in the order of their SKUs."""
+        ...
+
+    def article(self, text: str) -> Article | None:
+        """The article with this SKU, or with this code."""
+        ...
+
+    def article_plan(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
+        """What would change if these articles were stored.
+
+        Raises:
+            Refused: if there would be too many.
+        """
+        ...
 
     def alerts(self) -> list[Row]:
         """The alerts that are raised now."""
@@ -296,6 +330,14 @@ class SiteContext(SiteReader, Protocol):
 
     async def submit(self, identity: Identity, events: Sequence[tuple[str, bytes]]) -> list[Row]:
         """Send events (type, payload) as an identity. Returns their receipts in the same order."""
+        ...
+
+    def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
+        """Store articles, or nothing if one of their codes is taken; call it on the writer's thread.
+
+        Raises:
+            Refused: if there would be too many.
+        """
         ...
 
     def drop_quarantined(self, no: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, NamedTuple
 
 from bridge.ingest.batch import Answer, Batch
 from bridge.ingest.items import Message
 from bridge.ingest.log import PLAIN
-from bridge.ingest.receipt import once_more, receipt_cbor
+from bridge.ingest.receipt import ShelfOf, once_more, receipt_cbor
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from devices.protocol.vocabulary import Warn
@@ -37,6 +38,7 @@ class Receipts(Quiet):
         rows = batch.writes.rows(RECEIPTS)
         outcomes = batch.outcomes
         written: dict[int, bytes] = {}
+        shelf_of = batch.shelf_of()
         topics: dict[str, str] = {}
         for answer in batch.answers:
             if answer is None:
@@ -45,7 +47,7 @@ class Receipts(Quiet):
             if isinstance(answer, Answer):
                 receipt = written.get(answer.pos)
                 if receipt is None:
-                    receipt = written[answer.pos] = _write(batch, rows, answer)
+                    receipt = written[answer.pos] = _write(batch, rows, answer, shelf_of)
                 else:
                     receipt = once_more(receipt)
             else:
@@ -53,15 +55,18 @@ class Receipts(Quiet):
             _send(batch, topics, answer.device, receipt)
             outcomes.append(receipt)
         for answer in batch.revised.values():
-            _send(batch, topics, answer.device, _write(batch, rows, answer))
+            _send(batch, topics, answer.device, _write(batch, rows, answer, shelf_of))
 
 
-def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer) -> bytes:
-    """Store a receipt. It is encoded once, for both the table and the device."""
+def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: ShelfOf | None) -> bytes:
+    """Store a receipt. It is encoded once, for both the table and the device, unless the site's articles say where the lines left are found: that is
+    only sent, because a replay can't know what the articles were."""
     entry, verdict = answer.entry, answer.verdict
     if answer.warn is not None:
-        verdict = verdict._replace(warn=(*verdict.warn, Warn(answer.warn)))
-    receipt = receipt_cbor(
+        verdict = verdict._replace(warn=(*verdict.warn, *map(Warn, answer.warn.split())))
+    left = entry.fold.order.left_to_pick() if answer.left and entry is not None else ()
+    encode = partial(
+        receipt_cbor,
         n=answer.n,
         event_id=answer.event_id,
         log=answer.log,
@@ -70,12 +75,15 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer) -> bytes:
         at_ms=batch.now_ms,
         order_id=entry.fold.id if entry is not None else None,
         rev=entry.rev if entry is not None else 0,
-        left=entry.fold.order.left_to_pick() if answer.left and entry is not None else (),
+        left=left,
         detail=answer.detail or (_holds_that_stand(answer) if verdict.warn else None),
     )
+    receipt = encode()
     reason = PLAIN[verdict.reason] if verdict.reason is not None else None
     rows.append(ReceiptRow(answer.pos, answer.device, answer.n, PLAIN[verdict.outcome], reason, receipt))
-    return receipt
+    if not left or shelf_of is None:
+        return receipt
+    return encode(shelves={sku: shelf for sku, _ in left if (shelf := shelf_of(sku)) is not None})
 
 
 def _holds_that_stand(answer: Answer) -> str | None:

@@ -8,14 +8,16 @@ from typing import Any
 import cbor2
 from sqlalchemy import CompoundSelect, Engine, and_, exists, func, select
 
+from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
 from bridge.ingest.codes import placed_fact
 from bridge.ingest.items import Message
 from bridge.ingest.log import EventRow
-from bridge.operations.ports import Row, StoredFact
+from bridge.operations.ports import ArticlePlan, Row, StoredFact
 from bridge.projections.alerts import AlertRow, alert_plain
 from bridge.projections.mispicks import HOUR_MS
 from bridge.store import tables as t
+from bridge.store.articles import article_named, articles_page, plan_articles
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
 from devices.protocol.topics import Topics
@@ -188,6 +190,18 @@ class Queries:
         with translated(), self._reader.connect() as connection:
             row = connection.execute(select(t.jobs).where(t.jobs.c.job == job_id)).one_or_none()
             return _job(row) if row is not None else None
+
+    def articles(self, *, limit: int) -> list[Article]:
+        with translated(), self._reader.connect() as connection:
+            return articles_page(connection, limit)
+
+    def article(self, text: str) -> Article | None:
+        with translated(), self._reader.connect() as connection:
+            return article_named(connection, text)
+
+    def article_plan(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
+        with translated(), self._reader.connect() as connection:
+            return plan_articles(connection, articles, articles_max=articles_max)
 
     def alerts(self) -> list[Row]:
         with translated(), self._reader.connect() as connection:

@@ -11,6 +11,7 @@ from typing import Any, Final, get_args, get_type_hints
 from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 from sqlalchemy.types import TypeEngine
 
+from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
@@ -29,7 +30,7 @@ from bridge.projections.receipts import RECEIPTS
 
 RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, CLOCKS, JOBS, ALERTS, POSITIONS),
-    *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS),
+    *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS),
 )
 """Everything that is stored, except the enrolled devices."""
@@ -99,4 +100,5 @@ events, batches, refused = TABLES[EVENTS], TABLES[BATCHES], TABLES[REFUSED]
 placed, receipts, orders, parcels, status_log = TABLES[PLACED], TABLES[RECEIPTS], TABLES[ORDERS], TABLES[PARCELS], TABLES[STATUS_LOG]
 mispicks = TABLES[MISPICKS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
+articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG]

@@ -31,11 +31,13 @@ else:
     StateWord = Literal[tuple(dict.fromkeys((*ORDER_STATE_WORDS, *map(str, ParcelState), *map(str, Waypoint))))]
 
 
-class Left(Struct, frozen=True, kw_only=True):
-    """What of an order line is still to be picked or packed."""
+class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of an order line is still to be picked or packed, and where it is, if the site has a list of articles."""
 
     sku: Id
     qty: Count
+    bin: Word | None = None
+    name: Word | None = None
 
 
 class Expected(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -118,6 +118,7 @@ _RECEIPT_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         Warn.STILL_HELD: ("仍有其他暂停原因", "Other holds still stand"),
         Warn.CLOCK_UNKNOWN: ("设备时钟不可信", "The device's clock can't be right"),
         Warn.ARTICLE_SCANNED: ("扫到的是商品码，不是面单", "An article's barcode was scanned, not a label"),
+        Warn.ARTICLE_UNKNOWN: ("商品资料中没有此条码", "No article has this code"),
         Warn.LABEL_MOVED: ("面单已从另一个包裹移来", "The label was on another parcel"),
         Warn.OLD_LABEL: ("这是已被替换的旧面单", "This label has been replaced"),
         Warn.SOME_UNKNOWN: ("容器内有未知的条码", "Some codes in the container are unknown"),

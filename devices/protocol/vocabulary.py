@@ -171,6 +171,7 @@ class Warn(StrEnum):
     STILL_HELD = "still_held"
     CLOCK_JUMP = "clock_jump"
     ARTICLE_SCANNED = "article_scanned"
+    ARTICLE_UNKNOWN = "article_unknown"
     LABEL_MOVED = "label_moved"
     OLD_LABEL = "old_label"
     SOME_UNKNOWN = "some_unknown"

@@ -249,6 +249,8 @@ def test_what_a_shop_writes_into_a_row_does_not_decide_how_an_import_ends(shell:
 
 
 def test_a_job_that_is_closed_already_is_not_released_again(shell: Shell) -> None:
+    shell("articles", "import", SAMPLES / "articles.csv")
+    assert len(shell.data("articles", "list")) == 5
     shell("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
     order = shell.data("orders", "list", "-n", "1")[0]["order"]
     (job,) = shell.data("jobs", "assign", order, "anna")
@@ -308,6 +310,27 @@ def test_refused_scans_are_counted(shell: Shell) -> None:
     assert by_hour.startswith("hour (UTC)")
     assert "w-17" not in by_hour
     assert shell.data("report", "mispicks", "--since", "2999-01-01") == []
+
+
+def test_a_list_of_articles_comes_in_whole_or_not_at_all(served: Shell, tmp_path: Path) -> None:
+    assert "Would store: 5 new, 0 changed, 0 the same." in served("articles", "import", SAMPLES / "articles.csv", "--dry-run").stderr
+    assert served.data("articles", "list") == []
+    assert "Stored: 5 new, 0 changed, 0 the same." in served("articles", "import", SAMPLES / "articles.csv").stderr
+    assert served.data("articles", "import", SAMPLES / "articles.csv") == {"added": [], "changed": [], "same": 5, "taken": []}
+    assert [a["sku"] for a in served.data("articles", "list", "-n", "2")] == ["GIFT-WRAP", "LAMP-30"]
+    assert served.data("articles", "show", "19780201379621") == served.data("articles", "show", "WINE-75")
+    assert "04006381333931 14006381333938=10" in served("articles", "show", "LAMP-30").stdout
+    assert "蓝牙音箱" in served("articles", "list").stdout
+    file = tmp_path / "articles.csv"
+    file.write_text("sku,codes,flags\nNEW-1,4006381333931,\nNEW-2,,\n")
+    refused = served("articles", "import", file, code=1).stderr
+    assert "line 2, codes: 04006381333931 is a code of LAMP-30 already" in refused
+    assert "1 fault; nothing was stored" in refused
+    file.write_text("sku,codes,flags\n" + "NEW,,heavy\n" * 60)
+    refused = served("articles", "import", file, code=1).stderr
+    assert "line 2, flags: heavy is not a flag\n  fix: choose from serial, battery, age" in refused
+    assert "and 10 more" in refused
+    assert "NEW-2" not in served("articles", "list").stdout
 
 
 def test_the_same_works_without_a_server(shell: Shell) -> None:
@@ -460,6 +483,8 @@ def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
         (("orders", "explain", "nobody"), 1, "nothing is known"),
         (("orders", "import", "/nowhere.csv", "--map", "/nowhere.toml"), 1, "/nowhere.toml does not exist"),
         (("orders", "list", "-n", "0"), 2, "Usage: dockbridge orders list"),
+        (("articles", "import", "/nowhere.csv"), 1, "/nowhere.csv can't be read"),
+        (("articles", "show", "nothing"), 1, "no article has the SKU or the code nothing"),
         (("jobs", "assign", "nobody", "anna"), 1, "there is no order nobody"),
         (("jobs", "release", "none"), 1, "there is no job none"),
         (("quarantine", "show", "7"), 1, "there is no entry 7"),

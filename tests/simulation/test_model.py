@@ -51,7 +51,7 @@ def happened(fact: Fact) -> Happened:
         if isinstance(fact.body, Decided)
         else msgspec.to_builtins(fact.body, builtin_types=(bytes,))
     )
-    named = (fact.parcel, fact.code, fact.at, fact.fault, fact.courier, fact.terms)
+    named = (fact.parcel, fact.code, fact.at, fact.fault, fact.courier, fact.terms, fact.article)
     return Happened(fact.device, str(fact.role), str(fact.type), fact.log, fact.seq, fact.id, fact.event_ms, fact.received_ms, body, *named)
 
 
@@ -354,4 +354,13 @@ def test_an_article_is_the_same_in_each_length_of_its_number(code: str | None, s
     story.tell(E.PICK, bodies.Pick(sku=sku, qty=1), code=code)
     story.tell(E.PACK, bodies.Pack(items=[bodies.Line(sku=sku, qty=1)]))
     story.tell(E.PACK, bodies.Pack(items=[bodies.Line(sku="614141000036", qty=1)]))
+    assert agrees(story)
+
+
+@pytest.mark.parametrize("article", [None, "LAMP-30", "4711", "04006381333931"])
+@pytest.mark.parametrize("code", [None, "14006381333938", "X0001"])
+@pytest.mark.parametrize("sku", ["LAMP-30", "4006381333931", "00614141000036", "LAMP-31"])
+def test_a_pick_counts_for_the_article_that_was_known_on_arrival(article: str | None, code: str | None, sku: str) -> None:
+    story = Story(created(bodies.Line(sku="LAMP-30", qty=1), bodies.Line(sku="4006381333931", qty=1)))
+    story.tell(E.PICK, bodies.Pick(sku=sku, qty=1), code=code, article=article, parcel="p1")
     assert agrees(story)

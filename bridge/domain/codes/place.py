@@ -77,7 +77,7 @@ class Placer:
             return Placing() if fact.type in WITHOUT_ORDER else ORDER_NEEDED
         history = self._history(fact.code)
         is_container = history.is_container(fact.event_ms)
-        if fact.type in (E.PICK, E.PACK) and (history.is_article or is_container):
+        if fact.type in (E.PICK, E.PACK) and (history.is_article or fact.article is not None or is_container):
             if fact.named is None:
                 return ORDER_NEEDED
             if is_container:

@@ -116,7 +116,7 @@ class Book:
     def label(self, fact: Fact) -> str | None:
         """The code of an event, if it can be a parcel's label: no container, no slip of the order, no article's number unless it was put on a parcel."""
         code = fact.code
-        if code is None or fact.inside is not None or code == self.own_key:
+        if code is None or fact.inside is not None or code == self.own_key or fact.article is not None:
             return None
         if is_article(code) and (fact.type == E.PACK or code not in self._plain):
             return None

@@ -12,6 +12,7 @@ import typer
 from bridge import __version__
 from bridge.entrypoints.cli import (
     access,
+    articles,
     bench,
     certificate,
     config,
@@ -67,6 +68,7 @@ app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
 app.add_typer(orders.app, name="orders")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(report.app, name="report")

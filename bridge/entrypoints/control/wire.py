@@ -16,13 +16,14 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 
 from bridge.errors import Refused
-from bridge.operations import database, devices, imports, jobs, quarantine, server
+from bridge.operations import articles, database, devices, imports, jobs, quarantine, server
 from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
 
 Operation = Callable[..., Awaitable[Any]]
 
 CALLS: Final[Mapping[str, Operation]] = {
+    "articles.put": articles.put,
     "devices.add": devices.add,
     "devices.rotate": devices.rotate,
     "devices.revoke": devices.revoke,

@@ -193,6 +193,7 @@ class View:
                         row["fault"],
                         row["courier"],
                         row["terms"],
+                        row.get("article"),
                     ),
                 )
         return {order: read_order(order, told) for order, told in events.items()}

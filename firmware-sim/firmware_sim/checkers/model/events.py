@@ -10,7 +10,8 @@ Uid = tuple[str, bytes]
 
 
 class Happened(NamedTuple):
-    """A stored event of one order, its body plain. `courier` is who the phone belongs to; `terms` is the rule for unpaid orders at its creation."""
+    """A stored event of one order, its body plain. `courier` is who the phone belongs to; `terms` is the rule for unpaid orders at its creation; `article` is
+    the SKU of what a pick scanned, fixed when it arrived, if the site knew its code."""
 
     device: str
     role: str
@@ -27,6 +28,7 @@ class Happened(NamedTuple):
     fault: str | None = None
     courier: str | None = None
     terms: str | None = None
+    article: str | None = None
 
     @property
     def uid(self) -> Uid:

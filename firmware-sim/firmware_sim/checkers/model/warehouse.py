@@ -13,7 +13,10 @@ def pick(order: Order, e: Happened) -> None:
     if order.prepaid and order.terms == "block_pick" and not order.purse.is_enough:
         raise Refused("blocked", "not_paid")
     sku = _as_ordered(order, e.body["sku"])
-    if sku not in order.lines or _are_two_articles(e.code or "", sku):
+    if e.article is not None:
+        # Its code was looked up on arrival, when a code of another article was already refused.
+        sku = sku if sku in order.lines else _as_ordered(order, e.article)
+    if sku not in order.lines or (e.article is None and _are_two_articles(e.code or "", sku)):
         raise Refused("rejected", "wrong_sku")
     if e.parcel is not None:
         box = order.named(e) or order.new(e)
