@@ -1,7 +1,8 @@
 """What the fold takes and gives: facts in, verdicts out, and the sequence in which facts are applied.
 
 Sort key: (order_ms, device, log, seq, id). One device's events never swap: for devices `order_ms` is the largest event time among this
-order's facts of the same (device, log) with a seq up to its own. Systems retry and reshuffle, so their seq never orders.
+order's facts of the same (device, log) with a seq up to its own. Systems retry and reshuffle, so their seq never orders; neither does a number that another
+event of its log had before, because its outbox was restored or copied.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Fact:
     """One stored event as the fold sees it. Plain slots, because millions are made.
 
     `fault` is the reason of a rejection that was decided when the event was placed (an unreadable code, say): the fold rejects the fact with it.
+    `seq_reused` says that another event of its log had its number before.
     `pos` is its place in the event log. `code` is the normal form of the scanned code; `misload` says that the scan
     contradicted the order that the device named.
     """
@@ -58,6 +60,7 @@ class Fact:
         "received_ms",
         "role",
         "seq",
+        "seq_reused",
         "type",
         "uid",
     )
@@ -80,6 +83,7 @@ class Fact:
         fault: str | None = None,
         misload: bool = False,
         pos: int = 0,
+        seq_reused: bool = False,
     ) -> None:
         self.pos = pos
         self.id = id
@@ -98,6 +102,7 @@ class Fact:
         self.at = at
         self.fault = fault
         self.misload = misload
+        self.seq_reused = seq_reused
         self.order_ms = event_ms
         self.key: FactKey = self._key()
 
@@ -111,7 +116,7 @@ class Fact:
 
     @property
     def ordered_by_seq(self) -> bool:
-        return self.role in _ORDERED_BY_SEQ
+        return self.role in _ORDERED_BY_SEQ and not self.seq_reused
 
 
 _ORDERED_BY_SEQ = frozenset({Role.SCANNER, Role.COURIER})
@@ -169,6 +174,8 @@ def same_answer(outcome: str, reason: str | None, verdict: Verdict) -> bool:
     return told == verdict.outcome and reason == verdict.reason
 
 
+_QUIET_WARNS = frozenset({Warn.SEQ_REUSED, Warn.UNKNOWN_FIELD})
+"""What a developer must know and a worker can do nothing about: it does not change the tone."""
 _STOP_WARNS = frozenset({Warn.MOVED_ON_HOLD, Warn.MOVED_AFTER_CANCEL, Warn.MISLOAD})
 _TONES = {Outcome.APPLIED: Tone.OK, Outcome.NOOP: Tone.OK, Outcome.LATE: Tone.OK, Outcome.PARKED: Tone.WARN}
 
@@ -181,7 +188,7 @@ def refusal(outcome: Outcome, reason: Reason, parcel: str | None = None) -> Verd
 def tone_of(verdict: Verdict) -> Tone:
     """The beep for a verdict: stop if a person must act, warn if something was odd."""
     tone = _TONES.get(verdict.outcome, Tone.STOP)
-    if not verdict.warn:
+    if not verdict.warn or _QUIET_WARNS.issuperset(verdict.warn):
         return tone
     if tone is Tone.STOP or any(w in _STOP_WARNS for w in verdict.warn):
         return Tone.STOP

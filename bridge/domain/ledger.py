@@ -10,14 +10,18 @@ GAPS_MAX: Final = 1_000
 
 
 class Ledger:
-    """Sequence numbers 1.. of one log. `starts` and `ends` are the closed ranges that arrived, in ascending order; two ranges never touch."""
+    """Sequence numbers 1.. of one log. `starts` and `ends` are the closed ranges that arrived, in ascending order; two ranges never touch.
 
-    __slots__ = ("ends", "forgotten", "starts")
+    `reused` counts events whose number had arrived before, with another event: their outbox was restored from a backup, or copied.
+    """
 
-    def __init__(self, ranges: list[tuple[int, int]] | None = None, forgotten: int = 0) -> None:
+    __slots__ = ("ends", "forgotten", "reused", "starts")
+
+    def __init__(self, ranges: list[tuple[int, int]] | None = None, forgotten: int = 0, reused: int = 0) -> None:
         self.starts = [a for a, _ in ranges or []]
         self.ends = [b for _, b in ranges or []]
         self.forgotten = forgotten
+        self.reused = reused
 
     @property
     def high(self) -> int:
@@ -42,6 +46,16 @@ class Ledger:
     def __contains__(self, seq: int) -> bool:
         place = bisect_right(self.starts, seq) - 1
         return place >= 0 and seq <= self.ends[place]
+
+    def take(self, seq: int) -> bool:
+        """Count a new event with this number. Returns False if another event had it before.
+
+        If numbers were given up, it can't be known which of them arrived: then no number counts as used before.
+        """
+        if self.add(seq) or self.forgotten:
+            return True
+        self.reused += 1
+        return False
 
     def add(self, seq: int) -> bool:
         """Record that `seq` arrived. Returns False if it had arrived before."""

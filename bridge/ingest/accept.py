@@ -1,4 +1,4 @@
-"""The gates before a verdict: is the message readable, is it a repeat, is its number free, when did it happen, which order is it about?
+"""The gates before a verdict: is the message readable, is it a repeat, when did it happen, which order is it about, may its sender report on that order?
 
 A message that passes becomes a row of the event log. A message that does not is refused: its receipt names its digest, it is kept in quarantine, and it never
 becomes an event.
@@ -6,37 +6,49 @@ becomes an event.
 
 from __future__ import annotations
 
-from typing import Final
-
-import cbor2
+from typing import Final, NamedTuple
 
 from bridge.domain import event_time, jobs
-from bridge.domain.access import Kind
+from bridge.domain.access import Kind, may_send_about
 from bridge.domain.event_time import EventTime
-from bridge.domain.facts import Verdict, refusal, tone_of
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.view import digest8
-from bridge.ingest.batch import Answer, Batch, Refused, Sent
+from bridge.ingest.batch import Answer, Batch, Sent
 from bridge.ingest.items import Incoming
-from bridge.ingest.log import BRIDGE_LOG, EVENTS, PLAIN, REFUSED, EventRow, RefusedRow
+from bridge.ingest.log import EVENTS, PLAIN, REFUSED, EventRow, RefusedRow
 from bridge.ingest.placing import Placement, place
 from bridge.ingest.ports import StoredReceipt
-from bridge.ingest.receipt import DETAIL_CHARS_MAX, once_more, same_content
+from bridge.ingest.receipt import once_more, same_content
+from bridge.ingest.refusing import readable_ids, refuse
 from bridge.ingest.seam import JobGate
 from devices.protocol import bodies, messages
 from devices.protocol.bodies import Body
-from devices.protocol.messages import Event, LocationBatch, PayloadError, Presence
-from devices.protocol.vocabulary import EventType, Outcome, Reason, Role, Warn
+from devices.protocol.messages import EVENT_KINDS, Event, LocationBatch, PayloadError, Presence
+from devices.protocol.unknown_fields import cut_unknown
+from devices.protocol.vocabulary import EventType, Reason, Role, Warn
 
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
-"""Roles whose seq numbers are a promise; a ledger tracks which of them came. Systems and desks retry and reorder, so their numbers prove nothing.
+"""Roles whose seq numbers are a promise; a ledger tracks which of them came. Systems, carriers and desks retry and reorder, so their numbers prove nothing.
 
-Only for these roles is a number that is used again for another event `id_reused`. For a system, only the id identifies an event: the import of a shop's file
-has one log per order, which is more logs than there can be ledgers, and the event log has no index by number.
+A number never identifies an event. The ledger counts and warns of one that another event had before: its outbox was restored from a backup, or copied. For a
+system it is not even counted: the import of a shop's file has one log per order, which is more logs than there can be ledgers.
 """
+CUT: Final = frozenset({Role.SYSTEM, Role.CARRIER, Role.DESK})
+"""Roles whose unknown fields are not stored: they may hold personal data. Those of scanners and couriers are kept: firmware may be newer than its server."""
+FIELDS_NAMED_MAX: Final = 5
+"""Unknown fields that a receipt names."""
 EVENT_TYPES: Final = {t.value: t for t in EventType}
 
-Decoded = Event[Body] | Presence | LocationBatch | tuple[Reason, str] | None
+
+class Trimmed(NamedTuple):
+    """An event from which fields were cut that the contract does not have: its payload without them, and the sentence that names them."""
+
+    event: Event[Body]
+    payload: bytes
+    detail: str
+
+
+Decoded = Event[Body] | Trimmed | Presence | LocationBatch | tuple[Reason, str] | None
 """A decoded message: a reason and a sentence if it is refused, None outside v1/."""
 
 
@@ -45,7 +57,8 @@ def decode(incoming: Incoming) -> Decoded:
     kind = incoming.kind
     try:
         if kind is Kind.EVENTS:
-            return messages.decode_event(incoming.payload, EVENT_TYPES[incoming.event_type or ""])
+            event_type = EVENT_TYPES[incoming.event_type or ""]
+            return _decode_trimmed(incoming, event_type) if incoming.identity.role in CUT else messages.decode_event(incoming.payload, event_type)
         if kind is Kind.PRESENCE:
             return messages.decode(incoming.payload, Presence)
         if kind is Kind.LOCATION:
@@ -60,25 +73,59 @@ def decode(incoming: Incoming) -> Decoded:
     return Reason.UNKNOWN_TYPE if is_unknown else Reason.FORBIDDEN, incoming.detail or ""
 
 
+def _decode_trimmed(incoming: Incoming, event_type: EventType) -> Event[Body] | Trimmed:
+    """Decode an event of a role whose unknown fields are cut."""
+    plain = messages.load(incoming.payload)
+    event = messages.event_of(plain, event_type)
+    kept, unknown = cut_unknown(plain, EVENT_KINDS[event_type])
+    return Trimmed(event, messages.encode_cbor(kept), _name_unknown(unknown)) if unknown else event
+
+
+def _name_unknown(paths: list[str]) -> str:
+    named = ", ".join(path if path.isprintable() else ascii(path) for path in paths[:FIELDS_NAMED_MAX])
+    more = f" and {len(paths) - FIELDS_NAMED_MAX} more" if len(paths) > FIELDS_NAMED_MAX else ""
+    return f"not in the contract, and not stored: {named}{more}"
+
+
 # --- an event ---------------------------------------------------------------------------------------------------------------
 
 
 def admit(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent | None:
-    """Admit an event as new: count it in its ledger and return None. Otherwise return the answer to a repeat, or to an id or number used for another event."""
-    device = incoming.identity.device
-    uid = (device, event.id)
+    """Admit an event whose id is new, and return None. Otherwise return the answer to a repeat, or to an id that was used for another event."""
+    uid = (incoming.identity.device, event.id)
     if (twin := batch.seen.get(uid)) is not None:
-        if twin.row.type != incoming.event_type or not same_content(twin.row.payload, incoming.payload):
-            return refuse(batch, incoming, Reason.ID_REUSED, "this id was used for another event", event)
+        if twin.row.type != incoming.event_type or not same_content(twin.row.payload, incoming.payload, event, EventType(twin.row.type)):
+            return refuse(batch, incoming, Reason.ID_REUSED, _ID_REUSED)
         return twin.answer
     if (stored := batch.known.get(uid)) is not None:
         return _again(batch, incoming, event, stored)
-    if incoming.identity.role in BY_SEQ:
-        ledger = batch.ledger(device, event.log)
-        if event.seq in ledger and not ledger.forgotten:
-            return refuse(batch, incoming, Reason.ID_REUSED, f"seq {event.seq} of this log was used for another event", event)
-        ledger.add(event.seq)
     return None
+
+
+_ID_REUSED: Final = "this id was used for another event"
+
+
+def is_seq_reused(batch: Batch, incoming: Incoming, event: Event[Body]) -> bool:
+    """Count a new event in its ledger. Returns whether another event had its number before."""
+    return incoming.identity.role in BY_SEQ and not batch.ledger(incoming.identity.device, event.log).take(event.seq)
+
+
+def fault_of_access(batch: Batch, incoming: Incoming, event: Event[Body], placement: Placement, gate: JobGate) -> str | None:
+    """Why a system that serves only some orders may not send this event; None if it may.
+
+    Every order that the event could change must be its own: the one that it names, the one that it is placed in, and all orders of the job that it names. An
+    event can't wait for an order that is not known yet: it would enter whichever order that turns out to be.
+    """
+    identity = incoming.identity
+    if identity.orders_prefix is None:
+        return None
+    orders: list[str | None] = [event.order] if event.order is not None else []
+    if placement.order_id is not None or placement.awaits is not None:
+        orders.append(placement.order_id)
+    if isinstance(event.body, bodies.Assigned | bodies.Unassigned) and event.body.job is not None:
+        orders += gate.orders_of(event.body.job, batch)
+    answers = (may_send_about(identity, order) for order in orders)
+    return next((answer.rule for answer in answers if not answer.allowed), None)
 
 
 def placed(batch: Batch, event: Event[Body], event_type: EventType, gate: JobGate) -> Placement:
@@ -109,7 +156,15 @@ def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Ev
     return clock.time_of(boot=event.boot, mono_ms=event.mono_ms, at_ms=event.at_ms, received_ms=received_ms)
 
 
-def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, when: EventTime, placement: Placement) -> EventRow:
+def warn_of(when: EventTime, *, seq_reused: bool, is_trimmed: bool) -> str | None:
+    """What is odd about an event on arrival, as its row has it."""
+    if not (when.jumped or seq_reused or is_trimmed):
+        return None
+    odd = ((when.jumped, Warn.CLOCK_JUMP), (seq_reused, Warn.SEQ_REUSED), (is_trimmed, Warn.UNKNOWN_FIELD))
+    return " ".join(word for is_odd, word in odd if is_odd)
+
+
+def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, when: EventTime, placement: Placement, warn: str | None) -> EventRow:
     """Append an event to the log."""
     identity = incoming.identity
     row = EventRow(
@@ -126,7 +181,7 @@ def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         when.event_ms,
         PLAIN[when.source],
         when.error_ms,
-        Warn.CLOCK_JUMP.value if when.jumped else None,
+        warn,
         None,
         placement.order_id,
         placement.code,
@@ -142,8 +197,8 @@ def append(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
 
 def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredReceipt) -> Sent:
     """Answer a resent event with its current receipt."""
-    if stored.type != incoming.event_type or not same_content(stored.event_payload, incoming.payload):
-        return refuse(batch, incoming, Reason.ID_REUSED, "this id was used for another event", event)
+    if stored.type != incoming.event_type or not same_content(stored.event_payload, incoming.payload, event, EventType(stored.type)):
+        return refuse(batch, incoming, Reason.ID_REUSED, _ID_REUSED)
     device = incoming.identity.device
     if event.sent_boot == event.boot and incoming.identity.role in BY_SEQ:
         batch.device(device).clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=incoming.received_ms)
@@ -153,44 +208,12 @@ def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredR
 # --- refused messages -------------------------------------------------------------------------------------------------------
 
 
-def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, event: Event[Body] | None = None) -> Sent:
-    """Refuse a message: it never becomes an event. Its receipt names its digest, and the quarantine keeps it once."""
-    device = incoming.identity.device
-    digest = digest8(incoming.payload)
-    again = (device, digest) in batch.refused or batch.tx.is_quarantined(device, digest)
-    batch.refused.add((device, digest))
-    batch.heard(Refused(device, incoming.event_type, incoming.received_ms, reason, detail, digest, incoming.payload, not again))
-    verdict = refusal(Outcome.REJECTED, reason)
-    return Sent(device, cbor2.dumps(_refusal_plain(batch.now_ms, verdict, detail, digest, event, again=again)))
-
-
-def _refusal_plain(at_ms: int, verdict: Verdict, detail: str, digest: bytes, event: Event[Body] | None, *, again: bool) -> dict[str, object]:
-    """The receipt of a refused message, with keys in deterministic order."""
-    return {
-        "n": 1,
-        **({"id": event.id, "log": event.log, "seq": event.seq} if event is not None else {}),
-        **({"next": verdict.next.value} if verdict.next else {}),
-        "tone": tone_of(verdict).value,
-        **({"again": True} if again else {}),
-        "at_ms": at_ms,
-        "final": True,
-        **({"detail": detail[:DETAIL_CHARS_MAX]} if detail else {}),
-        "digest": digest,
-        "reason": verdict.reason.value if verdict.reason else "",
-        "outcome": Outcome.REJECTED.value,
-    }
-
-
 def count_refused(batch: Batch, incoming: Incoming) -> None:
     """Count a refused event as received: if its log and seq can be read, the device does not owe it."""
     if incoming.kind is Kind.POISON or incoming.identity.role not in BY_SEQ:
         return
-    try:
-        plain = messages.load(incoming.payload)
-    except PayloadError:
-        return
-    log, seq = (plain.get("log"), plain.get("seq")) if isinstance(plain, dict) else (None, None)
-    if isinstance(log, bytes) and len(log) == len(BRIDGE_LOG) and type(seq) is int and 1 <= seq <= bodies.UINT_MAX:
-        device = incoming.identity.device
+    ids = readable_ids(incoming.payload)
+    if "log" in ids and "seq" in ids:
+        device, log, seq = incoming.identity.device, ids["log"], ids["seq"]
         if batch.ledger(device, log).add(seq):
             batch.writes.rows(REFUSED).append(RefusedRow(batch.no, batch.memory.next_pos, device, log, seq, digest8(incoming.payload)))

@@ -94,12 +94,14 @@ class Hearers(NamedTuple):
 class Answer:
     """The receipt of one event while its batch is open. The order's revision and the lines left to pick are known only at the end of the batch."""
 
-    __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict")
+    __slots__ = ("detail", "device", "entry", "event_id", "event_ms", "left", "log", "n", "pos", "seq", "type", "verdict")
 
     def __init__(self, event: EventRow | Fact, verdict: Verdict, entry: OrderEntry | None, *, n: int = 1, left: bool = False) -> None:
         self.device = event.device
         self.pos = event.pos
         self.event_id = event.id
+        self.event_ms = event.event_ms
+        self.type = event.type
         self.log = event.log
         self.seq = event.seq
         self.n = n

@@ -73,5 +73,5 @@ def _without_order(batch: Batch, row: EventRow, body: bodies.Body, placement: Pl
 
 
 def _warned(answer: Answer, warn: str) -> Answer:
-    answer.verdict = answer.verdict._replace(warn=(*answer.verdict.warn, Warn(warn)))
+    answer.verdict = answer.verdict._replace(warn=(*answer.verdict.warn, *map(Warn, warn.split())))
     return answer

@@ -14,7 +14,7 @@ from bridge.domain import event_time
 from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact
 from bridge.ingest.relation import Origin, Relation
 from devices.protocol import bodies, messages
-from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState, Reason, Role
+from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState, Reason, Role, Warn
 
 BRIDGE_LOG: Final = b"\0" * 8
 """The log id of the bridge's own events; their seq is their position in the event log."""
@@ -27,8 +27,9 @@ PLAIN: Final[dict[str, str]] = {word: word.value for words in (Role, EventType, 
 class EventRow(NamedTuple):
     """One event. `pos` is its position in the log, the order of arrival; `batch` is the number of its transaction.
 
-    `courier` is the courier that the device was bound to, `warn` a doubt about its time, `stream` its subject if that is not an order. `order_id` and `code`
-    are its placement on arrival, `fault` and `detail` the reason why it can't count. `misload`: the scan contradicted the order that the device named.
+    `courier` is the courier that the device was bound to, `warn` what was odd about it on arrival (words of `Warn`, with blanks between them), `stream` its
+    subject if that is not an order. `order_id` and `code` are its placement on arrival, `fault` the reason why it can't count, `detail` a sentence for its
+    receipt. `misload`: the scan contradicted the order that the device named.
     """
 
     pos: int
@@ -118,6 +119,7 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> F
         fault=row.fault,
         misload=bool(row.misload),
         pos=row.pos,
+        seq_reused=row.warn is not None and Warn.SEQ_REUSED in row.warn.split(),
     )
 
 

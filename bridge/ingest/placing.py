@@ -16,7 +16,7 @@ from devices.protocol.bodies import Body
 from devices.protocol.messages import Event
 from devices.protocol.vocabulary import EventType, Reason
 
-WITHOUT_ORDER: Final = frozenset({EventType.SHIFT_STARTED, EventType.SHIFT_ENDED})
+WITHOUT_ORDER: Final = frozenset({EventType.SHIFT_STARTED, EventType.SHIFT_ENDED, EventType.BREAK_STARTED, EventType.BREAK_ENDED})
 _REFERS: Final = frozenset({EventType.VOID, EventType.CLAIM, EventType.DECLINE, EventType.UNASSIGNED})
 _SCANS_ARTICLES: Final = frozenset({EventType.PICK, EventType.PACK})
 LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})
@@ -81,7 +81,7 @@ def logged(row: EventRow, event: Event[Body], directory: Directory) -> Placement
     if row.fault is not None:
         return Placement(row.order_id, row.code, fault=Reason(row.fault), detail=row.detail)
     if row.order_id is None:
-        return Placement(None, row.code, awaits=_awaited(row, event))
+        return Placement(None, row.code, detail=row.detail, awaits=_awaited(row, event))
     is_label = row.type in LABELS and row.code is not None and not row.misload and event.order is not None and directory.order_of_code(row.code) is None
     return Placement(row.order_id, row.code, detail=row.detail, misload=row.misload, label=is_label)
 

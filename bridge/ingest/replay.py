@@ -131,7 +131,7 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
         if row.type != DECIDED:
             event = messages.decode_event(row.payload, EventType(row.type))
             if row.role in BY_SEQ:
-                batch.ledger(row.device, row.log).add(row.seq)
+                batch.ledger(row.device, row.log).take(row.seq)
             batch.answers.append(enter(batch, row, event, placing.logged(row, event, batch), ingest.gate))
     while waiting is not None:
         batch.ledger(waiting.device, waiting.log).add(waiting.seq)

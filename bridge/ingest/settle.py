@@ -8,17 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bridge.ingest.accept import EVENT_TYPES, Decoded, admit, append, count_refused, decode, placed, refuse, time_of
+from bridge.ingest.accept import (
+    EVENT_TYPES,
+    Decoded,
+    Trimmed,
+    admit,
+    append,
+    count_refused,
+    decode,
+    fault_of_access,
+    is_seq_reused,
+    placed,
+    time_of,
+    warn_of,
+)
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Answer, Batch, LocationHeard, PresenceHeard, Sent, Started
 from bridge.ingest.entering import enter
 from bridge.ingest.items import Alarm, Change, Incoming, Item, Message, OpenJobs, Settled
 from bridge.ingest.log import BATCHES, BatchRow
 from bridge.ingest.ports import Transaction
+from bridge.ingest.refusing import refuse
 from bridge.ingest.relation import Origin
 from bridge.ingest.retained import retain
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event, LocationBatch, Presence
+from devices.protocol.vocabulary import Reason
 
 
 def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
@@ -29,7 +44,7 @@ def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
     """
     batch = ingest.batch(tx, max(i.received_ms for i in items))
     messages = [decode(i) if isinstance(i, Incoming) else None for i in items]
-    events = [m for m in messages if isinstance(m, Event)]
+    events = [m.event if isinstance(m, Trimmed) else m for m in messages if isinstance(m, Event | Trimmed)]
     batch.known = tx.known([e.id for e in events]) if events else {}
     batch.memory.load_orders({e.order for e in events if e.order is not None}, tx)
     for item, message in zip(items, messages, strict=True):
@@ -86,6 +101,8 @@ def finish(batch: Batch, ingest: Ingest, kind: str) -> Settled:
 def _message(batch: Batch, incoming: Incoming, message: Decoded, ingest: Ingest) -> Answer | Sent | None:
     if isinstance(message, Event):
         return _event(batch, incoming, message, ingest)
+    if isinstance(message, Trimmed):
+        return _event(batch, incoming, message.event, ingest, message)
     if isinstance(message, Presence):
         batch.heard(PresenceHeard(incoming.identity, message, incoming.payload, incoming.received_ms))
     elif isinstance(message, LocationBatch):
@@ -101,13 +118,19 @@ def _message(batch: Batch, incoming: Incoming, message: Decoded, ingest: Ingest)
     return None
 
 
-def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest) -> Answer | Sent:
+def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest, trimmed: Trimmed | None = None) -> Answer | Sent:
     if (answer := admit(batch, incoming, event)) is not None:
         return answer
     event_type = EVENT_TYPES[incoming.event_type or ""]
-    when = time_of(batch, incoming, event, event_type)
     placement = placed(batch, event, event_type, ingest.gate)
-    row = append(batch, incoming, event, event_type, when, placement)
+    if (fault := fault_of_access(batch, incoming, event, placement, ingest.gate)) is not None:
+        return refuse(batch, incoming, Reason.FORBIDDEN, fault, trimmed and trimmed.payload)
+    seq_reused = is_seq_reused(batch, incoming, event)
+    when = time_of(batch, incoming, event, event_type)
+    if trimmed is not None:
+        incoming = incoming._replace(payload=trimmed.payload)
+        placement = placement._replace(detail=f"{placement.detail}; {trimmed.detail}" if placement.detail else trimmed.detail)
+    row = append(batch, incoming, event, event_type, when, placement, warn_of(when, seq_reused=seq_reused, is_trimmed=trimmed is not None))
     return enter(batch, row, event, placement, ingest.gate)
 
 

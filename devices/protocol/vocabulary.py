@@ -15,8 +15,8 @@ class Role(StrEnum):
     SCANNER = "scanner"
     COURIER = "courier"
     SYSTEM = "system"
+    CARRIER = "carrier"
     DESK = "desk"
-    GUEST = "guest"
     LAB = "lab"
 
 
@@ -32,9 +32,12 @@ class EventType(StrEnum):
     RELEASED = "released"
     CANCELLED = "cancelled"
     COMPLETED = "completed"
-    # warehouse
+    # whose hands a device is in
     SHIFT_STARTED = "shift_started"
     SHIFT_ENDED = "shift_ended"
+    BREAK_STARTED = "break_started"
+    BREAK_ENDED = "break_ended"
+    # warehouse
     PICK = "pick"
     PACK = "pack"
     UNPACK = "unpack"
@@ -157,6 +160,8 @@ class Warn(StrEnum):
     NOT_ORDERED = "not_ordered"
     TOO_MANY = "too_many"
     CLOCK_JUMP = "clock_jump"
+    SEQ_REUSED = "seq_reused"
+    UNKNOWN_FIELD = "unknown_field"
 
 
 class ParcelState(StrEnum):

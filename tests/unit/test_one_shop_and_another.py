@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from helpers.bench import Bench
 from helpers.events import CREATED, event_id
 
