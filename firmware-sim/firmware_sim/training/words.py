@@ -73,6 +73,8 @@ WARNINGS: Final[dict[Warn, str]] = {
     Warn.NOT_ORDERED: "this was not ordered",
     Warn.TOO_MANY: "more than was ordered",
     Warn.CLOCK_JUMP: "the device's clock jumped",
+    Warn.SEQ_REUSED: "its number was used before: the outbox was restored or copied",
+    Warn.UNKNOWN_FIELD: "a field of it is not in the contract",
 }
 
 
