@@ -31,31 +31,36 @@ def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, kept: 
     batch.refused.add((device, digest))
     payload = incoming.payload if kept is None else kept
     batch.heard(Refused(device, incoming.event_type, incoming.received_ms, reason, detail, digest, payload, not again))
+    next_step = NEXT_STEP.get(reason)
     plain: dict[str, Any] = {
         **_free_ids(batch, incoming, reason),
         "n": 1,
-        "at_ms": batch.now_ms,
         "final": True,
-        "digest": digest,
-        "reason": reason.value,
         "outcome": Outcome.REJECTED.value,
+        "reason": reason.value,
         "tone": Tone.STOP.value,
+        "at_ms": batch.now_ms,
+        "digest": digest,
+        "type": _type_of(incoming),
+        "next": next_step and next_step.value,
+        "again": again or None,
+        "detail": detail[:DETAIL_CHARS_MAX] or None,
     }
-    optional = {"type": _type_of(incoming), "next": NEXT_STEP.get(reason), "again": again, "detail": detail[:DETAIL_CHARS_MAX]}
-    return Sent(device, messages.encode_cbor(plain | {name: str(v) if v is not True else v for name, v in optional.items() if v}))
+    return Sent(device, messages.encode_cbor({name: value for name, value in plain.items() if value is not None}))
 
 
 def _type_of(incoming: Incoming) -> str | None:
-    """What a message is, as its sender named it in the topic: an event type, `presence` or `location`."""
-    if incoming.event_type is not None:
-        return incoming.event_type[:TYPE_CHARS_MAX]
-    named = (incoming.kind.value, incoming.topic.rpartition("/")[2])
-    return next((name for name in named if name in (Kind.PRESENCE, Kind.LOCATION)), None)
+    """What a message is, as its sender named it in the topic: an event type, `presence` or `location`. Also if the topic is that of another device."""
+    above, _, last = incoming.topic.rpartition("/")
+    named = incoming.event_type or (last if above.endswith("/events") else None)
+    if named is None:
+        named = next((name for name in (incoming.kind.value, last) if name in (Kind.PRESENCE, Kind.LOCATION)), None)
+    return named[:TYPE_CHARS_MAX] if named else None
 
 
 def _free_ids(batch: Batch, incoming: Incoming, reason: Reason) -> dict[str, Any]:
     """The ids of a refused event, if they can be read and no stored event has its id: the receipts of that one are about the same id."""
-    if reason is Reason.ID_REUSED or incoming.event_type is None:
+    if reason is Reason.ID_REUSED or incoming.kind in (Kind.PRESENCE, Kind.LOCATION):
         return {}
     ids = readable_ids(incoming.payload)
     event_id, uid = ids.get("id"), (incoming.identity.device, ids.get("id"))
