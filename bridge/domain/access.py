@@ -139,6 +139,8 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
         return Answer(True, f"a device publishes its own {rest[0]}"), Publishing(Kind(rest[0]))
     if len(rest) == 2 and rest[0] == "events":
         answer = may_send(identity.role, rest[1])
+        if answer.allowed and identity.role is Role.SYSTEM and identity.orders_prefix is not None:
+            answer = Answer(True, f"{answer.rule}, here about orders whose id begins with {identity.orders_prefix}")
         return answer, Publishing(Kind.EVENTS, rest[1])
     return Answer(False, "a device publishes events/{type}, presence and location, nothing else"), None
 

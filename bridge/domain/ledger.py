@@ -47,16 +47,6 @@ class Ledger:
         place = bisect_right(self.starts, seq) - 1
         return place >= 0 and seq <= self.ends[place]
 
-    def take(self, seq: int) -> bool:
-        """Count a new event with this number. Returns False if another event had it before.
-
-        If numbers were given up, it can't be known which of them arrived: then no number counts as used before.
-        """
-        if self.add(seq) or self.forgotten:
-            return True
-        self.reused += 1
-        return False
-
     def add(self, seq: int) -> bool:
         """Record that `seq` arrived. Returns False if it had arrived before."""
         ends = self.ends

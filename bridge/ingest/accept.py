@@ -106,8 +106,18 @@ _ID_REUSED: Final = "this id was used for another event"
 
 
 def is_seq_reused(batch: Batch, incoming: Incoming, event: Event[Body]) -> bool:
-    """Count a new event in its ledger. Returns whether another event had its number before."""
-    return incoming.identity.role in BY_SEQ and not batch.ledger(incoming.identity.device, event.log).take(event.seq)
+    """Count a new event in its ledger. Returns whether another event had its number before.
+
+    If numbers were given up, it is not known which of them arrived. A message that was refused, and is judged again, has its own number.
+    """
+    if incoming.identity.role not in BY_SEQ:
+        return False
+    device = incoming.identity.device
+    ledger = batch.ledger(device, event.log)
+    if ledger.add(event.seq) or ledger.forgotten or batch.tx.is_quarantined(device, digest8(incoming.payload)):
+        return False
+    ledger.reused += 1
+    return True
 
 
 def fault_of_access(batch: Batch, incoming: Incoming, event: Event[Body], placement: Placement, gate: JobGate) -> str | None:

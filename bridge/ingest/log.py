@@ -119,8 +119,13 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, parcel: str | None) -> F
         fault=row.fault,
         misload=bool(row.misload),
         pos=row.pos,
-        seq_reused=row.warn is not None and Warn.SEQ_REUSED in row.warn.split(),
+        seq_reused=is_seq_reused(row),
     )
+
+
+def is_seq_reused(row: EventRow) -> bool:
+    """Whether another event of its log had the number of this event before it arrived."""
+    return row.warn is not None and Warn.SEQ_REUSED in row.warn.split()
 
 
 def stored_fact(row: EventRow) -> Fact:

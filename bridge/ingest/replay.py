@@ -17,7 +17,7 @@ from bridge.ingest.batch import Batch
 from bridge.ingest.entering import enter
 from bridge.ingest.folding import fold_in
 from bridge.ingest.items import Change, Effect, Message
-from bridge.ingest.log import BATCHES, BatchRow, EventRow, RefusedRow, stored_fact
+from bridge.ingest.log import BATCHES, BatchRow, EventRow, RefusedRow, is_seq_reused, stored_fact
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Relation, Writes
 from bridge.ingest.settle import finish
@@ -131,7 +131,9 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
         if row.type != DECIDED:
             event = messages.decode_event(row.payload, EventType(row.type))
             if row.role in BY_SEQ:
-                batch.ledger(row.device, row.log).take(row.seq)
+                ledger = batch.ledger(row.device, row.log)
+                ledger.add(row.seq)
+                ledger.reused += is_seq_reused(row)
             batch.answers.append(enter(batch, row, event, placing.logged(row, event, batch), ingest.gate))
     while waiting is not None:
         batch.ledger(waiting.device, waiting.log).add(waiting.seq)

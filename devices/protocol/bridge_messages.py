@@ -48,11 +48,10 @@ class Expected(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The bridge's answer to one message. The highest `n` of an `id` holds; `final` says that no other is expected.
-
-    `type` is the event type as it was sent, the last level of its topic, cut to 64 characters (`presence` and `location` name themselves). With `digest`, the
-    first 8 bytes of SHA-256 over the payload, the message never became an event: `id`, `log` and `seq` are then those that could be read in it, and are left
-    out if another event has that id. With `quiet` a device shows the verdict and does not beep: it changed long after the scan, or in another shift.
+    """The bridge's answer to one message. The highest `n` of an `id` holds; `final` says that no other is expected. `type` is the event type as it was sent,
+    the last level of its topic, cut to 64 characters (`presence` and `location` name themselves). With `digest`, the first 8 bytes of SHA-256 over the
+    payload, that message never became an event: `id`, `log` and `seq` are those that could be read in it, and are left out if another event has that id. With
+    `quiet` a device shows the verdict and does not beep: it changed long after the scan, or in another shift.
     """
 
     n: Annotated[int, Meta(ge=1, le=1_000_000)]

@@ -523,6 +523,8 @@ def test_a_system_is_enrolled_with_the_orders_that_it_serves(shell: Shell, tmp_p
     assert "line 4: which orders does this system serve?" in done.stderr
     orders = {d["device"]: d["orders"] for d in shell.data("device", "list")}
     assert orders == {"shop1": "shop1-", "erp": "all", "shop2": "shop2-", "dhl": None}
+    rule = shell.data("access", "why", "shop1", "publish", "v1/main/devices/shop1/events/cancelled")["rule"]
+    assert rule == "role system sends cancelled, here about orders whose id begins with shop1-"
     for device, allowed in (("shop1", False), ("erp", True), ("shop2", True), ("dhl", False)):
         assert shell.data("access", "why", device, "subscribe", "v1/main/orders/shop2-7/status")["allowed"] is allowed
 

@@ -13,6 +13,7 @@ from helpers.bench import Bench
 from helpers.events import BOOT_MS, CREATED, IDENTITIES, TOPICS, event, event_id, log_of
 
 from bridge.domain.access import Kind
+from bridge.domain.ledger import GAPS_MAX
 from bridge.ingest.items import Incoming
 from devices.protocol.messages import encode_cbor, encode_json
 
@@ -86,6 +87,23 @@ def test_a_refused_message_whose_number_comes_again_does_not_count_twice(bench: 
     bench.send(broken)
     bench.send(broken)
     assert bench.rows("SELECT high, owed, reused FROM ledger") == [(1, 0, 0)]
+
+
+def test_a_refused_message_that_is_judged_again_has_its_own_number(bench: Bench) -> None:
+    """`dockbridge quarantine replay`, once the server knows the type."""
+    payload = event("scan-1", 1, "PO-1", at_ms=bench.now_ms)
+    bench.send(bench.message("scan-1", "pack", payload, kind=Kind.DENIED, detail="there is no event type 'pack'"))
+    (receipt,) = bench.send(bench.message("scan-1", "pack", payload))
+    assert (receipt["outcome"], receipt.get("warn")) == ("applied", None)
+    assert bench.rows("SELECT high, owed, reused FROM ledger") == [(1, 0, 0)]
+    assert is_rebuilt_as_it_was(bench)
+
+
+def test_after_too_many_gaps_no_number_counts_as_used_before(bench: Bench) -> None:
+    """Then it is not known any more which numbers arrived."""
+    bench.send(*(bench.draft("scan-1", "break_started", seq=seq) for seq in range(2, 2 * (GAPS_MAX + 2), 2)))
+    receipt = bench.tell("scan-1", "pack", "PO-1", seq=1)
+    assert (receipt["outcome"], receipt.get("warn")) == ("applied", None)
 
 
 # --- what a resend may change -------------------------------------------------------------------------------------------------

@@ -52,23 +52,6 @@ def test_a_ledger_goes_on_where_it_was_stored(before: list[int], after: list[int
 
 
 @laws
-@given(SEQS)
-def test_a_number_that_another_event_had_is_counted(seqs: list[int]) -> None:
-    ledger, model = Ledger(), set[int]()
-    for seq in seqs:
-        assert ledger.take(seq) is (seq not in model)
-        model.add(seq)
-    assert ledger.reused == len(seqs) - len(model)
-
-
-def test_once_numbers_were_given_up_none_counts_as_used_before() -> None:
-    """It is not known any more which of them arrived."""
-    ledger = Ledger([(1, 10)], forgotten=4)
-    assert ledger.take(7)
-    assert ledger.reused == 0
-
-
-@laws
 @given(st.permutations(range(1, 21)))
 def test_when_everything_came_nothing_is_owed(seqs: list[int]) -> None:
     ledger = Ledger()
