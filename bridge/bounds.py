@@ -35,6 +35,7 @@ def rules_of(settings: Settings) -> Rules:
         quarantine_entries_max=settings.ingest.quarantine_entries_max,
         positions_keep_ms=int(orders.positions_keep_days * DAY_MS),
         position_every_ms=int(orders.position_every_s * 1000),
+        quiet_after_ms=int(orders.quiet_after_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
     )
 

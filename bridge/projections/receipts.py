@@ -60,9 +60,10 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer) -> bytes:
     """Store a receipt. It is encoded once, for both the table and the device."""
     entry, verdict = answer.entry, answer.verdict
     if answer.warn is not None:
-        verdict = verdict._replace(warn=(*verdict.warn, Warn(answer.warn)))
+        verdict = verdict._replace(warn=(*verdict.warn, *map(Warn, answer.warn.split())))
     receipt = receipt_cbor(
         n=answer.n,
+        event_type=answer.type,
         event_id=answer.event_id,
         log=answer.log,
         seq=answer.seq,
@@ -72,10 +73,16 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer) -> bytes:
         rev=entry.rev if entry is not None else 0,
         left=entry.fold.order.left_to_pick() if answer.left and entry is not None else (),
         detail=answer.detail,
+        quiet=answer.n > 1 and _is_quiet(batch, answer),
     )
     reason = PLAIN[verdict.reason] if verdict.reason is not None else None
     rows.append(ReceiptRow(answer.pos, answer.device, answer.n, PLAIN[verdict.outcome], reason, receipt))
     return receipt
+
+
+def _is_quiet(batch: Batch, answer: Answer) -> bool:
+    """Whether a changed verdict comes too late for a beep: long after the event, or in another shift than the event's."""
+    return batch.now_ms - answer.event_ms > batch.rules.quiet_after_ms or batch.device(answer.device).shift_ms > answer.event_ms
 
 
 def _send(batch: Batch, topics: dict[str, str], device: str, receipt: bytes) -> None:
