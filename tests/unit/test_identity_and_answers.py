@@ -82,6 +82,25 @@ def test_a_number_that_was_used_before_puts_no_scan_before_another(bench: Bench)
     assert is_rebuilt_as_it_was(bench)
 
 
+@pytest.mark.parametrize("is_cold", [False, True])
+def test_a_number_that_was_used_before_puts_no_scan_of_a_code_before_another(bench: Bench, is_cold: bool) -> None:
+    """The label was on PO-1 when the restored scanner scanned it, and on PO-2 when the first event with that number scanned it."""
+    bench.create("PO-2")
+    for order, code in (("PO-1", "WB-1"), ("PO-2", None)):
+        bench.tell("scan-2", "pack", order, code=code)
+    packed_ms = bench.now_ms
+    bench.now_ms += HOUR_MS
+    bench.tell("scan-2", "labelled", "PO-2", {"code": "WB-1", "kind": "waybill"})
+    bench.now_ms += HOUR_MS
+    assert bench.tell("scan-1", "stage", None, {"dock": "d1"}, code="WB-1", seq=1)["order"] == "PO-2"
+    if is_cold:
+        bench.forget()
+    sent = {"at_ms": packed_ms + HOUR_MS // 2, "sent_mono_ms": bench.now_ms - BOOT_MS}
+    receipt = bench.tell("scan-1", "load", None, {"vehicle": "v1"}, code="WB-1", seq=1, id=event_id("scan-1", 100), **sent)
+    assert (receipt["order"], receipt["warn"]) == ("PO-1", ["seq_reused"])
+    assert is_rebuilt_as_it_was(bench)
+
+
 def test_a_refused_message_whose_number_comes_again_does_not_count_twice(bench: Bench) -> None:
     broken = bench.draft("scan-1", "pick", "PO-1", {"sku": "pen"}, seq=1)
     bench.send(broken)
