@@ -172,14 +172,7 @@ def warn_of(when: EventTime, *, seq_reused: bool, is_trimmed: bool) -> str | Non
     return " ".join(word for word in odd if word is not None)
 
 
-def row_of(
-    batch: Batch,
-    incoming: Incoming,
-    event: Event[Body],
-    event_type: EventType,
-    gate: JobGate,
-    trimmed: Trimmed | None = None,
-) -> EventRow:
+def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, gate: JobGate, trimmed: Trimmed | None = None) -> EventRow:
     """The row of a new event, in the order that it names. It is counted in the ledger of its device."""
     seq_reused = is_seq_reused(batch, incoming, event)
     when = time_of(batch, incoming, event, event_type, seq_reused=seq_reused)

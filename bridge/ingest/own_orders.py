@@ -42,6 +42,7 @@ def fault_of_access(batch: Batch, incoming: Incoming, event: Event[Body], event_
     else:
         orders += _scanned(batch, incoming, event, event_type)
         if isinstance(event.body, bodies.Assigned) and event.body.job is not None:
+            flush(batch)  # what has arrived before may change the job
             orders += gate.orders_of(event.body.job, batch)
     answers = (may_send_about(incoming.identity, order) for order in orders)
     return next((answer.rule for answer in answers if not answer.allowed), None)

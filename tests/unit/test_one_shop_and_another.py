@@ -115,6 +115,13 @@ def test_a_shop_cannot_touch_a_job_with_an_order_of_another(bench: Bench) -> Non
     assert bench.rows("SELECT courier FROM jobs") == [("anna",)]
 
 
+def test_a_job_that_got_an_order_of_another_in_the_same_batch_is_not_touched(bench: Bench) -> None:
+    by_desk = bench.draft("desk", "assigned", "b-1", {"courier": "anna", "job": "j-1"})
+    _, by_shop = bench.send(by_desk, bench.draft("shop-a", "assigned", "a-1", {"courier": "ben", "job": "j-1"}))
+    assert is_forbidden(by_shop)
+    assert bench.rows("SELECT courier FROM jobs") == [("anna",)]
+
+
 def test_a_shop_assigns_and_withdraws_jobs_of_its_own_orders(bench: Bench) -> None:
     assert bench.tell("shop-a", "assigned", "a-1", {"courier": "anna", "job": "j-1"})["outcome"] == "applied"
     assert bench.tell("shop-a", "unassigned", None, {"job": "j-1", "reason": "late"})["outcome"] == "applied"
