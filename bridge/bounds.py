@@ -48,6 +48,7 @@ def rules_of(settings: Settings) -> Rules:
         positions_keep_ms=int(orders.positions_keep_days * DAY_MS),
         position_every_ms=int(orders.position_every_s * 1000),
         language=settings.articles.language,
+        quiet_after_ms=int(orders.quiet_after_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
     )
 

@@ -121,6 +121,9 @@ class OrderSettings:
     mispicks_keep_days: float = _setting(90.0, "Days for which refused scans are counted in `dockbridge report mispicks`.", least=0.001)
     silent_after_h: float = _setting(72.0, "Hours without an event after which the server flags a shipped order as silent.", least=0.001)
     status_keep_days: float = _setting(30.0, "Days for which the status of an ended order stays retained.", least=0.001)
+    quiet_after_s: float = _setting(
+        120.0, "Seconds from a scan until a changed verdict no longer makes its device beep: the worker has gone on to something else.", least=0.0
+    )
     position_every_s: float = _setting(10.0, "Shortest interval between two stored positions of one courier, in seconds.", least=0.0)
     positions_keep_days: float = _setting(30.0, "Days for which the positions of couriers stay stored.", least=0.001)
     sweep_every_s: float = _setting(30.0, "Interval between two checks of all deadlines, in seconds.", least=0.1)

@@ -19,7 +19,8 @@ from devices.protocol import bodies
 from devices.protocol.bridge_messages import Assignment
 from devices.protocol.device_messages import POINTS_MAX as BATCH_POINTS_MAX
 from devices.protocol.device_messages import LocationBatch, Point
-from devices.protocol.encoding import PayloadError, convert, decode, encode
+from devices.protocol.encoding import PayloadError, convert, encode
+from devices.protocol.later_editions import decode_later
 from devices.protocol.reasons import AttemptReason, DeclineReason, RefusalReason, ReturnReason
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType
@@ -39,9 +40,9 @@ class _Locations:
     Kept in memory only: after a restart the next point tells where the courier is.
     """
 
-    def __init__(self, topic: str, device_log: bytes, clock: Clock, *, points_max: int) -> None:
+    def __init__(self, topic: str, outbox: ob.Outbox, clock: Clock, *, points_max: int) -> None:
         self._topic = topic
-        self._device_log = device_log
+        self._outbox = outbox
         self._clock = clock
         self._lock = threading.Lock()
         self._live: deque[Point] = deque(maxlen=points_max)
@@ -77,7 +78,7 @@ class _Locations:
             self._sent = [batch for batch in self._sent if batch is not points]
 
     def _batch(self, points: tuple[Point, ...], *, qos: int) -> Outgoing:
-        batch = LocationBatch(log=self._device_log, boot=self._clock.boot, sent_mono_ms=self._clock.mono_ms(), points=list(points))
+        batch = LocationBatch(log=self._outbox.log, boot=self._clock.boot, sent_mono_ms=self._clock.mono_ms(), points=list(points))
         return Outgoing(topic=self._topic, payload=encode(batch), qos=qos, ticket=points)
 
 
@@ -102,7 +103,7 @@ class _CourierMail(Mail):
         self._jobs_max = courier.jobs_max
         self._jobs_lock = threading.Lock()
         self._jobs: dict[str, Assignment] = {}
-        self.locations = _Locations(topics.location(courier.device), outbox.log, courier.clock, points_max=courier.points_max)
+        self.locations = _Locations(topics.location(courier.device), outbox, courier.clock, points_max=courier.points_max)
         for topic, payload in outbox.kept().items():
             self._note(topic, payload)
 
@@ -139,7 +140,7 @@ class _CourierMail(Mail):
     def _note(self, topic: str, payload: bytes) -> bool:
         """Takes an assignment, or with an empty payload its end; returns whether it is worth keeping."""
         try:
-            assignment = decode(payload, Assignment) if payload else None
+            assignment = decode_later(payload, Assignment) if payload else None
         except PayloadError as error:
             log.warning("an assignment on %s that cannot be read: %s", topic, error)
             return False

@@ -195,6 +195,22 @@ class Device:
 
     # --- events of scanners and couriers ---------------------------------------------------------------------------------
 
+    def shift_started(self, worker: str, **scanned: Unpack[Scanned]) -> Scan:
+        """A worker, by pseudonym, takes this device: what follows was done by them."""
+        return self.send(EventType.SHIFT_STARTED, bodies.ShiftStarted(worker=worker), **scanned)
+
+    def shift_ended(self, **scanned: Unpack[Scanned]) -> Scan:
+        """The worker has laid this device down."""
+        return self.send(EventType.SHIFT_ENDED, **scanned)
+
+    def break_started(self, **scanned: Unpack[Scanned]) -> Scan:
+        """The worker takes a break."""
+        return self.send(EventType.BREAK_STARTED, **scanned)
+
+    def break_ended(self, **scanned: Unpack[Scanned]) -> Scan:
+        """The worker is back from a break."""
+        return self.send(EventType.BREAK_ENDED, **scanned)
+
     def delivery(
         self,
         order: str | None = None,
@@ -293,7 +309,6 @@ class Device:
         event_id = uuid7(at_ms, self.random_bytes(RANDOM_BYTES))
         value: dict[str, Any] = {
             "id": event_id,
-            "log": self._outbox.log,
             "boot": clock.boot,
             "mono_ms": clock.mono_ms(),
             "at_ms": at_ms,
@@ -306,7 +321,7 @@ class Device:
         # Not sent yet: these two are set again each time that it is handed to the network.
         value |= {"sent_boot": value["boot"], "sent_mono_ms": value["mono_ms"]}
         value = {name: said for name, said in value.items() if said is not None}
-        return lambda seq: ob.Entry(seq=seq, id=event_id, type=str(draft.type), payload=_checked({**value, "seq": seq}, draft.type))
+        return lambda seq: ob.Entry(seq=seq, id=event_id, type=str(draft.type), payload=_checked({**value, "log": self._outbox.log, "seq": seq}, draft.type))
 
 
 def _checked(value: dict[str, Any], event_type: EventType) -> bytes:

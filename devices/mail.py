@@ -14,8 +14,10 @@ from devices.clock import Clock
 from devices.errors import Closed, NotDelivered, RefusedByServer
 from devices.protocol.bridge_messages import Receipt
 from devices.protocol.device_messages import Presence
-from devices.protocol.encoding import PayloadError, decode, encode, encode_cbor, load_cbor
+from devices.protocol.encoding import PayloadError, encode, encode_cbor, load_cbor
+from devices.protocol.later_editions import decode_later
 from devices.protocol.topics import Topics
+from devices.protocol.vocabulary import Warn
 from devices.traffic import Incoming, Outgoing
 
 DIGESTS_MAX = 1_000
@@ -50,7 +52,8 @@ class Mail:
         self._on_receipt = on_receipt
         self._news = threading.Condition()
         self._closed = False
-        # The server answers a payload that it cannot decode by its digest: the last ones sent, so that their scans still learn of it.
+        self._reused_log: bytes | None = None
+        # The server answers a payload that it refuses by its digest: the last ones sent, so that their scans still learn of it.
         self._digests: OrderedDict[bytes, bytes] = OrderedDict()
 
     # --- for the connection ----------------------------------------------------------------------------------------------
@@ -87,7 +90,11 @@ class Mail:
         news = self.outbox.settle(
             [outgoing.ticket for outgoing in acknowledged if isinstance(outgoing.ticket, int)],
             [answer for answer in receipts if answer is not None],
+            end_log=self._reused_log == self.outbox.log,
         )
+        if self._reused_log is not None and self._reused_log != self.outbox.log:
+            self._reused_log = None
+            log.warning("%s: numbers of this outbox were used before, so it was restored or copied: it goes on with a new log", self._device)
         self.changed()
         for answer in news:
             self._tell(answer)
@@ -100,7 +107,7 @@ class Mail:
 
     def receipt(self, event_id: bytes) -> Receipt | None:
         payload = self.outbox.receipt(event_id)
-        return None if payload is None else decode(payload, Receipt)
+        return None if payload is None else decode_later(payload, Receipt)
 
     def wait(self, look: Callable[[], T | None], timeout_s: float | None) -> T:
         """What `look` finds, once it finds something; it is asked again whenever anything has changed.
@@ -145,17 +152,21 @@ class Mail:
 
     def _read(self, payload: bytes) -> ob.Answer | None:
         try:
-            receipt = decode(payload, Receipt)
+            receipt = decode_later(payload, Receipt)
         except PayloadError as error:
             log.warning("%s: a receipt that cannot be read: %s", self._device, error)
             return None
-        event_id = receipt.id or self._digests.get(receipt.digest or b"")
-        return None if event_id is None else ob.Answer(id=event_id, n=receipt.n, payload=payload)
+        if Warn.SEQ_REUSED in (receipt.warn or ()) and receipt.log == self.outbox.log:
+            self._reused_log = receipt.log
+        event_id = self._digests.get(receipt.digest or b"") or receipt.id
+        # A receipt with a digest is about one payload as it was sent: whatever was said of the event itself holds against it.
+        n = receipt.n if receipt.digest is None else 0
+        return None if event_id is None else ob.Answer(id=event_id, n=n, payload=payload)
 
     def _tell(self, answer: ob.Answer) -> None:
         if self._on_receipt is None:
             return
         try:
-            self._on_receipt(decode(answer.payload, Receipt))
+            self._on_receipt(decode_later(answer.payload, Receipt))
         except Exception:
             log.exception("%s: on_receipt failed", self._device)

@@ -74,12 +74,15 @@ class Outbox:
         self.path = Path(path)
         self._events_max = events_max
         self._receipts_max = receipts_max
+        self._random_bytes = random_bytes
+        self._log = b""
+        self._last_seq = 0
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         with self._translated():
             self._db = sqlite3.connect(self.path, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
             try:
-                self._prepare(owner, random_bytes)
+                self._prepare(owner)
             except BaseException:
                 self._db.close()
                 raise
@@ -90,12 +93,12 @@ class Outbox:
 
     @property
     def log(self) -> bytes:
-        """8 bytes, random when the file was created; `seq` is contiguous within it."""
+        """8 bytes, random when the file was created or its numbers began anew; `seq` is contiguous within it."""
         return self._log
 
     @property
     def last_seq(self) -> int:
-        """The highest `seq` ever given out; 0 in a new outbox."""
+        """The highest `seq` given out in this log; 0 in a new one."""
         return self._last_seq
 
     @property
@@ -142,20 +145,30 @@ class Outbox:
                 self._backlog_at = backlog[-1].seq
         return taken + backlog
 
-    def settle(self, acknowledged: Sequence[int], answers: Sequence[Answer] = ()) -> list[Answer]:
-        """Lets acknowledged events (by `seq`) go and keeps receipts, in one commit. Returns the receipts that were news: the highest `n` holds."""
+    def settle(self, acknowledged: Sequence[int], answers: Sequence[Answer] = (), *, end_log: bool = False) -> list[Answer]:
+        """Lets acknowledged events (by `seq`) go and keeps receipts, in one commit. Returns the receipts that were news: the highest `n` holds.
+
+        With `end_log` a new log begins, with `seq` from 1, unless an event of the present one still waits: for an outbox that was restored from a backup or
+        copied, and would give out numbers that another event has.
+        """
         with self._lock:
             with self._transaction() as db:
                 gone = sum(db.execute("DELETE FROM events WHERE seq = ?", (seq,)).rowcount for seq in acknowledged)
                 news = [answer for answer in answers if _keep_answer(db, answer)]
                 if news:
                     db.execute("DELETE FROM receipts WHERE place <= (SELECT max(place) FROM receipts) - ?", (self._receipts_max,))
+                fresh_log = self._random_bytes(LOG_BYTES) if end_log and self._count == gone else None
+                if fresh_log is not None:
+                    db.execute("UPDATE outbox SET log = ?, last_seq = 0", (fresh_log,))
             self._count -= gone
+            if fresh_log is not None:
+                self._log, self._last_seq = fresh_log, 0
+                self._run_start = self._fresh_at = self._backlog_at = 0
         return news
 
-    def holds(self, seq: int) -> bool:
-        """Whether the event still waits for its acknowledgement."""
-        return bool(self._rows("SELECT 1 FROM events WHERE seq = ?", seq))
+    def holds(self, seq: int, event_id: bytes) -> bool:
+        """Whether the event still waits for its acknowledgement. After a new log began, another event may have its number."""
+        return bool(self._rows("SELECT 1 FROM events WHERE seq = ? AND id = ?", seq, event_id))
 
     def receipt(self, event_id: bytes) -> bytes | None:
         """The payload of the receipt with the highest `n` of an event; None before the first, and once it is one of more than `receipts_max`."""
@@ -188,7 +201,7 @@ class Outbox:
 
     # --- below: SQLite ---------------------------------------------------------------------------------------------------
 
-    def _prepare(self, owner: str, random_bytes: Callable[[int], bytes]) -> None:
+    def _prepare(self, owner: str) -> None:
         db = self._open_db()
         # Exclusive: SQLite holds the file's lock until close, and the system frees it when the process dies.
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -198,22 +211,20 @@ class Outbox:
         if mode != "wal" or db.execute("PRAGMA synchronous").fetchone()[0] != 2:
             raise OutboxError(f"{self.path} is not on a file system that keeps what was written")
         with self._transaction():
-            self._create_or_check(db, owner, random_bytes)
-        self._log: bytes
-        self._last_seq: int
+            self._create_or_check(db, owner)
         found_owner, self._log, self._last_seq = db.execute("SELECT owner, log, last_seq FROM outbox").fetchone()
         if found_owner != owner:
             raise OutboxError(f"{self.path} belongs to {found_owner}, not to {owner}")
         self._count: int = db.execute("SELECT count(*) FROM events").fetchone()[0]
 
-    def _create_or_check(self, db: sqlite3.Connection, owner: str, random_bytes: Callable[[int], bytes]) -> None:
+    def _create_or_check(self, db: sqlite3.Connection, owner: str) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > _SCHEMA_VERSION:
             raise OutboxError(f"{self.path} was written by a newer version of this library")
         if version == 0:
             for statement in _SCHEMA:
                 db.execute(statement)
-            db.execute("INSERT INTO outbox VALUES (?, ?, 0)", (owner, random_bytes(LOG_BYTES)))
+            db.execute("INSERT INTO outbox VALUES (?, ?, 0)", (owner, self._random_bytes(LOG_BYTES)))
             db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
     def _between(self, after: int, last: int, room: int) -> list[Entry]:

@@ -56,7 +56,7 @@ class Scan:
     @property
     def acknowledged(self) -> bool:
         """Whether the server has stored it."""
-        return not self._mail.outbox.holds(self.seq)
+        return not self._mail.outbox.holds(self.seq, self.id)
 
     def wait_acknowledged(self, timeout_s: float | None = None) -> None:
         """Waits until the server has stored it; None waits for ever.

@@ -20,14 +20,6 @@ class Scanner(Device):
     Every method takes what was scanned as `order` (positional), `parcel`, `code` (the raw text), `at` and `by`, and returns a `Scan`.
     """
 
-    def shift_started(self, worker: str, **scanned: Unpack[Scanned]) -> Scan:
-        """A worker, by pseudonym, takes this device: what follows was done by them."""
-        return self.send(EventType.SHIFT_STARTED, bodies.ShiftStarted(worker=worker), **scanned)
-
-    def shift_ended(self, **scanned: Unpack[Scanned]) -> Scan:
-        """The worker has laid this device down."""
-        return self.send(EventType.SHIFT_ENDED, **scanned)
-
     def pick(
         self,
         order: str | None = None,

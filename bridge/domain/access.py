@@ -16,22 +16,23 @@ from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Role
 
 _ORDER = frozenset({E.CREATED, E.PAID, E.REFUNDED, E.APPROVED, E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.COMPLETED})
-_WAREHOUSE = frozenset({E.SHIFT_STARTED, E.SHIFT_ENDED, E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.STAGE, E.LOAD, E.UNLOAD})
+_SHIFT = frozenset({E.SHIFT_STARTED, E.SHIFT_ENDED, E.BREAK_STARTED, E.BREAK_ENDED})
+_WAREHOUSE = frozenset({E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.STAGE, E.LOAD, E.UNLOAD})
 _LINE_HAUL = frozenset({E.DEPART, E.ARRIVE, E.CUSTOMS_ENTERED, E.CUSTOMS_HELD, E.CUSTOMS_CLEARED, E.BORDER_ENTERED})
 _DISPATCH = frozenset({E.ASSIGNED, E.UNASSIGNED})
 _CASH = frozenset({E.CASH_COUNTED})
-_CARRIER = frozenset(
+_DELIVERY = frozenset(
     {E.PICKUP, E.OUT_FOR_DELIVERY, E.STOP_ARRIVED, E.ATTEMPT_FAILED, E.AVAILABLE_FOR_PICKUP, E.DELIVERY, E.REFUSED, E.RETURN_STARTED, E.RETURNED},
 )
-_COURIER = _CARRIER | {E.CLAIM, E.DECLINE}
+_COURIER = _DELIVERY | {E.CLAIM, E.DECLINE}
 _CONDITION = frozenset({E.DAMAGED, E.LOST, E.FOUND})
 
 MAY_SEND: Final[dict[Role, frozenset[E]]] = {
-    Role.SCANNER: _WAREHOUSE | _LINE_HAUL | _CONDITION | {E.RETURNED, E.DELIVERY, E.DESTROYED, E.VOID},
-    Role.COURIER: _COURIER | _CONDITION | {E.VOID},
-    Role.SYSTEM: _ORDER | _DISPATCH | _CASH | _LINE_HAUL | _CARRIER | _CONDITION | {E.DESTROYED, E.VOID},
+    Role.SCANNER: _SHIFT | _WAREHOUSE | _LINE_HAUL | _CONDITION | {E.RETURNED, E.DELIVERY, E.DESTROYED, E.VOID},
+    Role.COURIER: _SHIFT | _COURIER | _CONDITION | {E.VOID},
+    Role.SYSTEM: _ORDER | _DISPATCH | _CASH | _LINE_HAUL | _DELIVERY | _CONDITION | {E.DESTROYED, E.VOID},
+    Role.CARRIER: _LINE_HAUL | _DELIVERY | _CONDITION | {E.DESTROYED, E.VOID},
     Role.DESK: frozenset({E.HELD, E.RELEASED, E.CANCELLED, E.AMENDED, E.ASSIGNED, E.UNASSIGNED, E.VOID}) | _CASH,
-    Role.GUEST: frozenset(),
     Role.LAB: frozenset(),
 }
 """The role table of the contract."""
@@ -47,8 +48,8 @@ SHARE: Final = "$share"
 class Identity:
     """Who a connection is, according to its credentials and never to a payload.
 
-    `courier` is the courier that a phone is bound to. `orders_prefix` limits a system to its own orders. `order` is the one order of a guest.
-    `enrolled_ms` is when the device was enrolled, 0 if that is not known.
+    `courier` is the courier that a phone is bound to. `orders_prefix` limits a system to its own orders, in what it sends and in what it reads; with None it
+    serves all orders of the site. `enrolled_ms` is when the device was enrolled, 0 if that is not known.
     `reads_everything` is set only for the clients of a laboratory (`dockbridge serve --lab`).
     """
 
@@ -57,7 +58,6 @@ class Identity:
     role: Role
     courier: str | None = None
     orders_prefix: str | None = None
-    order: str | None = None
     at: str | None = None
     enrolled_ms: int = 0
     reads_everything: bool = False
@@ -105,6 +105,20 @@ def may_send(role: Role, event_type: str) -> Answer:
     return Answer(False, f"role {role} does not send {event_type}")
 
 
+def may_send_about(identity: Identity, order: str | None) -> Answer:
+    """Whether an identity may send an event about an order; None is an order that is not known yet.
+
+    The rule does not name the order: whose order a label or a job belongs to is not for another shop to learn.
+    """
+    prefix = identity.orders_prefix if identity.role is Role.SYSTEM else None
+    if prefix is None:
+        return Answer(True, f"role {identity.role} sends events about every order")
+    rule = f"{identity.device} sends events about orders whose id begins with {prefix}"
+    if order is None:
+        return Answer(False, f"{rule}; of this one the order is not known: name it")
+    return Answer(True, rule) if order.startswith(prefix) else Answer(False, f"{rule}; this one is about another order")
+
+
 def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | None]:
     """Whether an identity may publish to a topic name, and what such a publish is."""
     if fault := topic_name_fault(topic):
@@ -122,10 +136,14 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
     if levels[: len(own)] != own:
         return Answer(False, "a device publishes only below its own devices/{device}/"), None
     rest = levels[len(own) :]
-    if rest in (["presence"], ["location"]) and identity.role is not Role.GUEST:
+    if rest == ["location"] and identity.role is not Role.COURIER:
+        return Answer(False, "only role courier publishes its location"), Publishing(Kind.LOCATION)
+    if rest in (["presence"], ["location"]):
         return Answer(True, f"a device publishes its own {rest[0]}"), Publishing(Kind(rest[0]))
     if len(rest) == 2 and rest[0] == "events":
         answer = may_send(identity.role, rest[1])
+        if answer.allowed and identity.role is Role.SYSTEM and identity.orders_prefix is not None:
+            answer = Answer(True, f"{answer.rule}, here about orders whose id begins with {identity.orders_prefix}")
         return answer, Publishing(Kind.EVENTS, rest[1])
     return Answer(False, "a device publishes events/{type}, presence and location, nothing else"), None
 
@@ -136,7 +154,7 @@ def readable(identity: Identity) -> tuple[str, ...]:
     base = t.base
     receipts = t.receipts(identity.device)
     match identity.role:
-        case Role.SCANNER:
+        case Role.SCANNER | Role.CARRIER:
             return (receipts, t.bridge_state)
         case Role.COURIER:
             return (receipts, t.bridge_state, *((t.assignments(identity.courier),) if identity.courier else ()))
@@ -145,8 +163,6 @@ def readable(identity: Identity) -> tuple[str, ...]:
         case Role.DESK:
             wide = ("orders/#", "alerts/#", "devices/+/presence", "couriers/+/assignments/+", "bridge/state")
             return (receipts, *(f"{base}/{w}" for w in wide))
-        case Role.GUEST:
-            return tuple(f"{base}/orders/{escape(identity.order)}/{leaf}" for leaf in ("status", "eta", "position")) if identity.order else ()
         case _:
             return ()
 

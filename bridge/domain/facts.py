@@ -1,7 +1,8 @@
 """What the fold takes and gives: facts in, verdicts out, and the sequence in which facts are applied.
 
 Sort key: (order_ms, device, log, seq, id). One device's events never swap: for devices `order_ms` is the largest event time among this
-order's facts of the same (device, log) with a seq up to its own. Systems retry and reshuffle, so their seq never orders.
+order's facts of the same (device, log) with a seq up to its own. Systems retry and reshuffle, so their seq never orders; neither does a number that another
+event of its log had before, because its outbox was restored or copied.
 """
 
 from __future__ import annotations
@@ -50,9 +51,10 @@ class Fact:
 
     `fault` is the reason of a rejection that the event itself shows (an unreadable code, say): it proves nothing, and the fold rejects it. `pos` is its place
     in the event log. `named` is the order that the device named, `code` the normal form of the scanned code, `keys` are all codes that it mentions.
-    `doubt` is what was odd on arrival, with blanks between the words, for its receipts; no verdict depends on it. `courier` is the courier that the device was
-    bound to; `terms` is the site's rule for unpaid orders when the event was stored (an `Unpaid`), None for events of the first edition. `article` is the SKU
-    of the article that a pick scanned, if the site's list of articles had it on arrival.
+    `doubt` is what was odd about it on arrival (words of `Warn`, with blanks between them), for its receipts; no verdict depends on it. `seq_reused` says that
+    another event of its log had its number before. `courier` is the courier that the device was bound to; `terms` is the site's rule for unpaid orders when the
+    event was stored (an `Unpaid`), None for events of the first edition. `article` is the SKU of the article that a pick scanned, if the site's list of
+    articles had it on arrival.
 
     `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count
     here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned.
@@ -82,6 +84,7 @@ class Fact:
         "refusal",
         "role",
         "seq",
+        "seq_reused",
         "terms",
         "type",
         "uid",
@@ -111,6 +114,7 @@ class Fact:
         pos: int = 0,
         doubt: str | None = None,
         article: str | None = None,
+        seq_reused: bool = False,
     ) -> None:
         self.pos = pos
         self.id = id
@@ -134,6 +138,7 @@ class Fact:
         self.keys = keys
         self.doubt = doubt
         self.article = article
+        self.seq_reused = seq_reused
         self.arrived_in: str | None = None
         self.refusal: Reason | None = None
         self.warn: tuple[Warn, ...] = ()
@@ -158,7 +163,7 @@ class Fact:
 
     @property
     def ordered_by_seq(self) -> bool:
-        return self.role in _ORDERED_BY_SEQ
+        return self.role in _ORDERED_BY_SEQ and not self.seq_reused
 
 
 _ORDERED_BY_SEQ = frozenset({Role.SCANNER, Role.COURIER})
@@ -239,6 +244,8 @@ def same_answer(outcome: str, reason: str | None, verdict: Verdict) -> bool:
     return told == verdict.outcome and reason == verdict.reason
 
 
+_QUIET_WARNS = frozenset({Warn.SEQ_REUSED, Warn.UNKNOWN_FIELD})
+"""What a developer must know and a worker can do nothing about: it does not change the tone."""
 _STOP_WARNS = frozenset({Warn.MOVED_ON_HOLD, Warn.MOVED_AFTER_CANCEL, Warn.MISLOAD, Warn.LABEL_MOVED})
 _TONES = {Outcome.APPLIED: Tone.OK, Outcome.NOOP: Tone.OK, Outcome.LATE: Tone.OK, Outcome.PARKED: Tone.WARN}
 
@@ -253,7 +260,7 @@ def tone_of(verdict: Verdict) -> Tone:
     tone = _TONES.get(verdict.outcome, Tone.STOP)
     if verdict.next is not None and tone is Tone.OK:
         return Tone.STOP
-    if not verdict.warn:
+    if not verdict.warn or _QUIET_WARNS.issuperset(verdict.warn):
         return tone
     if tone is Tone.STOP or any(w in _STOP_WARNS for w in verdict.warn):
         return Tone.STOP

@@ -16,20 +16,22 @@ class Ledger:
     """Sequence numbers 1.. of one log. `starts` and `ends` are the closed ranges that arrived, in ascending order; two ranges never touch.
 
     A device counts its events as they happen, so the events of a range bound those outside it: what has a higher number happened at or after `after_ms`,
-    what has a lower number at or before `before_ms`.
+    what has a lower number at or before `before_ms`. `reused` counts events whose number had arrived before, with another event: their outbox was restored
+    from a backup, or copied, and their times bound nothing.
 
     Args:
         ranges: (first, last, after_ms, before_ms) as `stored` gives them, or (first, last) if nothing is known of their times.
     """
 
-    __slots__ = ("after_ms", "before_ms", "ends", "forgotten", "starts")
+    __slots__ = ("after_ms", "before_ms", "ends", "forgotten", "reused", "starts")
 
-    def __init__(self, ranges: Sequence[Sequence[int]] = (), forgotten: int = 0) -> None:
+    def __init__(self, ranges: Sequence[Sequence[int]] = (), forgotten: int = 0, reused: int = 0) -> None:
         self.starts = [r[0] for r in ranges]
         self.ends = [r[1] for r in ranges]
         self.after_ms = [r[2] if len(r) > 2 else UNBOUNDED.from_ms for r in ranges]
         self.before_ms = [r[3] if len(r) > 2 else UNBOUNDED.to_ms for r in ranges]
         self.forgotten = forgotten
+        self.reused = reused
 
     @property
     def high(self) -> int:

@@ -1,4 +1,4 @@
-"""The gates before a verdict: is the message readable, is it a repeat, is its number free, when did it happen, which order is it about?
+"""The gates before a verdict: is the message readable, is it a repeat, when did it happen, which order is it about?
 
 A message that passes becomes a row of the event log. A message that does not is refused: its receipt names its digest, it is kept in quarantine, and it never
 becomes an event.
@@ -9,37 +9,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-import cbor2
-
 from bridge.domain import barcodes, event_time, jobs
 from bridge.domain.access import Kind
 from bridge.domain.codes.evidence import CUSTODY
-from bridge.domain.event_time import DeviceClock, EventTime, Shown
-from bridge.domain.facts import Fact, Verdict, refusal, tone_of
+from bridge.domain.event_time import UNBOUNDED, DeviceClock, EventTime, Shown
+from bridge.domain.facts import Fact
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.view import digest8
-from bridge.ingest.batch import Answer, Batch, Refused, Sent
+from bridge.ingest.batch import Answer, Batch, Sent
 from bridge.ingest.codes import COMMON
 from bridge.ingest.items import Incoming
-from bridge.ingest.log import BRIDGE_LOG, PLAIN, REFUSED, EventRow, RefusedRow
+from bridge.ingest.log import PLAIN, REFUSED, EventRow, RefusedRow
 from bridge.ingest.picking import NOTHING, Picked, picked
 from bridge.ingest.ports import StoredReceipt
-from bridge.ingest.receipt import DETAIL_CHARS_MAX, once_more, same_content
+from bridge.ingest.receipt import once_more, same_content
+from bridge.ingest.refusing import readable_ids, refuse
 from bridge.ingest.seam import JobGate
 from devices.protocol import bodies, messages
 from devices.protocol.bodies import Body
-from devices.protocol.messages import Event, LocationBatch, PayloadError, Presence
-from devices.protocol.vocabulary import EventType, Outcome, Reason, Role
+from devices.protocol.messages import EVENT_KINDS, Event, LocationBatch, PayloadError, Presence
+from devices.protocol.unknown_fields import cut_unknown
+from devices.protocol.vocabulary import EventType, Reason, Role, Warn
 
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
-"""Roles whose seq numbers are a promise; a ledger tracks which of them came. Systems and desks retry and reorder, so their numbers prove nothing.
+"""Roles whose seq numbers are a promise; a ledger tracks which of them came. Systems, carriers and desks retry and reorder, so their numbers prove nothing.
 
-Only for these roles is a number that is used again for another event `id_reused`. For a system, only the id identifies an event: the import of a shop's file
-has one log per order, which is more logs than there can be ledgers, and the event log has no index by number.
+A number never identifies an event. The ledger counts and warns of one that another event had before: its outbox was restored from a backup, or copied. For a
+system it is not even counted: the import of a shop's file has one log per order, which is more logs than there can be ledgers.
 """
+CUT: Final = frozenset({Role.SYSTEM, Role.CARRIER, Role.DESK})
+"""Roles whose unknown fields are not stored: they may hold personal data. Those of scanners and couriers are kept: firmware may be newer than its server."""
+FIELDS_NAMED_MAX: Final = 5
+"""Unknown fields that a receipt names."""
 EVENT_TYPES: Final = {t.value: t for t in EventType}
 
-Decoded = Event[Body] | Presence | LocationBatch | tuple[Reason, str] | None
+
+class Trimmed(NamedTuple):
+    """An event from which fields were cut that the contract does not have: its payload without them, and the sentence that names them."""
+
+    event: Event[Body]
+    payload: bytes
+    detail: str
+
+
+Decoded = Event[Body] | Trimmed | Presence | LocationBatch | tuple[Reason, str] | None
 """A decoded message: a reason and a sentence if it is refused, None outside v1/."""
 
 
@@ -48,7 +61,8 @@ def decode(incoming: Incoming) -> Decoded:
     kind = incoming.kind
     try:
         if kind is Kind.EVENTS:
-            return messages.decode_event(incoming.payload, EVENT_TYPES[incoming.event_type or ""])
+            event_type = EVENT_TYPES[incoming.event_type or ""]
+            return _decode_trimmed(incoming, event_type) if incoming.identity.role in CUT else messages.decode_event(incoming.payload, event_type)
         if kind is Kind.PRESENCE:
             return messages.decode(incoming.payload, Presence)
         if kind is Kind.LOCATION:
@@ -63,24 +77,51 @@ def decode(incoming: Incoming) -> Decoded:
     return Reason.UNKNOWN_TYPE if is_unknown else Reason.FORBIDDEN, incoming.detail or ""
 
 
+def _decode_trimmed(incoming: Incoming, event_type: EventType) -> Event[Body] | Trimmed:
+    """Decode an event of a role whose unknown fields are cut."""
+    plain = messages.load(incoming.payload)
+    event = messages.event_of(plain, event_type)
+    kept, unknown = cut_unknown(plain, EVENT_KINDS[event_type])
+    return Trimmed(event, messages.encode_cbor(kept), _name_unknown(unknown)) if unknown else event
+
+
+def _name_unknown(paths: list[str]) -> str:
+    named = ", ".join(path if path.isprintable() else ascii(path) for path in paths[:FIELDS_NAMED_MAX])
+    more = f" and {len(paths) - FIELDS_NAMED_MAX} more" if len(paths) > FIELDS_NAMED_MAX else ""
+    return f"not in the contract, and not stored: {named}{more}"
+
+
 # --- an event ---------------------------------------------------------------------------------------------------------------
 
 
 def admit(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent | None:
-    """Admit an event as new and return None. Otherwise return the answer to a repeat, or to an id or number used for another event."""
-    device = incoming.identity.device
-    uid = (device, event.id)
+    """Admit an event whose id is new, and return None. Otherwise return the answer to a repeat, or to an id that was used for another event."""
+    uid = (incoming.identity.device, event.id)
     if (twin := batch.seen.get(uid)) is not None:
-        if twin.row.type != incoming.event_type or not same_content(twin.row.payload, incoming.payload):
-            return refuse(batch, incoming, Reason.ID_REUSED, "this id was used for another event", event)
+        if twin.row.type != incoming.event_type or not same_content(twin.row.payload, incoming.payload, event, EventType(twin.row.type)):
+            return refuse(batch, incoming, Reason.ID_REUSED, _ID_REUSED)
         return twin.answer
     if (stored := batch.known.get(uid)) is not None:
         return _again(batch, incoming, event, stored)
-    if incoming.identity.role in BY_SEQ:
-        ledger = batch.ledger(device, event.log)
-        if event.seq in ledger and not ledger.forgotten:
-            return refuse(batch, incoming, Reason.ID_REUSED, f"seq {event.seq} of this log was used for another event", event)
     return None
+
+
+_ID_REUSED: Final = "this id was used for another event"
+
+
+def is_seq_reused(batch: Batch, incoming: Incoming, event: Event[Body]) -> bool:
+    """Whether another event had the number of a new event before; the ledger counts how often that happens.
+
+    If numbers were given up, it is not known which of them arrived. A message that was refused, and is judged again, has its own number.
+    """
+    if incoming.identity.role not in BY_SEQ:
+        return False
+    device = incoming.identity.device
+    ledger = batch.ledger(device, event.log)
+    if event.seq not in ledger or ledger.forgotten or batch.tx.is_quarantined(device, digest8(incoming.payload)):
+        return False
+    ledger.reused += 1
+    return True
 
 
 class Doubt(NamedTuple):
@@ -135,8 +176,18 @@ def _repeats(facts: Sequence[Fact], device: str, event: Event[Body], event_type:
     return False
 
 
-def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, when: EventTime, gate: JobGate) -> EventRow:
+def warn_of(when: EventTime, about: Picked, *, seq_reused: bool, is_trimmed: bool) -> str | None:
+    """What is odd about an event on arrival, as its row has it."""
+    if when.warn is None and about.warn is None and not seq_reused and not is_trimmed:
+        return None
+    odd = (when.warn, about.warn, Warn.SEQ_REUSED if seq_reused else None, Warn.UNKNOWN_FIELD if is_trimmed else None)
+    return " ".join(word for word in odd if word is not None)
+
+
+def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, gate: JobGate, trimmed: Trimmed | None = None) -> EventRow:
     """The row of a new event, in the order that it names. It is counted in the ledger of its device."""
+    seq_reused = is_seq_reused(batch, incoming, event)
+    when = time_of(batch, incoming, event, event_type, seq_reused=seq_reused)
     identity = incoming.identity
     if identity.role in BY_SEQ:
         batch.ledger(identity.device, event.log).add(event.seq, event_time.span(when.event_ms, when.error_ms, incoming.received_ms))
@@ -169,27 +220,26 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         when.event_ms,
         PLAIN[when.source],
         when.error_ms,
-        _words(when, about),
+        warn_of(when, about, seq_reused=seq_reused, is_trimmed=trimmed is not None),
         None,
         order_id,
         code,
         event.at or identity.at,
         doubt.fault.value if doubt else None,
-        doubt.detail if doubt else about.detail or when.detail,
+        _sentences(doubt.detail if doubt else about.detail or when.detail, trimmed),
         PLAIN[batch.rules.unpaid] if event_type is EventType.CREATED else None,
-        incoming.payload,
+        trimmed.payload if trimmed else incoming.payload,
         about.article,
     )
 
 
-def _words(when: EventTime, about: Picked) -> str | None:
-    """What is odd about an event on arrival, with blanks between the words; None if nothing is."""
-    if about.warn is None:
-        return when.warn.value if when.warn is not None else None
-    return about.warn.value if when.warn is None else f"{when.warn.value} {about.warn.value}"
+def _sentences(one: str | None, trimmed: Trimmed | None) -> str | None:
+    if trimmed is None:
+        return one
+    return f"{one}; {trimmed.detail}" if one else trimmed.detail
 
 
-def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType) -> EventTime:
+def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, *, seq_reused: bool = False) -> EventTime:
     """When an event happened."""
     received_ms = incoming.received_ms
     if event_type in INSTRUCTIONS:
@@ -202,16 +252,19 @@ def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Ev
     clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=received_ms)
     counted = clock.by_counter(boot=event.boot, mono_ms=event.mono_ms, received_ms=received_ms)
     if counted is None:
-        return _by_wall(batch, incoming, event, clock)
+        return _by_wall(batch, incoming, event, clock, seq_reused=seq_reused)
     if event.sent_boot == event.boot:
         batch.saw_clock(incoming.identity.device, clock.wall(at_ms=event.at_ms, now_ms=counted.event_ms))
     return counted
 
 
-def _by_wall(batch: Batch, incoming: Incoming, event: Event[Body], clock: DeviceClock) -> EventTime:
-    """When an event happened whose boot was never heard: between its neighbours in the log of its device, at the time of the wall clock if that is possible."""
+def _by_wall(batch: Batch, incoming: Incoming, event: Event[Body], clock: DeviceClock, *, seq_reused: bool) -> EventTime:
+    """When an event happened whose boot was never heard: between its neighbours in the log of its device, at the time of the wall clock if that is possible.
+
+    A number that is used again has no neighbours: those of the log are the neighbours of the event that had it first.
+    """
     identity, received_ms = incoming.identity, incoming.received_ms
-    neighbours = batch.ledger(identity.device, event.log).around(event.seq)
+    neighbours = UNBOUNDED if seq_reused else batch.ledger(identity.device, event.log).around(event.seq)
     possible = event_time.bounds(neighbours, enrolled_ms=identity.enrolled_ms, received_ms=received_ms)
     when = clock.by_wall(at_ms=event.at_ms, possible=possible, received_ms=received_ms)
     if (worth := _worth(when)) is not Shown.RIGHT:
@@ -228,8 +281,8 @@ def _worth(when: EventTime) -> Shown:
 
 def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredReceipt) -> Sent:
     """Answer a resent event with its current receipt."""
-    if stored.type != incoming.event_type or not same_content(stored.event_payload, incoming.payload):
-        return refuse(batch, incoming, Reason.ID_REUSED, "this id was used for another event", event)
+    if stored.type != incoming.event_type or not same_content(stored.event_payload, incoming.payload, event, EventType(stored.type)):
+        return refuse(batch, incoming, Reason.ID_REUSED, _ID_REUSED)
     device = incoming.identity.device
     if event.sent_boot == event.boot and incoming.identity.role in BY_SEQ:
         batch.device(device).clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=incoming.received_ms)
@@ -239,44 +292,12 @@ def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredR
 # --- refused messages -------------------------------------------------------------------------------------------------------
 
 
-def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, event: Event[Body] | None = None) -> Sent:
-    """Refuse a message: it never becomes an event. Its receipt names its digest, and the quarantine keeps it once."""
-    device = incoming.identity.device
-    digest = digest8(incoming.payload)
-    again = (device, digest) in batch.refused or batch.tx.is_quarantined(device, digest)
-    batch.refused.add((device, digest))
-    batch.heard(Refused(device, incoming.event_type, incoming.received_ms, reason, detail, digest, incoming.payload, not again))
-    verdict = refusal(Outcome.REJECTED, reason)
-    return Sent(device, cbor2.dumps(_refusal_plain(batch.now_ms, verdict, detail, digest, event, again=again)))
-
-
-def _refusal_plain(at_ms: int, verdict: Verdict, detail: str, digest: bytes, event: Event[Body] | None, *, again: bool) -> dict[str, object]:
-    """The receipt of a refused message, with keys in deterministic order."""
-    return {
-        "n": 1,
-        **({"id": event.id, "log": event.log, "seq": event.seq} if event is not None else {}),
-        **({"next": verdict.next.value} if verdict.next else {}),
-        "tone": tone_of(verdict).value,
-        **({"again": True} if again else {}),
-        "at_ms": at_ms,
-        "final": True,
-        **({"detail": detail[:DETAIL_CHARS_MAX]} if detail else {}),
-        "digest": digest,
-        "reason": verdict.reason.value if verdict.reason else "",
-        "outcome": Outcome.REJECTED.value,
-    }
-
-
 def count_refused(batch: Batch, incoming: Incoming) -> None:
     """Count a refused event as received: if its log and seq can be read, the device does not owe it."""
     if incoming.kind is Kind.POISON or incoming.identity.role not in BY_SEQ:
         return
-    try:
-        plain = messages.load(incoming.payload)
-    except PayloadError:
-        return
-    log, seq = (plain.get("log"), plain.get("seq")) if isinstance(plain, dict) else (None, None)
-    if isinstance(log, bytes) and len(log) == len(BRIDGE_LOG) and type(seq) is int and 1 <= seq <= bodies.UINT_MAX:
-        device = incoming.identity.device
+    ids = readable_ids(incoming.payload)
+    if "log" in ids and "seq" in ids:
+        device, log, seq = incoming.identity.device, ids["log"], ids["seq"]
         if batch.ledger(device, log).add(seq):
             batch.writes.rows(REFUSED).append(RefusedRow(batch.no, batch.memory.next_pos, device, log, seq, digest8(incoming.payload)))

@@ -100,18 +100,20 @@ class Hearers(NamedTuple):
 class Answer:
     """The receipt of one event while its batch is open. The order's revision and the lines left to pick are known only at the end of the batch."""
 
-    __slots__ = ("detail", "device", "entry", "event_id", "left", "log", "n", "pos", "seq", "verdict", "warn")
+    __slots__ = ("detail", "device", "entry", "event_id", "event_ms", "left", "log", "n", "pos", "seq", "type", "verdict", "warn")
 
     def __init__(self, event: EventRow | Fact, verdict: Verdict = APPLIED, entry: OrderEntry | None = None, *, n: int = 1, left: bool = False) -> None:
         self.device = event.device
         self.pos = event.pos
         self.event_id = event.id
+        self.event_ms = event.event_ms
+        self.type = event.type
         self.log = event.log
         self.seq = event.seq
         self.n = n
         self.verdict = verdict
         self.warn = event.doubt if isinstance(event, Fact) else event.warn
-        """What was odd on arrival, with blanks between the words: every receipt for the event repeats it."""
+        """What was odd about the event on arrival, which every receipt for it repeats: words of `Warn`, with blanks between them."""
         self.entry = entry
         self.detail: str | None = None
         self.left = left

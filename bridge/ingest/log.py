@@ -16,7 +16,7 @@ from bridge.domain.codes.history import is_article
 from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Unpaid
 from bridge.ingest.relation import Origin, Relation
 from devices.protocol import bodies, messages
-from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState, Reason, Role
+from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState, Reason, Role, Warn
 
 BRIDGE_LOG: Final = b"\0" * 8
 """The log id of the bridge's own events; their seq is their position in the event log."""
@@ -31,11 +31,11 @@ PLAIN: Final[dict[str, str]] = {
 class EventRow(NamedTuple):
     """One event. `pos` is its position in the log, the order of arrival; `batch` is the number of its transaction.
 
-    `courier` is the courier that the device was bound to, `stream` its subject if that is not an order. `warn` are doubts that arose when it arrived (about
-    its time, about the article), with blanks between them; `article` is the SKU of the article that a pick scanned, as the list of articles was then. `code`
-    is the normal form of what was scanned; `fault` and `detail` say why it can't count, if the event itself shows it. `order_id` is the order that it belonged
-    to when it arrived: if a later event moves it, the relation `placed` says where it belongs now.
-    `terms` is the site's rule for unpaid orders at that time, if the event creates an order: an order keeps it, whatever the setting becomes.
+    `courier` is the courier that the device was bound to, `warn` what was odd about it on arrival (words of `Warn`, with blanks between them), `stream` its
+    subject if that is not an order; `article` is the SKU of the article that a pick scanned, as the list of articles was then. `code` is the normal form of
+    what was scanned; `fault` says why it can't count, if the event itself shows it, and `detail` is a sentence for its receipt. `order_id` is the order that
+    it belonged to when it arrived: if a later event moves it, the relation `placed` says where it belongs now. `terms` is the site's rule for unpaid orders at
+    that time, if the event creates an order: an order keeps it, whatever the setting becomes.
     """
 
     pos: int
@@ -139,6 +139,7 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, named: str | None, parce
         pos=row.pos,
         doubt=row.warn,
         article=row.article,
+        seq_reused=is_seq_reused(row),
     )
     fact.arrived_in = row.order_id
     return fact
@@ -156,6 +157,11 @@ _ARTICLES: Final = frozenset({EventType.PICK, EventType.PACK})
 """An article that they scan says nothing about an order: they are never placed by it."""
 _WITH_CODES: Final = frozenset({EventType.AGGREGATED, EventType.DISAGGREGATED, EventType.LABELLED})
 """Types whose body names codes."""
+
+
+def is_seq_reused(row: EventRow) -> bool:
+    """Whether another event of its log had the number of this event before it arrived."""
+    return row.warn is not None and Warn.SEQ_REUSED in row.warn.split()
 
 
 def stored_fact(row: EventRow) -> Fact:

@@ -27,7 +27,10 @@ from bridge.ingest.relation import Deletion, Origin, Relation
 
 
 class LedgerRow(NamedTuple):
-    """What was received of one log of a device: the highest number, how many below it are owed or were given up, and the ranges and times of what came."""
+    """What was received of one log of a device: the highest number, how many below it are owed or were given up, and the ranges and times of what came.
+
+    `reused` counts the events whose number another event had before.
+    """
 
     device: str
     log: bytes
@@ -36,6 +39,14 @@ class LedgerRow(NamedTuple):
     forgotten: int
     ranges: bytes
     updated_ms: int
+    reused: int = 0
+
+
+class ShiftRow(NamedTuple):
+    """When a shift last started or ended on a device, as it told (event time)."""
+
+    device: str
+    changed_ms: int
 
 
 class ClockRow(NamedTuple):
@@ -47,6 +58,7 @@ class ClockRow(NamedTuple):
 
 LEDGER: Final = Relation(name="ledger", row=LedgerRow, key=("device", "log"), origin=Origin.DERIVED, note="derived: what came of each device's log")
 LEDGER_GONE: Final = Deletion(LEDGER, ("device", "log"))
+SHIFTS: Final = Relation(name="shifts", row=ShiftRow, key=("device",), origin=Origin.DERIVED, note="derived: each device's last change of shift")
 CLOCKS: Final = Relation(name="clocks", row=ClockRow, key=("device",), origin=Origin.KEPT, note="what is known of each device's clock")
 
 
@@ -81,15 +93,16 @@ class OrderEntry:
 
 
 class DeviceEntry:
-    """A device in memory: its clock and its ledgers. `saved` is the state of the clock that was last written."""
+    """A device in memory: its clock, its ledgers and its last change of shift. `saved` is the state of the clock that was last written."""
 
-    __slots__ = ("clock", "ledgers", "position_kept_ms", "saved")
+    __slots__ = ("clock", "ledgers", "position_kept_ms", "saved", "shift_ms")
 
     def __init__(self) -> None:
         self.clock = DeviceClock()
         self.ledgers: dict[bytes, Ledger] = {}
         self.saved: tuple[object, ...] | None = None
         self.position_kept_ms = 0
+        self.shift_ms = 0
 
 
 class CodeEntry:
@@ -180,7 +193,9 @@ class Memory:
             for clock in tx.rows(CLOCKS, device=device):
                 entry.clock = DeviceClock.restore(cbor2.loads(clock.data))
             for row in tx.rows(LEDGER, device=device):
-                entry.ledgers[row.log] = Ledger(cbor2.loads(row.ranges), row.forgotten)
+                entry.ledgers[row.log] = Ledger(cbor2.loads(row.ranges), row.forgotten, row.reused)
+            for shift in tx.rows(SHIFTS, device=device):
+                entry.shift_ms = shift.changed_ms
         else:
             self._devices.move_to_end(device)
         return entry

@@ -11,7 +11,9 @@ import cbor2
 from bridge.domain.encoding import FALSE, TRUE, array, integer, map_head, octets, text
 from bridge.domain.facts import Verdict, tone_of
 from devices.protocol import messages
-from devices.protocol.vocabulary import Next, Outcome, Reason, Warn
+from devices.protocol.bodies import Body
+from devices.protocol.messages import Event, PayloadError
+from devices.protocol.vocabulary import EventType, Next, Outcome, Reason, Warn
 
 DETAIL_CHARS_MAX: Final = 200
 
@@ -24,22 +26,23 @@ class Shelf(NamedTuple):
 
 
 class _Words(NamedTuple):
-    """The encoded part of a receipt that depends on the verdict: the number of keys, and their pieces in order."""
+    """The encoded part of a receipt that depends on the event's type and the verdict: the number of keys, and their pieces in order."""
 
     keys: int
-    next_tone_warn: bytes
+    next_tone_type_warn: bytes
     final: bytes
     reason_outcome: bytes
 
 
-@lru_cache(1_024)
-def _words(outcome: Outcome, reason: Reason | None, warn: tuple[Warn, ...], next_step: Next | None) -> _Words:
+@lru_cache(4_096)
+def _words(event_type: str, outcome: Outcome, reason: Reason | None, warn: tuple[Warn, ...], next_step: Next | None) -> _Words:
     tone = tone_of(Verdict(outcome, reason, warn, next_step))
     first = {"next": next_step} if next_step is not None else {}
     last = {"reason": reason} if reason is not None else {}
     return _Words(
-        3 + len(first) + len(last) + bool(warn),
-        b"".join(text(k) + text(v) for k, v in first.items()) + text("tone") + text(tone) + (text("warn") + array([text(w) for w in warn]) if warn else b""),
+        4 + len(first) + len(last) + bool(warn),
+        b"".join(text(k) + text(v) for k, v in (first | {"tone": tone, "type": event_type}).items())
+        + (text("warn") + array([text(w) for w in warn]) if warn else b""),
         text("final") + (FALSE if outcome is Outcome.PARKED else TRUE),
         b"".join(text(k) + text(v) for k, v in last.items()) + text("outcome") + text(outcome),
     )
@@ -48,6 +51,7 @@ def _words(outcome: Outcome, reason: Reason | None, warn: tuple[Warn, ...], next
 def receipt_cbor(
     *,
     n: int,
+    event_type: str,
     event_id: bytes,
     log: bytes,
     seq: int,
@@ -58,10 +62,11 @@ def receipt_cbor(
     left: Sequence[tuple[str, int]] = (),
     shelves: Mapping[str, Shelf] = {},
     detail: str | None = None,
+    quiet: bool = False,
 ) -> bytes:
     """Encode a `Receipt` in CBOR, with keys in deterministic order."""
     outcome, reason, warn, next_step, state, parcel = verdict
-    keys, next_tone_warn, final, reason_outcome = _words(outcome, reason, warn, next_step)
+    keys, next_tone_type_warn, final, reason_outcome = _words(event_type, outcome, reason, warn, next_step)
     keys += 5
     pieces = [b"", _N, integer(n), _ID, octets(event_id), _LOG, octets(log)]
     if rev:
@@ -71,13 +76,16 @@ def receipt_cbor(
     if left:
         keys += 1
         pieces += (_LEFT, array([_left(sku, qty, shelves.get(sku)) for sku, qty in left]))
-    pieces += (next_tone_warn, _AT_MS, integer(at_ms), final)
+    pieces += (next_tone_type_warn, _AT_MS, integer(at_ms), final)
     if order_id is not None:
         keys += 1
         pieces += (_ORDER, text(order_id))
-        if state is not None:
-            keys += 1
-            pieces += (_STATE, text(state))
+    if quiet:
+        keys += 1
+        pieces += (_QUIET, TRUE)
+    if order_id is not None and state is not None:
+        keys += 1
+        pieces += (_STATE, text(state))
     if detail:
         keys += 1
         pieces += (_DETAIL, text(detail[:DETAIL_CHARS_MAX]))
@@ -90,7 +98,7 @@ def receipt_cbor(
 
 
 _N, _ID, _LOG, _REV, _SEQ, _LEFT = map(text, ("n", "id", "log", "rev", "seq", "left"))
-_AT_MS, _ORDER, _STATE, _DETAIL, _PARCEL = map(text, ("at_ms", "order", "state", "detail", "parcel"))
+_AT_MS, _ORDER, _QUIET, _STATE, _DETAIL, _PARCEL = map(text, ("at_ms", "order", "quiet", "state", "detail", "parcel"))
 _BIN, _QTY, _SKU, _NAME = map(text, ("bin", "qty", "sku", "name"))
 _PLAIN_LEFT = map_head(2) + _QTY
 
@@ -103,14 +111,19 @@ def _left(sku: str, qty: int, shelf: Shelf | None) -> bytes:
     return b"".join((map_head(2 + bool(place) + bool(name)), *place, _QTY, integer(qty), _SKU, text(sku), *name))
 
 
-def same_content(a: bytes, b: bytes) -> bool:
-    """Whether two payloads are the same event; the time at which it was sent does not matter."""
-    return a == b or _content(a) == _content(b)
+FROZEN: Final = tuple(name for name in Event.__struct_fields__ if name not in ("sent_boot", "sent_mono_ms", "tz_min", "by"))
+"""What makes an event the same event when it is sent again. Unknown fields and the encoding do not matter either."""
 
 
-def _content(payload: bytes) -> dict[str, Any]:
-    plain: dict[str, Any] = messages.load(payload)
-    return {k: v for k, v in plain.items() if k not in ("sent_boot", "sent_mono_ms") and v is not None}
+def same_content(stored: bytes, sent: bytes, event: Event[Body], event_type: EventType) -> bool:
+    """Whether an event that is sent again is the stored one. `event` is what was sent, decoded; both have the type `event_type`."""
+    if stored == sent:
+        return True
+    try:
+        known = messages.decode_event(stored, event_type)
+    except PayloadError:  # an earlier edition of the contract took it: what this one takes is another event
+        return False
+    return all(getattr(known, name) == getattr(event, name) for name in FROZEN)
 
 
 ShelfOf = Callable[[str], Shelf | None]
@@ -132,5 +145,5 @@ def _sorted(plain: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(plain.items(), key=_by_key))
 
 
-def _by_key(item: tuple[str, Any]) -> tuple[int, str]:
+def _by_key(item: tuple[str, object]) -> tuple[int, str]:
     return (len(item[0]), item[0])

@@ -16,7 +16,7 @@ from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Arrived, Batch
 from bridge.ingest.entering import flush
 from bridge.ingest.items import Change, Effect, Message
-from bridge.ingest.log import BATCHES, BatchRow, EventRow, RefusedRow, stored_fact
+from bridge.ingest.log import BATCHES, BatchRow, EventRow, RefusedRow, is_seq_reused, stored_fact
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Relation, Writes
 from bridge.ingest.settle import ABOUT_JOBS, enter, finish
@@ -130,7 +130,9 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
         if row.type != DECIDED:
             event = messages.decode_event(row.payload, EventType(row.type))
             if row.role in BY_SEQ:
-                batch.ledger(row.device, row.log).add(row.seq, span(row.event_ms, row.error_ms, row.received_ms))
+                ledger = batch.ledger(row.device, row.log)
+                ledger.add(row.seq, span(row.event_ms, row.error_ms, row.received_ms))
+                ledger.reused += is_seq_reused(row)
             if row.type in ABOUT_JOBS:
                 flush(batch)
             batch.answers.append(enter(batch, row, event, ingest))

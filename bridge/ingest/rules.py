@@ -30,6 +30,7 @@ class Rules:
     unpaid: Unpaid = Unpaid.BLOCK_PICK
     status_keep_ms: int = 2_592_000_000
     gap_alert_after_ms: int = 600_000
+    quiet_after_ms: int = 120_000
     position_every_ms: int = 10_000
     positions_keep_ms: int = 2_592_000_000
     quarantine_entries_max: int = 10_000

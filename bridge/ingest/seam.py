@@ -95,6 +95,10 @@ class JobGate(Protocol):
         """The first order of a job."""
         ...
 
+    def orders_of(self, job_id: str, batch: Batch) -> tuple[str, ...]:
+        """All orders of a job; none if there is no such job."""
+        ...
+
     def is_full(self, body: bodies.Assigned, order_id: str, batch: Batch) -> bool:
         """Whether the job that an assignment names can't take more orders."""
         ...

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.ingest.accept import EVENT_TYPES, Decoded, admit, count_refused, decode, refuse, row_of, time_of
+from bridge.ingest.accept import EVENT_TYPES, Decoded, Trimmed, admit, count_refused, decode, row_of
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Answer, Arrived, Batch, LocationHeard, PresenceHeard, Sent, Started
 from bridge.ingest.entering import flush
 from bridge.ingest.items import Alarm, Change, Incoming, Item, Message, OpenJobs, Settled
 from bridge.ingest.log import BATCHES, BatchRow, EventRow, fact_of, order_in_code
+from bridge.ingest.own_orders import fault_of_access
 from bridge.ingest.ports import Transaction
+from bridge.ingest.refusing import refuse
 from bridge.ingest.relation import Origin
 from bridge.ingest.retained import retain
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event, LocationBatch, Presence
-from devices.protocol.vocabulary import EventType
+from devices.protocol.vocabulary import EventType, Reason
 
 
 def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
@@ -31,7 +33,7 @@ def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
     """
     batch = ingest.batch(tx, max(i.received_ms for i in items))
     messages = [decode(i) if isinstance(i, Incoming) else None for i in items]
-    events = [m for m in messages if isinstance(m, Event)]
+    events = [m.event if isinstance(m, Trimmed) else m for m in messages if isinstance(m, Event | Trimmed)]
     batch.known = tx.known([e.id for e in events]) if events else {}
     batch.memory.load_orders({e.order for e in events if e.order is not None}, tx)
     for item, message in zip(items, messages, strict=True):
@@ -89,6 +91,8 @@ def finish(batch: Batch, ingest: Ingest, kind: str) -> Settled:
 def _message(batch: Batch, incoming: Incoming, message: Decoded, ingest: Ingest) -> Answer | Sent | None:
     if isinstance(message, Event):
         return _event(batch, incoming, message, ingest)
+    if isinstance(message, Trimmed):
+        return _event(batch, incoming, message.event, ingest, message)
     if isinstance(message, Presence):
         batch.heard(PresenceHeard(incoming.identity, message, incoming.payload, incoming.received_ms))
     elif isinstance(message, LocationBatch):
@@ -104,13 +108,15 @@ def _message(batch: Batch, incoming: Incoming, message: Decoded, ingest: Ingest)
     return None
 
 
-def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest) -> Answer | Sent:
+def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest, trimmed: Trimmed | None = None) -> Answer | Sent:
     if (answer := admit(batch, incoming, event)) is not None:
         return answer
     event_type = EVENT_TYPES[incoming.event_type or ""]
     if event_type in ABOUT_JOBS:
         flush(batch)  # what has arrived before may change the job
-    row = row_of(batch, incoming, event, event_type, time_of(batch, incoming, event, event_type), ingest.gate)
+    if incoming.identity.orders_prefix is not None and (fault := fault_of_access(batch, incoming, event, event_type, ingest.gate)) is not None:
+        return refuse(batch, incoming, Reason.FORBIDDEN, fault, trimmed and trimmed.payload)
+    row = row_of(batch, incoming, event, event_type, ingest.gate, trimmed)
     return enter(batch, row, event, ingest)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from bridge.errors import Refused
 from bridge.operations.ports import Device, FailedLogins, Row, SiteContext, SiteReader
 from devices.protocol.vocabulary import Role
+
+ALL_ORDERS: Final = "all"
+"""What stands in place of a prefix for a system that serves every order of the site."""
 
 
 class DeviceState(StrEnum):
@@ -37,7 +41,10 @@ class NewSecret(Struct, frozen=True, kw_only=True):
 
 
 class DeviceRow(Struct, frozen=True, kw_only=True):
-    """One device at a glance. `events` and `owes` are None for a device whose seq is not counted, such as a system."""
+    """One device at a glance. `events` and `owes` are None for a device whose seq is not counted, such as a system.
+
+    `orders` is the prefix of a system's orders, or `ALL_ORDERS`.
+    """
 
     device: str
     role: Role
@@ -57,11 +64,15 @@ class DeviceRow(Struct, frozen=True, kw_only=True):
 
 
 class DeviceLog(Struct, frozen=True, kw_only=True):
-    """What was received of one log of a device. `gaps` are the ranges of seq that are missing, first and last."""
+    """What was received of one log of a device. `gaps` are the ranges of seq that are missing, first and last.
+
+    `reused` counts events whose seq another event had before: the device's outbox was restored from a backup, or copied.
+    """
 
     log: bytes
     high: int
     owes: int
+    reused: int
     gaps: list[list[int]]
     heard_ms: int
 
@@ -82,17 +93,36 @@ async def add(
     device: str,
     role: Role,
     courier: str | None = None,
-    orders_prefix: str | None = None,
+    orders: str | None = None,
     at: str | None = None,
 ) -> Enrolled:
     """Enrol a device.
 
+    Args:
+        orders: of a system, and only of a system: the prefix of its orders' ids, or `ALL_ORDERS`.
+
     Raises:
-        Refused: if it is enrolled already, or its name or role can't be used.
+        Refused: if it is enrolled already, its name can't be used, or it is not said which orders a system serves.
     """
-    now_ms = site.clock.now_ms()
-    secret = await site.on_writer(lambda: site.registry.add(device, role, now_ms=now_ms, courier=courier, orders_prefix=orders_prefix, at=at))
+    now_ms, prefix = site.clock.now_ms(), prefix_of(role, orders)
+    secret = await site.on_writer(lambda: site.registry.add(device, role, now_ms=now_ms, courier=courier, orders_prefix=prefix, at=at))
     return Enrolled(device=device, role=role, secret=secret)
+
+
+def prefix_of(role: Role, orders: str | None) -> str | None:
+    """The prefix of the orders that a new device sends and reads about; None if it is not limited to any.
+
+    Raises:
+        Refused: if it is not said which orders a system serves, or said of another role.
+    """
+    if role is not Role.SYSTEM:
+        if orders is not None:
+            raise Refused(f"a {role} is not limited to some orders", fix="leave --orders out: only a system has orders of its own")
+        return None
+    if orders is None:
+        fix = f"give it --orders PREFIX (shop1- for orders such as shop1-1001), or --orders {ALL_ORDERS} if it serves the whole site"
+        raise Refused("which orders does this system serve? It sends and reads about those only", fix=fix)
+    return None if orders == ALL_ORDERS else orders
 
 
 async def rotate(site: SiteContext, device: str, readmit: bool = False) -> NewSecret:
@@ -129,7 +159,7 @@ async def certify(site: SiteContext, device: str, sha256: str) -> None:
 
 
 async def ensure_channel(site: SiteContext, device: str, role: Role) -> None:
-    """Enrol a device that only this side uses. It has no secret, so that no client can log in as it.
+    """Enrol a device that only this side uses. It has no secret, so that no client can log in as it, and may send about any order.
 
     Raises:
         Refused: if it is enrolled with another role.
@@ -164,7 +194,7 @@ async def show_device(site: SiteReader, device: str, failed_logins: Mapping[str,
     found = site.registry.get(device)
     ledgers = site.queries.ledgers(device)
     presence = site.queries.presences([device]).get(device)
-    logs = [DeviceLog(log=x["log"], high=x["high"], owes=x["owed"], gaps=_gaps(x["ranges"]), heard_ms=x["updated_ms"]) for x in ledgers]
+    logs = [DeviceLog(log=x["log"], high=x["high"], owes=x["owed"], reused=x["reused"], gaps=_gaps(x["ranges"]), heard_ms=x["updated_ms"]) for x in ledgers]
     return DeviceDetails(row=_row(found, ledgers, presence, failed_logins.get(device)), presence=presence, logs=logs)
 
 
@@ -182,7 +212,7 @@ def _row(device: Device, ledgers: Sequence[Row], presence: Row | None, failed: F
         role=device.role,
         courier=device.courier,
         at=device.at,
-        orders=device.orders_prefix,
+        orders=(device.orders_prefix or ALL_ORDERS) if device.role is Role.SYSTEM else None,
         online=bool(presence and presence.get("online")),
         events=sum(x["high"] - x["owed"] for x in ledgers) if ledgers else None,
         owes=sum(x["owed"] for x in ledgers) if ledgers else None,

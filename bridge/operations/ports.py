@@ -26,7 +26,8 @@ Row = dict[str, Any]
 OnProgress = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
 
-ENROLLABLE: Final = (Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK, Role.LAB)
+ENROLLABLE: Final = tuple(Role)
+"""Roles that a device can have."""
 
 
 class Device(Struct, frozen=True, kw_only=True):

@@ -81,6 +81,10 @@ class Jobs(Quiet):
         job = self._job(job_id, batch)
         return job.orders[0] if job is not None and job.orders else None
 
+    def orders_of(self, job_id: str, batch: Batch) -> tuple[str, ...]:
+        job = self._job(job_id, batch)
+        return job.orders if job is not None else ()
+
     def is_full(self, body: bodies.Assigned, order_id: str, batch: Batch) -> bool:
         job = self._job(body.job, batch) if body.job is not None else None
         return job is not None and job.is_open and order_id not in job.orders and len(job.orders) >= jobs.ORDERS_MAX

@@ -68,6 +68,7 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: Shelf
     encode = partial(
         receipt_cbor,
         n=answer.n,
+        event_type=answer.type,
         event_id=answer.event_id,
         log=answer.log,
         seq=answer.seq,
@@ -77,6 +78,7 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: Shelf
         rev=entry.rev if entry is not None else 0,
         left=left,
         detail=answer.detail or (_holds_that_stand(answer) if verdict.warn else None),
+        quiet=answer.n > 1 and _is_quiet(batch, answer),
     )
     receipt = encode()
     reason = PLAIN[verdict.reason] if verdict.reason is not None else None
@@ -91,6 +93,11 @@ def _holds_that_stand(answer: Answer) -> str | None:
     if Warn.STILL_HELD not in answer.verdict.warn or answer.entry is None:
         return None
     return f"still on hold for {', '.join(sorted(answer.entry.fold.order.holds))}"
+
+
+def _is_quiet(batch: Batch, answer: Answer) -> bool:
+    """Whether a changed verdict comes too late for a beep: long after the event, or in another shift than the event's."""
+    return batch.now_ms - answer.event_ms > batch.rules.quiet_after_ms or batch.device(answer.device).shift_ms > answer.event_ms
 
 
 def _send(batch: Batch, topics: dict[str, str], device: str, receipt: bytes) -> None:

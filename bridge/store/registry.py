@@ -14,7 +14,7 @@ from sqlalchemy import Engine, insert, select, update
 
 from bridge.domain.access import Identity
 from bridge.errors import NotFound, Refused
-from bridge.operations.ports import ENROLLABLE, Device
+from bridge.operations.ports import Device
 from bridge.store.sqlite import translated
 from bridge.store.tables import devices
 from devices.protocol.topics import escape
@@ -146,14 +146,12 @@ class Registry:
         at: str | None = None,
         with_secret: bool = True,
     ) -> str | None:
-        """Enrol a device. Returns its secret, to be shown once.
+        """Enrol a device. Returns its secret, to be shown once. A system without an `orders_prefix` serves all orders of the site.
 
         Raises:
-            Refused: if it is enrolled already, or its name or role can't be used.
+            Refused: if it is enrolled already, or its name can't be used.
         """
         _check_name("device", device)
-        if role not in ENROLLABLE:
-            raise Refused(f"a device can't have the role {role}", fix=f"choose one of {', '.join(ENROLLABLE)}")
         if role is Role.COURIER and courier is None:
             courier = device
         for what, name in (("courier", courier), ("place", at), ("prefix", orders_prefix)):

@@ -15,7 +15,7 @@ from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
-from bridge.ingest.memory import CLOCKS, LEDGER
+from bridge.ingest.memory import CLOCKS, LEDGER, SHIFTS
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import RETAINED
 from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS
@@ -29,7 +29,7 @@ from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
 
 RELATIONS: Final[tuple[Relation, ...]] = (
-    *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, CLOCKS, JOBS, ALERTS, POSITIONS),
+    *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS),
 )

@@ -254,6 +254,8 @@ BODIES: dict[EventType, type[Body]] = {
     EventType.COMPLETED: Nothing,
     EventType.SHIFT_STARTED: ShiftStarted,
     EventType.SHIFT_ENDED: Nothing,
+    EventType.BREAK_STARTED: Nothing,
+    EventType.BREAK_ENDED: Nothing,
     EventType.PICK: Pick,
     EventType.PACK: Pack,
     EventType.UNPACK: Because,

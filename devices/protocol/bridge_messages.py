@@ -50,18 +50,24 @@ class Expected(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The bridge's answer to one event. The highest `n` holds; `final` says that no other is expected."""
+    """The bridge's answer to one message. The highest `n` of an `id` holds; `final` says that no other is expected. `type` is the event type as it was sent,
+    the last level of its topic, cut to 64 characters (`presence` and `location` name themselves). With `digest`, the first 8 bytes of SHA-256 over the
+    payload, that message never became an event: `id`, `log` and `seq` are those that could be read in it, and are left out if another event has that id. With
+    `quiet` a device shows the verdict and does not beep: it changed long after the scan, or in another shift.
+    """
 
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
     final: bool
     outcome: Outcome
     tone: Tone
     at_ms: Uint
+    type: Word | None = None
     id: EventId | None = None
     digest: Bytes8 | None = None
     log: Bytes8 | None = None
     seq: Annotated[int, Meta(ge=1, le=UINT_MAX)] | None = None
     again: bool = False
+    quiet: bool = False
     order: Id | None = None
     parcel: Id | None = None
     state: OrderStateWord | None = None

@@ -79,7 +79,16 @@ def decode_event(payload: bytes, event_type: EventType) -> Event[Body]:
     Raises:
         PayloadError: the payload breaks the contract.
     """
-    event = convert(load(payload), EVENT_KINDS[event_type])
+    return event_of(load(payload), event_type)
+
+
+def event_of(plain: Any, event_type: EventType) -> Event[Body]:
+    """An event from its plain value.
+
+    Raises:
+        PayloadError: the value breaks the contract.
+    """
+    event = convert(plain, EVENT_KINDS[event_type])
     for name in ("order", "parcel", "at"):
         value = getattr(event, name)
         if value is not None:

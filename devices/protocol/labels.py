@@ -59,7 +59,7 @@ _RECEIPT_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         Reason.MALFORMED: ("数据不符合协议", "The payload breaks the contract"),
         Reason.UNKNOWN_TYPE: ("没有这种事件类型", "There is no such event type"),
         Reason.FORBIDDEN: ("此设备无权上报", "This device may not send that"),
-        Reason.ID_REUSED: ("该编号已被另一个事件使用", "Another event had this id, or this log and seq: each event has its own"),
+        Reason.ID_REUSED: ("该编号已被另一个事件使用", "Another event had this id: each event has its own"),
         Reason.UNREADABLE_CODE: ("条码无法识别", "The code could not be read"),
         Reason.CHECK_DIGIT: ("条码校验位错误", "The code's check digit is wrong"),
         Reason.CONTAINER: ("这是托盘标签，不是包裹标签", "This is the code of a container, not of a parcel"),
@@ -124,6 +124,8 @@ _RECEIPT_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         Warn.SOME_UNKNOWN: ("容器内有未知的条码", "Some codes in the container are unknown"),
         Warn.UNKNOWN_CODE: ("该条码不属于此订单的任何包裹", "The code is on no parcel of the order"),
         Warn.CONTAINER_REOPENED: ("容器被视为已清空后重新装载", "The container counts as emptied before it was filled again"),
+        Warn.SEQ_REUSED: ("序号曾被使用：发件箱被恢复或复制", "Its number was used before: the outbox was restored or copied"),
+        Warn.UNKNOWN_FIELD: ("含有协议中没有的字段", "A field of it is not in the contract"),
     },
 }
 
@@ -160,8 +162,8 @@ _OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         Role.SCANNER: ("扫描枪", "Scanner"),
         Role.COURIER: ("配送员", "Courier"),
         Role.SYSTEM: ("业务系统", "System"),
+        Role.CARRIER: ("承运商", "Carrier"),
         Role.DESK: ("调度台", "Desk"),
-        Role.GUEST: ("访客", "Guest"),
         Role.LAB: ("其他 MQTT 设备", "Other MQTT gear"),
     },
     Waypoint: {

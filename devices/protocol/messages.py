@@ -20,7 +20,7 @@ from devices.protocol.bridge_messages import (
     Receipt,
     Stop,
 )
-from devices.protocol.device_messages import EVENT_KINDS, POINTS_MAX, Event, LocationBatch, Point, Presence, decode_event
+from devices.protocol.device_messages import EVENT_KINDS, POINTS_MAX, Event, LocationBatch, Point, Presence, decode_event, event_of
 from devices.protocol.encoding import (
     BYTES_FIELDS,
     DEPTH_MAX,
@@ -85,6 +85,7 @@ __all__ = [
     "encode",
     "encode_cbor",
     "encode_json",
+    "event_of",
     "explain",
     "load",
     "load_cbor",

@@ -16,8 +16,8 @@ class Role(StrEnum):
     SCANNER = "scanner"
     COURIER = "courier"
     SYSTEM = "system"
+    CARRIER = "carrier"
     DESK = "desk"
-    GUEST = "guest"
     LAB = "lab"
 
 
@@ -34,9 +34,12 @@ class EventType(StrEnum):
     RELEASED = "released"
     CANCELLED = "cancelled"
     COMPLETED = "completed"
-    # warehouse
+    # whose hands a device is in
     SHIFT_STARTED = "shift_started"
     SHIFT_ENDED = "shift_ended"
+    BREAK_STARTED = "break_started"
+    BREAK_ENDED = "break_ended"
+    # warehouse
     PICK = "pick"
     PACK = "pack"
     UNPACK = "unpack"
@@ -178,6 +181,8 @@ class Warn(StrEnum):
     UNKNOWN_CODE = "unknown_code"
     CONTAINER_REOPENED = "container_reopened"
     CLOCK_UNKNOWN = "clock_unknown"
+    SEQ_REUSED = "seq_reused"
+    UNKNOWN_FIELD = "unknown_field"
 
 
 class ParcelState(StrEnum):

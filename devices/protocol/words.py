@@ -112,6 +112,8 @@ EVENT_WORDS: Final[Mapping[EventType, Words]] = {
     E.COMPLETED: _only("订单已完成", "Order completed"),
     E.SHIFT_STARTED: _only("开始当班", "Shift started"),
     E.SHIFT_ENDED: _only("结束当班", "Shift ended"),
+    E.BREAK_STARTED: _only("开始休息", "Break started"),
+    E.BREAK_ENDED: _only("结束休息", "Break ended"),
     E.PICK: Words(B.PICKING, D.IN_PROGRESS, A.PENDING, P.UNKNOWN, S.CONFIRMED, T.NOT_FOUND, "已拣货", "Picked"),
     E.PACK: Words(B.PACKING, D.IN_PROGRESS, A.INFO_RECEIVED, P.PRE_TRANSIT, S.LABEL_PRINTED, T.INFO_RECEIVED, "已打包", "Packed"),
     E.UNPACK: Words(B.UNPACKING, D.IN_PROGRESS, A.PENDING, P.UNKNOWN, S.CONFIRMED, T.NOT_FOUND, "已拆包", "Unpacked"),

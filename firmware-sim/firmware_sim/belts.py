@@ -49,7 +49,7 @@ _DAY: Final[tuple[tuple[str, int, EventType, Body, bool], ...]] = (
 """Who tells what of an order, ms after its start, and whether its label is scanned."""
 
 EVENTS_PER_ORDER: Final = len(_DAY)
-ROLES: Final = {"shop": Role.SYSTEM, "belt": Role.SCANNER, "carrier": Role.SYSTEM}
+ROLES: Final = {"shop": Role.SYSTEM, "belt": Role.SCANNER, "carrier": Role.CARRIER}
 
 
 def feeds(seed: int, lane: int, pace: Pace, *, site: str) -> dict[str, Feed]:

@@ -127,7 +127,8 @@ class PlannedOrder:
 
     @property
     def pick_list(self) -> PickList:
-        return PickList(order=self.order, lines=self.lines, parcels=self.parcels, one_by_one=self.one_by_one)
+        carrier = CARRIER if self.fate is Fate.ABROAD else None
+        return PickList(order=self.order, lines=self.lines, parcels=self.parcels, one_by_one=self.one_by_one, carrier=carrier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +208,7 @@ class Workload:
 
 
 def _devices(scanners: int, couriers: int, *, has_carrier: bool) -> tuple[SimDevice, ...]:
-    carrier = (SimDevice(name=CARRIER, role=Role.SYSTEM),) if has_carrier else ()
+    carrier = (SimDevice(name=CARRIER, role=Role.CARRIER),) if has_carrier else ()
     return (
         *carrier,
         SimDevice(name=SHOP, role=Role.SYSTEM),

@@ -474,8 +474,12 @@ def test_a_second_server_is_refused_with_a_sentence(served: Shell) -> None:
     [
         (("nonsense",), 2, "No such command"),
         (("device", "add"), 2, "Missing argument"),
-        (("device", "add", "x", "--role", "king"), 2, "scanner, courier, system, desk"),
+        (("device", "add", "x", "--role", "king"), 2, "scanner, courier, system, carrier, desk"),
         (("device", "add", "bridge"), 1, "choose another name"),
+        (("device", "add", "shop1", "--role", "system"), 1, "--orders PREFIX"),
+        (("device", "add", "scan-07", "--orders", "shop1-"), 1, "only a system has orders of its own"),
+        (("device", "add", "dhl", "--role", "carrier", "--orders", "all"), 1, "only a system has orders of its own"),
+        (("device", "add", "ada", "--role", "guest"), 2, "'guest' is not a role"),
         (("device", "show", "nobody"), 1, "there is no device nobody"),
         (("device", "rotate", "nobody"), 1, "there is no device nobody"),
         (("device", "import", "/nowhere.csv"), 1, "can't be read"),
@@ -564,6 +568,20 @@ def test_access_why_answers_with_the_rule(shell: Shell) -> None:
     assert "receipts" in no["rule"]
     assert "nobody" in shell("access", "why", "nobody", "publish", "x", code=1).stderr
     assert "is not one of" in shell("access", "why", "scan-07", "read", "x", code=2).stderr
+
+
+def test_a_system_is_enrolled_with_the_orders_that_it_serves(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "fleet.csv"
+    file.write_text("device,role,orders\nerp,system,all\nshop2,system,shop2-\nshop3,system,\ndhl,carrier,\n")
+    shell("device", "add", "shop1", "--role", "system", "--orders", "shop1-")
+    done = shell("device", "import", file, code=1)
+    assert "line 4: which orders does this system serve?" in done.stderr
+    orders = {d["device"]: d["orders"] for d in shell.data("device", "list")}
+    assert orders == {"shop1": "shop1-", "erp": "all", "shop2": "shop2-", "dhl": None}
+    rule = shell.data("access", "why", "shop1", "publish", "v1/main/devices/shop1/events/cancelled")["rule"]
+    assert rule == "role system sends cancelled, here about orders whose id begins with shop1-"
+    for device, allowed in (("shop1", False), ("erp", True), ("shop2", True), ("dhl", False)):
+        assert shell.data("access", "why", device, "subscribe", "v1/main/orders/shop2-7/status")["allowed"] is allowed
 
 
 def test_access_why_says_that_a_revoked_device_gets_nowhere(shell: Shell) -> None:

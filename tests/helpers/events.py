@@ -27,6 +27,9 @@ IDENTITIES: Final = {
     i.device: i
     for i in (
         Identity(site=SITE, device="shop1", role=Role.SYSTEM),
+        Identity(site=SITE, device="shop-a", role=Role.SYSTEM, orders_prefix="a-"),
+        Identity(site=SITE, device="shop-b", role=Role.SYSTEM, orders_prefix="b-"),
+        Identity(site=SITE, device="dhl", role=Role.CARRIER),
         Identity(site=SITE, device="desk", role=Role.DESK),
         Identity(site=SITE, device="scan-1", role=Role.SCANNER, at="dock-3"),
         Identity(site=SITE, device="scan-2", role=Role.SCANNER),

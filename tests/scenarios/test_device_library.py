@@ -21,9 +21,9 @@ from helpers.waiting import DEADLINE_S
 from devices import Closed, Courier, DeviceError, Draft, InvalidEvent, NotDelivered, OutboxFull, OutboxLocked, RefusedByServer, Scanner
 from devices.outbox import Outbox
 from devices.protocol.bodies import Collected, Line, Pack, Returned
-from devices.protocol.messages import Assignment, Event, LocationBatch, Point, Presence, Receipt, Stop, decode, decode_event, encode
+from devices.protocol.messages import Assignment, Event, LocationBatch, Point, Presence, Receipt, Stop, decode, decode_event, encode, encode_cbor, load_cbor
 from devices.protocol.reasons import CustomsReason, DamageReason
-from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod, Reason, Tone
+from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod, Reason, Tone, Warn
 
 ROOT = Path(__file__).parents[2]
 RECEIPTS = "v1/ams1/devices/scan-07/receipts"
@@ -331,6 +331,62 @@ def test_a_receipt_is_kept_over_a_restart(broker: FakeBroker, at: dict[str, Any]
         broker.until(lambda: broker.pubacks == 1)
     with Scanner(**at, port=NOBODY) as again:
         assert again.receipt_of(scan.id, timeout_s=0).outcome is Outcome.APPLIED
+
+
+def test_an_outbox_whose_numbers_were_used_before_goes_on_with_a_new_log(broker: FakeBroker, at: dict[str, Any]) -> None:
+    """It was restored from a backup or copied to a second device. What was scanned counts; the next scan has number 1 of a log of its own."""
+    with Scanner(**at, port=broker.port) as scanner:
+        first = scanner.pack("PO-1")
+        scanner.drain(DEADLINE_S)
+        before = read(broker.events()[0])
+        broker.send(RECEIPTS, receipt_for(first.id, type="pack", log=before.log, seq=1, warn=[Warn.SEQ_REUSED]))
+        assert first.receipt(DEADLINE_S).outcome is Outcome.APPLIED
+        second = scanner.stage("PO-1", dock="d1")
+        scanner.drain(DEADLINE_S)
+        assert (first.acknowledged, second.acknowledged, second.seq) == (True, True, 1)
+        after = read(broker.events()[1])
+        assert (after.seq, after.log == scanner._outbox.log, after.log == before.log) == (1, True, False)
+
+
+def test_a_word_of_a_later_edition_is_read_as_other(broker: FakeBroker, at: dict[str, Any]) -> None:
+    with Scanner(**at, port=broker.port) as scanner:
+        scan = scanner.pack("PO-1")
+        scanner.drain(DEADLINE_S)
+        plain = load_cbor(receipt_for(scan.id, outcome=Outcome.BLOCKED, reason=Reason.HELD, warn=[Warn.MISLOAD]))
+        later = {"reason": "strike", "warn": ["misload", "moonlight"], "next": "dance", "state": "beamed", "tone": "hum"}
+        broker.send(RECEIPTS, encode_cbor(plain | later))
+        receipt = scan.receipt(DEADLINE_S)
+    assert (receipt.outcome, receipt.reason, receipt.next, receipt.state, receipt.tone) == (Outcome.BLOCKED, "other", "other", "other", "other")
+    assert receipt.warn == [Warn.MISLOAD, "other"]
+    assert isinstance(receipt.reason, Reason)
+
+
+def test_what_is_said_of_an_event_holds_against_what_was_said_of_one_payload(broker: FakeBroker, at: dict[str, Any]) -> None:
+    """A message that was refused may be judged again, once the server knows its type; or a spoilt copy of it comes to the server."""
+    with Scanner(**at, port=broker.port) as scanner:
+        scan = scanner.pack("PO-1")
+        scanner.drain(DEADLINE_S)
+        digest = hashlib.sha256(broker.events()[0].payload).digest()[:8]
+        refused = receipt_for(scan.id, 1, Outcome.REJECTED, digest=digest, reason=Reason.UNKNOWN_TYPE)
+        broker.send(RECEIPTS, refused)
+        assert scan.receipt(DEADLINE_S).reason is Reason.UNKNOWN_TYPE
+        broker.send(RECEIPTS, receipt_for(scan.id, 1))
+        broker.send(RECEIPTS, refused)
+        last = scanner.stage("PO-1", dock="d1")
+        scanner.drain(DEADLINE_S)
+        broker.send(RECEIPTS, receipt_for(last.id, 1))
+        last.receipt(DEADLINE_S)
+        assert scan.receipt(DEADLINE_S).outcome is Outcome.APPLIED
+
+
+def test_a_courier_starts_a_shift_and_takes_a_break(broker: FakeBroker, at: dict[str, Any]) -> None:
+    with Courier(**{**at, "device": "phone-3"}, courier="anna", port=broker.port) as phone:
+        phone.shift_started("w-9")
+        phone.break_started()
+        phone.break_ended()
+        phone.shift_ended()
+        phone.drain(DEADLINE_S)
+    assert {p.topic.rpartition("/")[2] for p in broker.events()} == {"shift_started", "break_started", "break_ended", "shift_ended"}
 
 
 def test_a_payload_that_the_server_could_not_read_is_answered_by_its_digest(broker: FakeBroker, at: dict[str, Any]) -> None:

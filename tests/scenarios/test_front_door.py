@@ -5,6 +5,7 @@ All tests use real sockets and the real server, packet by packet.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 
 import cbor2
 import pytest
-from helpers.events import TOPICS, event
+from helpers.events import TOPICS, event, event_id
 from helpers.mqtt import (
     CONNACK,
     PUBACK,
@@ -400,17 +401,54 @@ def test_what_is_not_allowed_is_refused_aloud_with_a_receipt_an_acknowledgement_
         scanner.publish(topic, f"payload {packet_id}".encode(), packet_id=packet_id)
         receipt = scanner.receive().plain
         assert (receipt["outcome"], receipt["reason"], receipt["tone"]) == ("rejected", "forbidden", "stop"), topic
+        assert receipt.get("type") == (topic.rpartition("/")[2] if "/events/" in topic else None)
         assert scanner.expect(PUBACK).packet_id == packet_id
     (alert,) = desk.ping()
     assert (alert.topic, alert.plain["severity"]) == (TOPICS.alert("forbidden", "scan-1"), "warning")
     assert site.rows("SELECT count(*) FROM events") == [(0,)]
 
 
-def test_an_event_type_that_does_not_exist_is_answered_as_such(scanner: MqttWire) -> None:
+def test_an_event_type_that_does_not_exist_is_answered_as_such(site: Site, scanner: MqttWire) -> None:
     scanner.subscribe(RECEIPTS)
-    scanner.publish(TOPICS.event("scan-1", "packed"), b"\xa0")
-    assert scanner.receive().plain["reason"] == "unknown_type"
+    payload = site.event("scan-1", 7, "PO-1")
+    scanner.publish(TOPICS.event("scan-1", "packed"), payload)
+    receipt = scanner.receive().plain
+    assert (receipt["reason"], receipt["type"], receipt["id"], receipt["seq"]) == ("unknown_type", "packed", event_id("scan-1", 7), 7)
+    assert receipt["digest"] == hashlib.sha256(payload).digest()[:8]
     scanner.expect(PUBACK)
+
+
+def test_an_event_on_the_topic_of_another_device_is_answered_with_its_ids(site: Site, scanner: MqttWire) -> None:
+    """A usual mistake of a developer, whose client waits for an answer by id."""
+    scanner.subscribe(RECEIPTS)
+    scanner.publish(TOPICS.event("scan-2", "pack"), site.event("scan-1", 7, "PO-1"))
+    receipt = scanner.receive().plain
+    assert (receipt["reason"], receipt["type"], receipt["id"], receipt["seq"]) == ("forbidden", "pack", event_id("scan-1", 7), 7)
+
+
+def test_only_couriers_say_where_they_are(site: Site, scanner: MqttWire) -> None:
+    location = encode_cbor({"log": b"12345678", "boot": b"12345678", "sent_mono_ms": 1, "points": [[1, 522_000_000, 48_000_000, 5, None]]})
+    scanner.subscribe(RECEIPTS)
+    scanner.publish(TOPICS.location("scan-1"), location)
+    receipt = scanner.receive().plain
+    assert (receipt["reason"], receipt["type"], receipt["detail"]) == ("forbidden", "location", "only role courier publishes its location")
+    site.enrol("phone-anna", Role.COURIER, courier="anna")
+    with site.client("phone-anna") as phone:
+        phone.subscribe(TOPICS.receipts("phone-anna"))
+        phone.publish(TOPICS.location("phone-anna"), location)
+        assert phone.expect(PUBACK)
+        assert phone.ping() == []
+
+
+def test_a_system_that_serves_some_orders_cannot_cancel_another(site: Site) -> None:
+    site.create("PO-1")
+    site.enrol("shop2", Role.SYSTEM, orders_prefix="shop2-")
+    with site.client("shop2") as shop:
+        shop.subscribe(TOPICS.receipts("shop2"))
+        shop.publish(TOPICS.event("shop2", "cancelled"), site.event("shop2", 1, "PO-1", {"reason": "asked"}))
+        receipt = shop.receive().plain
+    assert (receipt["outcome"], receipt["reason"], receipt["id"]) == ("rejected", "forbidden", event_id("shop2", 1))
+    assert site.rows("SELECT state FROM orders WHERE order_id = 'PO-1'") == [("pending_payment",)]
 
 
 def test_nobody_makes_a_retained_status_but_the_bridge(site: Site, desk: MqttWire, scanner: MqttWire) -> None:

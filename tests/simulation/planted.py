@@ -53,7 +53,6 @@ DEFECTS: Final = (
         "stored_once",
         (
             Edit(ACCEPT, "    if (stored := batch.known.get(uid)) is not None:\n", "    if (stored := None) is not None:\n"),
-            Edit(ACCEPT, "        if event.seq in ledger and not ledger.forgotten:\n", "        if False:\n"),
             Edit(
                 "bridge/store/migrations/versions/0001_the_first_tables.py", 'sa.UniqueConstraint("id", "device", name', 'sa.UniqueConstraint("id", "pos", name'
             ),

@@ -40,6 +40,9 @@ TABLES: Final = (
 
 READS: Final = {
     "shop1": (TOPICS.receipts("shop1"), f"{TOPICS.base}/orders/#"),
+    "shop-a": (TOPICS.receipts("shop-a"),),
+    "shop-b": (TOPICS.receipts("shop-b"),),
+    "dhl": (TOPICS.receipts("dhl"),),
     "desk": (TOPICS.receipts("desk"), f"{TOPICS.base}/orders/#", f"{TOPICS.base}/orders/+/status", f"{TOPICS.base}/alerts/#"),
     "scan-1": (TOPICS.receipts("scan-1"),),
     "scan-2": (TOPICS.receipts("scan-2"),),
@@ -179,6 +182,7 @@ def a_shift(run: Run) -> None:
     again = run.bench.draft("scan-1", "load", "o-2", {"vehicle": "van-3"})
     for _ in range(2):  # the PUBACK was lost once
         run.publish("scan-1", TOPICS.event("scan-1", "load"), again)
+    run.publish("scan-1", TOPICS.event("scan-1", "stage"), run.bench.draft("scan-1", "stage", "o-2", {"dock": 7}))  # no contract allows that
     tell("scan-1", "shift_ended")
 
 

@@ -126,7 +126,7 @@ def an_event_is_stored_twice(record: Record) -> None:
     record.end.tables["events"].append({**row(record, "events", device="scan-2"), "pos": 900, "seq": 900})
 
 
-@bad("stored_once", r"number 1 of log \w+ of scan-2 is 2 times in the log")
+@bad("stored_once", r"number 1 of log \w+ of scan-2 is 2 times in the log, and none of these events was warned of")
 def a_number_is_stored_twice(record: Record) -> None:
     record.end.tables["events"].append({**row(record, "events", device="scan-2", seq=1), "pos": 900, "id": b"x" * 16})
 
@@ -286,6 +286,65 @@ def a_receipt_names_no_revision(record: Record) -> None:
     came = record.entries[place]
     assert isinstance(came, Received)
     replace(record, place, payload=recoded(came.payload, rev=77))
+
+
+@bad("receipts_are_true", r"event \w+ of phone-anna is a delivery, and its receipt is about a refused")
+def a_receipt_is_about_another_type(record: Record) -> None:
+    stored = row(record, "receipts", pos=row(record, "events", type="delivery")["pos"])
+    stored["payload"] = recoded(stored["payload"], type="refused")
+
+
+@bad("receipts_are_true", r"event \w+ of scan-2: receipt 2 beeps, long after the event or in another shift")
+def a_changed_verdict_beeps_late(record: Record) -> None:
+    pos = row(record, "events", type="stage", order_id="o-5")["pos"]
+    stored = row(record, "receipts", pos=pos)
+    stored["payload"] = recoded(stored["payload"], at_ms=LATER_MS)
+
+
+@bad("receipts_are_true", r"event \w+ of scan-2: receipt 2 beeps, long after the event or in another shift")
+def a_changed_verdict_beeps_in_the_next_shift(record: Record) -> None:
+    changed = row(record, "events", type="shift_started")
+    record.end.tables["events"].append({**changed, "pos": 901, "id": b"y" * 16, "seq": 901, "device": "scan-2", "event_ms": changed["event_ms"] + 1_500})
+
+
+@bad("receipts_are_true", r"event \w+ of scan-2: receipt 2 is quiet, soon after the event and in its shift")
+def a_changed_verdict_is_quiet_without_a_reason(record: Record) -> None:
+    stored = row(record, "receipts", pos=row(record, "events", type="stage", order_id="o-5")["pos"])
+    stored["payload"] = recoded(stored["payload"], quiet=True)
+
+
+@bad("receipts_are_true", r"event \w+ of scan-1: its first receipt is quiet")
+def a_first_verdict_is_quiet(record: Record) -> None:
+    stored = row(record, "receipts", pos=row(record, "events", type="load")["pos"])
+    stored["payload"] = recoded(stored["payload"], quiet=True)
+
+
+@bad("receipts_are_true", r"has number 2, which another event of its log had before, and its receipt does not warn of it")
+def a_number_is_used_again_without_a_warning(record: Record) -> None:
+    row(record, "events", device="scan-1", seq=3)["seq"] = 2
+
+
+def answer_to_the_malformed(record: Record) -> int:
+    """The place of the receipt for what no contract allows."""
+    return next(p for p in places(record, Received, topic=TOPICS.receipts("scan-1")) if b"malformed" in record.entries[p].payload)  # type: ignore[union-attr]
+
+
+@bad("receipts_are_true", "scan-1 sent a stage, and was answered about a pick")
+def a_refusal_is_about_another_type(record: Record) -> None:
+    place = answer_to_the_malformed(record)
+    replace(record, place, payload=recoded(record.entries[place].payload, type="pick"))  # type: ignore[union-attr]
+
+
+@bad("receipts_are_true", "scan-1 was answered about another id than that of what it sent")
+def a_refusal_is_about_another_id(record: Record) -> None:
+    place = answer_to_the_malformed(record)
+    replace(record, place, payload=recoded(record.entries[place].payload, id=b"z" * 16))  # type: ignore[union-attr]
+
+
+@bad("receipts_are_true", "scan-1 used an id again, and the receipt names the id of the good event")
+def a_reused_id_is_answered_by_id(record: Record) -> None:
+    place = answer_to_the_malformed(record)
+    replace(record, place, payload=recoded(record.entries[place].payload, reason="id_reused"))  # type: ignore[union-attr]
 
 
 # --- 7: deliveries --------------------------------------------------------------------------------------------------------------

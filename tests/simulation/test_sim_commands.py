@@ -106,7 +106,9 @@ def test_list_and_devices(run: Run) -> None:
     assert [s["name"] for s in json.loads(out)] == names()
     code, out, _ = run("devices", "cross-border")
     assert code == 0
-    assert {"device,role,courier", "carrier-1,system,", "scan-1,scanner,", "phone-1,courier,courier-1"} <= set(out.splitlines())
+    assert {"device,role,courier,orders", "shop-1,system,,all", "carrier-1,carrier,,", "scan-1,scanner,,", "phone-1,courier,courier-1,"} <= set(
+        out.splitlines()
+    )
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ LOG: Final = b"\x01" * 8
 
 ROLE_OF: Final[dict[str, Role]] = {
     "shop": Role.SYSTEM,
-    "carrier": Role.SYSTEM,
+    "carrier": Role.CARRIER,
     "desk": Role.DESK,
     "pack-1": Role.SCANNER,
     "dock-2": Role.SCANNER,
@@ -42,12 +42,12 @@ COURIER_OF: Final = {"phone-1": "kim", "phone-2": "bo"}
 TERMS: Final = (None, "warn", "block_pick")
 """Rules for unpaid orders; None for an order of the first edition."""
 
+SHIFT: Final = (E.SHIFT_STARTED, E.SHIFT_ENDED, E.BREAK_STARTED, E.BREAK_ENDED)
+
 USUAL: Final[dict[E, str]] = (
     dict.fromkeys((E.CREATED, E.PAID, E.REFUNDED, E.APPROVED, E.COMPLETED), "shop")
     | dict.fromkeys((E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.ASSIGNED, E.UNASSIGNED, E.CASH_COUNTED), "desk")
-    | dict.fromkeys(
-        (E.SHIFT_STARTED, E.SHIFT_ENDED, E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.DAMAGED, E.LOST, E.FOUND, E.VOID), "pack-1"
-    )
+    | dict.fromkeys((*SHIFT, E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.DAMAGED, E.LOST, E.FOUND, E.VOID), "pack-1")
     | dict.fromkeys((E.STAGE, E.LOAD, E.UNLOAD, E.DEPART, E.ARRIVE, E.RETURNED, E.DESTROYED), "dock-2")
     | dict.fromkeys((E.CUSTOMS_ENTERED, E.CUSTOMS_HELD, E.CUSTOMS_CLEARED, E.BORDER_ENTERED), "carrier")
     | dict.fromkeys((E.CLAIM, E.DECLINE, E.PICKUP, E.OUT_FOR_DELIVERY, E.STOP_ARRIVED, E.ATTEMPT_FAILED, E.AVAILABLE_FOR_PICKUP), "phone-1")
@@ -82,6 +82,8 @@ PLAIN_BODY: Final[dict[E, Body]] = {
     E.COMPLETED: bodies.Nothing(),
     E.SHIFT_STARTED: bodies.ShiftStarted(worker="w-7"),
     E.SHIFT_ENDED: bodies.Nothing(),
+    E.BREAK_STARTED: bodies.Nothing(),
+    E.BREAK_ENDED: bodies.Nothing(),
     E.PICK: bodies.Pick(sku=MUG, qty=1),
     E.PACK: bodies.Pack(),
     E.UNPACK: because("wrong box"),
@@ -293,7 +295,7 @@ _WAY: Final = (
 )
 """The whole life of an order. Real histories are parts of it, with unusual events in between."""
 
-_NEVER_IN_AN_ORDER: Final = (E.SHIFT_STARTED, E.SHIFT_ENDED, E.AGGREGATED, E.DISAGGREGATED, E.CASH_COUNTED)
+_NEVER_IN_AN_ORDER: Final = (*SHIFT, E.AGGREGATED, E.DISAGGREGATED, E.CASH_COUNTED)
 _ODD: Final = tuple(e for e in E if e not in (E.CREATED, E.VOID, *_NEVER_IN_AN_ORDER))
 _ANSWERS: Final = ((Outcome.APPLIED, None), (Outcome.NOOP, None), (Outcome.LOST_CLAIM, Reason.STALE_REV), (Outcome.REJECTED, Reason.JOB_CLOSED))
 _NUMBER: Final = st.integers(0, 11)
@@ -312,7 +314,7 @@ def _plan(draw: st.DrawFn, most: int) -> list[tuple[E, int]]:
 def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, voids: bool = True) -> list[Fact]:
     """The events of several devices about one order, in the sequence in which the devices recorded them.
 
-    Every device log is numbered without a gap. Clocks differ by seconds and sometimes run backwards; some events are faulty,
+    Every device log is numbered without a gap, and some numbers are used again. Clocks differ by seconds and sometimes run backwards; some events are faulty,
     some are voided, claims may have been decided. With `creations=0` the order stays unknown.
     """
     plan = draw(_plan(most)) + [(E.CREATED, 0)] * draw(st.integers(min(1, creations), creations))
@@ -323,7 +325,10 @@ def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, vo
         who, which, parcel, code, oddity = draw(st.tuples(_NUMBER, _NUMBER, st.sampled_from(PARCELS), st.sampled_from(CODES), _NUMBER))
         device = _SENDERS[event][who % len(_SENDERS[event])]
         log = LOGS[oddity == 1]
-        seq = seqs[(device, log)] = seqs.get((device, log), 0) + 1
+        last = seqs.get((device, log), 0)
+        restored = oddity == 5 and last > 0  # its outbox was restored from a backup: it gives its first number out again
+        seq = 1 if restored else last + 1
+        seqs[(device, log)] = max(last, seq)
         event_ms = T0 + STEP_MS * (10 + place + skews[list(ROLE_OF).index(device)])
         facts.append(
             Fact(
@@ -342,6 +347,7 @@ def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, vo
                 courier=COURIER_OF.get(device),
                 terms=TERMS[which % len(TERMS)] if event is E.CREATED else None,
                 fault=Reason.UNREADABLE_CODE.value if oddity == 3 else None,
+                seq_reused=restored,
             ),
         )
         facts[-1].warn = (Warn.MISLOAD,) if oddity == 4 else ()

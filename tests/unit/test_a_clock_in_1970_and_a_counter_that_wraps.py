@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from cbor2 import loads
 from helpers.bench import Bench, settler_on
 from helpers.events import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, NOW_MS, SITE, TOPICS, event, log_of
 from hypothesis import given, settings
@@ -101,6 +102,28 @@ def test_a_clock_before_the_device_was_enrolled_is_unknown(dock: Bench) -> None:
     (receipt,) = dock.send(enrolled(earlier(dock, "scan-1", "pack", "C3", at_ms=received_ms - 10 * HOUR), received_ms - HOUR))
     assert (receipt["outcome"], receipt["warn"]) == ("blocked", ["clock_unknown"])
     assert dated(dock, "scan-1")[1] == (received_ms, "received", HOUR, "clock_unknown")
+
+
+def test_a_number_that_is_used_again_has_no_neighbours(dock: Bench) -> None:
+    """The outbox was restored: number 1 comes again, hours after number 5, from a boot that was never heard."""
+    dock.create("D1")
+    for seq in (1, 5):
+        dock.tell("scan-1", "stage", "D1", {"dock": "d1"}, seq=seq)
+    dock.now_ms += 10 * HOUR
+    at_ms = dock.now_ms - 5 * HOUR
+    (receipt,) = dock.send(earlier(dock, "scan-1", "stage", "D1", {"dock": "d2"}, at_ms=at_ms, seq=1, id=b"another event id"))
+    assert receipt["warn"] == ["seq_reused"]
+    assert dock.rows("SELECT event_ms, source, warn FROM events WHERE id = ?", b"another event id") == [(at_ms, "wall", "seq_reused")]
+
+
+def test_all_that_is_odd_about_an_event_is_said_in_each_of_its_receipts(dock: Bench) -> None:
+    dock.tell("scan-1", "shift_started", None, {"worker": "w-1"}, seq=1)
+    (receipt,) = dock.send(earlier(dock, "scan-1", "pack", "D1", at_ms=IN_1970, seq=1, id=b"another event id"))
+    assert (receipt["outcome"], receipt["warn"], receipt["tone"]) == ("parked", ["clock_unknown", "seq_reused"], "warn")
+    dock.shown.clear()
+    dock.create("D1")
+    revised = next(told for m in dock.shown if m.topic == TOPICS.receipts("scan-1") and (told := loads(m.payload))["n"] == 2)
+    assert (revised["id"], revised["warn"]) == (b"another event id", ["clock_unknown", "seq_reused"])
 
 
 def test_a_clock_that_contradicts_the_order_of_a_devices_events_is_unknown(dock: Bench) -> None:

@@ -8,61 +8,63 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.access import MAY_SEND, Identity, Publishing, may_publish, may_send, may_subscribe, readable
+from bridge.domain.access import MAY_SEND, Answer, Identity, Publishing, may_publish, may_send, may_send_about, may_subscribe, readable
 from devices.protocol.topics import Topics, escape, matches, topic_filter_fault
 from devices.protocol.vocabulary import EventType, Role
 
 laws = settings(derandomize=True, deadline=None, max_examples=200)
 
-ROLES = [Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.DESK, Role.GUEST, Role.LAB]
+ROLES = [Role.SCANNER, Role.COURIER, Role.SYSTEM, Role.CARRIER, Role.DESK, Role.LAB]
 
 TABLE = """
-                      scanner courier system desk guest lab
-created                  .       .      x     .     .    .
-paid                     .       .      x     .     .    .
-refunded                 .       .      x     .     .    .
-approved                 .       .      x     .     .    .
-amended                  .       .      x     x     .    .
-held                     .       .      x     x     .    .
-released                 .       .      x     x     .    .
-cancelled                .       .      x     x     .    .
-completed                .       .      x     .     .    .
-shift_started            x       .      .     .     .    .
-shift_ended              x       .      .     .     .    .
-pick                     x       .      .     .     .    .
-pack                     x       .      .     .     .    .
-unpack                   x       .      .     .     .    .
-labelled                 x       .      .     .     .    .
-aggregated               x       .      .     .     .    .
-disaggregated            x       .      .     .     .    .
-stage                    x       .      .     .     .    .
-load                     x       .      .     .     .    .
-unload                   x       .      .     .     .    .
-depart                   x       .      x     .     .    .
-arrive                   x       .      x     .     .    .
-customs_entered          x       .      x     .     .    .
-customs_held             x       .      x     .     .    .
-customs_cleared          x       .      x     .     .    .
-border_entered           x       .      x     .     .    .
-assigned                 .       .      x     x     .    .
-unassigned               .       .      x     x     .    .
-cash_counted             .       .      x     x     .    .
-claim                    .       x      .     .     .    .
-decline                  .       x      .     .     .    .
-pickup                   .       x      x     .     .    .
-out_for_delivery         .       x      x     .     .    .
-stop_arrived             .       x      x     .     .    .
-attempt_failed           .       x      x     .     .    .
-available_for_pickup     .       x      x     .     .    .
-delivery                 x       x      x     .     .    .
-refused                  .       x      x     .     .    .
-return_started           .       x      x     .     .    .
-returned                 x       x      x     .     .    .
-damaged                  x       x      x     .     .    .
-lost                     x       x      x     .     .    .
-found                    x       x      x     .     .    .
-destroyed                x       .      x     .     .    .
-void                     x       x      x     x     .    .
+                      scanner courier system carrier desk lab
+created                  .       .      x      .     .    .
+paid                     .       .      x      .     .    .
+refunded                 .       .      x      .     .    .
+approved                 .       .      x      .     .    .
+amended                  .       .      x      .     x    .
+held                     .       .      x      .     x    .
+released                 .       .      x      .     x    .
+cancelled                .       .      x      .     x    .
+completed                .       .      x      .     .    .
+shift_started            x       x      .      .     .    .
+shift_ended              x       x      .      .     .    .
+break_started            x       x      .      .     .    .
+break_ended              x       x      .      .     .    .
+pick                     x       .      .      .     .    .
+pack                     x       .      .      .     .    .
+unpack                   x       .      .      .     .    .
+labelled                 x       .      .      .     .    .
+aggregated               x       .      .      .     .    .
+disaggregated            x       .      .      .     .    .
+stage                    x       .      .      .     .    .
+load                     x       .      .      .     .    .
+unload                   x       .      .      .     .    .
+depart                   x       .      x      x     .    .
+arrive                   x       .      x      x     .    .
+customs_entered          x       .      x      x     .    .
+customs_held             x       .      x      x     .    .
+customs_cleared          x       .      x      x     .    .
+border_entered           x       .      x      x     .    .
+assigned                 .       .      x      .     x    .
+unassigned               .       .      x      .     x    .
+cash_counted             .       .      x      .     x    .
+claim                    .       x      .      .     .    .
+decline                  .       x      .      .     .    .
+pickup                   .       x      x      x     .    .
+out_for_delivery         .       x      x      x     .    .
+stop_arrived             .       x      x      x     .    .
+attempt_failed           .       x      x      x     .    .
+available_for_pickup     .       x      x      x     .    .
+delivery                 x       x      x      x     .    .
+refused                  .       x      x      x     .    .
+return_started           .       x      x      x     .    .
+returned                 x       x      x      x     .    .
+damaged                  x       x      x      x     .    .
+lost                     x       x      x      x     .    .
+found                    x       x      x      x     .    .
+destroyed                x       .      x      x     .    .
+void                     x       x      x      x     x    .
 """
 """Which role sends which events."""
 
@@ -88,6 +90,16 @@ def test_an_unknown_event_type_may_not_be_sent_by_any_role(role: Role, event: st
     assert "no event type" in answer.rule
 
 
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("prefix", [None, "shop1-"])
+@pytest.mark.parametrize("order", [None, "shop1-1", "shop1-", "shop1", "shop2-1", "SHOP1-1", " shop1-1"])
+def test_only_a_system_with_a_prefix_is_limited_to_orders(role: Role, prefix: str | None, order: str | None) -> None:
+    answer = may_send_about(Identity(site=SITE, device="d1", role=role, orders_prefix=prefix), order)
+    is_limited = role is Role.SYSTEM and prefix is not None
+    assert answer.allowed is (not is_limited or order in ("shop1-1", "shop1-"))
+    assert order is None or order not in answer.rule.replace("shop1-", "") or order == "shop1", "another shop's order is not named"
+
+
 # --- identities -----------------------------------------------------------------------------------------------------------
 
 SITE = "ams"
@@ -103,10 +115,9 @@ UNBOUND = who(Role.COURIER, "phone")
 SYSTEM = who(Role.SYSTEM, "erp")
 SHOP = who(Role.SYSTEM, "shop", orders_prefix="shop1-")
 DESK = who(Role.DESK, "desk")
-GUEST = who(Role.GUEST, "guest", order="shop1-1")
-NOBODY = who(Role.GUEST, "guest")
+CARRIER = who(Role.CARRIER, "dhl")
 LAB = who(Role.LAB, "lab")
-EVERYONE = [SCANNER, COURIER, UNBOUND, SYSTEM, SHOP, DESK, GUEST, NOBODY, LAB]
+EVERYONE = [SCANNER, COURIER, UNBOUND, SYSTEM, SHOP, CARRIER, DESK, LAB]
 
 ORDERS = ["shop1-1", "shop1-2", "shop2-1", "o 1"]
 OPEN_JOBS = {("kim", "shop1-1"), ("kim", "o 1"), ("bo", "shop2-1")}
@@ -122,7 +133,7 @@ def everything() -> list[str]:
     for site in (SITE, "rtm"):
         t = Topics(site)
         topics += [t.base, f"{t.base}/orders", f"{t.base}/other/x", t.bridge_state, t.alert("gap", "d1"), t.alert("parked", "shop1-1")]
-        for device in ("scan 7", "phone", "erp", "shop", "desk", "guest", "lab", "other"):
+        for device in ("scan 7", "phone", "erp", "shop", "desk", "dhl", "lab", "other"):
             topics += [t.receipts(device), t.presence(device), t.location(device), t.event(device, "pack"), f"{t.base}/devices/{escape(device)}"]
         for courier, job in product(("kim", "bo"), ("j1", "j2")):
             topics += [t.assignment(courier, job), f"{t.base}/couriers/{courier}/position"]
@@ -140,8 +151,6 @@ def may_read(identity: Identity, topic: str) -> bool:
     order = next((o for o in ORDERS if topic == f"{t.base}/orders/{escape(o)}" or topic.startswith(f"{t.base}/orders/{escape(o)}/")), None)
     if identity.role is Role.LAB:
         return topic != "v1" and not topic.startswith(("v1/", "$"))
-    if identity.role is Role.GUEST:
-        return identity.order is not None and topic in (t.status(identity.order), t.eta(identity.order), t.position(identity.order))
     if topic in (t.receipts(identity.device), t.bridge_state):
         return True
     if identity.role is Role.COURIER and identity.courier is not None:
@@ -202,7 +211,7 @@ def asked_filters(draw: st.DrawFn) -> str:
 @example(SHOP, "v1/ams/orders/+/status")
 @example(COURIER, "v1/ams/orders/shop1-1/+")
 @example(COURIER, "v1/ams/couriers/kim/assignments/#")
-@example(GUEST, "v1/ams/orders/shop1-1/status/#")
+@example(CARRIER, "v1/ams/orders/shop1-1/status")
 @example(DESK, "v1/ams/#")
 def test_whatever_a_granted_filter_matches_may_be_read(identity: Identity, topic_filter: str) -> None:
     if not may_subscribe(identity, topic_filter, in_open_job).allowed:
@@ -213,7 +222,7 @@ def test_whatever_a_granted_filter_matches_may_be_read(identity: Identity, topic
             assert may_read(identity, topic), topic
 
 
-@pytest.mark.parametrize("identity", EVERYONE, ids=lambda i: f"{i.role}-{i.device}-{i.orders_prefix or i.courier or i.order}")
+@pytest.mark.parametrize("identity", EVERYONE, ids=lambda i: f"{i.role}-{i.device}-{i.orders_prefix or i.courier}")
 def test_each_single_topic_is_granted_to_exactly_those_who_may_read_it(identity: Identity) -> None:
     granted = {t for t in TOPICS if may_subscribe(identity, t, in_open_job).allowed}
     missing = {t for t in TOPICS if may_read(identity, t)} - granted
@@ -221,7 +230,7 @@ def test_each_single_topic_is_granted_to_exactly_those_who_may_read_it(identity:
     assert missing <= {f"{Topics(SITE).base}/orders/{escape(o)}" for o in ORDERS}, "only a level above the order's topics may be refused"
 
 
-@pytest.mark.parametrize("identity", EVERYONE, ids=lambda i: f"{i.role}-{i.device}-{i.orders_prefix or i.courier or i.order}")
+@pytest.mark.parametrize("identity", EVERYONE, ids=lambda i: f"{i.role}-{i.device}-{i.orders_prefix or i.courier}")
 def test_the_widest_filters_are_granted(identity: Identity) -> None:
     assert all(may_subscribe(identity, f, in_open_job).allowed for f in readable(identity))
 
@@ -252,9 +261,10 @@ def test_the_widest_filters_are_granted(identity: Identity) -> None:
         (COURIER, "v1/ams/orders/o~201/position", False),
         (COURIER, "v1/ams/orders/shop2-1/status", False),
         (UNBOUND, "v1/ams/orders/shop1-1/status", False),
-        (GUEST, "v1/ams/orders/shop1-1/+", False),
-        (GUEST, "v1/ams/orders/shop1-1/eta", True),
-        (GUEST, "v1/ams/orders/shop1-1/parcels/p1", False),
+        (CARRIER, "v1/ams/devices/dhl/receipts", True),
+        (CARRIER, "v1/ams/bridge/state", True),
+        (CARRIER, "v1/ams/orders/shop1-1/status", False),
+        (CARRIER, "v1/ams/orders/#", False),
         (SCANNER, "v1/ams/devices/scan~207/receipts", True),
         (SCANNER, "v1/ams/devices/scan~207/#", False),
         (LAB, "lab/#", True),
@@ -273,10 +283,11 @@ def test_a_filter_is_granted_only_if_all_of_it_is_allowed(identity: Identity, to
 # --- publishing -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("identity", EVERYONE, ids=lambda i: f"{i.role}-{i.device}-{i.orders_prefix or i.courier or i.order}")
+@pytest.mark.parametrize("identity", EVERYONE, ids=lambda i: f"{i.role}-{i.device}-{i.orders_prefix or i.courier}")
 def test_a_device_publishes_only_below_its_own_name(identity: Identity) -> None:
     t = Topics(SITE)
-    own = {t.presence(identity.device), t.location(identity.device)} if identity.role not in (Role.GUEST, Role.LAB) else set()
+    own = {t.presence(identity.device)} if identity.role is not Role.LAB else set()
+    own |= {t.location(identity.device)} if identity.role is Role.COURIER else set()
     own |= {t.event(identity.device, e) for e in EventType if e in MAY_SEND[identity.role]}
     everywhere = {*TOPICS, *own, *(t.event(identity.device, e) for e in EventType)}
     expected = {topic for topic in everywhere if not topic.startswith(("v1/", "$")) and topic != "v1"} if identity.role is Role.LAB else own
@@ -288,13 +299,22 @@ def test_a_device_publishes_only_below_its_own_name(identity: Identity) -> None:
     [
         ("v1/ams/devices/scan~207/events/pack", Publishing("events", "pack")),
         ("v1/ams/devices/scan~207/presence", Publishing("presence")),
-        ("v1/ams/devices/scan~207/location", Publishing("location")),
     ],
 )
 def test_what_is_published_is_known_from_its_topic(topic: str, publishing: Publishing) -> None:
     answer, kind = may_publish(SCANNER, topic)
     assert answer.allowed
     assert kind == publishing
+
+
+def test_a_courier_publishes_where_it_is() -> None:
+    assert may_publish(COURIER, "v1/ams/devices/phone/location") == (Answer(True, "a device publishes its own location"), Publishing("location"))
+
+
+@pytest.mark.parametrize("identity", [i for i in EVERYONE if i.role not in (Role.COURIER, Role.LAB)], ids=lambda i: f"{i.role}-{i.device}")
+def test_a_location_of_any_other_role_is_refused(identity: Identity) -> None:
+    answer, _ = may_publish(identity, Topics(SITE).location(identity.device))
+    assert answer == (False, "only role courier publishes its location")
 
 
 def test_an_event_that_a_role_may_not_send_is_still_known_as_an_event() -> None:

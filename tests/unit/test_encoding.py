@@ -11,7 +11,7 @@ from bridge.domain.facts import Verdict, tone_of
 from bridge.ingest.receipt import once_more, receipt_cbor
 from devices.protocol import messages
 from devices.protocol.messages import Receipt
-from devices.protocol.vocabulary import Flag, Next, OrderState, Outcome, Reason, Warn
+from devices.protocol.vocabulary import EventType, Flag, Next, OrderState, Outcome, Reason, Warn
 
 laws = settings(derandomize=True, deadline=None, max_examples=300)
 
@@ -76,6 +76,8 @@ VERDICTS = st.builds(
     rev=st.integers(0, 1 << 40),
     left=st.lists(st.tuples(NAMES, st.integers(1, 100_000)), max_size=30),
     detail=st.none() | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300),
+    event_type=st.sampled_from([t.value for t in EventType]),
+    quiet=st.booleans(),
 )
 def test_receipts(
     n: int,
@@ -88,10 +90,27 @@ def test_receipts(
     rev: int,
     left: list[tuple[str, int]],
     detail: str | None,
+    event_type: str,
+    quiet: bool,
 ) -> None:
-    receipt = receipt_cbor(n=n, event_id=event_id, log=log, seq=seq, verdict=verdict, at_ms=at_ms, order_id=order_id, rev=rev, left=left, detail=detail)
+    receipt = receipt_cbor(
+        n=n,
+        event_type=event_type,
+        event_id=event_id,
+        log=log,
+        seq=seq,
+        verdict=verdict,
+        at_ms=at_ms,
+        order_id=order_id,
+        rev=rev,
+        left=left,
+        detail=detail,
+        quiet=quiet,
+    )
     told = {
         "n": n,
+        "type": event_type,
+        "quiet": quiet or None,
         "id": event_id,
         "log": log,
         "seq": seq,

@@ -5,6 +5,7 @@ The bench plays network, bridge and time. No test waits: time is a number.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from random import Random
 from typing import Any
 
@@ -336,6 +337,33 @@ def test_the_next_scan_waits_for_the_tone_of_the_last(scanner: Bench) -> None:
     assert beeps == [Beep(Tone.OK)]
     scanner.step(after_ms=2 * THINK_MS)
     assert scanner.types == ["shift_started", "pick"]
+
+
+def test_a_quiet_receipt_makes_no_beep(scanner: Bench) -> None:
+    scanner.connect()
+    first = scanner.sent[0]
+    scanner.answer(first, Outcome.PARKED, Tone.WARN)
+    beeps = [a for a in scanner.answer(first, Outcome.APPLIED, n=2, quiet=True) if isinstance(a, Beep)]
+    assert beeps == []
+    assert scanner.firmware.verdicts[first.event].outcome is Outcome.APPLIED, "it counts all the same"
+
+
+def test_a_refusal_of_a_spoilt_copy_is_no_verdict_on_the_event(scanner: Bench) -> None:
+    """Its id could still be read; its digest is not that of what was sent."""
+    scanner.connect()
+    first = scanner.sent[0]
+    scanner.answer(first, Outcome.REJECTED, Tone.STOP, digest=b"spoilt..", reason=Reason.MALFORMED, type="shift_started")
+    assert first.event not in scanner.firmware.verdicts
+    assert scanner.firmware.troubles == []
+    scanner.answer(first)
+    assert scanner.firmware.verdicts[first.event].outcome is Outcome.APPLIED
+
+
+def test_a_refusal_of_what_was_really_sent_is_a_trouble(scanner: Bench) -> None:
+    scanner.connect()
+    first = scanner.sent[0]
+    scanner.answer(first, Outcome.REJECTED, Tone.STOP, digest=sha256(first.payload).digest()[:8], reason=Reason.MALFORMED, type="shift_started")
+    assert len(scanner.firmware.troubles) == 1
 
 
 def test_a_held_order_is_set_aside_and_scanned_again_later() -> None:

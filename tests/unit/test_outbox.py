@@ -56,6 +56,26 @@ def test_numbers_go_on_though_everything_has_left(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_new_log_begins_once_nothing_of_the_old_one_waits(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db", owner=OWNER)
+    outbox.put_many([event()] * 2)
+    old, first = outbox.log, outbox.take(2)[0]
+    outbox.settle([1], end_log=True)
+    assert outbox.log == old, "event 2 still waits, under its number of the old log"
+    outbox.settle([2], end_log=True)
+    assert (outbox.log != old, outbox.last_seq) == (True, 0)
+    entry = outbox.put(lambda seq: Entry(seq=seq, id=b"another event id", type="pack", payload=b""))
+    assert (entry.seq, outbox.take(10)) == (1, [entry])
+    assert outbox.holds(1, entry.id)
+    assert not outbox.holds(1, first.id), "that one has left"
+    new = outbox.log
+    outbox.close()
+
+    again = Outbox(tmp_path / "o.db", owner=OWNER)
+    assert (again.log, again.last_seq, again.backlog) == (new, 1, 1)
+    again.close()
+
+
 def test_fresh_events_go_before_the_backlog(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "o.db", owner=OWNER)
     outbox.put_many([event()] * 5)
@@ -77,7 +97,7 @@ def test_what_was_not_acknowledged_is_backlog_in_the_next_run(tmp_path: Path) ->
     outbox.start_run()
     outbox.put(event())
     assert seqs(outbox.take(10)) == [4, 1, 3]
-    assert [outbox.holds(seq) for seq in (1, 2, 3, 4)] == [True, False, True, True]
+    assert [outbox.holds(seq, seq.to_bytes(16, "big")) for seq in (1, 2, 3, 4)] == [True, False, True, True]
     outbox.close()
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import cbor2
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -27,6 +28,7 @@ from bridge.domain.access import Kind
 from bridge.domain.view import digest8
 from bridge.errors import NotFound, Refused, StoreError
 from bridge.ingest.items import Incoming
+from bridge.ingest.memory import LEDGER
 from bridge.ingest.ports import StoreUnavailable
 from bridge.store import migrate as migrations
 from bridge.store import registry as registries
@@ -164,6 +166,23 @@ def test_an_empty_file_becomes_the_tables_that_the_program_knows(tmp_path: Path)
     assert migrate(engine, tmp_path / "site.db") is None
     engine.dispose()
     assert [p.name for p in tmp_path.glob("*before*")] == []
+
+
+def test_a_site_from_before_roles_and_prefixes_goes_on(tmp_path: Path) -> None:
+    """A system without a prefix serves all orders, and a guest, which could never log in, is gone."""
+    path = tmp_path / "site.db"
+    engine = open_engine(path)
+    with engine.connect() as connection, connection.begin():
+        command.upgrade(migrations._config(connection), "0001")
+        for device, role in (("shop1", "system"), ("guest-1", "guest")):
+            connection.exec_driver_sql(f"INSERT INTO devices (device, role, created_ms) VALUES ('{device}', '{role}', 0)")
+        connection.exec_driver_sql("INSERT INTO ledger VALUES ('scan-1', x'0102030405060708', 3, 0, 0, x'81820103', 5)")
+    assert migrate(engine, path) == tmp_path / f"site-before-{NEWEST}.db"
+    assert [(d.device, d.role, d.orders_prefix) for d in Registry(engine, engine, SITE).list()] == [("shop1", Role.SYSTEM, None)]
+    with SqlStore(engine).transaction() as tx:
+        (row,) = tx.rows(LEDGER, device="scan-1")
+    assert (row.high, row.reused) == (3, 0)
+    engine.dispose()
 
 
 @pytest.fixture
@@ -599,8 +618,6 @@ def test_what_can_not_be_done_is_refused_with_a_fix(registry: Registry) -> None:
     with pytest.raises(Refused, match="enrolled already") as twice:
         registry.add("scan-7", Role.SCANNER, now_ms=NOW_MS)
     assert "rotate" in str(twice.value.fix)
-    with pytest.raises(Refused, match="a device can't have the role"):
-        registry.add("guest-1", Role.GUEST, now_ms=NOW_MS)
     for work in (registry.identity, registry.get, lambda d: registry.rotate(d, now_ms=NOW_MS), lambda d: registry.revoke(d, now_ms=NOW_MS)):
         with pytest.raises(NotFound, match="scan-9"):
             work("scan-9")

@@ -19,7 +19,7 @@ from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Next, Outcome, Reason, Warn
 
 _PREPARATION: Final = frozenset({E.PICK, E.PACK, E.UNPACK})
-WITHOUT_ORDER: Final = frozenset({E.SHIFT_STARTED, E.SHIFT_ENDED, E.CASH_COUNTED})
+WITHOUT_ORDER: Final = frozenset({E.SHIFT_STARTED, E.SHIFT_ENDED, E.BREAK_STARTED, E.BREAK_ENDED, E.CASH_COUNTED})
 Codes = tuple[str, ...]
 
 

@@ -55,7 +55,10 @@ def _steps(history: History, known: Known, rules: DatedRules, before: Fact | Non
 
 
 def _latest(facts: Iterable[Fact]) -> dict[Uid, int]:
-    """The latest time among the events of the same (device, log) up to each one's seq: one device's events never swap. Systems retry and reshuffle."""
+    """The latest time among the events of the same (device, log) up to each one's seq: one device's events never swap.
+
+    Systems retry and reshuffle, and a number that another event had before orders nothing.
+    """
     found: dict[Uid, int] = {}
     top: dict[tuple[str, bytes], int] = {}
     for fact in sorted((f for f in facts if f.ordered_by_seq), key=_by_seq):

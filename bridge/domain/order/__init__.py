@@ -36,6 +36,8 @@ HANDLERS: Final[dict[str, Handler]] = {
     E.COMPLETED: shop.completed,
     E.SHIFT_STARTED: warehouse.stand_in_log,
     E.SHIFT_ENDED: warehouse.stand_in_log,
+    E.BREAK_STARTED: warehouse.stand_in_log,
+    E.BREAK_ENDED: warehouse.stand_in_log,
     E.PICK: warehouse.pick,
     E.PACK: warehouse.pack,
     E.UNPACK: apply_movement,

@@ -36,16 +36,16 @@ def add(
     role: RoleOption = "scanner",
     courier: Annotated[str | None, typer.Option(help="The courier that a phone belongs to (default: its own name).")] = None,
     at: Annotated[str | None, typer.Option(help="The place of a fixed scanner, for scans that name none.")] = None,
-    orders: Annotated[str | None, typer.Option(help="For a system: it reads only orders whose id begins with this.")] = None,
+    orders: Annotated[str | None, typer.Option(help="For a system: it sends and reads about orders whose id begins with this; `all` for every order.")] = None,
     password_only: PasswordOnly = False,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
     """Enrol a device. Its password is printed once, here.
 
-    Example: `dockbridge device add scan-07 --role scanner --at dock-2`
+    Example: `dockbridge device add scan-07 --at dock-2`, or for a shop's system `dockbridge device add shop1 --role system --orders shop1-`
     """
-    made = call(site, devices.add, device, _role(role), courier=courier, orders_prefix=orders, at=at)
+    made = call(site, devices.add, device, _role(role), courier=courier, orders=orders, at=at)
     if password_only:
         print(made.secret)
     else:
@@ -54,7 +54,7 @@ def add(
 
 @app.command(name="import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV with the column device and, if needed, role, courier, at, orders.")],
+    file: Annotated[Path, typer.Argument(help="CSV with the column device and, if needed, role, courier, at, and orders (of a system: a prefix, or all).")],
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -87,10 +87,10 @@ def list_(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ("device", "role", "courier", "at", "online", "events", "owes", "heard", "failed", "state")
+    columns = ("device", "role", "courier", "orders", "at", "online", "events", "owes", "heard", "failed", "state")
     print_table(
         columns,
-        [(r.device, r.role, r.courier, r.at, yes_no(r.online), r.events, r.owes, moment(r.heard_ms), _failed(r), r.state) for r in rows],
+        [(r.device, r.role, r.courier, r.orders, r.at, yes_no(r.online), r.events, r.owes, moment(r.heard_ms), _failed(r), r.state) for r in rows],
     )
 
 
@@ -106,8 +106,8 @@ def show(device: DeviceArgument, site: SiteOption = Path(), as_json: JsonOption 
         return
     print_details(asdict(found.row))
     if found.logs:
-        columns = ("log", "high", "owes", "missing", "heard")
-        print_table(columns, [(x.log, x.high, x.owes, _ranges(x.gaps), moment(x.heard_ms)) for x in found.logs])
+        columns = ("log", "high", "owes", "missing", "reused", "heard")
+        print_table(columns, [(x.log, x.high, x.owes, _ranges(x.gaps), x.reused, moment(x.heard_ms)) for x in found.logs])
 
 
 @app.command()
@@ -171,7 +171,7 @@ def _role(word: str) -> Role:
 
 
 def _enrol(caller: Caller, row: FleetRow) -> Enrolled:
-    return caller.call(devices.add, row.device, _role(row.role or "scanner"), courier=row.courier, orders_prefix=row.orders, at=row.at)
+    return caller.call(devices.add, row.device, _role(row.role or "scanner"), courier=row.courier, orders=row.orders, at=row.at)
 
 
 def _print_secrets(made: Sequence[Enrolled | NewSecret], *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from firmware_sim.checkers.view import Broken, View, called, without_sending
+from firmware_sim.checkers.view import Broken, View, as_frozen, called
 from firmware_sim.record import Acknowledged, Published, ServerStarted
 
 
@@ -51,9 +51,9 @@ def _changed(view: View, kept: dict[int, str]) -> Iterator[Broken]:
         event_type = view.event_type(published.topic)
         plain = view.plain(published.payload)
         row = view.stored.get((published.device, plain.get("id", b""))) if plain and event_type is not None else None
-        if plain is None or row is None or published.no in kept:
+        if plain is None or row is None or event_type is None or published.no in kept:
             continue
-        same = row["payload"] == published.payload or without_sending(view.plain(row["payload"]) or {}) == without_sending(plain)
+        same = row["payload"] == published.payload or as_frozen(view.plain(row["payload"]), row["type"]) == as_frozen(plain, event_type)
         if not same or row["type"] != event_type:
             uid = (published.device, plain["id"])
             yield Broken(f"{called(uid)} was acknowledged as {event_type}, and the log has another {row['type']} under its id", entry.at_ms)

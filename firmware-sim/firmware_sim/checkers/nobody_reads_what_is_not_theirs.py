@@ -35,8 +35,8 @@ def _at_home(view: View, cast: Cast, levels: list[str], jobs: dict[str, set[str]
         case (Role.LAB, _):
             return False
         case (_, ["devices", device, "receipts"]):
-            return cast.role != Role.GUEST and view.topics.receipts(cast.device).split("/")[-2] == device
-        case (Role.SCANNER | Role.COURIER | Role.SYSTEM | Role.DESK, ["bridge", "state"]):
+            return view.topics.receipts(cast.device).split("/")[-2] == device
+        case (Role.SCANNER | Role.COURIER | Role.SYSTEM | Role.CARRIER | Role.DESK, ["bridge", "state"]):
             return True
         case (Role.COURIER, ["couriers", courier, "assignments", _]):
             return cast.courier is not None and view.topics.assignments(cast.courier).split("/")[-3] == courier
@@ -45,8 +45,6 @@ def _at_home(view: View, cast: Cast, levels: list[str], jobs: dict[str, set[str]
         case (Role.SYSTEM, ["orders", *_]):
             return True
         case (Role.DESK, ["orders" | "alerts", *_] | ["devices", _, "presence"] | ["couriers", _, "assignments", _]):
-            return True
-        case (Role.GUEST, ["orders", _, "status" | "eta" | "position"]):
             return True
         case _:
             return False

@@ -12,12 +12,18 @@ from firmware_sim.checkers.view import BRIDGE, WITHOUT_ORDER, Broken, Plain, Vie
 from firmware_sim.record import Row, Subscribed
 
 TAKEN: Final = frozenset({"applied", "late", "noop"})
+BY_SEQ: Final = frozenset({"scanner", "courier"})
+"""Roles whose numbers count."""
+QUIET_AFTER_MS: Final = 120_000
+"""A verdict that changes later than this after its event does not beep."""
 
 
 def check(view: View) -> Iterator[Broken]:
     yield from _answered(view)
     yield from _held(view)
     yield from _right(view)
+    yield from _quiet(view)
+    yield from _refused(view)
 
 
 def _answered(view: View) -> Iterator[Broken]:
@@ -95,12 +101,51 @@ def _right(view: View) -> Iterator[Broken]:
         receipt, plain = stored
         if (receipt["outcome"], receipt["reason"], receipt["n"]) != (plain.get("outcome"), plain.get("reason"), plain.get("n")):
             yield Broken(f"{called(uid)}: the row of its receipt says {receipt['outcome']} ({receipt['reason']}), the receipt {plain.get('outcome')}")
+        if plain.get("type") != row["type"]:
+            yield Broken(f"{called(uid)} is a {row['type']}, and its receipt is about a {plain.get('type')}")
+        if row["pos"] in view.reused and plain["n"] == 1 and row["role"] in BY_SEQ and "seq_reused" not in plain.get("warn", []):
+            yield Broken(f"{called(uid)} has number {row['seq']}, which another event of its log had before, and its receipt does not warn of it")
         expected = _expected(view, row)
         if expected.outcome != "unknown" and not _agrees(receipt, expected):
             order = view.order_of.get(row["pos"])
             wanted = "applied or late" if expected.moved else expected.outcome
             because = f" ({expected.reason})" if expected.reason else ""
             yield Broken(f"{called(uid)} ({row['type']} of order {order}) is {_worded(receipt)}; by its order's events it is {wanted}{because}")
+
+
+def _quiet(view: View) -> Iterator[Broken]:
+    """A changed verdict is quiet if it comes long after its event, or after a later change of shift of its device was known; a first verdict never is."""
+    for row in view.table("events"):
+        _, plain = view.stored_receipts.get(row["pos"], ({}, {}))
+        if row["device"] == BRIDGE or "n" not in plain:
+            continue
+        later = [s["received_ms"] for s in view.shifts.get(row["device"], ()) if s["event_ms"] > row["event_ms"]]
+        is_old = plain["at_ms"] - row["event_ms"] > QUIET_AFTER_MS
+        is_known, is_perhaps_known = (any(ms < plain["at_ms"] + by for ms in later) for by in (0, 1))
+        is_quiet = plain.get("quiet", False)
+        if plain["n"] == 1 and is_quiet:
+            yield Broken(f"{called((row['device'], row['id']))}: its first receipt is quiet")
+        if plain["n"] > 1 and is_quiet not in (is_old or is_known, is_old or is_perhaps_known):
+            how = "is quiet, soon after the event and in its shift" if is_quiet else "beeps, long after the event or in another shift"
+            yield Broken(f"{called((row['device'], row['id']))}: receipt {plain['n']} {how}", plain["at_ms"])
+
+
+def _refused(view: View) -> Iterator[Broken]:
+    """What never became an event is answered by the digest of its payload; by its id too, if that can be read and is not that of a stored event."""
+    sent = {(p.device, hashlib.sha256(p.payload).digest()[:8]): p for _, p in view.acknowledged}
+    for device, came in view.receipts.items():
+        for at_ms, plain in came:
+            published = sent.get((device, plain.get("digest", b"")))
+            event_type = view.event_type(published.topic) if published is not None else None
+            if published is None or event_type is None:
+                continue
+            ids = view.plain(published.payload) or {}
+            if plain.get("type") != event_type[:64]:
+                yield Broken(f"{device} sent a {event_type}, and was answered about a {plain.get('type')}", at_ms)
+            if plain.get("reason") == "id_reused" and "id" in plain:
+                yield Broken(f"{device} used an id again, and the receipt names the id of the good event", at_ms)
+            if "id" in plain and plain["id"] != ids.get("id"):
+                yield Broken(f"{device} was answered about another id than that of what it sent", at_ms)
 
 
 def _expected(view: View, row: Row) -> Answer:

@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import cbor2
 
-from devices.protocol import encoding
+from devices.protocol import device_messages, encoding
 from devices.protocol.topics import Topics, unescape
-from devices.protocol.vocabulary import TIMED_FLAGS, OrderState
+from devices.protocol.vocabulary import TIMED_FLAGS, EventType, OrderState
 from firmware_sim.checkers.model.events import Happened
 from firmware_sim.checkers.model.reading import Expected, read_order
 from firmware_sim.record import Acknowledged, Committed, Mangled, Published, Received, Record, Row, Sent
@@ -23,7 +23,9 @@ SETTLED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderSta
 """States in which nothing more is expected: their topics are cleared after a while."""
 BRIDGE: Final = "bridge"
 """The device name under which the bridge writes events of its own."""
-WITHOUT_ORDER: Final = frozenset({"shift_started", "shift_ended", "cash_counted"})
+WITHOUT_ORDER: Final = frozenset({"shift_started", "shift_ended", "break_started", "break_ended", "cash_counted"})
+MAY_CHANGE: Final = frozenset({"sent_boot", "sent_mono_ms", "tz_min", "by"})
+"""What may differ when an event is sent again; fields that the contract does not have may differ too."""
 
 
 class Broken(NamedTuple):
@@ -136,6 +138,23 @@ class View:
         return {(r["device"], r["id"]): r for r in self.table("events")}
 
     @cached_property
+    def reused(self) -> frozenset[int]:
+        """By place in the log: events whose number another event of their log has, which came before them."""
+        first: dict[tuple[str, bytes, int], int] = {}
+        for row in sorted(self.table("events"), key=lambda r: int(r["pos"])):
+            first.setdefault((row["device"], row["log"], row["seq"]), row["pos"])
+        return frozenset(r["pos"] for r in self.table("events") if first[(r["device"], r["log"], r["seq"])] != r["pos"])
+
+    @cached_property
+    def shifts(self) -> dict[str, list[Row]]:
+        """By device: the events that start and end a shift."""
+        found: dict[str, list[Row]] = defaultdict(list)
+        for row in self.table("events"):
+            if row["type"] in ("shift_started", "shift_ended"):
+                found[row["device"]].append(row)
+        return found
+
+    @cached_property
     def refused(self) -> set[tuple[str, bytes]]:
         """(device, digest) of messages that never became an event and are kept in quarantine."""
         return {(r["device"], r["digest"]) for r in self.table("quarantine") if r["pos"] is None}
@@ -194,6 +213,7 @@ class View:
                         row["courier"],
                         row["terms"],
                         row.get("article"),
+                        row["pos"] in self.reused,
                     ),
                 )
         return {order: read_order(order, told) for order, told in events.items()}
@@ -221,9 +241,13 @@ def unescaped(level: str) -> str | None:
         return None
 
 
-def without_sending(plain: Plain) -> Plain:
-    """An event without what only says when it was handed to the network."""
-    return {k: v for k, v in plain.items() if k not in ("sent_boot", "sent_mono_ms") and v is not None}
+def as_frozen(plain: Plain | None, event_type: str) -> Plain | None:
+    """What makes an event that event, whenever and however it is sent; None if it is not an event of this type."""
+    try:
+        event = device_messages.event_of(plain, EventType(event_type))
+    except ValueError:
+        return None
+    return {name: value for name, value in encoding.plain(event).items() if name not in MAY_CHANGE}
 
 
 def texts(value: Any) -> Iterator[str]:

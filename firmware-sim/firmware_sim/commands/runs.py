@@ -107,9 +107,9 @@ def devices(scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="As
     """
     what = read_scenario(scenario)
     crew = build(what, what.seed if seed is None else seed, load=0.001)
-    typer.echo("device,role,courier")
+    typer.echo("device,role,courier,orders")
     for cast in crew.cast.values():
-        typer.echo(f"{cast.device},{cast.role},{cast.courier or ''}")
+        typer.echo(f"{cast.device},{cast.role},{cast.courier or ''},{'all' if cast.role == 'system' else ''}")
 
 
 # --- links ---------------------------------------------------------------------------------------------------------------------

@@ -226,15 +226,15 @@ class Firmware(Machine):
     def _on_receipt(self, receipt: Receipt) -> None:
         self.answers[receipt.outcome] += 1
         self.answers_again += receipt.again
-        if self.HAS_BEEPER:
+        if self.HAS_BEEPER and not receipt.quiet:
             self.do(Beep(receipt.tone))
-        if receipt.id is None:
+        if receipt.digest is not None or receipt.id is None:
             self._on_unread(receipt)
         elif self.outbox.answer(receipt.id, receipt):
             self.on_receipt(receipt)
 
     def _on_unread(self, receipt: Receipt) -> None:
-        """The bridge could not read something. If that is not what was sent, it was spoilt on its way, and is sent again for want of a receipt."""
+        """The bridge refused a message, which it names by digest. What was spoilt on its way has another digest, and is sent again for want of a receipt."""
         if receipt.digest is None or self.outbox.sent_as(receipt.digest) is not None:
             self.troubles.append(f"{self.device}: {receipt.outcome} {receipt.reason}: {receipt.detail}")
         else:

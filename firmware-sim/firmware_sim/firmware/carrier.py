@@ -1,7 +1,7 @@
-"""A carrier's system: takes packed orders over the border, leg by leg, and reports what its own scanners saw.
+"""A carrier's system: fetches parcels at the dock, takes them over the border, leg by leg, and reports what its own scanners saw.
 
-It is a system: its clock is right, and its events stand in the order of their times, in whatever order they come (contract, "Time and order"). It reports and
-does not wait for an answer.
+Its clock is right, and its events stand in the order of their times, in whatever order they come (contract, "Time and order"). It reports and does not wait for
+an answer; of the site's orders it reads nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Final
 from devices.protocol import bodies
 from devices.protocol.bodies import ProofOfDelivery
 from devices.protocol.reasons import CustomsReason
-from devices.protocol.vocabulary import EventType, OrderState, PodMethod
+from devices.protocol.vocabulary import EventType, PodMethod
+from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import Doer
-from firmware_sim.firmware.steps import Await, Chore, Rest, Scan, Step, Tell
+from firmware_sim.firmware.steps import Rest, Scan, Step, Tell
 
 LEG_MS: Final = 30_000
 """From one hub to the next."""
@@ -34,13 +35,10 @@ class Passage:
 
 
 class Carrier(Doer):
-    """A carrier that watches the shop's orders."""
+    """A carrier that is handed parcels."""
 
     def __init__(self, *, site: str, device: str, passages: list[Passage], speed: float = 1.0) -> None:
-        super().__init__(site=site, device=device, chores=[Chore(p.order, passing(p)) for p in passages], speed=speed)
-
-    def filters(self) -> tuple[str, ...]:
-        return (f"{self.topics.base}/orders/+/status",)
+        super().__init__(site=site, device=device, plans={(Thing.PARCELS, p.order): passing(p) for p in passages}, speed=speed)
 
 
 def passing(p: Passage) -> list[Step]:
@@ -54,7 +52,6 @@ def passing(p: Passage) -> list[Step]:
         [scan(EventType.CUSTOMS_HELD, bodies.CustomsHeld(country=p.enters, reason=CustomsReason.PAPERS_MISSING)), Rest(CUSTOMS_MS)] if p.is_held else []
     )
     return [
-        Await(OrderState.PACKED),
         scan(EventType.PICKUP),
         Rest(LOADING_MS),
         scan(EventType.DEPART, bodies.AtHub(hub=first)),

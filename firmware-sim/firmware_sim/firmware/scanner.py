@@ -15,7 +15,7 @@ from devices.protocol.reasons import Condition
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import CAREFUL, Doer, Habits
-from firmware_sim.firmware.steps import Chore, Scan, Step, TakeBack
+from firmware_sim.firmware.steps import Chore, Give, Scan, Step, TakeBack
 
 DOCK: Final = "dock-1"
 WRONG_DOCK: Final = "dock-9"
@@ -40,12 +40,13 @@ class ParcelToPack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PickList:
-    """What a worker is told about an order. `one_by_one`: each piece is a scan."""
+    """What a worker is told about an order. `one_by_one`: each piece is a scan. `carrier` fetches the parcels at the dock; None if a courier does."""
 
     order: str
     lines: tuple[tuple[str, int], ...]
     parcels: tuple[ParcelToPack, ...]
     one_by_one: bool = False
+    carrier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +199,8 @@ def picking(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
         if habits.slip and (n * 7 + len(what.order)) % 10 < habits.slip * 10:
             steps += [Scan(type=EventType.STAGE, body=bodies.Stage(dock=WRONG_DOCK), order=order, code=parcel.code), TakeBack()]
         steps.append(Scan(type=EventType.STAGE, body=bodies.Stage(dock=DOCK), order=order, code=parcel.code))
+    if what.carrier is not None:
+        steps.append(Give(what.carrier, Thing.PARCELS))
     return steps
 
 

@@ -29,6 +29,7 @@ class Happened(NamedTuple):
     courier: str | None = None
     terms: str | None = None
     article: str | None = None
+    seq_reused: bool = False
 
     @property
     def uid(self) -> Uid:
@@ -73,12 +74,12 @@ def voids(events: Sequence[Happened]) -> tuple[dict[Uid, Answer], set[Uid]]:
 
 
 def in_order(events: Sequence[Happened]) -> list[Happened]:
-    """Sort key (order_ms, device, log, seq, id); the creation is told first."""
+    """Sort key (order_ms, device, log, seq, id); the creation is told first. A number that another event had before orders nothing."""
     latest: dict[Uid, int] = {}
     highest: dict[tuple[str, bytes], int] = {}
     for e in sorted(events, key=lambda e: e.seq):
         ms = e.event_ms
-        if e.role in ("scanner", "courier"):
+        if e.role in ("scanner", "courier") and not e.seq_reused:
             ms = highest[(e.device, e.log)] = max(ms, highest.get((e.device, e.log), 0))
         latest[e.uid] = ms
     return sorted(events, key=lambda e: (e.type != "created", latest[e.uid], e.device, e.log, e.seq, e.id))

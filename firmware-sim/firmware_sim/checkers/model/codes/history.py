@@ -91,12 +91,15 @@ def history(evidence: Evidence, k: str) -> History:
 
 
 def order_times(events: Iterable[Told]) -> dict[Uid, int]:
-    """The largest event_ms among these events of the same device log with seq up to an event's own; for systems their own time."""
+    """The largest event_ms among these events of the same device log with seq up to an event's own.
+
+    Its own time, if its number proves nothing: of a system, a carrier or a desk, and if another event had the number before.
+    """
     times: dict[Uid, int] = {}
     highest: dict[tuple[str, bytes], int] = {}
     for e in sorted(events, key=lambda e: (e.device, e.log, e.seq, e.id)):
         ms = e.event_ms
-        if e.role != "system":
+        if e.role in ("scanner", "courier") and not e.seq_reused:
             ms = highest[e.device, e.log] = max(ms, highest.get((e.device, e.log), ms))
         times[e.uid] = ms
     return times

@@ -42,6 +42,7 @@ class Told(NamedTuple):
     """A stored event as the law reads it.
 
     `code` is the raw scanned text, `body` a plain map. `fault` was fixed when the event arrived; the body of a faulty event is never read.
+    `seq_reused` says that another event of its log had its number before.
     """
 
     device: str
@@ -57,6 +58,7 @@ class Told(NamedTuple):
     code: str | None
     body: Mapping[str, Any]
     fault: str | None = None
+    seq_reused: bool = False
 
     @property
     def uid(self) -> Uid:

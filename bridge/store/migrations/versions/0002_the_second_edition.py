@@ -1,4 +1,7 @@
-"""What a scan means: where events belong and what is known of codes, terms of payment, who carries an order, and mispicks. A start derives everything again (`replaying.derive_after_upgrade`)."""
+"""The second edition: where events belong, what is known of codes, terms of payment, who carries an order, mispicks, shifts, and roles.
+
+The first start after it derives everything again (`replaying.derive_after_upgrade`).
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -113,3 +116,15 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("mispicks", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_mispicks_hour_ms"), ["hour_ms"], unique=False)
+    op.create_table(
+        "shifts",
+        sa.Column("device", sa.String(), autoincrement=False, nullable=False),
+        sa.Column("changed_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("device", name=op.f("pk_shifts")),
+        comment="derived: each device's last change of shift",
+        sqlite_with_rowid=False,
+    )
+    op.add_column("ledger", sa.Column("reused", sa.BigInteger(), nullable=False, server_default="0"))
+    # No version could enrol a device with the role guest, and none lets one in. A row that was written by hand has sent nothing.
+    op.execute("DELETE FROM devices WHERE role = 'guest'")
+    # A system without a prefix keeps serving all orders: that is what NULL means in devices.orders_prefix.
