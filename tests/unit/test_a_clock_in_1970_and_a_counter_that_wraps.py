@@ -121,7 +121,7 @@ def test_all_that_is_odd_about_an_event_is_said_in_each_of_its_receipts(dock: Be
     (receipt,) = dock.send(earlier(dock, "scan-1", "pack", "D1", at_ms=IN_1970, seq=1, id=b"another event id"))
     assert (receipt["outcome"], receipt["warn"], receipt["tone"]) == ("parked", ["clock_unknown", "seq_reused"], "warn")
     dock.shown.clear()
-    dock.create("D1")
+    dock.create("D1", lines=[{"sku": "pen", "qty": 1}])
     revised = next(told for m in dock.shown if m.topic == TOPICS.receipts("scan-1") and (told := loads(m.payload))["n"] == 2)
     assert (revised["id"], revised["warn"]) == (b"another event id", ["clock_unknown", "seq_reused"])
 

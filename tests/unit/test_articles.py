@@ -199,7 +199,17 @@ def test_a_repeated_event_is_answered_with_the_bin_of_today(bench: Bench) -> Non
 def test_lines_left_have_their_keys_in_order(left: list[tuple[str, int]], shelf: Shelf) -> None:
     shelves = {sku: shelf for sku, _ in left[::2]}
     receipt = receipt_cbor(
-        n=1, event_id=b"i" * 16, log=b"l" * 8, seq=1, verdict=Verdict(Outcome.APPLIED), at_ms=1, order_id="PO-1", left=left, shelves=shelves, detail=None
+        n=1,
+        event_type="pick",
+        event_id=b"i" * 16,
+        log=b"l" * 8,
+        seq=1,
+        verdict=Verdict(Outcome.APPLIED),
+        at_ms=1,
+        order_id="PO-1",
+        left=left,
+        shelves=shelves,
+        detail=None,
     )
     assert receipt == cbor2.dumps(cbor2.loads(receipt), canonical=True)
     lines = messages.decode(receipt, Receipt).left or []
@@ -230,7 +240,7 @@ def test_what_is_decided_on_arrival_stays_when_an_order_comes_late(bench: Bench)
     assert said(pick(bench, code=OTHER_EAN))[:2] == ("rejected", "wrong_sku")
     know(bench, Article(sku="LAMP-30", codes={}))
     bench.forget()
-    bench.create("PO-1", lines=LINES)
+    bench.create("PO-1", lines=LINES, payment="on_delivery")
     assert sent(bench)["outcome"] == "applied"
 
 
