@@ -209,7 +209,7 @@ class Book:
         for code in fact.inside if fact.inside is not None else (self.label(fact),):
             if code is not None and fact.parcel is None and fact.type in CUSTODY and self._current(code) is None:
                 self._loose.setdefault(code, []).append(fact)
-        if not self._units and fact.parcel is None and self.label(fact) is None and not fact.inside:
+        if not self._units and not self._loose and fact.parcel is None and self.label(fact) is None and not fact.inside:
             self._add(Unit(self.unseen))
 
     # --- settling what is loose ---------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class Book:
             chosen = dict.fromkeys(matched, packed[0])
         elif len(loose) == 1 and len(uncoded) == 1:
             chosen = dict.fromkeys(loose, uncoded[0])
-        elif len(labels) == 1 and all(f.key < self._pack_key(booked, packed) for f in loose[labels[0]]):
+        elif len(labels) == 1 and all(f.key < self._pack_key(booked, packed) for f in loose[labels[0]] if f.type == E.LABELLED):
             chosen = dict.fromkeys(labels, packed[0])
         else:
             chosen = {}
