@@ -182,8 +182,8 @@ class Coding:
         now = {m.fact.pos: m.now for m in moved} | fresh
         for move in list(moved):
             for void in self._voids_of(move.fact, move.before):
-                self._targets.setdefault(void.pos, []).append(move.fact)
-                self._voids.setdefault(move.fact.id, {})[void.pos] = void
+                if void.pos not in self._targets:
+                    self._void(void, self._targets_of(void))
         for voids in self._voids.values():
             for void in voids.values():
                 placing = self._placing_of_void(void, now)
@@ -266,7 +266,7 @@ class Coding:
             self._find_voids(fact)
 
     def _find_voids(self, fact: Fact) -> None:
-        """Find the voids that wait for an event in no order, or with it."""
+        """Find the voids that name a new event, or one in no order."""
         if self._batch.memory.awaited and (ref := event_ref(fact.id)) in self._batch.memory.awaited:
             for void in self._batch.waiting_facts(ref).values():
                 if void.pos not in self._targets:
