@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import pytest
-from helpers.streams import CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, Mix, Stored, log_of, stream
+from helpers.streams import CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, Mix, Stored, elsewhere, stream
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from unit.the_situations import Act, Parcel, created, fill, label, pack, scan, situation, stored, unpack, void
@@ -118,21 +117,6 @@ def test_sequence_and_duplicates_change_nothing(seed: int, mix: Mix, chance: ran
     more = events + chance.choices(events, k=len(events))
     chance.shuffle(more)
     assert read(more) == read(events)
-
-
-def elsewhere(e: Stored) -> Stored:
-    """The same event of other devices, orders and codes."""
-
-    def other_id(event_id: bytes) -> bytes:
-        return hashlib.sha256(event_id).digest()[:16]
-
-    def other(text: str | None) -> str | None:
-        return None if text is None else f"other {text}"
-
-    renamed = {**dict.fromkeys(("code", "replaces", "parent"), other), "children": lambda codes: [other(c) for c in codes], "ref": other_id}
-    body = {name: renamed[name](value) if name in renamed else value for name, value in e.body.items()}
-    device = f"other-{e.device}"
-    return e._replace(device=device, log=log_of(device), id=other_id(e.id), order=other(e.order), code=other(e.code), body=body)
 
 
 @laws
