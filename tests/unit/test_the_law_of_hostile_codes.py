@@ -79,6 +79,15 @@ ONCE_BROKEN: Final = (
         scan(4, "load", "L1"),
     ),
     situation(
+        "A clock set back puts a scan at the moment of a hub's label, which names no order: the label is still a sign of the code, so no pack takes it.",
+        created(-10, "B"),
+        scan(-6.4, "load", "L1", "C"),
+        scan(-5, "depart", "W", device="scanner-3", seq=2),
+        label(-4, None, "W", replaces="L1", device="scanner-3", seq=1),
+        pack(-2, "B", code="W"),
+        created(-1, "C"),
+    ),
+    situation(
         "A shelf on which something was put, and that the 33rd order makes a shelf, holds nothing.",
         created(-1, "A"),
         fill(0, "SHELF-9", "A"),
