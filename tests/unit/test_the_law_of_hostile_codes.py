@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from helpers.streams import Mix, arrivals, elsewhere, stream
+from helpers.streams import ARTICLE, Mix, arrivals, elsewhere, stream
 from helpers.streams.settled import arrive, each_once, times_of
 from unit.the_law import databases, faults, faults_of
 from unit.the_situations import Situation, created, fill, label, pack, scan, situation, stored, told, unpack, void
@@ -77,6 +77,13 @@ ONCE_BROKEN: Final = (
         pack(2, "A", code="L2", parcel="p1"),
         scan(3, "unload", "L2", parcel="p2"),
         scan(4, "load", "L1"),
+    ),
+    situation(
+        "A number that reads as an article's is scanned before it is told that it is a label: the scan is of that label.",
+        created(-2, "A"),
+        pack(0, "A", code="L1", parcel="p1"),
+        scan(1, "found", ARTICLE),
+        label(2, "A", ARTICLE, parcel="p2"),
     ),
     situation(
         "A clock set back puts a scan at the moment of a hub's label, which names no order: the label is still a sign of the code, so no pack takes it.",

@@ -96,9 +96,7 @@ class Book:
         return book
 
     def stands(self, fact: Fact) -> bool:
-        """Whether this book answers as before once a fact that comes last is added, so that it need not be made again."""
-        if not is_booked(fact):
-            return True
+        """Whether this book answers as before once a booked fact that comes last is added, so that it need not be made again."""
         if fact.type not in CUSTODY and fact.type != E.PICK:
             return False
         if fact.inside:
