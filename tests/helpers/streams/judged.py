@@ -54,9 +54,12 @@ def _void(void: Stored, stored: Sequence[Stored], placings: Mapping[Uid, Placing
     placing = placings[void.device, void.id]
     if placing.reason == "void_of_void":
         return Expected(frozenset(), ("rejected", placing.reason))
-    named = [placings[e.device, e.id].orders for e in stored if e.id == void.body["ref"] and e.type not in FILLING]
+    named = [e for e in stored if e.id == void.body["ref"]]
+    orders = frozenset().union(*(placings[e.device, e.id].orders for e in named if e.type not in FILLING))
+    if len(named) > 1 and placing.verdict is Verdict.PLACED:
+        return Expected(orders)  # two devices use the id: each order answers for its own event only
     outcome = {Verdict.PLACED: "applied", Verdict.PARKED: "parked", Verdict.REJECTED: "rejected"}[placing.verdict]
-    return Expected(frozenset().union(*named), (outcome, placing.reason))
+    return Expected(orders, (outcome, placing.reason))
 
 
 def _event(e: Stored, placing: Placing, created: set[str | None]) -> Expected:
