@@ -44,7 +44,7 @@ class CodeRow(NamedTuple):
 
 
 class WaitingRow(NamedTuple):
-    """An event in no order, and a code that it mentions or (kind `event`) the event that it refers to, in hex."""
+    """An event in no order, and a code that it mentions; or (kind `event`) a void in any order or none, and the id that it names, in hex."""
 
     ref: str
     ref_kind: str

@@ -293,10 +293,8 @@ class Coding:
         now = {m.fact.pos: m.now for m in moved} | fresh
         for move in list(moved):
             for void in evidence.voids_of(move.fact, move.before):
-                targets = evidence.targets.setdefault(void.pos, [])
-                if all(t.pos != move.fact.pos for t in targets):
-                    targets.append(move.fact)
-                evidence.voids.setdefault(move.fact.id, {})[void.pos] = void
+                if void.pos not in evidence.targets:
+                    evidence.void(void)
         is_new = {f.pos for f in self._fresh}
         for voids in evidence.voids.values():
             for void in voids.values():

@@ -21,7 +21,9 @@ from bridge.ingest.folding import Change, fold_all
 from bridge.ingest.log import EVENTS
 from bridge.ingest.waiting import stop_waiting, wait_for
 from devices.protocol import bodies
+from devices.protocol.vocabulary import EventType
 
+_VOID: Final = EventType.VOID
 _SCAN: Final = ""
 """The `child` of a row of `inside` that is about the container itself."""
 
@@ -47,11 +49,11 @@ def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: dict[str, 
         batch.writes.rows(EVENTS).append(row)
     fact.arrived_in = row.order_id
     batch.placings[fact.pos] = placing
-    if len(orders) == 1 and fact.code is None and placing.reason is None and not placing.warn and orders[0] == (row.order_id, None):
+    if len(orders) == 1 and fact.code is None and fact.type != _VOID and placing.reason is None and not placing.warn and orders[0] == (row.order_id, None):
         _change(changes, orders[0][0]).added.append(fact)  # nearly every event: it names its order, and that is all
         return
     _keep_where(batch, fact, placing)
-    if not orders:
+    if not orders or fact.type == _VOID:
         wait_for(batch, fact, _awaited(fact))
     if fact.code is not None or fact.type in CONTAINER_EVENTS:
         _index_container(batch, fact, placing)
@@ -65,10 +67,11 @@ def _move(batch: Batch, move: Moved, changes: dict[str, Change]) -> None:
         del batch.writes.keyed(PLACED)[row]
     batch.writes.delete(PLACED_GONE, fact.pos)
     _keep_where(batch, fact, now)
-    if not before.orders:
-        stop_waiting(batch, fact, _awaited(fact))
-    if not now.orders:
-        wait_for(batch, fact, _awaited(fact))
+    if fact.type != _VOID:
+        if not before.orders:
+            stop_waiting(batch, fact, _awaited(fact))
+        if not now.orders:
+            wait_for(batch, fact, _awaited(fact))
     if _is_about_container(batch, fact, before) != _is_about_container(batch, fact, now) or fact.code is not None:
         _index_container(batch, fact, now)
     for order_id in before.order_ids:
@@ -98,7 +101,7 @@ def _change(changes: dict[str, Change], order_id: str) -> Change:
 
 
 def _awaited(fact: Fact) -> list[Ref]:
-    """What would place an event that is in no order: each code that it mentions. A void waits for its event, or with it."""
+    """What would place an event that is in no order: each code that it mentions. A void always waits: a second device may use the id that it names."""
     if fact.type in CONTAINER_EVENTS or fact.fault is not None:
         return []
     if isinstance(fact.body, bodies.Void):

@@ -166,7 +166,7 @@ class Evidence:
         return event_ref(fact.id) in self._batch.memory.awaited
 
     def find_voids(self, fact: Fact) -> None:
-        """Find the voids that wait for an event in no order, or with it."""
+        """Find the voids that name a new event, or one in no order."""
         if self._batch.memory.awaited and self.has_voids(fact):
             for void in list(self._batch.waiting_facts(event_ref(fact.id)).values()):
                 if void.pos not in self.targets:

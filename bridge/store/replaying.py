@@ -112,7 +112,11 @@ class SqlReplay(SqlTransaction):
         ]
 
     def finish(self) -> None:
+        # The replay has numbered the entries, too, and perhaps in another order: its numbers are moved out of the way first.
+        self._driver.execute("UPDATE quarantine SET no = -no WHERE pos IS NOT NULL")
         self._driver.executemany("UPDATE quarantine SET no = ? WHERE pos = ?", self._numbers)
+        (last,) = self._one("SELECT coalesce(max(no), 0) FROM quarantine WHERE no > 0")
+        self._driver.execute("UPDATE quarantine SET no = ? - no WHERE no < 0", (last,))
 
     def write(self, writes: Writes) -> None:
         self.write_derived(writes)

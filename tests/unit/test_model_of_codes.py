@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import pytest
-from helpers.streams import CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, Mix, Stored, log_of, stream
+from helpers.streams import CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, Mix, Stored, elsewhere, stream
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from unit.the_situations import Act, Parcel, created, fill, label, pack, scan, situation, stored, unpack, void
@@ -86,6 +85,19 @@ def test_what_was_put_in_beyond_the_limit_is_not_read(monkeypatch: pytest.Monkey
     assert answer("load 1", created(-1, *"ABC"), LABELS[:3], *fills, scan(9, "load", "CAGE-1")).orders == {"A", "C"}
 
 
+@pytest.mark.parametrize("step", ["stage", "pick"])
+def test_a_shelf_holds_nothing(step: str) -> None:
+    others = [scan(2, step, "SHELF-9", f"S-{nth}") for nth in range(ORDERS_OF_A_CODE_MAX + 1)]
+    story = created(-1, "A"), label(0, "A", "LA"), fill(1, "SHELF-9", "LA"), scan(3, "load", "SHELF-9")
+    assert answer("load 1", *story, others[1:]).orders == {"A"}
+    assert answer("load 1", *story, others).verdict is Verdict.PARKED
+
+
+def test_a_voided_label_stands_in_the_order_of_the_code_that_it_replaced() -> None:
+    hub = label(1, None, "NEW", replaces="LA", name="hub")
+    assert answer("hub", created(-1, "A"), LABELS[:1], hub, void(2, "hub")) == Placing(Verdict.VOIDED, frozenset("A"))
+
+
 def test_an_order_number_that_reads_as_an_article_is_found_by_its_slip() -> None:
     assert answer("load 1", created(-1, "96385074"), scan(0, "load", "96385074")).orders == {"96385074"}
 
@@ -118,21 +130,6 @@ def test_sequence_and_duplicates_change_nothing(seed: int, mix: Mix, chance: ran
     more = events + chance.choices(events, k=len(events))
     chance.shuffle(more)
     assert read(more) == read(events)
-
-
-def elsewhere(e: Stored) -> Stored:
-    """The same event of other devices, orders and codes."""
-
-    def other_id(event_id: bytes) -> bytes:
-        return hashlib.sha256(event_id).digest()[:16]
-
-    def other(text: str | None) -> str | None:
-        return None if text is None else f"other {text}"
-
-    renamed = {**dict.fromkeys(("code", "replaces", "parent"), other), "children": lambda codes: [other(c) for c in codes], "ref": other_id}
-    body = {name: renamed[name](value) if name in renamed else value for name, value in e.body.items()}
-    device = f"other-{e.device}"
-    return e._replace(device=device, log=log_of(device), id=other_id(e.id), order=other(e.order), code=other(e.code), body=body)
 
 
 @laws

@@ -33,7 +33,12 @@ class Containers:
         self._emptied: dict[str, list[_Moment]] = {}
 
     def contents(self, container: str, at: TimeKey) -> list[str]:
-        """The codes inside a container at a time, those in its inner containers too, in sorted order."""
+        """The codes inside a container at a time, those in its inner containers too, in sorted order.
+
+        A common code (a shelf, a dock) contains nothing and is inside nothing: what is put on a shelf is taken from it without a word.
+        """
+        if self._known.is_common(container):
+            return []
         found: dict[str, None] = {}
         self._collect(container, (at, 0), DEPTH_MAX, found, {container})
         return sorted(found)
@@ -42,7 +47,7 @@ class Containers:
         if depth == 0:
             return
         for child in self._children_ever(container):
-            if child in seen or len(found) >= INSIDE_MAX or self.container_of(child, at) != container:
+            if child in seen or len(found) >= INSIDE_MAX or self._known.is_common(child) or self.container_of(child, at) != container:
                 continue
             seen.add(child)
             found[child] = None

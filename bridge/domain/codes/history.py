@@ -108,8 +108,8 @@ class History:
         self.key = key
         self.bindings: list[Binding] = []
         self.hints: list[Hint] = []
-        self.signs: list[tuple[int, Fact]] = []
-        """(ms, event) of everything that showed the code, or the end of its order's way."""
+        self.signs: list[tuple[int, Fact, str | None]] = []
+        """(ms, event, the order that it names or takes) of everything that showed the code, or the end of its order's way."""
         self.refused: set[Uid] = set()
         self.moved: dict[Uid, str] = {}
         self.last: Place | None = None
@@ -136,7 +136,7 @@ class History:
             self._tops[stream] = (max(seq, fact.seq), max(ms, fact.event_ms))
         if fact.code is None and fact.type in TERMINAL:
             if self._is_of_current(fact, order_id):
-                self.signs.append((at_ms, fact))
+                self.signs.append((at_ms, fact, order_id))
             return
         if self.binds(fact, order_id):
             assert order_id is not None
@@ -149,7 +149,7 @@ class History:
         elif fact.type in CUSTODY and order_id is not None and not self.is_article and not self.is_container(at_ms):
             self._hint(order_id, at_ms)
         if (fact.code is not None or fact.type == E.LABELLED) and fact.uid not in self.refused:
-            self.signs.append((at_ms, fact))
+            self.signs.append((at_ms, fact, order_id))
 
     def place_last(self, fact: Fact) -> Place | None:
         """The place of an event that comes after all others; None if it does not."""
@@ -238,8 +238,8 @@ class History:
     def _has_lapsed(self, at_ms: int) -> bool:
         """Whether the last sign of the code is so old that its number may be in use again."""
         before_ms = self._scans_before(at_ms)
-        for sign_ms, fact in reversed(self.signs):
-            if sign_ms < before_ms or (sign_ms == before_ms and (fact.named is not None or before_ms == at_ms)):
+        for sign_ms, fact, order_id in reversed(self.signs):
+            if sign_ms < before_ms or (sign_ms == before_ms and (order_id is not None or before_ms == at_ms)):
                 rules = self._rules.at(at_ms)
                 age_ms = before_ms - sign_ms
                 return age_ms >= rules.forget_after_ms or (fact.type in TERMINAL and age_ms >= rules.reuse_after_ms)
@@ -249,7 +249,7 @@ class History:
         """The first of the forward scans without an order that lie just before a time: they are scans of what gets the code then, if it had lapsed."""
         first_ms = at_ms
         earliest_ms = at_ms - self._rules.at(at_ms).look_ahead_ms
-        for sign_ms, fact in reversed(self.signs):
+        for sign_ms, fact, _ in reversed(self.signs):
             if sign_ms < earliest_ms or fact.named is not None or fact.type in BACKWARD or fact.type not in CUSTODY:
                 break
             first_ms = sign_ms

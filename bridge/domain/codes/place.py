@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from bridge.domain.codes.containers import Containers, children_of, parent_of
-from bridge.domain.codes.evidence import BACKWARD, CUSTODY, Known, key_of, replaced, time_key
+from bridge.domain.codes.evidence import BACKWARD, CUSTODY, Known, replaced, time_key
 from bridge.domain.codes.history import History, Holder
 from bridge.domain.codes.reading import order_named_by
 from bridge.domain.codes.rules import NEAR_MS, DatedRules
 from bridge.domain.facts import Fact
-from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Next, Outcome, Reason, Warn
 
@@ -130,7 +129,7 @@ class Placer:
         return Placing(warn=warn, waits=unknown)
 
     def _unknown(self, fact: Fact, children: Iterable[str]) -> Codes:
-        return tuple(key for key in children if self._holder(fact, key).order_id is None and not self._was_filled(key))
+        return tuple(key for key in children if self._holder(fact, key).order_id is None and not self._was_filled(key, fact))
 
     def _scan_of_container(self, fact: Fact, history: History, inside: list[str]) -> Placing:
         """A scan of a container is a scan of everything that is inside. The container may itself be a parcel: two orders in one box."""
@@ -143,7 +142,7 @@ class Placer:
             order_id = self._holder(fact, key).order_id
             if order_id is not None:
                 codes.setdefault(order_id, []).append(key)
-            elif not self._was_filled(key):
+            elif not self._was_filled(key, fact):
                 unknown.append(key)
         warn: tuple[Warn, ...] = (Warn.MISLOAD,) if fact.named is not None and fact.named not in codes else ()
         if unknown:
@@ -156,8 +155,11 @@ class Placer:
         history = self._history(key)
         return history.holder(history.at(fact), looks_ahead=fact.type not in BACKWARD)
 
-    def _was_filled(self, key: str) -> bool:
-        return any(f.type == E.AGGREGATED and isinstance(f.body, bodies.Aggregated) and key_of(f.body.parent) == key for f in self._known.mentions(key))
+    def _was_filled(self, key: str, by: Fact) -> bool:
+        """Whether something had been put into this code before an event: then it is a container, not an unknown label."""
+        end, known = time_key(by), self._known
+        fillings = (f for f in known.mentions(key) if f.type == E.AGGREGATED and f.fault is None and not known.is_voided(f) and time_key(f) <= end)
+        return any(parent_of(f) == key for f in fillings)
 
 
 def _named(fact: Fact, *warn: Warn, reason: Reason | None = None) -> Placing:

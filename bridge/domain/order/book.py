@@ -97,9 +97,7 @@ class Book:
         return book
 
     def stands(self, fact: Fact) -> bool:
-        """Whether this book answers as before once a fact that comes last is added, so that it need not be made again."""
-        if not is_booked(fact):
-            return True
+        """Whether this book answers as before once a booked fact that comes last is added, so that it need not be made again."""
         if fact.type not in CUSTODY and fact.type != E.PICK:
             return False
         if fact.inside:
@@ -193,7 +191,7 @@ class Book:
         for code in fact.inside if fact.inside is not None else (self.label(fact),):
             if code is not None and fact.parcel is None and fact.type in CUSTODY and self._current(code) is None:
                 self._loose.setdefault(code, []).append(fact)
-        if not self._units and fact.parcel is None and self.label(fact) is None and not fact.inside:
+        if not self._units and not self._loose and fact.parcel is None and self.label(fact) is None and not fact.inside:
             self._units.append(Unit(self.unseen))
 
     # --- settling what is loose ---------------------------------------------------------------------------------------------
@@ -212,7 +210,7 @@ class Book:
             chosen = dict.fromkeys(matched, packed[0])
         elif len(loose) == 1 and len(uncoded) == 1:
             chosen = dict.fromkeys(loose, uncoded[0])
-        elif len(labels) == 1 and all(f.key < first_pack for f in loose[labels[0]]):
+        elif len(labels) == 1 and all(f.key < first_pack for f in loose[labels[0]] if f.type == E.LABELLED):
             chosen = dict.fromkeys(labels, packed[0])
         else:
             chosen = {}

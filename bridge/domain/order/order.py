@@ -271,13 +271,14 @@ class Order:
 
     def takes_last(self, fact: Fact) -> bool:
         """Whether the book's answers about the facts so far stay the same if this one comes last. The book then knows it."""
-        if self.book.stands(fact):
+        if not is_booked(fact):
             return True
-        later = Book.of(self.id, (*self.booked, fact))
-        if not self.book.agrees(later, self.booked):
-            return False
-        self.book = later
-        self.booked.append(fact)
+        if not self.book.stands(fact):
+            later = Book.of(self.id, (*self.booked, fact))
+            if not self.book.agrees(later, self.booked):
+                return False
+            self.book = later
+        self.booked.append(fact)  # even if the book stands: a later label may make this scan one of its own
         return True
 
     def codes(self, parcel: Parcel) -> list[str]:

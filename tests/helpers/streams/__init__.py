@@ -13,9 +13,23 @@ from typing import Final
 
 from helpers.streams.hostile import Chaos
 from helpers.streams.ordinary import Shift
-from helpers.streams.writing import ARTICLE, CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, PLAIN_BODY, ROLE_OF, T0_MS, Stored, Writer, log_of
+from helpers.streams.writing import ARTICLE, CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, PLAIN_BODY, ROLE_OF, T0_MS, Stored, Writer, elsewhere, log_of
 
-__all__ = ["ARTICLE", "CLOCK_STEP_MS_MAX", "CONTAINERS", "DAY_MS", "PLAIN_BODY", "ROLE_OF", "T0_MS", "Mix", "Stored", "arrivals", "log_of", "stream"]
+__all__ = [
+    "ARTICLE",
+    "CLOCK_STEP_MS_MAX",
+    "CONTAINERS",
+    "DAY_MS",
+    "PLAIN_BODY",
+    "ROLE_OF",
+    "T0_MS",
+    "Mix",
+    "Stored",
+    "arrivals",
+    "elsewhere",
+    "log_of",
+    "stream",
+]
 
 
 class Mix(StrEnum):

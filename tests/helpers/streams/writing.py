@@ -100,6 +100,21 @@ def sscc(serial: int) -> str:
     return digits + str(-sum(int(digit) * (1 if place % 2 else 3) for place, digit in enumerate(digits)) % 10)
 
 
+def elsewhere(e: Stored) -> Stored:
+    """The same event of other devices, orders and codes: it is related to no event of a stream."""
+
+    def other_id(event_id: bytes) -> bytes:
+        return hashlib.sha256(event_id).digest()[:16]
+
+    def other(text: str | None) -> str | None:
+        return None if text is None else f"other {text}"
+
+    renamed = {**dict.fromkeys(("code", "replaces", "parent"), other), "children": lambda codes: [other(c) for c in codes], "ref": other_id}
+    body = {name: renamed[name](value) if name in renamed else value for name, value in e.body.items()}
+    device = f"other-{e.device}"
+    return e._replace(device=device, log=log_of(device), id=other_id(e.id), order=other(e.order), code=other(e.code), body=body)
+
+
 class Writer:
     """Writes events down; `stored` numbers them. Chance comes from the seed alone."""
 

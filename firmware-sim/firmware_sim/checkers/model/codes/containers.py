@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from firmware_sim.checkers.model.codes.evidence import Evidence, children, scanned
@@ -21,9 +21,13 @@ MOVES: Final = frozenset({"load", "depart", "pickup", "arrive", "out_for_deliver
 
 
 class Containers:
-    """What the live events say about containers."""
+    """What the live events say about containers. A common code is none, and is in none: things are taken from a shelf without a word.
 
-    def __init__(self, evidence: Evidence) -> None:
+    Args:
+        common: the keys of places.
+    """
+
+    def __init__(self, evidence: Evidence, common: Collection[str] = ()) -> None:
         self.evidence = evidence
         self._emptied: dict[str, list[Moment]] = {}
         self.children: dict[str, list[str]] = {}
@@ -32,9 +36,10 @@ class Containers:
         """By child, each `aggregated` that lists it."""
         for e in evidence.live:
             if e.type == "aggregated":
-                for child in dict.fromkeys(children(e)):
+                for child in dict.fromkeys(c for c in children(e) if c not in common):
                     self.fillings.setdefault(child, []).append(e)
-                    self.children.setdefault(key(e.body["parent"]), []).append(child)
+                    if (parent := key(e.body["parent"])) not in common:
+                        self.children.setdefault(parent, []).append(child)
 
     def contents(self, k: str, at: Moment) -> list[str]:
         """All that is inside a container, what is in containers inside it too, at most `INSIDE_MAX`. A circle is cut where it comes back to a key."""

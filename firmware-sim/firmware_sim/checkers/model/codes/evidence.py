@@ -15,7 +15,10 @@ BEFORE_CREATED_MS: Final = 7 * DAY_MS
 """How long before its creation an order can be meant by its id or hold a code."""
 
 ORDERS_OF_A_CODE_MAX: Final = 32
-"""A code that custody events name beside more orders is common: a shelf, a dock door."""
+"""A code that is scanned beside more orders is common: a shelf, a dock door."""
+
+SCANS_A_PLACE: Final = CUSTODY | {"pick"}
+"""Events that count for that; a pick scans the shelf that it takes from."""
 
 VOIDS_EVERY_EVENT: Final = frozenset({"desk", "system"})
 """Roles that may void the events of other devices."""
@@ -67,13 +70,17 @@ def voided(events: Collection[Told]) -> frozenset[Uid]:
     return frozenset(e.uid for v in voids for e in events if e.id == v.body["ref"] and may_void(v, e))
 
 
-def container_test(events: Iterable[Told], patterns: Sequence[str]) -> Callable[[str], bool]:
-    """A test for keys that name a container or a place: they match a pattern, or are common. Voided events count here: a count that only grows is cheap."""
+def common_codes(events: Iterable[Told]) -> frozenset[str]:
+    """The keys of places, which are scanned beside many orders. Voided events count here: a count that only grows is cheap."""
     beside = defaultdict(set)
     for e in events:
-        if e.type in CUSTODY and e.order is not None and e.code is not None and e.fault is None:
+        if e.type in SCANS_A_PLACE and e.order is not None and e.code is not None and e.fault is None:
             beside[key(e.code)].add(e.order)
-    common = {k for k, orders in beside.items() if len(orders) > ORDERS_OF_A_CODE_MAX}
+    return frozenset(k for k, orders in beside.items() if len(orders) > ORDERS_OF_A_CODE_MAX)
+
+
+def container_test(common: Collection[str], patterns: Sequence[str]) -> Callable[[str], bool]:
+    """A test for keys that name a container or a place: they match a pattern, or are common."""
     return lambda k: k in common or any(re.search(p, k) for p in patterns)
 
 

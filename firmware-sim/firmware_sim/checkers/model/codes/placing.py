@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from firmware_sim.checkers.model.codes.containers import Containers, just_before
-from firmware_sim.checkers.model.codes.evidence import Evidence, children, container_test, known, may_void, scanned, voided
+from firmware_sim.checkers.model.codes.evidence import Evidence, children, common_codes, container_test, known, may_void, scanned, voided
 from firmware_sim.checkers.model.codes.holding import Holder, Holdings
 from firmware_sim.checkers.model.codes.keys import is_article, key
-from firmware_sim.checkers.model.codes.relabelling import with_orders_of_replaced_codes
+from firmware_sim.checkers.model.codes.relabelling import with_order_of_replaced_code, with_orders_of_replaced_codes
 from firmware_sim.checkers.model.codes.told import BACKWARD, CUSTODY, FILLING, MINUTE_MS, PREPARATION, WITHOUT_ORDER, By, Placing, Told, Uid, Verdict
 
 CONTRADICTS_AHEAD_MS: Final = 10 * MINUTE_MS
@@ -36,10 +36,11 @@ class Law:
         self.known = known(events)
         self.voided = voided(self.known)
         live = [e for e in self.known if e.type != "void" and e.fault is None and e.uid not in self.voided]
-        self.evidence = with_orders_of_replaced_codes(Evidence(live, container_test(self.known, containers)))
+        common = common_codes(self.known)
+        self.evidence = with_orders_of_replaced_codes(Evidence(live, container_test(common, containers)))
         self.relabelled = {e.uid: e for e in self.evidence.live if e.type == "labelled"}
         self.holdings = Holdings(self.evidence)
-        self.containers = Containers(self.evidence)
+        self.containers = Containers(self.evidence, common)
 
     def place(self, e: Told) -> Placing:
         if e.fault is not None:
@@ -65,7 +66,7 @@ class Law:
         if e.type in FILLING:
             return self._filling(e)
         if e.type == "labelled":
-            return self._label(self.relabelled.get(e.uid, e))
+            return self._label(self._relabelled(e))
         k = scanned(e)
         if k is None:
             return self._unscanned(e)
@@ -87,6 +88,12 @@ class Law:
         if e.order not in self.evidence.created_ms:
             return Placing(PARKED, _named(e), "unknown_order")
         return Placing(PLACED, _named(e), warnings=frozenset(w for w in warnings if w), by=By.NAME)
+
+    def _relabelled(self, e: Told) -> Told:
+        """A label with the order of the code that it replaces, even if it was voided: it then stands among the troubles of that order."""
+        if e.order is not None or e.body.get("replaces") is None:
+            return e
+        return self.relabelled.get(e.uid) or with_order_of_replaced_code(e, self.evidence.live, self.evidence.is_container)
 
     def _label(self, e: Told) -> Placing:
         if e.order is None:
