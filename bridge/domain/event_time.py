@@ -130,7 +130,8 @@ class Mapping:
 
     def sample(self, received_ms: int, offset: int, *, is_fresh: bool) -> None:
         """Add one sample: `offset` is the difference received - sent."""
-        self.heard_ms = max(self.heard_ms, received_ms)
+        if received_ms > self.heard_ms:
+            self.heard_ms = received_ms
         if self.low and offset - self.low[0][1] > JUMP_MS:
             if self._is_new_counter(received_ms, offset, JUMP_MS if is_fresh else COUNTER_BACK_MS):
                 self._start_anew()
@@ -175,8 +176,10 @@ class Mapping:
 
     def error_ms(self, received_ms: int) -> int:
         """The drift since the best sample, plus the spread of the hour's samples (`SKEW_NOISE_MS` at most)."""
-        age_ms = max(0, received_ms - self.low[0][0])
-        return age_ms * DRIFT_PPM // 1_000_000 + min(SKEW_NOISE_MS, self.low[-1][1] - self.low[0][1]) + 1
+        best_ms, best = self.low[0]
+        age_ms = received_ms - best_ms if received_ms > best_ms else 0
+        spread = self.low[-1][1] - best
+        return age_ms * DRIFT_PPM // 1_000_000 + (spread if spread < SKEW_NOISE_MS else SKEW_NOISE_MS) + 1
 
 
 class DeviceClock:

@@ -25,6 +25,9 @@ class Shelf(NamedTuple):
     name: str | None
 
 
+NO_SHELVES: Final[Mapping[str, Shelf]] = {}
+
+
 class _Words(NamedTuple):
     """The encoded part of a receipt that depends on the event's type and the verdict: the number of keys, and their pieces in order."""
 
@@ -60,7 +63,7 @@ def receipt_cbor(
     order_id: str | None,
     rev: int = 0,
     left: Sequence[tuple[str, int]] = (),
-    shelves: Mapping[str, Shelf] = {},
+    shelves: Mapping[str, Shelf] = NO_SHELVES,
     detail: str | None = None,
     quiet: bool = False,
 ) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from bridge.domain.facts import Verdict
 from bridge.ingest.batch import Answer, Batch
 from bridge.ingest.items import Message
 from bridge.ingest.log import PLAIN
-from bridge.ingest.receipt import ShelfOf, once_more, receipt_cbor
+from bridge.ingest.receipt import NO_SHELVES, Shelf, ShelfOf, once_more, receipt_cbor
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from devices.protocol.vocabulary import Warn
@@ -65,8 +66,17 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: Shelf
     if answer.warn is not None:
         verdict = verdict._replace(warn=(*verdict.warn, *map(Warn, answer.warn.split())))
     left = entry.fold.order.left_to_pick() if answer.left and entry is not None else ()
-    encode = partial(
-        receipt_cbor,
+    receipt = _encoded(batch, answer, verdict, left)
+    reason = PLAIN[verdict.reason] if verdict.reason is not None else None
+    rows.append(ReceiptRow(answer.pos, answer.device, answer.n, PLAIN[verdict.outcome], reason, receipt))
+    if not left or shelf_of is None:
+        return receipt
+    return _encoded(batch, answer, verdict, left, {sku: shelf for sku, _ in left if (shelf := shelf_of(sku)) is not None})
+
+
+def _encoded(batch: Batch, answer: Answer, verdict: Verdict, left: Sequence[tuple[str, int]], shelves: Mapping[str, Shelf] = NO_SHELVES) -> bytes:
+    entry = answer.entry
+    return receipt_cbor(
         n=answer.n,
         event_type=answer.type,
         event_id=answer.event_id,
@@ -77,15 +87,10 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: Shelf
         order_id=entry.fold.id if entry is not None else None,
         rev=entry.rev if entry is not None else 0,
         left=left,
+        shelves=shelves,
         detail=answer.detail or (_holds_that_stand(answer) if verdict.warn else None),
         quiet=answer.n > 1 and _is_quiet(batch, answer),
     )
-    receipt = encode()
-    reason = PLAIN[verdict.reason] if verdict.reason is not None else None
-    rows.append(ReceiptRow(answer.pos, answer.device, answer.n, PLAIN[verdict.outcome], reason, receipt))
-    if not left or shelf_of is None:
-        return receipt
-    return encode(shelves={sku: shelf for sku, _ in left if (shelf := shelf_of(sku)) is not None})
 
 
 def _holds_that_stand(answer: Answer) -> str | None:

@@ -13,9 +13,22 @@ _Shape = dict[str, Any] | list[Any] | None
 
 def cut_unknown(plain: dict[str, Any], kind: Any) -> tuple[dict[str, Any], list[str]]:
     """The same value without the fields that `kind` does not have, and their paths: `note`, `body.lines[0].name`. It must be a valid `kind`."""
+    shape = _shape_of(kind)
+    if _is_known(plain, shape):
+        return plain, []
     paths: list[str] = []
-    kept = _cut(plain, _shape_of(kind), "", paths)
-    return (kept if paths else plain), paths
+    return _cut(plain, shape, "", paths), paths
+
+
+def _is_known(value: Any, shape: _Shape) -> bool:
+    """Whether nothing has to be cut; many times faster than a copy, and nearly always so."""
+    if isinstance(shape, dict) and isinstance(value, dict):
+        if not value.keys() <= shape.keys():
+            return False
+        return all(_is_known(inner, known) for name, inner in value.items() if (known := shape[name]) is not None)
+    if isinstance(shape, list) and isinstance(value, list):
+        return all(_is_known(item, shape[0]) for item in value)
+    return True
 
 
 def _cut(value: Any, shape: _Shape, path: str, paths: list[str]) -> Any:
