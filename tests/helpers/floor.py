@@ -14,10 +14,11 @@ from typing import Any, Final, NamedTuple
 
 import cbor2
 
+from bridge.domain.access import may_send
 from bridge.ingest.items import Incoming
 from devices.protocol.vocabulary import EventType
 from helpers.bench import Bench
-from helpers.events import BOOT_MS, TOPICS, event_id
+from helpers.events import BOOT_MS, IDENTITIES, TOPICS, event_id
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -136,17 +137,17 @@ class Floor(Bench):
         self.create(*orders, lines=listed(lines), **body)
 
     def packed(self, order: str, *parcels: str, **body: Any) -> None:
-        """An order in these parcels, an article in each; a parcel's label is its name in capitals."""
+        """An order in these parcels, an article in each; the label of parcel a is WB-A."""
         self.order(order, lines={f"article-{p}": 1 for p in parcels}, **body)
         for parcel in parcels:
-            assert self.packer.pack(order, items={f"article-{parcel}": 1}, parcel=parcel, code=parcel.upper()) == FINE
+            assert self.packer.pack(order, items={f"article-{parcel}": 1}, parcel=parcel, code=label(parcel)) == FINE
 
     def on_the_road(self, order: str, *parcels: str, **body: Any) -> None:
         """An order whose parcels Anna has in her van."""
         self.packed(order, *parcels, **body)
         for parcel in parcels:
-            assert self.anna.pickup(code=parcel.upper()) == FINE
-            assert self.anna.out_for_delivery(code=parcel.upper()) == FINE
+            assert self.anna.pickup(code=label(parcel)) == FINE
+            assert self.anna.out_for_delivery(code=label(parcel)) == FINE
 
     def say(self, person: Person, verb: str, order: str | None = None, **fields: Any) -> Answer:
         """Someone sends an event now; its fields may be told without saying which of them belong to the body."""
@@ -154,7 +155,8 @@ class Floor(Bench):
         return answer_of(self.last)
 
     def made(self, person: Person, verb: str, order: str | None = None, **fields: Any) -> Incoming:
-        """An event that is ready to be sent."""
+        """An event that is ready to be sent. Only what the front door lets through is a story."""
+        assert may_send(IDENTITIES[person.device].role, verb).allowed, f"{person.device} does not send {verb}"
         beside = {k: fields.pop(k) for k in list(fields) if k in _BESIDE_BODY and not (verb == "labelled" and k == "code")}
         if "at_ms" in beside:
             beside.setdefault("sent_mono_ms", self.now_ms - BOOT_MS)
@@ -200,6 +202,11 @@ class Floor(Bench):
         """The parcels of a job on a courier's phone; None if the phone shows no such job."""
         shown = self.show(TOPICS.assignment(courier, job))
         return None if shown is None else [parcel for stop in shown["stops"] for parcel in stop["parcels"]]
+
+
+def label(parcel: str) -> str:
+    """The label that `Floor.packed` sticks on a parcel."""
+    return f"WB-{parcel.upper()}"
 
 
 def listed(quantities: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -164,10 +164,10 @@ def test_what_is_amended_after_packing_stays_until_the_shop_agrees(floor: Floor)
     floor.packed("A", "a")
     assert floor.shop.amended("A", changed=["lines"], lines={"article-a": 1, "pen": 1}) == FINE
     assert floor.state("A") == "partially_packed (amended, needs_confirm)"
-    assert floor.dock.stage(code="A") == blocked("needs_confirm", "call_desk")
-    assert floor.dock.load(code="A") == stop("moved_on_hold", "incomplete")
+    assert floor.dock.stage(code="WB-A") == blocked("needs_confirm", "call_desk")
+    assert floor.dock.load(code="WB-A") == stop("moved_on_hold", "incomplete")
     assert floor.alerts("A") == {"moved_on_hold"}
-    assert floor.dock.unload(code="A") == FINE
+    assert floor.dock.unload(code="WB-A") == FINE
     assert (floor.state("A"), floor.alerts("A")) == ("partially_packed (amended, needs_confirm)", set())
     assert floor.shop.approved("A") == FINE
     assert floor.packer.pack("A", items={"pen": 1}, parcel="b") == FINE

@@ -48,7 +48,8 @@ def settle(order: Order, fact: Fact) -> None:
 def refunded(order: Order, fact: Fact) -> Verdict:
     body: bodies.Refunded = body_of(fact)
     order.account.refund(body.amount_minor)
-    order.paid = order.account.is_settled
+    # What the recipient has and gets his money back for is a gift of the shop's, not a debt.
+    order.paid = order.account.is_settled or (order.paid and order.is_delivered)
     return APPLIED
 
 

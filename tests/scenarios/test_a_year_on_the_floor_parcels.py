@@ -1,0 +1,187 @@
+"""A year on the floor, among labels, pallets and cages: what a shift leader wants to happen to parcels that are lost, relabelled, bundled or come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.floor import DAY_MS, FINE, HOUR_MS, KNOWN, Floor, label, odd, stop, waits
+
+from bridge.domain.codes.rules import CodeRules
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Iterator[Floor]:
+    with Floor(tmp_path / "site.db", codes=CodeRules(containers=("CAGE-", "PAL-"))) as made:
+        yield made
+
+
+# --- lost, and found --------------------------------------------------------------------------------------------------------
+
+
+def test_one_of_three_boxes_is_lost_and_the_order_says_so_until_it_is_sent_again(floor: Floor) -> None:
+    floor.on_the_road("A", "a", "b", "c")
+    assert floor.anna.lost(code="WB-B") == FINE
+    assert (floor.state("A"), floor.alerts("A")) == ("out_for_delivery (lost, short)", {"lost"})
+    for code in ("WB-A", "WB-C"):
+        assert floor.anna.delivery(code=code) == FINE
+    assert (floor.state("A"), floor.alerts("A")) == ("delivered (lost, short)", {"lost"}), "the customer has two of three"
+    assert floor.picker.pick("A", sku="article-b") == FINE
+    assert floor.packer.pack("A", items={"article-b": 1}, parcel="d", code="WB-D") == FINE
+    assert floor.state("A") == "partially_packed (lost)"
+    floor.anna.pickup(code="WB-D")
+    assert floor.anna.delivery(code="WB-D") == FINE
+    assert floor.shop.completed("A") == FINE
+    assert floor.alerts() == set()
+
+
+def test_a_lost_box_that_is_found_is_where_it_was(floor: Floor) -> None:
+    floor.on_the_road("A", "a", "b", "c")
+    floor.anna.lost(code="WB-B")
+    assert floor.anna.found(code="WB-B") == FINE
+    assert (floor.state("A"), floor.alerts()) == ("out_for_delivery", set())
+
+
+def test_a_lost_box_that_somebody_scans_is_not_lost(floor: Floor) -> None:
+    floor.on_the_road("A", "a")
+    floor.carrier.lost("A")
+    assert floor.state("A") == "exception (lost, short)"
+    assert floor.dock.arrive(code="WB-A") == FINE
+    assert (floor.state("A"), floor.alerts()) == ("shipped", set())
+
+
+# --- labels -----------------------------------------------------------------------------------------------------------------
+
+
+def test_swapped_labels_stop_the_packer_at_once(floor: Floor) -> None:
+    floor.order("X", "Y", lines={"pen": 1})
+    floor.packer.pack("X", parcel="x", code="WB-X")
+    floor.packer.pack("Y", parcel="y")
+    moved = floor.packer.labelled("Y", parcel="y", code="WB-X")
+    assert moved == stop("label_moved", then="call_desk")
+    assert floor.dock.load(code="WB-X") == FINE
+    assert (floor.state("X"), floor.state("Y")) == ("packed", "shipped"), "the box with that label is Y's now"
+
+
+def test_swapped_labels_are_put_right_by_taking_the_scan_back(floor: Floor) -> None:
+    floor.order("X", "Y", lines={"pen": 1})
+    floor.packer.pack("X", parcel="x", code="WB-X")
+    floor.packer.pack("Y", parcel="y")
+    floor.packer.labelled("Y", parcel="y", code="WB-X")
+    assert floor.packer.takes_back("labelled") == FINE
+    floor.dock.load(code="WB-X")
+    assert (floor.state("X"), floor.state("Y")) == ("shipped", "packed")
+
+
+def test_a_relabelled_parcel_answers_to_its_new_label_and_says_so_at_the_old_one(floor: Floor) -> None:
+    floor.packed("A", "a")
+    assert floor.packer.labelled("A", code="WB-2", replaces="WB-A") == FINE
+    assert floor.packer.labelled("A", code="WB-3", replaces="WB-2") == FINE
+    assert floor.dock.load(code="WB-3") == FINE
+    assert floor.dock.load(code="WB-2") != FINE
+    assert floor.last["order"] == "A"
+    assert floor.last["warn"] == ["old_label"]
+    assert floor.parcel("A", "a") == "shipped"
+
+
+def test_a_hub_relabels_a_parcel_whose_order_it_does_not_know(floor: Floor) -> None:
+    floor.packed("X", "a")
+    floor.dock.load(code="WB-A")
+    assert floor.dock.labelled(code="HUB-77", replaces="WB-A") == FINE
+    assert floor.last["order"] == "X"
+    assert floor.anna.delivery(code="HUB-77") == FINE
+    assert floor.state("X") == "delivered"
+
+
+def test_a_waybill_number_that_comes_back_after_a_year_is_the_new_orders(floor: Floor) -> None:
+    floor.packed("X", "a")
+    floor.dock.load(code="WB-A")
+    floor.anna.delivery(code="WB-A")
+    floor.wait(366 * DAY_MS)
+    floor.order("Y", lines={"pen": 1})
+    assert floor.packer.pack("Y", code="WB-A") == FINE
+    assert floor.dock.load(code="WB-A") == FINE
+    assert floor.last["order"] == "Y"
+    assert floor.state("Y") == "shipped"
+    assert floor.rows("SELECT state FROM orders WHERE order_id = 'X'") == [("completed",)]
+
+
+def test_a_label_whose_pack_is_still_in_a_scanner_without_signal_waits_for_it(floor: Floor) -> None:
+    floor.order("A", lines={"pen": 1})
+    packed_ms = floor.now_ms
+    floor.wait(HOUR_MS)
+    assert floor.dock.load(code="WB-1") == waits("unknown_parcel", "set_aside")
+    floor.wait(25 * HOUR_MS)
+    assert floor.alerts() == {"parked"}, "a box that nobody knows for a day"
+    assert floor.packer.pack("A", code="WB-1", at_ms=packed_ms).outcome in ("applied", "late")
+    assert floor.dock.hears() == [FINE]
+    floor.wait(0)
+    assert (floor.state("A"), floor.alerts()) == ("shipped", set())
+
+
+# --- pallets, cages, cross-dock -----------------------------------------------------------------------------------------------
+
+
+def test_a_pallet_is_one_scan_for_all_that_is_on_it(floor: Floor) -> None:
+    for order in ("X", "Y", "Z"):
+        floor.packed(order, order.lower())
+    assert floor.dock.aggregated(parent="PAL-1", children=["WB-X", "WB-Y"]) == FINE
+    assert floor.dock.load(code="PAL-1") == FINE
+    assert [floor.state(o) for o in ("X", "Y", "Z")] == ["shipped", "shipped", "packed"]
+    assert floor.dock.disaggregated(parent="PAL-1", children=["WB-X"]) == FINE
+    assert floor.dock.arrive(code="PAL-1") == FINE
+    assert (floor.parcel("X", "x"), floor.parcel("Y", "y")) == ("shipped", "in_transit")
+
+
+def test_a_cage_that_goes_out_every_day_forgets_yesterday(floor: Floor) -> None:
+    for day, order in enumerate(("X", "Y", "Z")):
+        floor.packed(order, order.lower())
+        filled = floor.dock.aggregated(parent="CAGE-1", children=[label(order)])
+        assert filled == (odd("container_reopened") if day else FINE), "it was not emptied on paper, and that is nobody's mistake"
+        assert floor.dock.load(code="CAGE-1") == FINE
+        assert floor.last["order"] == order
+        floor.anna.delivery(code=label(order))
+        floor.wait(DAY_MS)
+    assert [floor.state(o) for o in ("X", "Y", "Z")] == ["delivered"] * 3
+
+
+def test_goods_that_only_pass_through_are_known_by_the_first_scan_that_names_both(floor: Floor) -> None:
+    floor.order("A", lines={"pen": 1})
+    assert floor.dock.unload("A", code="WB-FOREIGN") == FINE
+    assert floor.dock.stage(code="WB-FOREIGN", dock="d4") == FINE
+    assert floor.dock.load(code="WB-FOREIGN") == FINE
+    assert floor.anna.delivery(code="WB-FOREIGN") == FINE
+    assert (floor.state("A"), floor.status("A")["progress"]["parcels"], floor.alerts()) == ("delivered", 1, set())
+
+
+def test_a_transfer_between_two_warehouses_is_one_cage_on_the_way(floor: Floor) -> None:
+    for order in ("X", "Y"):
+        floor.packed(order, order.lower())
+    floor.dock.aggregated(parent="CAGE-9", children=["WB-X", "WB-Y"])
+    assert floor.dock.load(code="CAGE-9", vehicle="shuttle") == FINE
+    assert floor.dock.depart(code="CAGE-9", hub="ams") == FINE
+    floor.wait(2 * HOUR_MS)
+    assert floor.dock.arrive(code="CAGE-9", hub="rtm") == FINE
+    assert floor.dock.disaggregated(parent="CAGE-9", all=True) == FINE
+    assert floor.dock.stage(code="WB-X", dock="rtm-d2") == FINE, "it lies in the other hall now"
+    assert (floor.state("X"), floor.parcel_status("X", "x")["where"]) == ("shipped", "rtm-d2")
+    assert floor.anna.pickup(code="WB-X") in (FINE, KNOWN)
+    assert floor.anna.out_for_delivery(code="WB-X") == FINE
+    assert floor.anna.delivery(code="WB-X") == FINE
+    assert (floor.state("X"), floor.state("Y")) == ("delivered", "shipped")
+
+
+# --- back, and out again ------------------------------------------------------------------------------------------------------
+
+
+def test_a_parcel_that_came_back_is_shipped_again(floor: Floor) -> None:
+    floor.on_the_road("A", "a")
+    floor.anna.refused(code="WB-A")
+    assert floor.dock.returned(code="WB-A") == FINE
+    assert (floor.state("A"), floor.alerts()) == ("returned", set())
+    floor.wait(3 * DAY_MS)
+    assert floor.ben.pickup(code="WB-A") == FINE
+    assert floor.state("A") == "shipped"
+    assert floor.ben.delivery(code="WB-A") == FINE
+    assert (floor.state("A"), floor.alerts()) == ("delivered", set())
