@@ -47,9 +47,8 @@ def settle(order: Order, fact: Fact) -> None:
 
 def refunded(order: Order, fact: Fact) -> Verdict:
     body: bodies.Refunded = body_of(fact)
-    order.account.refund(body.amount_minor)
-    # What the recipient has and gets his money back for is a gift of the shop's, not a debt.
-    order.paid = order.account.is_settled or (order.paid and order.is_delivered)
+    order.account.refund(body.amount_minor, is_gift=order.is_delivered)
+    order.paid = order.account.is_settled
     return APPLIED
 
 
