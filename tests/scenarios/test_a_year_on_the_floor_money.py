@@ -90,6 +90,13 @@ def test_a_refund_before_picking_stops_the_picking(floor: Floor) -> None:
     assert floor.picker.pick("A", sku="pen") == blocked("not_paid", "set_aside")
 
 
+def test_a_refund_of_what_is_still_on_the_road_is_told_at_the_door(floor: Floor) -> None:
+    floor.on_the_road("A", "a")
+    floor.shop.refunded("A", amount_minor=1250, currency="EUR", reason="customer_request")
+    assert floor.state("A") == "out_for_delivery (not_paid)"
+    assert floor.anna.delivery(code="WB-A") == odd("not_paid")
+
+
 def test_a_refund_of_what_came_back_leaves_nothing_open(floor: Floor) -> None:
     floor.on_the_road("A", "a")
     floor.anna.delivery(code="WB-A")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.floor import DAY_MS, FINE, HOUR_MS, KNOWN, Floor, label, odd, stop, waits
+from helpers.floor import DAY_MS, FINE, HOUR_MS, KNOWN, Floor, label, odd, refused, stop, waits
 
 from bridge.domain.codes.rules import CodeRules
 
@@ -36,6 +36,40 @@ def test_one_of_three_boxes_is_lost_and_the_order_says_so_until_it_is_sent_again
     assert floor.alerts() == set()
 
 
+def test_time_alone_does_not_close_an_order_of_which_a_box_is_lost(floor: Floor) -> None:
+    floor.on_the_road("A", "a", "b", "c")
+    floor.anna.lost(code="WB-B")
+    for code in ("WB-A", "WB-C"):
+        floor.anna.delivery(code=code)
+    floor.wait(20 * DAY_MS)
+    assert (floor.state("A"), floor.alerts("A")) == ("delivered (lost, short)", {"lost"}), "somebody has to send it again or give it up"
+    assert floor.desk.cancelled(code="WB-B", reason="undeliverable") == FINE
+    floor.wait(DAY_MS)
+    assert (floor.state("A"), floor.alerts()) == ("completed (lost, short)", set())
+
+
+def test_a_box_that_was_sent_again_is_owed_no_more_and_time_closes_the_order(floor: Floor) -> None:
+    floor.on_the_road("A", "a", "b")
+    floor.anna.lost(code="WB-B")
+    floor.anna.delivery(code="WB-A")
+    floor.packer.pack("A", items={"article-b": 1}, parcel="c", code="WB-C")
+    floor.anna.delivery(code="WB-C")
+    floor.wait(8 * DAY_MS)
+    assert (floor.state("A"), floor.alerts()) == ("completed (lost)", set())
+
+
+def test_a_cage_that_is_lost_loses_what_was_in_it_until_it_is_scanned(floor: Floor) -> None:
+    for order in ("X", "Y"):
+        floor.packed(order, order.lower())
+    floor.dock.aggregated(parent="CAGE-1", children=["WB-X", "WB-Y"])
+    floor.dock.load(code="CAGE-1")
+    assert floor.carrier.lost(code="CAGE-1") == FINE
+    assert [floor.state(o) for o in ("X", "Y")] == ["exception (lost, short)"] * 2
+    assert (floor.alerts("X"), floor.alerts("Y")) == ({"lost"}, {"lost"})
+    assert floor.anna.delivery(code="WB-X") == FINE
+    assert (floor.state("X"), floor.state("Y"), floor.alerts("X")) == ("delivered", "exception (lost, short)", set())
+
+
 def test_a_lost_box_that_is_found_is_where_it_was(floor: Floor) -> None:
     floor.on_the_road("A", "a", "b", "c")
     floor.anna.lost(code="WB-B")
@@ -62,6 +96,20 @@ def test_swapped_labels_stop_the_packer_at_once(floor: Floor) -> None:
     assert moved == stop("label_moved", then="call_desk")
     assert floor.dock.load(code="WB-X") == FINE
     assert (floor.state("X"), floor.state("Y")) == ("packed", "shipped"), "the box with that label is Y's now"
+
+
+def test_a_label_that_is_on_another_orders_box_is_not_packed_again(floor: Floor) -> None:
+    floor.order("X", "Y", lines={"pen": 1})
+    floor.packer.pack("X", parcel="x", code="WB-X")
+    assert floor.packer.pack("Y", parcel="y", code="WB-X") == refused("wrong_parcel", "put_back")
+    assert (floor.state("X"), floor.state("Y")) == ("packed", "paid")
+
+
+def test_a_box_of_another_order_on_the_van_is_a_misload_and_moves_the_box_that_was_scanned(floor: Floor) -> None:
+    for order in ("X", "Y"):
+        floor.packed(order, order.lower())
+    assert floor.dock.load("X", code="WB-Y") == stop("misload")
+    assert (floor.state("X"), floor.state("Y")) == ("packed", "shipped")
 
 
 def test_swapped_labels_are_put_right_by_taking_the_scan_back(floor: Floor) -> None:
@@ -134,6 +182,28 @@ def test_a_pallet_is_one_scan_for_all_that_is_on_it(floor: Floor) -> None:
     assert (floor.parcel("X", "x"), floor.parcel("Y", "y")) == ("shipped", "in_transit")
 
 
+@pytest.mark.parametrize(
+    ("order_is", "warn", "state"),
+    [("cancelled", "moved_after_cancel", "shipped (cancel_requested)"), ("held", "moved_on_hold", "shipped (held, moved_on_hold)")],
+)
+def test_one_stopped_order_stops_the_pallet_that_it_is_on(floor: Floor, order_is: str, warn: str, state: str) -> None:
+    for order in ("X", "Y"):
+        floor.packed(order, order.lower())
+    floor.dock.aggregated(parent="PAL-1", children=["WB-X", "WB-Y"])
+    floor.say(floor.desk, order_is, "Y", reason="stock")
+    assert floor.dock.load(code="PAL-1") == stop(warn)
+    assert (floor.state("X"), floor.state("Y"), floor.alerts("X"), floor.alerts("Y")) == ("shipped", state, set(), {warn})
+
+
+def test_a_box_on_a_pallet_that_is_unknown_so_far_is_told_of_and_follows(floor: Floor) -> None:
+    floor.packed("X", "x")
+    assert floor.dock.aggregated(parent="PAL-1", children=["WB-X", "WB-LATER"]) == odd("some_unknown")
+    assert floor.dock.load(code="PAL-1") == odd("some_unknown")
+    floor.order("Y", lines={"pen": 1})
+    floor.packer.pack("Y", code="WB-LATER")
+    assert (floor.state("X"), floor.state("Y")) == ("shipped", "shipped")
+
+
 def test_a_cage_that_goes_out_every_day_forgets_yesterday(floor: Floor) -> None:
     for day, order in enumerate(("X", "Y", "Z")):
         floor.packed(order, order.lower())
@@ -185,3 +255,19 @@ def test_a_parcel_that_came_back_is_shipped_again(floor: Floor) -> None:
     assert floor.state("A") == "shipped"
     assert floor.ben.delivery(code="WB-A") == FINE
     assert (floor.state("A"), floor.alerts()) == ("delivered", set())
+
+
+def test_what_came_back_after_three_attempts_goes_out_with_none(floor: Floor) -> None:
+    floor.on_the_road("A", "a")
+    for _ in range(3):
+        floor.anna.attempt_failed(code="WB-A")
+        floor.wait(DAY_MS)
+        floor.anna.out_for_delivery(code="WB-A")
+    floor.anna.return_started(code="WB-A", reason="attempts_used")
+    floor.dock.returned(code="WB-A")
+    assert (floor.parcel_status("A", "a")["attempts"], floor.alerts()) == (3, set()), "it can be read why it came back"
+    floor.ben.pickup(code="WB-A")
+    assert ("attempts" in floor.parcel_status("A", "a"), floor.alerts()) == (False, set())
+    floor.ben.out_for_delivery(code="WB-A")
+    floor.ben.attempt_failed(code="WB-A")
+    assert (floor.parcel_status("A", "a")["attempts"], floor.alerts()) == (1, set())

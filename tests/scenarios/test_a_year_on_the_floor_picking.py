@@ -104,6 +104,7 @@ def test_a_cancelled_order_is_not_packed_and_its_goods_go_back(floor: Floor) -> 
     assert floor.shop.cancelled("A") == FINE
     assert floor.packer.pack("A") == blocked("cancelled", "put_back")
     assert floor.packer.labelled("A", code="WB-A") == blocked("cancelled", "put_back")
+    assert floor.dock.stage("A", code="TOTE-7") == blocked("cancelled", "put_back"), "its tote goes back to the shelves"
     assert (floor.state("A"), floor.alerts()) == ("cancelled", set())
 
 
