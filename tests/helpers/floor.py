@@ -188,6 +188,7 @@ class Floor(Bench):
     def alerts(self, *subjects: str) -> set[str]:
         """The alerts that stand, about these subjects or all."""
         standing = [cbor2.loads(p) for t, p in self.retained.items() if "/alerts/" in t and p]
+        assert all(a["text"] and a["fix"] for a in standing), "an alert says what is wrong and what to do"
         return {a["code"] for a in standing if not subjects or a["subject"] in subjects}
 
     def milestones(self, order: str) -> dict[str, int]:
