@@ -147,6 +147,35 @@ def test_a_lost_parcel_that_is_delivered_is_not_lost(floor: Floor) -> None:
     assert (floor.state("A"), floor.alerts()) == ("delivered", set())
 
 
+def test_what_is_lost_leaves_the_phone_and_what_is_found_comes_back_to_it(floor: Floor) -> None:
+    floor.packed("A", "a")
+    floor.desk.assigned("A", courier="anna", job="j1")
+    floor.anna.pickup(code="WB-A")
+    assert floor.anna.lost(code="WB-A") == FINE
+    assert (floor.task("anna", "j1"), floor.alerts("A")) == (None, {"lost"})
+    assert floor.anna.found(code="WB-A") == FINE
+    assert (floor.state("A"), floor.task("anna", "j1"), floor.alerts()) == ("shipped", ["a"], set())
+
+
+def test_a_courier_is_done_with_what_waits_at_a_station_and_not_with_what_he_brings_back(floor: Floor) -> None:
+    floor.packed("A", "a", "b")
+    floor.desk.assigned("A", courier="anna", job="j1")
+    floor.anna.available_for_pickup(code="WB-A", point="station-7")
+    floor.anna.refused(code="WB-B")
+    assert floor.task("anna", "j1") == ["a", "b"]
+    floor.dock.returned(code="WB-B")
+    assert floor.task("anna", "j1") is None
+
+
+def test_a_cancelled_order_leaves_the_tour_and_the_others_stay(floor: Floor) -> None:
+    for order in ("X", "Y"):
+        floor.packed(order, order.lower())
+        floor.desk.assigned(order, courier="anna", job="j1")
+    assert floor.task("anna", "j1") == ["x", "y"]
+    floor.shop.cancelled("Y")
+    assert floor.task("anna", "j1") == ["x"]
+
+
 def test_a_wrong_button_is_taken_back_and_the_job_is_open_again(floor: Floor) -> None:
     floor.on_the_road("A", "a")
     floor.desk.assigned("A", courier="anna", job="j1")
