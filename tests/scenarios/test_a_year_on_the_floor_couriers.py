@@ -98,7 +98,7 @@ def test_the_third_closed_door_calls_the_desk_and_a_return_ends_it(floor: Floor)
     assert floor.state("A") == "returned"
 
 
-def test_a_new_address_on_tour_is_a_flag_and_stops_nobody(floor: Floor) -> None:
+def test_a_new_address_on_tour_is_a_flag_and_stops_no_courier(floor: Floor) -> None:
     floor.on_the_road("A", "a")
     assert floor.shop.amended("A", changed=["address"]) == FINE
     assert (floor.state("A"), floor.alerts()) == ("out_for_delivery (amended)", set())

@@ -87,7 +87,7 @@ def test_an_order_of_500_lines_counts_down_to_nothing(floor: Floor) -> None:
     floor.order("A", lines=lines)
     floor.send(*(floor.made(floor.picker, "pick", "A", sku=sku) for sku in list(lines)[:-1]))
     assert floor.picker.hears() == [FINE] * 499
-    assert floor.packer.pack("A") == odd("not_listed"), "one is missing, and nobody would see it"
+    assert floor.packer.pack("A") == odd("not_listed"), "one is missing, and a pack without a list hides it"
     assert floor.packer.unpack("A", reason="missing_item") == FINE
     assert floor.picker.pick("A", sku="article-499") == FINE
     assert floor.left() == {}

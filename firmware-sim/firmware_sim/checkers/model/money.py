@@ -31,7 +31,7 @@ class Purse:
         self.is_enough = self.is_enough or amount >= missing or (coins and amount >= _in_coins(missing, currency))
 
     def give_back(self, amount: int, *, goods_stay: bool) -> None:
-        """Who keeps the goods although all of the money went back got a present."""
+        """A customer who keeps the goods although all of the money went back got a present."""
         self.given_back += amount
         if self.given_back >= self.got:
             self.got = self.given_back = 0
