@@ -104,6 +104,9 @@ _CARRIED_OUT: Final = frozenset(
 )
 
 
+_ENDED: Final = _CARRIED_OUT - {ParcelState.LOST}
+
+
 def carried_out(states: tuple[ParcelState, ...]) -> bool:
     """Whether a courier has nothing more to do for an order with parcels in these states."""
     return bool(states) and all(s in _CARRIED_OUT for s in states)
@@ -112,9 +115,9 @@ def carried_out(states: tuple[ParcelState, ...]) -> bool:
 def is_to_bring(state: ParcelState, reached: Collection[str]) -> bool:
     """Whether a courier still has to bring a parcel in this state that has reached these states before.
 
-    What came back after its end, on a return say, is another task than the one that was done.
+    What came back after its end, on a return say, is another task than the one that was done. To be lost is no end: what is found is to be brought.
     """
-    return state not in _CARRIED_OUT and state is not ParcelState.RETURNING and not _CARRIED_OUT & set(reached)
+    return state not in _CARRIED_OUT and state is not ParcelState.RETURNING and not _ENDED & set(reached)
 
 
 def done(job: Job) -> Job:

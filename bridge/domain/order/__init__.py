@@ -18,7 +18,7 @@ from bridge.domain.order.movement import DEBOUNCE_MS, apply_movement, movement_t
 from bridge.domain.order.order import MOVING, PARTIALLY, Handler, Order, unclear_scan
 from bridge.domain.order.parcel import Parcel
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Next, Outcome, Reason
+from devices.protocol.vocabulary import Next, Outcome, Reason, Warn
 
 __all__ = ["DEBOUNCE_MS", "HANDLERS", "Order", "Parcel", "apply", "derived_parcel_id", "unseen_parcel_id"]
 
@@ -100,4 +100,6 @@ def apply(order: Order, fact: Fact) -> Verdict:
         order.update_state(fact)
     if odd and outcome in (Outcome.APPLIED, Outcome.NOOP):
         warn = tuple(dict.fromkeys((*warn, *odd)))
+        if Warn.LABEL_MOVED in odd:
+            following = following or Next.CALL_DESK  # two boxes may bear each other's labels
     return Verdict(outcome, reason, warn, following, PARTIALLY[order.state] if order.partial else order.state, parcel)

@@ -64,7 +64,12 @@ def decided(order: Order, fact: Fact) -> Verdict:
 
 def may_complete(order: Order) -> bool:
     """Whether time alone may complete an order: it is delivered, and nobody has to decide on it."""
-    return order.is_delivered and not (order.completed or order.cancelled or order.holds)
+    return order.is_delivered and not (order.completed or order.cancelled or order.holds or _misses_a_parcel(order))
+
+
+def _misses_a_parcel(order: Order) -> bool:
+    """Whether goods were lost on the way, and neither sent again nor given up."""
+    return Flag.SHORT in order.flags and any(p.state is ParcelState.LOST and not order.is_cancelled(p) for p in order.parcels.values())
 
 
 def _take_back(order: Order, job: str) -> bool:

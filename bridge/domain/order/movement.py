@@ -82,6 +82,8 @@ def move_parcels(order: Order, parcels: Iterable[Parcel], step: str, fact: Fact,
 
 def _enter(order: Order, parcel: Parcel, to: ParcelState, fact: Fact, step: str, where: str | None) -> None:
     """Enter a state, and drop the flags whose cause this ends."""
+    if parcel.state is ParcelState.RETURNED and to in OUTBOUND:
+        parcel.attempts = 0  # it goes out anew
     parcel.enter(to, fact.event_ms, step)
     if to is ParcelState.DELIVERED:
         parcel.where = where  # it is no longer where it was last seen

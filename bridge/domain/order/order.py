@@ -115,8 +115,9 @@ class Order:
 
     @property
     def has_left(self) -> bool:
-        """Whether every parcel of it has left the warehouse."""
-        return bool(self.parcels) and all(p.state in IN_CUSTODY for p in self.parcels.values() if p.state not in DEAD)
+        """Whether every parcel of it has left the warehouse; what was lost, destroyed or cancelled has not."""
+        states = {p.state for p in self.parcels.values() if p.state not in DEAD or p.state is ParcelState.RETURNED}
+        return bool(states) and all(s in IN_CUSTODY or s is ParcelState.RETURNED for s in states)
 
     @property
     def is_delivered(self) -> bool:

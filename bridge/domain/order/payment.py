@@ -49,9 +49,9 @@ class Account:
             self._received_minor += amount_minor
             self.is_settled = self.is_settled or amount_minor >= enough_minor(open_minor, currency, in_cash=in_cash)
 
-    def refund(self, amount_minor: int) -> None:
-        """Pay back. Once everything was paid back, the order is as if it had never been paid."""
+    def refund(self, amount_minor: int, *, is_gift: bool) -> None:
+        """Pay back. Once everything was paid back, the order is as if it had never been paid; but a recipient who has the goods owes nothing for them."""
         self._refunded_minor += amount_minor
         if self._refunded_minor >= self._received_minor:
             self._received_minor = self._refunded_minor = 0
-            self.is_settled = False
+            self.is_settled = self.is_settled and is_gift

@@ -47,7 +47,7 @@ def settle(order: Order, fact: Fact) -> None:
 
 def refunded(order: Order, fact: Fact) -> Verdict:
     body: bodies.Refunded = body_of(fact)
-    order.account.refund(body.amount_minor)
+    order.account.refund(body.amount_minor, is_gift=order.is_delivered)
     order.paid = order.account.is_settled
     return APPLIED
 

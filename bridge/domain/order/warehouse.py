@@ -46,8 +46,8 @@ def pick(order: Order, fact: Fact) -> Verdict:
 def _odd_pick(order: Order, sku: str, *, is_late: bool) -> tuple[Warn, ...]:
     """More than was ordered, for an order that has left with all of it, or for one that is not paid."""
     warn: tuple[Warn, ...] = (Warn.PICKED_AFTER,) if is_late else ()
-    if order.picked[sku] > order.lines[sku]:
-        warn += (Warn.TOO_MANY,)
+    if order.picked[sku] > order.lines[sku] and order.contents().left(sku) < 0:
+        warn += (Warn.TOO_MANY,)  # what is picked again for a parcel that is gone is not too many
     if not order.paid and order.created is not None and order.created.payment == "prepaid":
         warn += (Warn.NOT_PAID,)
     return warn

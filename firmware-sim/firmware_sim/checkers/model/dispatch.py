@@ -31,9 +31,10 @@ def unassigned(order: Order, e: Happened) -> None:
 
 
 def decided(order: Order, e: Happened) -> None:
-    """A refusal of a job takes it back. An order that time completes is delivered, and nobody has to decide on it."""
+    """A refusal of a job takes it back. An order that time completes is delivered, nobody has to decide on it, and no lost parcel is still owed."""
     if e.body["answer"] == "completed":
-        if order.is_done() and "cancelled" not in order.marks and not order.holds and "completed" not in order.marks:
+        owes = "short" in order.marks and any(b.state == "lost" and not order.is_off(b) for b in order.boxes.values())
+        if not owes and order.is_done() and "cancelled" not in order.marks and not order.holds and "completed" not in order.marks:
             order.marks.add("completed")
             order.close()
     elif e.body["answer"] != "claim" and e.body["outcome"] == "applied":

@@ -30,11 +30,12 @@ class Purse:
         self.got += amount
         self.is_enough = self.is_enough or amount >= missing or (coins and amount >= _in_coins(missing, currency))
 
-    def give_back(self, amount: int) -> None:
+    def give_back(self, amount: int, *, goods_stay: bool) -> None:
+        """A customer who keeps the goods although all of the money went back got a present."""
         self.given_back += amount
         if self.given_back >= self.got:
             self.got = self.given_back = 0
-            self.is_enough = False
+            self.is_enough = self.is_enough and goods_stay
 
 
 def _in_coins(amount: int, currency: str) -> int:
@@ -54,7 +55,7 @@ def paid(order: Order, e: Happened) -> None:
 
 
 def refunded(order: Order, e: Happened) -> None:
-    order.purse.give_back(e.body["amount_minor"])
+    order.purse.give_back(e.body["amount_minor"], goods_stay=order.is_done())
 
 
 def collected(order: Order, money: dict[str, Any]) -> None:
