@@ -8,10 +8,14 @@ from typing import Final
 
 from devices.protocol.topics import matches
 from firmware_sim.checkers.model.events import Answer
-from firmware_sim.checkers.view import BRIDGE, WITHOUT_ORDER, Broken, Plain, View, called
+from firmware_sim.checkers.view import BRIDGE, Broken, Plain, View, called
 from firmware_sim.record import Row, Subscribed
 
 TAKEN: Final = frozenset({"applied", "late", "noop"})
+UNKNOWN: Final = Answer("unknown")
+"""The contract has no word on it."""
+BEST_FIRST: Final = ("taken", "parked", "blocked", "lost_claim", "rejected", "unknown")
+"""One scan of several orders is told the best that it is in any of them."""
 
 
 def check(view: View) -> Iterator[Broken]:
@@ -97,21 +101,22 @@ def _right(view: View) -> Iterator[Broken]:
             yield Broken(f"{called(uid)}: the row of its receipt says {receipt['outcome']} ({receipt['reason']}), the receipt {plain.get('outcome')}")
         expected = _expected(view, row)
         if expected.outcome != "unknown" and not _agrees(receipt, expected):
-            order = view.order_of.get(row["pos"])
+            order = " and ".join(sorted(view.belongs(row).orders)) or None
             wanted = "applied or late" if expected.moved else expected.outcome
             because = f" ({expected.reason})" if expected.reason else ""
             yield Broken(f"{called(uid)} ({row['type']} of order {order}) is {_worded(receipt)}; by its order's events it is {wanted}{because}")
 
 
 def _expected(view: View, row: Row) -> Answer:
-    order = view.order_of.get(row["pos"])
-    if order is not None and order in view.expected:
-        return view.expected[order].answers.get((row["device"], row["id"]), Answer("unknown"))
+    """By its orders, whose best answer counts; in no order, by the law of codes."""
+    where = view.belongs(row)
+    said = [view.expected[o].answers.get((row["device"], row["id"]), UNKNOWN) for o in sorted(where.orders) if o in view.expected]
+    if said:
+        best = min(said, key=lambda a: BEST_FIRST.index(a.outcome))
+        return best._replace(moved=any(a.moved for a in said))
     if row["fault"] is not None:
         return Answer("rejected", row["fault"])
-    if row["type"] in WITHOUT_ORDER:
-        return Answer("taken")
-    return Answer("parked", "unknown_reference" if row["type"] == "void" else "unknown_parcel")
+    return UNKNOWN if where.outcome is None else Answer(where.outcome, where.reason)
 
 
 def _agrees(receipt: Row, expected: Answer) -> bool:

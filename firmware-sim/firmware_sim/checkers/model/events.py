@@ -10,7 +10,11 @@ Uid = tuple[str, bytes]
 
 
 class Happened(NamedTuple):
-    """A stored event of one order, its body plain. `courier` is who the phone belongs to; `terms` is the rule for unpaid orders at its creation."""
+    """A stored event of one order, its body plain. `courier` is who the phone belongs to; `terms` is the rule for unpaid orders at its creation.
+
+    `refusal` is why it can't count here, by the law of codes; `inside` are the codes of this order's parcels in the container that was scanned; None if it
+    scanned none.
+    """
 
     device: str
     role: str
@@ -27,6 +31,8 @@ class Happened(NamedTuple):
     fault: str | None = None
     courier: str | None = None
     terms: str | None = None
+    refusal: str | None = None
+    inside: tuple[str, ...] | None = None
 
     @property
     def uid(self) -> Uid:
