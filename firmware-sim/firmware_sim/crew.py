@@ -44,6 +44,7 @@ def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.
             site=site,
             fates=orders.fates or None,
             every_ms=max(1, round(orders.every_s * 1000)),
+            labels_only=orders.labels_only,
         )
         firmwares |= day.build(speed=speed, more=lambda device: _more(device, groups[device], library))
         for d in day.devices:

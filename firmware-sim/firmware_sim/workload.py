@@ -6,7 +6,7 @@ The expected states follow from the plan (`Fate`) alone; nothing here knows how 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from random import Random
 from typing import Any, Final, Literal, NamedTuple
@@ -51,6 +51,7 @@ class Fate(StrEnum):
     ON_THE_ROAD = "on_the_road"
     SENT_BACK = "sent_back"
     ABROAD = "abroad"
+    SHORT = "short"
 
 
 class Course(NamedTuple):
@@ -78,9 +79,10 @@ COURSES: Final[dict[Fate, Course]] = {
     Fate.ON_THE_ROAD: Course(OrderState.OUT_FOR_DELIVERY, Ending.ON_THE_ROAD),
     Fate.SENT_BACK: Course(OrderState.RETURNED, Ending.SENT_BACK),
     Fate.ABROAD: Course(OrderState.DELIVERED, None),
+    Fate.SHORT: Course(OrderState.DELIVERED, Ending.DELIVERED, 2),
 }
 
-_ONCE: Final = tuple(f for f in Fate if f not in (Fate.SENT_BACK, Fate.ABROAD))
+_ONCE: Final = tuple(f for f in Fate if f not in (Fate.SENT_BACK, Fate.ABROAD, Fate.SHORT))
 """What every day has, where nobody asks for something else."""
 
 _USUAL: Final = (Fate.DELIVERED, Fate.DELIVERED, Fate.COMPLETED, Fate.COMPLETED, Fate.PAID_AT_THE_DOOR, Fate.SECOND_TRY, Fate.HELD, Fate.CANCELLED)
@@ -116,6 +118,8 @@ class PlannedOrder:
     one_by_one: bool
     job: str | None = None
     dest_country: str | None = None
+    labels_only: bool = False
+    staged_by: str | None = None
 
     @property
     def expected(self) -> str:
@@ -126,8 +130,21 @@ class PlannedOrder:
         return COURSES[self.fate].visit
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What the courier scans, if that is all."""
+        return tuple(p.code for p in self.parcels) if self.labels_only else ()
+
+    @property
     def pick_list(self) -> PickList:
-        return PickList(order=self.order, lines=self.lines, parcels=self.parcels, one_by_one=self.one_by_one)
+        return PickList(
+            order=self.order,
+            lines=self.lines,
+            parcels=self.parcels,
+            one_by_one=self.one_by_one,
+            labels_only=self.labels_only,
+            staged_by=self.staged_by,
+            is_short=self.fate is Fate.SHORT,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +169,11 @@ class Workload:
         site: str = "main",
         fates: Mapping[Fate, int] | None = None,
         every_ms: int = ORDER_EVERY_MS,
+        labels_only: bool = False,
     ) -> Workload:
         """Plan a day. `fates` weighs what happens to orders; without it every fate comes once, then the usual ones.
+
+        With `labels_only` each order is packed by one scanner and brought to the dock by the next, and what is packed is scanned by its labels alone.
 
         Raises:
             ValueError: if no one can do the work, or there is too much of it.
@@ -165,6 +185,8 @@ class Workload:
         rng = Random(seed)
         drawn = rng.choices(list(fates), list(fates.values()), k=orders) if fates else _fates(rng, orders)
         planned = tuple(_planned(rng, seed, number, fate, scanners, couriers, every_ms) for number, fate in enumerate(drawn, 1))
+        if labels_only:
+            planned = tuple(_by_labels(p, scanners) for p in planned)
         return cls(
             site=site,
             seed=seed,
@@ -194,12 +216,13 @@ class Workload:
         mine = [p for p in self.orders if p.scanner == name]
         lists = [p.pick_list for p in mine if p.fate is not Fate.UNPAID]
         returns = [p.pick_list for p in mine if p.expected == OrderState.RETURNED]
+        to_stage = [p.pick_list for p in self.orders if p.staged_by == name]
         kind: type[Scanner] = more.pop("kind", Scanner)
-        return kind(site=self.site, device=name, lists=lists, returns=returns, **more)
+        return kind(site=self.site, device=name, lists=lists, returns=returns, to_stage=to_stage, **more)
 
     def _courier(self, name: str, courier: str, more: dict[str, Any]) -> Courier:
         visits = [
-            Visit(order=p.order, ending=p.visit, door=p.door, back_to=p.scanner, amount_minor=p.amount_minor)
+            Visit(order=p.order, ending=p.visit, door=p.door, back_to=p.scanner, amount_minor=p.amount_minor, labels=p.labels)
             for p in self.orders
             if p.courier == courier and p.visit is not None
         ]
@@ -246,6 +269,13 @@ def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, cou
         job=f"run{seed}-{courier}-{(number - 1) // 8}" if rng.random() < 0.5 else None,
         dest_country=COUNTRIES[1 + number % (len(COUNTRIES) - 1)] if fate is Fate.ABROAD else None,
     )
+
+
+def _by_labels(p: PlannedOrder, scanners: int) -> PlannedOrder:
+    """What is never packed has no label, and nobody waits for it at the dock."""
+    is_packed = p.fate not in (Fate.UNPAID, Fate.CANCELLED)
+    following = f"scan-{int(p.scanner.removeprefix('scan-')) % scanners + 1}"
+    return replace(p, labels_only=True, staged_by=following if is_packed else None)
 
 
 def _lines(rng: Random, parcels: int) -> tuple[tuple[str, int], ...]:

@@ -15,11 +15,13 @@ from devices.protocol.reasons import Condition
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import CAREFUL, Doer, Habits
-from firmware_sim.firmware.steps import Chore, Scan, Step, TakeBack
+from firmware_sim.firmware.steps import Chore, Give, Rest, Scan, Step, TakeBack
 
 DOCK: Final = "dock-1"
 WRONG_DOCK: Final = "dock-9"
 RETURNS_DOCK: Final = "dock-r"
+FOUND_AFTER_MS: Final = 20_000
+"""From a shelf that is empty to the goods that stood elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +42,19 @@ class ParcelToPack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PickList:
-    """What a worker is told about an order. `one_by_one`: each piece is a scan."""
+    """What a worker is told about an order.
+
+    `one_by_one`: each piece is a scan. `labels_only`: what is packed is scanned by its label, and no order is named. `staged_by` is the scanner whose worker
+    brings it to the dock, None for the same. `is_short`: what goes into the last parcel is not at its shelf, and is found later.
+    """
 
     order: str
     lines: tuple[tuple[str, int], ...]
     parcels: tuple[ParcelToPack, ...]
     one_by_one: bool = False
+    labels_only: bool = False
+    staged_by: str | None = None
+    is_short: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +97,7 @@ class Scanner(Doer):
         workers: Sequence[str],
         lists: list[PickList],
         returns: list[PickList],
+        to_stage: Sequence[PickList] = (),
         shift_s: float = 28_800.0,
         walk: Sequence[Zone] = (),
         battery: Battery | None = None,
@@ -95,6 +105,7 @@ class Scanner(Doer):
     ) -> None:
         habits = more.get("habits", CAREFUL)
         plans = {(Thing.PICK_LIST, x.order): picking(x, habits) for x in lists} | {(Thing.RETURN, x.order): taking_back(x) for x in returns}
+        plans |= {(Thing.PARCELS, x.order): staging(x, habits) for x in to_stage}
         super().__init__(hands=1, plans=plans, chores=[Chore("", [starting(workers[0])])], by=workers[0], **more)
         self._workers = workers
         self._shift = 0
@@ -186,15 +197,34 @@ def starting(worker: str) -> Scan:
 def picking(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
     """From the shelf to the dock: every piece or line, every parcel, every label, and the dock."""
     steps: list[Step] = []
+    missing = dict(what.parcels[-1].items) if what.is_short else {}
     for sku, qty in what.lines:
-        each = [1] * qty if what.one_by_one else [qty]
-        code = sku if sku.isdigit() else None
-        steps += [Scan(type=EventType.PICK, body=bodies.Pick(sku=sku, qty=n, bin="A-01"), order=what.order, code=code) for n in each]
-    for parcel in what.parcels:
+        if sku in missing:
+            steps.append(Scan(type=EventType.PICK, body=bodies.Pick(sku=sku, qty=qty, bin="A-01", short=True), order=what.order))
+        else:
+            steps += _from_the_shelf(what, sku, qty)
+    for parcel in what.parcels[:-1] if missing else what.parcels:
         steps += _packing(what.order, parcel)
+    if missing:
+        steps.append(Rest(FOUND_AFTER_MS))
+        for sku, qty in missing.items():
+            steps += _from_the_shelf(what, sku, qty)
+        steps += _packing(what.order, what.parcels[-1])
+    return [*steps, Give(what.staged_by, Thing.PARCELS)] if what.staged_by is not None else [*steps, *staging(what, habits)]
+
+
+def _from_the_shelf(what: PickList, sku: str, qty: int) -> list[Step]:
+    each = [1] * qty if what.one_by_one else [qty]
+    code = sku if sku.isdigit() else None
+    return [Scan(type=EventType.PICK, body=bodies.Pick(sku=sku, qty=n, bin="A-01"), order=what.order, code=code) for n in each]
+
+
+def staging(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
+    """What was packed is brought to the dock."""
+    steps: list[Step] = []
     for n, parcel in enumerate(what.parcels):
         # A label that the bridge knows says which order it belongs to; naming the order too is allowed.
-        order = what.order if parcel.name else None
+        order = what.order if parcel.name and not what.labels_only else None
         if habits.slip and (n * 7 + len(what.order)) % 10 < habits.slip * 10:
             steps += [Scan(type=EventType.STAGE, body=bodies.Stage(dock=WRONG_DOCK), order=order, code=parcel.code), TakeBack()]
         steps.append(Scan(type=EventType.STAGE, body=bodies.Stage(dock=DOCK), order=order, code=parcel.code))
@@ -212,4 +242,5 @@ def _packing(order: str, parcel: ParcelToPack) -> list[Step]:
 def taking_back(what: PickList) -> list[Step]:
     """A courier brought an order's parcels back."""
     body = bodies.Returned(dock=RETURNS_DOCK, condition=Condition.UNOPENED)
-    return [Scan(type=EventType.RETURNED, body=body, order=what.order, code=p.code) for p in what.parcels]
+    order = None if what.labels_only else what.order
+    return [Scan(type=EventType.RETURNED, body=body, order=order, code=p.code) for p in what.parcels]
