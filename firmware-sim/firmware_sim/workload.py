@@ -16,7 +16,8 @@ from firmware_sim.firmware.base import Firmware
 from firmware_sim.firmware.carrier import Carrier, Passage
 from firmware_sim.firmware.courier import Courier, Ending, Visit
 from firmware_sim.firmware.dispatcher import Dispatcher, Route, Screen
-from firmware_sim.firmware.scanner import ParcelToPack, PickList, Scanner
+from firmware_sim.firmware.gate import Cage, Gate, Hub, Transit
+from firmware_sim.firmware.scanner import OthersParcel, ParcelToPack, PickList, Scanner
 from firmware_sim.firmware.shop import Sale, Shop
 
 ORDERS_MAX: Final = 100_000
@@ -29,6 +30,9 @@ SHOP: Final = "shop-1"
 DISPATCHER: Final = "dispatch-1"
 SCREEN: Final = "desk-1"
 CARRIER: Final = "carrier-1"
+GATE: Final = "gate-1"
+HUB: Final = "hub-1"
+ORDERS_IN_A_CAGE: Final = 3
 COUNTRIES: Final = ("NL", "DE", "GB", "CH", "CN", "US")
 
 
@@ -52,6 +56,9 @@ class Fate(StrEnum):
     SENT_BACK = "sent_back"
     ABROAD = "abroad"
     SHORT = "short"
+    IN_A_CAGE = "in_a_cage"
+    CROSS_DOCKED = "cross_docked"
+    SWAPPED = "swapped"
 
 
 class Course(NamedTuple):
@@ -80,13 +87,22 @@ COURSES: Final[dict[Fate, Course]] = {
     Fate.SENT_BACK: Course(OrderState.RETURNED, Ending.SENT_BACK),
     Fate.ABROAD: Course(OrderState.DELIVERED, None),
     Fate.SHORT: Course(OrderState.DELIVERED, Ending.DELIVERED, 2),
+    Fate.IN_A_CAGE: Course(OrderState.DELIVERED, None),
+    Fate.CROSS_DOCKED: Course(OrderState.DELIVERED, None),
+    Fate.SWAPPED: Course(OrderState.DELIVERED, Ending.DELIVERED),
 }
 
-_ONCE: Final = tuple(f for f in Fate if f not in (Fate.SENT_BACK, Fate.ABROAD, Fate.SHORT))
+_ASKED_FOR: Final = frozenset({Fate.SENT_BACK, Fate.ABROAD, Fate.SHORT, Fate.IN_A_CAGE, Fate.CROSS_DOCKED, Fate.SWAPPED})
+
+_ONCE: Final = tuple(f for f in Fate if f not in _ASKED_FOR)
 """What every day has, where nobody asks for something else."""
 
 _USUAL: Final = (Fate.DELIVERED, Fate.DELIVERED, Fate.COMPLETED, Fate.COMPLETED, Fate.PAID_AT_THE_DOOR, Fate.SECOND_TRY, Fate.HELD, Fate.CANCELLED)
 """What most orders come to, once every fate was met."""
+
+
+_BY_THE_GATE: Final = frozenset({Fate.IN_A_CAGE, Fate.CROSS_DOCKED})
+_NEVER_PACKED: Final = frozenset({Fate.UNPAID, Fate.CROSS_DOCKED})
 
 
 def _nothing_more(device: str) -> dict[str, Any]:
@@ -120,6 +136,7 @@ class PlannedOrder:
     dest_country: str | None = None
     labels_only: bool = False
     staged_by: str | None = None
+    swapped: OthersParcel | None = None
 
     @property
     def expected(self) -> str:
@@ -132,7 +149,7 @@ class PlannedOrder:
     @property
     def labels(self) -> tuple[str, ...]:
         """What the courier scans, if that is all."""
-        return tuple(p.code for p in self.parcels) if self.labels_only else ()
+        return _labels(self) if self.labels_only else ()
 
     @property
     def pick_list(self) -> PickList:
@@ -143,7 +160,9 @@ class PlannedOrder:
             one_by_one=self.one_by_one,
             labels_only=self.labels_only,
             staged_by=self.staged_by,
+            goes_to=GATE if self.fate is Fate.IN_A_CAGE else None,
             is_short=self.fate is Fate.SHORT,
+            swapped=self.swapped,
         )
 
 
@@ -185,12 +204,13 @@ class Workload:
         rng = Random(seed)
         drawn = rng.choices(list(fates), list(fates.values()), k=orders) if fates else _fates(rng, orders)
         planned = tuple(_planned(rng, seed, number, fate, scanners, couriers, every_ms) for number, fate in enumerate(drawn, 1))
+        planned = tuple(_swapped(p, planned[n - 1]) if n and p.fate is Fate.SWAPPED else p for n, p in enumerate(planned))
         if labels_only:
             planned = tuple(_by_labels(p, scanners) for p in planned)
         return cls(
             site=site,
             seed=seed,
-            devices=_devices(scanners, couriers, has_carrier=any(p.fate is Fate.ABROAD for p in planned)),
+            devices=_devices(scanners, couriers, frozenset(p.fate for p in planned)),
             orders=planned,
             expected={p.order: p.expected for p in planned},
             counts=_counts(planned),
@@ -204,7 +224,9 @@ class Workload:
             SCREEN: Screen(site=self.site, device=SCREEN),
         }
         for device in self.devices:
-            if device.role is Role.SCANNER:
+            if device.name in (GATE, HUB):
+                made[device.name] = self._beyond_the_hall(device.name, speed)
+            elif device.role is Role.SCANNER:
                 made[device.name] = self._scanner(device.name, {"workers": (f"w-{device.name}",), "speed": speed, **more(device.name)})
             elif device.courier is not None:
                 made[device.name] = self._courier(device.name, device.courier, {"speed": speed, **more(device.name)})
@@ -214,11 +236,18 @@ class Workload:
 
     def _scanner(self, name: str, more: dict[str, Any]) -> Scanner:
         mine = [p for p in self.orders if p.scanner == name]
-        lists = [p.pick_list for p in mine if p.fate is not Fate.UNPAID]
+        lists = [p.pick_list for p in mine if p.fate not in _NEVER_PACKED]
         returns = [p.pick_list for p in mine if p.expected == OrderState.RETURNED]
         to_stage = [p.pick_list for p in self.orders if p.staged_by == name]
         kind: type[Scanner] = more.pop("kind", Scanner)
         return kind(site=self.site, device=name, lists=lists, returns=returns, to_stage=to_stage, **more)
+
+    def _beyond_the_hall(self, name: str, speed: float) -> Gate | Hub:
+        cages = _cages([p for p in self.orders if p.fate is Fate.IN_A_CAGE])
+        transits = [Transit(order=p.order, labels=_labels(p)) for p in self.orders if p.fate is Fate.CROSS_DOCKED]
+        if name == HUB:
+            return Hub(site=self.site, device=name, cages=cages, transits=transits, speed=speed)
+        return Gate(site=self.site, device=name, cages=cages, transits=transits, hub=HUB, speed=speed)
 
     def _courier(self, name: str, courier: str, more: dict[str, Any]) -> Courier:
         visits = [
@@ -229,10 +258,12 @@ class Workload:
         return Courier(site=self.site, device=name, courier=courier, visits=visits, depot=DEPOT, **more)
 
 
-def _devices(scanners: int, couriers: int, *, has_carrier: bool) -> tuple[SimDevice, ...]:
-    carrier = (SimDevice(name=CARRIER, role=Role.SYSTEM),) if has_carrier else ()
+def _devices(scanners: int, couriers: int, fates: frozenset[Fate]) -> tuple[SimDevice, ...]:
+    carrier = (SimDevice(name=CARRIER, role=Role.SYSTEM),) if Fate.ABROAD in fates else ()
+    beyond = (SimDevice(name=GATE, role=Role.SCANNER), SimDevice(name=HUB, role=Role.SCANNER)) if fates & _BY_THE_GATE else ()
     return (
         *carrier,
+        *beyond,
         SimDevice(name=SHOP, role=Role.SYSTEM),
         SimDevice(name=DISPATCHER, role=Role.DESK),
         SimDevice(name=SCREEN, role=Role.DESK),
@@ -271,9 +302,17 @@ def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, cou
     )
 
 
+def _swapped(p: PlannedOrder, before: PlannedOrder) -> PlannedOrder:
+    """The order before this one lies on the same table. Without a name, a parcel can be told from others only by the label that it has."""
+    other, mine = before.parcels[0], p.parcels[0]
+    if mine.name is None and len(p.parcels) > 1:
+        return p
+    return replace(p, swapped=OthersParcel(order=before.order, parcel=other, labels_again=p.one_by_one and other.name is not None))
+
+
 def _by_labels(p: PlannedOrder, scanners: int) -> PlannedOrder:
     """What is never packed has no label, and nobody waits for it at the dock."""
-    is_packed = p.fate not in (Fate.UNPAID, Fate.CANCELLED)
+    is_packed = p.fate is not Fate.CANCELLED and p.fate not in _NEVER_PACKED
     following = f"scan-{int(p.scanner.removeprefix('scan-')) % scanners + 1}"
     return replace(p, labels_only=True, staged_by=following if is_packed else None)
 
@@ -327,13 +366,23 @@ def _sale(p: PlannedOrder) -> Sale:
         amount_minor=p.amount_minor,
         payment="on_delivery" if p.fate is Fate.PAID_AT_THE_DOOR else "prepaid",
         is_paid=p.fate is not Fate.UNPAID,
-        picked_by=None if p.fate is Fate.UNPAID else p.scanner,
+        picked_by=None if p.fate is Fate.UNPAID else GATE if p.fate is Fate.CROSS_DOCKED else p.scanner,
         fed_late=p.fate is Fate.FED_LATE,
         is_held=p.fate is Fate.HELD,
         is_cancelled=p.fate is Fate.CANCELLED,
         is_completed=p.fate is Fate.COMPLETED,
         dest_country=p.dest_country,
     )
+
+
+def _labels(p: PlannedOrder) -> tuple[str, ...]:
+    return tuple(parcel.code for parcel in p.parcels)
+
+
+def _cages(orders: list[PlannedOrder]) -> list[Cage]:
+    """A few orders in each, as they come."""
+    some = [orders[at : at + ORDERS_IN_A_CAGE] for at in range(0, len(orders), ORDERS_IN_A_CAGE)]
+    return [Cage(code=f"CAGE-{n}", pallet=f"PALLET-{n}", labels={p.order: _labels(p) for p in together}) for n, together in enumerate(some, 1)]
 
 
 def _route(p: PlannedOrder) -> Route:

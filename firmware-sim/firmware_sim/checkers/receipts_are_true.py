@@ -14,6 +14,8 @@ from firmware_sim.record import Row, Subscribed
 TAKEN: Final = frozenset({"applied", "late", "noop"})
 UNKNOWN: Final = Answer("unknown")
 """The contract has no word on it."""
+REPEATED: Final = "repeated"
+"""What a device says over and over is stored, and nothing more."""
 BEST_FIRST: Final = ("taken", "parked", "blocked", "lost_claim", "rejected", "unknown")
 """One scan of several orders is told the best that it is in any of them."""
 
@@ -115,7 +117,7 @@ def _expected(view: View, row: Row) -> Answer:
         best = min(said, key=lambda a: BEST_FIRST.index(a.outcome))
         return best._replace(moved=any(a.moved for a in said))
     if row["fault"] is not None:
-        return Answer("rejected", row["fault"])
+        return Answer("noop" if row["fault"] == REPEATED else "rejected", row["fault"])
     return UNKNOWN if where.outcome is None else Answer(where.outcome, where.reason)
 
 

@@ -20,6 +20,8 @@ from firmware_sim.firmware.steps import Chore, Give, Rest, Scan, Step, TakeBack
 DOCK: Final = "dock-1"
 WRONG_DOCK: Final = "dock-9"
 RETURNS_DOCK: Final = "dock-r"
+NOTICED_AFTER_MS: Final = 8_000
+"""From a wrong label to the moment in which somebody sees it."""
 FOUND_AFTER_MS: Final = 20_000
 """From a shelf that is empty to the goods that stood elsewhere."""
 
@@ -41,11 +43,21 @@ class ParcelToPack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OthersParcel:
+    """A parcel that lies on the same table. With `labels_again` its label is stuck back on it; else the mistake is voided."""
+
+    order: str
+    parcel: ParcelToPack
+    labels_again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PickList:
     """What a worker is told about an order.
 
     `one_by_one`: each piece is a scan. `labels_only`: what is packed is scanned by its label, and no order is named. `staged_by` is the scanner whose worker
-    brings it to the dock, None for the same. `is_short`: what goes into the last parcel is not at its shelf, and is found later.
+    brings it to the dock, None for the same; from there it goes to `goes_to`, if anywhere. `is_short`: what goes into the last parcel is not at its shelf,
+    and is found later. `swapped` is another order's parcel, whose label is stuck on the first of these by mistake, and taken off again.
     """
 
     order: str
@@ -54,7 +66,9 @@ class PickList:
     one_by_one: bool = False
     labels_only: bool = False
     staged_by: str | None = None
+    goes_to: str | None = None
     is_short: bool = False
+    swapped: OthersParcel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +219,8 @@ def picking(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
             steps += _from_the_shelf(what, sku, qty)
     for parcel in what.parcels[:-1] if missing else what.parcels:
         steps += _packing(what.order, parcel)
+    if what.swapped is not None:
+        steps += _swapping(what.order, what.parcels[0], what.swapped)
     if missing:
         steps.append(Rest(FOUND_AFTER_MS))
         for sku, qty in missing.items():
@@ -228,7 +244,7 @@ def staging(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
         if habits.slip and (n * 7 + len(what.order)) % 10 < habits.slip * 10:
             steps += [Scan(type=EventType.STAGE, body=bodies.Stage(dock=WRONG_DOCK), order=order, code=parcel.code), TakeBack()]
         steps.append(Scan(type=EventType.STAGE, body=bodies.Stage(dock=DOCK), order=order, code=parcel.code))
-    return steps
+    return [*steps, Give(what.goes_to, Thing.PARCELS)] if what.goes_to is not None else steps
 
 
 def _packing(order: str, parcel: ParcelToPack) -> list[Step]:
@@ -237,6 +253,17 @@ def _packing(order: str, parcel: ParcelToPack) -> list[Step]:
     if parcel.labelled:
         steps.append(Scan(type=EventType.LABELLED, body=bodies.Labelled(code=parcel.code, kind=parcel.kind), order=order, parcel=parcel.name))
     return steps
+
+
+def _swapping(order: str, mine: ParcelToPack, other: OthersParcel) -> list[Step]:
+    """The wrong label is on a parcel for a while; then both are what they should be."""
+    label = bodies.Labelled(code=other.parcel.code, kind=other.parcel.kind)
+    mistake = Scan(type=EventType.LABELLED, body=label, order=order, parcel=mine.name)
+    if not other.labels_again:
+        return [mistake, Rest(NOTICED_AFTER_MS), TakeBack()]
+    back = Scan(type=EventType.LABELLED, body=label, order=other.order, parcel=other.parcel.name)
+    own = Scan(type=EventType.LABELLED, body=bodies.Labelled(code=mine.code, kind=mine.kind), order=order, parcel=mine.name)
+    return [mistake, Rest(NOTICED_AFTER_MS), back, own]
 
 
 def taking_back(what: PickList) -> list[Step]:
