@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from random import Random
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from devices.protocol.vocabulary import OrderState, Role, partially
 from firmware_sim.firmware.base import Firmware
@@ -19,6 +19,7 @@ from firmware_sim.firmware.dispatcher import Dispatcher, Route, Screen
 from firmware_sim.firmware.gate import Cage, Gate, Hub, Transit
 from firmware_sim.firmware.scanner import OthersParcel, ParcelToPack, PickList, Scanner
 from firmware_sim.firmware.shop import Sale, Shop
+from firmware_sim.wares import lines_of_an_order, parcels_of
 
 ORDERS_MAX: Final = 100_000
 DEPOT: Final = (523_700_000, 49_000_000)
@@ -59,6 +60,7 @@ class Fate(StrEnum):
     IN_A_CAGE = "in_a_cage"
     CROSS_DOCKED = "cross_docked"
     SWAPPED = "swapped"
+    HELD_TWICE = "held_twice"
 
 
 class Course(NamedTuple):
@@ -90,9 +92,10 @@ COURSES: Final[dict[Fate, Course]] = {
     Fate.IN_A_CAGE: Course(OrderState.DELIVERED, None),
     Fate.CROSS_DOCKED: Course(OrderState.DELIVERED, None),
     Fate.SWAPPED: Course(OrderState.DELIVERED, Ending.DELIVERED),
+    Fate.HELD_TWICE: Course(OrderState.DELIVERED, Ending.DELIVERED),
 }
 
-_ASKED_FOR: Final = frozenset({Fate.SENT_BACK, Fate.ABROAD, Fate.SHORT, Fate.IN_A_CAGE, Fate.CROSS_DOCKED, Fate.SWAPPED})
+_ASKED_FOR: Final = frozenset({Fate.SENT_BACK, Fate.ABROAD, Fate.SHORT, Fate.IN_A_CAGE, Fate.CROSS_DOCKED, Fate.SWAPPED, Fate.HELD_TWICE})
 
 _ONCE: Final = tuple(f for f in Fate if f not in _ASKED_FOR)
 """What every day has, where nobody asks for something else."""
@@ -283,13 +286,13 @@ def _fates(rng: Random, orders: int) -> list[Fate]:
 def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, couriers: int, every_ms: int) -> PlannedOrder:
     order = f"sim{seed}-{number:04}"
     parcels_count = max(COURSES[fate].parcels_min, rng.choice((1, 1, 1, 2, 3)))
-    lines = _lines(rng, parcels_count)
+    lines = lines_of_an_order(rng, parcels_count)
     courier = f"courier-{rng.randint(1, couriers)}"
     return PlannedOrder(
         order=order,
         fate=fate,
         lines=lines,
-        parcels=_parcels(rng, order, lines, parcels_count),
+        parcels=parcels_of(rng, order, lines, parcels_count),
         scanner=f"scan-{rng.randint(1, scanners)}",
         courier=courier,
         door=(DEPOT[0] + rng.randint(-AROUND_E7, AROUND_E7), DEPOT[1] + rng.randint(-AROUND_E7, AROUND_E7)),
@@ -317,47 +320,6 @@ def _by_labels(p: PlannedOrder, scanners: int) -> PlannedOrder:
     return replace(p, labels_only=True, staged_by=following if is_packed else None)
 
 
-def _lines(rng: Random, parcels: int) -> tuple[tuple[str, int], ...]:
-    """(sku, qty), each article once; some are article numbers (GTIN), some the shop's own."""
-    numbers = rng.sample(range(1_000, 9_999), rng.randint(parcels, parcels + 2))
-    return tuple((gtin(n) if rng.random() < 0.5 else f"SKU-{n}", rng.randint(1, 3)) for n in numbers)
-
-
-def _parcels(rng: Random, order: str, lines: tuple[tuple[str, int], ...], count: int) -> tuple[ParcelToPack, ...]:
-    """The lines, dealt out over the parcels. Some parcels have a name; an unnamed one with others beside it is labelled as it is packed."""
-    parcels = []
-    for n in range(count):
-        named = rng.random() < 0.5
-        kind: Literal["sscc", "waybill"] = "sscc" if rng.random() < 0.6 else "waybill"
-        parcels.append(
-            ParcelToPack(
-                items=lines[n::count],
-                code=_sscc(rng) if kind == "sscc" else f"WB-{order}-{n + 1}",
-                kind=kind,
-                name=f"{order}-{n + 1}" if named else None,
-                labelled=(named or count == 1) and rng.random() < 0.3,
-                weight_g=rng.randint(100, 20_000),
-            ),
-        )
-    return tuple(parcels)
-
-
-def gtin(number: int) -> str:
-    """A GTIN-13 of the range for use in a company (prefix 2)."""
-    return _checked(f"20000000{number:04}")
-
-
-def _sscc(rng: Random) -> str:
-    """An SSCC as a scanner without symbology identifier reads it: application identifier 00 and 18 digits."""
-    return "00" + _checked(f"3{rng.randrange(10**16):016}")
-
-
-def _checked(digits: str) -> str:
-    """Digits with their check digit (GS1 General Specifications §7.9)."""
-    total = sum(int(d) * (3 if n % 2 == 0 else 1) for n, d in enumerate(reversed(digits)))
-    return f"{digits}{-total % 10}"
-
-
 def _sale(p: PlannedOrder) -> Sale:
     return Sale(
         order=p.order,
@@ -365,10 +327,11 @@ def _sale(p: PlannedOrder) -> Sale:
         start_ms=p.start_ms,
         amount_minor=p.amount_minor,
         payment="on_delivery" if p.fate is Fate.PAID_AT_THE_DOOR else "prepaid",
-        is_paid=p.fate is not Fate.UNPAID,
+        is_paid=p.fate is not Fate.UNPAID and not (p.fate is Fate.CROSS_DOCKED and p.one_by_one),
         picked_by=None if p.fate is Fate.UNPAID else GATE if p.fate is Fate.CROSS_DOCKED else p.scanner,
         fed_late=p.fate is Fate.FED_LATE,
-        is_held=p.fate is Fate.HELD,
+        is_held=p.fate in (Fate.HELD, Fate.HELD_TWICE),
+        is_held_twice=p.fate is Fate.HELD_TWICE,
         is_cancelled=p.fate is Fate.CANCELLED,
         is_completed=p.fate is Fate.COMPLETED,
         dest_country=p.dest_country,

@@ -14,7 +14,7 @@ from devices.protocol.bodies import Collected, ProofOfDelivery
 from devices.protocol.bridge_messages import Assignment, Receipt, Stop
 from devices.protocol.device_messages import LocationBatch, Point
 from devices.protocol.reasons import AttemptReason, RefusalReason, ReturnReason
-from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod
+from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod, Reason
 from firmware_sim.firmware.actions import Publish, Thing
 from firmware_sim.firmware.chores import Doer
 from firmware_sim.firmware.steps import COUNTED, Chore, Drive, Give, Rest, Scan, Step
@@ -195,8 +195,8 @@ class Courier(Doer):
                 self._set_to_work(stop, [code for other in job.stops if other is not stop for code in other.codes])
 
     def give_up(self, chore: Chore, receipt: Receipt) -> None:
-        """A claim that came too late is nothing lost: the job's next rev is on its way, or another courier has it."""
-        if receipt.outcome is not Outcome.LOST_CLAIM:
+        """A claim that came too late is nothing lost: the job's next rev is on its way, another courier has it, or it was open for a moment only."""
+        if receipt.outcome is not Outcome.LOST_CLAIM and receipt.reason is not Reason.JOB_CLOSED:
             super().give_up(chore, receipt)
 
     def _set_to_work(self, stop: Stop, beside: list[str]) -> None:

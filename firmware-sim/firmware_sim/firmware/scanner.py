@@ -20,6 +20,8 @@ from firmware_sim.firmware.steps import Chore, Give, Rest, Scan, Step, TakeBack
 DOCK: Final = "dock-1"
 WRONG_DOCK: Final = "dock-9"
 RETURNS_DOCK: Final = "dock-r"
+LABEL_TOLD_AFTER_MS: Final = 20_000
+"""From a label on a parcel that others take to the dock to the scan that tells of it."""
 NOTICED_AFTER_MS: Final = 8_000
 """From a wrong label to the moment in which somebody sees it."""
 FOUND_AFTER_MS: Final = 20_000
@@ -56,8 +58,9 @@ class PickList:
     """What a worker is told about an order.
 
     `one_by_one`: each piece is a scan. `labels_only`: what is packed is scanned by its label, and no order is named. `staged_by` is the scanner whose worker
-    brings it to the dock, None for the same; from there it goes to `goes_to`, if anywhere. `is_short`: what goes into the last parcel is not at its shelf,
-    and is found later. `swapped` is another order's parcel, whose label is stuck on the first of these by mistake, and taken off again.
+    brings it to the dock, None for the same; labels that are scans of their own are told after that. From the dock it goes to `goes_to`, if anywhere.
+    `is_short`: what goes into the last parcel is not at its shelf, and is found later. `swapped` is another order's parcel, whose label is stuck on the first
+    of these by mistake, and taken off again.
     """
 
     order: str
@@ -217,8 +220,9 @@ def picking(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
             steps.append(Scan(type=EventType.PICK, body=bodies.Pick(sku=sku, qty=qty, bin="A-01", short=True), order=what.order))
         else:
             steps += _from_the_shelf(what, sku, qty)
+    labels = [_label(what.order, parcel) for parcel in what.parcels if parcel.labelled] if what.staged_by is not None else []
     for parcel in what.parcels[:-1] if missing else what.parcels:
-        steps += _packing(what.order, parcel)
+        steps += _packing(what.order, parcel)[: 1 if labels else None]
     if what.swapped is not None:
         steps += _swapping(what.order, what.parcels[0], what.swapped)
     if missing:
@@ -226,7 +230,9 @@ def picking(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
         for sku, qty in missing.items():
             steps += _from_the_shelf(what, sku, qty)
         steps += _packing(what.order, what.parcels[-1])
-    return [*steps, Give(what.staged_by, Thing.PARCELS)] if what.staged_by is not None else [*steps, *staging(what, habits)]
+    if what.staged_by is None:
+        return [*steps, *staging(what, habits)]
+    return [*steps, Give(what.staged_by, Thing.PARCELS), *([Rest(LABEL_TOLD_AFTER_MS), *labels] if labels else [])]
 
 
 def _from_the_shelf(what: PickList, sku: str, qty: int) -> list[Step]:
@@ -250,9 +256,11 @@ def staging(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
 def _packing(order: str, parcel: ParcelToPack) -> list[Step]:
     body = bodies.Pack(items=[Line(sku=sku, qty=qty) for sku, qty in parcel.items], weight_g=parcel.weight_g)
     steps: list[Step] = [Scan(type=EventType.PACK, body=body, order=order, parcel=parcel.name, code=None if parcel.labelled else parcel.code)]
-    if parcel.labelled:
-        steps.append(Scan(type=EventType.LABELLED, body=bodies.Labelled(code=parcel.code, kind=parcel.kind), order=order, parcel=parcel.name))
-    return steps
+    return [*steps, _label(order, parcel)] if parcel.labelled else steps
+
+
+def _label(order: str, parcel: ParcelToPack) -> Step:
+    return Scan(type=EventType.LABELLED, body=bodies.Labelled(code=parcel.code, kind=parcel.kind), order=order, parcel=parcel.name)
 
 
 def _swapping(order: str, mine: ParcelToPack, other: OthersParcel) -> list[Step]:
@@ -262,8 +270,7 @@ def _swapping(order: str, mine: ParcelToPack, other: OthersParcel) -> list[Step]
     if not other.labels_again:
         return [mistake, Rest(NOTICED_AFTER_MS), TakeBack()]
     back = Scan(type=EventType.LABELLED, body=label, order=other.order, parcel=other.parcel.name)
-    own = Scan(type=EventType.LABELLED, body=bodies.Labelled(code=mine.code, kind=mine.kind), order=order, parcel=mine.name)
-    return [mistake, Rest(NOTICED_AFTER_MS), back, own]
+    return [mistake, Rest(NOTICED_AFTER_MS), back, _label(order, mine)]
 
 
 def taking_back(what: PickList) -> list[Step]:
