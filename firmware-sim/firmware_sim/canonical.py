@@ -21,11 +21,12 @@ from firmware_sim.record import Committed, Entry, Lost, Noted, Published, Receiv
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "events": (
         *("pos", "id", "device", "role", "type", "log", "seq", "received_ms", "event_ms", "source", "error_ms"),
-        *("order_id", "code", "at", "fault", "misload", "payload"),
+        *("order_id", "code", "at", "fault", "warn", "payload"),
     ),
+    "placed": ("pos", "order_id", "refusal", "warn", "inside"),
     "receipts": ("pos", "device", "n", "outcome", "reason", "payload"),
     "orders": ("order_id", "rev", "state", "hash", "timed", "at_ms", "updated_ms", "due_ms", "status"),
-    "parcels": ("order_id", "parcel", "state", "hash", "code", "status"),
+    "parcels": ("order_id", "parcel", "state", "hash", "codes", "status"),
     "status_log": ("no", "order_id", "rev", "updated_ms", "state", "hash"),
     "parked": ("pos", "ref_kind", "ref", "order_id", "since_ms", "deadline_ms"),
     "quarantine": ("no", "device", "event_type", "received_ms", "reason", "digest", "pos", "payload"),

@@ -44,10 +44,11 @@ def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.
             site=site,
             fates=orders.fates or None,
             every_ms=max(1, round(orders.every_s * 1000)),
+            labels_only=orders.labels_only,
         )
         firmwares |= day.build(speed=speed, more=lambda device: _more(device, groups[device], library))
         for d in day.devices:
-            secrets = _workers(d.name, groups[d.name]) if d.role is Role.SCANNER else (d.courier,) if d.courier else ()
+            secrets = _workers(d.name, groups[d.name]) if d.name in groups and d.role is Role.SCANNER else (d.courier,) if d.courier else ()
             cast[d.name] = Cast(device=d.name, role=d.role.value, courier=d.courier, secrets=secrets)
         expected |= day.expected
     if scenario.belts is not None:

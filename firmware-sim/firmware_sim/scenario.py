@@ -18,11 +18,15 @@ Version = Annotated[int, Meta(ge=1, le=NEWEST_VERSION)]
 
 
 class Orders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`count` orders, one `every_s`. `fates` weighs what happens to them; without it every fate comes once, then the usual ones."""
+    """`count` orders, one `every_s`. `fates` weighs what happens to them; without it every fate comes once, then the usual ones.
+
+    `labels_only`: another handheld than the packer's brings parcels to the dock, and what is packed is scanned by its labels alone.
+    """
 
     count: Annotated[int, Meta(ge=1, le=10_000)] = 20
     every_s: Annotated[float, Meta(gt=0, le=86_400)] = ORDER_EVERY_MS / 1000
     fates: dict[Fate, Annotated[int, Meta(ge=1)]] = {}
+    labels_only: bool = False
 
 
 class WalkPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

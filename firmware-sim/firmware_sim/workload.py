@@ -6,18 +6,20 @@ The expected states follow from the plan (`Fate`) alone; nothing here knows how 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from random import Random
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from devices.protocol.vocabulary import OrderState, Role, partially
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.firmware.carrier import Carrier, Passage
 from firmware_sim.firmware.courier import Courier, Ending, Visit
 from firmware_sim.firmware.dispatcher import Dispatcher, Route, Screen
-from firmware_sim.firmware.scanner import ParcelToPack, PickList, Scanner
+from firmware_sim.firmware.gate import Cage, Gate, Hub, Transit
+from firmware_sim.firmware.scanner import OthersParcel, ParcelToPack, PickList, Scanner
 from firmware_sim.firmware.shop import Sale, Shop
+from firmware_sim.wares import lines_of_an_order, parcels_of
 
 ORDERS_MAX: Final = 100_000
 DEPOT: Final = (523_700_000, 49_000_000)
@@ -29,6 +31,9 @@ SHOP: Final = "shop-1"
 DISPATCHER: Final = "dispatch-1"
 SCREEN: Final = "desk-1"
 CARRIER: Final = "carrier-1"
+GATE: Final = "gate-1"
+HUB: Final = "hub-1"
+ORDERS_IN_A_CAGE: Final = 3
 COUNTRIES: Final = ("NL", "DE", "GB", "CH", "CN", "US")
 
 
@@ -51,6 +56,11 @@ class Fate(StrEnum):
     ON_THE_ROAD = "on_the_road"
     SENT_BACK = "sent_back"
     ABROAD = "abroad"
+    SHORT = "short"
+    IN_A_CAGE = "in_a_cage"
+    CROSS_DOCKED = "cross_docked"
+    SWAPPED = "swapped"
+    HELD_TWICE = "held_twice"
 
 
 class Course(NamedTuple):
@@ -78,13 +88,26 @@ COURSES: Final[dict[Fate, Course]] = {
     Fate.ON_THE_ROAD: Course(OrderState.OUT_FOR_DELIVERY, Ending.ON_THE_ROAD),
     Fate.SENT_BACK: Course(OrderState.RETURNED, Ending.SENT_BACK),
     Fate.ABROAD: Course(OrderState.DELIVERED, None),
+    Fate.SHORT: Course(OrderState.DELIVERED, Ending.DELIVERED, 2),
+    Fate.IN_A_CAGE: Course(OrderState.DELIVERED, None),
+    Fate.CROSS_DOCKED: Course(OrderState.DELIVERED, None),
+    Fate.SWAPPED: Course(OrderState.DELIVERED, Ending.DELIVERED),
+    Fate.HELD_TWICE: Course(OrderState.DELIVERED, Ending.DELIVERED),
 }
 
-_ONCE: Final = tuple(f for f in Fate if f not in (Fate.SENT_BACK, Fate.ABROAD))
+_ASKED_FOR: Final = frozenset({Fate.SENT_BACK, Fate.ABROAD, Fate.SHORT, Fate.IN_A_CAGE, Fate.CROSS_DOCKED, Fate.SWAPPED, Fate.HELD_TWICE})
+
+_ONCE: Final = tuple(f for f in Fate if f not in _ASKED_FOR)
 """What every day has, where nobody asks for something else."""
 
 _USUAL: Final = (Fate.DELIVERED, Fate.DELIVERED, Fate.COMPLETED, Fate.COMPLETED, Fate.PAID_AT_THE_DOOR, Fate.SECOND_TRY, Fate.HELD, Fate.CANCELLED)
 """What most orders come to, once every fate was met."""
+
+
+_BY_THE_GATE: Final = frozenset({Fate.IN_A_CAGE, Fate.CROSS_DOCKED})
+_GOES_TO: Final = {Fate.ABROAD: CARRIER, Fate.IN_A_CAGE: GATE}
+"""Who fetches the parcels at the dock, if it is not a courier."""
+_NEVER_PACKED: Final = frozenset({Fate.UNPAID, Fate.CROSS_DOCKED})
 
 
 def _nothing_more(device: str) -> dict[str, Any]:
@@ -116,6 +139,9 @@ class PlannedOrder:
     one_by_one: bool
     job: str | None = None
     dest_country: str | None = None
+    labels_only: bool = False
+    staged_by: str | None = None
+    swapped: OthersParcel | None = None
 
     @property
     def expected(self) -> str:
@@ -126,9 +152,23 @@ class PlannedOrder:
         return COURSES[self.fate].visit
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What the courier scans, if that is all."""
+        return _labels(self) if self.labels_only else ()
+
+    @property
     def pick_list(self) -> PickList:
-        carrier = CARRIER if self.fate is Fate.ABROAD else None
-        return PickList(order=self.order, lines=self.lines, parcels=self.parcels, one_by_one=self.one_by_one, carrier=carrier)
+        return PickList(
+            order=self.order,
+            lines=self.lines,
+            parcels=self.parcels,
+            one_by_one=self.one_by_one,
+            labels_only=self.labels_only,
+            staged_by=self.staged_by,
+            goes_to=_GOES_TO.get(self.fate),
+            is_short=self.fate is Fate.SHORT,
+            swapped=self.swapped,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +193,11 @@ class Workload:
         site: str = "main",
         fates: Mapping[Fate, int] | None = None,
         every_ms: int = ORDER_EVERY_MS,
+        labels_only: bool = False,
     ) -> Workload:
         """Plan a day. `fates` weighs what happens to orders; without it every fate comes once, then the usual ones.
+
+        With `labels_only` each order is packed by one scanner and brought to the dock by the next, and what is packed is scanned by its labels alone.
 
         Raises:
             ValueError: if no one can do the work, or there is too much of it.
@@ -166,10 +209,13 @@ class Workload:
         rng = Random(seed)
         drawn = rng.choices(list(fates), list(fates.values()), k=orders) if fates else _fates(rng, orders)
         planned = tuple(_planned(rng, seed, number, fate, scanners, couriers, every_ms) for number, fate in enumerate(drawn, 1))
+        planned = tuple(_swapped(p, planned[n - 1]) if n and p.fate is Fate.SWAPPED else p for n, p in enumerate(planned))
+        if labels_only:
+            planned = tuple(_by_labels(p, scanners) for p in planned)
         return cls(
             site=site,
             seed=seed,
-            devices=_devices(scanners, couriers, has_carrier=any(p.fate is Fate.ABROAD for p in planned)),
+            devices=_devices(scanners, couriers, frozenset(p.fate for p in planned)),
             orders=planned,
             expected={p.order: p.expected for p in planned},
             counts=_counts(planned),
@@ -183,7 +229,9 @@ class Workload:
             SCREEN: Screen(site=self.site, device=SCREEN),
         }
         for device in self.devices:
-            if device.role is Role.SCANNER:
+            if device.name in (GATE, HUB):
+                made[device.name] = self._beyond_the_hall(device.name, speed)
+            elif device.role is Role.SCANNER:
                 made[device.name] = self._scanner(device.name, {"workers": (f"w-{device.name}",), "speed": speed, **more(device.name)})
             elif device.courier is not None:
                 made[device.name] = self._courier(device.name, device.courier, {"speed": speed, **more(device.name)})
@@ -193,24 +241,34 @@ class Workload:
 
     def _scanner(self, name: str, more: dict[str, Any]) -> Scanner:
         mine = [p for p in self.orders if p.scanner == name]
-        lists = [p.pick_list for p in mine if p.fate is not Fate.UNPAID]
+        lists = [p.pick_list for p in mine if p.fate not in _NEVER_PACKED]
         returns = [p.pick_list for p in mine if p.expected == OrderState.RETURNED]
+        to_stage = [p.pick_list for p in self.orders if p.staged_by == name]
         kind: type[Scanner] = more.pop("kind", Scanner)
-        return kind(site=self.site, device=name, lists=lists, returns=returns, **more)
+        return kind(site=self.site, device=name, lists=lists, returns=returns, to_stage=to_stage, **more)
+
+    def _beyond_the_hall(self, name: str, speed: float) -> Gate | Hub:
+        cages = _cages([p for p in self.orders if p.fate is Fate.IN_A_CAGE])
+        transits = [Transit(order=p.order, labels=_labels(p)) for p in self.orders if p.fate is Fate.CROSS_DOCKED]
+        if name == HUB:
+            return Hub(site=self.site, device=name, cages=cages, transits=transits, speed=speed)
+        return Gate(site=self.site, device=name, cages=cages, transits=transits, hub=HUB, speed=speed)
 
     def _courier(self, name: str, courier: str, more: dict[str, Any]) -> Courier:
         visits = [
-            Visit(order=p.order, ending=p.visit, door=p.door, back_to=p.scanner, amount_minor=p.amount_minor)
+            Visit(order=p.order, ending=p.visit, door=p.door, back_to=p.scanner, amount_minor=p.amount_minor, labels=p.labels)
             for p in self.orders
             if p.courier == courier and p.visit is not None
         ]
         return Courier(site=self.site, device=name, courier=courier, visits=visits, depot=DEPOT, **more)
 
 
-def _devices(scanners: int, couriers: int, *, has_carrier: bool) -> tuple[SimDevice, ...]:
-    carrier = (SimDevice(name=CARRIER, role=Role.CARRIER),) if has_carrier else ()
+def _devices(scanners: int, couriers: int, fates: frozenset[Fate]) -> tuple[SimDevice, ...]:
+    carrier = (SimDevice(name=CARRIER, role=Role.CARRIER),) if Fate.ABROAD in fates else ()
+    beyond = (SimDevice(name=GATE, role=Role.SCANNER), SimDevice(name=HUB, role=Role.SCANNER)) if fates & _BY_THE_GATE else ()
     return (
         *carrier,
+        *beyond,
         SimDevice(name=SHOP, role=Role.SYSTEM),
         SimDevice(name=DISPATCHER, role=Role.DESK),
         SimDevice(name=SCREEN, role=Role.DESK),
@@ -230,13 +288,13 @@ def _fates(rng: Random, orders: int) -> list[Fate]:
 def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, couriers: int, every_ms: int) -> PlannedOrder:
     order = f"sim{seed}-{number:04}"
     parcels_count = max(COURSES[fate].parcels_min, rng.choice((1, 1, 1, 2, 3)))
-    lines = _lines(rng, parcels_count)
+    lines = lines_of_an_order(rng, parcels_count)
     courier = f"courier-{rng.randint(1, couriers)}"
     return PlannedOrder(
         order=order,
         fate=fate,
         lines=lines,
-        parcels=_parcels(rng, order, lines, parcels_count),
+        parcels=parcels_of(rng, order, lines, parcels_count),
         scanner=f"scan-{rng.randint(1, scanners)}",
         courier=courier,
         door=(DEPOT[0] + rng.randint(-AROUND_E7, AROUND_E7), DEPOT[1] + rng.randint(-AROUND_E7, AROUND_E7)),
@@ -249,45 +307,19 @@ def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, cou
     )
 
 
-def _lines(rng: Random, parcels: int) -> tuple[tuple[str, int], ...]:
-    """(sku, qty), each article once; some are article numbers (GTIN), some the shop's own."""
-    numbers = rng.sample(range(1_000, 9_999), rng.randint(parcels, parcels + 2))
-    return tuple((gtin(n) if rng.random() < 0.5 else f"SKU-{n}", rng.randint(1, 3)) for n in numbers)
+def _swapped(p: PlannedOrder, before: PlannedOrder) -> PlannedOrder:
+    """The order before this one lies on the same table. Without a name, a parcel can be told from others only by the label that it has."""
+    other, mine = before.parcels[0], p.parcels[0]
+    if mine.name is None and len(p.parcels) > 1:
+        return p
+    return replace(p, swapped=OthersParcel(order=before.order, parcel=other, labels_again=p.one_by_one and other.name is not None))
 
 
-def _parcels(rng: Random, order: str, lines: tuple[tuple[str, int], ...], count: int) -> tuple[ParcelToPack, ...]:
-    """The lines, dealt out over the parcels. Some parcels have a name; an unnamed one with others beside it is labelled as it is packed."""
-    parcels = []
-    for n in range(count):
-        named = rng.random() < 0.5
-        kind: Literal["sscc", "waybill"] = "sscc" if rng.random() < 0.6 else "waybill"
-        parcels.append(
-            ParcelToPack(
-                items=lines[n::count],
-                code=_sscc(rng) if kind == "sscc" else f"WB-{order}-{n + 1}",
-                kind=kind,
-                name=f"{order}-{n + 1}" if named else None,
-                labelled=(named or count == 1) and rng.random() < 0.3,
-                weight_g=rng.randint(100, 20_000),
-            ),
-        )
-    return tuple(parcels)
-
-
-def gtin(number: int) -> str:
-    """A GTIN-13 of the range for use in a company (prefix 2)."""
-    return _checked(f"20000000{number:04}")
-
-
-def _sscc(rng: Random) -> str:
-    """An SSCC as a scanner without symbology identifier reads it: application identifier 00 and 18 digits."""
-    return "00" + _checked(f"3{rng.randrange(10**16):016}")
-
-
-def _checked(digits: str) -> str:
-    """Digits with their check digit (GS1 General Specifications §7.9)."""
-    total = sum(int(d) * (3 if n % 2 == 0 else 1) for n, d in enumerate(reversed(digits)))
-    return f"{digits}{-total % 10}"
+def _by_labels(p: PlannedOrder, scanners: int) -> PlannedOrder:
+    """What is never packed has no label, and nobody waits for it at the dock."""
+    is_packed = p.fate is not Fate.CANCELLED and p.fate not in _NEVER_PACKED
+    following = f"scan-{int(p.scanner.removeprefix('scan-')) % scanners + 1}"
+    return replace(p, labels_only=True, staged_by=following if is_packed else None)
 
 
 def _sale(p: PlannedOrder) -> Sale:
@@ -297,14 +329,25 @@ def _sale(p: PlannedOrder) -> Sale:
         start_ms=p.start_ms,
         amount_minor=p.amount_minor,
         payment="on_delivery" if p.fate is Fate.PAID_AT_THE_DOOR else "prepaid",
-        is_paid=p.fate is not Fate.UNPAID,
-        picked_by=None if p.fate is Fate.UNPAID else p.scanner,
+        is_paid=p.fate is not Fate.UNPAID and not (p.fate is Fate.CROSS_DOCKED and p.one_by_one),
+        picked_by=None if p.fate is Fate.UNPAID else GATE if p.fate is Fate.CROSS_DOCKED else p.scanner,
         fed_late=p.fate is Fate.FED_LATE,
-        is_held=p.fate is Fate.HELD,
+        is_held=p.fate in (Fate.HELD, Fate.HELD_TWICE),
+        is_held_twice=p.fate is Fate.HELD_TWICE,
         is_cancelled=p.fate is Fate.CANCELLED,
         is_completed=p.fate is Fate.COMPLETED,
         dest_country=p.dest_country,
     )
+
+
+def _labels(p: PlannedOrder) -> tuple[str, ...]:
+    return tuple(parcel.code for parcel in p.parcels)
+
+
+def _cages(orders: list[PlannedOrder]) -> list[Cage]:
+    """A few orders in each, as they come."""
+    some = [orders[at : at + ORDERS_IN_A_CAGE] for at in range(0, len(orders), ORDERS_IN_A_CAGE)]
+    return [Cage(code=f"CAGE-{n}", pallet=f"PALLET-{n}", labels={p.order: _labels(p) for p in together}) for n, together in enumerate(some, 1)]
 
 
 def _route(p: PlannedOrder) -> Route:

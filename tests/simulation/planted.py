@@ -27,6 +27,7 @@ class Defect(NamedTuple):
 
 PIPELINE: Final = "bridge/ingest/pipeline.py"
 ACCEPT: Final = "bridge/ingest/accept.py"
+CODING: Final = "bridge/ingest/coding.py"
 
 DEFECTS: Final = (
     Defect(
@@ -218,6 +219,66 @@ DEFECTS: Final = (
                 "bridge/broker/sessions.py",
                 "        if not is_sent:\n",
                 "        if not is_sent and self.wire is not None:\n",
+            ),
+        ),
+    ),
+    Defect(
+        "place each scan once, as it arrives",
+        "labels-only",
+        "scans_are_where_they_belong",
+        (Edit(CODING, "if pos not in is_new and not _same(before[pos], placings[pos])]\n", "if False]\n"),),
+    ),
+    Defect(
+        "look back only: what a label explains came after it",
+        "labels-only",
+        "scans_are_where_they_belong",
+        (
+            Edit(
+                "bridge/domain/codes/history.py",
+                "        comes = following is not None and following.at_ms <= at_ms + near_ms\n",
+                "        comes = False\n",
+            ),
+        ),
+    ),
+    Defect(
+        "the void of a label moves nothing back",
+        "swapped-labels",
+        "scans_are_where_they_belong",
+        (Edit(CODING, "                    self._mark_codes(target)\n", "                    pass\n"),),
+    ),
+    Defect(
+        "of two orders in one cage, one moves",
+        "pallets",
+        "scans_are_where_they_belong",
+        (Edit("bridge/domain/codes/place.py", "for order_id, keys in sorted(codes.items())), warn", "for order_id, keys in sorted(codes.items())[:1]), warn"),),
+    ),
+    Defect(
+        "a label that was scanned beside an order says nothing of it",
+        "cross-dock",
+        "nothing_is_left",
+        (Edit("bridge/domain/codes/history.py", "            self.hints.append(Hint(at_ms, order_id, self._gap))\n", "            pass\n"),),
+    ),
+    Defect(
+        "any release lifts every hold",
+        "short-and-found",
+        "receipts_are_true",
+        (
+            Edit(
+                "bridge/domain/order/shop.py",
+                "    asked = [body.reason] if body.reason is not None and not body.all else list(order.holds)\n",
+                "    asked = list(order.holds)\n",
+            ),
+        ),
+    ),
+    Defect(
+        "goods that moved are paid",
+        "cross-dock",
+        "state_is_right",
+        (
+            Edit(
+                "bridge/domain/order/order.py",
+                "        if self.paid or self.created is None:\n",
+                "        if self.paid or self.created is None or self.parcels:\n",
             ),
         ),
     ),

@@ -34,7 +34,7 @@ from firmware_sim.record import (
 )
 
 TABLES: Final = (
-    *("events", "placed", "receipts", "orders", "parcels", "status_log", "parked", "quarantine", "ledger"),
+    *("events", "placed", "code_rules", "receipts", "orders", "parcels", "status_log", "parked", "quarantine", "ledger"),
     *("jobs", "alerts", "retained", "sessions"),
 )
 

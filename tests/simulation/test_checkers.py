@@ -131,6 +131,25 @@ def a_number_is_stored_twice(record: Record) -> None:
     record.end.tables["events"].append({**row(record, "events", device="scan-2", seq=1), "pos": 900, "id": b"x" * 16})
 
 
+# --- where events belong --------------------------------------------------------------------------------------------------------
+
+
+@bad("scans_are_where_they_belong", r"event \w+ of phone-anna \(delivery\) is in o-2; by the law of codes it belongs in o-1")
+def a_scan_is_in_another_order(record: Record) -> None:
+    row(record, "events", type="delivery")["order_id"] = "o-2"
+
+
+@bad("scans_are_where_they_belong", r"event \w+ of phone-anna \(delivery\) is in no order; by the law of codes it belongs in o-1")
+def a_scan_was_never_placed(record: Record) -> None:
+    row(record, "events", type="delivery")["order_id"] = None
+
+
+@bad("scans_are_where_they_belong", r"\(stage\) of o-2: it is kept as wrong_parcel; by the law of codes it is right")
+def a_scan_may_not_count(record: Record) -> None:
+    at = next(r["pos"] for r in record.end.tables["events"] if r["type"] == "stage" and r["order_id"] == "o-2")
+    record.end.tables["placed"].append({"pos": at, "order_id": "o-2", "refusal": "wrong_parcel", "warn": "", "inside": None})
+
+
 # --- 3: states ----------------------------------------------------------------------------------------------------------------
 
 

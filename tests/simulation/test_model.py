@@ -333,7 +333,8 @@ def test_damage_is_of_the_parcels_that_were_there() -> None:
 
 def test_a_rejected_creation_creates_nothing(tmp_path: Path) -> None:
     with Bench(tmp_path / "site.db") as bench:
-        assert bench.tell("shop1", "created", "o-1", CREATED, code="\x1d\x1d(01)nonsense")["outcome"] == "rejected"
+        denied = bench.draft("scan-1", "created", "o-1", CREATED)._replace(kind="denied", detail="role scanner does not send created")
+        assert bench.send(denied)[0]["outcome"] == "rejected"
         assert bench.tell("scan-1", "pack", "o-1", {})["outcome"] == "parked"
 
 
@@ -345,7 +346,7 @@ def test_a_number_may_be_used_again_and_a_scanner_is_warned(tmp_path: Path) -> N
         assert (receipt["outcome"], receipt.get("warn")) == ("applied", None)
         bench.tell("scan-1", "pack", "o-1", {}, seq=7)
         receipt = bench.tell("scan-1", "pack", "o-2", {}, seq=7, id=b"another event id")
-        assert (receipt["outcome"], receipt["warn"]) == ("applied", ["seq_reused"])
+        assert (receipt["outcome"], receipt["warn"]) == ("applied", ["not_listed", "seq_reused"])
 
 
 @pytest.mark.parametrize("code", [None, "00614141000036", "04006381333931", "4711", "WB-1"])

@@ -65,6 +65,7 @@ def test_every_law_is_kept_over_a_hundred_seeds(name: str) -> None:
 def test_the_scenarios_that_were_promised_are_there_and_use_every_fault() -> None:
     promised = (
         "quiet-morning black-friday dead-zones clock-chaos wrong-clock shift-change power-cut old-firmware courier-tunnel cross-border returns-week mixed"
+        " labels-only short-and-found pallets cross-dock swapped-labels"
     )
     assert set(promised.split()) <= set(scenarios.names())
     used = {kind_of(fault) for name in scenarios.names() for fault in scenarios.read_scenario(name).faults}

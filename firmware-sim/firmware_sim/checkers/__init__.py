@@ -21,6 +21,7 @@ from firmware_sim.checkers import (
     receipts_are_true,
     retained_is_the_store,
     revisions_never_go_back,
+    scans_are_where_they_belong,
     state_is_right,
     stored_once,
     times_are_possible,
@@ -38,6 +39,7 @@ _MODULES: Final = {
     for module in (
         acknowledged_is_stored,
         stored_once,
+        scans_are_where_they_belong,
         state_is_right,
         retained_is_the_store,
         revisions_never_go_back,

@@ -8,7 +8,7 @@ from typing import Final
 
 from devices.protocol.topics import matches
 from firmware_sim.checkers.model.events import Answer
-from firmware_sim.checkers.view import BRIDGE, WITHOUT_ORDER, Broken, Plain, View, called
+from firmware_sim.checkers.view import BRIDGE, Broken, Plain, View, called
 from firmware_sim.record import Row, Subscribed
 
 TAKEN: Final = frozenset({"applied", "late", "noop"})
@@ -16,6 +16,12 @@ BY_SEQ: Final = frozenset({"scanner", "courier"})
 """Roles whose numbers count."""
 QUIET_AFTER_MS: Final = 120_000
 """A verdict that changes later than this after its event does not beep."""
+UNKNOWN: Final = Answer("unknown")
+"""The contract has no word on it."""
+REPEATED: Final = "repeated"
+"""What a device says over and over is stored, and nothing more."""
+BEST_FIRST: Final = ("taken", "parked", "blocked", "lost_claim", "rejected", "unknown")
+"""One scan of several orders is told the best that it is in any of them."""
 
 
 def check(view: View) -> Iterator[Broken]:
@@ -107,7 +113,7 @@ def _right(view: View) -> Iterator[Broken]:
             yield Broken(f"{called(uid)} has number {row['seq']}, which another event of its log had before, and its receipt does not warn of it")
         expected = _expected(view, row)
         if expected.outcome != "unknown" and not _agrees(receipt, expected):
-            order = view.order_of.get(row["pos"])
+            order = " and ".join(sorted(view.belongs(row).orders)) or None
             wanted = "applied or late" if expected.moved else expected.outcome
             because = f" ({expected.reason})" if expected.reason else ""
             yield Broken(f"{called(uid)} ({row['type']} of order {order}) is {_worded(receipt)}; by its order's events it is {wanted}{because}")
@@ -149,14 +155,15 @@ def _refused(view: View) -> Iterator[Broken]:
 
 
 def _expected(view: View, row: Row) -> Answer:
-    order = view.order_of.get(row["pos"])
-    if order is not None and order in view.expected:
-        return view.expected[order].answers.get((row["device"], row["id"]), Answer("unknown"))
+    """By its orders, whose best answer counts; in no order, by the law of codes."""
+    where = view.belongs(row)
+    said = [view.expected[o].answers.get((row["device"], row["id"]), UNKNOWN) for o in sorted(where.orders) if o in view.expected]
+    if said:
+        best = min(said, key=lambda a: BEST_FIRST.index(a.outcome))
+        return best._replace(moved=any(a.moved for a in said))
     if row["fault"] is not None:
-        return Answer("rejected", row["fault"])
-    if row["type"] in WITHOUT_ORDER:
-        return Answer("taken")
-    return Answer("parked", "unknown_reference" if row["type"] == "void" else "unknown_parcel")
+        return Answer("noop" if row["fault"] == REPEATED else "rejected", row["fault"])
+    return UNKNOWN if where.outcome is None else Answer(where.outcome, where.reason)
 
 
 def _agrees(receipt: Row, expected: Answer) -> bool:

@@ -13,6 +13,7 @@ import cbor2
 from devices.protocol import device_messages, encoding
 from devices.protocol.topics import Topics, unescape
 from devices.protocol.vocabulary import TIMED_FLAGS, EventType, OrderState
+from firmware_sim.checkers.belonging import Belonging, as_stored, by_the_law, patterns_of
 from firmware_sim.checkers.model.events import Happened
 from firmware_sim.checkers.model.reading import Expected, read_order
 from firmware_sim.record import Acknowledged, Committed, Mangled, Published, Received, Record, Row, Sent
@@ -23,7 +24,6 @@ SETTLED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderSta
 """States in which nothing more is expected: their topics are cleared after a while."""
 BRIDGE: Final = "bridge"
 """The device name under which the bridge writes events of its own."""
-WITHOUT_ORDER: Final = frozenset({"shift_started", "shift_ended", "break_started", "break_ended", "cash_counted"})
 MAY_CHANGE: Final = frozenset({"sent_boot", "sent_mono_ms", "tz_min", "by"})
 """What may differ when an event is sent again; fields that the contract does not have may differ too."""
 
@@ -174,46 +174,44 @@ class View:
         return {o: r for o, r in self.orders.items() if r["state"] and not (r["state"] in SETTLED and r["due_ms"] is None)}
 
     @cached_property
-    def order_of(self) -> dict[int, str]:
-        """By place in the log: the order that an event is about. What waited was placed later; its receipt says where."""
-        placed = {r["pos"]: r["order_id"] for r in self.table("placed")}
-        found: dict[int, str] = {}
-        for row in self.table("events"):
-            order = row["order_id"] or placed.get(row["pos"])
-            if order is None and row["fault"] is None and row["type"] not in WITHOUT_ORDER and row["pos"] in self.stored_receipts:
-                order = self.stored_receipts[row["pos"]][1].get("order")
-            if order is not None:
-                found[row["pos"]] = order
+    def by_law(self) -> dict[int, Belonging]:
+        """By place in the log: the orders in which an event belongs, decided from all stored events. Those that name a job are not here."""
+        told = ((row, self.plain(row["payload"])) for row in self.table("events"))
+        return by_the_law(((row, plain) for row, plain in told if plain is not None), patterns_of(self.table("code_rules")))
+
+    @cached_property
+    def _placed(self) -> dict[int, list[Row]]:
+        found: dict[int, list[Row]] = defaultdict(list)
+        for row in self.table("placed"):
+            found[row["pos"]].append(row)
         return found
+
+    def kept(self, row: Row) -> Belonging:
+        """The orders in which the bridge has an event."""
+        return as_stored(row, self._placed.get(row["pos"], ()))
+
+    def belongs(self, row: Row) -> Belonging:
+        return self.by_law.get(row["pos"]) or self.kept(row)
 
     @cached_property
     def expected(self) -> dict[str, Expected]:
-        """Every order as the contract wants it, from its stored events."""
+        """Every order as the contract wants it, from the stored events that belong in it."""
         events: dict[str, list[Happened]] = defaultdict(list)
         for row in self.table("events"):
-            order = self.order_of.get(row["pos"])
             told = self.plain(row["payload"])
-            if order is not None and told is not None:
+            if told is None:
+                continue
+            where = self.belongs(row)
+            for order, inside in where.orders.items():
                 body: Mapping[str, Any] = told if row["type"] == "decided" else told.get("body") or {}
                 events[order].append(
                     Happened(
-                        row["device"],
-                        row["role"],
-                        row["type"],
-                        row["log"],
-                        row["seq"],
-                        row["id"],
-                        row["event_ms"],
-                        row["received_ms"],
-                        body,
-                        told.get("parcel"),
-                        row["code"],
-                        row["at"],
-                        row["fault"],
-                        row["courier"],
-                        row["terms"],
-                        row.get("article"),
-                        row["pos"] in self.reused,
+                        *(row["device"], row["role"], row["type"], row["log"], row["seq"], row["id"], row["event_ms"], row["received_ms"], body),
+                        *(told.get("parcel"), row["code"], row["at"], row["fault"], row["courier"], row["terms"]),
+                        article=row.get("article"),
+                        seq_reused=row["pos"] in self.reused,
+                        refusal=where.refusal,
+                        inside=inside,
                     ),
                 )
         return {order: read_order(order, told) for order, told in events.items()}

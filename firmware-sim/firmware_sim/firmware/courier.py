@@ -5,7 +5,7 @@ How a visit ends is the doors' business, not the phone's: `Visit` says it, and `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from devices.protocol.bodies import Collected, ProofOfDelivery
 from devices.protocol.bridge_messages import Assignment, Receipt, Stop
 from devices.protocol.device_messages import LocationBatch, Point
 from devices.protocol.reasons import AttemptReason, RefusalReason, ReturnReason
-from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod
+from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod, Reason
 from firmware_sim.firmware.actions import Publish, Thing
 from firmware_sim.firmware.chores import Doer
 from firmware_sim.firmware.steps import COUNTED, Chore, Drive, Give, Rest, Scan, Step
@@ -76,7 +76,10 @@ WAYS: Final[dict[Ending, tuple[Move, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What waits for a courier at an order's door. `amount_minor` is what a recipient who pays on delivery owes; places are (lat_e7, lon_e7)."""
+    """What waits for a courier at an order's door. `amount_minor` is what a recipient who pays on delivery owes; places are (lat_e7, lon_e7).
+
+    `labels` are those of its parcels, if the courier scans nothing else and names no order.
+    """
 
     order: str
     ending: Ending
@@ -84,6 +87,7 @@ class Visit:
     back_to: str
     amount_minor: int = 0
     currency: str = "EUR"
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +195,8 @@ class Courier(Doer):
                 self._set_to_work(stop, [code for other in job.stops if other is not stop for code in other.codes])
 
     def give_up(self, chore: Chore, receipt: Receipt) -> None:
-        """A claim that came too late is nothing lost: the job's next rev is on its way, or another courier has it."""
-        if receipt.outcome is not Outcome.LOST_CLAIM:
+        """A claim that came too late is nothing lost: the job's next rev is on its way, another courier has it, or it was open for a moment only."""
+        if receipt.outcome is not Outcome.LOST_CLAIM and receipt.reason is not Reason.JOB_CLOSED:
             super().give_up(chore, receipt)
 
     def _set_to_work(self, stop: Stop, beside: list[str]) -> None:
@@ -239,10 +243,19 @@ def visiting(visit: Visit, stop: Stop, depot: tuple[int, int]) -> list[Step]:
     """The steps of a visit, parcel by parcel if the assignment has their codes."""
     one_each = len(stop.codes) == len(stop.parcels)
     named: list[Named] = [(None, c) for c in stop.codes] if one_each else [(p, None) for p in stop.parcels]
+    if visit.labels:
+        named = [(None, c) for c in visit.labels]
     steps: list[Step] = []
     for move in WAYS[visit.ending]:
         steps += _steps(move, visit, stop, named, depot)
-    return steps
+    return [told for step in steps for told in _by_label(step, visit.labels)] if visit.labels else steps
+
+
+def _by_label(step: Step, labels: tuple[str, ...]) -> list[Step]:
+    """A scan that names no order: of its label, or of every parcel's."""
+    if not isinstance(step, Scan):
+        return [step]
+    return [replace(step, order=None, code=label) for label in ((step.code,) if step.code is not None else labels)]
 
 
 def _steps(move: Move, visit: Visit, stop: Stop, named: list[Named], depot: tuple[int, int]) -> list[Step]:

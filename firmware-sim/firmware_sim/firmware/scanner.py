@@ -15,11 +15,17 @@ from devices.protocol.reasons import Condition
 from devices.protocol.vocabulary import EventType
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import CAREFUL, Doer, Habits
-from firmware_sim.firmware.steps import Chore, Give, Scan, Step, TakeBack
+from firmware_sim.firmware.steps import Chore, Give, Rest, Scan, Step, TakeBack
 
 DOCK: Final = "dock-1"
 WRONG_DOCK: Final = "dock-9"
 RETURNS_DOCK: Final = "dock-r"
+LABEL_TOLD_AFTER_MS: Final = 20_000
+"""From a label on a parcel that others take to the dock to the scan that tells of it."""
+NOTICED_AFTER_MS: Final = 8_000
+"""From a wrong label to the moment in which somebody sees it."""
+FOUND_AFTER_MS: Final = 20_000
+"""From a shelf that is empty to the goods that stood elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +45,33 @@ class ParcelToPack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OthersParcel:
+    """A parcel that lies on the same table. With `labels_again` its label is stuck back on it; else the mistake is voided."""
+
+    order: str
+    parcel: ParcelToPack
+    labels_again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PickList:
-    """What a worker is told about an order. `one_by_one`: each piece is a scan. `carrier` fetches the parcels at the dock; None if a courier does."""
+    """What a worker is told about an order.
+
+    `one_by_one`: each piece is a scan. `labels_only`: what is packed is scanned by its label, and no order is named. `staged_by` is the scanner whose worker
+    brings it to the dock, None for the same; labels that are scans of their own are told after that. From the dock it goes to `goes_to`, if anywhere.
+    `is_short`: what goes into the last parcel is not at its shelf, and is found later. `swapped` is another order's parcel, whose label is stuck on the first
+    of these by mistake, and taken off again.
+    """
 
     order: str
     lines: tuple[tuple[str, int], ...]
     parcels: tuple[ParcelToPack, ...]
     one_by_one: bool = False
-    carrier: str | None = None
+    labels_only: bool = False
+    staged_by: str | None = None
+    goes_to: str | None = None
+    is_short: bool = False
+    swapped: OthersParcel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +114,7 @@ class Scanner(Doer):
         workers: Sequence[str],
         lists: list[PickList],
         returns: list[PickList],
+        to_stage: Sequence[PickList] = (),
         shift_s: float = 28_800.0,
         walk: Sequence[Zone] = (),
         battery: Battery | None = None,
@@ -96,6 +122,7 @@ class Scanner(Doer):
     ) -> None:
         habits = more.get("habits", CAREFUL)
         plans = {(Thing.PICK_LIST, x.order): picking(x, habits) for x in lists} | {(Thing.RETURN, x.order): taking_back(x) for x in returns}
+        plans |= {(Thing.PARCELS, x.order): staging(x, habits) for x in to_stage}
         super().__init__(hands=1, plans=plans, chores=[Chore("", [starting(workers[0])])], by=workers[0], **more)
         self._workers = workers
         self._shift = 0
@@ -187,32 +214,67 @@ def starting(worker: str) -> Scan:
 def picking(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
     """From the shelf to the dock: every piece or line, every parcel, every label, and the dock."""
     steps: list[Step] = []
+    missing = dict(what.parcels[-1].items) if what.is_short else {}
     for sku, qty in what.lines:
-        each = [1] * qty if what.one_by_one else [qty]
-        code = sku if sku.isdigit() else None
-        steps += [Scan(type=EventType.PICK, body=bodies.Pick(sku=sku, qty=n, bin="A-01"), order=what.order, code=code) for n in each]
-    for parcel in what.parcels:
-        steps += _packing(what.order, parcel)
+        if sku in missing:
+            steps.append(Scan(type=EventType.PICK, body=bodies.Pick(sku=sku, qty=qty, bin="A-01", short=True), order=what.order))
+        else:
+            steps += _from_the_shelf(what, sku, qty)
+    labels = [_label(what.order, parcel) for parcel in what.parcels if parcel.labelled] if what.staged_by is not None else []
+    for parcel in what.parcels[:-1] if missing else what.parcels:
+        steps += _packing(what.order, parcel)[: 1 if labels else None]
+    if what.swapped is not None:
+        steps += _swapping(what.order, what.parcels[0], what.swapped)
+    if missing:
+        steps.append(Rest(FOUND_AFTER_MS))
+        for sku, qty in missing.items():
+            steps += _from_the_shelf(what, sku, qty)
+        steps += _packing(what.order, what.parcels[-1])
+    if what.staged_by is None:
+        return [*steps, *staging(what, habits)]
+    return [*steps, Give(what.staged_by, Thing.PARCELS), *([Rest(LABEL_TOLD_AFTER_MS), *labels] if labels else [])]
+
+
+def _from_the_shelf(what: PickList, sku: str, qty: int) -> list[Step]:
+    each = [1] * qty if what.one_by_one else [qty]
+    code = sku if sku.isdigit() else None
+    return [Scan(type=EventType.PICK, body=bodies.Pick(sku=sku, qty=n, bin="A-01"), order=what.order, code=code) for n in each]
+
+
+def staging(what: PickList, habits: Habits = CAREFUL) -> list[Step]:
+    """What was packed is brought to the dock."""
+    steps: list[Step] = []
     for n, parcel in enumerate(what.parcels):
         # A label that the bridge knows says which order it belongs to; naming the order too is allowed.
-        order = what.order if parcel.name else None
+        order = what.order if parcel.name and not what.labels_only else None
         if habits.slip and (n * 7 + len(what.order)) % 10 < habits.slip * 10:
             steps += [Scan(type=EventType.STAGE, body=bodies.Stage(dock=WRONG_DOCK), order=order, code=parcel.code), TakeBack()]
         steps.append(Scan(type=EventType.STAGE, body=bodies.Stage(dock=DOCK), order=order, code=parcel.code))
-    if what.carrier is not None:
-        steps.append(Give(what.carrier, Thing.PARCELS))
-    return steps
+    return [*steps, Give(what.goes_to, Thing.PARCELS)] if what.goes_to is not None else steps
 
 
 def _packing(order: str, parcel: ParcelToPack) -> list[Step]:
     body = bodies.Pack(items=[Line(sku=sku, qty=qty) for sku, qty in parcel.items], weight_g=parcel.weight_g)
     steps: list[Step] = [Scan(type=EventType.PACK, body=body, order=order, parcel=parcel.name, code=None if parcel.labelled else parcel.code)]
-    if parcel.labelled:
-        steps.append(Scan(type=EventType.LABELLED, body=bodies.Labelled(code=parcel.code, kind=parcel.kind), order=order, parcel=parcel.name))
-    return steps
+    return [*steps, _label(order, parcel)] if parcel.labelled else steps
+
+
+def _label(order: str, parcel: ParcelToPack) -> Step:
+    return Scan(type=EventType.LABELLED, body=bodies.Labelled(code=parcel.code, kind=parcel.kind), order=order, parcel=parcel.name)
+
+
+def _swapping(order: str, mine: ParcelToPack, other: OthersParcel) -> list[Step]:
+    """The wrong label is on a parcel for a while; then both are what they should be."""
+    label = bodies.Labelled(code=other.parcel.code, kind=other.parcel.kind)
+    mistake = Scan(type=EventType.LABELLED, body=label, order=order, parcel=mine.name)
+    if not other.labels_again:
+        return [mistake, Rest(NOTICED_AFTER_MS), TakeBack()]
+    back = Scan(type=EventType.LABELLED, body=label, order=other.order, parcel=other.parcel.name)
+    return [mistake, Rest(NOTICED_AFTER_MS), back, _label(order, mine)]
 
 
 def taking_back(what: PickList) -> list[Step]:
     """A courier brought an order's parcels back."""
     body = bodies.Returned(dock=RETURNS_DOCK, condition=Condition.UNOPENED)
-    return [Scan(type=EventType.RETURNED, body=body, order=what.order, code=p.code) for p in what.parcels]
+    order = None if what.labels_only else what.order
+    return [Scan(type=EventType.RETURNED, body=body, order=order, code=p.code) for p in what.parcels]

@@ -26,7 +26,7 @@ class Sale:
     """What a shop does with one order.
 
     `picked_by` is the scanner whose worker gets the pick list, None if the order never comes so far. `fed_late`: the warehouse starts before the shop's
-    feed has told the bridge of the order.
+    feed has told the bridge of the order. `is_held_twice`: while the first hold stands, there is a second reason for one.
     """
 
     order: str
@@ -38,6 +38,7 @@ class Sale:
     picked_by: str | None = None
     fed_late: bool = False
     is_held: bool = False
+    is_held_twice: bool = False
     is_cancelled: bool = False
     is_completed: bool = False
     dest_country: str | None = None
@@ -74,6 +75,8 @@ def selling(sale: Sale, channel: str) -> list[Step]:
         steps.append(Scan(type=EventType.APPROVED, order=sale.order))
     if sale.is_held:
         steps.append(Scan(type=EventType.HELD, body=bodies.Because(reason=HoldReason.ADDRESS), order=sale.order))
+    if sale.is_held_twice:
+        steps.append(Scan(type=EventType.HELD, body=bodies.Because(reason=HoldReason.STOCK), order=sale.order))
     if not sale.fed_late:
         steps += pick_list
     return steps + _afterwards(sale)
@@ -83,6 +86,8 @@ def _afterwards(sale: Sale) -> list[Step]:
     steps: list[Step] = []
     if sale.is_held:
         steps += [Rest(HOLD_MS), Scan(type=EventType.RELEASED, body=bodies.Because(reason=HoldReason.ADDRESS), order=sale.order)]
+    if sale.is_held_twice:
+        steps += [Rest(HOLD_MS), Scan(type=EventType.RELEASED, body=bodies.Because(reason=HoldReason.STOCK), order=sale.order)]
     if sale.is_cancelled:
         steps += [Rest(CHANGE_OF_MIND_MS), Scan(type=EventType.CANCELLED, body=bodies.Because(reason=CancelReason.CUSTOMER_REQUEST), order=sale.order)]
     if sale.is_completed:

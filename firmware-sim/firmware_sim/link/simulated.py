@@ -28,6 +28,8 @@ from firmware_sim.record import Record, Row
 
 TABLES: Final = (
     "events",
+    "placed",
+    "code_rules",
     "receipts",
     "orders",
     "parcels",

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from devices.protocol.bodies import Body, Delivery, Labelled, Nothing, Pack, Pick, ProofOfDelivery, Stage
 from devices.protocol.vocabulary import EventType, Outcome, PodMethod, Role, Warn
-from firmware_sim.workload import gtin
+from firmware_sim.wares import gtin
 
 SCANNER: Final = "trainee-scanner"
 PHONE: Final = "trainee-phone"

@@ -25,6 +25,7 @@ def step(order: Order, e: Happened) -> None:
     """Everything that happens to a parcel on its way."""
     if e.type in PREPARATION:
         order.check_not_blocked(e)
+    order.check_clear(e)
     boxes = order.touched(e, makes=e.type in WAYS or e.type == "customs_cleared")
     parts = quantities(e.body["items"]) if e.type == "returned" and e.body.get("items") else {}
     if parts and (sent := [b for b in boxes if b.was_delivered and b.state in ("delivered", "returning")]):
@@ -106,10 +107,9 @@ def _part_back(order: Order, e: Happened, sent: list[Box], parts: dict[str, int]
 
 def found(order: Order, e: Happened) -> None:
     """The parcel that is named is found; without a name, all that are lost."""
-    box = order.named(e)
+    order.check_clear(e)
+    box = order.seen_before(e)
     unnamed = e.parcel is None and e.code is None
-    if box is None and e.parcel is None:
-        order.touched(e, makes=False)
     for lost in [box] if box is not None else order.boxes.values() if unnamed else ():
         if lost.state == "lost":
             lost.state = lost.before_lost

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from firmware_sim.checkers.model import goods
+from firmware_sim.checkers.model.addressing import Addresses
 from firmware_sim.checkers.model.events import Happened, Refused
 from firmware_sim.checkers.model.parcel import DEAD, PREPARATION, Box
 
@@ -57,8 +57,8 @@ class Order:
 
     id: str
     purse: Money
+    known: Addresses
     boxes: dict[str, Box] = field(default_factory=dict)
-    renamed: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     picked: dict[str, int] = field(default_factory=dict)
     reported: set[str] = field(default_factory=set)
@@ -118,60 +118,58 @@ class Order:
 
     def named(self, e: Happened) -> Box | None:
         """The parcel that the event names by its id or by what was scanned; what was scanned is the truth."""
-        by_code, named = self._by_code(e), self._by_id(e)
-        other = named is not None if e.parcel == self.unseen else e.parcel is not None
-        if by_code is not None and other and named is not by_code and e.type in PREPARATION | {"labelled"}:
-            raise Refused("rejected", "code_taken" if e.type == "labelled" else "wrong_parcel")
-        if by_code is not None:
-            return by_code
-        return named
+        scanned, called = self.known.bearer(self.known.label(e), e), self.known.called(e.parcel)
+        means_any = called is None and e.parcel == self.known.unseen
+        if scanned is not None:
+            box = self.box(scanned.id)
+            if e.type in PREPARATION and e.parcel is not None and called is not scanned and not means_any:
+                raise Refused("rejected", "wrong_parcel")
+            return box
+        return None if e.parcel is None or means_any else self.box(called.id if called is not None else e.parcel)
 
-    def _by_code(self, e: Happened) -> Box | None:
-        return next((b for b in self.boxes.values() if e.code is not None and b.code == e.code), None)
-
-    def _by_id(self, e: Happened) -> Box | None:
-        return self.boxes.get(e.parcel) or self.boxes.get(self.renamed.get(e.parcel, "")) if e.parcel is not None else None
+    def seen_before(self, e: Happened) -> Box | None:
+        """The parcel that the event names, if an event has told of it."""
+        thing = self.known.bearer(self.known.label(e), e) or self.known.called(e.parcel)
+        return self.boxes.get(thing.id if thing is not None else e.parcel or "")
 
     def meant(self, e: Happened) -> tuple[Box | None, str | None]:
         """What an instruction is about: (the parcel, its name), (None, the name of one that is still to come), or the whole order."""
-        box = self._by_code(e) or self._by_id(e)
+        box = self.seen_before(e)
         if box is not None:
             return box, box.id
         return None, e.parcel or (e.code if e.code != self.id else None)
 
     def job_of(self, box: Box) -> Job | None:
-        names = [box.id, box.code, *(alias for alias, named in self.renamed.items() if named == box.id)]
-        return next((self.jobs[name] for name in names if name in self.jobs), self.job)
+        return next((self.jobs[name] for name in self.known.names(box.id) if name in self.jobs), self.job)
 
     def is_off(self, box: Box) -> bool:
         """Whether it was cancelled, alone or with the order."""
-        return "cancelled" in self.marks or box.id in self.cut or box.code in self.cut
+        return "cancelled" in self.marks or not self.cut.isdisjoint(self.known.names(box.id))
 
-    def new(self, e: Happened) -> Box:
-        """Named, or after its pack; a parcel that was moved before its pack was told is named after its order."""
-        unnamed = "p-" + e.id.hex() if e.type == "pack" else self.unseen
-        box = Box(e.parcel if e.parcel is not None else unnamed)
-        if "cancelled" in self.marks:
-            box.state = "cancelled"
-        self.boxes[box.id] = box
-        return box
-
-    @property
-    def unseen(self) -> str:
-        """The id of a parcel that was moved before its pack was told. Later it stands for whatever there is."""
-        return "p-" + hashlib.sha256(self.id.encode()).hexdigest()[:32]
+    def box(self, name: str) -> Box:
+        """The parcel of this id, from now on one of the order's."""
+        if name not in self.boxes:
+            self.boxes[name] = Box(name, "cancelled" if "cancelled" in self.marks else "planned")
+        return self.boxes[name]
 
     def touched(self, e: Happened, *, makes: bool = True) -> list[Box]:
-        """The parcels that a step is about: the one that is named, else all that live, else all; if there is none yet, a new one."""
-        box = self.named(e)
-        if box is not None:
+        """The parcels that a step is about: those in the container, the one that is named, else all that live, else all; if there is none yet, a new one."""
+        if e.inside:
+            bearers = {t.id for t in (self.known.bearer(code, e) for code in e.inside) if t is not None}
+            if bearers:
+                return [self.box(name) for name in sorted(bearers)]
+        elif (box := self.named(e)) is not None:
             return [box]
-        if e.parcel is not None and e.parcel != self.unseen:
-            return [self.new(e)]
-        if e.code is not None and (len(self.boxes) > 1 or any(b.code is not None for b in self.boxes.values())):
-            raise Refused("parked", "unknown_parcel")
         live = [b for b in self.boxes.values() if b.state not in DEAD]
-        return live or list(self.boxes.values()) or ([self.new(e)] if makes else [])
+        return live or list(self.boxes.values()) or ([self.box(self.known.first())] if makes else [])
+
+    def check_clear(self, e: Happened) -> None:
+        """A code that is on no parcel of the order means its only live one, and none if there are several."""
+        if e.code is None or e.parcel is not None or e.inside or not self.boxes or e.code == self.id:
+            return
+        live = [b for b in self.boxes.values() if b.state not in DEAD]
+        if len(live) != 1 and self.known.bearer(self.known.label(e), e) is None:
+            raise Refused("parked", "unknown_parcel")
 
     # what may be done
 

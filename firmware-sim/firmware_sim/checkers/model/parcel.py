@@ -80,15 +80,13 @@ def leads(step: str, state: str) -> str:
 
 @dataclass(slots=True)
 class Box:
-    """A parcel. `items` are its contents if a pack named them; `packed` says that it was packed, or moved, which proves it; `told` that a pack was told."""
+    """A parcel. `items` are its contents if a pack named them; `packed` says that it was packed, or moved, which proves it."""
 
     id: str
     state: str = "planned"
-    code: str | None = None
     where: str | None = None
     items: dict[str, int] | None = None
     packed: bool = False
-    told: bool = False
     damaged: bool = False
     customs_hold: bool = False
     direction: str | None = None

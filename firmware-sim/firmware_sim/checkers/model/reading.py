@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from firmware_sim.checkers.model import dispatch, journey, money, shop, warehouse
+from firmware_sim.checkers.model.addressing import Addresses
 from firmware_sim.checkers.model.events import Answer, Happened, Refused, Uid, in_order, voids
 from firmware_sim.checkers.model.order import Order
 
@@ -36,7 +37,7 @@ def read_order(order: str, events: Iterable[Happened]) -> Expected:
     if not any(e.type == "created" and e.fault is None for e in told):
         waiting = {e.uid: Answer("rejected", e.fault) if e.fault else Answer("parked", "unknown_order") for e in told}
         return Expected(False, "", frozenset(), frozenset(), {}, answers | waiting)
-    read = Order(order, money.Purse())
+    read = Order(order, money.Purse(), Addresses(order, told))
     answers |= _walk(read, told)
     parcels = {b.id: (b.state, b.flags()) for b in read.boxes.values()}
     return Expected(True, read.state(), read.flags(), frozenset(read.perhaps), parcels, answers)
@@ -50,8 +51,8 @@ def _walk(order: Order, told: Sequence[Happened]) -> dict[Uid, Answer]:
     for e in told:
         before = seen
         try:
-            if e.fault:
-                raise Refused("rejected", e.fault)
+            if (reason := e.fault or e.refusal) is not None:
+                raise Refused("rejected", reason)
             READ[e.type](order, e)
             order.count()
             money.look(order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from firmware_sim.checkers.model.events import Happened, Refused
 from firmware_sim.checkers.model.journey import settle
 from firmware_sim.checkers.model.order import Order, quantities
-from firmware_sim.checkers.model.parcel import Box, leads
+from firmware_sim.checkers.model.parcel import leads
 
 
 def pick(order: Order, e: Happened) -> None:
@@ -19,8 +19,8 @@ def pick(order: Order, e: Happened) -> None:
     if sku not in order.lines or (e.article is None and _are_two_articles(e.code or "", sku)):
         raise Refused("rejected", "wrong_sku")
     if e.parcel is not None:
-        box = order.named(e) or order.new(e)
-        box.state = leads("pick", box.state)
+        for box in order.touched(e):
+            box.state = leads("pick", box.state)
     if e.body.get("short"):
         order.reported.add(sku)  # what was not there was not picked
     else:
@@ -29,42 +29,28 @@ def pick(order: Order, e: Happened) -> None:
 
 def pack(order: Order, e: Happened) -> None:
     order.check_not_blocked(e)
-    box = order.named(e)
-    items = None
+    thing = order.known.of(e)
+    if thing is None:
+        raise Refused("rejected", "wrong_parcel")
+    box, items = order.boxes.get(thing.id), None
     if e.body.get("items") is not None:
         items = quantities({**item, "sku": _as_ordered(order, item["sku"])} for item in e.body["items"])
-    if box is None and e.parcel is None:
-        box = _being_packed(order, e, items)
     others = len(order.boxes) - (box is not None)
     if items is None and others and (box is None or not box.packed):
         raise Refused("rejected", "items_needed")
-    box = box or order.new(e)
-    if e.parcel is None:
-        order.renamed.setdefault("p-" + e.id.hex(), box.id)
-    after = leads("pack", box.state)
-    if after != box.state or box.items is None:
-        box.items = items
-    box.state = after
+    box = box or order.box(thing.id)
+    box.state = leads("pack", box.state)
+    box.items = items if box.items is None else box.items
     box.where = e.at or box.where
-    box.code = e.code or box.code
-    box.packed = box.told = True
-
-
-def _being_packed(order: Order, e: Happened, items: dict[str, int] | None) -> Box | None:
-    """The parcel that a pack without a name is about: the only one, unless its label or its contents say that this is another."""
-    if len(order.boxes) != 1:
-        return None
-    (only,) = order.boxes.values()
-    if e.code is not None and only.code is not None and e.code != only.code:
-        return None
-    return only if items is None or not only.told or items == only.items else None
+    box.packed = True
 
 
 def unpack(order: Order, e: Happened) -> None:
+    order.check_clear(e)
     for box in order.touched(e):
         after = leads("unpack", box.state)
         if after != box.state:
-            box.state, box.packed, box.told, box.items = after, False, False, None
+            box.state, box.packed, box.items = after, False, None
             box.damaged = False  # its goods get another box
             order.marks.discard("damaged")
             settle(box)
@@ -73,13 +59,10 @@ def unpack(order: Order, e: Happened) -> None:
 
 def labelled(order: Order, e: Happened) -> None:
     order.check_not_cancelled(e)
-    box = order.named(e)
-    if box is None and e.parcel is None:
-        if len(order.boxes) != 1:
-            raise Refused("rejected", "parcel_needed")
-        (box,) = order.boxes.values()
-    box = box or order.new(e)
-    box.code = e.code or box.code
+    thing = order.known.of(e)
+    if thing is None:
+        raise Refused("rejected", "parcel_needed")
+    order.box(thing.id)
 
 
 def _as_ordered(order: Order, sku: str) -> str:

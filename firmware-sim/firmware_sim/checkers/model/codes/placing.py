@@ -50,6 +50,23 @@ class Law:
         placing = self._by_table(e)
         return Placing(Verdict.VOIDED, placing.orders) if e.uid in self.voided else placing
 
+    def codes_inside(self, e: Told) -> dict[str, list[str]] | None:
+        """By order, the keys of its parcels in the container that an event scans; None if it scans no container."""
+        k = scanned(e)
+        if k is None or e.fault is not None:
+            return None
+        inside = self.containers.contents(k, e.moment) if e.type in CUSTODY else []
+        if not inside:
+            return {} if e.order is not None and self.evidence.is_container(k) and e.type != "unpack" else None
+        found: dict[str, list[str]] = {}
+        own = self._holder(e, k)
+        if own.order is not None and own.by is not By.HINT:
+            found[own.order] = [k]
+        for child in inside:
+            if (order := self._holder(e, child).order) is not None:
+                found.setdefault(order, []).append(child)
+        return found
+
     def _void(self, void: Told) -> Placing:
         """A void belongs where its target would belong."""
         meant = [e for e in self.known if e.id == void.body["ref"]]

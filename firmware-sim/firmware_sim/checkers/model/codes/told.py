@@ -34,7 +34,7 @@ BACKWARD: Final = frozenset({"refused", "return_started", "returned", "damaged",
 PREPARATION: Final = frozenset({"pick", "pack", "unpack"})
 FILLING: Final = frozenset({"aggregated", "disaggregated"})
 
-WITHOUT_ORDER: Final = frozenset({"shift_started", "shift_ended", "break_started", "break_ended", "claim", "decline", "unassigned"})
+WITHOUT_ORDER: Final = frozenset({"shift_started", "shift_ended", "break_started", "break_ended", "cash_counted", "claim", "decline", "unassigned"})
 """These name a worker or a job; no code and no order is asked for."""
 
 
