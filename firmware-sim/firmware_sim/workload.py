@@ -209,7 +209,7 @@ class Workload:
         rng = Random(seed)
         drawn = rng.choices(list(fates), list(fates.values()), k=orders) if fates else _fates(rng, orders)
         planned = tuple(_planned(rng, seed, number, fate, scanners, couriers, every_ms) for number, fate in enumerate(drawn, 1))
-        planned = tuple(_swapped(p, planned[n - 1]) if n and p.fate is Fate.SWAPPED else p for n, p in enumerate(planned))
+        planned = tuple(_swapped(planned, n) if p.fate is Fate.SWAPPED else p for n, p in enumerate(planned))
         if labels_only:
             planned = tuple(_by_labels(p, scanners) for p in planned)
         return cls(
@@ -307,12 +307,22 @@ def _planned(rng: Random, seed: int, number: int, fate: Fate, scanners: int, cou
     )
 
 
-def _swapped(p: PlannedOrder, before: PlannedOrder) -> PlannedOrder:
-    """The order before this one lies on the same table. Without a name, a parcel can be told from others only by the label that it has."""
-    other, mine = before.parcels[0], p.parcels[0]
-    if mine.name is None and len(p.parcels) > 1:
-        return p
-    return replace(p, swapped=OthersParcel(order=before.order, parcel=other, labels_again=p.one_by_one and other.name is not None))
+def _swapped(planned: tuple[PlannedOrder, ...], n: int) -> PlannedOrder:
+    """The label of the order before, and a void; or the next label in the worker's hand, which is stuck where it belongs before its own parcel is packed.
+
+    A parcel with a name can be told from others of its order; without, it has to be the only one.
+    """
+    mine = planned[n]
+    following = next((p for p in planned[n + 1 :] if p.scanner == mine.scanner), None) if mine.one_by_one else None
+    other = following or planned[n - 1]
+    parcel = other.parcels[0]
+    if n == 0 or not _can_be_told(mine) or (following is not None and parcel.name is None):
+        return mine
+    return replace(mine, swapped=OthersParcel(order=other.order, parcel=parcel, labels_again=following is not None))
+
+
+def _can_be_told(p: PlannedOrder) -> bool:
+    return p.parcels[0].name is not None or len(p.parcels) == 1
 
 
 def _by_labels(p: PlannedOrder, scanners: int) -> PlannedOrder:

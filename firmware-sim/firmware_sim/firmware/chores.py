@@ -260,10 +260,14 @@ class Doer(Firmware):
                 self.give_up(chore, receipt)
 
     def _redo(self, chore: Chore, scan: Scan) -> None:
-        """A scan that counted is blocked after all: it is done once more, before what is not yet told."""
+        """A scan that counted is blocked after all: it is done once more, before what is not yet told. What was told last may have to be taken back first."""
         if chore.order in self.given_up:
             return
-        chore.steps.insert(chore.index + (chore.asked is not None), scan)
+        at = chore.index + (chore.asked is not None)
+        coming = [type(step) for step in chore.steps[at : at + 2]]
+        if TakeBack in coming and not {Scan, Tell} & set(coming[: coming.index(TakeBack)]):
+            at += coming.index(TakeBack) + 1
+        chore.steps.insert(at, scan)
         if chore not in self.hands.busy and chore not in self.hands.aside:
             self.begin(chore)
 
