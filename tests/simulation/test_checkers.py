@@ -720,6 +720,51 @@ def test_what_the_bridge_refuses_is_no_fault_of_the_bridge(tmp_path: Path) -> No
     assert judge(record) == []
 
 
+def containers_labels_and_voids(run: Run) -> None:
+    """Two orders in a cage; a scan and a filling that are taken back; a label over another, and what is scanned of both."""
+    for order in ("o-1", "o-2"):
+        run.tell("shop1", "created", order, CREATED)
+    run.tell("scan-2", "load", None, {"vehicle": "v"}, code="C-9")
+    take_back(run)
+    run.tell("scan-2", "aggregated", None, {"parent": "CAGE-1", "children": ["C-1", "C-2"]})
+    filling = last_id(run)
+    for order, code in (("o-1", "C-1"), ("o-2", "C-2")):
+        run.tell("scan-1", "pack", order, {}, code=code)
+    run.tell("scan-2", "load", None, {"vehicle": "v"}, code="CAGE-1")
+    run.tell("desk", "held", "o-2", {"reason": "fraud"})
+    run.tell("scan-2", "stage", None, {"dock": "d"}, code="CAGE-1")
+    run.tell("scan-2", "void", None, {"ref": filling, "reason": "did_not_occur"})
+    run.tell("scan-2", "aggregated", None, {"parent": "CAGE-2", "children": ["C-2", "C-8"]})
+    run.tell("scan-2", "disaggregated", None, {"parent": "CAGE-2", "all": True})
+    run.tell("scan-2", "labelled", None, {"code": "C-3", "kind": "plain", "replaces": "C-1"})
+    for code in ("C-1", "C-3", "CAGE-2"):
+        run.tell("scan-2", "depart", None, {"hub": "h"}, code=code)
+    run.tell("scan-2", "pick", "o-2", {"sku": "pen", "qty": 1}, code="C-3")
+    run.tell("scan-1", "pack", "o-2", {}, code="C-3")
+    run.tell("scan-2", "delivery", "o-2", {"pod": {"method": "pin"}}, code="C-3")
+    run.tell("scan-1", "labelled", "o-2", {"code": "C-3", "kind": "plain"})
+    take_back(run)
+
+
+def last_id(run: Run) -> bytes:
+    told = run.record.entries[places(run.record, Published)[-1]]
+    assert isinstance(told, Published)
+    event_id: bytes = cbor2.loads(told.payload)["id"]
+    return event_id
+
+
+def take_back(run: Run) -> None:
+    told = run.record.entries[places(run.record, Published)[-1]]
+    assert isinstance(told, Published)
+    run.tell(told.device, "void", None, {"ref": last_id(run), "reason": "did_not_occur"})
+
+
+def test_containers_labels_and_voids_break_no_law(tmp_path: Path) -> None:
+    record = a_good_record(tmp_path / "site.db", containers_labels_and_voids)
+    record.alerts = (("*", "*"),)
+    assert [f for f in judge(record) if f.checker != "nothing_is_left"] == []
+
+
 def a_voided_creation(run: Run) -> None:
     run.tell("shop1", "created", "o-1", CREATED)
     creation = run.record.entries[places(run.record, Published, device="shop1")[-1]]

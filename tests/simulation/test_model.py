@@ -196,6 +196,15 @@ _STEPS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("scan-2", "stage", {"dock": "d1"}, {}),
     ("scan-2", "load", {"vehicle": "v"}, {"code": "C-1"}),
     ("scan-2", "load", {"vehicle": "v"}, {"order": None, "code": "C-2"}),
+    ("scan-2", "stage", {"dock": "d2"}, {"order": None, "code": "C-1"}),
+    ("scan-2", "load", {"vehicle": "v"}, {"code": "C-2"}),
+    ("scan-1", "pack", {"items": [{"sku": "pen", "qty": 1}]}, {"code": "C-2"}),
+    ("scan-1", "labelled", {"code": "C-1", "kind": "plain"}, {}),
+    ("scan-1", "labelled", {"code": "C-3", "kind": "plain", "replaces": "C-1"}, {"order": None}),
+    ("scan-2", "unload", {}, {"order": None, "code": "C-3"}),
+    ("scan-2", "aggregated", {"parent": "CAGE-1", "children": ["C-1", "C-2"]}, {"order": None}),
+    ("scan-2", "depart", {"hub": "h"}, {"order": None, "code": "CAGE-1"}),
+    ("scan-2", "disaggregated", {"parent": "CAGE-1", "all": True}, {"order": None}),
     ("desk", "held", {"reason": "fraud"}, {}),
     ("desk", "released", {"reason": "fraud"}, {}),
     ("desk", "cancelled", {"reason": "asked"}, {}),
@@ -227,7 +236,7 @@ _STEPS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
 _DONE: dict[str, int] = {}
 
 
-@settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(_STEPS), st.sampled_from(["o-1", "o-2"]), st.sampled_from([0, 0, 0, 90_000])), max_size=18))
 def test_what_the_settler_stored_and_told_is_what_the_model_reads(tmp_path: Path, steps: list[Any]) -> None:
     """Two orders in one site, with events in any sequence, some late and some before their order: no checker finds a fault in the database."""

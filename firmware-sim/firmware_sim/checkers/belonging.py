@@ -35,6 +35,10 @@ class Belonging(NamedTuple):
     is_voided: bool = False
 
 
+TAKEN: Final = Belonging({}, outcome="taken")
+VOIDED: Final = Belonging({}, outcome="rejected", reason="voided", is_voided=True)
+
+
 def by_the_law(rows: Iterable[tuple[Row, Mapping[str, Any]]], patterns: Iterable[str]) -> dict[int, Belonging]:
     """By place in the log: where each event belongs. Each row comes with its payload as a map; `patterns` are those of containers."""
     rows = [(row, plain) for row, plain in rows if row["type"] not in BY_JOB]
@@ -70,15 +74,20 @@ def _told(row: Row, plain: Mapping[str, Any]) -> Told:
 
 
 def _belonging(law: Law, e: Told) -> Belonging:
+    """What fills and empties containers is in no order itself, and neither is the void of it."""
     placing = law.place(e)
     if e.type in FILLING and e.fault is None:
-        return Belonging({}, outcome="taken")
+        return VOIDED if placing.verdict is Verdict.VOIDED else TAKEN
+    if e.type == "void" and e.fault is None and (targets := law.targets(e)) and all(t.type in FILLING for t in targets):
+        return TAKEN
     inside = law.codes_inside(e)
     orders = {o: None if inside is None else tuple(map(key_text, inside.get(o, ()))) for o in placing.orders}
     reason = AS_TOLD.get(placing.reason or "", placing.reason)
     match placing.verdict:
-        case Verdict.NOTHING:
-            return Belonging(orders, outcome="taken")
+        case Verdict.NOTHING | Verdict.PLACED if not orders:
+            return TAKEN
+        case Verdict.VOIDED if not orders:
+            return VOIDED
         case Verdict.PARKED | Verdict.REJECTED | Verdict.FAULT if not orders:
             return Belonging(orders, outcome="parked" if placing.verdict is Verdict.PARKED else "rejected", reason=reason)
         case Verdict.REJECTED:

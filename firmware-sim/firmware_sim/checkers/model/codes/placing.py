@@ -70,12 +70,16 @@ class Law:
     def _void(self, void: Told) -> Placing:
         """A void belongs where its target would belong."""
         meant = [e for e in self.known if e.id == void.body["ref"]]
-        targets = [e for e in meant if may_void(void, e)]
+        targets = self.targets(void)
         if targets:
             return Placing(PLACED, frozenset().union(*(_named(e) if e.fault else self._by_table(e).orders for e in targets)), by=By.VOID)
         if not meant:
             return Placing(PARKED, reason="unknown_reference")
         return Placing(REJECTED, reason="void_of_void" if any(e.type == "void" for e in meant) else "not_yours")
+
+    def targets(self, void: Told) -> list[Told]:
+        """The events that a void takes back."""
+        return [e for e in self.known if e.id == void.body["ref"] and may_void(void, e)]
 
     # the table
 
