@@ -60,10 +60,14 @@ class Ingest:
 
     def batch(self, tx: Transaction, now_ms: int) -> Batch:
         """A batch to work on."""
-        self.load(tx)
-        batch = Batch(tx, self.memory, self.rules, self.hearers, no=self.memory.next_batch, now_ms=now_ms)
+        batch = self.look(tx, now_ms)
         self._keep_code_rules(batch)
         return batch
+
+    def look(self, tx: Transaction, now_ms: int) -> Batch:
+        """A batch to read with: nothing of it will be written."""
+        self.load(tx)
+        return Batch(tx, self.memory, self.rules, self.hearers, no=self.memory.next_batch, now_ms=now_ms)
 
     def _keep_code_rules(self, batch: Batch) -> None:
         """Store the site's rules about codes if they have changed: they hold from now on, the first ones always did."""

@@ -58,7 +58,7 @@ def sweep(now_ms: int, tx: Transaction, ingest: Ingest) -> Settled:
 
 def show_jobs(now_ms: int, tx: Transaction, ingest: Ingest) -> OpenJobs:
     """Every open job in its current state, to be retained at the start of the server. This contains nothing new for couriers, and nothing is written."""
-    batch = ingest.batch(tx, now_ms)
+    batch = ingest.look(tx, now_ms)
     jobs = ingest.gate.show_all(batch)
     return OpenJobs(jobs, [m for m in batch.published if isinstance(m, Message)])
 
