@@ -74,7 +74,7 @@ def dated(bench: Bench, device: str) -> dict[int, tuple[int, str, int, str | Non
 
 
 @pytest.mark.parametrize("at_ms", [pytest.param(IN_1970, id="in 1970"), pytest.param(WEEKS_BACK, id="1024 weeks back")])
-def test_a_pack_of_a_cancelled_order_is_blocked_whatever_the_clock_of_its_boot_says(dock: Bench, at_ms: int) -> None:
+def test_s13_a_pack_of_a_cancelled_order_is_blocked_whatever_the_clock_of_its_boot_says(dock: Bench, at_ms: int) -> None:
     dock.create("C1", "C4")
     for order in ("C1", "C4"):
         dock.tell("shop1", "cancelled", order, {"reason": "customer"})
@@ -86,7 +86,7 @@ def test_a_pack_of_a_cancelled_order_is_blocked_whatever_the_clock_of_its_boot_s
     assert "warn" not in in_this_boot
 
 
-def test_a_clock_that_was_set_to_the_last_shutdown_is_not_believed_to_two_seconds(dock: Bench) -> None:
+def test_s13_a_clock_that_was_set_to_the_last_shutdown_is_not_believed_to_two_seconds(dock: Bench) -> None:
     dock.create("C3")
     present(dock, "scan-1", at_ms=dock.now_ms)
     at_ms = dock.now_ms - 10 * HOUR
@@ -95,7 +95,7 @@ def test_a_clock_that_was_set_to_the_last_shutdown_is_not_believed_to_two_second
     assert "clock_unknown" not in receipt.get("warn", ())
 
 
-def test_a_clock_before_the_device_was_enrolled_is_unknown(dock: Bench) -> None:
+def test_s13_a_clock_before_the_device_was_enrolled_is_unknown(dock: Bench) -> None:
     dock.create("C3")
     dock.tell("shop1", "cancelled", "C3", {"reason": "customer"})
     received_ms = dock.now_ms
@@ -104,7 +104,7 @@ def test_a_clock_before_the_device_was_enrolled_is_unknown(dock: Bench) -> None:
     assert dated(dock, "scan-1")[1] == (received_ms, "received", HOUR, "clock_unknown")
 
 
-def test_a_number_that_is_used_again_has_no_neighbours(dock: Bench) -> None:
+def test_s13_a_number_that_is_used_again_has_no_neighbours(dock: Bench) -> None:
     """The outbox was restored: number 1 comes again, hours after number 5, from a boot that was never heard."""
     dock.create("D1")
     for seq in (1, 5):
@@ -116,7 +116,7 @@ def test_a_number_that_is_used_again_has_no_neighbours(dock: Bench) -> None:
     assert dock.rows("SELECT event_ms, source, warn FROM events WHERE id = ?", b"another event id") == [(at_ms, "wall", "seq_reused")]
 
 
-def test_all_that_is_odd_about_an_event_is_said_in_each_of_its_receipts(dock: Bench) -> None:
+def test_s13_all_that_is_odd_about_an_event_is_said_in_each_of_its_receipts(dock: Bench) -> None:
     dock.tell("scan-1", "shift_started", None, {"worker": "w-1"}, seq=1)
     (receipt,) = dock.send(earlier(dock, "scan-1", "pack", "D1", at_ms=IN_1970, seq=1, id=b"another event id"))
     assert (receipt["outcome"], receipt["warn"], receipt["tone"]) == ("parked", ["clock_unknown", "seq_reused"], "warn")
@@ -126,7 +126,7 @@ def test_all_that_is_odd_about_an_event_is_said_in_each_of_its_receipts(dock: Be
     assert (revised["id"], revised["warn"]) == (b"another event id", ["clock_unknown", "seq_reused"])
 
 
-def test_a_clock_that_contradicts_the_order_of_a_devices_events_is_unknown(dock: Bench) -> None:
+def test_s13_a_clock_that_contradicts_the_order_of_a_devices_events_is_unknown(dock: Bench) -> None:
     dock.create("D1", "D2", lines=[{"sku": "pen", "qty": 1}])
     dock.tell("scan-1", "pack", "D1")
     packed_ms = dock.now_ms - 1_000
@@ -138,7 +138,7 @@ def test_a_clock_that_contradicts_the_order_of_a_devices_events_is_unknown(dock:
     assert received_ms - packed_ms <= error_ms <= SKEW_NOISE_MS
 
 
-def test_a_backlog_that_was_overtaken_happened_before_what_overtook_it(dock: Bench) -> None:
+def test_s13_a_backlog_that_was_overtaken_happened_before_what_overtook_it(dock: Bench) -> None:
     dock.create("D1", "D2", "D3")
     dock.tell("scan-1", "pack", "D1", seq=1)
     first_ms = dock.now_ms - 1_000
@@ -153,7 +153,7 @@ def test_a_backlog_that_was_overtaken_happened_before_what_overtook_it(dock: Ben
     assert abs(event_ms - fresh_ms) < SKEW_NOISE_MS
 
 
-def test_an_unknown_time_does_not_make_a_good_clock_look_wrong(dock: Bench) -> None:
+def test_s13_an_unknown_time_does_not_make_a_good_clock_look_wrong(dock: Bench) -> None:
     """Two boots were never heard: in the first the clock stood at 1970, in the second it was right. Nothing is known of the first but its reception."""
     dock.create("D1", "D2", lines=[{"sku": "pen", "qty": 1}])
     dock.send(earlier(dock, "scan-1", "pack", "D1", at_ms=IN_1970))
@@ -162,7 +162,7 @@ def test_an_unknown_time_does_not_make_a_good_clock_look_wrong(dock: Bench) -> N
     assert dated(dock, "scan-1")[2][:2] == (at_ms, "wall")
 
 
-def test_a_delivery_in_1970_does_not_come_before_its_order(dock: Bench) -> None:
+def test_s13_a_delivery_in_1970_does_not_come_before_its_order(dock: Bench) -> None:
     dock.create("C5")
     created_ms = dock.now_ms
     dock.send(earlier(dock, "phone-anna", "delivery", "C5", DELIVERY, at_ms=IN_1970))
@@ -171,7 +171,7 @@ def test_a_delivery_in_1970_does_not_come_before_its_order(dock: Bench) -> None:
 
 
 @pytest.mark.parametrize("named", [{}, {"code": "late-one"}], ids=["by its order", "by the code of its order"])
-def test_a_receipt_still_warns_when_a_scan_that_waited_is_applied(dock: Bench, named: dict[str, str]) -> None:
+def test_s13_a_receipt_still_warns_when_a_scan_that_waited_is_applied(dock: Bench, named: dict[str, str]) -> None:
     order = None if named else "late-one"
     (parked,) = dock.send(earlier(dock, "scan-1", "stage", order, {"dock": "d"}, at_ms=IN_1970, **named))  # type: ignore[arg-type]
     assert (parked["outcome"], parked["warn"]) == ("parked", ["clock_unknown"])
@@ -181,7 +181,7 @@ def test_a_receipt_still_warns_when_a_scan_that_waited_is_applied(dock: Bench, n
     assert "clock_unknown" in later["warn"]
 
 
-def test_what_was_known_of_neighbours_outlives_the_memory_of_the_bridge_and_a_rebuild(dock: Bench) -> None:
+def test_s13_what_was_known_of_neighbours_outlives_the_memory_of_the_bridge_and_a_rebuild(dock: Bench) -> None:
     dock.create("D1", "D2", "D3")
     dock.tell("scan-1", "pack", "D1", seq=1)
     dock.send(earlier(dock, "scan-1", "pack", "D2", at_ms=IN_1970, seq=4))
@@ -197,7 +197,7 @@ def test_what_was_known_of_neighbours_outlives_the_memory_of_the_bridge_and_a_re
 # --- systems and units ----------------------------------------------------------------------------------------------------
 
 
-def test_a_shop_that_sends_seconds_does_not_date_its_orders_in_1970(dock: Bench) -> None:
+def test_s13_a_shop_that_sends_seconds_does_not_date_its_orders_in_1970(dock: Bench) -> None:
     happened_ms = dock.now_ms // 1_000 * 1_000 - HOUR
     receipt = dock.tell("shop1", "created", "E1", CREATED, at_ms=happened_ms // 1_000)
     assert (receipt["outcome"], receipt["tone"], receipt["detail"]) == ("applied", "ok", "at_ms is in seconds; it must be in milliseconds")
@@ -206,7 +206,7 @@ def test_a_shop_that_sends_seconds_does_not_date_its_orders_in_1970(dock: Bench)
 
 
 @pytest.mark.parametrize("factor", [1_000, 1_000_000], ids=["microseconds", "nanoseconds"])
-def test_a_scanner_that_sends_another_unit_is_dated_right_in_a_boot_that_was_never_heard(dock: Bench, factor: int) -> None:
+def test_s13_a_scanner_that_sends_another_unit_is_dated_right_in_a_boot_that_was_never_heard(dock: Bench, factor: int) -> None:
     dock.create("E1", lines=[{"sku": "pen", "qty": 1}])
     at_ms = dock.now_ms - 3 * HOUR
     (receipt,) = dock.send(earlier(dock, "scan-1", "pack", "E1", at_ms=at_ms * factor))
@@ -215,7 +215,7 @@ def test_a_scanner_that_sends_another_unit_is_dated_right_in_a_boot_that_was_nev
     assert dated(dock, "scan-1")[1][:2] == (at_ms, "wall")
 
 
-def test_a_shop_in_1970_is_dated_by_the_reception(dock: Bench) -> None:
+def test_s13_a_shop_in_1970_is_dated_by_the_reception(dock: Bench) -> None:
     received_ms = dock.now_ms
     receipt = dock.tell("shop1", "created", "E2", CREATED, at_ms=IN_1970)
     assert (receipt["outcome"], receipt["warn"]) == ("applied", ["clock_unknown"])
@@ -226,7 +226,7 @@ def test_a_shop_in_1970_is_dated_by_the_reception(dock: Bench) -> None:
 
 
 @pytest.mark.parametrize(("before_mono_ms", "after_mono_ms"), [pytest.param(WRAP - 2_500, 500, id="32 bits"), pytest.param(7 * HOUR, 900, id="same boot id")])
-def test_a_pack_after_the_counter_began_again_is_dated_now(dock: Bench, before_mono_ms: int, after_mono_ms: int) -> None:
+def test_s14_a_pack_after_the_counter_began_again_is_dated_now(dock: Bench, before_mono_ms: int, after_mono_ms: int) -> None:
     dock.create("W1", "W2")
     for order in ("W1", "W2"):
         dock.tell("shop1", "cancelled", order, {"reason": "customer"})
@@ -239,7 +239,7 @@ def test_a_pack_after_the_counter_began_again_is_dated_now(dock: Bench, before_m
     assert dated(dock, "scan-2")[2] == (received_ms, "mono", 1, "clock_jump")
 
 
-def test_the_points_of_a_phone_without_a_counter_are_not_dated_in_1970(dock: Bench) -> None:
+def test_s13_the_points_of_a_phone_without_a_counter_are_not_dated_in_1970(dock: Bench) -> None:
     broken_ms = dock.now_ms - 1_000  # a counter that began in 1970
     points = [[broken_ms - 60_000, 1, 1, 5, None], [broken_ms, 2, 2, 5, None]]
     batch = {"log": log_of("phone-anna"), "boot": EARLIER, "sent_mono_ms": broken_ms, "points": points}
@@ -254,7 +254,7 @@ def explained(bench: Bench, order: str, event_type: str) -> Step:
     return next(step for step in asyncio.run(explain(site, order)).events if step.type == event_type)
 
 
-def test_the_story_of_an_order_names_what_was_odd_about_a_clock(dock: Bench) -> None:
+def test_s13_the_story_of_an_order_names_what_was_odd_about_a_clock(dock: Bench) -> None:
     dock.create("C1", lines=[{"sku": "pen", "qty": 1}])
     dock.send(earlier(dock, "scan-1", "pack", "C1", at_ms=IN_1970))
     step = explained(dock, "C1", "pack")
@@ -269,7 +269,7 @@ def clock_alert(bench: Bench, device: str) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize("off_ms", [-NOW_MS + IN_1970, -2 * HOUR, 8 * HOUR], ids=["1970", "two hours back", "local time for UTC"])
-def test_a_device_with_a_wrong_clock_is_named_until_its_clock_is_right(dock: Bench, off_ms: int) -> None:
+def test_s13_a_device_with_a_wrong_clock_is_named_until_its_clock_is_right(dock: Bench, off_ms: int) -> None:
     present(dock, "scan-1", at_ms=dock.now_ms + off_ms)
     alert = clock_alert(dock, "scan-1")
     assert alert is not None
@@ -284,7 +284,7 @@ def test_a_device_with_a_wrong_clock_is_named_until_its_clock_is_right(dock: Ben
     assert clock_alert(dock, "scan-1") is None
 
 
-def test_an_event_of_an_earlier_boot_with_a_wrong_clock_raises_the_alert_too(dock: Bench) -> None:
+def test_s13_an_event_of_an_earlier_boot_with_a_wrong_clock_raises_the_alert_too(dock: Bench) -> None:
     dock.create("C1", "C2")
     dock.send(earlier(dock, "scan-1", "pack", "C1", at_ms=IN_1970))
     assert clock_alert(dock, "scan-1") is not None
@@ -292,7 +292,7 @@ def test_an_event_of_an_earlier_boot_with_a_wrong_clock_raises_the_alert_too(doc
     assert clock_alert(dock, "scan-1") is None
 
 
-def test_a_message_that_waited_for_hours_does_not_make_the_clock_look_wrong(dock: Bench) -> None:
+def test_s13_a_message_that_waited_for_hours_does_not_make_the_clock_look_wrong(dock: Bench) -> None:
     dock.create("C1", "C2")
     present(dock, "scan-1", at_ms=dock.now_ms)
     waited = dock.draft("scan-1", "pack", "C1")

@@ -116,14 +116,14 @@ def test_every_foreign_list_is_compared() -> None:
     assert set(lists_of(foreign)) == {*PUBLISHED, AfterShipSubtag}
 
 
-def test_each_state_has_a_row_with_a_word_of_every_tracker() -> None:
+def test_s30_each_state_has_a_row_with_a_word_of_every_tracker() -> None:
     assert {str(state) for state in STATE_WORDS} == {str(state) for state in STATES}
     for state in STATES:
         words = words_for(state)
         assert all((words.aftership, words.aftership_subtag, words.easypost, words.track17, words.track17_sub)), state
 
 
-def test_each_event_type_and_each_flag_has_a_row() -> None:
+def test_s30_each_event_type_and_each_flag_has_a_row() -> None:
     assert EVENT_WORDS.keys() == set(EventType)
     assert FLAG_WORDS.keys() == set(Flag)
     assert {flag for flag, row in FLAG_WORDS.items() if any(row[:-2])} == set(FLAGS_BY_WEIGHT)
@@ -140,7 +140,7 @@ def test_an_event_and_the_state_that_it_leads_to_say_the_same(step: str) -> None
     assert event.aftership == state.aftership or step == E.CUSTOMS_HELD  # the state is `customs`; that it is held is a flag
 
 
-def test_delivered_is_accepting_and_nothing_is_collecting() -> None:
+def test_s30_delivered_is_accepting_and_nothing_is_collecting() -> None:
     for words in (words_for(O.DELIVERED), words_for(O.COMPLETED), words_for_event(E.DELIVERY)):
         assert (words.cbv_step, words.cbv_disposition) == (BizStep.ACCEPTING, Disposition.IN_PROGRESS)
     assert words_for_event(E.PICKUP).cbv_step is BizStep.ACCEPTING
@@ -160,16 +160,16 @@ def test_delivered_is_accepting_and_nothing_is_collecting() -> None:
         (E.DAMAGED, BizStep.INSPECTING),
     ],
 )
-def test_the_steps_of_a_dock_are_those_of_gs1(event: EventType, step: BizStep) -> None:
+def test_s30_the_steps_of_a_dock_are_those_of_gs1(event: EventType, step: BizStep) -> None:
     assert words_for_event(event).cbv_step is step
 
 
-def test_a_void_of_what_was_shipped_is_void_shipping() -> None:
+def test_s30_a_void_of_what_was_shipped_is_void_shipping() -> None:
     assert {of for of in EventType if words_for_void(of).cbv_step is BizStep.VOID_SHIPPING} == {E.LOAD, E.DEPART, E.PICKUP}
     assert words_for_void(E.PICK) == words_for_event(E.VOID)
 
 
-def test_a_failed_attempt_is_not_the_end() -> None:
+def test_s30_a_failed_attempt_is_not_the_end() -> None:
     for words in (words_for(P.ATTEMPT_FAILED), *map(words_for_attempt, AttemptReason)):
         assert (words.easypost, words.aftership, words.track17) == (EasyPost.IN_TRANSIT, AfterShip.ATTEMPT_FAIL, Track17.DELIVERY_FAILURE)
     assert ATTEMPT_WORDS.keys() < set(AttemptReason)
@@ -177,7 +177,7 @@ def test_a_failed_attempt_is_not_the_end() -> None:
     assert words_for_attempt(AttemptReason.WEATHER) == words_for_event(E.ATTEMPT_FAILED)
 
 
-def test_a_stop_in_customs_is_an_exception() -> None:
+def test_s30_a_stop_in_customs_is_an_exception() -> None:
     held = words_for_event(E.CUSTOMS_HELD)
     assert (held.aftership, held.easypost, held.shopify) == (AfterShip.EXCEPTION, EasyPost.IN_TRANSIT, Shopify.DELAYED)
     status = words_for_status(O.CUSTOMS, {Flag.CUSTOMS_HOLD})
@@ -185,14 +185,14 @@ def test_a_stop_in_customs_is_an_exception() -> None:
     assert status.zh == "清关中"
 
 
-def test_silence_is_expired_and_a_danger_of_lateness_is_delayed() -> None:
+def test_s30_silence_is_expired_and_a_danger_of_lateness_is_delayed() -> None:
     assert words_for_status(P.IN_TRANSIT, {Flag.SILENT}).aftership is AfterShip.EXPIRED
     assert words_for_status(P.IN_TRANSIT, {Flag.LATE_RISK}).shopify is Shopify.DELAYED
     assert words_for_status(P.IN_TRANSIT, {Flag.SILENT, Flag.LATE_RISK, Flag.CUSTOMS_HOLD}).aftership is AfterShip.EXCEPTION
     assert words_for_status(P.IN_TRANSIT, {Flag.HELD, Flag.SHORT}) == words_for(P.IN_TRANSIT)
 
 
-def test_a_damaged_parcel_goes_on_in_its_condition() -> None:
+def test_s30_a_damaged_parcel_goes_on_in_its_condition() -> None:
     assert words_for_status(P.IN_TRANSIT, {Flag.DAMAGED}) == words_for(P.IN_TRANSIT)._replace(cbv_disposition=Disposition.DAMAGED)
     assert words_for_event(E.DAMAGED).aftership_subtag is AfterShipSubtag.DAMAGED
 
@@ -207,7 +207,7 @@ def test_flags_never_take_a_word_away_and_outweigh_no_end(state: OrderState | Pa
     assert state not in ENDED or status == plain
 
 
-def test_shopify_hears_of_the_carrier_and_of_the_counter() -> None:
+def test_s30_shopify_hears_of_the_carrier_and_of_the_counter() -> None:
     assert words_for_event(E.PICKUP).shopify is Shopify.CARRIER_PICKED_UP
     assert words_for_delivery(PodMethod.COUNTER).shopify is Shopify.PICKED_UP
     assert words_for_delivery(PodMethod.NEIGHBOUR).aftership_subtag is AfterShipSubtag.LEFT_WITH_NEIGHBOUR
@@ -257,7 +257,7 @@ def asks_for_a_reason(event_type: EventType) -> bool:
     return hint == Word or (isinstance(hint, UnionType) and Word in get_args(hint)) or Word in get_args(hint)
 
 
-def test_every_reason_of_the_wire_has_its_closed_list() -> None:
+def test_s30_every_reason_of_the_wire_has_its_closed_list() -> None:
     assert {event_type for event_type in EventType if asks_for_a_reason(event_type)} == REASONS.keys()
     assert {*REASONS.values(), reasons.Condition} == set(lists_of(reasons))
 
