@@ -14,7 +14,7 @@ from bridge.domain.facts import APPLIED, Decided, Fact, Verdict
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
 from bridge.domain.refs import Ref
-from bridge.ingest.codes import CODE_GONE, CODES, COMMON, CodeRow
+from bridge.ingest.codes import CODE_GONE, CODES, COMMON, CodeRow, placing_of
 from bridge.ingest.items import Alarm, Change, Message
 from bridge.ingest.log import EventRow
 from bridge.ingest.memory import LEDGER_GONE, DeviceEntry, Memory, OrderEntry
@@ -251,6 +251,14 @@ class Batch:
 
     def order(self, order_id: str) -> OrderEntry:
         return self.memory.order(order_id, self.tx)
+
+    def placing(self, pos: int) -> Placing:
+        """Where an event belongs that is not new: as this batch has placed it, else as it is stored."""
+        known = self.placings.get(pos)
+        if known is None:
+            ((row, rows),) = self.tx.events_at([pos])
+            known = placing_of(row, rows)
+        return known
 
     def device(self, device: str) -> DeviceEntry:
         entry = self.devices.get(device)

@@ -15,7 +15,7 @@ from bridge.domain.codes.rules import matches
 from bridge.domain.facts import Fact
 from bridge.domain.refs import Ref, code_ref, event_ref
 from bridge.ingest.batch import Arrived, Batch
-from bridge.ingest.codes import INSIDE, INSIDE_GONE, PLACED, PLACED_GONE, InsideRow, placed_rows, settle_in
+from bridge.ingest.codes import INSIDE, INSIDE_GONE, NOWHERE, PLACED, PLACED_GONE, InsideRow, placed_rows, settle_in
 from bridge.ingest.coding import Moved, place_all
 from bridge.ingest.folding import Change, fold_all
 from bridge.ingest.log import EVENTS
@@ -63,8 +63,8 @@ def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: dict[str, 
 def _move(batch: Batch, move: Moved, changes: dict[str, Change]) -> None:
     fact, before, now = move
     batch.placings[fact.pos] = now
-    for row in [r for r in batch.writes.keyed(PLACED) if r[0] == fact.pos]:
-        del batch.writes.keyed(PLACED)[row]
+    for order_id in (*before.order_ids, NOWHERE):
+        batch.writes.keyed(PLACED).pop((fact.pos, order_id), None)
     batch.writes.delete(PLACED_GONE, fact.pos)
     _keep_where(batch, fact, now)
     if fact.type != _VOID:

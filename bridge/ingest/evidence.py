@@ -197,9 +197,7 @@ class Evidence:
 
     def placing_before(self, fact: Fact) -> Placing:
         """Where an event belonged before this flush."""
-        known = self.before.get(fact.pos) or self._batch.placings.get(fact.pos)
+        known = self.before.get(fact.pos)
         if known is None:
-            ((row, rows),) = self._batch.tx.events_at([fact.pos])
-            known = placing_of(row, rows)
-        self.before[fact.pos] = known
+            known = self.before[fact.pos] = self._batch.placing(fact.pos)
         return known

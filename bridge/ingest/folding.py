@@ -9,7 +9,6 @@ from bridge.domain.codes.place import Placing
 from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, refusal, same_answer
 from bridge.domain.refs import Ref, code_ref, event_ref, order_ref
 from bridge.ingest.batch import Answer, Arrived, Batch, Ruled
-from bridge.ingest.codes import placing_of
 from bridge.ingest.coding import Placed
 from bridge.ingest.log import EVENTS, PLAIN, EventRow
 from bridge.ingest.memory import OrderEntry
@@ -176,11 +175,7 @@ def _placing(batch: Batch, fact: Fact, order_id: str) -> Placing:
     """Where an earlier event of an order belongs. Only the scan of a container, and its void, can belong to several orders."""
     if not fact.inside and not isinstance(fact.body, bodies.Void):
         return Placing(((order_id, None),))
-    known = batch.placings.get(fact.pos)
-    if known is None:
-        ((row, rows),) = batch.tx.events_at([fact.pos])
-        known = placing_of(row, rows)
-    return known
+    return batch.placing(fact.pos)
 
 
 def _by_pos(revised: _Revised) -> int:
