@@ -104,7 +104,7 @@ class HoldReason(StrEnum):
 
 
 GUARDED_HOLDS: Final = frozenset({HoldReason.FRAUD, HoldReason.PAYMENT, HoldReason.CHARGEBACK, HoldReason.CUSTOMS})
-"""Holds that only a `lead`, or the system that set them, may lift."""
+"""Holds that only the device that set them may lift."""
 
 
 class ReturnReason(StrEnum):

@@ -15,9 +15,10 @@ from unit.facts_made import ORDER, facts_of_an_order
 from bridge.domain.facts import Decided, Fact
 from bridge.domain.fold import fold
 from bridge.domain.order import Order, apply
-from bridge.domain.order.flags import ALERT_LIFE, FLAG_LIFE, PROTECTED_HOLDS, standing_alerts
+from bridge.domain.order.flags import ALERT_LIFE, FLAG_LIFE, standing_alerts
 from bridge.domain.view import flags_of
 from bridge.projections.alerts import ORDER_ALERTS
+from devices.protocol.reasons import GUARDED_HOLDS
 from devices.protocol.vocabulary import TIMED_FLAGS, AlertCode, EventType, Flag
 
 HOUR_MS = 3_600_000
@@ -99,7 +100,7 @@ def test_s20_a_release_of_an_order_without_holds_is_known(bench: Bench) -> None:
     assert (told["outcome"], "warn" in told) == ("noop", False)
 
 
-@pytest.mark.parametrize("reason", sorted(PROTECTED_HOLDS))
+@pytest.mark.parametrize("reason", sorted(GUARDED_HOLDS))
 def test_s20_a_protected_hold_is_lifted_only_by_the_system_that_set_it(bench: Bench, reason: str) -> None:
     hold(bench, reason, by="shop1")
     refused = release(bench, reason=reason)
@@ -119,7 +120,7 @@ def test_s20_all_leaves_a_protected_hold_of_another(bench: Bench) -> None:
 
 
 def test_s20_the_protected_holds_are_those_of_the_contract() -> None:
-    assert {"fraud", "payment", "chargeback", "customs"} == PROTECTED_HOLDS
+    assert {"fraud", "payment", "chargeback", "customs"} == GUARDED_HOLDS
 
 
 # --- S21: what raises a flag, and what ends it ------------------------------------------------------------------------------

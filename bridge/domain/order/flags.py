@@ -13,9 +13,6 @@ from bridge.domain.order.order import Order
 from devices.protocol.vocabulary import AlertCode, Flag, ParcelState
 from devices.protocol.vocabulary import EventType as E
 
-PROTECTED_HOLDS: Final = frozenset({"fraud", "payment", "chargeback", "customs"})
-"""Reasons of holds that only the device that set them may lift."""
-
 
 class Life(NamedTuple):
     """What raises a flag or an alert, and what ends it."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict, refusal
 from bridge.domain.lifecycle import OUTBOUND, Step
-from bridge.domain.order.flags import PROTECTED_HOLDS
 from bridge.domain.order.movement import move_parcels
 from bridge.domain.order.order import Order, body_of, close_cases, named_parcel, quantities
 from devices.protocol import bodies
+from devices.protocol.reasons import GUARDED_HOLDS
 from devices.protocol.vocabulary import Flag, OrderState, Outcome, Reason, Warn
 
 _NOT_PAID = Verdict(Outcome.APPLIED, warn=(Warn.NOT_PAID,))
@@ -101,7 +101,7 @@ def released(order: Order, fact: Fact) -> Verdict:
     if not body.all and (body.reason not in order.holds if body.reason is not None else len(order.holds) > 1):
         return _STILL_HELD
     asked = [body.reason] if body.reason is not None and not body.all else list(order.holds)
-    lifted = [reason for reason in asked if reason not in PROTECTED_HOLDS or order.holds[reason] == fact.device]
+    lifted = [reason for reason in asked if reason not in GUARDED_HOLDS or order.holds[reason] == fact.device]
     if not lifted:
         return refusal(Outcome.REJECTED, Reason.NOT_YOURS)
     for reason in lifted:
