@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import pytest
-from helpers.streams import CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, Mix, Stored, elsewhere, stream
+from helpers.streams import CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, Mix, elsewhere, stream
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from unit.the_situations import Act, Parcel, created, fill, label, pack, scan, situation, stored, unpack, void
@@ -23,8 +23,8 @@ SEEDS, MIXES = st.integers(0, 10**6), st.sampled_from(Mix)
 RANDOM = st.randoms(use_true_random=False)
 
 
-def read(events: Sequence[Stored]) -> dict[Uid, Placing]:
-    return places([Told(*e) for e in events], CONTAINERS)
+def read(events: Sequence[Told]) -> dict[Uid, Placing]:
+    return places(events, CONTAINERS)
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------------
@@ -114,8 +114,8 @@ def test_who_may_void_what(role: str, any_device: bool) -> None:
     events = stored(
         situation("", created(-1, "A"), label(0, "A", "L", name="target"), void(1, "target", name="own"), void(1, "target", name="other", device="desk"))
     )
-    own, other = (Told(*events[name])._replace(role=role) for name in ("own", "other"))
-    target = Told(*events["target"])
+    own, other = (events[name]._replace(role=role) for name in ("own", "other"))
+    target = events["target"]
     assert (may_void(own, target), may_void(other, target)) == (True, any_device)
     assert not may_void(own, other)
 
@@ -155,7 +155,7 @@ def test_an_event_moves_only_the_days_before_it(seed: int, mix: Mix, chance: ran
         assert not moved_from_afar(whole, read([e for e in events if e is not new]), events, new)
 
 
-def moved_from_afar(whole: dict[Uid, Placing], without: dict[Uid, Placing], events: Sequence[Stored], new: Stored) -> list[Stored]:
+def moved_from_afar(whole: dict[Uid, Placing], without: dict[Uid, Placing], events: Sequence[Told], new: Told) -> list[Told]:
     """The events that are too old to be moved by a new one, and were.
 
     Two kinds are left out: voids, which follow their targets, and events that waited until their order was created.

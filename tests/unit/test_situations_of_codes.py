@@ -12,7 +12,7 @@ from bridge.domain.access import MAY_SEND
 from devices.protocol.bodies import BODIES
 from devices.protocol.vocabulary import EventType, Role
 from firmware_sim.checkers.model.codes.placing import places
-from firmware_sim.checkers.model.codes.told import Placing, Told, Verdict
+from firmware_sim.checkers.model.codes.told import Placing, Verdict
 
 
 def shown(placing: Placing) -> str:
@@ -23,7 +23,7 @@ def shown(placing: Placing) -> str:
 @pytest.mark.parametrize("told", SITUATIONS, ids=lambda told: told.sentence[:70])
 def test_the_law_answers(told: Situation) -> None:
     events = stored(told)
-    found = places([Told(*e) for e in events.values()], CONTAINERS)
+    found = places(list(events.values()), CONTAINERS)
     placings = {name: found[e.device, e.id] for name, e in events.items()}
     asked = {name: act for name, act in told.acts.items() if act.answer}
     assert {name: shown(placings[name]) for name in asked} == {name: act.answer for name, act in asked.items()}

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from helpers.streams import CONTAINERS, DAY_MS, Mix, Stored, arrivals, stream
+from helpers.streams import CONTAINERS, DAY_MS, Mix, arrivals, stream
 
 from bridge.domain import barcodes
 from bridge.domain.access import MAY_SEND
@@ -33,7 +33,7 @@ Read = Callable[[list[Told]], dict[Uid, Placing]]
 
 @cache
 def told(seed: int, mix: Mix) -> list[Told]:
-    return [Told(*e) for e in stream(seed, mix)]
+    return stream(seed, mix)
 
 
 @cache
@@ -45,7 +45,7 @@ def read(seed: int, mix: Mix) -> dict[Uid, Placing]:
 # --- the streams ----------------------------------------------------------------------------------------------------------
 
 
-def some_events() -> Iterator[Stored]:
+def some_events() -> Iterator[Told]:
     return (e for mix in Mix for seed in range(60) for e in stream(seed, mix))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from helpers.bench import empty_database
 from helpers.events import NOW_MS
-from helpers.streams import Mix, Stored, arrivals, stream
+from helpers.streams import Mix, arrivals, stream
 from helpers.streams.judged import disagreements
 from helpers.streams.settled import RULES, USUAL, Comes, arrive, comes_to, differences, each_once, times_of
 from sqlalchemy import Engine
@@ -23,6 +23,7 @@ from bridge.store.memory import MemoryStore
 from bridge.store.replaying import rebuild
 from bridge.store.sql import SqlStore
 from bridge.store.sqlite import open_engine
+from firmware_sim.checkers.model.codes.told import Told
 
 ARRIVALS: Final = 5
 """All at once, each event alone (in the order of reception, or backwards), device after device, and twice at random."""
@@ -35,7 +36,7 @@ def faults(seed: int, mix: Mix, new_store: Callable[[], Store] = MemoryStore) ->
     return faults_of(stream(seed, mix), random.Random(seed), new_store)
 
 
-def faults_of(events: list[Stored], chance: random.Random, new_store: Callable[[], Store] = MemoryStore) -> dict[str, Any]:
+def faults_of(events: list[Told], chance: random.Random, new_store: Callable[[], Store] = MemoryStore) -> dict[str, Any]:
     events = each_once(events)
     first: Comes | None = None
     checked: dict[str, Any] = {}

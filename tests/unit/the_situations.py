@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from helpers.streams import ARTICLE, DAY_MS, PLAIN_BODY, ROLE_OF, T0_MS, Stored, log_of
+from helpers.streams import ARTICLE, DAY_MS, PLAIN_BODY, ROLE_OF, T0_MS, log_of
 
 from devices.ids import uuid7
+from firmware_sim.checkers.model.codes.told import Told
 
 PARKED: Final = "parked"
 REJECTED: Final = "rejected"
@@ -75,7 +76,7 @@ def situation(sentence: str, *acts: Act | Iterable[Act], because: str = "") -> S
     return Situation(sentence, named, because)
 
 
-def stored(told: Situation) -> dict[str, Stored]:
+def stored(told: Situation) -> dict[str, Told]:
     """The events of a situation by name, as they are stored. Each device numbers its events in the order of time, unless the situation numbers them."""
     seqs: dict[str, int] = {}
     events = {}
@@ -86,7 +87,7 @@ def stored(told: Situation) -> dict[str, Stored]:
         parcel = f"p-{_id(act.parcel.pack, told).hex()}" if isinstance(act.parcel, Parcel) else act.parcel
         body = {**PLAIN_BODY.get(act.type, {}), **act.body, **({"ref": _id(act.voids, told)} if act.voids else {})}
         place = (log_of(device), act.seq or seqs[device], _id(name, told), event_ms, event_ms + 300)
-        events[name] = Stored(device, ROLE_OF[device], act.type, *place, act.order, parcel, act.code, body)
+        events[name] = Told(device, ROLE_OF[device], act.type, *place, act.order, parcel, act.code, body)
     return events
 
 

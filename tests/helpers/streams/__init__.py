@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
+from firmware_sim.checkers.model.codes.told import Told
 from helpers.streams.hostile import Chaos
 from helpers.streams.ordinary import Shift
-from helpers.streams.writing import ARTICLE, CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, PLAIN_BODY, ROLE_OF, T0_MS, Stored, Writer, elsewhere, log_of
+from helpers.streams.writing import ARTICLE, CLOCK_STEP_MS_MAX, CONTAINERS, DAY_MS, PLAIN_BODY, ROLE_OF, T0_MS, Writer, elsewhere, log_of
 
 __all__ = [
     "ARTICLE",
@@ -24,7 +25,6 @@ __all__ = [
     "ROLE_OF",
     "T0_MS",
     "Mix",
-    "Stored",
     "arrivals",
     "elsewhere",
     "log_of",
@@ -44,14 +44,14 @@ class Mix(StrEnum):
 _SITES: Final[dict[Mix, Callable[[Writer], Shift | Chaos]]] = {Mix.ORDINARY: Shift, Mix.HOSTILE: Chaos}
 
 
-def stream(seed: int, mix: Mix) -> list[Stored]:
+def stream(seed: int, mix: Mix) -> list[Told]:
     """The events of one site, sorted by event_ms."""
     writer = Writer(random.Random(f"{mix} {seed}"), f"{mix} {seed}")
     _SITES[mix](writer).work()
     return writer.stored()
 
 
-def arrivals(events: Sequence[Stored], rng: random.Random) -> Iterator[list[list[Stored]]]:
+def arrivals(events: Sequence[Told], rng: random.Random) -> Iterator[list[list[Told]]]:
     """Endless ways in which the same events can be committed: batches of a random sequence, of every event alone, of all at once, of device after device."""
     yield [list(events)]
     yield [[e] for e in sorted(events, key=lambda e: (e.received_ms, e.id))]
@@ -62,6 +62,6 @@ def arrivals(events: Sequence[Stored], rng: random.Random) -> Iterator[list[list
         yield _batches(rng.sample(events, len(events)), rng)
 
 
-def _batches(events: list[Stored], rng: random.Random) -> list[list[Stored]]:
+def _batches(events: list[Told], rng: random.Random) -> list[list[Told]]:
     cuts = sorted(rng.sample(range(1, len(events)), min(len(events) - 1, rng.randrange(12))))
     return [events[a:b] for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)]

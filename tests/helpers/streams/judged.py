@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from firmware_sim.checkers.model.codes.placing import places
 from firmware_sim.checkers.model.codes.told import FILLING, Placing, Told, Verdict
 from helpers.streams.settled import Answer, Comes, Uid
-from helpers.streams.writing import CONTAINERS, Stored
+from helpers.streams.writing import CONTAINERS
 
 _REASONS: Final = {**dict.fromkeys(("unknown_code", "scan_parcel", "container_empty"), "unknown_parcel"), "is_container": "container"}
 _WARNS: Final = frozenset({"misload", "old_label", "label_moved", "article_scanned", "some_unknown"})
@@ -31,7 +31,7 @@ class Expected(NamedTuple):
         return self.warns is None or (answer.refusal is None and self.warns == answer.warns & _WARNS)
 
 
-def disagreements(comes: Comes, events: Sequence[Stored]) -> dict[Uid, tuple[str, Expected, Answer]]:
+def disagreements(comes: Comes, events: Sequence[Told]) -> dict[Uid, tuple[str, Expected, Answer]]:
     """The events that the product does not place or answer as the model does."""
     stored = [e for e in events if e.fault is None]
     assert comes.answers.keys() == {(e.device, e.id) for e in stored}
@@ -43,13 +43,13 @@ def disagreements(comes: Comes, events: Sequence[Stored]) -> dict[Uid, tuple[str
     return found
 
 
-def _expected(stored: Sequence[Stored]) -> list[tuple[Stored, Expected]]:
-    placings = places([Told(*e) for e in stored], CONTAINERS)
+def _expected(stored: Sequence[Told]) -> list[tuple[Told, Expected]]:
+    placings = places(stored, CONTAINERS)
     created = {e.order for e in stored if e.type == "created" and placings[e.device, e.id].verdict is not Verdict.VOIDED}
     return [(e, _void(e, stored, placings) if e.type == "void" else _event(e, placings[e.device, e.id], created)) for e in stored]
 
 
-def _void(void: Stored, stored: Sequence[Stored], placings: Mapping[Uid, Placing]) -> Expected:
+def _void(void: Told, stored: Sequence[Told], placings: Mapping[Uid, Placing]) -> Expected:
     """A void stands beside every event with the id that it names, even beside those that it may not void."""
     placing = placings[void.device, void.id]
     if placing.reason == "void_of_void":
@@ -62,7 +62,7 @@ def _void(void: Stored, stored: Sequence[Stored], placings: Mapping[Uid, Placing
     return Expected(orders, (outcome, placing.reason))
 
 
-def _event(e: Stored, placing: Placing, created: set[str | None]) -> Expected:
+def _event(e: Told, placing: Placing, created: set[str | None]) -> Expected:
     if placing.verdict is Verdict.VOIDED:
         return Expected(frozenset() if e.type in FILLING else placing.orders, ("rejected", "voided"))
     if e.type in FILLING:

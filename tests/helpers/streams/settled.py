@@ -33,8 +33,9 @@ from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
 from devices.protocol.messages import encode_cbor
 from devices.protocol.vocabulary import Outcome, Role
+from firmware_sim.checkers.model.codes.told import Told
 from helpers.events import SITE
-from helpers.streams.writing import CONTAINERS, Stored
+from helpers.streams.writing import CONTAINERS
 
 Uid = tuple[str, bytes]
 """(device, id): an event's identity within a site."""
@@ -78,15 +79,15 @@ class Comes(NamedTuple):
 # --- in ---------------------------------------------------------------------------------------------------------------------
 
 
-def each_once(events: Iterable[Stored]) -> list[Stored]:
+def each_once(events: Iterable[Told]) -> list[Told]:
     """Without the events whose device used their id before: which of the two is the event depends on the arrival, by the contract."""
-    once: dict[Uid, Stored] = {}
+    once: dict[Uid, Told] = {}
     for e in events:
         once.setdefault((e.device, e.id), e)
     return list(once.values())
 
 
-def incoming(e: Stored) -> Incoming:
+def incoming(e: Told) -> Incoming:
     """The message that a device sends for an event."""
     said = {"id": e.id, "log": e.log, "seq": e.seq, "at_ms": e.event_ms, **_BOOT, "order": e.order, "parcel": e.parcel, "code": e.code}
     payload = encode_cbor({k: v for k, v in said.items() if v is not None} | {"body": {k: v for k, v in e.body.items() if v is not None}})
@@ -98,7 +99,7 @@ def incoming(e: Stored) -> Incoming:
 
 
 @contextmanager
-def times_of(events: Iterable[Stored]) -> Iterator[None]:
+def times_of(events: Iterable[Told]) -> Iterator[None]:
     """The gate of times answers what the stream says."""
     times = {(e.device, e.id): EventTime(e.event_ms, Source.SYSTEM, 0) for e in events}
     with pytest.MonkeyPatch.context() as patch:
@@ -106,7 +107,7 @@ def times_of(events: Iterable[Stored]) -> Iterator[None]:
         yield
 
 
-def arrive(store: Store, way: Iterable[Sequence[Stored]], *, chance: random.Random | None = None) -> Comes:
+def arrive(store: Store, way: Iterable[Sequence[Told]], *, chance: random.Random | None = None) -> Comes:
     """Commit batches one after the other. With `chance`, the bridge now and then forgets what it remembers between them, or remembers little."""
     settings = FORGETFUL if chance is not None and chance.random() < 0.3 else USUAL
     ingest = ingest_of(RULES, settings, SessionLog())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from devices.ids import uuid7
+from firmware_sim.checkers.model.codes.told import Told
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -71,24 +71,6 @@ PLAIN_BODY: Final[dict[str, dict[str, Any]]] = {
 """A body that the contract accepts, for each type that a stream or a situation has. Labels, containers and voids add their own fields."""
 
 
-class Stored(NamedTuple):
-    """An event with all that was fixed when it arrived. `order`, `parcel` and `code` are what the device said; `body` is plain."""
-
-    device: str
-    role: str
-    type: str
-    log: bytes
-    seq: int
-    id: bytes
-    event_ms: int
-    received_ms: int
-    order: str | None
-    parcel: str | None
-    code: str | None
-    body: Mapping[str, Any]
-    fault: str | None = None
-
-
 def log_of(device: str) -> bytes:
     """The log of a device's only outbox."""
     return hashlib.sha256(device.encode()).digest()[:8]
@@ -100,7 +82,7 @@ def sscc(serial: int) -> str:
     return digits + str(-sum(int(digit) * (1 if place % 2 else 3) for place, digit in enumerate(digits)) % 10)
 
 
-def elsewhere(e: Stored) -> Stored:
+def elsewhere(e: Told) -> Told:
     """The same event of other devices, orders and codes: it is related to no event of a stream."""
 
     def other_id(event_id: bytes) -> bytes:
@@ -121,21 +103,21 @@ class Writer:
     def __init__(self, rng: random.Random, name: str) -> None:
         self.rng = rng
         self.name = name
-        self.drafts: list[Stored] = []
+        self.drafts: list[Told] = []
 
-    def tell(self, device: str, event_type: str, ms: int, order: str | None = None, **said: Any) -> Stored:
+    def tell(self, device: str, event_type: str, ms: int, order: str | None = None, **said: Any) -> Told:
         """One event. `said` has parcel, code and fault; everything else is a field of the body, `label` the code of a `labelled`."""
         parcel, code, fault, label = (said.pop(name, None) for name in ("parcel", "code", "fault", "label"))
         body = {**PLAIN_BODY.get(event_type, {}), **{k: v for k, v in said.items() if v is not None}, **({} if label is None else {"code": label})}
         event_id = uuid7(ms, hashlib.sha256(f"{self.name} {len(self.drafts)}".encode()).digest()[:10])
-        draft = Stored(device, ROLE_OF[device], event_type, log_of(device), 0, event_id, ms, ms + self._delay_ms(), order, parcel, code, body, fault)
+        draft = Told(device, ROLE_OF[device], event_type, log_of(device), 0, event_id, ms, ms + self._delay_ms(), order, parcel, code, body, fault)
         self.drafts.append(draft)
         return draft
 
-    def void(self, target: Stored, device: str, ms: int) -> Stored:
+    def void(self, target: Told, device: str, ms: int) -> Told:
         return self.tell(device, "void", ms, ref=target.id)
 
-    def stored(self) -> list[Stored]:
+    def stored(self) -> list[Told]:
         """Every device numbers its events in the order of time, but for a few that a clock set back puts in another order."""
         seqs: dict[str, int] = {}
         numbered = []
@@ -144,7 +126,7 @@ class Writer:
             numbered.append(draft._replace(seq=seqs[draft.device]))
         return sorted(numbered, key=lambda e: (e.event_ms, e.id))
 
-    def _recorded(self, draft: Stored) -> tuple[int, bytes]:
+    def _recorded(self, draft: Told) -> tuple[int, bytes]:
         shift_ms = self.rng.randrange(CLOCK_STEP_MS_MAX) if self.rng.random() < 0.05 else 0
         return (draft.event_ms - shift_ms, draft.id)
 
