@@ -54,6 +54,8 @@ DEFECTS: Final = (
         "stored_once",
         (
             Edit(ACCEPT, "    if (stored := batch.known.get(uid)) is not None:\n", "    if (stored := None) is not None:\n"),
+            Edit("bridge/ingest/folding.py", "verdicts[fact.uid], (entry,)", "verdicts.get(fact.uid, APPLIED), (entry,)"),
+            Edit("bridge/ingest/folding.py", "import DECIDED, Decided,", "import APPLIED, DECIDED, Decided,"),
             Edit(
                 "bridge/store/migrations/versions/0001_the_first_tables.py", 'sa.UniqueConstraint("id", "device", name', 'sa.UniqueConstraint("id", "pos", name'
             ),
@@ -189,7 +191,7 @@ DEFECTS: Final = (
     Defect(
         "memory is kept when a commit fails",
         "power-cut",
-        "orders_ended_as_planned",
+        "alerts_are_true",
         (Edit(PIPELINE, "            self._ingest.forget()\n            raise\n", "            raise\n"),),
     ),
     Defect(

@@ -102,6 +102,14 @@ ONCE_BROKEN: Final = (
         SHELF,
         scan(1, "load", "SHELF-9"),
     ),
+    situation(
+        "A scan in the same millisecond as the first that names another order is no sign that the old label is alive.",
+        created(-10, "B"),
+        pack(-9, "B", code="L1", parcel="p1"),
+        told(-8, "returned", "B", parcel="p1"),
+        scan(200, "delivery", "L1", device="phone-1"),
+        scan(200, "refused", "L1", "A", device="phone-1"),
+    ),
 )
 """Found by random streams, and shortened."""
 
@@ -147,7 +155,7 @@ DEFECTS: Final[dict[str, tuple[type, str, object]]] = {
     "look back only": (History, "_around", last_only(History._around)),
     "hint like a binding": (History, "_hint", bind),
     "one tote for two orders": (Placer, "_scan_of_container", one_order(Placer._scan_of_container)),
-    "no lapse": (History, "_has_lapsed", lambda history, at_ms: False),
+    "no lapse": (History, "_lapse", lambda history, at_ms: (False, at_ms)),
 }
 """The rule that is broken → (where, name, what stands there instead)."""
 

@@ -183,12 +183,12 @@ class History:
             return
         since_ms = at_ms
         if current is not None and not same:
-            has_lapsed = self._has_lapsed(at_ms)
+            has_lapsed, first_ms = self._lapse(at_ms)
             if fact.type != E.LABELLED and not has_lapsed:
                 self.refused.add(fact.uid)
                 return
             if has_lapsed:
-                since_ms = self._scans_before(at_ms)
+                since_ms = first_ms
             else:
                 self.moved[fact.uid] = current.order_id
         names = _names(fact)
@@ -215,10 +215,10 @@ class History:
     def _hint(self, order_id: str, at_ms: int) -> None:
         current = self._current
         if current is not None:
-            if current.order_id == order_id or not self._has_lapsed(at_ms):
+            if current.order_id == order_id or not self._lapse(at_ms)[0]:
                 return
             self._end(at_ms)
-        elif self.hints and self.hints[-1].gap == self._gap and self._has_lapsed(at_ms):
+        elif self.hints and self.hints[-1].gap == self._gap and self._lapse(at_ms)[0]:
             self._gap += 1
         from_ms = self._exists_from(order_id)
         if from_ms is not None and at_ms >= from_ms:
@@ -235,25 +235,20 @@ class History:
         current = self._current
         return current is not None and order_id == current.order_id and (fact.parcel is None or fact.parcel in self.names(current))
 
-    def _has_lapsed(self, at_ms: int) -> bool:
-        """Whether the last sign of the code is so old that its number may be in use again."""
-        before_ms = self._scans_before(at_ms)
-        for sign_ms, fact, order_id in reversed(self.signs):
-            if sign_ms < before_ms or (sign_ms == before_ms and (order_id is not None or before_ms == at_ms)):
-                rules = self._rules.at(at_ms)
-                age_ms = before_ms - sign_ms
-                return age_ms >= rules.forget_after_ms or (fact.type in TERMINAL and age_ms >= rules.reuse_after_ms)
-        return True
+    def _lapse(self, at_ms: int) -> tuple[bool, int]:
+        """(whether the last sign is so old that the number may be in use again, the first of the scans that are of what gets the code at a time, if so).
 
-    def _scans_before(self, at_ms: int) -> int:
-        """The first of the forward scans without an order that lie just before a time: they are scans of what gets the code then, if it had lapsed."""
+        These are the forward scans without an order that lie just before that time. They are no signs of what the code was on.
+        """
+        rules = self._rules.at(at_ms)
         first_ms = at_ms
-        earliest_ms = at_ms - self._rules.at(at_ms).look_ahead_ms
+        earliest_ms = at_ms - rules.look_ahead_ms
         for sign_ms, fact, _ in reversed(self.signs):
             if sign_ms < earliest_ms or fact.named is not None or fact.type in BACKWARD or fact.type not in CUSTODY:
-                break
+                age_ms = first_ms - sign_ms
+                return age_ms >= rules.forget_after_ms or (fact.type in TERMINAL and age_ms >= rules.reuse_after_ms), first_ms
             first_ms = sign_ms
-        return first_ms
+        return True, first_ms
 
     # --- asking -----------------------------------------------------------------------------------------------------------
 
