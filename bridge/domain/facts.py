@@ -144,15 +144,12 @@ class Fact:
         self.warn: tuple[Warn, ...] = ()
         self.inside: tuple[str, ...] | None = None
         self.order_ms = event_ms
-        self.key: FactKey = self._key()
+        self.key: FactKey = (0 if type == "created" else 1, event_ms, device, log, seq, id)
 
     def place(self, order_ms: int) -> None:
         """Give the fact its place among the facts of its device."""
         self.order_ms = order_ms
-        self.key = self._key()
-
-    def _key(self) -> FactKey:
-        return (0 if self.type == "created" else 1, self.order_ms, self.device, self.log, self.seq, self.id)
+        self.key = (0 if self.type == "created" else 1, order_ms, self.device, self.log, self.seq, self.id)
 
     def copy(self) -> Fact:
         """The same event, to be placed in another order."""

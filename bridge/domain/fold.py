@@ -103,7 +103,7 @@ class OrderFold:
         fresh = {f.uid: f for f in added if f.uid not in self.verdicts or f.uid in removed}
         late = list(fresh.values())
         if not removed:
-            self._learn(f for f in late if isinstance(f.body, Decided))
+            self._learn(late)
             late = self._apply_in_time(sorted(late, key=_by_key) if len(late) > 1 else late)
             if not late:
                 return Folded({uid: self.verdicts[uid] for uid in fresh}, {})
@@ -156,14 +156,15 @@ class OrderFold:
         """Whether a void that is already there names this fact."""
         return any(isinstance(v.body, bodies.Void) and v.body.ref == fact.id for v in self.voids)
 
-    def _learn(self, decided: Iterable[Fact]) -> None:
-        for fact in decided:
+    def _learn(self, facts: Iterable[Fact]) -> None:
+        """How couriers' answers have ended: they are known before any fact is applied."""
+        for fact in facts:
+            if fact.type != DECIDED:
+                continue
             assert isinstance(fact.body, Decided)
             self.order.decisions[(fact.body.device, fact.body.ref)] = (fact.body.outcome, fact.body.reason)
 
     def _apply_last(self, fact: Fact) -> Verdict:
-        if isinstance(fact.body, Decided):
-            self._learn((fact,))
         if fact.ordered_by_seq:
             self._latest[(fact.device, fact.log)] = (fact.seq, fact.order_ms)
         verdict = self.verdicts[fact.uid] = apply(self.order, fact)
@@ -191,7 +192,7 @@ class OrderFold:
     def _apply_all(self) -> None:
         self.order = order = Order(self.id)
         self.verdicts = {}
-        self._learn(f for f in self.facts if isinstance(f.body, Decided))
+        self._learn(self.facts)
         voided = self.voided = self._judge_voids()
         self._place_all(voided)
         order.open_book(f for f in self.facts if f.uid not in voided)

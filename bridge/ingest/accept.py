@@ -14,6 +14,7 @@ from bridge.domain.access import Kind
 from bridge.domain.codes.evidence import CUSTODY
 from bridge.domain.event_time import UNBOUNDED, DeviceClock, EventTime, Shown
 from bridge.domain.facts import Fact
+from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Answer, Batch, Sent
@@ -109,16 +110,14 @@ def admit(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent
 _ID_REUSED: Final = "this id was used for another event"
 
 
-def is_seq_reused(batch: Batch, incoming: Incoming, event: Event[Body]) -> bool:
+def is_seq_reused(batch: Batch, incoming: Incoming, event: Event[Body], ledger: Ledger) -> bool:
     """Whether another event had the number of a new event before; the ledger counts how often that happens.
 
     If numbers were given up, it is not known which of them arrived. A message that was refused, and is judged again, has its own number.
     """
-    if incoming.identity.role not in BY_SEQ:
+    if event.seq > ledger.high or event.seq not in ledger or ledger.forgotten:
         return False
-    device = incoming.identity.device
-    ledger = batch.ledger(device, event.log)
-    if event.seq not in ledger or ledger.forgotten or batch.tx.is_quarantined(device, digest8(incoming.payload)):
+    if batch.tx.is_quarantined(incoming.identity.device, digest8(incoming.payload)):
         return False
     ledger.reused += 1
     return True
@@ -145,16 +144,24 @@ def code_of(event: Event[Body], event_type: EventType) -> tuple[str | None, Doub
     return (None, Doubt(key.reason, key.detail)) if isinstance(key, barcodes.Unreadable) else (key.text, None)
 
 
+ABOUT_JOBS: Final = frozenset({EventType.CLAIM, EventType.DECLINE, EventType.UNASSIGNED})
+"""The gate decides these on arrival, against the job as it is then."""
 SCANNING: Final = CUSTODY | {EventType.PICK, EventType.PACK, EventType.UNPACK, EventType.LABELLED}
 """Events whose code is evidence. Of others it only says which order is meant, if they name none."""
 
 
 def bound_of(batch: Batch, device: str, event: Event[Body], event_type: EventType, code: str | None) -> Doubt | None:
     """Whether one device has sent so much about an order that more of it is only stored. Each source has its own bound, so that none locks an order."""
-    order_ids: Iterable[str] = (event.order,) if event.order is not None else batch.memory.code(code, batch.tx).orders if code is not None else ()
     rules = batch.rules
+    if event.order is not None:
+        order_ids: Iterable[str] = (event.order,)
+    elif code is not None:
+        order_ids = [order_id for order_id in batch.memory.code(code, batch.tx).orders if order_id != COMMON]
+    else:
+        return None
     for order_id in order_ids:
-        if order_id == COMMON or len(facts := batch.order(order_id).fold.facts) < rules.order_bound_min:
+        facts = batch.order(order_id).fold.facts
+        if len(facts) < rules.order_repeats_max and len(facts) < rules.order_events_max:
             continue
         if _repeats(facts, device, event, event_type, code, rules.order_repeats_max):
             return Doubt(Reason.REPEATED, f"this device has said the same of order {order_id} {rules.order_repeats_max} times in a row (orders.repeats_max)")
@@ -186,26 +193,34 @@ def warn_of(when: EventTime, about: Picked, *, seq_reused: bool, is_trimmed: boo
 
 def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, gate: JobGate, trimmed: Trimmed | None = None) -> EventRow:
     """The row of a new event, in the order that it names. It is counted in the ledger of its device."""
-    seq_reused = is_seq_reused(batch, incoming, event)
-    when = time_of(batch, incoming, event, event_type, seq_reused=seq_reused)
     identity = incoming.identity
-    if identity.role in BY_SEQ:
-        batch.ledger(identity.device, event.log).add(event.seq, event_time.span(when.event_ms, when.error_ms, incoming.received_ms))
+    ledger = batch.ledger(identity.device, event.log) if identity.role in BY_SEQ else None
+    seq_reused = ledger is not None and is_seq_reused(batch, incoming, event, ledger)
+    when = time_of(batch, incoming, event, event_type, seq_reused=seq_reused)
+    if ledger is not None:
+        ledger.add(event.seq, event_time.span(when.event_ms, when.error_ms, incoming.received_ms))
     code, doubt = code_of(event, event_type)
     order_id = event.order
     if doubt is None:
         doubt = bound_of(batch, identity.device, event, event_type, code)
         if doubt is not None:
             order_id = None  # it is only in the log, and no fold ever sees it
-    if isinstance(event.body, bodies.Claim | bodies.Decline | bodies.Unassigned):
+    if event_type in ABOUT_JOBS:
+        assert isinstance(event.body, bodies.Claim | bodies.Decline | bodies.Unassigned)
         order_id = gate.order_of(event.body.job, batch)
         if order_id is None and doubt is None:
             doubt = Doubt(Reason.UNKNOWN_JOB, f"there is no job {event.body.job}")
-    elif isinstance(event.body, bodies.Assigned) and event.order is not None and gate.is_full(event.body, event.order, batch):
+    elif (
+        event_type is EventType.ASSIGNED
+        and isinstance(event.body, bodies.Assigned)
+        and event.order is not None
+        and gate.is_full(event.body, event.order, batch)
+    ):
         order_id, doubt = None, Doubt(Reason.TOO_MANY_EVENTS, f"job {event.body.job} has {jobs.ORDERS_MAX} orders")
     about = picked(batch, event, code, when.event_ms) if event_type is EventType.PICK and doubt is None else NOTHING
     if about.wrong is not None:
         doubt = Doubt(Reason.WRONG_SKU, about.wrong)
+    detail = doubt.detail if doubt is not None else about.detail or when.detail
     return EventRow(
         batch.next_pos(),
         batch.no,
@@ -226,16 +241,19 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         code,
         event.at or identity.at,
         doubt.fault.value if doubt else None,
-        _sentences(doubt.detail if doubt else about.detail or when.detail, trimmed),
+        detail if trimmed is None else _sentences(detail, trimmed),
         PLAIN[batch.rules.unpaid] if event_type is EventType.CREATED else None,
         trimmed.payload if trimmed else incoming.payload,
         about.article,
     )
 
 
-def _sentences(one: str | None, trimmed: Trimmed | None) -> str | None:
-    if trimmed is None:
-        return one
+def _is_full(batch: Batch, event: Event[Body], gate: JobGate) -> bool:
+    """Whether the job of an assignment can take no more orders."""
+    return isinstance(event.body, bodies.Assigned) and event.order is not None and gate.is_full(event.body, event.order, batch)
+
+
+def _sentences(one: str | None, trimmed: Trimmed) -> str:
     return f"{one}; {trimmed.detail}" if one else trimmed.detail
 
 

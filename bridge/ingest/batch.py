@@ -162,6 +162,7 @@ class Batch:
     """
 
     __slots__ = (
+        "_used",
         "answers",
         "arrived",
         "clocks",
@@ -227,6 +228,7 @@ class Batch:
         """Where events belong that were placed, or placed again, in this batch, by position in the log."""
         self.refused: set[tuple[str, bytes]] = set()
         """Refused messages of this batch, by (device, digest)."""
+        self._used: dict[str, OrderEntry] = {}
         self.orders: dict[str, OrderEntry] = {}
         """Orders whose fold got an event."""
         self.shown_orders: list[ShownOrder] = []
@@ -250,7 +252,10 @@ class Batch:
     # --- orders and devices -----------------------------------------------------------------------------------------------
 
     def order(self, order_id: str) -> OrderEntry:
-        return self.memory.order(order_id, self.tx)
+        entry = self._used.get(order_id)
+        if entry is None:
+            entry = self._used[order_id] = self.memory.order(order_id, self.tx)
+        return entry
 
     def placing(self, pos: int) -> Placing:
         """Where an event belongs that is not new: as this batch has placed it, else as it is stored."""

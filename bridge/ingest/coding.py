@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bridge.ingest.batch import Batch
 
 _BINDING: Final = frozenset({E.PACK, E.LABELLED})
+_MAY_TELL: Final = CLOSING | _BINDING | CONTAINER_EVENTS | {E.CREATED}
+"""Events that may say something about codes even if they scan none."""
 
 
 class Moved(NamedTuple):
@@ -63,11 +65,14 @@ class Coding:
         self._placer = Placer(self._evidence, self._rules, Containers(self._evidence), self._history)
         self._histories: list[History] = []
         self._dirty: set[str] = set()
+        self._in_orders: dict[str, Placing] = {}
+        """The placing of an event that names its order and no code, by the order."""
         self._touched: dict[int, Fact] = {}
         """Events that a new void removes."""
 
     def place(self) -> Placed:
         """Place the new events, and every earlier one that they move."""
+        self._read_codes()
         fresh: dict[int, Placing] = {}
         hard: list[Fact] = []
         for fact in self._fresh:
@@ -84,12 +89,20 @@ class Coding:
         del self._placer  # it refers to this object: without it the batch is freed at once
         return Placed(fresh, moved)
 
+    def _read_codes(self) -> None:
+        """Read what is known of the codes that the new events mention, in one query."""
+        keys = {key for fact in self._fresh for key in fact.keys}
+        keys.update(own for fact in self._fresh if fact.type == E.CREATED and fact.named is not None and (own := key_of(fact.named)) is not None)
+        self._batch.memory.load_codes(keys, self._batch.tx)
+
     # --- quickly ----------------------------------------------------------------------------------------------------------
 
     def _quickly(self, fact: Fact) -> Placing | None:
         """The placing of an event that moves no other; None if it may move some."""
         if fact.type == E.VOID or (self._batch.memory.awaited and self._is_awaited(fact)):
             return None
+        if fact.code is None and fact.named is not None and fact.type not in _MAY_TELL and fact.fault is None:
+            return self._in_order(fact.named)  # nearly every event
         if fact.fault is not None:
             return self._placing(fact)
         if fact.named is None:
@@ -98,12 +111,18 @@ class Coding:
             return self._scan(fact) if fact.type in CUSTODY or fact.type in _BINDING else None
         if fact.keys:
             return None
-        here = Placing(((fact.named, None),))
+        here = self._in_order(fact.named)
         if fact.type == E.CREATED:
             return here if self._create(fact.named) else None
         if fact.code is None and (fact.type in CLOSING or fact.type == E.PACK) and self._batch.order(fact.named).codes:
             return here if fact.type in TERMINAL and self._close_quickly(fact) else None
         return None if fact.code is not None and fact.type in _BINDING else here
+
+    def _in_order(self, order_id: str) -> Placing:
+        placing = self._in_orders.get(order_id)
+        if placing is None:
+            placing = self._in_orders[order_id] = Placing(((order_id, None),))
+        return placing
 
     def _is_awaited(self, fact: Fact) -> bool:
         """Whether something waits for the event itself or for a code that it mentions."""

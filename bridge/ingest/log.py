@@ -135,11 +135,11 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, named: str | None, parce
         terms=row.terms,
         fault=None if row.fault in _PLACED_FAULTS else row.fault,
         named=named,
-        keys=_keys_of(row, body),
+        keys=_keys_of(row, body) if row.code is not None or row.type in _WITH_CODES else (),
         pos=row.pos,
         doubt=row.warn,
         article=row.article,
-        seq_reused=is_seq_reused(row),
+        seq_reused=row.warn is not None and is_seq_reused(row),
     )
     fact.arrived_in = row.order_id
     return fact

@@ -200,20 +200,33 @@ class Memory:
             self._devices.move_to_end(device)
         return entry
 
+    def load_codes(self, keys: set[str], tx: Transaction) -> None:
+        """Make sure that these codes are in memory; a code that is not stored yet starts empty."""
+        missing = sorted(keys - self._codes.keys())
+        if missing:
+            entries = {key: CodeEntry() for key in missing}
+            for row in tx.rows(CODES, code=missing):
+                entries[row.code].orders[row.order_id] = bool(row.is_beside)
+            for key, entry in entries.items():
+                self._read_waiting(key, entry, tx)
+            self._codes |= entries
+
     def code(self, key: str, tx: Transaction) -> CodeEntry:
         """What is known of a code, read from the store if it is not in memory."""
         entry = self._codes.get(key)
-        if entry is not None:
-            self._codes.move_to_end(key)
-            return entry
-        entry = self._codes[key] = CodeEntry()
-        entry.orders = {row.order_id: bool(row.is_beside) for row in tx.rows(CODES, code=key)}
+        if entry is None:
+            self.load_codes({key}, tx)
+            return self._codes[key]
+        self._codes.move_to_end(key)
+        return entry
+
+    def _read_waiting(self, key: str, entry: CodeEntry, tx: Transaction) -> None:
+        """Read the events that wait for a code, and those about it as a container."""
         if self.is_awaited(RefKind.CODE, key):
             entry.waiting = {row.pos: stored_fact(row) for row in tx.waiting_for(RefKind.CODE, key)}
         if self.has_containers:
             positions = {row.pos for row in (*tx.rows(INSIDE, parent=key), *tx.rows(INSIDE, child=key))}
             entry.inside = {row.pos: (stored_fact(row), placing_of(row, rows)) for row, rows in tx.events_at(sorted(positions))}
-        return entry
 
     def waiting(self, ref: Ref, tx: Transaction) -> dict[int, Fact]:
         """The events in no order that wait for a code or an event, by position in the log."""

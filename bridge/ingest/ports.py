@@ -59,7 +59,10 @@ class Transaction(Protocol):
     """One open transaction: the reads that a batch needs, and one write at its end."""
 
     def rows(self, relation: Relation, **equal: Any) -> list[Any]:
-        """Rows of a relation in which these columns have these values, in the order of the key."""
+        """Rows of a relation in which these columns have these values, in the order of the key.
+
+        If a list is given for a column, that is the only column, and any of its values will do.
+        """
         ...
 
     def next_numbers(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from bridge.domain.event_time import span
 from bridge.domain.facts import DECIDED
-from bridge.ingest.accept import BY_SEQ
+from bridge.ingest.accept import ABOUT_JOBS, BY_SEQ
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Arrived, Batch
 from bridge.ingest.entering import flush
@@ -19,7 +19,7 @@ from bridge.ingest.items import Change, Effect, Message
 from bridge.ingest.log import BATCHES, BatchRow, EventRow, RefusedRow, is_seq_reused, stored_fact
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Relation, Writes
-from bridge.ingest.settle import ABOUT_JOBS, enter, finish
+from bridge.ingest.settle import enter, finish
 from devices.protocol import messages
 from devices.protocol.vocabulary import EventType
 

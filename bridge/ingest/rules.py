@@ -40,8 +40,3 @@ class Rules:
     """Encodes published payloads; maps have their keys in deterministic order."""
     is_lab: bool = False
     """A lab publishes nothing of its own: a client that subscribes to `#` receives only what other clients publish."""
-
-    @property
-    def order_bound_min(self) -> int:
-        """An order with fewer events is within every bound."""
-        return min(self.order_repeats_max, self.order_events_max)

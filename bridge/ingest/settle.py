@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.ingest.accept import EVENT_TYPES, Decoded, Trimmed, admit, count_refused, decode, row_of
+from bridge.ingest.accept import ABOUT_JOBS, EVENT_TYPES, Decoded, Trimmed, admit, count_refused, decode, row_of
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Answer, Arrived, Batch, LocationHeard, PresenceHeard, Sent, Started
 from bridge.ingest.entering import flush
@@ -118,10 +118,6 @@ def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest,
         return refuse(batch, incoming, Reason.FORBIDDEN, fault, trimmed and trimmed.payload)
     row = row_of(batch, incoming, event, event_type, ingest.gate, trimmed)
     return enter(batch, row, event, ingest)
-
-
-ABOUT_JOBS: Final = frozenset({EventType.CLAIM, EventType.DECLINE, EventType.UNASSIGNED})
-"""The gate decides these on arrival, against the job as it is then."""
 
 
 def enter(batch: Batch, row: EventRow, event: Event[Body], ingest: Ingest) -> Answer:

@@ -50,8 +50,8 @@ class MemoryTransaction:
         return self._relations.setdefault(relation, {})
 
     def rows(self, relation: Relation, **equal: Any) -> list[Any]:
-        rows = self._of(relation)
-        return [rows[key] for key in sorted(rows) if all(getattr(rows[key], column) == value for column, value in equal.items())]
+        rows, wanted = self._of(relation), {column: value if isinstance(value, list) else [value] for column, value in equal.items()}
+        return [rows[key] for key in sorted(rows) if all(getattr(rows[key], column) in values for column, values in wanted.items())]
 
     # --- the log ----------------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,12 @@ def select(relation: Relation, where: tuple[str, ...]) -> str:
 
 
 @cache
+def select_any(relation: Relation, column: str, count: int) -> str:
+    """Rows in which a column has one of some values, in the order of the key."""
+    return select(relation, ()).replace(" ORDER BY", f" WHERE {_quoted(column)} IN ({marks('?' * count)}) ORDER BY", 1)
+
+
+@cache
 def _put(relation: Relation) -> str:
     """Insert a row, or replace the one with the same key (SQLite and PostgreSQL share this syntax)."""
     insert = f"INSERT INTO {relation.name} ({', '.join(map(_quoted, relation.columns))}) VALUES ({marks(relation.columns)})"

@@ -19,7 +19,7 @@ from bridge.ingest.codes import PLACED, PlacedRow, placed_fact
 from bridge.ingest.log import EventRow
 from bridge.ingest.ports import StoredOrder, StoredReceipt, StoredVerdict
 from bridge.ingest.relation import Origin, Relation, Writes
-from bridge.store.relations import EVENT_COLUMNS, chunks, marks, select, write
+from bridge.store.relations import EVENT_COLUMNS, chunks, marks, select, select_any, write
 from bridge.store.sqlite import FINISH_MS, translated
 
 _END_OF_LOG: Final = 2**62
@@ -100,6 +100,9 @@ class SqlTransaction:
         return self._driver.execute(statement, parameters).fetchone()
 
     def rows(self, relation: Relation, **equal: Any) -> list[Any]:
+        for column, values in equal.items():
+            if isinstance(values, list):
+                return [relation.row(*r) for some in chunks(values) for r in self._rows(select_any(relation, column, len(some)), some)]
         return [relation.row(*r) for r in self._rows(select(relation, tuple(equal)), tuple(equal.values()))]
 
     # --- the log ----------------------------------------------------------------------------------------------------------

@@ -23,11 +23,13 @@ def cut_unknown(plain: dict[str, Any], kind: Any) -> tuple[dict[str, Any], list[
 def _is_known(value: Any, shape: _Shape) -> bool:
     """Whether nothing has to be cut; many times faster than a copy, and nearly always so."""
     if isinstance(shape, dict) and isinstance(value, dict):
-        if not value.keys() <= shape.keys():
-            return False
-        return all(_is_known(inner, known) for name, inner in value.items() if (known := shape[name]) is not None)
-    if isinstance(shape, list) and isinstance(value, list):
-        return all(_is_known(item, shape[0]) for item in value)
+        for name, inner in value.items():
+            if name not in shape or ((known := shape[name]) is not None and not _is_known(inner, known)):
+                return False
+    elif isinstance(shape, list) and isinstance(value, list):
+        for item in value:
+            if not _is_known(item, shape[0]):
+                return False
     return True
 
 

@@ -66,11 +66,8 @@ DEFECTS: Final = (
         "cross-border",
         "receipts_are_true",
         (
-            Edit(
-                "bridge/domain/facts.py",
-                '        return (0 if self.type == "created" else 1, self.order_ms, self.device, self.log, self.seq, self.id)\n',
-                '        return (0 if self.type == "created" else 1, self.pos, self.device, self.log, self.seq, self.id)\n',
-            ),
+            Edit("bridge/domain/facts.py", "1, event_ms, device, log, seq, id)\n", "1, pos, device, log, seq, id)\n"),
+            Edit("bridge/domain/facts.py", "1, order_ms, self.device, self.log", "1, self.pos, self.device, self.log"),
         ),
     ),
     Defect(

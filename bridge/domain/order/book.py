@@ -15,15 +15,12 @@ from typing import Final
 
 from bridge.domain.codes.evidence import CUSTODY, key_of, replaced
 from bridge.domain.codes.history import is_article
-from bridge.domain.codes.rules import DAY_MS
 from bridge.domain.facts import Fact, FactKey
+from bridge.domain.order.labels import FIRST, Labels, Unit
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
 
-LOOK_AHEAD_MS: Final = 7 * DAY_MS
-"""A scan may come so long before the pack or label that explains it."""
 _BOOKED: Final = CUSTODY | {E.PACK, E.LABELLED, E.UNPACK}
-_FIRST: Final = (-1, 0, "", b"", 0, b"")
 
 Uid = tuple[str, bytes]
 
@@ -48,23 +45,10 @@ def is_booked(fact: Fact) -> bool:
     return (fact.type in _BOOKED or (fact.type == E.PICK and fact.parcel is not None)) and fact.fault is None and fact.refusal is None
 
 
-class Unit:
-    """A parcel to be. `items` is what its packs list, if any does; `is_packed` says that a pack event told of it, `had_pack` that one ever did."""
-
-    __slots__ = ("codes", "had_code", "had_pack", "id", "is_named", "is_packed", "items")
-
-    def __init__(self, unit_id: str, *, is_named: bool = False) -> None:
-        self.id = unit_id
-        self.is_named = is_named
-        self.is_packed = self.had_pack = self.had_code = False
-        self.codes: dict[str, None] = {}
-        self.items: dict[str, int] | None = None
-
-
 class Book:
     """See the module's docstring. It is made from the booked events that count (not voided, without fault or refusal), in the order of the fold."""
 
-    __slots__ = ("_aliases", "_loose", "_of_event", "_order_id", "_pack_ids", "_plain", "_turns", "_units", "moved", "own_key", "unseen")
+    __slots__ = ("_aliases", "_labels", "_loose", "_of_event", "_order_id", "_pack_ids", "_plain", "_units", "moved", "own_key", "unseen")
 
     def __init__(self, order_id: str) -> None:
         self._order_id = order_id
@@ -73,8 +57,7 @@ class Book:
         self._units: list[Unit] = []
         self._of_event: dict[Uid, Unit | None] = {}
         self._aliases: dict[str, Unit] = {}
-        self._turns: dict[str, list[tuple[FactKey, Unit | None, bool]]] = {}
-        """code → (from when, the parcel that it is on or None, whether it was replaced then)."""
+        self._labels = Labels()
         self._loose: dict[str, list[Fact]] = {}
         """Codes that belong to no parcel yet: labels that name none, and scans."""
         self.moved: set[Uid] = set()
@@ -101,11 +84,38 @@ class Book:
         if fact.type not in CUSTODY and fact.type != E.PICK:
             return False
         if fact.inside:
-            return fact.parcel is None and all(self._current(code) is not None for code in fact.inside)
+            return fact.parcel is None and all(self._labels.current(code) is not None for code in fact.inside)
         label = self.label(fact)
-        if label is not None and self._current(label) is None:
+        if label is not None and self._labels.current(label) is None:
             return False
         return bool(self._units) if fact.parcel is None else self.by_name(fact.parcel) is not None
+
+    def takes_last(self, fact: Fact, booked: Sequence[Fact]) -> bool:
+        """Read a pack or a label that comes after all of `booked`, if no answer about those can change by it. Returns False if the book must be made again.
+
+        Nearly every order gets its pack and its label in this way: nothing waits for them, and nothing has named them before.
+        """
+        if self._loose or fact.inside is not None or fact.type not in (E.PACK, E.LABELLED):
+            return False
+        if any(not u.had_pack and not u.is_named for u in self._units) or (booked and not self._units):
+            return False
+        label = self.label(fact)
+        if label is not None and (label in self._labels or any(f.code == label or (f.inside and label in f.inside) for f in booked)):
+            return False
+        if fact.parcel is not None and self._known(fact.parcel) is None:
+            return False
+        if fact.type == E.PACK:
+            derived = derived_parcel_id(fact.id)
+            if self._known(derived) is not None:
+                return False
+            self._pack_ids[derived] = fact
+            self._pack(fact)
+        else:
+            if label is None or is_article(label) or replaced(fact) is not None or (fact.parcel is None and len(self._units) != 1):
+                return False
+            self._label(fact)
+        self._remember_coded_id(label)
+        return True
 
     def agrees(self, later: Book, booked: Iterable[Fact]) -> bool:
         """Whether a book made with further facts gives the same answers about the earlier ones."""
@@ -135,7 +145,7 @@ class Book:
         items = _quantities(fact.body)
         label = self.label(fact)
         derived = derived_parcel_id(fact.id)
-        bearer = self._current(label)
+        bearer = self._labels.current(label)
         if fact.parcel is not None:
             unit = self._named(fact.parcel)
             if bearer is not None and bearer is not unit:
@@ -149,7 +159,7 @@ class Book:
         unit.items = unit.items if unit.items is not None else items
         self._of_event[fact.uid] = unit
         if label is not None:
-            self._put(label, unit, fact.key)
+            self._labels.put(label, unit, fact.key)
 
     def _label(self, fact: Fact) -> None:
         label = self.label(fact)
@@ -157,10 +167,10 @@ class Book:
             self._of_event[fact.uid] = None
             return
         old = replaced(fact)
-        before = self._current(old) if old is not None else None
-        unit = self._named(fact.parcel) if fact.parcel is not None else self._current(label) or before
+        before = self._labels.current(old) if old is not None else None
+        unit = self._named(fact.parcel) if fact.parcel is not None else self._labels.current(label) or before
         if old is not None and before is not None:
-            self._free(old, fact.key, is_replaced=True)
+            self._labels.free(old, fact.key, is_replaced=True)
         packed = [u for u in self._units if u.had_pack or u.is_named]
         if unit is None and len(packed) == 1:
             (unit,) = packed
@@ -168,19 +178,19 @@ class Book:
             self._loose.setdefault(label, []).append(fact)
             return
         self._of_event[fact.uid] = unit
-        if self._current(label) not in (None, unit):
+        if self._labels.current(label) not in (None, unit):
             self.moved.add(fact.uid)
-        self._put(label, unit, fact.key)
+        self._labels.put(label, unit, fact.key)
 
     def _unpack(self, fact: Fact) -> None:
         label = self.label(fact)
-        unit = self._current(label) if label is not None else self._known(fact.parcel) if fact.parcel is not None else None
+        unit = self._labels.current(label) if label is not None else self._known(fact.parcel) if fact.parcel is not None else None
         if fact.parcel is not None and unit is None and label is None:
             self._scan(fact)
         units = [unit] if unit is not None else self._units if fact.parcel is None and fact.code is None else []
         for one in units:
             for code in [label] if label is not None else list(one.codes):
-                self._free(code, fact.key)
+                self._labels.free(code, fact.key)
             one.items, one.is_packed = None, False
         if not self._units and fact.parcel is None:
             self._scan(fact)
@@ -189,7 +199,7 @@ class Book:
         if fact.parcel is not None and self._known(fact.parcel) is None and fact.parcel not in self._pack_ids and fact.parcel != self.unseen:
             self._named(fact.parcel)
         for code in fact.inside if fact.inside is not None else (self.label(fact),):
-            if code is not None and fact.parcel is None and fact.type in CUSTODY and self._current(code) is None:
+            if code is not None and fact.parcel is None and fact.type in CUSTODY and self._labels.current(code) is None:
                 self._loose.setdefault(code, []).append(fact)
         if not self._units and not self._loose and fact.parcel is None and self.label(fact) is None and not fact.inside:
             self._units.append(Unit(self.unseen))
@@ -199,10 +209,10 @@ class Book:
     def _settle(self, booked: Sequence[Fact]) -> None:
         """Give the loose codes their parcels: a pack without a code and a code without a pack are matched only if there is exactly one of each."""
         packed = [u for u in self._units if u.had_pack or u.is_named]
-        loose = {code: facts for code, facts in self._loose.items() if not _comes(self._turns.get(code, ()))}
+        loose = {code: facts for code, facts in self._loose.items() if self._labels.comes_to(code) is None}
         labels = [code for code, facts in loose.items() if any(f.type == E.LABELLED for f in facts)]
         uncoded = [u for u in packed if not u.had_code]
-        first_pack = next((f.key for f in booked if packed and self._of_event.get(f.uid) is packed[0]), _FIRST)
+        first_pack = next((f.key for f in booked if packed and self._of_event.get(f.uid) is packed[0]), FIRST)
         if not packed:
             chosen = {code: self._unit_of_code(code) for code in loose}
         elif len(packed) == 1:
@@ -215,19 +225,20 @@ class Book:
         else:
             chosen = {}
         for code, facts in self._loose.items():
-            unit = chosen.get(code) or (_comes(self._turns.get(code, ())) or None)
+            unit = chosen.get(code) or self._labels.comes_to(code)
             for fact in facts:
                 if fact.type == E.LABELLED:
                     self._of_event[fact.uid] = unit
             if unit is not None and code in chosen:
-                unit.codes[code] = None
-                turns = self._turns.setdefault(code, [])
-                turns.append((facts[0].key, unit, False))
-                turns.sort(key=_by_key)
-        for code in {c for turns in (self._turns, self._loose) for c in turns}:
-            unit = self.by_code(code, _FIRST)
-            if unit is not None:
-                self._aliases.setdefault(coded_parcel_id(self._order_id, code), unit)
+                self._labels.put_before(code, unit, facts[0].key)
+        for code in {*self._labels, *self._loose}:
+            self._remember_coded_id(code)
+
+    def _remember_coded_id(self, code: str | None) -> None:
+        """A parcel answers to the id that its code derives."""
+        unit = self.by_code(code, FIRST) if code is not None else None
+        if code is not None and unit is not None:
+            self._aliases.setdefault(coded_parcel_id(self._order_id, code), unit)
 
     def _unit_of_code(self, code: str) -> Unit:
         """The parcel of a code that no pack tells of. A parcel that was moved unseen is the only one's."""
@@ -260,26 +271,6 @@ class Book:
             return nameless[0]
         return _added(self._units, Unit(name, is_named=True))
 
-    def _current(self, code: str | None) -> Unit | None:
-        turns = self._turns.get(code) if code is not None else None
-        return turns[-1][1] if turns else None
-
-    def _put(self, code: str, unit: Unit, key: FactKey) -> None:
-        before = self._current(code)
-        if before is unit:
-            return
-        if before is not None:
-            before.codes.pop(code, None)
-        unit.codes[code] = None
-        unit.had_code = True
-        self._turns.setdefault(code, []).append((key, unit, False))
-
-    def _free(self, code: str, key: FactKey, *, is_replaced: bool = False) -> None:
-        unit = self._current(code)
-        if unit is not None:
-            unit.codes.pop(code, None)
-            self._turns[code].append((key, None, is_replaced))
-
     # --- asking -------------------------------------------------------------------------------------------------------------
 
     def of_event(self, fact: Fact) -> str | None:
@@ -295,7 +286,7 @@ class Book:
     def puts_code(self, fact: Fact) -> bool:
         """Whether an event puts a code on a parcel that did not bear it."""
         label = self.label(fact)
-        return label is not None and any(key == fact.key and unit is not None for key, unit, _ in self._turns.get(label, ()))
+        return label is not None and self._labels.is_put_by(label, fact.key)
 
     def codes(self, parcel_id: str) -> list[str]:
         """The codes that a parcel bears after the last event."""
@@ -313,19 +304,7 @@ class Book:
         Args:
             is_unpack: the event itself takes the code off.
         """
-        turns = self._turns.get(code, ())
-        now: tuple[FactKey, Unit | None, bool] | None = None
-        for turn in turns:
-            if turn[0] > key or (is_unpack and turn[0] == key):
-                if turn[1] is not None and (now is None or now[1] is None) and (key is _FIRST or turn[0][1] - key[1] <= LOOK_AHEAD_MS):
-                    return turn[1]
-                break
-            now = turn
-        if now is None:
-            return None
-        if now[1] is None and now[2]:
-            return next((unit for turn_key, unit, _ in reversed(turns) if turn_key < now[0] and unit is not None), None)
-        return now[1]
+        return self._labels.bearer(code, key, is_unpack=is_unpack)
 
     def first(self) -> str | None:
         """The parcel that an event means that names none, before any parcel is known."""
@@ -352,11 +331,6 @@ def _only_unit(units: list[Unit], label: str | None, items: dict[str, int] | Non
     return only if items is None or not only.is_packed or only.items == items else None
 
 
-def _comes(turns: Iterable[tuple[FactKey, Unit | None, bool]]) -> Unit | None:
-    """The parcel that a code is put on at some time."""
-    return next((unit for _, unit, _ in turns if unit is not None), None)
-
-
 def _added(units: list[Unit], unit: Unit) -> Unit:
     units.append(unit)
     return unit
@@ -369,7 +343,3 @@ def _quantities(body: bodies.Pack) -> dict[str, int] | None:
     for item in body.items:
         total[item.sku] = total.get(item.sku, 0) + item.qty
     return total
-
-
-def _by_key(turn: tuple[FactKey, Unit | None, bool]) -> FactKey:
-    return turn[0]

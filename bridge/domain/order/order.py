@@ -274,7 +274,7 @@ class Order:
         """Whether the book's answers about the facts so far stay the same if this one comes last. The book then knows it."""
         if not is_booked(fact):
             return True
-        if not self.book.stands(fact):
+        if not self.book.stands(fact) and not self.book.takes_last(fact, self.booked):
             later = Book.of(self.id, (*self.booked, fact))
             if not self.book.agrees(later, self.booked):
                 return False
