@@ -57,7 +57,8 @@ class Fact:
     articles had it on arrival.
 
     `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count
-    here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned.
+    here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned, or the code that a label of another
+    order took from a parcel of this one.
     """
 
     __slots__ = (
@@ -157,6 +158,11 @@ class Fact:
         for name in Fact.__slots__:
             setattr(twin, name, getattr(self, name))
         return twin
+
+    @property
+    def takes_label(self) -> bool:
+        """Whether it is the label of another order, which this order's parcel bore before."""
+        return self.inside is not None and self.type == "labelled"
 
     @property
     def ordered_by_seq(self) -> bool:

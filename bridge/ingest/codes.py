@@ -11,7 +11,7 @@ from bridge.domain.codes.rules import CodeRules, DatedRules
 from bridge.domain.facts import Fact
 from bridge.ingest.log import EventRow, stored_fact
 from bridge.ingest.relation import Deletion, Origin, Relation
-from devices.protocol.vocabulary import Outcome, Reason, Warn
+from devices.protocol.vocabulary import EventType, Outcome, Reason, Warn
 
 NOWHERE: Final = ""
 """The `order_id` of an event that belonged to an order when it arrived, and belongs to none now."""
@@ -25,7 +25,7 @@ class PlacedRow(NamedTuple):
     """An order of an event, if that is not just the order that it belonged to when it arrived.
 
     `refusal` is why it can't count there, `warn` what is odd (words with blanks between them); `inside` are the codes of the order's parcels in the container
-    that was scanned: None if no container was, empty if the container names no parcel.
+    that was scanned: None if no container was, empty if the container names no parcel. Of a label it is the code that it took from a parcel of this order.
     """
 
     pos: int
@@ -100,6 +100,8 @@ def placed_rows(pos: int, arrived_in: str | None, placing: Placing) -> list[Plac
     if not refusal and not warn and placing.orders == (((arrived_in, None),) if arrived_in is not None else ()):
         return []
     rows = [PlacedRow(pos, order_id, refusal, warn, None if inside is None else _BETWEEN.join(inside)) for order_id, inside in placing.orders]
+    if placing.loser is not None:
+        rows.append(PlacedRow(pos, placing.loser[0], None, "", placing.loser[1]))
     return rows or [PlacedRow(pos, NOWHERE, None, "", None)]
 
 
@@ -109,9 +111,11 @@ def placing_of(event: EventRow, rows: list[PlacedRow]) -> Placing:
         return Placing(((event.order_id, None),))
     if not rows:
         return Placing() if event.type in CONTAINER_EVENTS else Placing(outcome=Outcome.PARKED)
-    orders = tuple(sorted((row.order_id, inside_of(row.inside)) for row in rows if row.order_id != NOWHERE))
-    first = rows[0]
-    return Placing(orders, Reason(first.refusal) if first.refusal else None, tuple(map(Warn, first.warn.split())))
+    loser = next(((row.order_id, row.inside) for row in rows if row.inside is not None and event.type == EventType.LABELLED), None)
+    own = [row for row in rows if loser is None or row.order_id != loser[0]]
+    orders = tuple(sorted((row.order_id, inside_of(row.inside)) for row in own if row.order_id != NOWHERE))
+    first = own[0]
+    return Placing(orders, Reason(first.refusal) if first.refusal else None, tuple(map(Warn, first.warn.split())), loser=loser)
 
 
 def inside_of(text: str | None) -> tuple[str, ...] | None:
@@ -138,6 +142,14 @@ def settle_in(fact: Fact, placing: Placing, order_id: str, *, is_shared: bool) -
     one.refusal = placing.reason
     one.warn = placing.warn
     one.inside = next(inside for known, inside in placing.orders if known == order_id)
+    return one
+
+
+def lost_label(fact: Fact, code: str) -> Fact:
+    """A label as the fold of the order sees it whose parcel bore the code before."""
+    one = fact.copy()
+    one.place(one.event_ms)
+    one.refusal, one.warn, one.inside = None, (), (code,)
     return one
 
 

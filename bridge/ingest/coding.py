@@ -226,8 +226,8 @@ class Coding:
         again = self._to_place_again()
         placings = {f.pos: self._placing(f) for f in again.values()}
         is_new = {f.pos for f in self._fresh}
-        before = evidence.before
-        moved = [Moved(f, before[pos], placings[pos]) for pos, f in again.items() if pos not in is_new and not _same(before[pos], placings[pos])]
+        before = {pos: evidence.placing_before(f) for pos, f in again.items() if pos not in is_new}
+        moved = [Moved(again[pos], was, placings[pos]) for pos, was in before.items() if not _same(was, placings[pos])]
         fresh |= {pos: placing for pos, placing in placings.items() if pos in is_new}
         fresh |= {f.pos: self._placing(f) for f in hard if f.type != E.VOID and f.pos not in placings}
         self._follow_voids(fresh, moved)
@@ -365,4 +365,6 @@ class Coding:
 
 def _same(before: Placing, now: Placing) -> bool:
     """Whether nothing has changed for the orders of an event, or for the device that waits for its verdict."""
-    return (before.orders, before.outcome) == (now.orders, now.outcome) and (not now.orders or (before.reason, before.warn) == (now.reason, now.warn))
+    if (before.orders, before.outcome, before.loser) != (now.orders, now.outcome, now.loser):
+        return False
+    return not now.orders or (before.reason, before.warn) == (now.reason, now.warn)

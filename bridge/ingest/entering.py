@@ -15,7 +15,7 @@ from bridge.domain.codes.rules import matches
 from bridge.domain.facts import Fact
 from bridge.domain.refs import Ref, code_ref, event_ref
 from bridge.ingest.batch import Arrived, Batch
-from bridge.ingest.codes import INSIDE, INSIDE_GONE, NOWHERE, PLACED, PLACED_GONE, InsideRow, placed_rows, settle_in
+from bridge.ingest.codes import INSIDE, INSIDE_GONE, NOWHERE, PLACED, PLACED_GONE, InsideRow, lost_label, placed_rows, settle_in
 from bridge.ingest.coding import Moved, place_all
 from bridge.ingest.folding import Change, fold_all
 from bridge.ingest.log import EVENTS
@@ -63,7 +63,8 @@ def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: dict[str, 
 def _move(batch: Batch, move: Moved, changes: dict[str, Change]) -> None:
     fact, before, now = move
     batch.placings[fact.pos] = now
-    for order_id in (*before.order_ids, NOWHERE):
+    left = before.order_ids if before.loser is None else (*before.order_ids, before.loser[0])
+    for order_id in (*left, NOWHERE):
         batch.writes.keyed(PLACED).pop((fact.pos, order_id), None)
     batch.writes.delete(PLACED_GONE, fact.pos)
     _keep_where(batch, fact, now)
@@ -74,7 +75,7 @@ def _move(batch: Batch, move: Moved, changes: dict[str, Change]) -> None:
             wait_for(batch, fact, _awaited(fact))
     if _is_about_container(batch, fact, before) != _is_about_container(batch, fact, now) or fact.code is not None:
         _index_container(batch, fact, now)
-    for order_id in before.order_ids:
+    for order_id in left:
         _change(changes, order_id).removed.add(fact.uid)
     _add(fact, now, changes)
 
@@ -88,6 +89,9 @@ def _add(fact: Fact, placing: Placing, changes: dict[str, Change]) -> None:
     is_shared = len(placing.orders) > 1
     for order_id in placing.order_ids:
         _change(changes, order_id).added.append(settle_in(fact, placing, order_id, is_shared=is_shared))
+    if placing.loser is not None:
+        order_id, code = placing.loser
+        _change(changes, order_id).added.append(lost_label(fact, code))
 
 
 def _change(changes: dict[str, Change], order_id: str) -> Change:

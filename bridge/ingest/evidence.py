@@ -16,7 +16,7 @@ from bridge.ingest.log import stored_fact
 from bridge.ingest.memory import CodeEntry
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Outcome
+from devices.protocol.vocabulary import Outcome, Warn
 
 if TYPE_CHECKING:
     from bridge.ingest.batch import Batch
@@ -150,7 +150,7 @@ class Evidence:
             found.setdefault(fact.pos, fact)
             if fact.uid in fold.voided:
                 self._voided.add(fact.uid)
-            if not fact.inside:  # where the scan of a container belongs is known with the container
+            if not fact.inside and Warn.LABEL_MOVED not in fact.warn:  # of others it is stored, or known with the container
                 self.before.setdefault(fact.pos, Placing(((order_id, fact.inside),), fact.refusal, fact.warn))
 
     def _note(self, fact: Fact, found: dict[int, Fact], placing: Placing) -> None:

@@ -172,7 +172,7 @@ def _say(answer: Answer, verdict: Verdict, entries: tuple[OrderEntry, ...]) -> N
 
 
 def _placing(batch: Batch, fact: Fact, order_id: str) -> Placing:
-    """Where an earlier event of an order belongs. Only the scan of a container, and its void, can belong to several orders."""
+    """Where an earlier event of an order belongs. The scan of a container, and its void, can belong to several orders; a label that moved has two."""
     if not fact.inside and not isinstance(fact.body, bodies.Void):
         return Placing(((order_id, None),))
     return batch.placing(fact.pos)

@@ -88,4 +88,5 @@ def _scanned(batch: Batch, incoming: Incoming, event: Event[Body], event_type: E
             histories[key] = history_of(key, evidence, rules)
         return histories[key]
 
-    return [named, *(Placer(evidence, rules, Containers(evidence), history).place(fact).order_ids or (None,))]
+    placing = Placer(evidence, rules, Containers(evidence), history).place(fact)
+    return [named, *(placing.order_ids or (None,)), *(placing.loser or ())[:1]]

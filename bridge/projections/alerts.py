@@ -54,6 +54,12 @@ ORDER_ALERTS: Final = (
         "Assign the order to the courier who has it, or let the right one pick it up.",
     ),
     OrderAlert(
+        AlertCode.LABEL_MOVED,
+        Severity.CRITICAL,
+        "The label of a parcel of order {order} was put on a parcel of another order.",
+        "Find both boxes and compare what is in them. Put a new label on this order's box, or void the scan that moved its label.",
+    ),
+    OrderAlert(
         AlertCode.LOST, Severity.WARNING, "A parcel of order {order} is lost.", "Search for it and scan it, or send the goods again; or cancel the order."
     ),
     OrderAlert(AlertCode.DAMAGED, Severity.WARNING, "A parcel of order {order} is damaged.", "Repack it, or bring it back; the customer may have to be told."),

@@ -139,6 +139,7 @@ _OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         AlertCode.QUARANTINE: ("有事件被隔离", "Events are in quarantine"),
         AlertCode.DROPPED: ("有数据被丢弃", "Messages were dropped"),
         AlertCode.NOT_YOUR_JOB: ("包裹在错误的配送员手中", "A parcel is with the wrong courier"),
+        AlertCode.LABEL_MOVED: ("包裹的面单被贴到了其他订单的包裹上", "A parcel's label is on another order's parcel"),
         AlertCode.LOST: ("包裹丢失", "A parcel is lost"),
         AlertCode.DAMAGED: ("包裹破损", "A parcel is damaged"),
         AlertCode.REFUSED: ("收件人拒收", "The recipient refused a parcel"),

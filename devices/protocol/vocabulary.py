@@ -322,6 +322,7 @@ class AlertCode(StrEnum):
     MOVED_ON_HOLD = "moved_on_hold"
     MOVED_AFTER_CANCEL = "moved_after_cancel"
     NOT_YOUR_JOB = "not_your_job"
+    LABEL_MOVED = "label_moved"
     LOST = "lost"
     DAMAGED = "damaged"
     REFUSED = "refused"

@@ -94,8 +94,11 @@ def test_swapped_labels_stop_the_packer_at_once(floor: Floor) -> None:
     floor.packer.pack("Y", parcel="y")
     moved = floor.packer.labelled("Y", parcel="y", code="WB-X")
     assert moved == stop("label_moved", then="call_desk")
+    assert (floor.alerts("X"), floor.alerts("Y")) == ({"label_moved"}, set()), "X has a box without a label"
     assert floor.dock.load(code="WB-X") == FINE
     assert (floor.state("X"), floor.state("Y")) == ("packed", "shipped"), "the box with that label is Y's now"
+    assert floor.packer.labelled("X", parcel="x", code="WB-Y") == FINE
+    assert floor.alerts() == set()
 
 
 def test_a_label_that_is_on_another_orders_box_is_not_packed_again(floor: Floor) -> None:
@@ -117,7 +120,9 @@ def test_swapped_labels_are_put_right_by_taking_the_scan_back(floor: Floor) -> N
     floor.packer.pack("X", parcel="x", code="WB-X")
     floor.packer.pack("Y", parcel="y")
     floor.packer.labelled("Y", parcel="y", code="WB-X")
+    assert floor.alerts("X") == {"label_moved"}
     assert floor.packer.takes_back("labelled") == FINE
+    assert floor.alerts() == set()
     floor.dock.load(code="WB-X")
     assert (floor.state("X"), floor.state("Y")) == ("shipped", "packed")
 

@@ -54,7 +54,7 @@ DEFECTS: Final = (
         "stored_once",
         (
             Edit(ACCEPT, "    if (stored := batch.known.get(uid)) is not None:\n", "    if (stored := None) is not None:\n"),
-            Edit("bridge/ingest/folding.py", "verdicts[fact.uid], (entry,)", "verdicts.get(fact.uid, APPLIED), (entry,)"),
+            Edit("bridge/ingest/folding.py", "verdict, entries = verdicts[fact.uid], (entry,)", "verdict, entries = verdicts.get(fact.uid, APPLIED), (entry,)"),
             Edit("bridge/ingest/folding.py", "import DECIDED, Decided,", "import APPLIED, DECIDED, Decided,"),
             Edit(
                 "bridge/store/migrations/versions/0001_the_first_tables.py", 'sa.UniqueConstraint("id", "device", name', 'sa.UniqueConstraint("id", "pos", name'

@@ -46,8 +46,8 @@ def holds(bench: Bench) -> list[str]:
     return reasons
 
 
-def alert(bench: Bench, code: str) -> dict[str, Any] | None:
-    return bench.show(TOPICS.alert(code, "PO-1"))
+def alert(bench: Bench, code: str, order: str = "PO-1") -> dict[str, Any] | None:
+    return bench.show(TOPICS.alert(code, order))
 
 
 # --- S20: holds -------------------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def test_s20_the_protected_holds_are_those_of_the_contract() -> None:
 # --- S21: what raises a flag, and what ends it ------------------------------------------------------------------------------
 
 Told = tuple[str, str, dict[str, Any]]
-"""(device, event type, body)"""
+"""(device, event type, body; with the order, if it is not PO-1)"""
 
 PACK: Told = ("scan-1", "pack", {"items": LINES})
 LOAD: Told = ("scan-1", "load", {"vehicle": "v1"})
@@ -213,7 +213,7 @@ FLAG_STORIES: dict[Flag, list[tuple[list[Told], EventType, list[Told]]]] = {
 
 def play(bench: Bench, story: list[Told]) -> None:
     for device, event, body in story:
-        receipt = bench.tell(device, event, None if event == "unassigned" else "PO-1", body)
+        receipt = bench.tell(device, event, None if event == "unassigned" else body.get("order", "PO-1"), {k: v for k, v in body.items() if k != "order"})
         assert receipt["outcome"] in ("applied", "noop"), (event, receipt)
 
 
@@ -283,11 +283,26 @@ def test_s21_no_other_event_raises_or_ends_a_flag_or_an_alert(facts: list[Fact])
 # --- S21 and S25: what raises an alert, and what ends it --------------------------------------------------------------------
 
 THREE = [OUT, FAILED, OUT, FAILED, OUT, FAILED]
+LABEL: Told = ("scan-1", "labelled", {"code": "WB-1", "kind": "waybill"})
+TAKEN: list[Told] = [
+    ("shop1", "created", {"order": "PO-2", **CREATED}),
+    ("scan-1", "pack", {"order": "PO-2", "items": LINES}),
+    ("scan-1", "labelled", {"order": "PO-2", "code": "WB-1", "kind": "waybill"}),
+]
 
 ALERT_STORIES: dict[AlertCode, list[tuple[list[Told], EventType, list[Told]]]] = {
     AlertCode.MOVED_ON_HOLD: FLAG_STORIES[Flag.MOVED_ON_HOLD],
     AlertCode.MOVED_AFTER_CANCEL: FLAG_STORIES[Flag.CANCEL_REQUESTED],
     AlertCode.NOT_YOUR_JOB: FLAG_STORIES[Flag.WRONG_COURIER],
+    AlertCode.LABEL_MOVED: [
+        ([PACK, LABEL, *TAKEN], EventType.LABELLED, [("scan-1", "labelled", {"code": "WB-2", "kind": "waybill"})]),
+        ([PACK, LABEL, *TAKEN], EventType.LABELLED, [LABEL]),
+        ([PACK, LABEL, *TAKEN], EventType.UNPACK, [("scan-1", "unpack", {"reason": "damaged_box"})]),
+        ([PACK, LABEL, *TAKEN], EventType.DELIVERY, [DELIVERED]),
+        ([PACK, LABEL, *TAKEN], EventType.CANCELLED, [CANCELLED]),
+        ([PACK, LABEL, *TAKEN], EventType.LOST, [LOST]),
+        ([PACK, LABEL, OUT, *TAKEN], EventType.RETURNED, [RETURNED]),
+    ],
     AlertCode.LOST: [*FLAG_STORIES[Flag.LOST], ([PACK, LOST], EventType.CANCELLED, [CANCELLED])],
     AlertCode.DAMAGED: [
         *FLAG_STORIES[Flag.DAMAGED],
@@ -386,3 +401,22 @@ def test_s25_a_site_says_how_many_attempts_are_enough(tmp_path: Path) -> None:
         bench.create("PO-1")
         play(bench, [PACK, OUT, FAILED])
         assert alert(bench, "attempts") is not None
+
+
+def test_a_label_on_two_boxes_is_an_alert_about_the_order_that_lost_it_until_that_scan_is_taken_back(bench: Bench) -> None:
+    play(bench, [PACK, LABEL, *TAKEN])
+    (moved,) = bench.rows("SELECT id FROM events WHERE type = 'labelled' AND order_id = 'PO-2'")
+    (parcel,) = (topic.split("/")[-1] for topic in bench.retained if "/orders/PO-1/parcels/" in topic)
+    assert codes(bench, "PO-1", parcel) == ([], ["WB-1"])
+    assert alert(bench, "label_moved", "PO-2") is None
+    assert bench.tell("scan-1", "load", None, {"vehicle": "v1"}, code="WB-1")["order"] == "PO-2"
+    receipt = bench.tell("scan-1", "void", None, {"ref": moved[0], "reason": "incorrect_data"})
+    assert (receipt["outcome"], receipt["order"]) == ("applied", "PO-2")
+    assert alert(bench, "label_moved") is None
+    assert codes(bench, "PO-1", parcel) == (["WB-1"], [])
+
+
+def codes(bench: Bench, order: str, parcel: str) -> tuple[list[str], list[str]]:
+    """The codes that a parcel bears, and those of all parcels of other orders, as they are stored."""
+    rows = bench.rows("SELECT order_id, parcel, codes FROM parcels")
+    return next(c.split() for o, p, c in rows if (o, p) == (order, parcel)), [code for o, _, c in rows if o != order for code in c.split()]

@@ -27,7 +27,7 @@ class Placing(NamedTuple):
 
     `orders` are the orders, each with the codes inside the scanned container that are parcels of it; None for an event that is about no container. `reason` is
     why the event can't count, `warn` what was odd about it. `waits` are the codes that would have to become known. `outcome` is the verdict of an event in no
-    order.
+    order. `loser` is the order from whose parcel a label took its code, and that code: it must hear of it, and has no say.
     """
 
     orders: tuple[tuple[str, Codes | None], ...] = ()
@@ -36,6 +36,7 @@ class Placing(NamedTuple):
     waits: Codes = ()
     outcome: Outcome = Outcome.APPLIED
     next: Next | None = None
+    loser: tuple[str, str] | None = None
 
     @property
     def order_ids(self) -> tuple[str, ...]:
@@ -102,7 +103,9 @@ class Placer:
             return Placing(orders, Reason.CONTAINER)
         if fact.uid in history.refused:
             return Placing(orders, Reason.CODE_TAKEN)
-        return Placing(orders, warn=(Warn.LABEL_MOVED,) if fact.uid in history.moved else ())
+        if (loser := history.moved.get(fact.uid)) is not None:
+            return Placing(orders, warn=(Warn.LABEL_MOVED,), loser=(loser, fact.code))
+        return Placing(orders)
 
     def _named_and_scanned(self, fact: Fact, history: History) -> Placing:
         at_ms = history.at(fact)

@@ -162,6 +162,10 @@ class Book:
             self._labels.put(label, unit, fact.key)
 
     def _label(self, fact: Fact) -> None:
+        if fact.takes_label:
+            assert fact.code is not None
+            self._labels.end(fact.code, fact.key)
+            return
         label = self.label(fact)
         if label is None:
             self._of_event[fact.uid] = None

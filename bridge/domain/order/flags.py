@@ -55,6 +55,7 @@ ALERT_LIFE: Final[dict[AlertCode, Life]] = {
     AlertCode.MOVED_ON_HOLD: FLAG_LIFE[Flag.MOVED_ON_HOLD],
     AlertCode.MOVED_AFTER_CANCEL: FLAG_LIFE[Flag.CANCEL_REQUESTED],
     AlertCode.NOT_YOUR_JOB: FLAG_LIFE[Flag.WRONG_COURIER],
+    AlertCode.LABEL_MOVED: Life(frozenset({E.LABELLED}), frozenset({E.LABELLED, E.PACK, E.UNPACK, E.DELIVERY, E.RETURNED, E.CANCELLED}) | _GONE | _CLOSED),
     AlertCode.LOST: Life(FLAG_LIFE[Flag.LOST].raised_by, FLAG_LIFE[Flag.LOST].ended_by | {E.CANCELLED} | _CLOSED),
     AlertCode.DAMAGED: Life(FLAG_LIFE[Flag.DAMAGED].raised_by, FLAG_LIFE[Flag.DAMAGED].ended_by | {E.RETURNED, E.CANCELLED} | _CLOSED),
     AlertCode.REFUSED: Life(frozenset({E.REFUSED}), frozenset({E.RETURNED, E.DELIVERY}) | _GONE),

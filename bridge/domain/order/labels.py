@@ -68,10 +68,11 @@ class Labels:
 
     def put_before(self, code: str, unit: Unit, key: FactKey) -> None:
         """A code was on a parcel from an earlier event on."""
-        unit.codes[code] = None
         turns = self._turns.setdefault(code, [])
         turns.append(Turn(key, unit))
         turns.sort(key=_by_key)
+        if turns[-1].unit is unit:
+            unit.codes[code] = None
 
     def free(self, code: str, key: FactKey, *, is_replaced: bool = False) -> None:
         """An event takes a code off its parcel."""
@@ -79,6 +80,13 @@ class Labels:
         if unit is not None:
             unit.codes.pop(code, None)
             self._turns[code].append(Turn(key, None, is_replaced))
+
+    def end(self, code: str, key: FactKey) -> None:
+        """An event takes a code from the order; what the code was on until then may only turn out later."""
+        unit = self.current(code)
+        if unit is not None:
+            unit.codes.pop(code, None)
+        self._turns.setdefault(code, []).append(Turn(key, None))
 
     def comes_to(self, code: str) -> Unit | None:
         """The parcel that a code is put on at some time."""

@@ -89,6 +89,8 @@ def _enter(order: Order, parcel: Parcel, to: ParcelState, fact: Fact, step: str,
         parcel.where = where  # it is no longer where it was last seen
     if parcel.cases:
         parcel.cases -= _ENDED_BY.get(to, _LOST_CASE) | (_DAMAGE_CASE if step == E.UNPACK else frozenset())
+        if to in ENDED or step == E.UNPACK:
+            parcel.cases.discard(AlertCode.LABEL_MOVED)
     if parcel.flags:
         parcel.flags.discard(Flag.LOST)
         if to not in OUTBOUND:
@@ -101,6 +103,8 @@ def _enter(order: Order, parcel: Parcel, to: ParcelState, fact: Fact, step: str,
         order.flags.discard(Flag.DAMAGED)
 
 
+ENDED: Final = DEAD | {ParcelState.DELIVERED}
+"""A parcel in these states is nobody's task any more."""
 _LOST_CASE: Final = frozenset({AlertCode.LOST})
 _DAMAGE_CASE: Final = frozenset({AlertCode.DAMAGED})
 _ENDED_BY: Final = {ParcelState.LOST: frozenset[AlertCode](), ParcelState.RETURNED: _LOST_CASE | _DAMAGE_CASE}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bridge.domain.barcodes import ordered_sku, same_article
-from bridge.domain.facts import APPLIED, Fact, Verdict, refusal
-from bridge.domain.order.movement import judge_scan, move_parcels
+from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict, refusal
+from bridge.domain.order.movement import ENDED, judge_scan, move_parcels
 from bridge.domain.order.order import Order, body_of
 from bridge.domain.order.parcel import Parcel
 from devices.protocol import bodies
+from devices.protocol.vocabulary import AlertCode, Flag, Outcome, Reason, Warn
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Flag, Outcome, Reason, Warn
 
 
 def stand_in_log(order: Order, fact: Fact) -> Verdict:
@@ -70,7 +70,9 @@ def pack(order: Order, fact: Fact) -> Verdict:
         changed = True
     changed = parcel.mark_packed(fact.event_ms) or changed
     parcel.has_pack_event = True
-    changed = order.book.puts_code(fact) or changed
+    if order.book.puts_code(fact):
+        parcel.cases.discard(AlertCode.LABEL_MOVED)
+        changed = True
     order.count_packed()
     return judge_scan(order, fact, changed, [parcel], _odd_contents(order, parcel, body))
 
@@ -98,8 +100,23 @@ def _contents(order: Order, items: Iterable[bodies.Line]) -> dict[str, int]:
 
 
 def labelled(order: Order, fact: Fact) -> Verdict:
+    if fact.takes_label:
+        return _lose_label(order, fact)
     parcel_id = order.book.of_event(fact)
     if parcel_id is None:
         return refusal(Outcome.REJECTED, Reason.PARCEL_NEEDED)
     warn = (Warn.LABEL_MOVED,) if fact.uid in order.book.moved else ()
-    return judge_scan(order, fact, order.book.puts_code(fact), [order.parcel_of(fact, parcel_id)], warn)
+    parcel, is_new = order.parcel_of(fact, parcel_id), order.book.puts_code(fact)
+    if is_new:
+        parcel.cases.discard(AlertCode.LABEL_MOVED)
+    return judge_scan(order, fact, is_new, [parcel], warn)
+
+
+def _lose_label(order: Order, fact: Fact) -> Verdict:
+    """The label of a parcel was put on one of another order: two boxes may bear each other's labels, and someone has to look."""
+    assert fact.code is not None
+    unit = order.book.by_code(fact.code, fact.key, is_unpack=True)
+    parcel = order.parcels.get(unit.id) if unit is not None else None
+    if parcel is not None and parcel.state not in ENDED:
+        parcel.cases.add(AlertCode.LABEL_MOVED)
+    return NOOP

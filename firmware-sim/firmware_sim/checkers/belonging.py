@@ -24,6 +24,8 @@ Codes = tuple[str, ...]
 class Belonging(NamedTuple):
     """The orders of an event, each with the codes of its parcels in the container that was scanned (None: it scanned none); and what keeps it from counting.
 
+    The order from whose parcel a label took its code is among them, with that code.
+
     `outcome` is what the device is told of an event in no order; None if the orders say it, or if the contract does not.
     """
 
@@ -53,7 +55,8 @@ def as_stored(row: Row, placed: Iterable[Row]) -> Belonging:
     if not rows:
         return Belonging({row["order_id"]: None} if row["order_id"] is not None else {})
     orders = {r["order_id"]: _inside(r["inside"]) for r in rows if r["order_id"]}
-    return Belonging(orders, rows[0]["refusal"], frozenset(rows[0]["warn"].split()))
+    own = next(r for r in rows if row["type"] != "labelled" or r["inside"] is None)
+    return Belonging(orders, own["refusal"], frozenset(own["warn"].split()))
 
 
 def patterns_of(rules: Iterable[Row]) -> list[str]:
@@ -82,6 +85,8 @@ def _belonging(law: Law, e: Told) -> Belonging:
         return TAKEN
     inside = law.codes_inside(e)
     orders = {o: None if inside is None else tuple(map(key_text, inside.get(o, ()))) for o in placing.orders}
+    if (loser := law.loses_label(e)) is not None:
+        orders[loser] = (key_text(e.body["code"]),)
     reason = AS_TOLD.get(placing.reason or "", placing.reason)
     match placing.verdict:
         case Verdict.NOTHING | Verdict.PLACED if not orders:

@@ -146,6 +146,12 @@ class Addresses:
         self._stick(label, thing, e)
 
     def _label(self, e: Happened) -> None:
+        if e.inside is not None:  # another order took it
+            (code,) = e.inside
+            self._take_off(code, e)
+            if code not in self._turns:
+                self._turns[code] = [Turn(self._index[e.uid], e.event_ms, None)]
+            return
         label = self.label(e)
         if label is None:
             return
@@ -215,8 +221,9 @@ class Addresses:
                 self._once.setdefault(after_code(self._order, code), turns[0].thing)
 
     def _begin(self, code: str, thing: Thing, e: Happened) -> None:
-        thing.held[code] = None
         self._turns[code] = sorted([*self._turns.get(code, []), Turn(self._index[e.uid], e.event_ms, thing)], key=lambda t: t.place)
+        if self._turns[code][-1].thing is thing:
+            thing.held[code] = None
         if e.type == "labelled":
             self._fresh.add(e.uid)
 

@@ -58,6 +58,8 @@ def unpack(order: Order, e: Happened) -> None:
 
 
 def labelled(order: Order, e: Happened) -> None:
+    if e.inside is not None:
+        return  # its label is on another order's parcel now
     order.check_not_cancelled(e)
     thing = order.known.of(e)
     if thing is None:

@@ -66,7 +66,7 @@ class Sign(NamedTuple):
 
 
 class History(NamedTuple):
-    """`refused` are packs and labels that did not get the code, `moved` labels that took it from a living binding of another order.
+    """`refused` are packs and labels that did not get the code, `moved` labels that took it from a living binding of another order, and that order.
 
     `order_ms` is the time at which each event of the key is read: one device log never swaps its events.
     """
@@ -74,7 +74,7 @@ class History(NamedTuple):
     bindings: list[Binding]
     hints: list[Hint]
     refused: set[Uid]
-    moved: set[Uid]
+    moved: dict[Uid, str]
     order_ms: dict[Uid, int]
 
 
@@ -128,7 +128,7 @@ class _Walk:
         self.bindings: list[Binding] = []
         self.hints: list[Hint] = []
         self.refused: set[Uid] = set()
-        self.moved: set[Uid] = set()
+        self.moved: dict[Uid, str] = {}
 
     def begins(self, e: Told, order_ms: int) -> int:
         """When an event is read. A binding of an order that did not exist yet waits until the order can be meant."""
@@ -155,7 +155,8 @@ class _Walk:
         if before is not None and not is_other and not (e.type == "labelled" and e.parcel is not None):
             parcels |= before.parcels
         if is_other and not lapsed:
-            self.moved.add(e.uid)
+            assert before is not None
+            self.moved[e.uid] = before.order
         self.end(ms, End.MOVED if is_other else End.RENEWED)
         self.holder = Binding(e.order, ms, parcels, scans_from_ms if is_other and lapsed else ms)
         self.bindings.append(self.holder)

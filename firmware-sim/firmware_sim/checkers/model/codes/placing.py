@@ -52,6 +52,8 @@ class Law:
 
     def codes_inside(self, e: Told) -> dict[str, list[str]] | None:
         """By order, the keys of its parcels in the container that an event scans; None if it scans no container."""
+        if e.type == "labelled":
+            return None
         k = scanned(e)
         if k is None or e.fault is not None:
             return None
@@ -66,6 +68,13 @@ class Law:
             if (order := self._holder(e, child).order) is not None:
                 found.setdefault(order, []).append(child)
         return found
+
+    def loses_label(self, e: Told) -> str | None:
+        """The order from whose parcel a label took its code."""
+        if e.type != "labelled" or e.fault is not None or e.uid in self.voided:
+            return None
+        e = self._relabelled(e)
+        return self.holdings.history(key(e.body["code"])).moved.get(e.uid) if e.order is not None else None
 
     def _void(self, void: Told) -> Placing:
         """A void belongs where its target would belong."""
