@@ -86,10 +86,10 @@ class Bounds(NamedTuple):
 UNBOUNDED: Final = Bounds(0, 2**62)
 
 
-def span(event_ms: int, error_ms: int, received_ms: int) -> Bounds:
-    """When an event with this time can have happened."""
+def span(event_ms: int, error_ms: int, received_ms: int) -> tuple[int, int]:
+    """The earliest and the latest moment at which an event with this time can have happened."""
     to_ms = event_ms + error_ms
-    return Bounds(event_ms - error_ms, to_ms if to_ms < received_ms else received_ms)
+    return event_ms - error_ms, to_ms if to_ms < received_ms else received_ms
 
 
 def bounds(neighbours: Bounds, *, enrolled_ms: int, received_ms: int) -> Bounds:

@@ -68,12 +68,12 @@ class Ledger:
         below = place if seq in self else place + 1
         return Bounds(max(self.after_ms[:below], default=UNBOUNDED.from_ms), min(self.before_ms[place + 1 :], default=UNBOUNDED.to_ms))
 
-    def add(self, seq: int, when: Bounds = UNBOUNDED) -> bool:
-        """Record that `seq` arrived, and when it can have happened. Returns False if it had arrived before."""
+    def add(self, seq: int, from_ms: int = UNBOUNDED.from_ms, to_ms: int = UNBOUNDED.to_ms) -> bool:
+        """Record that `seq` arrived, and between which times it can have happened. Returns False if it had arrived before."""
         ends = self.ends
         if ends and seq == ends[-1] + 1:
             ends[-1] = seq
-            self._date(-1, when)
+            self._date(-1, from_ms, to_ms)
             return True
         if seq in self:
             return False
@@ -83,31 +83,31 @@ class Ledger:
         joins_right = place < len(starts) and starts[place] == seq + 1
         if joins_left and joins_right:
             self._join(place)
-            self._date(place - 1, when)
+            self._date(place - 1, from_ms, to_ms)
         elif joins_left:
             ends[place - 1] = seq
-            self._date(place - 1, when)
+            self._date(place - 1, from_ms, to_ms)
         elif joins_right:
             starts[place] = seq
-            self._date(place, when)
+            self._date(place, from_ms, to_ms)
         else:
             starts.insert(place, seq)
             ends.insert(place, seq)
-            self.after_ms.insert(place, when.from_ms)
-            self.before_ms.insert(place, when.to_ms)
+            self.after_ms.insert(place, from_ms)
+            self.before_ms.insert(place, to_ms)
             self._bound()
         return True
 
-    def _date(self, place: int, when: Bounds) -> None:
-        if when.from_ms > self.after_ms[place]:
-            self.after_ms[place] = when.from_ms
-        if when.to_ms < self.before_ms[place]:
-            self.before_ms[place] = when.to_ms
+    def _date(self, place: int, from_ms: int, to_ms: int) -> None:
+        if from_ms > self.after_ms[place]:
+            self.after_ms[place] = from_ms
+        if to_ms < self.before_ms[place]:
+            self.before_ms[place] = to_ms
 
     def _join(self, place: int) -> None:
         """Make one range of this one and the one before."""
         self.ends[place - 1] = self.ends[place]
-        self._date(place - 1, Bounds(self.after_ms[place], self.before_ms[place]))
+        self._date(place - 1, self.after_ms[place], self.before_ms[place])
         del self.starts[place], self.ends[place], self.after_ms[place], self.before_ms[place]
 
     def _bound(self) -> None:

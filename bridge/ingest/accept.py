@@ -198,7 +198,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
     seq_reused = ledger is not None and is_seq_reused(batch, incoming, event, ledger)
     when = time_of(batch, incoming, event, event_type, seq_reused=seq_reused)
     if ledger is not None:
-        ledger.add(event.seq, event_time.span(when.event_ms, when.error_ms, incoming.received_ms))
+        ledger.add(event.seq, *event_time.span(when.event_ms, when.error_ms, incoming.received_ms))
     code, doubt = code_of(event, event_type)
     order_id = event.order
     if doubt is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from bridge.domain.codes.containers import children_of
@@ -26,6 +27,10 @@ CLOSING: Final = TERMINAL | {E.UNPACK}
 BESIDE: Final = CUSTODY | {E.PICK}
 """A code that such events scan beside more than `COMMON_ORDERS_MAX` orders is a shelf, a dock or a bin."""
 Uid = tuple[str, bytes]
+
+
+def _is_creation(fact: Fact) -> bool:
+    return fact.type == E.CREATED
 
 
 class Evidence:
@@ -92,8 +97,11 @@ class Evidence:
         return [f for f in self._of_order(order_id) if f.type == E.PACK and self._counts(f)]
 
     def created_ms(self, order_id: str) -> int | None:
-        times = [f.event_ms for f in self._of_order(order_id) if f.type == E.CREATED and self._counts(f)]
-        return min(times, default=None)
+        fold = self._batch.order(order_id).fold
+        self._voided.update(fold.voided)
+        stored = takewhile(_is_creation, fold.facts)  # creations sort first
+        new = filter(_is_creation, self._by_order.get(order_id, ()))
+        return min((f.event_ms for f in (*stored, *new) if self._counts(f)), default=None)
 
     def identity(self, key: str) -> str | None:
         return next((o for o in self.code(key).orders if o != COMMON and key_of(o) == key and self.created_ms(o) is not None), None)

@@ -131,7 +131,7 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
             event = messages.decode_event(row.payload, EventType(row.type))
             if row.role in BY_SEQ:
                 ledger = batch.ledger(row.device, row.log)
-                ledger.add(row.seq, span(row.event_ms, row.error_ms, row.received_ms))
+                ledger.add(row.seq, *span(row.event_ms, row.error_ms, row.received_ms))
                 ledger.reused += is_seq_reused(row)
             if row.type in ABOUT_JOBS:
                 flush(batch)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import ledger as ledger_module
-from bridge.domain.event_time import UNBOUNDED, Bounds
+from bridge.domain.event_time import UNBOUNDED
 from bridge.domain.ledger import GAPS_MAX, Ledger
 
 laws = settings(derandomize=True, deadline=None, max_examples=200)
@@ -59,7 +59,7 @@ def test_a_ledger_goes_on_where_it_was_stored(before: list[int], after: list[int
 def test_a_missing_event_happened_between_those_with_lower_and_higher_numbers(times: dict[int, tuple[int, int]], chance: Random) -> None:
     ledger = Ledger()
     for seq in chance.sample(sorted(times), len(times)):
-        ledger.add(seq, Bounds(*times[seq]))
+        ledger.add(seq, *times[seq])
     for missing in set(range(1, 42)) - set(times):
         lower = [after for seq, (after, _) in times.items() if seq < missing]
         higher = [before for seq, (_, before) in times.items() if seq > missing]
