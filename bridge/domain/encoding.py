@@ -7,6 +7,7 @@ the maps and encoding them takes. cbor2 encodes everything else; tests compare t
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import cbor2
@@ -17,6 +18,9 @@ _BYTES_HEADS: Final = tuple(cbor2.dumps(b"x" * n)[:-n] for n in range(1, 256))
 _SHORT: Final = 1 << 16
 _LONG: Final = 1 << 32
 _LONGEST: Final = 1 << 64
+
+TEXTS_CACHED_MAX: Final = 8_192
+"""Texts whose CBOR is remembered: an order's id and its words are told again and again within a batch."""
 
 TRUE, FALSE, EMPTY_ARRAY = b"\xf5", b"\xf4", b"\x80"
 
@@ -36,6 +40,7 @@ def octets(value: bytes) -> bytes:
     return _BYTES_HEADS[length - 1] + value if 0 < length < 256 else cbor2.dumps(value)
 
 
+@lru_cache(TEXTS_CACHED_MAX)
 def text(value: str) -> bytes:
     """A text string."""
     encoded = value.encode()

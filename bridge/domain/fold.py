@@ -7,6 +7,7 @@ last in time, and applies all of them again if it does not. Properties in the te
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from bridge.domain.facts import APPLIED, DECIDED, Decided, Fact, Verdict, refusal, same_answer
@@ -243,8 +244,7 @@ def _by_seq(fact: Fact) -> tuple[int, bytes]:
     return (fact.seq, fact.id)
 
 
-def _by_key(fact: Fact) -> tuple[int, int, str, bytes, int, bytes]:
-    return fact.key
+_by_key = attrgetter("key")
 
 
 def _unknown_order(fact: Fact) -> Verdict:

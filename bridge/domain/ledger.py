@@ -59,6 +59,9 @@ class Ledger:
         return sum(b - a + 1 for a, b in self.gaps)
 
     def __contains__(self, seq: int) -> bool:
+        ends = self.ends
+        if not ends or seq > ends[-1]:
+            return False
         place = bisect_right(self.starts, seq) - 1
         return place >= 0 and seq <= self.ends[place]
 
@@ -71,9 +74,12 @@ class Ledger:
     def add(self, seq: int, from_ms: int = UNBOUNDED.from_ms, to_ms: int = UNBOUNDED.to_ms) -> bool:
         """Record that `seq` arrived, and between which times it can have happened. Returns False if it had arrived before."""
         ends = self.ends
-        if ends and seq == ends[-1] + 1:
+        if ends and seq == ends[-1] + 1:  # nearly always
             ends[-1] = seq
-            self._date(-1, from_ms, to_ms)
+            if from_ms > self.after_ms[-1]:
+                self.after_ms[-1] = from_ms
+            if to_ms < self.before_ms[-1]:
+                self.before_ms[-1] = to_ms
             return True
         if seq in self:
             return False

@@ -168,6 +168,7 @@ class Batch:
         "clocks",
         "devices",
         "hearers",
+        "is_replay",
         "jobs_changed",
         "known",
         "ledgers",
@@ -211,6 +212,7 @@ class Batch:
         self.no = no
         self.now_ms = now_ms
         self.logged = logged
+        self.is_replay = logged is not None
         self.revs = revs
         self.topics = Topics(rules.site)
         self.writes = Writes()
@@ -244,10 +246,6 @@ class Batch:
         self.revised: dict[int, Answer] = {}
         """New receipts for events of earlier batches whose verdict changed, by position in the log."""
         self.outcomes: list[bytes] = []
-
-    @property
-    def is_replay(self) -> bool:
-        return self.logged is not None
 
     # --- orders and devices -----------------------------------------------------------------------------------------------
 

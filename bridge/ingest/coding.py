@@ -102,7 +102,7 @@ class Coding:
         if fact.type == E.VOID or (self._batch.memory.awaited and self._is_awaited(fact)):
             return None
         if fact.code is None and fact.named is not None and fact.type not in _MAY_TELL and fact.fault is None:
-            return self._in_order(fact.named)  # nearly every event
+            return self._in_orders.get(fact.named) or self._in_order(fact.named)  # nearly every event
         if fact.fault is not None:
             return self._placing(fact)
         if fact.named is None:
@@ -119,9 +119,7 @@ class Coding:
         return None if fact.code is not None and fact.type in _BINDING else here
 
     def _in_order(self, order_id: str) -> Placing:
-        placing = self._in_orders.get(order_id)
-        if placing is None:
-            placing = self._in_orders[order_id] = Placing(((order_id, None),))
+        placing = self._in_orders[order_id] = Placing(((order_id, None),))
         return placing
 
     def _is_awaited(self, fact: Fact) -> bool:

@@ -5,6 +5,7 @@ The steps are the same for new events, for events that have moved, and in a repl
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final
 
 from bridge.domain.codes.containers import children_of, parent_of
@@ -33,7 +34,7 @@ def flush(batch: Batch) -> None:
     while batch.arrived:
         arrived, batch.arrived = batch.arrived, []
         placed = place_all(batch, [a.fact for a in arrived])
-        changes: dict[str, Change] = {}
+        changes: defaultdict[str, Change] = defaultdict(Change)
         for one in arrived:
             _enter(batch, one, placed.fresh[one.fact.pos], changes)
         for move in placed.moved:
@@ -41,7 +42,7 @@ def flush(batch: Batch) -> None:
         fold_all(batch, arrived, placed, changes)
 
 
-def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: dict[str, Change]) -> None:
+def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: defaultdict[str, Change]) -> None:
     fact, row, orders = arrived.fact, arrived.row, placing.orders
     if not batch.is_replay:
         if len(orders) == 1 and row.order_id != orders[0][0]:
@@ -50,7 +51,7 @@ def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: dict[str, 
     fact.arrived_in = row.order_id
     batch.placings[fact.pos] = placing
     if len(orders) == 1 and fact.code is None and fact.type != _VOID and placing.reason is None and not placing.warn and orders[0] == (row.order_id, None):
-        _change(changes, orders[0][0]).added.append(fact)  # nearly every event: it names its order, and that is all
+        changes[orders[0][0]].added.append(fact)  # nearly every event: it names its order, and that is all
         return
     _keep_where(batch, fact, placing)
     if not orders or fact.type == _VOID:
@@ -60,7 +61,7 @@ def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: dict[str, 
     _add(fact, placing, changes)
 
 
-def _move(batch: Batch, move: Moved, changes: dict[str, Change]) -> None:
+def _move(batch: Batch, move: Moved, changes: defaultdict[str, Change]) -> None:
     fact, before, now = move
     batch.placings[fact.pos] = now
     left = before.order_ids if before.loser is None else (*before.order_ids, before.loser[0])
@@ -76,7 +77,7 @@ def _move(batch: Batch, move: Moved, changes: dict[str, Change]) -> None:
     if _is_about_container(batch, fact, before) != _is_about_container(batch, fact, now) or fact.code is not None:
         _index_container(batch, fact, now)
     for order_id in left:
-        _change(changes, order_id).removed.add(fact.uid)
+        changes[order_id].removed.add(fact.uid)
     _add(fact, now, changes)
 
 
@@ -85,20 +86,13 @@ def _keep_where(batch: Batch, fact: Fact, placing: Placing) -> None:
         batch.writes.keyed(PLACED)[(row.pos, row.order_id)] = row
 
 
-def _add(fact: Fact, placing: Placing, changes: dict[str, Change]) -> None:
+def _add(fact: Fact, placing: Placing, changes: defaultdict[str, Change]) -> None:
     is_shared = len(placing.orders) > 1
     for order_id in placing.order_ids:
-        _change(changes, order_id).added.append(settle_in(fact, placing, order_id, is_shared=is_shared))
+        changes[order_id].added.append(settle_in(fact, placing, order_id, is_shared=is_shared))
     if placing.loser is not None:
         order_id, code = placing.loser
-        _change(changes, order_id).added.append(lost_label(fact, code))
-
-
-def _change(changes: dict[str, Change], order_id: str) -> Change:
-    change = changes.get(order_id)
-    if change is None:
-        change = changes[order_id] = Change()
-    return change
+        changes[order_id].added.append(lost_label(fact, code))
 
 
 # --- what waits ---------------------------------------------------------------------------------------------------------------

@@ -67,7 +67,8 @@ def _answer(batch: Batch, arrived: Arrived, placing: Placing, said: dict[str, tu
     answer.detail = arrived.detail
     if verdict.outcome is Outcome.PARKED:
         park(batch, arrived.row, _awaited(fact, placing, verdict), entries[0].fold.id if entries else None, fact.received_ms)
-    rule(batch, arrived.row, arrived.body, verdict, entries)
+    if fact.type in batch.hearers.by_type or verdict.outcome in batch.hearers.by_outcome:
+        rule(batch, arrived.row, arrived.body, verdict, entries)
 
 
 def rule(

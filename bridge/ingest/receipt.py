@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import cbor2
 
-from bridge.domain.encoding import FALSE, TRUE, array, integer, map_head, octets, text
+from bridge.domain.encoding import FALSE, TRUE, array, integer, map_head, text
 from bridge.domain.facts import Verdict, tone_of
 from devices.protocol import messages
 from devices.protocol.bodies import Body
@@ -71,15 +71,15 @@ def receipt_cbor(
     outcome, reason, warn, next_step, state, parcel = verdict
     keys, next_tone_type_warn, final, reason_outcome = _words(event_type, outcome, reason, warn, next_step)
     keys += 5
-    pieces = [b"", _N, integer(n), _ID, octets(event_id), _LOG, octets(log)]
+    pieces = [b"", _FIRST if n == 1 else _N + integer(n), _ID, event_id, _LOG, log]
     if rev:
         keys += 1
         pieces += (_REV, integer(rev))
     pieces += (_SEQ, integer(seq))
     if left:
         keys += 1
-        pieces += (_LEFT, array([_left(sku, qty, shelves.get(sku)) for sku, qty in left]))
-    pieces += (next_tone_type_warn, _AT_MS, integer(at_ms), final)
+        pieces += (_LEFT, array([_left(sku, qty, shelves.get(sku)) for sku, qty in left] if shelves else [_plain_left(sku, qty) for sku, qty in left]))
+    pieces += (next_tone_type_warn, _at(at_ms), final)
     if order_id is not None:
         keys += 1
         pieces += (_ORDER, text(order_id))
@@ -100,15 +100,31 @@ def receipt_cbor(
     return b"".join(pieces)
 
 
-_N, _ID, _LOG, _REV, _SEQ, _LEFT = map(text, ("n", "id", "log", "rev", "seq", "left"))
+@lru_cache(16)
+def _at(at_ms: int) -> bytes:
+    """Cached, because all receipts of a batch have the same time."""
+    return _AT_MS + integer(at_ms)
+
+
+_N, _REV, _SEQ, _LEFT = map(text, ("n", "rev", "seq", "left"))
+_FIRST: Final = _N + integer(1)
+_ID: Final = text("id") + b"\x50"
+_LOG: Final = text("log") + b"\x48"
+"""The key, and the head of the byte string of 16 (ids) or 8 (logs) that follows."""
 _AT_MS, _ORDER, _QUIET, _STATE, _DETAIL, _PARCEL = map(text, ("at_ms", "order", "quiet", "state", "detail", "parcel"))
 _BIN, _QTY, _SKU, _NAME = map(text, ("bin", "qty", "sku", "name"))
 _PLAIN_LEFT = map_head(2) + _QTY
 
 
+@lru_cache(4_096)
+def _plain_left(sku: str, qty: int) -> bytes:
+    """Cached, because a line is told again with every pick until it is picked."""
+    return b"".join((_PLAIN_LEFT, integer(qty), _SKU, text(sku)))
+
+
 def _left(sku: str, qty: int, shelf: Shelf | None) -> bytes:
     if shelf is None:
-        return b"".join((_PLAIN_LEFT, integer(qty), _SKU, text(sku)))
+        return _plain_left(sku, qty)
     place = (_BIN, text(shelf.bin)) if shelf.bin else ()
     name = (_NAME, text(shelf.name)) if shelf.name else ()
     return b"".join((map_head(2 + bool(place) + bool(name)), *place, _QTY, integer(qty), _SKU, text(sku), *name))

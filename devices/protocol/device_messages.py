@@ -96,10 +96,12 @@ def event_of(plain: Any, event_type: EventType) -> Event[Body]:
         PayloadError: the value breaks the contract.
     """
     event = convert(plain, EVENT_KINDS[event_type])
-    for name in ("order", "parcel", "at"):
-        value = getattr(event, name)
-        if value is not None:
-            _check_level(name, value)
+    if event.order is not None:
+        _check_level("order", event.order)
+    if event.parcel is not None:
+        _check_level("parcel", event.parcel)
+    if event.at is not None:
+        _check_level("at", event.at)
     if event_type in _NAMES_TOPICS:
         for name in ("courier", "job"):
             value = getattr(event.body, name, None)

@@ -14,6 +14,7 @@ Events with a fault, and those that were voided, prove nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Protocol
 
 from bridge.domain.barcodes import Unreadable, code_key
@@ -37,6 +38,9 @@ BACKWARD: Final = frozenset({E.REFUSED, E.RETURN_STARTED, E.RETURNED, E.DAMAGED,
 """These are about a parcel that has been under way, never about one that gets its label later."""
 CONTAINER_EVENTS: Final = frozenset({E.AGGREGATED, E.DISAGGREGATED})
 _VOID_ANY: Final = frozenset({Role.DESK, Role.SYSTEM})
+
+KEYS_CACHED_MAX: Final = 4_096
+"""Texts whose keys are remembered: a batch asks for that of each order several times."""
 
 TimeKey = tuple[int, str, bytes, int, bytes]
 """(event_ms, device, log, seq, id): the order of two events where nothing else decides."""
@@ -80,6 +84,7 @@ def time_key(fact: Fact) -> TimeKey:
     return (fact.event_ms, fact.device, fact.log, fact.seq, fact.id)
 
 
+@lru_cache(KEYS_CACHED_MAX)
 def key_of(text: str) -> str | None:
     """The key of a text; None if the text can't be read."""
     key = code_key(text)

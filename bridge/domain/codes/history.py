@@ -7,10 +7,11 @@ between bindings.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from bridge.domain.barcodes import Kind, Unreadable, code_key
-from bridge.domain.codes.evidence import BACKWARD, CUSTODY, TERMINAL, Known, TimeKey, key_of, replaced, time_key
+from bridge.domain.codes.evidence import BACKWARD, CUSTODY, KEYS_CACHED_MAX, TERMINAL, Known, TimeKey, key_of, replaced, time_key
 from bridge.domain.codes.rules import CREATED_BEFORE_MS, DatedRules, matches
 from bridge.domain.facts import Fact
 from devices.protocol.vocabulary import EventType as E
@@ -71,6 +72,7 @@ def is_asset(key: str) -> bool:
     return _kind(key) is Kind.CONTAINER
 
 
+@lru_cache(KEYS_CACHED_MAX)
 def _kind(key: str) -> Kind | None:
     found = code_key(key)
     return None if isinstance(found, Unreadable) else found.kind

@@ -85,7 +85,7 @@ class Book:
             return False
         if fact.inside:
             return fact.parcel is None and all(self._labels.current(code) is not None for code in fact.inside)
-        label = self.label(fact)
+        label = self.label(fact) if fact.code is not None else None
         if label is not None and self._labels.current(label) is None:
             return False
         return bool(self._units) if fact.parcel is None else self.by_name(fact.parcel) is not None

@@ -130,7 +130,7 @@ def judge_scan(order: Order, fact: Fact, changed: bool, parcels: list[Parcel], w
     if not changed and before is not None and 0 <= fact.event_ms - before <= DEBOUNCE_MS:
         warn = (*warn, Warn.DOUBLE_SCAN)
     base = APPLIED if changed else NOOP
-    return Verdict(base.outcome, warn=warn, parcel=parcels[0].id if len(parcels) == 1 else None)
+    return Verdict(base.outcome, None, warn, None, None, parcels[0].id if len(parcels) == 1 else None)
 
 
 def _flag_odd_custody(order: Order, fact: Fact, parcels: list[Parcel], *, was_packed: bool) -> tuple[Warn, ...]:

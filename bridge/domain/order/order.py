@@ -116,6 +116,8 @@ class Order:
     @property
     def has_left(self) -> bool:
         """Whether every parcel of it has left the warehouse; what was lost, destroyed or cancelled has not."""
+        if not self.parcels:
+            return False
         states = {p.state for p in self.parcels.values() if p.state not in DEAD or p.state is ParcelState.RETURNED}
         return bool(states) and all(s in IN_CUSTODY or s is ParcelState.RETURNED for s in states)
 
@@ -260,8 +262,9 @@ class Order:
             contents = self.contents()
             return [(sku, left) for sku in self.lines if (left := contents.left(sku)) > 0]
         picked = self.picked
-        rest = ((sku, qty - max(picked.get(sku, 0), packed.get(sku, 0))) for sku, qty in self.lines.items())
-        return [(sku, left) for sku, left in rest if left > 0]
+        if not packed:
+            return [(sku, left) for sku, qty in self.lines.items() if (left := qty - picked.get(sku, 0)) > 0]
+        return [(sku, left) for sku, qty in self.lines.items() if (left := qty - max(picked.get(sku, 0), packed.get(sku, 0))) > 0]
 
     # --- which parcels a fact is about ------------------------------------------------------------------------------------
 
@@ -322,7 +325,7 @@ class Order:
             found = {unit.id: self.parcel_of(fact, unit.id) for unit in units if unit is not None}
             if found:
                 return list(found.values()), False
-        else:
+        elif fact.code is not None or fact.parcel is not None:
             parcel, contradicts = self.named_by(fact)
             if parcel is not None:
                 return [parcel], contradicts
