@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+import cbor2
+
 from bridge.domain.codes.place import Placing
 from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, refusal, same_answer
 from bridge.domain.refs import Ref, code_ref, event_ref, order_ref
@@ -13,6 +15,7 @@ from bridge.ingest.coding import Placed
 from bridge.ingest.log import EVENTS, PLAIN, EventRow
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.waiting import park, unpark
+from bridge.words import counted
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType, Outcome, Reason
 
@@ -58,13 +61,15 @@ def _answer(batch: Batch, arrived: Arrived, placing: Placing, said: dict[str, tu
     if len(placing.orders) == 1:
         entry, verdicts = said[placing.orders[0][0]]
         verdict, entries = verdicts[fact.uid], (entry,)
+        of_orders: Sequence[Verdict] = (verdict,)
         answer.entry = entry
         answer.left = fact.type in _COUNTS_LINES
     else:
         entries = tuple(said[order_id][0] for order_id, _ in placing.orders)
-        verdict = _verdict(placing, [said[order_id][1][fact.uid] for order_id, _ in placing.orders])
+        of_orders = [said[order_id][1][fact.uid] for order_id, _ in placing.orders]
+        verdict = _verdict(placing, of_orders)
     answer.verdict = verdict
-    answer.detail = arrived.detail
+    answer.detail = arrived.detail or (count_moved(placing, of_orders) if fact.code is not None else None)
     if verdict.outcome is Outcome.PARKED:
         park(batch, arrived.row, _awaited(fact, placing, verdict), entries[0].fold.id if entries else None, fact.received_ms)
     if fact.type in batch.hearers.by_type or verdict.outcome in batch.hearers.by_outcome:
@@ -126,6 +131,19 @@ def _awaited(fact: Fact, placing: Placing, verdict: Verdict) -> Ref:
     return order_ref(placing.orders[0][0])
 
 
+def count_moved(placing: Placing, of_orders: Sequence[Verdict]) -> str | None:
+    """How many parcels of how many orders the scan of a container has moved, and the first order whose parcels it has not; None if it is no such scan."""
+    inside = [(order_id, len(codes), verdict) for (order_id, codes), verdict in zip(placing.orders, of_orders, strict=False) if codes]
+    if not inside:
+        return None
+    moved = [parcels for _, parcels, verdict in inside if verdict.outcome in _MOVED]
+    still = next((f"; {order_id} not: {verdict.reason or 'nothing new'}" for order_id, _, verdict in inside if verdict.outcome not in _MOVED), "")
+    return f"{counted(sum(moved), 'parcel')} of {counted(len(moved), 'order')} moved{still}"
+
+
+_MOVED: Final = frozenset({Outcome.APPLIED, Outcome.LATE})
+
+
 # --- verdicts that change ---------------------------------------------------------------------------------------------------
 
 
@@ -144,18 +162,19 @@ def _revise(batch: Batch, facts: list[_Revised]) -> None:
     stored = batch.tx.verdicts_of([f.fact.pos for f in facts if f.fact.pos not in batch.revised])
     for fact, placing, is_elsewhere in sorted(facts, key=_by_pos):
         entries = tuple(batch.order(order_id) for order_id in placing.order_ids)
-        verdict = _verdict(placing, [e.fold.verdicts[fact.uid] for e in entries])
+        of_orders = [e.fold.verdicts[fact.uid] for e in entries]
+        verdict, counts = _verdict(placing, of_orders), count_moved(placing, of_orders)
         seen = batch.seen.get(fact.uid)
         earlier = batch.revised.get(fact.pos) or (seen.answer if seen is not None else None)
         if earlier is not None:
             # Its receipt is not sent yet, so the one receipt carries the final verdict.
             was, reason, n = earlier.verdict.outcome.value, PLAIN.get(earlier.verdict.reason or ""), earlier.n
-            _say(earlier, verdict, entries)
+            _say(earlier, verdict, entries, counts)
         elif (before := stored.get(fact.pos)) is not None:
             was, reason, n = before.outcome, before.reason, before.n + 1
-            if is_elsewhere or not same_answer(was, reason, verdict):
+            if is_elsewhere or not same_answer(was, reason, verdict) or (counts is not None and counts != cbor2.loads(before.receipt).get("detail")):
                 answer = batch.revised[fact.pos] = Answer(fact, n=n)
-                _say(answer, verdict, entries)
+                _say(answer, verdict, entries, counts)
         else:
             continue
         if was == Outcome.PARKED:
@@ -167,8 +186,9 @@ def _revise(batch: Batch, facts: list[_Revised]) -> None:
         _rule_again(batch, fact, verdict, entries, n, was)
 
 
-def _say(answer: Answer, verdict: Verdict, entries: tuple[OrderEntry, ...]) -> None:
+def _say(answer: Answer, verdict: Verdict, entries: tuple[OrderEntry, ...], counts: str | None) -> None:
     answer.verdict = verdict
+    answer.detail = counts or answer.detail
     answer.entry = entries[0] if len(entries) == 1 else None
 
 

@@ -35,11 +35,12 @@ class StoredReceipt(NamedTuple):
 
 
 class StoredVerdict(NamedTuple):
-    """The verdict that was sent for an event, with its nth receipt."""
+    """The verdict that was sent for an event, with its nth receipt (CBOR)."""
 
     n: int
     outcome: str
     reason: str | None
+    receipt: bytes
 
 
 class StoredOrder(NamedTuple):

@@ -106,7 +106,7 @@ class MemoryTransaction:
 
     def verdicts_of(self, positions: Iterable[int]) -> dict[int, StoredVerdict]:
         receipts = self._of(RECEIPTS)
-        return {pos: StoredVerdict(r.n, r.outcome, r.reason) for pos in positions if (r := receipts.get(pos)) is not None}
+        return {pos: StoredVerdict(r.n, r.outcome, r.reason, r.payload) for pos in positions if (r := receipts.get(pos)) is not None}
 
     def is_quarantined(self, device: str, digest: bytes) -> bool:
         return bool(self.rows(QUARANTINE, device=device, digest=digest, pos=None))

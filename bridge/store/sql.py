@@ -170,8 +170,8 @@ class SqlTransaction:
     def verdicts_of(self, positions: Iterable[int]) -> dict[int, StoredVerdict]:
         found = {}
         for some in chunks(list(positions)):
-            for pos, n, outcome, reason in self._rows(f"SELECT pos, n, outcome, reason FROM receipts WHERE pos IN ({marks(some)})", some):
-                found[pos] = StoredVerdict(n, outcome, reason)
+            for pos, *verdict in self._rows(f"SELECT pos, n, outcome, reason, payload FROM receipts WHERE pos IN ({marks(some)})", some):
+                found[pos] = StoredVerdict(*verdict)
         return found
 
     def is_quarantined(self, device: str, digest: bytes) -> bool:

@@ -239,12 +239,29 @@ def test_a_pallet_moves_everything_on_it_and_says_how_much(tmp_path: Path) -> No
         assert told(bench.tell("scan-1", "aggregated", None, {"parent": "CAGE-1", "children": ["WB-1"]})) == ("applied", None)
         bench.tell("scan-1", "aggregated", None, {"parent": "PAL-1", "children": ["CAGE-1", "WB-2"]})
         moved = bench.tell("scan-2", "load", None, LOAD, code="PAL-1")
-        assert told(moved) == ("applied", None)
+        assert (told(moved), moved["detail"]) == (("applied", None), "2 parcels of 2 orders moved")
         assert [bench.status(o)["state"] for o in ("PO-1", "PO-2")] == ["shipped", "shipped"]
         bench.tell("scan-2", "disaggregated", None, {"parent": "PAL-1", "all": True})
         bench.tell("scan-2", "arrive", None, {"hub": "AMS"}, code="CAGE-1")
         assert (parcels(bench, "PO-1"), parcels(bench, "PO-2")) == ([("in_transit", "WB-1")], [("shipped", "WB-2")])
         assert bench.rebuild().changed == []
+
+
+def test_a_pallet_names_the_first_order_that_stays_and_tells_again_only_if_that_changes(tmp_path: Path) -> None:
+    with Bench(tmp_path / "site.db", codes=CodeRules(containers=("PAL-",))) as bench:
+        bench.create("PO-1", "PO-2")
+        bench.tell("scan-1", "pack", "PO-1", code="WB-1")
+        bench.tell("scan-1", "pack", "PO-2", code="WB-2")
+        bench.tell("desk", "held", "PO-2", {"reason": "stock"})
+        (held,) = bench.rows("SELECT id FROM events WHERE type = 'held'")
+        bench.tell("scan-1", "aggregated", None, {"parent": "PAL-1", "children": ["WB-1", "WB-2"]})
+        staged = bench.tell("scan-2", "stage", None, {"dock": "d1"}, code="PAL-1")
+        assert (told(staged), staged["detail"]) == (("applied", None), "1 parcel of 1 order moved; PO-2 not: held")
+        bench.tell("shop1", "approved", "PO-1")
+        assert bench.receipts("scan-2")[-1]["n"] == 1
+        bench.tell("desk", "void", None, {"ref": held[0], "reason": "did_not_occur"})
+        again = bench.receipts("scan-2")[-1]
+        assert (again["id"], again["n"], again["detail"]) == (staged["id"], 2, "2 parcels of 2 orders moved")
 
 
 def test_two_orders_in_one_box_go_together(bench: Bench) -> None:
