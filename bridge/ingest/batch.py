@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import cbor2
@@ -100,24 +100,21 @@ class Hearers(NamedTuple):
 class Answer:
     """The receipt of one event while its batch is open. The order's revision and the lines left to pick are known only at the end of the batch."""
 
-    __slots__ = ("detail", "device", "entry", "event_id", "event_ms", "left", "log", "n", "pos", "seq", "type", "verdict", "warn")
+    __slots__ = ("detail", "entry", "event", "left", "n", "verdict")
 
     def __init__(self, event: EventRow | Fact, verdict: Verdict = APPLIED, entry: OrderEntry | None = None, *, n: int = 1, left: bool = False) -> None:
-        self.device = event.device
-        self.pos = event.pos
-        self.event_id = event.id
-        self.event_ms = event.event_ms
-        self.type = event.type
-        self.log = event.log
-        self.seq = event.seq
+        self.event = event
         self.n = n
         self.verdict = verdict
-        self.warn = event.doubt if isinstance(event, Fact) else event.warn
-        """What was odd about the event on arrival, which every receipt for it repeats: words of `Warn`, with blanks between them."""
         self.entry = entry
         self.detail: str | None = None
         self.left = left
         """Whether the receipt lists what is left to pick."""
+
+    @property
+    def doubt(self) -> str | None:
+        """What was odd about the event on arrival, which every receipt for it repeats: words of `Warn`, with blanks between them."""
+        return self.event.doubt if isinstance(self.event, Fact) else self.event.warn
 
 
 class Sent(NamedTuple):
@@ -162,6 +159,8 @@ class Batch:
     """
 
     __slots__ = (
+        "_by_id",
+        "_not_by_id",
         "_used",
         "answers",
         "arrived",
@@ -174,7 +173,6 @@ class Batch:
         "ledgers",
         "logged",
         "memory",
-        "new_facts",
         "no",
         "now_ms",
         "orders",
@@ -224,8 +222,9 @@ class Batch:
         """Events that came in this batch, by (device, id)."""
         self.arrived: list[Arrived] = []
         """Events that came in this batch and are in no order yet."""
-        self.new_facts: dict[bytes, list[Fact]] = {}
-        """The facts of this batch by the id of their event, which several devices may use."""
+        self._by_id: dict[bytes, list[Fact]] = {}
+        self._not_by_id: list[Fact] = []
+        """The facts of this batch by the id of their event; and those that are not among them yet, because nobody has asked."""
         self.placings: dict[int, Placing] = {}
         """Where events belong that were placed, or placed again, in this batch, by position in the log."""
         self.refused: set[tuple[str, bytes]] = set()
@@ -298,7 +297,14 @@ class Batch:
         self.arrived.append(arrived)
         fact = arrived.fact
         self.seen[fact.uid] = arrived
-        self.new_facts.setdefault(fact.id, []).append(fact)
+        self._not_by_id.append(fact)
+
+    def new_facts(self, event_id: bytes) -> Sequence[Fact]:
+        """The facts of this batch whose event has this id, which several devices may use."""
+        for fact in self._not_by_id:
+            self._by_id.setdefault(fact.id, []).append(fact)
+        self._not_by_id.clear()
+        return self._by_id.get(event_id, ())
 
     # --- articles ---------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,8 @@ def flush(batch: Batch) -> None:
         changes: defaultdict[str, Change] = defaultdict(Change)
         for one in arrived:
             _enter(batch, one, placed.fresh[one.fact.pos], changes)
+        if not batch.is_replay:
+            batch.writes.rows(EVENTS).extend(one.row for one in arrived)
         for move in placed.moved:
             _move(batch, move, changes)
         fold_all(batch, arrived, placed, changes)
@@ -44,10 +46,8 @@ def flush(batch: Batch) -> None:
 
 def _enter(batch: Batch, arrived: Arrived, placing: Placing, changes: defaultdict[str, Change]) -> None:
     fact, row, orders = arrived.fact, arrived.row, placing.orders
-    if not batch.is_replay:
-        if len(orders) == 1 and row.order_id != orders[0][0]:
-            row = arrived.row = row._replace(order_id=orders[0][0])
-        batch.writes.rows(EVENTS).append(row)
+    if len(orders) == 1 and row.order_id != orders[0][0] and not batch.is_replay:
+        row = arrived.row = row._replace(order_id=orders[0][0])
     fact.arrived_in = row.order_id
     batch.placings[fact.pos] = placing
     if len(orders) == 1 and fact.code is None and fact.type != _VOID and placing.reason is None and not placing.warn and orders[0] == (row.order_id, None):

@@ -46,29 +46,30 @@ class Receipts(Quiet):
                 outcomes.append(b"")
                 continue
             if isinstance(answer, Answer):
-                receipt = written.get(answer.pos)
+                receipt = written.get(answer.event.pos)
                 if receipt is None:
-                    receipt = written[answer.pos] = _write(batch, rows, answer, shelf_of)
+                    receipt = written[answer.event.pos] = _write(batch, rows, answer, shelf_of)
                 else:
                     receipt = once_more(receipt)
+                device = answer.event.device
             else:
-                receipt = answer.receipt
-            _send(batch, topics, answer.device, receipt)
+                device, receipt = answer
+            _send(batch, topics, device, receipt)
             outcomes.append(receipt)
         for answer in batch.revised.values():
-            _send(batch, topics, answer.device, _write(batch, rows, answer, shelf_of))
+            _send(batch, topics, answer.event.device, _write(batch, rows, answer, shelf_of))
 
 
 def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: ShelfOf | None) -> bytes:
     """Store a receipt. It is encoded once, for both the table and the device, unless the site's articles say where the lines left are found: that is
     only sent, because a replay can't know what the articles were."""
     entry, verdict = answer.entry, answer.verdict
-    if answer.warn is not None:
-        verdict = verdict._replace(warn=(*verdict.warn, *map(Warn, answer.warn.split())))
+    if (doubt := answer.doubt) is not None:
+        verdict = verdict._replace(warn=(*verdict.warn, *map(Warn, doubt.split())))
     left = entry.fold.order.left_to_pick() if answer.left and entry is not None else ()
     receipt = _encoded(batch, answer, verdict, left)
     reason = PLAIN[verdict.reason] if verdict.reason is not None else None
-    rows.append(ReceiptRow(answer.pos, answer.device, answer.n, PLAIN[verdict.outcome], reason, receipt))
+    rows.append(ReceiptRow(answer.event.pos, answer.event.device, answer.n, PLAIN[verdict.outcome], reason, receipt))
     if not left or shelf_of is None:
         return receipt
     return _encoded(batch, answer, verdict, left, {sku: shelf for sku, _ in left if (shelf := shelf_of(sku)) is not None})
@@ -78,10 +79,10 @@ def _encoded(batch: Batch, answer: Answer, verdict: Verdict, left: Sequence[tupl
     entry = answer.entry
     return receipt_cbor(
         n=answer.n,
-        event_type=answer.type,
-        event_id=answer.event_id,
-        log=answer.log,
-        seq=answer.seq,
+        event_type=answer.event.type,
+        event_id=answer.event.id,
+        log=answer.event.log,
+        seq=answer.event.seq,
         verdict=verdict,
         at_ms=batch.now_ms,
         order_id=entry.fold.id if entry is not None else None,
@@ -102,7 +103,7 @@ def _holds_that_stand(answer: Answer) -> str | None:
 
 def _is_quiet(batch: Batch, answer: Answer) -> bool:
     """Whether a changed verdict comes too late for a beep: long after the event, or in another shift than the event's."""
-    return batch.now_ms - answer.event_ms > batch.rules.quiet_after_ms or batch.device(answer.device).shift_ms > answer.event_ms
+    return batch.now_ms - answer.event.event_ms > batch.rules.quiet_after_ms or batch.device(answer.event.device).shift_ms > answer.event.event_ms
 
 
 def _send(batch: Batch, topics: dict[str, str], device: str, receipt: bytes) -> None:
