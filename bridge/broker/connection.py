@@ -26,7 +26,7 @@ logger = logging.getLogger("dockbridge.broker")
 
 CONNECT_BYTES_MAX: Final = 131_072
 EARLY_BYTES_MAX: Final = 16_384
-"""Bytes behind a CONNECT that are read before the client is let in."""
+"""Bytes behind a CONNECT that are read before the client is let in, and kept for it if it hangs up meanwhile."""
 _PUBACK_FIRST: Final = PUBACK << 4
 
 
@@ -63,6 +63,8 @@ class Connection:
         self._connect: events.Connect | None = None
         """What it said of itself, until it is let in."""
         self._is_reading = False
+        self._is_gone = False
+        """Whether its network connection is gone, and it only stays to be read to its end."""
         self._needed = 0
         """Bytes that the packet needs whose beginning is in the buffer, at least."""
         self._packet_bytes_max = CONNECT_BYTES_MAX
@@ -119,7 +121,6 @@ class Connection:
 
     def receive(self, data: bytes) -> None:
         """Take bytes in. Whatever breaks the protocol closes the connection and nothing else."""
-        self.pace.heard_s = self._shared.now_s()
         if self._buffer or self.state not in (State.NEW, State.OPEN):
             self._keep(data)
             self._read_on()
@@ -195,6 +196,8 @@ class Connection:
             logger.error("a fault at the front door, with a packet of %s: %s: %s", self.peer, type(error).__name__, error)
             self.close("the server could not handle a packet")
         self._is_reading = False
+        if at:  # a keep-alive asks for packets: bytes of one that does not end are none (3.1.2-24)
+            self.pace.heard_s = self._shared.now_s()
         if at < size and self.state is not State.CLOSED:
             self._keep(data[at:])
 
@@ -225,6 +228,9 @@ class Connection:
             self._refuse(ConnectCode.BAD_CREDENTIALS, "wrong username, password or certificate")
             return
         self.identity = identity
+        if self._is_gone and self.door.book.is_held(identity.device, self._connect.client_id):
+            self.close("the connection was lost, and the client is back on another")
+            return
         try:
             check_will(self._connect, identity)
             self.state = State.OPENING
@@ -249,6 +255,8 @@ class Connection:
         session.attach(self)
         self.door.pump.send(session)
         self._read_on()
+        if self._is_gone:
+            self.close("the connection was lost")
 
     def unavailable(self) -> None:
         """The credentials can't be checked now; the client may come back later."""
@@ -285,8 +293,11 @@ class Connection:
             self.close(why)
 
     def lost(self) -> None:
-        """The network connection is gone."""
-        self.close("the connection was lost")
+        """The network connection is gone. What came behind a CONNECT is read once the client is let in: it need not wait for CONNACK (§3.1.4)."""
+        if 0 < len(self._buffer) <= EARLY_BYTES_MAX and self.state in (State.AUTHENTICATING, State.OPENING):
+            self._is_gone = True
+        else:
+            self.close("the connection was lost")
 
     def close(self, why: str) -> None:
         """End the connection; its will is published unless the client said goodbye (§3.1.2.5)."""

@@ -56,6 +56,10 @@ class SessionBook:
         """How many sessions a device has."""
         return len(self._of_device.get(device, ()))
 
+    def is_held(self, device: str, client_id: str) -> bool:
+        """Whether a connection has this session, or is about to."""
+        return (device, client_id) in self._claims
+
     def of_courier(self, courier: str) -> list[Session]:
         """The sessions of devices that are bound to a courier."""
         return list(self._of_courier.get(courier, ()))

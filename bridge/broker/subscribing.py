@@ -46,7 +46,7 @@ class Subscribing:
 
     def subscribe(self, client: Client, session: Session, event: events.Subscribe) -> None:
         """Ask for filters with their QoS; SUBACK follows with a code for each that was asked, once they are stored."""
-        # The last of several subscriptions to one filter holds (§3.8.4), and each filter's retained messages are looked for once.
+        # The last of several subscriptions to one filter holds (§3.8.4), and is all that is stored.
         wanted = {s.topic_filter: s.qos for s in event.subscriptions}
         room = before = self._shared.limits.subscriptions_max - len(session.subscriptions) - session.asked
         granted: dict[str, int] = {}
@@ -78,18 +78,28 @@ class Subscribing:
         session.asked -= new
         if session.ended:
             return
-        found = sum(self._put(session, topic_filter, qos) for topic_filter, qos in granted.items())
+        found = 0
+        put: set[str] = set()
+        for topic_filter, qos in event.subscriptions:
+            if topic_filter in granted:
+                if topic_filter in put:
+                    self._pump.send(session)  # the same filter twice is as if asked in two packets: each brings the retained messages (3.8.4-4)
+                found += self._put(session, topic_filter, qos, is_again=topic_filter in put)
+                put.add(topic_filter)
         client.pace.may_send -= found // TOPICS_PER_MESSAGE
         self.end_forbidden(session)  # what was allowed when it was asked for may not be any more
-        asked = (s.topic_filter for s in event.subscriptions)
-        codes = [granted[f] if f in granted and f in session.subscriptions else SubscribeCode.REFUSED for f in asked]
+        codes = [qos if f in granted and f in session.subscriptions else SubscribeCode.REFUSED for f, qos in event.subscriptions]
         self._shared.counters.denied += codes.count(SubscribeCode.REFUSED)
         if session.wire is client:
             client.write(suback(event.packet_id, codes))
             self._pump.send(session)
 
-    def _put(self, session: Session, topic_filter: str, qos: int) -> int:
-        """An earlier subscription to the same filter is replaced (§3.8.4), and its retained messages are sent again; how many topics were looked at."""
+    def _put(self, session: Session, topic_filter: str, qos: int, *, is_again: bool) -> int:
+        """An earlier subscription to the same filter is replaced (§3.8.4), and its retained messages are sent again; how many topics were looked at.
+
+        Args:
+            is_again: the same packet has asked for the filter before.
+        """
         session.subscriptions[topic_filter] = qos
         self.subscribers.put(topic_filter, session, qos)
         topics = self._retained.match(topic_filter)
@@ -99,7 +109,8 @@ class Subscribing:
         count = self._retained.count
         found = len(topics) + len(page.topics)
         if session.sid:
-            _forget_todo(session, topic_filter)
+            if not is_again:
+                _forget_todo(session, topic_filter)
             lasting = self._lasting(topics) if qos else []
             # Handed over even if there is nothing, so that the store knows that it was.
             session.todo.append(Todo(topic_filter, qos, [*lasting, *page.topics] if qos else [], count, page.after if qos else None))

@@ -306,7 +306,10 @@ STATEMENTS: Final = (
         "3.1.2-24",
         "A client that is silent for one and a half times its keep-alive is disconnected as if the network had failed.",
         SERVER,
-        ("test_connect.py::test_a_client_that_is_silent_for_one_and_a_half_times_its_keep_alive_is_closed_and_its_will_published",),
+        (
+            "test_connect.py::test_a_client_that_is_silent_for_one_and_a_half_times_its_keep_alive_is_closed_and_its_will_published",
+            "test_connect.py::test_b2_bytes_of_a_packet_that_does_not_end_are_no_sign_of_life",
+        ),
     ),
     Statement(
         "3.1.3-1",
@@ -610,6 +613,7 @@ STATEMENTS: Final = (
         SERVER,
         (
             "test_subscribe.py::test_several_filters_in_a_packet_work_as_several_packets",
+            "test_subscribe.py::test_b3_a_filter_that_comes_three_times_in_a_packet_is_answered_three_times",
             "test_subscribe.py::test_a_filter_that_comes_twice_in_a_packet_is_held_as_the_last_says",
         ),
     ),
@@ -994,6 +998,15 @@ UNNUMBERED: Final = (
             "test_codec.py::test_a_remaining_length_has_four_digits_at_most",
             "test_fixed_header.py::test_a_remaining_length_of_more_than_four_bytes_closes_the_connection",
             "test_fixed_header.py::test_packets_at_the_borders_of_the_remaining_length_arrive_whole",
+        ),
+    ),
+    Statement(
+        "3.1.4",
+        "A client may send packets at once after CONNECT, without waiting for CONNACK.",
+        BOTH,
+        (
+            "test_connect.py::test_the_answer_to_connect_is_connack_and_comes_first",
+            "test_connect.py::test_b1_what_a_client_sends_behind_its_connect_counts_even_if_it_has_hung_up_since",
         ),
     ),
     Statement("3.1.2.10", "A keep-alive of 0 asks for no timer.", BOTH, ("test_connect.py::test_a_keep_alive_of_zero_is_taken_and_asks_for_no_timer",)),

@@ -232,6 +232,17 @@ def test_a_refusal_says_that_no_session_is_present_and_closes(lab: Lab, packet: 
     assert answer.body[1] != 0
 
 
+@pytest.mark.parametrize("qos", [0, 1])
+def test_b1_what_a_client_sends_behind_its_connect_counts_even_if_it_has_hung_up_since(lab: Lab, qos: int) -> None:
+    topic = lab.topic("a")
+    listener = lab.listener(topic)
+    for nth in range(5):
+        client = lab.stranger()
+        client.send(connect_packet(lab.client_id(f"brief-{nth}")) + publish_packet(topic, b"%d" % nth, qos=qos, packet_id=1) + b"\xe0\0")
+        client.cut()
+    assert sorted(listener.receive().payload for _ in range(5)) == [b"0", b"1", b"2", b"3", b"4"]
+
+
 # --- keep-alive ---------------------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +259,18 @@ def test_a_client_that_is_silent_for_one_and_a_half_times_its_keep_alive_is_clos
     assert 1.0 <= took_s < 4.0, "one and a half seconds, and the broker's own granularity"
     assert listener.receive().payload == b"silent"
     assert speaking.is_open()
+
+
+def test_b2_bytes_of_a_packet_that_does_not_end_are_no_sign_of_life(lab: Lab) -> None:
+    client = lab.client("dribbling", keep_alive_s=1)
+    whole = publish_packet(lab.topic("a"), bytes(100))
+    for sent in range(60):
+        if has_something_to_read(client, 0.1):
+            break
+        client.send(whole[sent : sent + 1])
+    else:
+        pytest.fail("a byte now and then keeps the connection open")
+    assert client.expect_closed() == []
 
 
 def has_something_to_read(client: Client, wait_s: float) -> bool:

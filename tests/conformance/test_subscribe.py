@@ -93,6 +93,15 @@ def test_a_filter_that_comes_twice_in_a_packet_is_held_as_the_last_says(lab: Lab
     assert [(p.topic, p.qos) for p in lab.heard(listener)] == [(topic, 0)]
 
 
+@pytest.mark.parametrize("clean", [True, False])
+def test_b3_a_filter_that_comes_three_times_in_a_packet_is_answered_three_times(lab: Lab, clean: bool) -> None:
+    topic = lab.topic("kept")
+    lab.say(topic, b"kept", qos=2, retain=True)
+    listener = lab.listener(clean=clean)
+    assert listener.ask((topic, 0), (topic, 2), (topic, 1)) == [0, 2, 1]
+    assert [listener.receive().qos for _ in range(3)] == [0, 2, 1]
+
+
 def test_several_filters_in_a_packet_work_as_several_packets(lab: Lab) -> None:
     for name in ("a", "b"):
         lab.say(lab.topic(name), name.encode(), retain=True)

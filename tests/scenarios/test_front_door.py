@@ -778,3 +778,17 @@ def test_a_site_can_publish_json(tmp_path: Path) -> None:
             status = desk.receive()
             assert status.payload[:1] == b"{"
             assert (status.plain["state"], len(status.plain["hash"])) == ("pending_payment", 16)
+
+
+def test_b4_a_message_of_qos_0_is_dropped_only_beyond_the_setting(tmp_path: Path) -> None:
+    """10 MB for a client that reads them later: far more than asyncio and the sockets would hold by themselves."""
+    pictures = [b"%03d" % nth + bytes(50_000) for nth in range(200)]
+    with Site(tmp_path / "site", broker={"output_bytes_max": 64 * 2**20}) as site:
+        for device in ("camera", "wall"):
+            site.enrol(device, Role.LAB)
+        with site.client("wall") as wall, site.client("camera") as camera:
+            wall.subscribe("pictures/1", qos=0)
+            for picture in pictures:
+                camera.publish("pictures/1", picture, qos=0)
+            assert camera.ping() == []
+            assert [wall.receive().payload[:3] for _ in pictures] == [picture[:3] for picture in pictures]

@@ -263,9 +263,15 @@ def test_bytes_that_drip_in_do_not_extend_the_time_to_say_connect() -> None:
 
 def test_a_connection_that_ends_while_its_password_is_checked_keeps_nothing_of_what_it_sent(door: Door) -> None:
     stranger = door.stranger()
-    stranger.receive(connect_packet("scan-1", "scan-1", "secret") + publish_packet(PACK, bytes(10_000)))
-    stranger.lost()
-    assert len(stranger._buffer) == 0
+    """But a few packets, which it may have sent to the end before it hung up (B1); those only until its password has been checked."""
+    for size in (100_000, 10_000):
+        stranger = door.stranger()
+        stranger.receive(connect_packet("scan-1", "scan-1", "secret") + publish_packet(PACK, bytes(size)))
+        stranger.lost()
+        assert len(stranger._buffer) == 0 or size == 10_000
+        stranger.authenticated(None)
+        assert (stranger.state, len(stranger._buffer)) == (State.CLOSED, 0)
+    assert door.pipeline.offered == []
 
 
 # --- messages that need no store ------------------------------------------------------------------------------------------
@@ -396,3 +402,23 @@ def test_a_client_that_left_is_sent_nothing_more(busy: Door) -> None:
     assert not desk.has_more
     desk.send_more()
     assert heard(desk) == []
+
+
+# --- B1: a client that has hung up before it was let in ---------------------------------------------------------------------
+
+
+def test_b1_a_login_that_ends_after_its_client_hung_up_takes_nothing_from_the_connection_on_which_it_came_back(door: Door) -> None:
+    brief = door.stranger()
+    brief.receive(connect_packet("scan-1", "scan-1", "secret") + publish_packet(PACK, b"early", packet_id=7))
+    brief.lost()
+    back = door.client("scan-1")
+    brief.authenticated(IDENTITIES["scan-1"])
+    assert (brief.state, back.state) == (State.CLOSED, State.OPEN)
+    assert heard(back) == []
+
+
+def test_b1_a_client_that_hung_up_with_nothing_behind_its_connect_is_gone_at_once(door: Door) -> None:
+    brief = door.stranger()
+    brief.receive(connect_packet("scan-1", "scan-1", "secret"))
+    brief.lost()
+    assert brief.state is State.CLOSED

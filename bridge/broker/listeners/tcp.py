@@ -30,6 +30,7 @@ class SocketWire(Wire, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self.open((transport.get_extra_info("peername") or ("?", 0))[:2], transport)
+        self._transport.set_write_buffer_limits(high=self.hub.door.limits.output_bytes_max)
         if not self.is_admitted:
             self._transport.abort()
         elif self.hub.door.sink.is_full:
@@ -41,7 +42,7 @@ class SocketWire(Wire, asyncio.Protocol):
 
     def flush(self) -> None:
         data = self.connection.take_output()
-        if data:
+        if data and not self._transport.is_closing():
             self._transport.write(data)
             if self.connection.has_more:
                 asyncio.get_running_loop().call_soon(self._send_more)

@@ -40,7 +40,8 @@ def pick(order: Order, fact: Fact) -> Verdict:
     order.picked[sku] = order.picked.get(sku, 0) + body.qty
     if Flag.SHORT in order.flags:
         order.count_packed()
-    return Verdict(Outcome.APPLIED, warn=_odd_pick(order, sku, is_late=is_late), parcel=fact.parcel)
+    warn = _odd_pick(order, sku, is_late=is_late)
+    return Verdict(Outcome.APPLIED, warn=warn, parcel=fact.parcel) if warn or fact.parcel is not None else APPLIED
 
 
 def _odd_pick(order: Order, sku: str, *, is_late: bool) -> tuple[Warn, ...]:

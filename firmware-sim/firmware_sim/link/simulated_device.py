@@ -20,8 +20,6 @@ NETWORK_MS: Final = (1, 12)
 """How long a packet takes when nothing is wrong."""
 APART_MS: Final = 0.01
 """Between two packets of a line: a loop's timers of the same time have no order."""
-OUTPUT_HIGH: Final = 65_536
-"""Bytes on their way to a device above which the server is told to write no more, as asyncio's transports do."""
 
 
 class SimulatedStage(Stage, Protocol):
@@ -42,6 +40,7 @@ class Pipe(asyncio.Transport):
         self._held: list[bytes] | None = None
         self._on_the_way = 0
         self._is_told = False
+        self._output_high = 0
         self.is_over = False
         self.protocol = SocketWire(site.broker)
         self.life = site.life
@@ -63,16 +62,19 @@ class Pipe(asyncio.Transport):
         for packet in self._cutter.whole(bytes(data)):
             self._on_the_way += len(packet)
             self._phone.down(packet, self)
-        if self._on_the_way > OUTPUT_HIGH and not self._is_told:
+        if self._on_the_way > self._output_high and not self._is_told:
             self._is_told = True
             self.protocol.pause_writing()
 
     def arrived(self, size: int) -> None:
         """So many bytes have reached the device."""
         self._on_the_way -= size
-        if self._is_told and self._on_the_way <= OUTPUT_HIGH // 4 and self.is_alive:
+        if self._is_told and self._on_the_way <= self._output_high // 4 and self.is_alive:
             self._is_told = False
             self.protocol.resume_writing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._output_high = high or 0
 
     def get_write_buffer_size(self) -> int:
         return self._on_the_way
