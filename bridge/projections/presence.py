@@ -45,7 +45,7 @@ def _mark_offline(batch: Batch, topic: str, payload: bytes) -> None:
         return
     if isinstance(plain, dict) and plain.get("online"):
         plain["online"] = False
-        _show(batch, topic, messages.encode_json(plain) if payload[:1] == b"{" else messages.encode_cbor(plain))
+        _show(batch, topic, messages.encode_cbor(plain) if messages.json_text(payload) is None else messages.encode_json(plain))
 
 
 def _show(batch: Batch, topic: str, payload: bytes) -> None:

@@ -27,6 +27,8 @@ CDDL_HEADER: Final = """\
 ; - no key twice in a map, no tags (bignums among them), no indefinite lengths, at most {depth} maps and arrays inside each other;
 ; - `order`, `parcel` and `at` of an event become topic levels: at most 96 characters after escaping (`PO 17` is `PO~2017`);
 ; - JSON, where a site uses it, has the same fields, with bytes as lowercase hex;
+;   16 bytes may also be a UUID with hyphens, and blanks may stand before the object;
+; - a float without a fraction, up to 2^53, is taken for the integer that it is: JavaScript encodes large numbers so;
 ; - `.regexp` matches the whole text (XSD), and counts characters, not bytes. Unknown fields are allowed everywhere."""
 
 _NAMED: Final[list[tuple[inspect.Type, str]]] = [

@@ -120,23 +120,42 @@ def _unhex(value: Any) -> Any:
 
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})*\Z")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
 
 def _bytes_of(value: Any) -> Any:
     if isinstance(value, list):
         return [_bytes_of(v) for v in value]
-    return bytes.fromhex(value) if isinstance(value, str) and _HEX.match(value) else value
+    if not isinstance(value, str):
+        return value
+    if _UUID.match(value):
+        return bytes.fromhex(value.replace("-", ""))
+    return bytes.fromhex(value) if _HEX.match(value) else value
 
 
 def load(payload: bytes) -> Any:
-    """The plain value of a payload: JSON if the first byte is `{`, else CBOR."""
-    return load_json(payload) if payload[:1] == b"{" else load_cbor(payload)
+    """The plain value of a payload, in JSON or CBOR."""
+    text = json_text(payload)
+    return load_cbor(payload) if text is None else load_json(text)
+
+
+def json_text(payload: bytes) -> bytes | None:
+    """The JSON object of a payload; None if it is CBOR. Blanks and a byte order mark may come before the object (RFC 8259 §2, §8.1)."""
+    if payload[:1] not in _BEFORE_JSON:
+        return None
+    text = payload.removeprefix(_BYTE_ORDER_MARK).lstrip(_BLANKS)
+    return text if text[:1] == b"{" else None
+
+
+_BLANKS = b" \t\n\r"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BEFORE_JSON = frozenset((b"{", b"\xef", *(bytes((blank,)) for blank in _BLANKS)))
+"""First bytes of a payload in JSON. None of them begins a map in CBOR, and every payload is a map."""
 
 
 _T = TypeVar("_T")
 
-_NAMES = {"int": "uint", "str": "text", "object": "map", "bytes": "bytes", "array": "array", "bool": "bool", "float": "float", "null": "null"}
-_RANGE_NAMES = {"int": "integer"}
+_NAMES = {"int": "integer", "str": "text", "object": "map", "UndefinedType": "undefined", "CBORSimpleValue": "simple value"}
 _EXPECTED = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `(.*)`)?\Z")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`(?: - at `(.*)`)?\Z")
 _RANGE = re.compile(r"Expected `([^`]+)` (.*?)(?: - at `(.*)`)?\Z")
@@ -149,11 +168,12 @@ def _path(where: str | None) -> str:
 
 
 def _word(types: str) -> str:
-    return " or ".join(_NAMES.get(t, t) for t in types.split(" | ") if t != "null")
+    names = (t.rpartition(".")[2] for t in types.split(" | "))
+    return " or ".join(_NAMES.get(name, name) for name in names if name != "null")
 
 
 def explain(error: msgspec.ValidationError) -> str:
-    """A validation error in the contract's words: `body.weight_g: expected uint, got text`."""
+    """A validation error in the contract's words: `body.weight_g: expected integer, got text`."""
     said = str(error)
     if m := _EXPECTED.match(said):
         return f"{_path(m[3])}: expected {_word(m[1])}, got {_word(m[2]) or 'null'}"
@@ -161,14 +181,14 @@ def explain(error: msgspec.ValidationError) -> str:
         prefix = "" if m[2] in (None, "$") else f"{_path(m[2])}."
         return f"{prefix}{m[1]}: missing"
     if m := _RANGE.match(said):
-        return f"{_path(m[3])}: expected {_RANGE_NAMES.get(m[1]) or _word(m[1])} {m[2]}".replace("matching regex '^[^\\\\x00]*$'", "without NUL")
+        return f"{_path(m[3])}: expected {_word(m[1])} {m[2]}".replace("matching regex '^[^\\\\x00]*$'", "without NUL")
     if m := _ENUM.match(said):
         return f"{_path(m[2])}: {m[1]} is not in the vocabulary"
     return said
 
 
 def convert(value: Any, kind: type[_T]) -> _T:
-    """A plain value as a message.
+    """A plain value as a message. A float without a fraction is an integer, as in deterministic CBOR: the numbers of JavaScript know no other.
 
     Raises:
         PayloadError: naming the path of the first field that is missing or ill-typed.
@@ -176,7 +196,29 @@ def convert(value: Any, kind: type[_T]) -> _T:
     try:
         return msgspec.convert(value, kind, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
+        if not _holds_float(value):
+            raise PayloadError(explain(error)) from error
+    try:
+        return msgspec.convert(_with_integers(value), kind, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
         raise PayloadError(explain(error)) from error
+
+
+def _holds_float(value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, float) or any(map(_holds_float, inner))
+
+
+def _with_integers(value: Any) -> Any:
+    """The same value, with integers for floats that are integral and not too large to be exact."""
+    if isinstance(value, dict):
+        return {name: _with_integers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_MAX else value
+
+
+_EXACT_MAX = 2.0**53
 
 
 def decode(payload: bytes, kind: type[_T]) -> _T:

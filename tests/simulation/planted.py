@@ -225,7 +225,7 @@ DEFECTS: Final = (
         "place each scan once, as it arrives",
         "labels-only",
         "scans_are_where_they_belong",
-        (Edit(CODING, "if pos not in is_new and not _same(before[pos], placings[pos])]\n", "if False]\n"),),
+        (Edit(CODING, "if not _same(was, placings[pos])]\n", "if False]\n"),),
     ),
     Defect(
         "look back only: what a label explains came after it",

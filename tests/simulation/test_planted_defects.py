@@ -30,6 +30,12 @@ def test_a_planted_defect_is_found(tmp_path: Path, defect: Defect) -> None:
     assert defect.law in {f["checker"] for f in result["findings"]}
 
 
+def test_each_of_them_fits_the_code_as_it_is() -> None:
+    """The slow step plants them; that a line has changed is known at once."""
+    wrong = [(d.name, e.path) for d in DEFECTS for e in d.edits if (REPOSITORY / e.path).read_text(encoding="utf-8").count(e.old) != 1]
+    assert wrong == []
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(DEFECTS) >= 12
     assert len({d.law for d in DEFECTS}) >= 8
