@@ -214,11 +214,20 @@ class Connection:
         Raises:
             RefusedConnect: if the client is refused without that.
         """
-        check_connect(connect, self.certificate, is_store_behind=self._shared.sink.is_full)
+        check_connect(connect, self.certificate)
         self._connect = connect
         self.state = State.AUTHENTICATING
         self.pace.authenticating(self._shared.now_s())
-        self.door.authenticate(self, connect)
+        if self._shared.sink.is_full:
+            self.door.waiting[self] = None  # a flood is over in a moment: until then the client waits, and is not sent away
+        else:
+            self.door.authenticate(self, connect)
+
+    def begin_login(self) -> None:
+        """The store is not behind any more: check the credentials that have waited for it."""
+        if self.state is State.AUTHENTICATING and self._connect is not None:
+            self.pace.authenticating(self._shared.now_s())
+            self.door.authenticate(self, self._connect)
 
     def authenticated(self, identity: Identity | None) -> None:
         """The credentials were checked. Only now is session state looked at."""
@@ -288,6 +297,9 @@ class Connection:
 
     def check_silence(self, now_s: float) -> None:
         """Close the connection if it was silent for too long."""
+        if self in self.door.waiting and self.pace.has_waited(now_s):
+            self._refuse(ConnectCode.SERVER_UNAVAILABLE, "the store is behind; come back later")
+            return
         why = self.pace.too_silent(self.state, now_s)
         if why is not None:
             self.close(why)
@@ -308,6 +320,7 @@ class Connection:
         self.why_closed = why
         self._buffer.clear()  # a login that is still being checked keeps the connection, and must not keep what it sent
         self.door.connections.pop(self, None)
+        self.door.waiting.pop(self, None)
         self.door.book.close(self)
         if was_open:
             self.publishing.publish_will()

@@ -66,6 +66,8 @@ class FrontDoor:
         self.counters = self.shared.counters
         self.notices = self.shared.notices
         self.connections: dict[Client, None] = {}
+        self.waiting: dict[Client, None] = {}
+        """Those that wait for the store before their credentials are checked."""
         """In the order in which they came."""
         self.retained = Retained(stored.retained, limits.recent_retained_max)
         self.log = MessageLog(stored.messages, limits.recent_bytes_max)
@@ -154,6 +156,12 @@ class FrontDoor:
         return self.losses.loses(device)
 
     # --- timers -----------------------------------------------------------------------------------------------------------
+
+    def begin_logins(self) -> None:
+        """The store is not behind any more: begin the logins that have waited for it."""
+        waiting, self.waiting = self.waiting, {}
+        for connection in waiting:
+            connection.begin_login()
 
     def tick(self) -> None:
         """Close what was silent for too long: half a handshake, or one and a half times the keep-alive (§3.1.2.10)."""

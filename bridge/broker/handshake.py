@@ -8,7 +8,7 @@ from bridge.broker.state import ClientCertificate
 from bridge.domain.access import Identity, may_publish
 
 
-def check_connect(connect: Connect, certificate: ClientCertificate | None, *, is_store_behind: bool) -> None:
+def check_connect(connect: Connect, certificate: ClientCertificate | None) -> None:
     """Check what can be said before the credentials are.
 
     Raises:
@@ -18,8 +18,6 @@ def check_connect(connect: Connect, certificate: ClientCertificate | None, *, is
         raise RefusedConnect(ConnectCode.IDENTIFIER_REJECTED, "an empty client id needs a clean session (3.1.3-8)")
     if certificate is not None and connect.username not in (None, certificate.device):
         raise RefusedConnect(ConnectCode.NOT_AUTHORIZED, f"the username is not {certificate.device}, as the certificate says")
-    if is_store_behind:
-        raise RefusedConnect(ConnectCode.SERVER_UNAVAILABLE, "the store is behind; come back later")
 
 
 def check_will(connect: Connect, identity: Identity) -> None:

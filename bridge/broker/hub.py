@@ -48,7 +48,9 @@ class Hub:
             dirty.popitem()[0].flush()
 
     def pause(self, *, paused: bool) -> None:
-        """Stop or go on reading from every connection."""
+        """Stop or go on reading from every connection; logins that have waited come first."""
+        if not paused:
+            self.door.begin_logins()
         for wire in list(self.wires):
             wire.pause(paused=paused)
 

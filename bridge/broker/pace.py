@@ -45,6 +45,10 @@ class Pace:
         if is_new:
             self._since_s = now_s
 
+    def has_waited(self, now_s: float) -> bool:
+        """Whether a login has waited for the store for as long as a client may take to begin one (broker.connect_timeout_s)."""
+        return now_s - self._since_s > self._limits.connect_timeout_s
+
     def too_silent(self, state: State, now_s: float) -> str | None:
         """Why the connection is to be closed for its silence; None if it is not."""
         limits = self._limits

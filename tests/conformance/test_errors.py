@@ -46,10 +46,13 @@ def test_a_packet_over_our_limit_closes_the_connection_before_it_has_come_whole(
 
 
 def test_a_connect_that_cannot_be_served_now_is_refused_with_code_3_and_closed() -> None:
-    """Without a socket: the store is behind."""
-    door = Door()
+    """Without a socket: the store stays behind for as long as a client may take to connect."""
+    door = Door(connect_timeout_s=5.0)
     door.pipeline.is_full = True
     connection = door.stranger()
     connection.receive(connect_packet("a"))
+    door.after(5)
+    assert connection.take_output() == b""
+    door.after(1)
     assert connection.state is State.CLOSED
     assert connection.take_output() == packets.connack(session_present=False, code=ConnectCode.SERVER_UNAVAILABLE)

@@ -9,6 +9,7 @@ import pytest
 from helpers.events import IDENTITIES, NOW_MS, TOPICS
 from helpers.mqtt import connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 
+from bridge.broker.client import Client
 from bridge.broker.codec import v311 as packets
 from bridge.broker.codec.amqtt_decoder import AmqttDecoder
 from bridge.broker.connection import Connection
@@ -66,13 +67,15 @@ class Door:
     def __init__(self, **limits: Any) -> None:
         self.now_s = 0.0
         self.pipeline = Pipeline()
+        self.begun: list[Client] = []
+        """Connections whose credentials are being checked."""
         self.front = FrontDoor(
             decoder=AmqttDecoder(),
             sink=self.pipeline,
             limits=DoorLimits(**limits),
             now_ms=lambda: NOW_MS,
             now_s=lambda: self.now_s,
-            authenticate=lambda connection, connect: None,
+            authenticate=lambda connection, connect: self.begun.append(connection),
             in_open_job=lambda courier, order: False,
         )
 
@@ -422,3 +425,31 @@ def test_b1_a_client_that_hung_up_with_nothing_behind_its_connect_is_gone_at_onc
     brief.receive(connect_packet("scan-1", "scan-1", "secret"))
     brief.lost()
     assert brief.state is State.CLOSED
+
+
+# --- B5: a login while the store is behind ----------------------------------------------------------------------------------
+
+
+def test_b5_a_login_waits_until_a_flood_is_over(door: Door) -> None:
+    door.pipeline.is_full = True
+    connection = door.stranger()
+    connection.receive(connect_packet("scan-1", "scan-1", "secret") + publish_packet(PACK, b"early", packet_id=7))
+    door.after(1)
+    assert (connection.state, heard(connection), door.begun) == (State.AUTHENTICATING, [], [])
+    door.pipeline.is_full = False
+    door.front.begin_logins()
+    assert door.begun == [connection]
+    connection.authenticated(IDENTITIES["scan-1"])
+    door.pipeline.commit()
+    assert [kind for kind, _ in heard(connection)] == [packets.CONNACK, packets.PUBACK]
+    door.front.begin_logins()
+    assert door.begun == [connection], "once"
+
+
+def test_b5_a_client_that_hangs_up_while_it_waits_is_forgotten(door: Door) -> None:
+    door.pipeline.is_full = True
+    connection = door.stranger()
+    connection.receive(connect_packet("scan-1", "scan-1", "secret"))
+    connection.lost()
+    door.front.begin_logins()
+    assert (door.begun, door.front.waiting) == ([], {})
