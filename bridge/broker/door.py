@@ -20,6 +20,7 @@ from bridge.broker.losses import Losses
 from bridge.broker.message_log import MessageLog
 from bridge.broker.pump import Pump
 from bridge.broker.retained import Retained
+from bridge.broker.rivals import Rivals
 from bridge.broker.session_book import SessionBook
 from bridge.broker.sessions import Session
 from bridge.broker.shared import Shared, Sink
@@ -66,16 +67,17 @@ class FrontDoor:
         self.counters = self.shared.counters
         self.notices = self.shared.notices
         self.connections: dict[Client, None] = {}
+        """In the order in which they came."""
         self.waiting: dict[Client, None] = {}
         """Those that wait for the store before their credentials are checked."""
-        """In the order in which they came."""
         self.retained = Retained(stored.retained, limits.recent_retained_max)
         self.log = MessageLog(stored.messages, limits.recent_bytes_max)
         self.losses = Losses(self.shared, self.log)
         self.pump = Pump(self.shared, self.retained, self.log)
         self.acknowledging = Acknowledging(self.shared, self.log, self.pump)
         self.subscribing = Subscribing(self.shared, self.retained, self.pump, in_open_job)
-        self.book = SessionBook(self.shared, self.retained, self.log, self.subscribing, self.losses)
+        self.rivals = Rivals(self.shared)
+        self.book = SessionBook(self.shared, self.retained, self.log, self.subscribing, self.losses, self.rivals)
         self._subscribers = self.subscribing.subscribers
         self._stored = stored
         self._housekept_s = now_s()
@@ -169,6 +171,7 @@ class FrontDoor:
         for connection in list(self.connections):
             connection.check_silence(now_s)
         self.losses.look(now_s, self.book.count_of)
+        self.rivals.look(now_s)
         if now_s - self._housekept_s >= HOUSEKEEPING_S:
             self._housekept_s = now_s
             self.keep_house(self.now_ms())

@@ -16,6 +16,7 @@ from bridge.broker.losses import Losses
 from bridge.broker.message_log import MessageLog
 from bridge.broker.queues import LogQueue, MemoryQueue
 from bridge.broker.retained import Retained
+from bridge.broker.rivals import Rivals
 from bridge.broker.sessions import Session
 from bridge.broker.shared import Shared
 from bridge.broker.state import State
@@ -32,12 +33,13 @@ Key = tuple[str, str]
 class SessionBook:
     """See the module."""
 
-    def __init__(self, shared: Shared, retained: Retained, log: MessageLog, subscribing: Subscribing, losses: Losses) -> None:
+    def __init__(self, shared: Shared, retained: Retained, log: MessageLog, subscribing: Subscribing, losses: Losses, rivals: Rivals) -> None:
         self._shared = shared
         self._retained = retained
         self._log = log
         self._subscribing = subscribing
         self._losses = losses
+        self._rivals = rivals
         self._sessions: dict[Key, Session] = {}
         self._of_device: dict[str, dict[str, Session]] = {}
         self._of_courier: dict[str, dict[Session, None]] = {}
@@ -75,6 +77,7 @@ class SessionBook:
         key = (identity.device, connect.client_id)
         if (holder := self._claims.get(key)) is not None:
             holder.close("another connection of the same client took over")
+            self._rivals.took_over(*key, client.peer)
         session = self._sessions.get(key)
         if session is None:
             self._make_room(client, key)

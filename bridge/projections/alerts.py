@@ -130,10 +130,10 @@ class Alerts(Quiet):
             else:
                 self._clear(batch, AlertCode(heard.code), heard.subject)
         else:
-            # Failed logins are counted in memory, so an alert from before the start is over.
+            # These are counted in memory, so an alert from before the start is over.
             for code, subject in sorted(self._raised):
-                if code == AlertCode.LOGINS:
-                    self._clear(batch, AlertCode.LOGINS, subject)
+                if code in (AlertCode.LOGINS, AlertCode.CLIENT_ID):
+                    self._clear(batch, AlertCode(code), subject)
 
     def finish(self, batch: Batch) -> None:
         """Raise and clear the alerts of orders that changed, and of devices whose clocks were seen."""

@@ -146,6 +146,7 @@ _OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         AlertCode.ATTEMPTS: ("多次派送失败", "Too many failed attempts"),
         AlertCode.CLOCK: ("设备时钟错误", "A device's clock is wrong"),
         AlertCode.LOGINS: ("登录失败过多", "Too many failed logins"),
+        AlertCode.CLIENT_ID: ("两个程序使用同一个客户端标识", "Two programs use one client id"),
     },
     Severity: {
         Severity.INFO: ("提示", "Info"),

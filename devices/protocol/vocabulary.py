@@ -331,4 +331,5 @@ class AlertCode(StrEnum):
     QUARANTINE = "quarantine"
     DROPPED = "dropped"
     LOGINS = "logins"
+    CLIENT_ID = "client_id"
     CLOCK = "clock"

@@ -15,9 +15,10 @@ from bridge.broker.codec.amqtt_decoder import AmqttDecoder
 from bridge.broker.connection import Connection
 from bridge.broker.door import FrontDoor
 from bridge.broker.limits import DoorLimits
+from bridge.broker.rivals import CALM_S, TAKEOVERS, WITHIN_S
 from bridge.broker.state import State
 from bridge.domain.access import Identity
-from bridge.ingest.items import Change, HandOver, Incoming, Message, OpenSession
+from bridge.ingest.items import Alarm, Change, HandOver, Incoming, Message, OpenSession
 from devices.protocol.vocabulary import Role
 
 PACK = TOPICS.event("scan-1", "pack")
@@ -32,6 +33,7 @@ class Pipeline:
         self.is_full = False
         self.is_idle = False
         self.offered: list[Incoming] = []
+        self.alarms: list[Alarm] = []
         self.next_pos = 1
         self._sids: dict[tuple[str, str], int] = {}
         self._waiting: list[Callable[[bytes], None]] = []
@@ -43,6 +45,8 @@ class Pipeline:
     def change(self, change: Change) -> None:
         """Commits changes of sessions at once, and numbers them as the store would."""
         result: object = None
+        if isinstance(change, Alarm):
+            self.alarms.append(change)
         if isinstance(change, OpenSession):
             result = 0 if change.clean else self._sids.setdefault((change.device, change.client_id), len(self._sids) + 1)
         elif isinstance(change, HandOver):
@@ -453,3 +457,30 @@ def test_b5_a_client_that_hangs_up_while_it_waits_is_forgotten(door: Door) -> No
     connection.lost()
     door.front.begin_logins()
     assert (door.begun, door.front.waiting) == ([], {})
+
+
+# --- two programs with one client id ----------------------------------------------------------------------------------------
+
+
+def test_o15_two_programs_with_one_client_id_are_counted_said_and_an_alert_until_they_stop(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    for taken_over in range(TAKEOVERS):
+        assert door.pipeline.alarms == []
+        door.client("scan-1")
+        door.client("scan-1") if not taken_over else None
+        door.after(1)
+    assert door.front.counters.taken_over == TAKEOVERS
+    assert [(a.code, a.subject, bool(a.text)) for a in door.pipeline.alarms] == [("client_id", "scan-1", True)]
+    assert "two programs use one client id, of 'scan-1'" in caplog.text
+    door.client("scan-1")
+    assert len(door.pipeline.alarms) == 1, "once"
+    door.after(CALM_S - 1)
+    assert len(door.pipeline.alarms) == 1
+    door.after(1)
+    assert [(a.code, a.subject, bool(a.text)) for a in door.pipeline.alarms[1:]] == [("client_id", "scan-1", False)]
+
+
+def test_o15_a_client_that_comes_back_now_and_then_has_no_rival(door: Door) -> None:
+    for _ in range(3 * TAKEOVERS):
+        door.client("scan-1")
+        door.after(WITHIN_S / (TAKEOVERS - 2))
+    assert door.pipeline.alarms == []

@@ -21,6 +21,7 @@ MEANINGS = {
     "store_failing": "1 while the database can't be written: until it can, nothing is acknowledged; the server's log gives the reason",
     "connections": "connections since the start",
     "turned_away": "connections beyond broker.connections_max",
+    "taken_over": "connections ended by another of the same client id",
     "handshakes_failed": "TLS handshakes on listen.mqtts that failed",
     "refused": "logins refused",
     "denied": "publishes and topic filters that were not allowed",
