@@ -71,7 +71,7 @@ def request(name: str, **arguments: Any) -> bytes:
         (request("__class__"), "the server does not know the call '__class__'"),
         (request("devices.add", device="x"), "devices.add: role: missing"),
         (request("devices.add", device="x", role="king"), "devices.add: role: 'king' is not in the vocabulary"),
-        (request("devices.add", device=7, role="scanner"), "devices.add: device: expected text, got uint"),
+        (request("devices.add", device=7, role="scanner"), "devices.add: device: expected text, got integer"),
         (request("devices.add", device="x", role="scanner", colour="red"), "devices.add: Object contains unknown field `colour`"),
         (request("imports.submit", channel="x", events=[["created"]]), "imports.submit: events[0]: expected array of length 2"),
         (request("devices.revoke", device="nothing"), "there is no device nothing"),
