@@ -79,7 +79,7 @@ class BrokerSettings:
     )
     retained_max: int = _setting(100_000, "Retained topics, order topics not counted. Beyond this, clients outside v1/ can't add more.", least=0)
     ack_flush_ms: int = _setting(200, "Longest delay before the server stores what a client has acknowledged, in milliseconds.", least=2, most=60_000)
-    connect_timeout_s: float = _setting(5.0, "Time from the start of a connection until its CONNECT is complete, in seconds; and how long a login waits for a store that is behind.", least=0.1)
+    connect_timeout_s: float = _setting(5.0, "Seconds until a CONNECT is complete; and so long a login waits for a store that is behind.", least=0.1)
     authentication_timeout_s: float = _setting(60.0, "Time that the password check may take when the whole fleet reconnects at once, in seconds.", least=1)
 
 
