@@ -95,8 +95,7 @@ class SessionLog:
         return held
 
     def _is_owed(self, topic: str) -> bool:
-        matches = self._tree.match(topic)
-        return bool(matches) and any(qos for _, qos in matches)
+        return any(qos for _, qos in self._tree.match(topic))
 
     # --- one batch --------------------------------------------------------------------------------------------------------
 
@@ -108,7 +107,7 @@ class SessionLog:
         taken: list[Effect] = []
         for effect in effects:
             if isinstance(effect, Message):
-                taken.append(self._log(effect, None, writes, now_ms) if effect.qos and self._is_owed(effect.topic) else effect)
+                taken.append(self._message(effect, writes, now_ms))
             elif isinstance(effect, Announce):
                 taken.append(self._message(effect.message, writes, now_ms))
             else:

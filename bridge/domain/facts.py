@@ -144,13 +144,12 @@ class Fact:
         self.refusal: Reason | None = None
         self.warn: tuple[Warn, ...] = ()
         self.inside: tuple[str, ...] | None = None
-        self.order_ms = event_ms
-        self.key: FactKey = (0 if type == "created" else 1, event_ms, device, log, seq, id)
+        self.place(event_ms)
 
     def place(self, order_ms: int) -> None:
         """Give the fact its place among the facts of its device."""
         self.order_ms = order_ms
-        self.key = (0 if self.type == "created" else 1, order_ms, self.device, self.log, self.seq, self.id)
+        self.key: FactKey = (0 if self.type == "created" else 1, order_ms, self.device, self.log, self.seq, self.id)
 
     def copy(self) -> Fact:
         """The same event, to be placed in another order."""

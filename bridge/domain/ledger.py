@@ -76,10 +76,7 @@ class Ledger:
         ends = self.ends
         if ends and seq == ends[-1] + 1:  # nearly always
             ends[-1] = seq
-            if from_ms > self.after_ms[-1]:
-                self.after_ms[-1] = from_ms
-            if to_ms < self.before_ms[-1]:
-                self.before_ms[-1] = to_ms
+            self._date(-1, from_ms, to_ms)
             return True
         if seq in self:
             return False

@@ -115,9 +115,7 @@ def is_seq_reused(batch: Batch, incoming: Incoming, event: Event[Body], ledger: 
 
     If numbers were given up, it is not known which of them arrived. A message that was refused, and is judged again, has its own number.
     """
-    if event.seq not in ledger or ledger.forgotten:
-        return False
-    if batch.tx.is_quarantined(incoming.identity.device, digest8(incoming.payload)):
+    if event.seq not in ledger or ledger.forgotten or batch.tx.is_quarantined(incoming.identity.device, digest8(incoming.payload)):
         return False
     ledger.reused += 1
     return True
@@ -183,8 +181,10 @@ def _repeats(facts: Sequence[Fact], device: str, event: Event[Body], event_type:
     return False
 
 
-def warn_of(when: EventTime, about: Picked, *, seq_reused: bool, is_trimmed: bool) -> str:
+def warn_of(when: EventTime, about: Picked, *, seq_reused: bool, is_trimmed: bool) -> str | None:
     """What is odd about an event on arrival, as its row has it."""
+    if when.warn is None and about.warn is None and not seq_reused and not is_trimmed:
+        return None
     odd = (when.warn, about.warn, Warn.SEQ_REUSED if seq_reused else None, Warn.UNKNOWN_FIELD if is_trimmed else None)
     return " ".join(word for word in odd if word is not None)
 
@@ -197,10 +197,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
     when = time_of(batch, incoming, event, event_type, seq_reused=seq_reused)
     if ledger is not None:
         ledger.add(event.seq, *event_time.span(when.event_ms, when.error_ms, incoming.received_ms))
-    if event.code is None and event_type is not EventType.LABELLED:
-        code, doubt = None, None
-    else:
-        code, doubt = code_of(event, event_type)
+    code, doubt = code_of(event, event_type)
     order_id = event.order
     if doubt is None:
         doubt = bound_of(batch, identity.device, event, event_type, code)
@@ -211,14 +208,12 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         order_id = gate.order_of(event.body.job, batch)
         if order_id is None and doubt is None:
             doubt = Doubt(Reason.UNKNOWN_JOB, f"there is no job {event.body.job}")
-    elif event_type is EventType.ASSIGNED and _is_full(batch, event, gate):
-        assert isinstance(event.body, bodies.Assigned)
+    elif isinstance(event.body, bodies.Assigned) and event.order is not None and gate.is_full(event.body, event.order, batch):
         order_id, doubt = None, Doubt(Reason.TOO_MANY_EVENTS, f"job {event.body.job} has {jobs.ORDERS_MAX} orders")
     about = picked(batch, event, code, when.event_ms) if event_type is EventType.PICK and doubt is None else NOTHING
     if about.wrong is not None:
         doubt = Doubt(Reason.WRONG_SKU, about.wrong)
     detail = doubt.detail if doubt is not None else about.detail or when.detail
-    is_odd = when.warn is not None or about.warn is not None or seq_reused or trimmed is not None
     return EventRow(
         batch.next_pos(),
         batch.no,
@@ -233,7 +228,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         when.event_ms,
         PLAIN[when.source],
         when.error_ms,
-        warn_of(when, about, seq_reused=seq_reused, is_trimmed=trimmed is not None) if is_odd else None,
+        warn_of(when, about, seq_reused=seq_reused, is_trimmed=trimmed is not None),
         None,
         order_id,
         code,
@@ -244,11 +239,6 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         trimmed.payload if trimmed else incoming.payload,
         about.article,
     )
-
-
-def _is_full(batch: Batch, event: Event[Body], gate: JobGate) -> bool:
-    """Whether the job of an assignment can take no more orders."""
-    return isinstance(event.body, bodies.Assigned) and event.order is not None and gate.is_full(event.body, event.order, batch)
 
 
 def _sentences(one: str | None, trimmed: Trimmed) -> str:

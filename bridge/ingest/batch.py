@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import cbor2
@@ -159,8 +159,6 @@ class Batch:
     """
 
     __slots__ = (
-        "_by_id",
-        "_not_by_id",
         "_used",
         "answers",
         "arrived",
@@ -173,6 +171,7 @@ class Batch:
         "ledgers",
         "logged",
         "memory",
+        "new_facts",
         "no",
         "now_ms",
         "orders",
@@ -222,14 +221,14 @@ class Batch:
         """Events that came in this batch, by (device, id)."""
         self.arrived: list[Arrived] = []
         """Events that came in this batch and are in no order yet."""
-        self._by_id: dict[bytes, list[Fact]] = {}
-        self._not_by_id: list[Fact] = []
-        """The facts of this batch by the id of their event; and those that are not among them yet, because nobody has asked."""
+        self.new_facts: dict[bytes, list[Fact]] = {}
+        """The facts of this batch by the id of their event, which several devices may use."""
         self.placings: dict[int, Placing] = {}
         """Where events belong that were placed, or placed again, in this batch, by position in the log."""
         self.refused: set[tuple[str, bytes]] = set()
         """Refused messages of this batch, by (device, digest)."""
         self._used: dict[str, OrderEntry] = {}
+        """Orders that this batch has asked for: each is looked up in the cache once."""
         self.orders: dict[str, OrderEntry] = {}
         """Orders whose fold got an event."""
         self.shown_orders: list[ShownOrder] = []
@@ -297,14 +296,7 @@ class Batch:
         self.arrived.append(arrived)
         fact = arrived.fact
         self.seen[fact.uid] = arrived
-        self._not_by_id.append(fact)
-
-    def new_facts(self, event_id: bytes) -> Sequence[Fact]:
-        """The facts of this batch whose event has this id, which several devices may use."""
-        for fact in self._not_by_id:
-            self._by_id.setdefault(fact.id, []).append(fact)
-        self._not_by_id.clear()
-        return self._by_id.get(event_id, ())
+        self.new_facts.setdefault(fact.id, []).append(fact)
 
     # --- articles ---------------------------------------------------------------------------------------------------------
 

@@ -145,14 +145,6 @@ def settle_in(fact: Fact, placing: Placing, order_id: str, *, is_shared: bool) -
     return one
 
 
-def lost_label(fact: Fact, code: str) -> Fact:
-    """A label as the fold of the order sees it whose parcel bore the code before."""
-    one = fact.copy()
-    one.place(one.event_ms)
-    one.refusal, one.warn, one.inside = None, (), (code,)
-    return one
-
-
 def rules_of(rows: list[CodeRulesRow]) -> DatedRules:
     """The rules that are stored, each from its time on."""
     return DatedRules([(r.from_ms, CodeRules(tuple(json.loads(r.containers)), r.look_ahead_ms, r.reuse_after_ms, r.forget_after_ms)) for r in rows])

@@ -16,7 +16,7 @@ from bridge.domain.codes.rules import matches
 from bridge.domain.facts import Fact
 from bridge.domain.refs import Ref, code_ref, event_ref
 from bridge.ingest.batch import Arrived, Batch
-from bridge.ingest.codes import INSIDE, INSIDE_GONE, NOWHERE, PLACED, PLACED_GONE, InsideRow, lost_label, placed_rows, settle_in
+from bridge.ingest.codes import INSIDE, INSIDE_GONE, NOWHERE, PLACED, PLACED_GONE, InsideRow, placed_rows, settle_in
 from bridge.ingest.coding import Moved, place_all
 from bridge.ingest.folding import Change, fold_all
 from bridge.ingest.log import EVENTS
@@ -92,7 +92,7 @@ def _add(fact: Fact, placing: Placing, changes: defaultdict[str, Change]) -> Non
         changes[order_id].added.append(settle_in(fact, placing, order_id, is_shared=is_shared))
     if placing.loser is not None:
         order_id, code = placing.loser
-        changes[order_id].added.append(lost_label(fact, code))
+        changes[order_id].added.append(settle_in(fact, Placing(((order_id, (code,)),)), order_id, is_shared=True))
 
 
 # --- what waits ---------------------------------------------------------------------------------------------------------------

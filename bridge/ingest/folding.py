@@ -72,8 +72,7 @@ def _answer(batch: Batch, arrived: Arrived, placing: Placing, said: dict[str, tu
     answer.detail = arrived.detail or (count_moved(placing, of_orders) if fact.code is not None else None)
     if verdict.outcome is Outcome.PARKED:
         park(batch, arrived.row, _awaited(fact, placing, verdict), entries[0].fold.id if entries else None, fact.received_ms)
-    if fact.type in batch.hearers.by_type or verdict.outcome in batch.hearers.by_outcome:
-        rule(batch, arrived.row, arrived.body, verdict, entries)
+    rule(batch, arrived.row, arrived.body, verdict, entries)
 
 
 def rule(
@@ -133,7 +132,7 @@ def _awaited(fact: Fact, placing: Placing, verdict: Verdict) -> Ref:
 
 def count_moved(placing: Placing, of_orders: Sequence[Verdict]) -> str | None:
     """How many parcels of how many orders the scan of a container has moved, and the first order whose parcels it has not; None if it is no such scan."""
-    inside = [(order_id, len(codes), verdict) for (order_id, codes), verdict in zip(placing.orders, of_orders, strict=False) if codes]
+    inside = [(order_id, len(codes), verdict) for (order_id, codes), verdict in zip(placing.orders, of_orders, strict=True) if codes]
     if not inside:
         return None
     moved = [parcels for _, parcels, verdict in inside if verdict.outcome in _MOVED]

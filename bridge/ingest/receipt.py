@@ -78,7 +78,7 @@ def receipt_cbor(
     pieces += (_SEQ, integer(seq))
     if left:
         keys += 1
-        pieces += (_LEFT, array([_left(sku, qty, shelves.get(sku)) for sku, qty in left] if shelves else [_plain_left(sku, qty) for sku, qty in left]))
+        pieces += (_LEFT, array([_left(sku, qty, shelves.get(sku)) for sku, qty in left]))
     pieces += (next_tone_type_warn, _at(at_ms), final)
     if order_id is not None:
         keys += 1
@@ -117,14 +117,10 @@ _PLAIN_LEFT = map_head(2) + _QTY
 
 
 @lru_cache(4_096)
-def _plain_left(sku: str, qty: int) -> bytes:
-    """Cached, because a line is told again with every pick until it is picked."""
-    return b"".join((_PLAIN_LEFT, integer(qty), _SKU, text(sku)))
-
-
 def _left(sku: str, qty: int, shelf: Shelf | None) -> bytes:
+    """One line. Cached, because it is told again with every pick until it is picked."""
     if shelf is None:
-        return _plain_left(sku, qty)
+        return b"".join((_PLAIN_LEFT, integer(qty), _SKU, text(sku)))
     place = (_BIN, text(shelf.bin)) if shelf.bin else ()
     name = (_NAME, text(shelf.name)) if shelf.name else ()
     return b"".join((map_head(2 + bool(place) + bool(name)), *place, _QTY, integer(qty), _SKU, text(sku), *name))

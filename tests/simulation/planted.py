@@ -65,10 +65,7 @@ DEFECTS: Final = (
         "fold in the order of arrival",
         "cross-border",
         "receipts_are_true",
-        (
-            Edit("bridge/domain/facts.py", "1, event_ms, device, log, seq, id)\n", "1, pos, device, log, seq, id)\n"),
-            Edit("bridge/domain/facts.py", "1, order_ms, self.device, self.log", "1, self.pos, self.device, self.log"),
-        ),
+        (Edit("bridge/domain/facts.py", "1, order_ms, self.device, self.log", "1, self.pos, self.device, self.log"),),
     ),
     Defect(
         "believe the device's wall clock",

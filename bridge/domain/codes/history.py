@@ -240,7 +240,7 @@ class History:
     def _lapse(self, at_ms: int) -> tuple[bool, int]:
         """(whether the last sign is so old that the number may be in use again, the first of the scans that are of what gets the code at a time, if so).
 
-        These are the forward scans without an order that lie just before that time. They are no signs of what the code was on.
+        Forward scans that name no order and lie just before that time may be of the new parcel, so they do not keep the old one alive.
         """
         rules = self._rules.at(at_ms)
         first_ms = at_ms

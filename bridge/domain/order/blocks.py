@@ -15,8 +15,6 @@ MAY_BE_BLOCKED: Final = frozenset[str]().union(*FORBIDS.values())
 
 def block_of(order: Order, fact: Fact) -> Reason | None:
     """Why a fact must not happen now; None if it may."""
-    if not (order.cancelled or order.cancelled_parcels or order.holds or Flag.NEEDS_CONFIRM in order.flags or (not order.paid and order.owes_before_shipping)):
-        return None  # nearly always
     if fact.takes_label:
         return None  # it is no work on this order
     for reason, holds in _CONDITIONS[fact.type]:

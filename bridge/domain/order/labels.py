@@ -76,17 +76,15 @@ class Labels:
 
     def free(self, code: str, key: FactKey, *, is_replaced: bool = False) -> None:
         """An event takes a code off its parcel."""
-        unit = self.current(code)
-        if unit is not None:
-            unit.codes.pop(code, None)
-            self._turns[code].append(Turn(key, None, is_replaced))
+        if self.current(code) is not None:
+            self.end(code, key, is_replaced=is_replaced)
 
-    def end(self, code: str, key: FactKey) -> None:
+    def end(self, code: str, key: FactKey, *, is_replaced: bool = False) -> None:
         """An event takes a code from the order; what the code was on until then may only turn out later."""
         unit = self.current(code)
         if unit is not None:
             unit.codes.pop(code, None)
-        self._turns.setdefault(code, []).append(Turn(key, None))
+        self._turns.setdefault(code, []).append(Turn(key, None, is_replaced))
 
     def comes_to(self, code: str) -> Unit | None:
         """The parcel that a code is put on at some time."""

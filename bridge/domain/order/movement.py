@@ -88,9 +88,7 @@ def _enter(order: Order, parcel: Parcel, to: ParcelState, fact: Fact, step: str,
     if to is ParcelState.DELIVERED:
         parcel.where = where  # it is no longer where it was last seen
     if parcel.cases:
-        parcel.cases -= _ENDED_BY.get(to, _LOST_CASE) | (_DAMAGE_CASE if step == E.UNPACK else frozenset())
-        if to in ENDED or step == E.UNPACK:
-            parcel.cases.discard(AlertCode.LABEL_MOVED)
+        parcel.cases -= _ENDED_BY.get(to, _LOST_CASE) | (_DAMAGE_CASE | _LABEL_CASE if step == E.UNPACK else frozenset())
     if parcel.flags:
         parcel.flags.discard(Flag.LOST)
         if to not in OUTBOUND:
@@ -104,10 +102,14 @@ def _enter(order: Order, parcel: Parcel, to: ParcelState, fact: Fact, step: str,
 
 
 ENDED: Final = DEAD | {ParcelState.DELIVERED}
-"""A parcel in these states is nobody's task any more."""
+"""Nobody has to do anything more about a parcel in these states."""
 _LOST_CASE: Final = frozenset({AlertCode.LOST})
 _DAMAGE_CASE: Final = frozenset({AlertCode.DAMAGED})
-_ENDED_BY: Final = {ParcelState.LOST: frozenset[AlertCode](), ParcelState.RETURNED: _LOST_CASE | _DAMAGE_CASE}
+_LABEL_CASE: Final = frozenset({AlertCode.LABEL_MOVED})
+_ENDED_BY: Final = dict.fromkeys(ENDED, _LOST_CASE | _LABEL_CASE) | {
+    ParcelState.LOST: _LABEL_CASE,
+    ParcelState.RETURNED: _LOST_CASE | _DAMAGE_CASE | _LABEL_CASE,
+}
 """What a parcel's new state ends; every other state but `lost` ends that it is lost."""
 
 

@@ -21,11 +21,11 @@ def stand_in_log(order: Order, fact: Fact) -> Verdict:
 
 def pick(order: Order, fact: Fact) -> Verdict:
     body: bodies.Pick = body_of(fact)
-    sku = body.sku if body.sku in order.lines else ordered_sku(body.sku, order.lines)
+    sku = ordered_sku(body.sku, order.lines)
     if sku is None and fact.article is not None:
         sku = ordered_sku(fact.article, order.lines)
     # If the code was known on arrival, it was compared with the SKU then: an article may have several numbers.
-    if sku is None or (fact.code is not None and fact.article is None and not same_article(fact.code, sku)):
+    if sku is None or (fact.article is None and not same_article(fact.code, sku)):
         return refusal(Outcome.REJECTED, Reason.WRONG_SKU)
     if fact.parcel is not None:
         parcels, contradicts = order.find_or_add(fact)
