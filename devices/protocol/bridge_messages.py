@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from devices.protocol.fields import NO_NUL, UINT_MAX, Bytes8, Code, Count, EventId, Id, LatE7, LonE7, Metres, Uint, Word
 from devices.protocol.vocabulary import (
@@ -78,6 +78,24 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     left: Annotated[list[Left], Meta(max_length=500)] | None = None
     expected: Expected | None = None
     warn: Annotated[list[Warn], Meta(max_length=8)] | None = None
+    epoch: Uint = 0
+
+
+class SeqRange(Struct, frozen=True, kw_only=True):
+    """The events of one log from one number to another, both included."""
+
+    log: Bytes8
+    first: Annotated[int, Meta(ge=1, le=UINT_MAX)] = field(name="from")
+    last: Annotated[int, Meta(ge=1, le=UINT_MAX)] = field(name="to")
+
+
+class ResendRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the server lacks of a device after its database was restored: the device sends those events again that it still has, as they were. It comes on
+    the receipts topic, where a map with the key `resend` is never a receipt.
+    """
+
+    resend: SeqRange
+    epoch: Uint = 0
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -118,7 +136,9 @@ class Eta(Struct, frozen=True, kw_only=True):
 
 
 class OrderStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The retained status of an order. `holds` are the reasons of the holds that stand, the first ones in alphabetical order."""
+    """The retained status of an order. `holds` are the reasons of the holds that stand, the first ones in alphabetical order. The highest (`epoch`, `rev`)
+    holds.
+    """
 
     order: Id
     state: OrderStateWord
@@ -133,6 +153,7 @@ class OrderStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hash: Bytes8
     eta: Eta | None = None
     holds: Annotated[list[Word], Meta(max_length=HOLDS_MAX)] | None = None
+    epoch: Uint = 0
 
 
 class ParcelStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -149,6 +170,7 @@ class ParcelStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     codes: Annotated[list[Code], Meta(max_length=500)] | None = None
     where: Id | None = None
     attempts: Uint = 0
+    epoch: Uint = 0
 
 
 class Position(Struct, frozen=True, kw_only=True):
@@ -174,6 +196,7 @@ class Assignment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: JobState
     stops: Annotated[list[Stop], Meta(max_length=500)]
     lease_until_ms: Uint | None = None
+    epoch: Uint = 0
 
 
 class Alert(Struct, frozen=True, kw_only=True):
@@ -185,8 +208,25 @@ class Alert(Struct, frozen=True, kw_only=True):
     fix: Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
 
 
-class BridgeState(Struct, frozen=True, kw_only=True):
+class Limits(Struct, frozen=True, kw_only=True):
+    """What the server takes from one client. A packet that is larger closes the connection; a client that is faster is read more slowly; `window` is how many
+    QoS 1 and 2 messages it has in flight to one client. A payload of at most `payload_bytes_max` fits into a packet, whatever its topic.
+    """
+
+    packet_bytes_max: Uint
+    payload_bytes_max: Uint
+    publish_rate_max: Uint
+    window: Uint
+
+
+class BridgeState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The server's own state. `contract` is the edition of the contract that it speaks; a later one only adds. `epoch` grows by one each time that the
+    database is restored from a backup: what was said in an earlier epoch may be undone. It is left out while it is 0, here and in every other message.
+    """
+
     online: bool
     version: Word
     started_ms: Uint
     contract: Word
+    epoch: Uint = 0
+    limits: Limits | None = None

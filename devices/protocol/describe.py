@@ -276,7 +276,7 @@ def _payloads(row: TopicRow) -> dict[str, inspect.StructType]:
     if row.payload == "Event":
         kinds: dict[str, Any] = {f"event-{_kebab(t)}": kind for t, kind in device_messages.EVENT_KINDS.items()}
     else:
-        kinds = {_kebab(m.__name__): m for m in messages.MESSAGES if m.__name__ == row.payload}
+        kinds = {_kebab(m.__name__): m for m in messages.MESSAGES if m.__name__ in row.payload.split(" or ")}
     return {name: _struct(kind) for name, kind in kinds.items()}
 
 

@@ -12,12 +12,15 @@ from devices.protocol.bridge_messages import (
     Expected,
     Last,
     Left,
+    Limits,
     Milestone,
     OrderStatus,
     ParcelStatus,
     Position,
     Progress,
     Receipt,
+    ResendRequest,
+    SeqRange,
     Stop,
 )
 from devices.protocol.device_messages import EVENT_KINDS, POINTS_MAX, Event, LocationBatch, Point, Presence, decode_event, event_of
@@ -38,10 +41,11 @@ from devices.protocol.encoding import (
     plain,
 )
 
-CONTRACT_VERSION = "1"
+CONTRACT_VERSION = "2"
 
 MESSAGES: tuple[Any, ...] = (
     Receipt,
+    ResendRequest,
     OrderStatus,
     ParcelStatus,
     Presence,
@@ -69,6 +73,7 @@ __all__ = [
     "Expected",
     "Last",
     "Left",
+    "Limits",
     "LocationBatch",
     "Milestone",
     "OrderStatus",
@@ -79,6 +84,8 @@ __all__ = [
     "Presence",
     "Progress",
     "Receipt",
+    "ResendRequest",
+    "SeqRange",
     "Stop",
     "convert",
     "decode",

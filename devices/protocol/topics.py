@@ -66,7 +66,7 @@ TOPIC_TABLE: tuple[TopicRow, ...] = (
     TopicRow("v1/{site}/devices/{device}/events/{type}", "that device", "1 or 2", "no", "Event"),
     TopicRow("v1/{site}/devices/{device}/location", "that device, if it is a courier's", "0, 1 for backlog", "no", "LocationBatch"),
     TopicRow("v1/{site}/devices/{device}/presence", "that device, and its will", "1", "yes", "Presence"),
-    TopicRow("v1/{site}/devices/{device}/receipts", "bridge", "1", "no", "Receipt"),
+    TopicRow("v1/{site}/devices/{device}/receipts", "bridge", "1", "no", "Receipt or ResendRequest"),
     TopicRow("v1/{site}/couriers/{courier}/assignments/{job}", "bridge", "1", "yes, cleared when the job closes", "Assignment"),
     TopicRow("v1/{site}/orders/{order}/status", "bridge", "1", "yes", "OrderStatus"),
     TopicRow("v1/{site}/orders/{order}/parcels/{parcel}", "bridge", "1", "yes", "ParcelStatus"),
