@@ -27,7 +27,7 @@ from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.operations.console import Console
 from bridge.operations.ports import ArticlePlan, FailedLogins, OnProgress
-from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts
+from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.rebuilding import rebuild_site
@@ -42,7 +42,7 @@ T = TypeVar("T")
 def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) -> Ingest:
     """Everything that acts on a batch. The order of the projections is the order of their effects."""
     held = jobs.Jobs()
-    shown = (orders.Orders(), held, positions.Positions(), presence.Presences())
+    shown = (orders.Orders(), held, positions.Positions(), presence.Presences(), resending.Resending())
     projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
     caches = settings.ingest
     memory = Memory(

@@ -14,7 +14,8 @@ from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
 from bridge.domain.facts import Unpaid
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
-from devices.protocol.messages import encode_json
+from devices.protocol.messages import PUBLISH_OVERHEAD_BYTES, encode_json
+from devices.protocol.messages import Limits as ClientLimits
 
 logger = logging.getLogger("dockbridge")
 
@@ -50,6 +51,17 @@ def rules_of(settings: Settings) -> Rules:
         language=settings.articles.language,
         quiet_after_ms=int(orders.quiet_after_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
+    )
+
+
+def client_limits(settings: Settings) -> ClientLimits:
+    """The limits that a client must know."""
+    broker = settings.broker
+    return ClientLimits(
+        packet_bytes_max=broker.packet_bytes_max,
+        payload_bytes_max=broker.packet_bytes_max - PUBLISH_OVERHEAD_BYTES,
+        publish_rate_max=broker.publish_rate_max,
+        window=broker.window,
     )
 
 

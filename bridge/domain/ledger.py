@@ -53,6 +53,11 @@ class Ledger:
         edges = [0, *self.ends]
         return [(end + 1, start - 1) for end, start in zip(edges, self.starts, strict=False) if start > end + 1]
 
+    def missing(self, last_seq: int) -> list[tuple[int, int]]:
+        """The closed ranges up to `last_seq` that did not arrive."""
+        below = [(first, min(last, last_seq)) for first, last in self.gaps if first <= last_seq]
+        return [*below, (self.high + 1, last_seq)] if last_seq > self.high else below
+
     @property
     def owed(self) -> int:
         """How many numbers below `high` did not arrive."""

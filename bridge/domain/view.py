@@ -96,18 +96,15 @@ def _flags(flags: set[Flag]) -> bytes:
     return array([_WORDS[f] for f in sorted(flags)]) if flags else EMPTY_ARRAY
 
 
-def _parcel_fields(parcel: Parcel, codes: list[str], order_id: bytes) -> tuple[int, bytes]:
-    """(number of fields, the fields as CBOR) of a parcel's part of the fold's output."""
+def _parcel_fields(parcel: Parcel, codes: list[str], order_id: bytes) -> tuple[int, bytes, bytes]:
+    """(number of fields, the fields as CBOR before and after the place of `epoch`) of a parcel's part of the fold's output."""
     where = (_WHERE, text(parcel.where)) if parcel.where is not None else ()
     borne = (_CODES, array([text(code) for code in codes])) if codes else ()
     attempts = (_ATTEMPTS, integer(parcel.attempts)) if parcel.attempts else ()
-    return 6 + (parcel.where is not None) + bool(codes) + (parcel.attempts > 0), b"".join(
-        (
-            *(_AT_MS, integer(parcel.at_ms), *borne, _FLAGS, _flags(parcel.flags), _ORDER, order_id, _STATE, _WORDS[parcel.state]),
-            *where,
-            *(_PARCEL, text(parcel.id), *attempts, _MILESTONES, _milestones(parcel.milestones)),
-        ),
-    )
+    state = (_FLAGS, _flags(parcel.flags), _ORDER, order_id, _STATE, _WORDS[parcel.state])
+    rest = (_PARCEL, text(parcel.id), *attempts, _MILESTONES, _milestones(parcel.milestones))
+    count = 6 + (parcel.where is not None) + bool(codes) + (parcel.attempts > 0)
+    return count, b"".join((_AT_MS, integer(parcel.at_ms), *borne)), b"".join((*state, *where, *rest))
 
 
 class OrderView:
@@ -121,13 +118,13 @@ class OrderView:
 
     def __init__(self, order: Order) -> None:
         order_id = text(order.id)
-        self._parcels: dict[str, tuple[int, bytes]] = {}
+        self._parcels: dict[str, tuple[int, bytes, bytes]] = {}
         self.parcels: dict[str, bytes] = {}
         """The hash of each parcel."""
         encoded = []
         for parcel in sorted(order.parcels.values(), key=_by_id) if len(order.parcels) > 1 else order.parcels.values():
             fields = self._parcels[parcel.id] = _parcel_fields(parcel, order.codes(parcel), order_id)
-            core = map_head(fields[0]) + fields[1]
+            core = map_head(fields[0]) + fields[1] + fields[2]
             encoded.append(core)
             self.parcels[parcel.id] = digest8(core)
         last, last_ms = order.last
@@ -148,16 +145,18 @@ class OrderView:
         plain: dict[str, Any] = cbor2.loads(self._core())
         return plain
 
-    def status_cbor(self, *, rev: int, updated_ms: int, timed: list[Flag]) -> bytes:
+    def status_cbor(self, *, rev: int, updated_ms: int, timed: list[Flag], epoch: int = 0) -> bytes:
         """`OrderStatus` as CBOR."""
         flags = _flags(self._flags.union(timed) if timed else self._flags)
-        first = (map_head(11 + bool(self._holds)), _REV, integer(rev), _HASH, self.hash)
-        return b"".join((*first, self._start, _FLAGS, flags, self._holds, self._state, self._middle, _UPDATED_MS, integer(updated_ms)))
+        first = (map_head(11 + bool(self._holds) + bool(epoch)), _REV, integer(rev), _HASH, self.hash)
+        in_epoch = (_EPOCH, integer(epoch)) if epoch else ()
+        return b"".join((*first, self._start, *in_epoch, _FLAGS, flags, self._holds, self._state, self._middle, _UPDATED_MS, integer(updated_ms)))
 
-    def parcel_status_cbor(self, parcel_id: str, *, rev: int) -> bytes:
+    def parcel_status_cbor(self, parcel_id: str, *, rev: int, epoch: int = 0) -> bytes:
         """`ParcelStatus` as CBOR."""
-        count, fields = self._parcels[parcel_id]
-        return b"".join((map_head(count + 2), _REV, integer(rev), _HASH, self.parcels[parcel_id], fields))
+        count, before, after = self._parcels[parcel_id]
+        in_epoch = (_EPOCH, integer(epoch)) if epoch else ()
+        return b"".join((map_head(count + 2 + bool(epoch)), _REV, integer(rev), _HASH, self.parcels[parcel_id], before, *in_epoch, after))
 
 
 def _by_id(parcel: Parcel) -> str:
@@ -168,6 +167,6 @@ _WORDS: Final = words(ParcelState, OrderState, Waypoint, Flag, EventType) | {wor
 _AT_MS, _CODES, _FLAGS, _ORDER, _STATE, _WHERE, _TYPE, _LAST = map(text, ("at_ms", "codes", "flags", "order", "state", "where", "type", "last"))
 _PARCEL, _PARCELS, _MILESTONES, _INFERRED, _PERCENT, _PROGRESS = map(text, ("parcel", "parcels", "milestones", "inferred", "percent", "progress"))
 _PACKED_KEY, _SHIPPED_KEY, _DELIVERED_KEY, _EXCEPTIONS_KEY = map(text, ("packed", "shipped", "delivered", "exceptions"))
-_REV, _UPDATED_MS, _HOLDS, _ATTEMPTS = map(text, ("rev", "updated_ms", "holds", "attempts"))
+_REV, _UPDATED_MS, _HOLDS, _ATTEMPTS, _EPOCH = map(text, ("rev", "updated_ms", "holds", "attempts", "epoch"))
 _HASH: Final = text("hash") + b"\x48"
 """The key, and the head of the byte string of 8 that follows."""

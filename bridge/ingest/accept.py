@@ -292,7 +292,7 @@ def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredR
     device = incoming.identity.device
     if event.sent_boot == event.boot and incoming.identity.role in BY_SEQ:
         batch.device(device).clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=incoming.received_ms)
-    return Sent(device, once_more(stored.receipt, batch.shelf_of()))
+    return Sent(device, once_more(stored.receipt, batch.shelf_of(), epoch=batch.rules.epoch))
 
 
 # --- refused messages -------------------------------------------------------------------------------------------------------

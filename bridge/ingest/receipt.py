@@ -10,6 +10,7 @@ import cbor2
 
 from bridge.domain.encoding import FALSE, TRUE, array, integer, map_head, text
 from bridge.domain.facts import Verdict, tone_of
+from bridge.ingest.epochs import in_epoch
 from devices.protocol import messages
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event, PayloadError
@@ -66,6 +67,7 @@ def receipt_cbor(
     shelves: Mapping[str, Shelf] = NO_SHELVES,
     detail: str | None = None,
     quiet: bool = False,
+    epoch: int = 0,
 ) -> bytes:
     """Encode a `Receipt` in CBOR, with keys in deterministic order."""
     outcome, reason, warn, next_step, state, parcel = verdict
@@ -79,7 +81,11 @@ def receipt_cbor(
     if left:
         keys += 1
         pieces += (_LEFT, array([_left(sku, qty, shelves.get(sku)) for sku, qty in left]))
-    pieces += (next_tone_type_warn, _at(at_ms), final)
+    pieces += (next_tone_type_warn, _at(at_ms))
+    if epoch:
+        keys += 1
+        pieces += (_EPOCH, integer(epoch))
+    pieces.append(final)
     if order_id is not None:
         keys += 1
         pieces += (_ORDER, text(order_id))
@@ -111,7 +117,7 @@ _FIRST: Final = _N + integer(1)
 _ID: Final = text("id") + b"\x50"
 _LOG: Final = text("log") + b"\x48"
 """The key, and the head of the byte string of 16 (ids) or 8 (logs) that follows."""
-_AT_MS, _ORDER, _QUIET, _STATE, _DETAIL, _PARCEL = map(text, ("at_ms", "order", "quiet", "state", "detail", "parcel"))
+_AT_MS, _ORDER, _QUIET, _STATE, _EPOCH, _DETAIL, _PARCEL = map(text, ("at_ms", "order", "quiet", "state", "epoch", "detail", "parcel"))
 _BIN, _QTY, _SKU, _NAME = map(text, ("bin", "qty", "sku", "name"))
 _PLAIN_LEFT = map_head(2) + _QTY
 
@@ -144,9 +150,9 @@ def same_content(stored: bytes, sent: bytes, event: Event[Body], event_type: Eve
 ShelfOf = Callable[[str], Shelf | None]
 
 
-def once_more(receipt: bytes, shelf_of: ShelfOf | None = None) -> bytes:
+def once_more(receipt: bytes, shelf_of: ShelfOf | None = None, *, epoch: int = 0) -> bytes:
     """Mark a receipt as repeated, with keys in deterministic order again. `shelf_of` adds where the lines left to pick are found."""
-    plain = {**cbor2.loads(receipt), "again": True}
+    plain = in_epoch({**cbor2.loads(receipt), "again": True}, epoch)
     if shelf_of is not None and "left" in plain:
         plain["left"] = [_sorted({**line, **_named(shelf_of(line["sku"]))}) for line in plain["left"]]
     return cbor2.dumps(_sorted(plain))

@@ -8,6 +8,7 @@ from bridge.domain.access import Kind
 from bridge.domain.facts import NEXT_STEP
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Batch, Refused, Sent
+from bridge.ingest.epochs import in_epoch
 from bridge.ingest.items import Incoming
 from bridge.ingest.log import BRIDGE_LOG
 from bridge.ingest.receipt import DETAIL_CHARS_MAX
@@ -46,7 +47,8 @@ def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, kept: 
         "again": again or None,
         "detail": detail[:DETAIL_CHARS_MAX] or None,
     }
-    return Sent(device, messages.encode_cbor({name: value for name, value in plain.items() if value is not None}))
+    said = {name: value for name, value in plain.items() if value is not None}
+    return Sent(device, messages.encode_cbor(in_epoch(said, batch.rules.epoch)))
 
 
 def _type_of(incoming: Incoming) -> str | None:

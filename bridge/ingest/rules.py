@@ -38,5 +38,7 @@ class Rules:
     """Of the names of articles in receipts: zh or en."""
     encode: Callable[[Any], bytes] = cbor2.dumps
     """Encodes published payloads; maps have their keys in deterministic order."""
+    epoch: int = 0
+    """How often the database was restored from a backup."""
     is_lab: bool = False
     """A lab publishes nothing of its own: a client that subscribes to `#` receives only what other clients publish."""

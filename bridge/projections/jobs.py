@@ -20,6 +20,7 @@ from bridge.domain.order import Parcel
 from bridge.domain.order.courier import duties
 from bridge.domain.order.order import CourierJob
 from bridge.ingest.batch import Arrived, Batch, Ruled
+from bridge.ingest.epochs import in_epoch
 from bridge.ingest.log import EventRow, decided_row, fact_of, stored_fact
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.ports import Transaction
@@ -226,7 +227,8 @@ def _show(batch: Batch, job: Job) -> None:
         batch.clear(topic)
         return
     stops = [_stop(batch, o, job.id) for o in job.orders]
-    batch.publish_plain(topic, {"job": job.id, "rev": job.rev, "state": job.state.value, "stops": stops})
+    plain = {"job": job.id, "rev": job.rev, "state": job.state.value, "stops": stops}
+    batch.publish_plain(topic, in_epoch(plain, batch.rules.epoch))
 
 
 def _stop(batch: Batch, order_id: str, job_id: str) -> dict[str, Any]:

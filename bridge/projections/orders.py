@@ -141,7 +141,9 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
     entry.hash = view.hash
     entry.timed = timed_text
     status = view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=timed)
-    batch.publish(batch.topics.status(order.id), status)
+    epoch = rules.epoch
+    shown = status if not epoch else view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=timed, epoch=epoch)
+    batch.publish(batch.topics.status(order.id), shown)
     state = PLAIN.get(order.state_word, order.state_word)
     row = OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, batch.now_ms, entry.due_ms, status)
     batch.writes.rows(ORDERS).append(row)
@@ -173,7 +175,8 @@ def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
             status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
             batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[order.parcels[parcel_id].state], digest, codes, status))
             if before is None or before[0] != digest:
-                batch.publish(batch.topics.parcel(order.id, parcel_id), status)
+                epoch = batch.rules.epoch
+                batch.publish(batch.topics.parcel(order.id, parcel_id), status if not epoch else view.parcel_status_cbor(parcel_id, rev=entry.rev, epoch=epoch))
         shown[parcel_id] = (digest, codes)
     for parcel_id in known.keys() - view.parcels.keys():
         _clear_parcel(batch, order.id, parcel_id)

@@ -61,8 +61,8 @@ class Receipts(Quiet):
 
 
 def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: ShelfOf | None) -> bytes:
-    """Store a receipt. It is encoded once, for both the table and the device, unless the site's articles say where the lines left are found: that is
-    only sent, because a replay can't know what the articles were."""
+    """Store a receipt, and return what is sent. It is encoded once for both, unless the site's articles say where the lines left are found, or the database
+    was restored once: that is only sent, because a replay can't know it."""
     entry, verdict = answer.entry, answer.verdict
     if (doubt := answer.doubt) is not None:
         verdict = verdict._replace(warn=(*verdict.warn, *map(Warn, doubt.split())))
@@ -70,12 +70,16 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: Shelf
     receipt = _encoded(batch, answer, verdict, left)
     reason = PLAIN[verdict.reason] if verdict.reason is not None else None
     rows.append(ReceiptRow(answer.event.pos, answer.event.device, answer.n, PLAIN[verdict.outcome], reason, receipt))
-    if not left or shelf_of is None:
+    epoch = batch.rules.epoch
+    if not epoch and (not left or shelf_of is None):
         return receipt
-    return _encoded(batch, answer, verdict, left, {sku: shelf for sku, _ in left if (shelf := shelf_of(sku)) is not None})
+    shelves = {sku: shelf for sku, _ in left if (shelf := shelf_of(sku)) is not None} if shelf_of is not None else NO_SHELVES
+    return _encoded(batch, answer, verdict, left, shelves, epoch)
 
 
-def _encoded(batch: Batch, answer: Answer, verdict: Verdict, left: Sequence[tuple[str, int]], shelves: Mapping[str, Shelf] = NO_SHELVES) -> bytes:
+def _encoded(
+    batch: Batch, answer: Answer, verdict: Verdict, left: Sequence[tuple[str, int]], shelves: Mapping[str, Shelf] = NO_SHELVES, epoch: int = 0
+) -> bytes:
     entry = answer.entry
     return receipt_cbor(
         n=answer.n,
@@ -91,6 +95,7 @@ def _encoded(batch: Batch, answer: Answer, verdict: Verdict, left: Sequence[tupl
         shelves=shelves,
         detail=answer.detail or (_holds_that_stand(answer) if verdict.warn else None),
         quiet=answer.n > 1 and _is_quiet(batch, answer),
+        epoch=epoch,
     )
 
 

@@ -19,6 +19,7 @@ from bridge.domain.access import Identity
 from bridge.errors import NoSite, StoreError
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
+from bridge.ingest.epochs import in_epoch
 from bridge.ingest.items import Announce, Message
 from bridge.ingest.pipeline import Pipeline, Settler
 from bridge.ingest.ports import StoreUnavailable
@@ -29,6 +30,7 @@ from bridge.serving.outlet import Outlet
 from bridge.serving.parts import Parts
 from bridge.serving.tasks import Tasks
 from bridge.site_folder import clock_after, open_database, take_lock
+from bridge.store.epochs import current_epoch
 from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader
 from bridge.store.queries import Queries
@@ -67,11 +69,11 @@ class OpenSite:
         self.lab_identity = lab_identity
         self.settings = settings = load(directory / CONFIG_NAME)
         self.topics = Topics(settings.site.name)
-        self.rules = replace(rules_of(settings), is_lab=lab_identity is not None)
         self._lock = life.enter_context(take_lock(directory / LOCK_NAME))
         path = directory / DATABASE_NAME
         self.engine, self.clock = _open_database(path, settings, clock, life)
         self.started_ms = self.clock.now_ms()
+        self.rules = replace(rules_of(settings), epoch=current_epoch(self.engine), is_lab=lab_identity is not None)
         self.reader = open_engine(path, read_only=True)
         life.callback(self.reader.dispose)
         self.queries = Queries(self.reader, self.topics)
@@ -79,7 +81,7 @@ class OpenSite:
         self._loop_reader = LoopReader(path)
         self._loop_reader.open()
         life.callback(self._loop_reader.close)
-        self.statuses = Statuses(self._loop_reader, self.topics, encode_anew(self.rules))
+        self.statuses = Statuses(self._loop_reader, self.topics, _encode_status(self.rules))
         self.log = LogReader(self._loop_reader)
         self.authentication = Authentication(self.registry)
         life.callback(self.authentication.close)
@@ -115,6 +117,11 @@ class OpenSite:
 def encode_anew(rules: Rules) -> Callable[[Any], bytes] | None:
     """How payloads of the tables are published; None if as they are."""
     return rules.encode if rules.encode is not cbor2.dumps else None
+
+
+def _encode_status(rules: Rules) -> Callable[[Any], bytes] | None:
+    """How statuses of the tables, which carry no epoch, are published; None if as they are."""
+    return (lambda plain: rules.encode(in_epoch(plain, rules.epoch))) if rules.epoch else encode_anew(rules)
 
 
 def _open_database(path: Path, settings: Settings, clock: Clock | None, life: AsyncExitStack) -> tuple[Engine, Clock]:

@@ -7,6 +7,7 @@ device end, presences say that every device is offline, alerts that are no longe
 from __future__ import annotations
 
 from bridge import __version__
+from bridge.bounds import client_limits
 from bridge.broker.codec.outgoing import Outgoing
 from bridge.broker.door import FrontDoor
 from bridge.broker.restore import restore
@@ -15,7 +16,8 @@ from bridge.ingest.items import EndSession, Message, OpenJobs, Settled
 from bridge.serving.open_site import OpenSite, encode_anew
 from bridge.serving.parts import SiteBroker
 from bridge.store.message_log import Stored
-from devices.protocol.messages import CONTRACT_VERSION
+from devices.protocol import messages
+from devices.protocol.messages import CONTRACT_VERSION, BridgeState
 from devices.protocol.vocabulary import AlertCode
 
 
@@ -72,5 +74,12 @@ def _stored_sessions(site: OpenSite) -> Stored:
 def announce_state(site: OpenSite, *, online: bool) -> None:
     """Publish whether the bridge is online, for the site's devices; a laboratory has none."""
     if not site.rules.is_lab:
-        plain = {"online": online, "version": __version__, "contract": CONTRACT_VERSION, "started_ms": site.started_ms}
-        site.announce(Message(site.topics.bridge_state, site.rules.encode(plain), 1, True))
+        state = BridgeState(
+            online=online,
+            version=__version__,
+            started_ms=site.started_ms,
+            contract=CONTRACT_VERSION,
+            epoch=site.rules.epoch,
+            limits=client_limits(site.settings),
+        )
+        site.announce(Message(site.topics.bridge_state, site.rules.encode(messages.load_cbor(messages.encode(state))), 1, True))

@@ -42,6 +42,10 @@ from devices.protocol.encoding import (
 )
 
 CONTRACT_VERSION = "2"
+PUBLISH_OVERHEAD_BYTES = 256
+"""What a PUBLISH has beside its payload, at most: 5 bytes of fixed header, the longest topic of a device with its length, and the packet id."""
+PAYLOAD_BYTES_MAX = 262_144 - PUBLISH_OVERHEAD_BYTES
+"""The largest payload that a server takes unless it is set up otherwise; a client that has read `BridgeState` knows better."""
 
 MESSAGES: tuple[Any, ...] = (
     Receipt,
@@ -64,7 +68,9 @@ __all__ = [
     "DEPTH_MAX",
     "EVENT_KINDS",
     "MESSAGES",
+    "PAYLOAD_BYTES_MAX",
     "POINTS_MAX",
+    "PUBLISH_OVERHEAD_BYTES",
     "Alert",
     "Assignment",
     "BridgeState",

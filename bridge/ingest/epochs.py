@@ -1,0 +1,30 @@
+"""Epochs: how often the site's database was restored from a backup.
+
+What was said in an earlier epoch may be undone, and `n` and `rev` may be lower than they were. So every receipt, status and assignment carries the epoch, if
+there was a restore. What is stored never does: a rebuild makes the same rows in any epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from bridge.ingest.relation import Origin, Relation
+
+
+class EpochRow(NamedTuple):
+    """When an epoch began."""
+
+    epoch: int
+    begun_ms: int
+
+
+EPOCHS: Final = Relation(name="epochs", row=EpochRow, key=("epoch",), origin=Origin.KEPT, note="when the database was restored")
+
+
+def in_epoch(plain: dict[str, Any], epoch: int) -> dict[str, Any]:
+    """A payload with its epoch, keys in deterministic order (RFC 8949 §4.2.1); as it is in epoch 0."""
+    return dict(sorted({**plain, "epoch": epoch}.items(), key=_by_key)) if epoch else plain
+
+
+def _by_key(item: tuple[str, object]) -> tuple[int, str]:
+    return (len(item[0]), item[0])
