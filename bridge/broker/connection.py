@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.broker.codec import events
-from bridge.broker.codec.reasons import ConnectCode, ProtocolError, RefusedConnect
+from bridge.broker.codec.reasons import ConnectCode, ProtocolError, RefusedConnect, TooLong
 from bridge.broker.codec.v311 import PINGRESP_BYTES, PUBACK, PUBLISH, connack, read_event, read_first, read_header, read_packet_id
 from bridge.broker.door import FrontDoor
 from bridge.broker.handshake import check_connect, check_will
@@ -157,7 +157,7 @@ class Connection:
                     start = at + 3
                     end = start + (high << 7 | length & 0x7F)
                     if end - start > self._packet_bytes_max:
-                        raise _too_long(end - start, self._packet_bytes_max)
+                        raise TooLong(end - start, self._packet_bytes_max)
                 else:
                     header = read_header(data, at)
                     if header is None:
@@ -165,7 +165,7 @@ class Connection:
                         break
                     _, start, end = header
                     if end - start > self._packet_bytes_max:
-                        raise _too_long(end - start, self._packet_bytes_max)
+                        raise TooLong(end - start, self._packet_bytes_max)
                 if end > size:
                     self._needed = end - at
                     break
@@ -188,6 +188,8 @@ class Connection:
             if acknowledged and self.state is State.OPEN:
                 self.door.pump.send(self.session)
         except ProtocolError as error:
+            if isinstance(error, TooLong) and self.identity is not None:
+                self.door.oversized.came(self.identity.device, error.length)
             self._broken(str(error))
         except RefusedConnect as error:
             self._refuse(error.code, str(error))
@@ -325,10 +327,6 @@ class Connection:
         if was_open:
             self.publishing.publish_will()
         self._wake(self)
-
-
-def _too_long(length: int, most: int) -> ProtocolError:
-    return ProtocolError(f"a packet of {length} bytes, {most} at most (broker.packet_bytes_max)")
 
 
 # --- what the server does on each event --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from bridge.broker.codec.v311 import Decoder
 from bridge.broker.limits import DoorLimits
 from bridge.broker.losses import Losses
 from bridge.broker.message_log import MessageLog
+from bridge.broker.oversized import Oversized
 from bridge.broker.pump import Pump
 from bridge.broker.retained import Retained
 from bridge.broker.rivals import Rivals
@@ -77,6 +78,7 @@ class FrontDoor:
         self.acknowledging = Acknowledging(self.shared, self.log, self.pump)
         self.subscribing = Subscribing(self.shared, self.retained, self.pump, in_open_job)
         self.rivals = Rivals(self.shared)
+        self.oversized = Oversized(self.shared)
         self.book = SessionBook(self.shared, self.retained, self.log, self.subscribing, self.losses, self.rivals)
         self._subscribers = self.subscribing.subscribers
         self._stored = stored
@@ -172,6 +174,7 @@ class FrontDoor:
             connection.check_silence(now_s)
         self.losses.look(now_s, self.book.count_of)
         self.rivals.look(now_s)
+        self.oversized.look(now_s)
         if now_s - self._housekept_s >= HOUSEKEEPING_S:
             self._housekept_s = now_s
             self.keep_house(self.now_ms())

@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from typing import Final
 
 from bridge.broker.shared import Shared
+from bridge.broker.standing import StandingAlert
 from devices.protocol.vocabulary import AlertCode
 
 TAKEOVERS: Final = 10
@@ -23,8 +24,8 @@ class Rivals:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._times: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
-        self._fighting: dict[str, float] = {}
-        """Devices with an alert, and when a connection of theirs was last taken over."""
+        self._alert = StandingAlert(shared, AlertCode.CLIENT_ID, calm_s=CALM_S)
+        self.look = self._alert.look
 
     def took_over(self, device: str, client_id: str, peer: str) -> None:
         """A connection has ended that of the same client."""
@@ -38,21 +39,11 @@ class Rivals:
         if len(times) < TAKEOVERS or now_s - times[0] > WITHIN_S:
             return
         self._shared.notices.say("two programs use one client id", device, peer, "each connection ends the other's; give each program an id of its own")
-        if device not in self._fighting:
-            self._shared.alarm(
-                AlertCode.CLIENT_ID,
-                device,
-                f"Two programs of device {device} use the same client id: each connection ends the other's.",
-                "Give each program a client id of its own that stays the same; or find the second phone or scanner with this device's password.",
-            )
-        self._fighting[device] = now_s
-
-    def look(self, now_s: float) -> None:
-        """Clear the alerts of those that have stopped."""
-        for device, last_s in list(self._fighting.items()):
-            if now_s - last_s >= CALM_S:
-                del self._fighting[device]
-                self._shared.alarm(AlertCode.CLIENT_ID, device, "", "")
+        self._alert.happened(
+            device,
+            f"Two programs of device {device} use the same client id: each connection ends the other's.",
+            "Give each program a client id of its own that stays the same; or find the second phone or scanner with this device's password.",
+        )
 
 
 __all__ = ["CALM_S", "TAKEOVERS", "WITHIN_S", "Rivals"]

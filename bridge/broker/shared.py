@@ -30,12 +30,24 @@ class Sink(Protocol):
 class Counters:
     """What happened at the door since the start."""
 
-    __slots__ = ("connections", "denied", "dropped", "evicted", "faults", "handshakes_failed", "protocol_errors", "refused", "taken_over", "turned_away")
+    __slots__ = (
+        "connections",
+        "denied",
+        "dropped",
+        "evicted",
+        "faults",
+        "handshakes_failed",
+        "protocol_errors",
+        "refused",
+        "taken_over",
+        "too_large",
+        "turned_away",
+    )
 
     def __init__(self) -> None:
         self.connections = self.refused = self.denied = self.protocol_errors = self.dropped = self.turned_away = self.faults = self.evicted = (
             self.handshakes_failed
-        ) = self.taken_over = 0
+        ) = self.taken_over = self.too_large = 0
 
     def plain(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}

@@ -99,6 +99,10 @@ ALERT_GONE: Final = Deletion(ALERTS, ("code", "subject"))
 _AWAITED: Final = {RefKind.ORDER: "order {} to be created", RefKind.CODE: "a parcel with the code {}", RefKind.EVENT: "event {}"}
 
 
+_COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, AlertCode.PACKET_SIZE})
+"""What raises these is counted in memory, so an alert from before a start is over."""
+
+
 class Alerts(Quiet):
     """Raises and clears alerts; a sweep handles those about what is missing."""
 
@@ -130,9 +134,8 @@ class Alerts(Quiet):
             else:
                 self._clear(batch, AlertCode(heard.code), heard.subject)
         else:
-            # These are counted in memory, so an alert from before the start is over.
             for code, subject in sorted(self._raised):
-                if code in (AlertCode.LOGINS, AlertCode.CLIENT_ID):
+                if code in _COUNTED_IN_MEMORY:
                     self._clear(batch, AlertCode(code), subject)
 
     def finish(self, batch: Batch) -> None:

@@ -332,4 +332,5 @@ class AlertCode(StrEnum):
     DROPPED = "dropped"
     LOGINS = "logins"
     CLIENT_ID = "client_id"
+    PACKET_SIZE = "packet_size"
     CLOCK = "clock"

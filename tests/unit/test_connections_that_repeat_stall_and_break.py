@@ -9,6 +9,7 @@ import pytest
 from helpers.events import IDENTITIES, NOW_MS, TOPICS
 from helpers.mqtt import connect_packet, frame, publish_packet, subscribe_packet, text, unsubscribe_packet
 
+from bridge.broker import oversized
 from bridge.broker.client import Client
 from bridge.broker.codec import v311 as packets
 from bridge.broker.codec.amqtt_decoder import AmqttDecoder
@@ -486,4 +487,29 @@ def test_o15_a_client_that_comes_back_now_and_then_has_no_rival(door: Door) -> N
     for _ in range(3 * TAKEOVERS):
         door.client("scan-1")
         door.after(WITHIN_S / (TAKEOVERS - 2))
+    assert door.pipeline.alarms == []
+
+
+# --- packets that are too large ---------------------------------------------------------------------------------------------
+
+
+def test_f4_a_device_that_sends_too_large_a_packet_is_remembered(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    """An outbox-first client sends it again with each connection."""
+    most = door.front.limits.packet_bytes_max
+    for _ in range(3):
+        client = door.client("scan-1")
+        client.receive(b"\x32" + packets.remaining_length(most + 1))
+        assert client.state is State.CLOSED
+        door.after(60)
+    assert door.front.counters.too_large == 3
+    (alarm,) = door.pipeline.alarms
+    assert (alarm.code, alarm.subject) == ("packet_size", "scan-1")
+    assert f"the server takes {most:,} at most" in alarm.text
+    assert "broker.packet_bytes_max" in caplog.text
+    door.after(oversized.CALM_S)
+    assert [(a.code, a.subject, bool(a.text)) for a in door.pipeline.alarms[1:]] == [("packet_size", "scan-1", False)]
+
+
+def test_f4_who_is_not_logged_in_raises_no_alert(door: Door) -> None:
+    door.stranger().receive(b"\x10\xff\xff\xff\x7f")
     assert door.pipeline.alarms == []

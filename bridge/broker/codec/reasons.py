@@ -29,6 +29,14 @@ class ProtocolError(Exception):
     """The client broke the protocol: its connection is closed without an answer. The text says where, with the section."""
 
 
+class TooLong(ProtocolError):
+    """A packet is longer than the server takes."""
+
+    def __init__(self, length: int, most: int) -> None:
+        super().__init__(f"a packet of {length} bytes, {most} at most (broker.packet_bytes_max)")
+        self.length = length
+
+
 class RefusedConnect(Exception):
     """A CONNECT that is answered with a return code; then the connection is closed."""
 

@@ -22,6 +22,7 @@ MEANINGS = {
     "connections": "connections since the start",
     "turned_away": "connections beyond broker.connections_max",
     "taken_over": "connections ended by another of the same client id",
+    "too_large": "packets larger than broker.packet_bytes_max",
     "handshakes_failed": "TLS handshakes on listen.mqtts that failed",
     "refused": "logins refused",
     "denied": "publishes and topic filters that were not allowed",
