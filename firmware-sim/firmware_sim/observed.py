@@ -75,9 +75,8 @@ class Observer:
         return (f"{base}/orders/+/status", f"{base}/devices/+/presence", f"{base}/couriers/+/assignments/+", f"{base}/alerts/#")
 
     def __str__(self) -> str:
-        return (
-            f"{len(self.statuses)} orders, {len(self._devices)} devices, {len(self._couriers)} couriers, {self.lost} lost connections, {len(self.codes)} alerts"
-        )
+        orders = f"{len(self._born)} new orders, {len(self.statuses) - len(self._born)} from before"
+        return f"{orders}, {len(self._devices)} devices, {len(self._couriers)} couriers, {self.lost} lost connections, {len(self.codes)} alerts"
 
     # --- hearing ----------------------------------------------------------------------------------------------------------
 
@@ -99,7 +98,7 @@ class Observer:
         if kind == "orders" and (status := _read(heard.payload, OrderStatus)) is not None:
             if not heard.retain:
                 self._moved.add(status.order)
-                if status.order not in self.statuses:
+                if status.rev == 1:  # an order from before may change before its retained status comes
                     self._born.add(status.order)
             self.statuses[status.order] = status
         elif kind == "devices" and heard.topic != self._me and (presence := _read(heard.payload, Presence)) is not None:
@@ -127,6 +126,8 @@ class Observer:
         at_work = [s for s in self.statuses.values() if s.order in self._moved or s.state not in ENDED]
         if not at_work:
             raise SimError("no order was seen at work: there is nothing to make a scenario of", fix="listen while the warehouse works, or longer")
+        # Orders that came while it was listened to say how many there are; all that was at work says what comes of them.
+        count = len(self._born) if len(self._born) > 1 else len(at_work)
         couriers = max(1, len(self._couriers))
         scanners = max(1, len(self._devices) - len(self._couriers))
         every_s = self._every_s(at_work, seconds)
@@ -134,8 +135,8 @@ class Observer:
         return Scenario(
             name=name,
             story=f"Recorded from a site at work in {seconds / 60:.3g} minutes: {self}.",
-            day_s=_round(len(at_work) * every_s + AFTERWARDS_S),
-            orders=Orders(count=min(10_000, len(at_work)), every_s=every_s, fates=dict(Counter(map(fate_of, at_work)))),
+            day_s=_round(count * every_s + AFTERWARDS_S),
+            orders=Orders(count=min(10_000, count), every_s=every_s, fates=dict(Counter(map(fate_of, at_work)))),
             scanners=[Scanners(count=min(1_000, scanners))],
             couriers=[Couriers(count=min(1_000, couriers))],
             faults=[Disconnect(every_s=_round(devices * seconds / self.lost))] if self.lost else [],

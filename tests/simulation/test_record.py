@@ -16,9 +16,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from bridge.errors import ConfigError
 from devices.protocol.messages import Last, Milestone, OrderStatus, Progress
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, AlertCode, Flag
-from firmware_sim.commands.record import listening, record, written
+from firmware_sim.commands.record import listening, record, where_the_site_is, written
 from firmware_sim.errors import BadScenario, NotAdmitted, NotReachable, SimError
 from firmware_sim.handheld import Handheld
 from firmware_sim.observed import FATE_OF, Observer, fate_of
@@ -121,6 +122,34 @@ def test_who_comes_later_sees_what_is_retained(site: Site) -> None:
     assert not made.faults
 
 
+def test_orders_from_before_are_not_counted_as_new(site: Site) -> None:
+    """Ten orders wait; while it is listened to, one of them is packed and two more come."""
+    for n in range(10):
+        site.create(f"old-{n}")
+    with listening(site.host, site.port, site.name, "late", site.enrol("late", "desk")) as observer:
+        site.device("scan-1", "scanner").tell("pack", order="old-3", code="WB-1")
+        for order in ("new-1", "new-2"):
+            site.create(order)
+        wait_for(lambda: len(observer.statuses) == 12 and observer.statuses["old-3"].state == "packed")
+        made = observer.scenario("recorded", 60.0)
+        assert str(observer).startswith("2 new orders, 10 from before")
+    assert (made.orders.count, made.orders.every_s) == (2, 30)
+
+
+def test_the_site_of_the_environment_is_listened_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKBRIDGE_SITE", raising=False)
+    assert where_the_site_is() == ("127.0.0.1", 1883, "main")
+    monkeypatch.setenv("DOCKBRIDGE_SITE", str(tmp_path))
+    with pytest.raises(ConfigError, match="does not exist"):
+        where_the_site_is()
+    settings = tmp_path / "bridge.toml"
+    settings.write_text('site.name = "ams1"\nlisten.mqtt = "0.0.0.0:2883"\nlisten.allow_plain = true\n')
+    assert where_the_site_is() == ("127.0.0.1", 2883, "ams1")
+    settings.write_text('listen.mqtt = "127.0.0.1:0"\n')
+    with pytest.raises(SimError, match="no port without TLS"):
+        where_the_site_is()
+
+
 def test_nothing_is_kept_for_the_listener_afterwards(site: Site) -> None:
     with listening(site.host, site.port, site.name, "late", site.enrol("late", "desk")):
         pass
@@ -151,7 +180,7 @@ def test_ctrl_c_writes_what_was_seen(site: Site, tmp_path: Path) -> None:
         said = []
         for line in running.stderr:
             said.append(line)
-            if line.startswith("3 orders"):
+            if line.startswith("0 new orders, 3 from before"):
                 break
         running.send_signal(signal.SIGINT)
         out, rest = running.communicate(timeout=DEADLINE_S)
@@ -208,5 +237,5 @@ def test_what_breaks_the_contract_is_passed_over() -> None:
     observer = Observer("main", "listener")
     for topic in ("orders/x/status", "devices/x/presence", "alerts/gap/x"):
         observer.see(Received(1, "listener", f"v1/main/{topic}", b"\xff", 1, False, False))
-    assert str(observer) == "0 orders, 0 devices, 0 couriers, 0 lost connections, 0 alerts"
+    assert str(observer) == "0 new orders, 0 from before, 0 devices, 0 couriers, 0 lost connections, 0 alerts"
     assert AlertCode.GAP not in observer.codes

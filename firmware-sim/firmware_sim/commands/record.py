@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
+from bridge.config import CONFIG_NAME, Settings, load, split_address
 from firmware_sim.commands.new import refuse_to_overwrite, write_new
 from firmware_sim.commands.output import say
-from firmware_sim.errors import NotAdmitted, NotReachable
+from firmware_sim.errors import NotAdmitted, NotReachable, SimError
 from firmware_sim.firmware.by_hand import ByHand
 from firmware_sim.handheld import Handheld
 from firmware_sim.link.background import BackgroundFleet
 from firmware_sim.observed import Observer
 from firmware_sim.scenario_file import parse, render
 
+_FROM_SITE: Final = "{}; with DOCKBRIDGE_SITE as in its bridge.toml"
 LOOK_EVERY_S: Final = 1.0
 ANSWER_S: Final = 10.0
 
@@ -29,9 +33,9 @@ def record(
     password: Annotated[str, typer.Option(help="Its password.", envvar="DOCKBRIDGE_PASSWORD", prompt=True, hide_input=True)],
     minutes: Annotated[float, typer.Option(min=0.001, help="How long to listen; Ctrl-C ends it earlier.")] = 60.0,
     file: Annotated[Path, typer.Option(help="The file to write.", dir_okay=False)] = Path("recorded.toml"),
-    host: Annotated[str, typer.Option(help="The bridge's host.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The bridge's MQTT port, without TLS.", min=1, max=65_535)] = 1883,
-    site: Annotated[str, typer.Option(help="The site's name, as in its bridge.toml.")] = "main",
+    host: Annotated[str | None, typer.Option(help="The bridge's host.", show_default=_FROM_SITE.format("127.0.0.1"))] = None,
+    port: Annotated[int | None, typer.Option(help="The bridge's MQTT port, without TLS.", min=1, max=65_535, show_default=_FROM_SITE.format(1883))] = None,
+    site: Annotated[str | None, typer.Option(help="The site's name.", show_default=_FROM_SITE.format("main"))] = None,
 ) -> None:
     """Listen to a site at work, and write a scenario like it: how many orders, how often, what comes of them, who works, how often connections are lost.
 
@@ -40,8 +44,11 @@ def record(
     Example: `firmware-sim record --device listener --minutes 30 --file tuesday.toml`
     """
     refuse_to_overwrite(file)
+    if host is None or port is None or site is None:
+        known = where_the_site_is()
+        host, port, site = host or known[0], port or known[1], site or known[2]
     with listening(host, port, site, device, password) as observer:
-        say(f"listening at {host}:{port} for {minutes:g} minutes; Ctrl-C ends it, and writes what was seen")
+        say(f"listening to {site} at {host}:{port} for {minutes:g} minutes; Ctrl-C ends it, and writes what was seen")
         began_s = time.monotonic()
         try:
             _wait(observer, began_s + 60 * minutes)
@@ -53,6 +60,24 @@ def record(
     write_new(file, text)
     typer.echo(file)
     say(f"  next: firmware-sim run {file}")
+
+
+def where_the_site_is() -> tuple[str, int, str]:
+    """Host, port and name of the site whose folder `DOCKBRIDGE_SITE` names; without it, those of a new site.
+
+    Raises:
+        ConfigError: there is no site in the folder.
+        SimError: the site has no listener without TLS, or one that takes any free port.
+    """
+    folder = os.environ.get("DOCKBRIDGE_SITE")
+    settings = load(Path(folder) / CONFIG_NAME) if folder else Settings()
+    host, port = split_address("listen.mqtt", settings.listen.mqtt) if settings.listen.mqtt else ("", 0)
+    if not port:
+        raise SimError("the site's bridge.toml names no port without TLS", fix="give --host, --port and --site")
+    with suppress(ValueError):  # it may be a name
+        if ip_address(host).is_unspecified:
+            host = "127.0.0.1"
+    return host, port, settings.site.name
 
 
 @contextmanager
