@@ -19,6 +19,7 @@ CONFIG_NAME: Final = "bridge.toml"
 DATABASE_NAME: Final = "dockbridge.db"
 SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
+CREDENTIALS_NAME: Final = "credentials.jsonl"
 LISTENERS: Final = {"mqtt": False, "mqtts": True, "websocket": False, "wss": True}
 """The settings of listeners; True if the listener uses TLS."""
 UNPAID_RULES: Final = tuple(rule.value for rule in Unpaid)

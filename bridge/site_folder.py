@@ -13,10 +13,11 @@ from typing import IO, Final
 from sqlalchemy import Engine
 
 from bridge.clock import Clock, anchored_clock
-from bridge.config import CONFIG_NAME, DATABASE_NAME, IngestSettings, Settings, render
+from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings, render
 from bridge.domain.codes.rules import HOUR_MS
-from bridge.errors import SiteError, SiteInUse
+from bridge.errors import SiteError, SiteInUse, StoreError
 from bridge.ingest.ports import StoreUnavailable
+from bridge.store.epochs import claim
 from bridge.store.migrate import migrate
 from bridge.store.queries import newest_ms
 from bridge.store.sqlite import check_writable, open_engine, pass_over
@@ -44,6 +45,7 @@ def make_site(directory: Path, settings: Settings) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         engine = open_engine(directory / DATABASE_NAME)
         migrate(engine, directory / DATABASE_NAME)
+        claim(engine, settings.site.name)
         engine.dispose()
         config.write_text(render(settings), encoding="utf-8")
     except (OSError, StoreUnavailable) as error:
@@ -74,16 +76,33 @@ def take_lock(path: Path) -> IO[str]:
     return lock
 
 
-def open_database(path: Path, settings: IngestSettings) -> Engine:
+def check_present(path: Path) -> None:
+    """Make sure that a site's database is there: SQLite would make an empty one, and all orders would be gone without a word.
+
+    Raises:
+        StoreError: if it is missing or empty.
+    """
+    size = path.stat().st_size if path.exists() else None
+    if not size:
+        raise StoreError(
+            f"{path} is {'missing' if size is None else 'empty'}, but {CONFIG_NAME} is here: this site had a database",
+            fix=f"put a backup in its place with `dockbridge db restore FILE`; or, to begin anew without its orders and devices, move {CONFIG_NAME} away "
+            "and run `dockbridge init`",
+        )
+
+
+def open_database(path: Path, settings: Settings) -> Engine:
     """Open a site's database for writing, and migrate it to this version's form.
 
     Raises:
-        StoreError: if it was written by a newer version.
+        StoreError: if it is not there, was written by a newer version, or belongs to another site.
         StoreUnavailable: if it can't be written.
     """
-    engine = open_engine(path, cache_bytes=settings.database_cache_bytes, log_bytes=settings.database_log_bytes)
+    check_present(path)
+    engine = open_engine(path, cache_bytes=settings.ingest.database_cache_bytes, log_bytes=settings.ingest.database_log_bytes)
     copy = migrate(engine, path)
     check_writable(engine)
+    claim(engine, settings.site.name)
     if copy is not None:
         logger.warning("migrated the database to this version's form; %s is a copy of the old one", copy)
     return engine

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, load
 from bridge.errors import NoSite
+from bridge.site_folder import check_present
 from bridge.store.database import DatabaseFile
 from bridge.store.queries import Queries
 from bridge.store.registry import Registry
@@ -21,13 +22,15 @@ class ReadableSite:
 
     Raises:
         NoSite: if the folder is not a site.
+        StoreError: if its database is missing or empty.
         ConfigError: if its configuration is wrong.
     """
 
     def __init__(self, directory: Path) -> None:
         path = directory / DATABASE_NAME
-        if not (directory / CONFIG_NAME).exists() or not path.exists():
+        if not (directory / CONFIG_NAME).exists():
             raise NoSite(f"{directory.absolute()} is not a site", fix="give its folder with --site DIR, or make one with `dockbridge init DIR`")
+        check_present(path)
         name = load(directory / CONFIG_NAME).site.name
         reader = open_engine(path, read_only=True)
         self.queries = Queries(reader, Topics(name))

@@ -1,4 +1,4 @@
-"""Epochs: how often the site's database was restored from a backup.
+"""Whose database it is, and its epochs: how often it was restored from a backup.
 
 What was said in an earlier epoch may be undone, and `n` and `rev` may be lower than they were. So every receipt, status and assignment carries the epoch, if
 there was a restore. What is stored never does: a rebuild makes the same rows in any epoch.
@@ -11,6 +11,12 @@ from typing import Any, Final, NamedTuple
 from bridge.ingest.relation import Origin, Relation
 
 
+class SiteRow(NamedTuple):
+    """The site that a database belongs to."""
+
+    name: str
+
+
 class EpochRow(NamedTuple):
     """When an epoch began."""
 
@@ -18,6 +24,7 @@ class EpochRow(NamedTuple):
     begun_ms: int
 
 
+SITE: Final = Relation(name="site", row=SiteRow, key=("name",), origin=Origin.KEPT, note="the site that this database belongs to")
 EPOCHS: Final = Relation(name="epochs", row=EpochRow, key=("epoch",), origin=Origin.KEPT, note="when the database was restored")
 
 

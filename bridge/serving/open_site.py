@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from bridge.bounds import pipeline_limits, rules_of
 from bridge.broker.session_log import SessionLog
 from bridge.clock import Clock
-from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
+from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
 from bridge.domain.access import Identity
 from bridge.errors import NoSite, StoreError
 from bridge.ingest import seam
@@ -30,6 +30,7 @@ from bridge.serving.outlet import Outlet
 from bridge.serving.parts import Parts
 from bridge.serving.tasks import Tasks
 from bridge.site_folder import clock_after, open_database, take_lock
+from bridge.store.credentials import CredentialsLog
 from bridge.store.epochs import current_epoch
 from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader
@@ -77,7 +78,7 @@ class OpenSite:
         self.reader = open_engine(path, read_only=True)
         life.callback(self.reader.dispose)
         self.queries = Queries(self.reader, self.topics)
-        self.registry = parts.registry(self.engine, self.reader, settings.site.name)
+        self.registry = parts.registry(self.engine, self.reader, settings.site.name, CredentialsLog(directory / CREDENTIALS_NAME))
         self._loop_reader = LoopReader(path)
         self._loop_reader.open()
         life.callback(self._loop_reader.close)
@@ -126,7 +127,7 @@ def _encode_status(rules: Rules) -> Callable[[Any], bytes] | None:
 
 def _open_database(path: Path, settings: Settings, clock: Clock | None, life: AsyncExitStack) -> tuple[Engine, Clock]:
     try:
-        engine = open_database(path, settings.ingest)
+        engine = open_database(path, settings)
         life.callback(engine.dispose)
         return engine, clock if clock is not None else clock_after(engine)
     except StoreUnavailable as error:

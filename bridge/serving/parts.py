@@ -14,6 +14,7 @@ from bridge.broker.embedded import EmbeddedBroker
 from bridge.broker.logins import Logins
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.points import Passed, ignore_point
+from bridge.store.credentials import CredentialsLog
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore
 from bridge.writer import SiteWriter, ThreadWriter
@@ -49,7 +50,7 @@ class Parts:
 
     writer: Callable[[Settler, SqlStore], SiteWriter] = ThreadWriter
     broker: Callable[..., SiteBroker] = EmbeddedBroker
-    registry: Callable[[Engine, Engine, str], Registry] = Registry
+    registry: Callable[[Engine, Engine, str, CredentialsLog], Registry] = Registry
     passed: Passed = ignore_point
 
 

@@ -1,11 +1,30 @@
-"""A site's epoch in its database: read when the site is opened, begun anew when the database was restored."""
+"""What a database says of itself: the site that it belongs to, and its epoch."""
 
 from __future__ import annotations
 
 from sqlalchemy import Engine, func, select
 
+from bridge.errors import StoreError
 from bridge.store.sqlite import translated
-from bridge.store.tables import SESSION_STATE, epochs
+from bridge.store.tables import SESSION_STATE, epochs, site
+
+
+def claim(engine: Engine, name: str) -> None:
+    """Make sure that a database belongs to this site. One that belongs to no site yet becomes this site's.
+
+    Raises:
+        StoreError: if it is another site's.
+        StoreUnavailable: if it can't be read or written now.
+    """
+    with translated(), engine.begin() as connection:
+        owner = connection.execute(select(site.c.name)).scalar()
+        if owner is None:
+            connection.execute(site.insert().values(name=name))
+        elif owner != name:
+            raise StoreError(
+                f"the database is that of site {owner}, and bridge.toml says site {name}",
+                fix=f'put the right database back with `dockbridge db restore FILE`, or write [site] name = "{owner}"',
+            )
 
 
 def current_epoch(engine: Engine) -> int:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, inspect
 
 from bridge.errors import StoreError
-from bridge.store.sqlite import make_private, translated
+from bridge.store.sqlite import DAMAGED, MEND_DAMAGED, PRIMARY, make_private, translated
 
 NEWEST: Final = "0004"
 """The revision that this program needs: the last one in `migrations/versions`; a test compares them."""
@@ -27,8 +28,8 @@ def current_revision(connection: Connection) -> str | None:
     return revision
 
 
-def migrate(engine: Engine, path: Path) -> Path | None:
-    """Migrate a database to the newest revision. Returns the path of the copy that was made first; None if none was needed.
+def migrate(engine: Engine, path: Path, *, keeps_copy: bool = True) -> Path | None:
+    """Migrate a database to the newest revision. Returns the path of the copy that was made first; None if none was needed, or wanted.
 
     Raises:
         StoreError: if a newer version wrote the database, or it can't be copied.
@@ -44,7 +45,7 @@ def migrate(engine: Engine, path: Path) -> Path | None:
                 f"the database is at revision {current}, which this version does not know",
                 fix="install the version of dockbridge that wrote it, or a newer one",
             )
-        copy = backup(path, path.with_name(f"{path.stem}-before-{NEWEST}.db")) if current is not None else None
+        copy = backup(path, path.with_name(f"{path.stem}-before-{NEWEST}.db")) if current is not None and keeps_copy else None
         with engine.connect() as connection, connection.begin():
             _upgrade(connection)
         return copy
@@ -74,20 +75,21 @@ def _config(connection: Connection | None = None) -> Any:
 
 
 def backup(path: Path, to: Path) -> Path:
-    """Copy a whole live SQLite database, in its state at one moment, and check the copy.
+    """Copy a whole live SQLite database, in its state at one moment, and check the copy. The copy is one file.
 
     Raises:
-        StoreError: if the copy can't be written, or is damaged.
+        StoreError: if the database can't be read, or the copy can't be written, or is damaged.
     """
     partial = to.with_name(to.name + ".part")
     try:
         partial.unlink(missing_ok=True)
-        source = sqlite3.connect(path)
+        source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             make_private(partial)
             target = sqlite3.connect(partial)
             try:
                 source.backup(target)
+                target.execute("PRAGMA journal_mode = DELETE")
                 sound = target.execute("PRAGMA quick_check").fetchone()[0]
             finally:
                 target.close()
@@ -96,7 +98,12 @@ def backup(path: Path, to: Path) -> Path:
         if sound == "ok":
             shutil.move(partial, to)
     except (OSError, sqlite3.Error) as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if getattr(error, "sqlite_errorcode", 0) & PRIMARY in DAMAGED:
+            raise StoreError(f"{path} can't be read: {error}", fix=MEND_DAMAGED) from error
         raise StoreError(f"{to} can't be written: {error}", fix="choose a folder that exists, that you may write to, and that has enough free space") from error
     if sound != "ok":
-        raise StoreError(f"the copy of {path} is damaged: {sound}", fix="check the disk, then run `dockbridge db check`")
+        partial.unlink(missing_ok=True)
+        raise StoreError(f"{path} is damaged: {sound}", fix=MEND_DAMAGED)
     return to

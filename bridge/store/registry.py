@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, delete, insert, select
 
 from bridge.domain.access import Identity
 from bridge.errors import NotFound, Refused
 from bridge.operations.ports import Device
+from bridge.store.credentials import CredentialsLog
 from bridge.store.sqlite import translated
 from bridge.store.tables import devices
 from devices.protocol.topics import escape
@@ -33,10 +34,15 @@ def new_secret() -> str:
 
 
 class Registry:
-    """The devices that may connect. Writes use the same engine as all other writes; a verified secret is remembered until its hash changes."""
+    """The devices that may connect. Writes use the same engine as all other writes; a verified secret is remembered until its hash changes.
 
-    def __init__(self, engine: Engine, reader: Engine, site: str) -> None:
+    Args:
+        log: keeps every change beside the database, so that a restore does not undo it; None for a database that is not a site's.
+    """
+
+    def __init__(self, engine: Engine, reader: Engine, site: str, log: CredentialsLog | None = None) -> None:
         self._engine = engine
+        self._log = log
         self._reader = reader
         self._site = site
         self._key = secrets.token_bytes(32)
@@ -170,8 +176,7 @@ class Registry:
             "created_ms": now_ms,
             "password_hash": HASHER.hash(secret) if secret else None,
         }
-        with translated(), self._engine.begin() as connection:
-            connection.execute(insert(devices).values(**values))
+        self._write({column.name: values.get(column.name) for column in devices.columns})
         return secret
 
     def rotate(self, device: str, *, now_ms: int, readmit: bool = False) -> str:
@@ -210,8 +215,15 @@ class Registry:
         self._update(device, certificate_sha256=sha256)
 
     def _update(self, device: str, **values: Any) -> None:
+        self._write({**self._enrolled_row(device)._asdict(), **values})
+
+    def _write(self, row: dict[str, Any]) -> None:
+        """Write a device's whole row: to the log first, so that no restore can undo what was done."""
+        if self._log is not None:
+            self._log.append(row)
         with translated(), self._engine.begin() as connection:
-            connection.execute(update(devices).where(devices.c.device == device).values(**values))
+            connection.execute(delete(devices).where(devices.c.device == row["device"]))
+            connection.execute(insert(devices).values(**row))
 
 
 def _matches(password_hash: str, secret: str) -> bool:

@@ -30,17 +30,23 @@ LOG_BYTES: Final = 4_194_304
 """Size at which the write-ahead log is moved into the database: SQLite's own default."""
 _PAGE_BYTES: Final = 4_096
 _FULL: Final = 2
+MEND_DAMAGED: Final = (
+    "stop the server, and put a backup in its place with `dockbridge db restore FILE`; without a backup, `dockbridge db salvage FILE` saves what can be read"
+)
+"""The way out of a damaged database."""
+DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _FIXES: Final = {
     sqlite3.SQLITE_FULL: "free some space on the disk",
     sqlite3.SQLITE_READONLY: "let the server write to the site's folder and its files, on a file system that is mounted read-write",
     sqlite3.SQLITE_BUSY: "stop the other program that writes to this database",
     sqlite3.SQLITE_IOERR: "check the disk, its free space and quotas, and the system's log",
     sqlite3.SQLITE_CANTOPEN: "check that the site's folder exists, its permissions, and how many files the server may open (ulimit -n)",
-    sqlite3.SQLITE_CORRUPT: "stop the server and run `dockbridge db check`",
-    sqlite3.SQLITE_NOTADB: "stop the server and run `dockbridge db check`",
+    sqlite3.SQLITE_CORRUPT: MEND_DAMAGED,
+    sqlite3.SQLITE_NOTADB: MEND_DAMAGED,
 }
 """The fix for each of SQLite's primary result codes."""
-_PRIMARY: Final = 0xFF
+PRIMARY: Final = 0xFF
+"""The part of a result code that names its kind."""
 _NONE: deque[Any] = deque(maxlen=0)
 # For each value that is not exactly an int, float, str or bytearray, Python's driver looks for an adapter, and makes two exceptions if there is none: a quarter
 # of the time of `executemany`. These two adapters return the value itself; both run without a Python frame.
@@ -137,5 +143,5 @@ def translated() -> Iterator[None]:
 
 
 def _unavailable(error: BaseException | None) -> StoreUnavailable:
-    fix = _FIXES.get(getattr(error, "sqlite_errorcode", 0) & _PRIMARY)
+    fix = _FIXES.get(getattr(error, "sqlite_errorcode", 0) & PRIMARY)
     return StoreUnavailable(str(error), fix=fix) if fix is not None else StoreUnavailable(str(error))

@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
-from bridge.ingest.epochs import EPOCHS
+from bridge.ingest.epochs import EPOCHS, SITE
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
 from bridge.ingest.memory import CLOCKS, LEDGER, SHIFTS
 from bridge.ingest.relation import Origin, Relation
@@ -32,7 +32,7 @@ from bridge.projections.receipts import RECEIPTS
 RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES),
-    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS, EPOCHS),
+    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS, EPOCHS, SITE),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -102,6 +102,6 @@ placed, receipts, orders, parcels, status_log = TABLES[PLACED], TABLES[RECEIPTS]
 mispicks = TABLES[MISPICKS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
-retained, sessions, message_log, epochs = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS]
+retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]
 SESSION_STATE: Final = tuple(TABLES[r] for r in (SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS))
 """What belongs to the sessions of clients."""

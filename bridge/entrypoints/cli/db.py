@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from bridge.entrypoints.cli.output import JsonOption, print_json, progress, say
+from bridge.entrypoints.cli.output import JsonOption, moment, print_json, print_table, progress, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.control.client import call
 from bridge.errors import StoreError
 from bridge.operations import database
+from bridge.store.sqlite import MEND_DAMAGED
 from bridge.words import counted
 
-app = typer.Typer(no_args_is_help=True, help="Rebuild, check and copy the database.\n\nExample: `dockbridge db backup /mnt/backup/ams1.db`")
+app = typer.Typer(no_args_is_help=True, help="Rebuild, check, back up and restore the database.\n\nExample: `dockbridge db backup /mnt/backup/ams1.db`")
 
 NAMED_MAX = 10
 """Orders or faults that a message names."""
@@ -51,15 +52,99 @@ def check(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     if as_json:
         print_json(report)
     if report.faults:
-        raise StoreError("; ".join(report.faults[:NAMED_MAX]), fix="restore a copy, or derive the tables again with `dockbridge db rebuild`")
+        damaged = any(fault.startswith("SQLite") for fault in report.faults)
+        raise StoreError("; ".join(report.faults[:NAMED_MAX]), fix=MEND_DAMAGED if damaged else "derive the tables again with `dockbridge db rebuild`")
     say(f"No faults: {counted(report.events, 'event')}, {counted(report.orders, 'order')}.")
 
 
 @app.command()
-def backup(to: Annotated[Path, typer.Argument(help="The file to write.")], site: SiteOption = Path()) -> None:
+def backup(to: Annotated[Path, typer.Argument(help="The file to write.")], site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     """Copy the whole database, as of one moment, while the server runs.
+
+    The site's folder also holds its certificates and its configuration: keep a copy of those, too.
 
     Example: `dockbridge db backup /mnt/backup/ams1.db`
     """
     read(site, database.backup, to)
-    say(f"Copied to {to} ({to.stat().st_size:,} bytes), and checked the copy.")
+    size = to.stat().st_size
+    if as_json:
+        print_json({"file": str(to), "bytes": size})
+    say(f"Copied to {to} ({size:,} bytes), and checked the copy.")
+
+
+FileArgument = Annotated[Path, typer.Argument(help="The backup.", metavar="FILE")]
+
+
+@app.command()
+def verify(file: FileArgument, site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+    """Check a backup on a copy of it, as `restore` would: whose it is, SQLite's pages, and each order's state against its events. The site may be running.
+
+    Example: `dockbridge db verify /mnt/backup/ams1.db`
+    """
+    from bridge import recovery  # here and below: only these commands need what a server is made of
+
+    done = recovery.verify(site, file, _say_step)
+    if as_json:
+        print_json(done)
+    say(f"{file} can be restored: {counted(done.events, 'event')}, {counted(done.orders, 'order')}, until {moment(done.newest_ms)} UTC.")
+
+
+@app.command()
+def restore(
+    file: FileArgument,
+    site: SiteOption = Path(),
+    derive: Annotated[bool, typer.Option("--derive", help="Derive all orders anew from the backup's events, if its states disagree with them.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a backup in the place of the site's database. Stop the server first.
+
+    The present database is kept in a folder of its own. Devices are asked to send again what they acknowledged after the backup and still have, as soon as
+    they connect; the times of such events may differ a little. Whoever was enrolled, rotated or revoked since the backup stays so.
+
+    Example: `dockbridge db restore /mnt/backup/ams1.db`
+    """
+    from bridge import recovery
+    from bridge.app import ingest_of
+
+    done = recovery.restore(site, file, ingest_of, _say_step, derive=derive)
+    if as_json:
+        print_json(done)
+    say(f"Restored {counted(done.events, 'event')} and {counted(done.orders, 'order')}, until {moment(done.newest_ms)} UTC. This is epoch {done.epoch}.")
+    if done.kept_aside is not None:
+        say(f"  The database that was here is in {done.kept_aside}.")
+    if done.devices:
+        say(f"  {counted(len(done.devices), 'device')} set as last enrolled, rotated or revoked: {', '.join(done.devices[:NAMED_MAX])}")
+    if done.lost is None:
+        say("  What was stored after the backup can't be told: there was no database that could be read.")
+    elif done.lost:
+        say("  Stored after the backup, and missing until its devices send it again:")
+        if not as_json:
+            print_table(("device", "events", "received from (UTC)", "to"), [(d.device, d.events, moment(d.from_ms), moment(d.to_ms)) for d in done.lost])
+    say(f"  next: dockbridge serve {site}; then `dockbridge db missing` says what devices still owe")
+
+
+@app.command()
+def salvage(
+    to: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")],
+    site: SiteOption = Path(),
+    source: Annotated[Path | None, typer.Option("--from", help="The damaged database, if it is not the site's own.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new database of what can be read of a damaged one. Take a backup if you have one: this is for when there is none.
+
+    Example: `dockbridge db salvage saved.db`, then `dockbridge db restore saved.db`
+    """
+    from bridge import recovery
+    from bridge.app import ingest_of
+
+    done = recovery.salvage(site, to, ingest_of, _say_step, file=source)
+    if as_json:
+        print_json(done)
+    say(f"Saved {counted(done.events, 'event')} and {counted(done.orders, 'order')} in {to}.")
+    for table, gaps in done.unreadable.items():
+        say(f"  {table}: rows were passed over in {counted(gaps, 'place')}")
+    say(f"  next: dockbridge db restore {to}")
+
+
+def _say_step(text: str) -> None:
+    say(f"  {text}…")

@@ -96,7 +96,7 @@ def _run() -> int:
         say(f"error: {error}" + (f"\n  fix: {error.fix}" if error.fix else ""))
         return 1
     except StoreUnavailable as error:
-        say(f"error: the database can't be used: {error}\n  fix: {error.fix}; nothing that was acknowledged is lost")
+        say(f"error: the database can't be used: {error}\n  fix: {error.fix}")
         return 1
     except BrokenPipeError:
         # The reader of our output has closed it; what is still buffered must not raise again at exit.

@@ -195,7 +195,7 @@ class SimulatedSite:
             parts = Parts(
                 writer=lambda settler, store: SimulatedWriter(self, settler, store),
                 broker=self._make_broker,
-                registry=lambda engine, reader, site: Enrolled(engine, reader, site, self._identities),
+                registry=lambda engine, reader, site, _log: Enrolled(engine, reader, site, self._identities),
                 passed=self._passed,
             )
             self.app = app = await Application.open(self.folder, Clock(loop.now_ms, loop.time), parts=parts)

@@ -1,4 +1,4 @@
-"""When the database was restored from a backup."""
+"""Whose database it is, and when it was restored from a backup."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,4 +16,11 @@ def upgrade() -> None:
         sa.Column("begun_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("epoch", name=op.f("pk_epochs")),
         comment="when the database was restored",
+    )
+    op.create_table(
+        "site",
+        sa.Column("name", sa.String(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_site")),
+        comment="the site that this database belongs to",
+        sqlite_with_rowid=False,
     )

@@ -1,0 +1,92 @@
+"""Every change of a device's credentials, in a file beside the database.
+
+A backup knows nothing of what came after it. Without this file, a restore would let a stolen scanner in again, and lock out what was enrolled since. The
+file is append-only: each line is the whole row of a device after a change, or the number of an epoch, as JSON. It holds hashes of secrets, and is as private
+as the database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, insert, select
+
+from bridge.errors import StoreError
+from bridge.store.sqlite import make_private
+from bridge.store.tables import devices
+
+_EPOCH: Final = "epoch"
+
+
+class CredentialsLog:
+    """The file of one site."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write a device's row as it will be. Durable when this returns: the database follows.
+
+        Raises:
+            StoreError: if the file can't be written.
+        """
+        self._write(row)
+
+    def append_epoch(self, epoch: int) -> None:
+        """Write the number of an epoch that begins.
+
+        Raises:
+            StoreError: if the file can't be written.
+        """
+        self._write({_EPOCH: epoch})
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        try:
+            make_private(self.path)
+            with self.path.open("r+b", buffering=0) as file:
+                end = file.seek(0, os.SEEK_END)
+                if end:
+                    file.seek(end - 1)
+                    line = line if file.read(1) == b"\n" else b"\n" + line  # a crash has cut the last line
+                file.write(line)
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError(f"{self.path} can't be written: {error.strerror}", fix="check the folder's permissions and free space") from error
+
+    def epoch(self) -> int:
+        """The latest epoch that began, 0 if none did."""
+        return max((entry[_EPOCH] for entry in self._entries() if _EPOCH in entry), default=0)
+
+    def apply(self, connection: Connection) -> list[str]:
+        """Make the devices of a restored database what they were last. Returns the names of those that were different."""
+        last = {entry["device"]: entry for entry in self._entries() if "device" in entry}
+        changed = []
+        for device, row in last.items():
+            stored = connection.execute(select(devices).where(devices.c.device == device)).one_or_none()
+            if stored is None or stored._asdict() != row:
+                connection.execute(delete(devices).where(devices.c.device == device))
+                connection.execute(insert(devices).values(**row))
+                changed.append(device)
+        return changed
+
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        """What was written, in its order. A line that a crash has cut is no entry."""
+        columns = {column.name for column in devices.columns}
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{self.path} can't be read: {error.strerror}", fix="check the file's permissions") from error
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and (entry.keys() == columns or type(entry.get(_EPOCH)) is int):
+                yield entry
