@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, inspect
 from bridge.errors import StoreError
 from bridge.store.sqlite import make_private, translated
 
-NEWEST: Final = "0004"
+NEWEST: Final = "0005"
 """The revision that this program needs: the last one in `migrations/versions`; a test compares them."""
 
 
