@@ -66,6 +66,12 @@ class BrokerSettings:
     subscriptions_max: int = _setting(100, "Subscriptions of one client.", least=1)
     connections_max: int = _setting(10_000, "Connections in total. The system's limit of file descriptors can lower this.", least=1)
     connections_per_address_max: int = _setting(5_000, "Connections from one address.", least=1)
+    failed_names_per_address_max: int = _setting(
+        100,
+        "Names that may fail to log in from one address in five minutes. Beyond this, logins from it wait. "
+        "Devices that have logged in from it lately neither count nor wait.",
+        least=1,
+    )
     topic_levels_max: int = _setting(32, "Levels in a topic or topic filter.", least=8, most=65_536)
     topic_bytes_max: int = _setting(1_024, "Length of a topic or topic filter, in bytes.", least=512, most=65_535)
     publish_rate_max: int = _setting(

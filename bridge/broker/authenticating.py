@@ -1,4 +1,4 @@
-"""Credentials are checked off the event loop: a few at a time, and more slowly for an address from which too many logins failed."""
+"""Credentials are checked off the event loop: a few at a time, and later if too many logins have failed before (`logins.py`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from bridge.broker.client import Client
 from bridge.broker.codec.events import Connect
 from bridge.broker.hub import Hub
-from bridge.broker.logins import NAME_CHARS_MAX, Logins
+from bridge.broker.logins import NAME_CHARS_MAX, Brake, Failed, Logins
 from bridge.broker.state import State
 from bridge.domain.access import Identity
 from bridge.ingest.ports import StoreUnavailable
@@ -41,14 +41,15 @@ class Authenticating:
         hub: has its door when the first client comes.
         identify: checks credentials.
         remembers: whether a name and secret were right before, answered at once; such a login is never slowed down.
-        on_failed: called with the name, the address and the count of a failed login.
+        logins: what failed lately, and who must wait for it.
+        on_failed: called with each failed login.
     """
 
-    def __init__(self, hub: Hub, *, identify: Identify, remembers: Callable[[str, str], bool], on_failed: Callable[[str, str, int], None]) -> None:
-        self.logins = Logins()
+    def __init__(self, hub: Hub, *, identify: Identify, remembers: Callable[[str, str], bool], logins: Logins, on_failed: Callable[[Failed], None]) -> None:
         self._hub = hub
         self._identify = identify
         self._remembers = remembers
+        self._logins = logins
         self._on_failed = on_failed
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking = asyncio.Semaphore(AUTHENTICATIONS_MAX)
@@ -70,37 +71,39 @@ class Authenticating:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _stand_in_line(self, client: Client, connect: Connect) -> None:
-        source = client.peer.rpartition(":")[0]
+        name, source = (client.device or "")[:NAME_CHARS_MAX], client.peer.rpartition(":")[0]
         # A client that was right before, or shows a certificate, costs no work worth bounding, and does not wait for those that guess.
         is_quick = self._remembers(connect.username or "", connect.password or "") or (connect.password is None and client.certificate is not None)
         if is_quick:
-            await self._check(client, connect, source)
+            await self._check(client, connect, name, source)
             return
-        if (delay_s := self._delay_s(source)) and not await self._wait(client, source, delay_s):
+        if (brake := self._brake(name, source)) is not None and not await self._wait(client, brake):
             return
         async with self._checking:
-            if not delay_s and self._delay_s(source):
-                self._put_off(client)  # others of its address failed while it stood in line: it is to come again, and wait
+            if brake is None and self._brake(name, source) is not None:
+                self._hub.door.counters.slowed += 1
+                self._put_off(client)  # others failed while it stood in line: it is to come again, and wait
                 return
-            await self._check(client, connect, source)
+            await self._check(client, connect, name, source)
 
-    def _delay_s(self, source: str) -> float:
-        return self.logins.delay_s(source, self._hub.door.now_s())
+    def _brake(self, name: str, source: str) -> Brake | None:
+        return self._logins.brake(name, source, self._hub.door.now_s())
 
     def _put_off(self, client: Client) -> None:
         client.unavailable()
         self._hub.flush()
 
-    async def _wait(self, client: Client, source: str, delay_s: float) -> bool:
-        """Let a login from an address that failed too often wait; False if too many wait already."""
-        if not self.logins.has_place(source):
+    async def _wait(self, client: Client, brake: Brake) -> bool:
+        """Let a login wait that must; False if too many wait already."""
+        self._hub.door.counters.slowed += 1
+        if not self._logins.has_place(brake):
             self._put_off(client)
             return False
-        with self.logins.waiting(source):
-            await asyncio.sleep(delay_s)
+        with self._logins.waiting(brake):
+            await asyncio.sleep(brake.delay_s)
         return True
 
-    async def _check(self, client: Client, connect: Connect, source: str) -> None:
+    async def _check(self, client: Client, connect: Connect, name: str, source: str) -> None:
         if client.state is not State.AUTHENTICATING:
             return  # it hung up while it waited; its password is not worth the time
         try:
@@ -115,7 +118,8 @@ class Authenticating:
         self._lookups_fail = False
         if identity is None:
             door = self._hub.door
-            name = (client.device or "")[:NAME_CHARS_MAX]
-            self._on_failed(name, source, self.logins.failed(name, source, now_s=door.now_s(), now_ms=door.now_ms()))
+            self._on_failed(self._logins.failed(name, source, now_s=door.now_s(), now_ms=door.now_ms()))
+        elif connect.password is not None and connect.username == identity.device:  # a laboratory lets in any name
+            self._logins.known.add(name, source)
         client.authenticated(identity)
         self._hub.flush()

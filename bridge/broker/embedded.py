@@ -28,6 +28,7 @@ from bridge.broker.hub import Hub
 from bridge.broker.listeners.tcp import listen_for_sockets
 from bridge.broker.listeners.tls import TlsListener
 from bridge.broker.listeners.websocket import listen_for_websockets, serve_websocket
+from bridge.broker.logins import Failed, Logins
 from bridge.broker.state import ClientCertificate
 from bridge.domain.access import Identity
 
@@ -119,7 +120,8 @@ class EmbeddedBroker(Hub, Broker):
         authenticate: checks a device's secret, off the event loop.
         authenticate_certificate: checks a device's certificate, which its authority has vouched for already.
         remembers: whether a name and secret were right before, answered at once; such a login is never slowed down.
-        on_failed: called with the name, the address and the count of a failed login.
+        logins: what failed lately, and who must wait for it.
+        on_failed: called with each failed login.
         anybody: the identity of every client, if no login is asked for.
         make_door: builds the front door, given what starts an authentication.
     """
@@ -131,7 +133,8 @@ class EmbeddedBroker(Hub, Broker):
         authenticate: Authenticate,
         authenticate_certificate: Authenticate,
         remembers: Callable[[str, str], bool],
-        on_failed: Callable[[str, str, int], None],
+        logins: Logins,
+        on_failed: Callable[[Failed], None],
         anybody: Identity | None = None,
         make_door: Callable[[Callable[[Client, Connect], None]], FrontDoor],
     ) -> None:
@@ -139,8 +142,8 @@ class EmbeddedBroker(Hub, Broker):
         # amqtt's default listener binds 0.0.0.0:1883 unless it is told not to; an empty address makes it pass over it.
         configs = {"default": {"type": "tcp", "bind": None}, **{x.name: _listener_config(x) for x in listeners}}
         Broker.__init__(self, {"listeners": configs, "plugins": {plugin: {}}})
-        self._authenticating = Authenticating(self, identify=self._identify, remembers=remembers, on_failed=on_failed)
-        self.logins = self._authenticating.logins
+        self._authenticating = Authenticating(self, identify=self._identify, remembers=remembers, logins=logins, on_failed=on_failed)
+        self.logins = logins
         Hub.__init__(self, make_door(self._authenticating.start))
         # TLS stays out of amqtt's configuration: there, what one listener does not say is taken from another.
         self._tls = {x.name: x.tls for x in listeners}

@@ -39,6 +39,7 @@ class Counters:
         "handshakes_failed",
         "protocol_errors",
         "refused",
+        "slowed",
         "taken_over",
         "too_large",
         "turned_away",
@@ -47,7 +48,7 @@ class Counters:
     def __init__(self) -> None:
         self.connections = self.refused = self.denied = self.protocol_errors = self.dropped = self.turned_away = self.faults = self.evicted = (
             self.handshakes_failed
-        ) = self.taken_over = self.too_large = 0
+        ) = self.taken_over = self.too_large = self.slowed = 0
 
     def plain(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}

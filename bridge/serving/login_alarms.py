@@ -1,11 +1,11 @@
-"""Failed logins: each name is logged once, and repeated failures as an enrolled device raise an alert."""
+"""Failed logins: each name is logged once, and so is an address that is slowed down; repeated failures as an enrolled device raise an alert."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
 
-from bridge.broker.logins import NAME_CHARS_MAX
+from bridge.broker.logins import DELAY_MAX_S, Failed
 from bridge.serving.authentication import Authentication
 from bridge.serving.outlet import Outlet
 from bridge.serving.tasks import Tasks
@@ -15,6 +15,10 @@ logger = logging.getLogger("dockbridge")
 
 FAILED_LOGINS_ALERT: Final = 5
 """Recent failed logins of one device that raise an alert."""
+_ADDRESS_SLOWED: Final = (
+    "logins from %s have failed under %d names (broker.failed_names_per_address_max): logins from there wait up to %g s now, "
+    "except those of devices that have logged in from there lately"
+)
 
 
 class LoginAlarms:
@@ -26,19 +30,22 @@ class LoginAlarms:
         self._tasks = tasks
         self._raised: set[str] = set()
 
-    def login_failed(self, name: str, source: str, count: int) -> None:
-        """A login as `name` from the address `source` has failed, for the `count`th time recently."""
-        if count == 1:
-            logger.warning("a login as %r from %s was refused", name[:NAME_CHARS_MAX], source)
-        if count >= FAILED_LOGINS_ALERT and name not in self._raised:
-            self._tasks.run_errand(f"alert about logins as {name[:NAME_CHARS_MAX]}", self._raise(name, source, count))
+    def login_failed(self, failed: Failed) -> None:
+        """A login has failed."""
+        if failed.times == 1:
+            logger.warning("a login as %r from %s was refused", failed.name, failed.source)
+        if failed.unknown_names is not None:
+            logger.warning(_ADDRESS_SLOWED, failed.source, failed.unknown_names, DELAY_MAX_S)
+        if failed.times >= FAILED_LOGINS_ALERT and failed.name not in self._raised:
+            self._tasks.run_errand(f"alert about logins as {failed.name}", self._raise(failed))
 
-    async def _raise(self, name: str, source: str, count: int) -> None:
+    async def _raise(self, failed: Failed) -> None:
+        name = failed.name
         is_enrolled = await self._authentication.is_enrolled(name)
         broker = self._outlet.broker
         if is_enrolled and broker is not None and name not in self._raised:
             self._raised.add(name)
-            text = f"{count} logins as device {name} failed, the last from {source}."
+            text = f"{failed.times} logins as device {name} failed, the last from {failed.source}."
             fix = f"If it is the device itself, give it the right password (`dockbridge device rotate {name}`); if not, find out who uses that address."
             broker.door.alarm(AlertCode.LOGINS, name, text, fix)
 

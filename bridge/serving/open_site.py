@@ -32,6 +32,7 @@ from bridge.serving.tasks import Tasks
 from bridge.site_folder import clock_after, open_database, take_lock
 from bridge.store.credentials import CredentialsLog
 from bridge.store.epochs import current_epoch
+from bridge.store.known_logins import KnownLogins
 from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader
 from bridge.store.queries import Queries
@@ -94,6 +95,7 @@ class OpenSite:
         self.settler = Settler(self.store, ingest, parts.passed)
         self.writer = parts.writer(self.settler, self.store)
         life.push_async_callback(self.writer.close)
+        self.known_logins = KnownLogins(self._loop_reader, self.store, self.writer.run, self.clock.now_ms)
         self.outlet = Outlet()
         self.pipeline = Pipeline(self.writer, self.outlet, pipeline_limits(settings), self.outlet.resume_reading, parts.passed)
         self.tasks = Tasks()

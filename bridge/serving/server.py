@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from amqtt.errors import BrokerError
@@ -13,7 +14,9 @@ from bridge.broker.client import Client
 from bridge.broker.codec.amqtt_decoder import FILTERS_MAX, AmqttDecoder
 from bridge.broker.codec.events import Connect
 from bridge.broker.door import FrontDoor
+from bridge.broker.logins import Logins
 from bridge.broker.store_view import StoreView
+from bridge.ingest.ports import StoreUnavailable
 from bridge.operations.ports import FailedLogins
 from bridge.serving.listeners import cant_listen, listeners
 from bridge.serving.login_alarms import LoginAlarms
@@ -46,6 +49,7 @@ class Server:
             authenticate=site.authentication.by_password,
             authenticate_certificate=site.authentication.by_certificate,
             remembers=site.registry.remembers,
+            logins=Logins(site.known_logins, unknown_names_max=site.settings.broker.failed_names_per_address_max),
             on_failed=self._alarms.login_failed,
             anybody=site.lab_identity,
             make_door=self._make_door,
@@ -86,6 +90,8 @@ class Server:
         await finished(self._site)
         await self._broker.stop()
         self._site.outlet.broker = None
+        with suppress(StoreUnavailable):  # some devices are then not known after the next start
+            await self._site.known_logins.save()
 
     def _make_door(self, authenticate: Callable[[Client, Connect], None]) -> FrontDoor:
         site = self._site

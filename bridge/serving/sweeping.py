@@ -1,4 +1,4 @@
-"""What the passing of time asks for: deadlines of ingest, and failed logins that are no longer recent."""
+"""What is done now and then: deadlines of ingest, failed logins that are no longer recent, and storing who has logged in."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ async def sweep(site: OpenSite, alarms: LoginAlarms) -> None:
             site.outlet.show(await site.writer.run(lambda: site.settler.sweep(site.clock.now_ms())))
             site.outlet.flush()
             alarms.forget_old(site.clock.now_s())
+            await site.known_logins.save()
             has_failed = False
         except StoreUnavailable as error:
             if not has_failed:

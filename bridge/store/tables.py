@@ -28,11 +28,12 @@ from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
 from bridge.projections.positions import CARRIED, POSITIONS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
+from bridge.store.known_logins import KNOWN_LOGINS
 
 RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES),
-    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS, EPOCHS, SITE),
+    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS),
 )
 """Everything that is stored, except the enrolled devices."""
 

@@ -21,6 +21,7 @@ from helpers.mqtt import PUBACK, PUBLISH, PUBREC, SUBACK, MqttWire, Packet, publ
 from helpers.server import Server
 from helpers.site import Site
 from unit.test_connections_that_repeat_stall_and_break import Door, heard
+from unit.test_logins import Remembered
 
 from bridge.broker.codec import v311 as packets
 from bridge.broker.logins import DELAY_MAX_S, NAME_CHARS_MAX, NAMES_MAX, Logins
@@ -292,14 +293,16 @@ def test_a_publish_to_a_dollar_topic_is_refused_and_told(tmp_path: Path) -> None
 
 def test_failed_logins_are_slowed_down_and_kept_within_a_bound() -> None:
     """Without a socket, because by then all of them wait."""
-    logins = Logins()
+    logins = Logins(Remembered(), unknown_names_max=100)
     for i in range(3 * NAMES_MAX):
         logins.failed(f"nobody-{i}", "203.0.113.7", now_s=float(i) / 100, now_ms=i * 10)
     logins.failed("n" * 65_535, "203.0.113.7", now_s=3 * NAMES_MAX / 100, now_ms=0)
     assert len(logins.of_names()) <= NAMES_MAX
     assert max(map(len, logins.of_names())) <= NAME_CHARS_MAX
-    assert logins.delay_s("203.0.113.7", 3 * NAMES_MAX / 100) == DELAY_MAX_S
-    assert logins.delay_s("203.0.113.8", 3 * NAMES_MAX / 100) == 0
+    brake = logins.brake("nobody", "203.0.113.7", 3 * NAMES_MAX / 100)
+    assert brake is not None
+    assert brake.delay_s == DELAY_MAX_S
+    assert logins.brake("nobody", "203.0.113.8", 3 * NAMES_MAX / 100) is None
 
 
 def test_a_suback_does_not_wait_for_what_others_retain_and_subscribe_to() -> None:

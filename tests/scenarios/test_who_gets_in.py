@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from helpers.events import SITE, TOPICS
-from helpers.mqtt import PUBACK, publish_packet
+from helpers.mqtt import CONNACK, PUBACK, connect_packet, publish_packet
 from helpers.site import Site
-from helpers.waiting import DEADLINE_S
+from helpers.waiting import DEADLINE_S, until
 
+from bridge.broker.logins import FREE
 from bridge.broker.losses import CALM_S
 from bridge.entrypoints.control.client import call
 from bridge.operations import devices
@@ -37,6 +39,18 @@ def guess(site: Site, device: str, times: int) -> list[int]:
     return codes
 
 
+def spray(site: Site, names: int) -> None:
+    """What as many guesses leave, each under another name; over a socket, they would have to wait themselves."""
+    for number in range(names):
+        site.app.broker.logins.failed(f"more-{number}", "127.0.0.1", now_s=site.app.clock.now_s(), now_ms=site.now_ms())  # type: ignore[union-attr]
+
+
+def slowed(site: Site) -> int:
+    """Logins that had to wait, or were put off, since the start."""
+    count: int = site.on_loop(lambda: site.app.counters)["slowed"]
+    return count
+
+
 # --- passwords ----------------------------------------------------------------------------------------------------------------
 
 
@@ -51,11 +65,58 @@ def test_guessing_is_counted_told_and_slowed_down_and_the_device_itself_is_not(s
         assert scanner.ping() == [], "who is in stays in"
         count, _, source = site.on_loop(lambda: site.app.failed_logins)["scan-1"]
         assert (count, source) == (6, "127.0.0.1")
-        assert site.on_loop(lambda: site.app.broker.logins.delay_s("127.0.0.1", site.app.clock.now_s())) > 0  # type: ignore[union-attr]
+        logins = site.app.broker.logins  # type: ignore[union-attr]
+        assert site.on_loop(lambda: logins.brake("scan-1", source, logins.of_names()["scan-1"].last_s)) is not None
     with site.client("scan-1") as again:  # its password was right before, so it need not wait
         assert again.ping() == []
     refusals = [r for r in caplog.records if "was refused" in r.getMessage()]
     assert len(refusals) == 1, "said once, not for each guess"
+
+
+def test_a_wrong_password_on_one_device_delays_no_other_device_behind_the_same_address(site: Site) -> None:
+    for device in ("scan-1", "desk", "scan-2"):
+        site.enrol(device)
+    with ExitStack() as held:
+        wires = [held.enter_context(site.stranger()) for _ in range(20)]
+        for wire in wires:
+            wire.send(connect_packet("scan-1", "scan-1", "mistyped"))
+        refusals = [wire.expect(CONNACK).body[1] for wire in wires]
+        assert refusals.count(BAD_CREDENTIALS) >= FREE
+        assert set(refusals) <= {BAD_CREDENTIALS, UNAVAILABLE}
+        before = slowed(site)
+        assert before > 0
+        for device in ("desk", "scan-2"):
+            with site.client(device) as neighbour:
+                assert neighbour.ping() == []
+        assert slowed(site) == before
+    assert site.on_loop(lambda: site.app.failed_logins).keys() == {"scan-1"}
+
+
+def test_guessing_under_many_names_slows_down_unknown_devices_there_and_no_device_that_has_worked_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Site(tmp_path / "site", broker={"failed_names_per_address_max": 4}) as site:
+        site.enrol("scan-2")
+        with site.client("scan-1") as scanner:
+            assert scanner.ping() == []
+        site.restart()  # it remembers no password now
+        for number in range(4):
+            assert guess(site, f"guess-{number}", 1) == [BAD_CREDENTIALS]
+        assert slowed(site) == 0
+        site.on_loop(lambda: spray(site, 40))
+        with site.client("scan-1") as scanner:
+            assert scanner.ping() == []
+        assert slowed(site) == 0, "it was here before the server was started again"
+        with site.stranger() as newcomer:
+            newcomer.send(connect_packet("scan-2", "scan-2", site.secrets["scan-2"]))
+            until(lambda: slowed(site) == 1, "the newcomer to be slowed down")
+    (line,) = [r.getMessage() for r in caplog.records if "failed_names_per_address_max" in r.getMessage()]
+    assert "from 127.0.0.1 have failed under 4 names" in line
+
+
+def test_who_has_logged_in_is_stored_while_the_server_runs(tmp_path: Path) -> None:
+    with Site(tmp_path / "site", orders={"sweep_every_s": 0.1}) as site, site.client("scan-1"):
+        until(lambda: site.rows("SELECT device, address FROM known_logins") == [("scan-1", "127.0.0.1")], "the login to be stored")
 
 
 def test_names_that_nobody_bears_are_counted_and_raise_no_alert(site: Site) -> None:

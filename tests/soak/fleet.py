@@ -3,8 +3,8 @@
     python tests/soak/fleet.py --minutes 30 --clients 500
 
 prints the server's memory and file descriptors over time, a line fitted to the memory after a warm-up, how long acknowledgements took, and how many of the good
-clients' messages were lost or doubled, which must be none. Each bad client misbehaves in one way (`bad.py`); those that can't log in use other addresses,
-because failed logins slow down all clients at the same address.
+clients' messages were lost or doubled, which must be none. Each bad client misbehaves in one way (`bad.py`). All come from one address, so that those with
+a wrong password stand beside the good ones.
 """
 
 from __future__ import annotations

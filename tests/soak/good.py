@@ -53,13 +53,13 @@ class Place:
     links: set[Link] = field(default_factory=set)
     """Open connections."""
 
-    async def open(self, heard: Heard = nobody_listens, *, source: str = "127.0.0.1") -> Link:
+    async def open(self, heard: Heard = nobody_listens) -> Link:
         """Connect to the server.
 
         Raises:
             Gone: if that fails.
         """
-        link = await Link.open(self.address, heard, source)
+        link = await Link.open(self.address, heard)
         self.links.add(link)
         link.closed.add_done_callback(lambda closed: self.links.discard(link))
         return link

@@ -54,10 +54,14 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     @classmethod
-    async def open(cls, address: Address, heard: Heard, source: str) -> Link:
-        """Connect from an address of this machine: failed logins slow down all clients at the same one."""
+    async def open(cls, address: Address, heard: Heard) -> Link:
+        """Connect to the server.
+
+        Raises:
+            Gone: if that fails.
+        """
         try:
-            _, link = await asyncio.get_running_loop().create_connection(lambda: cls(heard), *address, local_addr=(source, 0))
+            _, link = await asyncio.get_running_loop().create_connection(lambda: cls(heard), *address)
         except OSError as error:
             raise Gone from error
         return link

@@ -25,6 +25,7 @@ MEANINGS = {
     "too_large": "packets larger than broker.packet_bytes_max",
     "handshakes_failed": "TLS handshakes on listen.mqtts that failed",
     "refused": "logins refused",
+    "slowed": "logins that had to wait, or come again, because others of their device or address had failed",
     "denied": "publishes and topic filters that were not allowed",
     "dropped": "queues that overflowed",
     "evicted": "sessions that ended to make room for newer ones of their device (broker.sessions_per_device_max), with their waiting messages",

@@ -109,9 +109,9 @@ class SimulatedWriter:
 class SimulatedBroker(Hub):
     """A broker without listeners: devices reach it through `connect`."""
 
-    def __init__(self, site: SimulatedSite, make_door: Callable[[Callable[[Client, ConnectPacket], None]], FrontDoor]) -> None:
+    def __init__(self, site: SimulatedSite, make_door: Callable[[Callable[[Client, ConnectPacket], None]], FrontDoor], logins: Logins) -> None:
         super().__init__(make_door(self._authenticate))
-        self.logins = Logins()
+        self.logins = logins
         self._site = site
         self._ticker: asyncio.Task[None] | None = None
 
@@ -211,8 +211,8 @@ class SimulatedSite:
         self.is_up = True
         self._run.see(ServerStarted(loop.now_ms(), self.stored()))
 
-    def _make_broker(self, _listeners: Any, *, make_door: Any, **_: Any) -> SimulatedBroker:
-        self.broker = SimulatedBroker(self, make_door)
+    def _make_broker(self, _listeners: Any, *, make_door: Any, logins: Logins, **_: Any) -> SimulatedBroker:
+        self.broker = SimulatedBroker(self, make_door, logins)
         return self.broker
 
     def stored(self) -> tuple[tuple[str, bytes], ...]:
