@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from helpers.events import TOPICS
 from helpers.site import Site
 
@@ -20,7 +21,7 @@ from bridge.errors import SiteInUse, StoreError
 from bridge.recovery import Restored
 from bridge.site_folder import make_site
 from bridge.site_reader import ReadableSite
-from bridge.store.migrate import NEWEST, current_revision
+from bridge.store import migrate as migrations
 from bridge.store.sqlite import open_engine
 from devices.protocol.messages import BridgeState, decode
 
@@ -178,18 +179,15 @@ def test_a_backup_is_verified_while_the_site_is_served(site: Site) -> None:
     assert not list(site.directory.glob("verify-*"))
 
 
-def test_a_backup_of_an_earlier_version_is_migrated(site: Site) -> None:
-    saved = backup(site)
-    with closing(sqlite3.connect(saved)) as connection:
-        for table in ("epochs", "site"):
-            connection.execute(f"DROP TABLE {table}")
-        connection.execute("UPDATE alembic_version SET version_num = '0003'")
-        connection.commit()
-    assert restore(site, saved).orders == 3
-    engine = open_engine(site.directory / DATABASE_NAME)
-    with engine.connect() as connected:
-        assert current_revision(connected) == NEWEST
-    engine.dispose()
+def test_a_backup_of_an_earlier_version_is_migrated(site: Site, tmp_path: Path) -> None:
+    old = open_engine(tmp_path / "old.db")
+    with old.begin() as connection:
+        command.upgrade(migrations._config(connection), "0001")
+        connection.exec_driver_sql("INSERT INTO devices (device, role, created_ms) VALUES ('scan-9', 'scanner', 0)")
+    old.dispose()
+    assert restore(site, tmp_path / "old.db").orders == 0
+    site.start()
+    assert site.app.registry.is_enrolled("scan-9")
 
 
 def test_a_missing_or_empty_database_is_never_made_anew(site: Site) -> None:
