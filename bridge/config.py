@@ -173,6 +173,15 @@ class PublishSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupSettings:
+    """Backups of the database that the server makes by itself. `dockbridge db restore` puts one in its place."""
+
+    folder: str = _setting("backups", "Where they are kept. Relative paths start at the site's folder; another disk is better. Empty: none are made.")
+    every_h: float = _setting(24.0, "Hours from one backup to the next.", least=0.01)
+    keep: int = _setting(3, "Backups that are kept. Each is as large as the database.", least=1, most=10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of a site."""
 
@@ -185,6 +194,7 @@ class Settings:
     payments: PaymentSettings = field(default_factory=PaymentSettings)
     articles: ArticleSettings = field(default_factory=ArticleSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
 
 
 _TYPE_WORDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}

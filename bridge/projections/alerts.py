@@ -99,7 +99,7 @@ ALERT_GONE: Final = Deletion(ALERTS, ("code", "subject"))
 _AWAITED: Final = {RefKind.ORDER: "order {} to be created", RefKind.CODE: "a parcel with the code {}", RefKind.EVENT: "event {}"}
 
 
-_COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, AlertCode.PACKET_SIZE})
+_COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, AlertCode.PACKET_SIZE, AlertCode.BACKUP})
 """What raises these is counted in memory, so an alert from before a start is over."""
 
 

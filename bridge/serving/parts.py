@@ -52,6 +52,8 @@ class Parts:
     broker: Callable[..., SiteBroker] = EmbeddedBroker
     registry: Callable[[Engine, Engine, str, CredentialsLog], Registry] = Registry
     passed: Passed = ignore_point
+    makes_backups: bool = True
+    """A simulation makes none: its days pass in seconds."""
 
 
 PRODUCTION: Final = Parts()

@@ -18,6 +18,7 @@ from bridge.broker.logins import Logins
 from bridge.broker.store_view import StoreView
 from bridge.ingest.ports import StoreUnavailable
 from bridge.operations.ports import FailedLogins
+from bridge.serving.backups import backups_of, make_backups
 from bridge.serving.listeners import cant_listen, listeners
 from bridge.serving.login_alarms import LoginAlarms
 from bridge.serving.open_site import OpenSite
@@ -42,6 +43,7 @@ class Server:
 
     def __init__(self, site: OpenSite, parts: Parts) -> None:
         self._site = site
+        self._makes_backups = parts.makes_backups
         self.certificate = ServerCertificate(site.settings.listen, site.directory, site.clock.now_ms)
         self._alarms = LoginAlarms(site.authentication, site.outlet, site.tasks)
         self._broker = parts.broker(
@@ -74,6 +76,9 @@ class Server:
         tasks = self._site.tasks
         self._broker.watch(tasks.ended)
         tasks.spawn("sweep", sweep(self._site, self._alarms))
+        backups = backups_of(self._site.directory, self._site.settings) if self._makes_backups and self._site.lab_identity is None else None
+        if backups is not None:
+            tasks.spawn("backups", make_backups(self._site, backups))
         if self.certificate.context is not None:
             tasks.spawn("certificate watch", self.certificate.watch())
         return self._broker.addresses()

@@ -148,6 +148,7 @@ _OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         AlertCode.LOGINS: ("登录失败过多", "Too many failed logins"),
         AlertCode.CLIENT_ID: ("两个程序使用同一个客户端标识", "Two programs use one client id"),
         AlertCode.PACKET_SIZE: ("报文过大", "A packet is too large"),
+        AlertCode.BACKUP: ("备份失败", "The backup failed"),
     },
     Severity: {
         Severity.INFO: ("提示", "Info"),

@@ -333,4 +333,5 @@ class AlertCode(StrEnum):
     LOGINS = "logins"
     CLIENT_ID = "client_id"
     PACKET_SIZE = "packet_size"
+    BACKUP = "backup"
     CLOCK = "clock"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bridge.config import CONFIG_NAME, DATABASE_NAME, load
 from bridge.entrypoints.cli.output import JsonOption, moment, print_json, print_table, progress, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.control.client import call
-from bridge.errors import StoreError
+from bridge.errors import Refused, StoreError
 from bridge.operations import database
 from bridge.store.sqlite import MEND_DAMAGED
 from bridge.words import counted
@@ -58,18 +60,35 @@ def check(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def backup(to: Annotated[Path, typer.Argument(help="The file to write.")], site: SiteOption = Path(), as_json: JsonOption = False) -> None:
-    """Copy the whole database, as of one moment, while the server runs.
+def backup(
+    to: Annotated[Path | None, typer.Argument(help="The file to write.", show_default="a new one in backup.folder, like the scheduled ones")] = None,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the whole database, as of one moment, while the server runs. The server makes backups by itself, too: see [backup] in bridge.toml.
 
-    The site's folder also holds its certificates and its configuration: keep a copy of those, too.
+    The site's folder also holds its certificates, its configuration and credentials.jsonl: keep a copy of those as well.
 
     Example: `dockbridge db backup /mnt/backup/ams1.db`
     """
-    read(site, database.backup, to)
+    if to is None:
+        to = _scheduled(site)
+    else:
+        read(site, database.backup, to)
     size = to.stat().st_size
     if as_json:
         print_json({"file": str(to), "bytes": size})
     say(f"Copied to {to} ({size:,} bytes), and checked the copy.")
+
+
+def _scheduled(site: Path) -> Path:
+    """Make a backup as the server does."""
+    from bridge.serving.backups import backups_of
+
+    backups = backups_of(site, load(site / CONFIG_NAME))
+    if backups is None:
+        raise Refused("backup.folder is empty: this site has no folder for backups", fix="name the file to write, or set backup.folder")
+    return backups.make(site / DATABASE_NAME, datetime.now(UTC))
 
 
 FileArgument = Annotated[Path, typer.Argument(help="The backup.", metavar="FILE")]

@@ -197,6 +197,7 @@ class SimulatedSite:
                 broker=self._make_broker,
                 registry=lambda engine, reader, site, _log: Enrolled(engine, reader, site, self._identities),
                 passed=self._passed,
+                makes_backups=False,
             )
             self.app = app = await Application.open(self.folder, Clock(loop.now_ms, loop.time), parts=parts)
             await app.serve()
