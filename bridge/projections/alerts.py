@@ -111,17 +111,18 @@ class Alerts(Quiet):
     hears = frozenset({Refused, Alarm, Started})
 
     def __init__(self) -> None:
-        self._raised: set[tuple[str, str]] = set()
+        self._raised: dict[tuple[str, str], tuple[str, int]] = {}
+        """The text of each alert that is raised, and since when it is."""
         self._about_orders: dict[str, frozenset[AlertCode]] = {}
 
     def load(self, tx: Transaction) -> None:
-        self._raised = {(row.code, row.subject) for row in tx.rows(ALERTS)}
+        self._raised = {(row.code, row.subject): (row.text, row.since_ms) for row in tx.rows(ALERTS)}
         for code, order_id in self._raised:
             if code in _TEXT_OF:
                 self._about_orders[order_id] = self._about_orders.get(order_id, frozenset()) | {AlertCode(code)}
 
     def forget(self) -> None:
-        self._raised = set()
+        self._raised = {}
         self._about_orders = {}
 
     def rule(self, heard: Refused | Alarm | Started, batch: Batch) -> None:
@@ -174,15 +175,16 @@ class Alerts(Quiet):
         for subject, (ref, count) in overdue.items():
             what = _AWAITED[ref.kind].format(ref.name[:NAME_CHARS_MAX])
             fix = "Import the order, or correct the scan. `dockbridge events list --outcome parked` lists these events."
-            self._raise(batch, AlertCode.PARKED, subject, Severity.WARNING, f"{counted(count, 'event')} waiting for {what}.", fix)
+            self._raise(batch, AlertCode.PARKED, subject, Severity.WARNING, f"{counted(count, 'event')} waiting for {what}.", fix, follows=True)
         owing = tx.owing(batch.now_ms - rules.gap_alert_after_ms)
         for device, count in sorted(owing.items()):
             fix = "Reconnect the device to the network; it then sends the events that it still has."
-            self._raise(batch, AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {counted(count, 'event')}.", fix)
+            self._raise(batch, AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {counted(count, 'event')}.", fix, follows=True)
         quarantined = tx.quarantine_counts()
         for device, count in sorted(quarantined.items()):
             fix = "List them with `dockbridge quarantine list`; then process them again with `replay`, or delete them with `drop`."
-            self._raise(batch, AlertCode.QUARANTINE, device, Severity.WARNING, f"{counted(count, 'message')} of device {device} in quarantine.", fix)
+            text = f"{counted(count, 'message')} of device {device} in quarantine."
+            self._raise(batch, AlertCode.QUARANTINE, device, Severity.WARNING, text, fix, follows=True)
         current: dict[str, Any] = {
             AlertCode.PARKED: overdue,
             AlertCode.GAP: owing,
@@ -212,18 +214,19 @@ class Alerts(Quiet):
             "another, enrol it under a new name with `dockbridge device add`.",
         )
 
-    def _raise(self, batch: Batch, code: AlertCode, subject: str, severity: Severity, text: str, fix: str) -> None:
+    def _raise(self, batch: Batch, code: AlertCode, subject: str, severity: Severity, text: str, fix: str, *, follows: bool = False) -> None:
+        """Raise an alert. One that is raised already stays as it is, unless it `follows`: then a count in its text goes on."""
         key = (code.value, subject)
-        if key in self._raised:
+        known, since_ms = self._raised.get(key, ("", batch.now_ms))
+        if known == text or (known and not follows):
             return
-        self._raised.add(key)
-        row = batch.writes.keyed(ALERTS)[key] = AlertRow(code.value, subject, severity.value, batch.now_ms, text, fix)
+        self._raised[key] = (text, since_ms)
+        row = batch.writes.keyed(ALERTS)[key] = AlertRow(code.value, subject, severity.value, since_ms, text, fix)
         batch.publish_plain(batch.topics.alert(code, subject), alert_plain(row))
 
     def _clear(self, batch: Batch, code: AlertCode, subject: str) -> None:
         key = (code.value, subject)
-        if key in self._raised:
-            self._raised.discard(key)
+        if self._raised.pop(key, None) is not None:
             batch.writes.keyed(ALERTS).pop(key, None)
             batch.writes.delete(ALERT_GONE, *key)
             batch.clear(batch.topics.alert(code, subject))

@@ -528,6 +528,10 @@ def test_a_device_that_owes_events_and_is_silent_raises_an_alert_that_goes_when_
     assert alert is not None
     assert alert["text"] == "Device scan-1 still owes 2 events."
     bench.tell("scan-1", "stage", "PO-1", {"dock": "d1"}, seq=1)
+    bench.sweep(bench.rules.gap_alert_after_ms)
+    followed = bench.show(TOPICS.alert("gap", "scan-1"))
+    assert followed is not None
+    assert (followed["text"], followed["since_ms"]) == ("Device scan-1 still owes 1 event.", alert["since_ms"]), "the count follows"
     bench.tell("scan-1", "stage", "PO-1", {"dock": "d1"}, seq=2)
     bench.sweep(bench.rules.gap_alert_after_ms)
     assert bench.show(TOPICS.alert("gap", "scan-1")) is None
