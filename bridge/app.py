@@ -33,6 +33,7 @@ from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.rebuilding import rebuild_site
 from bridge.serving.server import Server, finished
 from bridge.store.articles import put_articles
+from bridge.store.audit import AuditLog
 from bridge.store.database import DatabaseFile, drop_quarantined
 from bridge.store.replaying import Rebuilt
 
@@ -70,6 +71,7 @@ class Application:
         self.clock = site.clock
         self.registry = site.registry
         self.queries = site.queries
+        self.audit = AuditLog(site.engine, site.reader)
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
         self.console = Console(secrets.token_bytes)
         self.pipeline = site.pipeline

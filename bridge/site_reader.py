@@ -7,6 +7,7 @@ from pathlib import Path
 from bridge.config import CONFIG_NAME, DATABASE_NAME, load
 from bridge.errors import NoSite
 from bridge.site_folder import check_present
+from bridge.store.audit import AuditLog
 from bridge.store.database import DatabaseFile
 from bridge.store.queries import Queries
 from bridge.store.registry import Registry
@@ -34,5 +35,6 @@ class ReadableSite:
         name = load(directory / CONFIG_NAME).site.name
         reader = open_engine(path, read_only=True)
         self.queries = Queries(reader, Topics(name))
+        self.audit = AuditLog(reader, reader)
         self.registry = Registry(reader, reader, name)
         self.database = DatabaseFile(path, reader)

@@ -25,7 +25,7 @@ class Console:
         self._log = random_bytes(LOG_BYTES)
         self._seq = 0
 
-    def next_event(self, *, now_ms: int, order: str | None, body: Mapping[str, Any]) -> bytes:
+    def next_event(self, *, now_ms: int, order: str | None, body: Mapping[str, Any], parcel: str | None = None, by: str | None = None) -> bytes:
         """The payload (CBOR) of an event that happens now."""
         self._seq += 1
         event = {
@@ -39,4 +39,5 @@ class Console:
             "sent_mono_ms": now_ms,
             "body": dict(body),
         }
-        return messages.encode_cbor(event if order is None else {**event, "order": order})
+        named = {"order": order, "parcel": parcel, "by": by}
+        return messages.encode_cbor({**event, **{name: value for name, value in named.items() if value is not None}})

@@ -9,6 +9,7 @@ from bridge.errors import Refused
 from bridge.operations import devices
 from bridge.operations.console import CONSOLE
 from bridge.operations.ports import Row, SiteContext, SiteReader
+from bridge.operations.who import WHO
 from devices.protocol.messages import Receipt, convert
 from devices.protocol.vocabulary import EventType, Outcome, Role
 
@@ -28,14 +29,14 @@ async def list_events(
     return site.queries.events(order_id=order, device=device, event_type=event_type, outcome=outcome, limit=limit)
 
 
-async def send(site: SiteContext, event_type: EventType, order: str | None, body: Mapping[str, Any]) -> Receipt:
-    """Send one event as the operator, who has the role of a desk.
+async def send(site: SiteContext, event_type: EventType, order: str | None, body: Mapping[str, Any], *, parcel: str | None = None) -> Receipt:
+    """Send one event as the operator, who has the role of a desk. `by` of the event is who acts.
 
     Raises:
         Refused: if the event has no effect.
     """
     await devices.ensure_channel(site, CONSOLE, Role.DESK)
-    payload = site.console.next_event(now_ms=site.clock.now_ms(), order=order, body=body)
+    payload = site.console.next_event(now_ms=site.clock.now_ms(), order=order, body=body, parcel=parcel, by=WHO.get())
     (answer,) = await site.submit(site.registry.identity(CONSOLE), [(event_type, payload)])
     receipt = convert(answer, Receipt)
     if receipt.outcome in _WITHOUT_EFFECT:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from bridge.domain.jobs import Job
-from bridge.errors import NotFound
+from bridge.errors import NotFound, Refused
 from bridge.operations import events
 from bridge.operations.ports import SiteContext, SiteReader
-from devices.protocol.vocabulary import EventType
+from devices.protocol.vocabulary import EventType, OrderState
+
+ENDED_STATES: Final = frozenset({OrderState.CANCELLED, OrderState.COMPLETED, OrderState.RETURNED, OrderState.DELIVERED})
+"""States of orders that no courier has to bring anywhere."""
+COURIERS_NAMED_MAX: Final = 10
+MOVED_CHARS_MAX: Final = 60
+"""How much of a job's id the job has that it is moved to."""
 
 
 class JobDetails(Struct, frozen=True, kw_only=True):
@@ -23,10 +31,19 @@ async def assign(site: SiteContext, order: str, courier: str, job: str | None = 
 
     Raises:
         NotFound: if there is no such order.
-        Refused: if the order can't be assigned.
+        Refused: if the order has ended, nobody is this courier, or the job is closed or another courier's.
     """
-    if not site.queries.order_states([order]):
+    state = site.queries.order_states([order]).get(order)
+    if state is None:
         raise NotFound(f"there is no order {order}", fix="list the orders with `dockbridge orders list`")
+    if state in ENDED_STATES:
+        raise Refused(f"order {order} is {state}: there is nothing to bring", fix=f"`dockbridge orders explain {order}` says why")
+    _check_courier(site, courier)
+    known = site.queries.job(job) if job is not None else None
+    if known is not None and known.courier != courier:
+        raise Refused(f"job {job} is {known.courier}'s", fix=f"leave --job out, or move it with `dockbridge jobs move {job} {courier}`")
+    if known is not None and not known.is_open:
+        raise Refused(f"job {job} is {known.state}", fix="leave --job out: the order gets a new job")
     await events.send(site, EventType.ASSIGNED, order, {"courier": courier, **({"job": job} if job else {})})
     return [held for held in site.queries.jobs(courier=courier, only_open=True) if order in held.orders]
 
@@ -42,6 +59,36 @@ async def release(site: SiteContext, job: str, reason: str) -> bool:
         return False
     await events.send(site, EventType.UNASSIGNED, None, {"job": job, "reason": reason})
     return True
+
+
+async def move(site: SiteContext, job: str, courier: str, reason: str) -> list[Job]:
+    """Take a job from its courier and give its orders to another one, in one new job. Returns the other courier's open jobs that have them.
+
+    Raises:
+        NotFound: if there is no such job.
+        Refused: if it is closed, nobody is the other courier, or it is that courier's already.
+    """
+    found = _job(site, job)
+    if not found.is_open:
+        raise Refused(f"job {job} is {found.state}", fix="give its orders to a courier with `dockbridge jobs assign`")
+    if found.courier == courier:
+        raise Refused(f"job {job} is {courier}'s already", fix=f"`dockbridge jobs show {job}` shows it")
+    _check_courier(site, courier)
+    await events.send(site, EventType.UNASSIGNED, None, {"job": job, "reason": reason})
+    new = f"{job[:MOVED_CHARS_MAX]}-{site.clock.now_ms():x}"
+    for order in found.orders:
+        await events.send(site, EventType.ASSIGNED, order, {"courier": courier, "job": new})
+    return [held for held in site.queries.jobs(courier=courier, only_open=True) if held.id == new]
+
+
+def _check_courier(site: SiteReader, courier: str) -> None:
+    """Raises:
+    Refused: if no phone that may log in belongs to this courier.
+    """
+    if not site.registry.has_courier(courier):
+        couriers = {d.courier for d in site.registry.list() if d.courier is not None and d.is_admitted}
+        known = ", ".join(sorted(couriers)[:COURIERS_NAMED_MAX]) or "none yet"
+        raise Refused(f"nobody is courier {courier}", fix=f"the couriers are {known}; enrol a phone with `dockbridge device add NAME --role courier`")
 
 
 async def list_jobs(site: SiteReader, *, courier: str | None = None, only_open: bool = False) -> list[Job]:

@@ -17,6 +17,7 @@ from bridge.domain.jobs import Job
 from bridge.errors import Refused
 from bridge.ingest.items import Incoming
 from bridge.ingest.log import EventRow
+from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
 from devices.protocol.vocabulary import Role
 
@@ -153,6 +154,10 @@ class Queries(Protocol):
         """An order's events, in the order of their arrival."""
         ...
 
+    def events_with_id(self, event_id: bytes) -> list[Row]:
+        """The events with this id, of any device: `device`, `type`, and the `order` that it is in."""
+        ...
+
     def event_count(self, order_id: str) -> int:
         """How many events are stored of an order."""
         ...
@@ -225,6 +230,10 @@ class RegistryReader(Protocol):
 
     def list(self) -> list[Device]: ...
 
+    def has_courier(self, courier: str) -> bool:
+        """Whether a phone that is not revoked belongs to a courier."""
+        ...
+
 
 class Database(Protocol):
     """The database as a file."""
@@ -245,6 +254,9 @@ class Database(Protocol):
 
 class SiteReader(Protocol):
     """A site for reading; it does not matter whether a server runs."""
+
+    @property
+    def audit(self) -> AuditReader: ...
 
     @property
     def queries(self) -> Queries: ...
@@ -301,6 +313,9 @@ class SiteContext(SiteReader, Protocol):
 
     @property
     def registry(self) -> Registry: ...
+
+    @property
+    def audit(self) -> Audit: ...
 
     @property
     def clock(self) -> Clock: ...

@@ -113,6 +113,11 @@ class Queries:
                 found.append(StoredFact(fact, event, cbor2.loads(row.receipt) if row.receipt else {}))
             return found
 
+    def events_with_id(self, event_id: bytes) -> list[Row]:
+        query = select(t.events.c.device, t.events.c.type, order_of().label("order")).where(t.events.c.id == event_id)
+        with translated(), self._reader.connect() as connection:
+            return [dict(r._mapping) for r in connection.execute(query)]
+
     def event_count(self, order_id: str) -> int:
         with translated(), self._reader.connect() as connection:
             return connection.execute(select(func.count()).select_from(_positions(order_id).subquery())).scalar_one()

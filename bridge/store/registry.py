@@ -127,6 +127,11 @@ class Registry:
         with translated(), self._reader.connect() as connection:
             return [_device(r) for r in connection.execute(select(devices).order_by(devices.c.device))]
 
+    def has_courier(self, courier: str) -> bool:
+        query = select(devices.c.device).where(devices.c.courier == courier, devices.c.revoked_ms.is_(None)).limit(1)
+        with translated(), self._reader.connect() as connection:
+            return connection.execute(query).first() is not None
+
     def find(self, device: str) -> Device | None:
         row = self._row(device)
         return _device(row) if row is not None else None

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, Larg
 from sqlalchemy.types import TypeEngine
 
 from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
+from bridge.ingest.audit import AUDIT
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.epochs import EPOCHS, SITE
@@ -33,7 +34,7 @@ from bridge.store.known_logins import KNOWN_LOGINS
 RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES),
-    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS),
+    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -102,6 +103,7 @@ events, batches, refused = TABLES[EVENTS], TABLES[BATCHES], TABLES[REFUSED]
 placed, receipts, orders, parcels, status_log = TABLES[PLACED], TABLES[RECEIPTS], TABLES[ORDERS], TABLES[PARCELS], TABLES[STATUS_LOG]
 mispicks = TABLES[MISPICKS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
+audit = TABLES[AUDIT]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]
 SESSION_STATE: Final = tuple(TABLES[r] for r in (SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS))

@@ -208,6 +208,7 @@ def test_a_shift_at_the_command_line(served: Shell) -> None:
     assert again["again"] == again["events"] == imported["events"]
     order = served.data("orders", "list", "--state", "approved")[0]["order"]
     assert served.data("orders", "show", order)["status"]["state"] == "approved"
+    served("device", "add", "phone-anna", "--role", "courier", "--courier", "anna")
     (job,) = served.data("jobs", "assign", order, "anna")
     assert served.data("jobs", "show", job["job"])["orders"] == {order: "approved"}
     served("jobs", "release", job["job"])
@@ -252,7 +253,8 @@ def test_a_job_that_is_closed_already_is_not_released_again(shell: Shell) -> Non
     shell("articles", "import", SAMPLES / "articles.csv")
     assert len(shell.data("articles", "list")) == 5
     shell("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
-    order = shell.data("orders", "list", "-n", "1")[0]["order"]
+    order = shell.data("orders", "list", "--state", "approved")[0]["order"]
+    shell("device", "add", "anna", "--role", "courier")
     (job,) = shell.data("jobs", "assign", order, "anna")
     assert "is released" in shell("jobs", "release", job["job"]).stderr
     assert "was closed already" in shell("jobs", "release", job["job"]).stderr
@@ -335,7 +337,8 @@ def test_a_list_of_articles_comes_in_whole_or_not_at_all(served: Shell, tmp_path
 
 def test_the_same_works_without_a_server(shell: Shell) -> None:
     shell("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
-    order = shell.data("orders", "list", "-n", "1")[0]["order"]
+    order = shell.data("orders", "list", "--state", "approved")[0]["order"]
+    shell("device", "add", "anna", "--role", "courier")
     shell("jobs", "assign", order, "anna")
     assert shell.data("db", "rebuild")["changed"] == []
 

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bridge.entrypoints.cli.output import JsonOption, LimitOption, moment, print_json, print_table
+from bridge.entrypoints.cli.output import JsonOption, LimitOption, moment, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
-from bridge.operations import events
+from bridge.entrypoints.control.client import call
+from bridge.operations import events, order_acts
+from bridge.operations.order_acts import VoidReason
 from devices.protocol.vocabulary import EventType, Outcome
 
-app = typer.Typer(no_args_is_help=True, help="Read the event log.\n\nExample: `dockbridge events list --device scan-07`")
+app = typer.Typer(no_args_is_help=True, help="Read the event log, and take events back.\n\nExample: `dockbridge events list --device scan-07`")
 
 
 @app.command(name="list")
@@ -33,5 +35,22 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    columns = ("pos", "event time (UTC)", "device", "type", "order", "outcome", "reason")
-    print_table(columns, [(r["pos"], moment(r["event_ms"]), r["device"], r["type"], r["order"], r["outcome"], r["reason"]) for r in rows])
+    columns = ("pos", "event time (UTC)", "device", "type", "order", "outcome", "reason", "id")
+    print_table(columns, [(r["pos"], moment(r["event_ms"]), r["device"], r["type"], r["order"], r["outcome"], r["reason"], r["id"]) for r in rows])
+
+
+@app.command()
+def void(
+    event: Annotated[str, typer.Argument(help="The event's id, 32 hex digits, as `events list` prints it.")],
+    reason: Annotated[VoidReason, typer.Option(help="Why.")] = VoidReason.DID_NOT_OCCUR,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Take back an event, as if it had never been sent: what followed from it is undone, jobs and alerts too.
+
+    Example: `dockbridge events void 0199a8c2e5f17a3b8c4d5e6f70819203 --reason incorrect_data`
+    """
+    receipt = call(site, order_acts.void, event, reason)
+    if as_json:
+        print_json(receipt)
+    say(f"Event {event} is taken back.")

@@ -12,6 +12,8 @@ from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, s
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.control.client import call
 from bridge.operations import jobs
+from bridge.words import counted
+from devices.protocol.reasons import UnassignReason
 
 app = typer.Typer(no_args_is_help=True, help="Give orders to couriers, and take jobs back.\n\nExample: `dockbridge jobs assign PO-17 anna`")
 
@@ -72,18 +74,50 @@ def show(job: JobArgument, site: SiteOption = Path(), as_json: JsonOption = Fals
     print_table(("order", "state"), states.items())
 
 
+ReasonOption = Annotated[UnassignReason, typer.Option(help="Why.")]
+
+
 @app.command()
 def release(
-    job: JobArgument,
-    reason: Annotated[str, typer.Option(help="Why, in one word.")] = "dispatcher",
+    job: Annotated[str | None, typer.Argument(help="The job's id.", show_default=False)] = None,
+    courier: Annotated[str | None, typer.Option(help="Every open job of this courier.", show_default=False)] = None,
+    reason: ReasonOption = UnassignReason.OTHER,
     site: SiteOption = Path(),
+    as_json: JsonOption = False,
 ) -> None:
-    """Take a job back from its courier. It disappears from the courier's phone.
+    """Take a job back from its courier, or all of a courier's. It disappears from the courier's phone, and its orders wait for another courier.
 
-    Example: `dockbridge jobs release j-0199… --reason sick`
+    Example: `dockbridge jobs release j-0199… --reason ill`, or `dockbridge jobs release --courier anna --reason ill`
     """
-    was_open = call(site, jobs.release, job, reason)
-    say(f"Job {job} is released." if was_open else f"Job {job} was closed already.")
+    if (job is None) == (courier is None):
+        raise typer.BadParameter("name a job, or a --courier", param_hint="JOB")
+    ids = [job] if job is not None else [held.id for held in read(site, jobs.list_jobs, courier=courier, only_open=True)]
+    released = [one for one in ids if call(site, jobs.release, one, reason.value)]
+    if as_json:
+        print_json({"released": released})
+    if job is not None:
+        say(f"Job {job} is released." if released else f"Job {job} was closed already.")
+    else:
+        say(f"{counted(len(released), 'job')} of {courier} released.")
+
+
+@app.command()
+def move(
+    job: JobArgument,
+    courier: Annotated[str, typer.Argument(help="The courier who gets it.")],
+    reason: ReasonOption = UnassignReason.OTHER,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Take a job from its courier and give its orders to another one.
+
+    Example: `dockbridge jobs move j-0199… ben --reason ill`
+    """
+    moved = call(site, jobs.move, job, courier, reason.value)
+    if as_json:
+        print_json([_row(held) for held in moved])
+    for held in moved:
+        say(f"{courier} has {counted(len(held.orders), 'order')} in job {held.id}")
 
 
 def _row(job: Job) -> dict[str, Any]:

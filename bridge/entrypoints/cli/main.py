@@ -13,6 +13,7 @@ from bridge import __version__
 from bridge.entrypoints.cli import (
     access,
     articles,
+    audit,
     bench,
     certificate,
     config,
@@ -22,6 +23,7 @@ from bridge.entrypoints.cli import (
     device,
     events,
     jobs,
+    order_acts,
     orders,
     quarantine,
     report,
@@ -66,7 +68,10 @@ app.command(context_settings=PASSED_ON, add_help_option=False)(sim.sim)
 app.command(context_settings=PASSED_ON, add_help_option=False)(bench.bench)
 app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
+for act in order_acts.COMMANDS:
+    orders.app.command()(act)
 app.add_typer(orders.app, name="orders")
+app.add_typer(order_acts.parcels, name="parcels")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")
@@ -75,6 +80,7 @@ app.add_typer(report.app, name="report")
 app.add_typer(contract.app, name="contract")
 app.add_typer(config.app, name="config")
 app.add_typer(certificate.app, name="certificate")
+app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from bridge.config import SOCKET_NAME
+from bridge.entrypoints.control.users import own_user
 from bridge.entrypoints.control.wire import Progress, at_socket, decode_answer, encode_call, progress_of
 from bridge.errors import BridgeError
+from bridge.operations.acts import carry_out
 from bridge.operations.ports import SiteContext
 
 if TYPE_CHECKING:
@@ -61,7 +64,9 @@ class Caller:
             return _ask(self._socket, operation, *args, **kwargs)
         assert self._runner is not None
         assert self._app is not None
-        return self._runner.run(_done(operation(self._app, *args, **kwargs)))
+        arguments = inspect.signature(operation).bind(self._app, *args, **kwargs).arguments
+        result: R = self._runner.run(carry_out(self._app, own_user(), operation, dict(list(arguments.items())[1:])))
+        return result
 
 
 def call(directory: Path, operation: Callable[Concatenate[SiteContext, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -88,10 +93,6 @@ async def _open(directory: Path) -> Application:
     from bridge.app import Application
 
     return await Application.open(directory)
-
-
-async def _done(work: Awaitable[R]) -> R:
-    return await work
 
 
 def _connected(directory: Path) -> socket.socket | None:

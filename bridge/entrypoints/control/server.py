@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from bridge.config import SOCKET_NAME
+from bridge.entrypoints.control.users import user_behind
 from bridge.entrypoints.control.wire import LINE_BYTES_MAX, at_socket, decode_call, encode_error, encode_progress, encode_result
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
+from bridge.operations.acts import carry_out
 from bridge.operations.ports import OnProgress, SiteContext
 
 logger = logging.getLogger("dockbridge")
@@ -58,17 +60,18 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # The command has gone away, or its line has no end: there is no one to answer.
         with suppress(ConnectionError, ValueError):
+            who = user_behind(writer.get_extra_info("socket"))
             while line := await reader.readline():
-                writer.write(await self._answer(line, writer))
+                writer.write(await self._answer(line, writer, who))
                 await writer.drain()
         writer.close()
 
-    async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> bytes:
+    async def _answer(self, line: bytes, writer: asyncio.StreamWriter, who: str) -> bytes:
         try:
             call = decode_call(line)
             if call.has_progress:
                 call.arguments["on_progress"] = _reporter(writer)
-            return encode_result(await call.operation(self._site, **call.arguments))
+            return encode_result(await carry_out(self._site, who, call.operation, call.arguments))
         except BridgeError as error:
             return encode_error(str(error), error.fix)
         except StoreUnavailable as error:

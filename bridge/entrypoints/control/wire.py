@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 
 from bridge.errors import Refused
-from bridge.operations import articles, database, devices, imports, jobs, quarantine, server
+from bridge.operations import articles, database, devices, imports, jobs, order_acts, quarantine, server
 from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
 
@@ -30,6 +30,15 @@ CALLS: Final[Mapping[str, Operation]] = {
     "devices.certify": devices.certify,
     "jobs.assign": jobs.assign,
     "jobs.release": jobs.release,
+    "jobs.move": jobs.move,
+    "order_acts.hold": order_acts.hold,
+    "order_acts.release": order_acts.release,
+    "order_acts.confirm": order_acts.confirm,
+    "order_acts.cancel": order_acts.cancel,
+    "order_acts.amend": order_acts.amend,
+    "order_acts.complete": order_acts.complete,
+    "order_acts.void": order_acts.void,
+    "order_acts.relabel": order_acts.relabel,
     "imports.open_channel": imports.open_channel,
     "imports.submit": imports.submit,
     "quarantine.replay": quarantine.replay,

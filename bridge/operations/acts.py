@@ -1,0 +1,105 @@
+"""Acts of people: which operations they are, who carries one out, and the audit log that has them all.
+
+An act is in the log before it is done; if it fails, a second entry says so. So nothing is done that is not in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from bridge.errors import BridgeError
+from bridge.operations import articles, database, devices, imports, jobs, order_acts, quarantine
+from bridge.operations.audit import AuditEntry
+from bridge.operations.ports import SiteContext, SiteReader
+from bridge.operations.who import WHO
+
+Operation = Callable[..., Awaitable[Any]]
+
+NAME_CHARS_MAX: Final = 64
+TEXT_CHARS_MAX: Final = 200
+
+
+class _Kept(NamedTuple):
+    """What of an act's arguments the log keeps: which one it is about, and which are only counted."""
+
+    subject: str | None
+    counted: tuple[str, ...] = ()
+
+
+ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
+    articles.put: ("articles.put", _Kept(None, ("articles",))),
+    devices.add: ("device.add", _Kept("device")),
+    devices.rotate: ("device.rotate", _Kept("device")),
+    devices.revoke: ("device.revoke", _Kept("device")),
+    devices.certify: ("device.certify", _Kept("device")),
+    jobs.assign: ("jobs.assign", _Kept("order")),
+    jobs.release: ("jobs.release", _Kept("job")),
+    jobs.move: ("jobs.move", _Kept("job")),
+    imports.open_channel: ("orders.import", _Kept("channel")),
+    quarantine.replay: ("quarantine.replay", _Kept("no")),
+    quarantine.drop: ("quarantine.drop", _Kept("no")),
+    database.rebuild: ("db.rebuild", _Kept(None, ("on_progress",))),
+    order_acts.hold: ("orders.hold", _Kept("order")),
+    order_acts.release: ("orders.release", _Kept("order")),
+    order_acts.confirm: ("orders.confirm", _Kept("order")),
+    order_acts.cancel: ("orders.cancel", _Kept("order")),
+    order_acts.amend: ("orders.amend", _Kept("order")),
+    order_acts.complete: ("orders.complete", _Kept("order")),
+    order_acts.void: ("events.void", _Kept("event")),
+    order_acts.relabel: ("parcels.relabel", _Kept("order")),
+}
+"""Every operation that changes something for others, by the name that the log gives it."""
+
+
+async def carry_out(site: SiteContext, who: str, operation: Operation, arguments: Mapping[str, Any]) -> Any:
+    """Carry out an operation in the name of a person. If it is an act, it is in the audit log.
+
+    Raises:
+        BridgeError: if it can't be carried out.
+    """
+    WHO.set(who[:NAME_CHARS_MAX])
+    if operation not in ACTS:
+        return await operation(site, **arguments)
+    act, kept = ACTS[operation]
+    await _note(site, who, act, kept, arguments, None)
+    try:
+        return await operation(site, **arguments)
+    except BridgeError as error:
+        await _note(site, who, act, kept, arguments, str(error)[:TEXT_CHARS_MAX])
+        raise
+
+
+async def _note(site: SiteContext, who: str, act: str, kept: _Kept, arguments: Mapping[str, Any], failed: str | None) -> None:
+    subject = arguments.get(kept.subject) if kept.subject is not None else None
+    reason = arguments.get("reason")
+    details = {name: _kept(value) for name, value in arguments.items() if name not in (kept.subject, "reason", *kept.counted) and value}
+    details |= {name: len(arguments[name]) for name in kept.counted if hasattr(arguments.get(name), "__len__")}
+    at_ms = site.clock.now_ms()
+    await site.on_writer(
+        lambda: site.audit.append(
+            at_ms=at_ms,
+            who=who[:NAME_CHARS_MAX],
+            act=act,
+            subject=str(subject)[:TEXT_CHARS_MAX] if subject is not None else None,
+            reason=str(reason)[:TEXT_CHARS_MAX] if reason is not None else None,
+            details=details,
+            failed=failed,
+        )
+    )
+
+
+def _kept(value: Any) -> Any:
+    """An argument as the log keeps it: plain, and bounded."""
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, list | tuple):
+        return [_kept(v) for v in value[:20]]
+    if isinstance(value, dict):
+        return {str(k): _kept(v) for k, v in list(value.items())[:20]}
+    return str(value)[:TEXT_CHARS_MAX]
+
+
+async def audit(site: SiteReader) -> list[AuditEntry]:
+    """Every entry of the audit log, oldest first, each with whether it follows from the one before."""
+    return list(site.audit.entries())

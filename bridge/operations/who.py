@@ -1,0 +1,9 @@
+"""In whose name operations are carried out."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Final
+
+WHO: Final[ContextVar[str | None]] = ContextVar("who", default=None)
+"""A user of the operating system; None if it is not known."""
