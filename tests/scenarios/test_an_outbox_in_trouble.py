@@ -5,7 +5,10 @@ The broker is a fake on a real socket; files and disks are real.
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,12 @@ from typing import Any
 import pytest
 from helpers.fake_broker import FakeBroker
 from helpers.full_disk import Quota, SmallDisk, quota, small_disk
-from helpers.handhelds import NOBODY, RECEIPTS, Clock, orders, presences, read, receipt_for, settings_of
+from helpers.handhelds import NOBODY, RECEIPTS, STATE, Clock, orders, presences, read, receipt_for, settings_of, state_of_server
 from helpers.waiting import DEADLINE_S, until
 
 from devices import DiskFull, NotDelivered, OutboxGone, Scanner, WrongOwner
-from devices.protocol.vocabulary import Outcome
+from devices.__main__ import main
+from devices.protocol.vocabulary import Outcome, Reason
 
 ROOT = Path(__file__).parents[2]
 
@@ -202,3 +206,105 @@ def test_the_outbox_of_another_device_says_so_and_what_to_do(at: dict[str, Any])
     Scanner(**at, port=NOBODY).close()
     with pytest.raises(WrongOwner, match=r"python -m devices move --help.* belongs to ams1/scan-07, not to ams1/scan-08"):
         Scanner(**{**at, "device": "scan-08"}, port=NOBODY)
+
+
+def test_an_outbox_that_was_filled_under_a_wrong_name_is_moved(broker: FakeBroker, at: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """scan-70 was a slip of the pen. What the server had answered stays out; the rest keeps its ids and gets the numbers of a new log."""
+    wrong = {**at, "device": "scan-70"}
+    broker.retained["v1/ams1/bridge/state"] = state_of_server(epoch=3, payload_bytes_max=50_000)
+    broker.acknowledging = False
+    receipts = RECEIPTS.replace("scan-07", "scan-70")
+    with Scanner(**wrong, port=broker.port) as scanner:
+        answered, refused = scanner.pack("PO-1"), scanner.pack("PO-2")
+        broker.until(lambda: len(broker.events()) == 2)
+        broker.send(receipts, receipt_for(answered.id))
+        broker.send(receipts, receipt_for(refused.id, outcome=Outcome.REJECTED, digest=b"refused!", reason=Reason.FORBIDDEN))
+        for scan in (answered, refused):
+            scan.receipt(DEADLINE_S)
+    with Scanner(**wrong, port=NOBODY) as scanner:
+        waiting = [refused, scanner.pack("PO-3")]
+        waiting.append(scanner.void(waiting[-1]))
+        log = scanner._outbox.log
+    assert main(["move", str(at["outbox"]), "--site", "ams1", "--device", "scan-07"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{at['outbox']} belongs to ams1/scan-07 now, not to ams1/scan-70. Events that wait: 3.",
+        "Left out, because the server had stored them for ams1/scan-70: 1.",
+    ]
+    broker.acknowledging = True
+    with Scanner(**at, port=broker.port) as scanner:
+        assert scanner.bridge_state is None or scanner.bridge_state.epoch == 3
+        scanner.drain(DEADLINE_S)
+        assert scanner.pack("PO-4").seq == 4
+    moved = [published for published in broker.events() if "/scan-07/" in published.topic]
+    assert [(read(p).id, read(p).seq, read(p).order) for p in moved[:3]] == [
+        (waiting[0].id, 1, "PO-2"),
+        (waiting[1].id, 2, "PO-3"),
+        (waiting[2].id, 3, None),
+    ]
+    assert read(moved[2]).body.ref == waiting[1].id, "what one event says of another is still true"
+    assert log not in {read(p).log for p in moved}
+
+
+def test_show_says_what_is_in_an_outbox(broker: FakeBroker, at: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    broker.retained[STATE] = state_of_server(epoch=3, payload_bytes_max=50_000)
+    with Scanner(**at, port=broker.port) as scanner:
+        scan = scanner.pack("PO-1")
+        scan.wait_acknowledged(DEADLINE_S)
+        broker.send(RECEIPTS, receipt_for(scan.id))
+        scan.receipt(DEADLINE_S)
+        log = scanner._outbox.log.hex()
+        assert main(["show", str(at["outbox"])]) == 1
+        assert "another process" in capsys.readouterr().err
+    with Scanner(**at, port=NOBODY) as scanner:
+        scanner.stage("PO-2", dock="d1")
+        scanner.pack("PO-3", by="w" * 60)
+    before = at["outbox"].read_bytes()
+    assert main(["show", str(at["outbox"])]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "owner     ams1/scan-07",
+        f"log       {log}, 3 events made",
+        "backlog   2 events wait for the server",
+        "oldest    stage, number 2, 2025-10-09 08:53:25 UTC",
+        "kept      1 acknowledged events, in case the server asks for them again",
+        "receipts  1",
+        "server    1, contract 2, epoch 3, payloads up to 50,000 bytes",
+    ]
+    assert main(["show", "--json", str(at["outbox"])]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown.pop("server")["limits"]["payload_bytes_max"] == 50_000
+    assert shown == {
+        "owner": "ams1/scan-07",
+        "log": log,
+        "last_seq": 3,
+        "backlog": 2,
+        "too_large": 0,
+        "oldest": {"seq": 2, "type": "stage", "at_ms": 1_760_000_005_000},
+        "kept": 1,
+        "receipts": 1,
+    }
+    assert at["outbox"].read_bytes() == before
+
+
+def test_what_is_no_outbox_is_neither_shown_nor_moved(at: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.db").write_text("not a database " * 100)
+    (tmp_path / "empty.db").touch()
+    Scanner(**at, port=NOBODY).close()
+    to = ["--site", "ams1", "--device"]
+    for command, said in (
+        (["show", "missing.db"], "there is no file"),
+        (["show", "text.db"], "not a database"),
+        (["show", "empty.db"], "not an outbox"),
+        (["move", "empty.db", *to, "scan-08"], "not an outbox"),
+        (["move", "scan-07.db", *to, "scan-07"], "belongs to ams1/scan-07 already"),
+        (["move", "scan-07.db", *to, ""], "device: expected 1 to 96 characters"),
+    ):
+        command[1] = str(tmp_path / command[1])
+        assert main(command) == 1
+        assert said in capsys.readouterr().err
+    assert (tmp_path / "empty.db").stat().st_size == 0
+    assert not (tmp_path / "missing.db").exists()
+
+
+def test_the_command_line_needs_nothing_but_python_and_says_when_moving_is_safe() -> None:
+    done = subprocess.run([sys.executable, "-m", "devices", "move", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "The server knows an event by its site, its device and its id." in done.stdout
