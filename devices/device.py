@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, Unpack
 
 from devices import outbox as ob
 from devices.clock import Clock, SystemClock
-from devices.connection import BACKOFF_FIRST_S, BACKOFF_MAX_S, REFUSED_RETRY_S, SYSTEM_JITTER, Connection
+from devices.connection import BACKOFF_FIRST_S, BACKOFF_MAX_S, RECONNECT_SPREAD_S, REFUSED_RETRY_S, SYSTEM_JITTER, Connection
 from devices.errors import RefusedByServer
 from devices.mail import Mail
 from devices.making import made
@@ -77,6 +77,8 @@ class Device:
     in_flight_max: int = IN_FLIGHT_MAX
     backoff_first_s: float = BACKOFF_FIRST_S
     backoff_max_s: float = BACKOFF_MAX_S
+    reconnect_spread_s: float = RECONNECT_SPREAD_S
+    """A device that had a connection comes back at some time within these seconds (`backoff_max_s` at most): others may have lost theirs in the same moment."""
     refused_retry_s: float = REFUSED_RETRY_S
     keepalive_s: int = KEEPALIVE_S
     connect_timeout_s: float = CONNECT_TIMEOUT_S
@@ -290,6 +292,7 @@ class Device:
             in_flight_max=self.in_flight_max,
             backoff_first_s=self.backoff_first_s,
             backoff_max_s=self.backoff_max_s,
+            reconnect_spread_s=self.reconnect_spread_s,
             refused_retry_s=self.refused_retry_s,
             keepalive_s=self.keepalive_s,
             connect_timeout_s=self.connect_timeout_s,

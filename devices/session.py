@@ -40,6 +40,7 @@ class Settings:
     in_flight_max: int
     backoff_first_s: float
     backoff_max_s: float
+    reconnect_spread_s: float
     refused_retry_s: float
     keepalive_s: int
     connect_timeout_s: float
@@ -103,7 +104,8 @@ class Session:
         self._in_flight: dict[int, Outgoing] = {}
         self._selector = selectors.DefaultSelector()
         self._client = self._new_client()
-        self.acknowledged = False
+        self.has_delivered = False
+        """Whether the server has acknowledged more than a presence."""
 
     def run(self) -> None:
         """Returns when it was closed on purpose.
@@ -214,7 +216,7 @@ class Session:
         messages = self._inbox
         done = [self._in_flight.pop(mid) for mid in mids if mid in self._in_flight]
         if done:
-            self.acknowledged = True
+            self.has_delivered |= any(outgoing.ticket is not None for outgoing in done)
             self._progress_s = self._monotonic_s()
         if done or messages or not self._is_stored:
             self._is_stored = self._traffic.settle(done, [Incoming(m.topic, bytes(m.payload), m.retain) for m in messages])

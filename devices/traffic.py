@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A message to publish. `ticket` tells the traffic what it was when its PUBACK comes."""
+    """A message to publish. `ticket` tells the traffic what it was when its PUBACK comes; a presence has none."""
 
     topic: str
     payload: bytes

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from helpers.fake_broker import FakeBroker, Published
-from helpers.handhelds import NOBODY, PRESENCE, RECEIPTS, STATE, Clock, orders, read, receipt_for, settings_of
-from helpers.waiting import DEADLINE_S
+from helpers.handhelds import NOBODY, PRESENCE, RECEIPTS, STATE, Clock, orders, presences, read, receipt_for, settings_of
+from helpers.waiting import DEADLINE_S, until
 
 from devices import Closed, Courier, DeviceError, Draft, InvalidEvent, NotDelivered, OutboxFull, OutboxLocked, RefusedByServer, Scanner
 from devices.outbox import Outbox
@@ -396,6 +396,35 @@ def test_a_refused_login_is_visible_and_heals(broker: FakeBroker, at: dict[str, 
         scan.wait_acknowledged(DEADLINE_S)
         scanner.wait_connected(DEADLINE_S)
         assert scanner.connection.refused is None
+
+
+def test_devices_that_lost_their_server_in_the_same_moment_do_not_come_back_in_the_same_moment(broker: FakeBroker, at: dict[str, Any]) -> None:
+    """Each would be back at once after a failure of its own. Now each waits for its own part of an hour."""
+    at |= {"port": broker.port, "backoff_first_s": 0, "backoff_max_s": 3_600, "reconnect_spread_s": 3_600}
+    with (
+        Scanner(**at, jitter=lambda: 0.0) as early,
+        Scanner(**{**at, "device": "scan-08", "outbox": at["outbox"].with_name("scan-08.db")}, jitter=lambda: 0.9) as late,
+    ):
+        for scanner in (early, late):
+            scanner.wait_connected(DEADLINE_S)
+        broker.cut()
+        for number in range(20):
+            early.pack(f"PO-{number}").wait_acknowledged(DEADLINE_S)
+        assert broker.connections == 3
+        with pytest.raises(NotDelivered):
+            late.wait_connected(0)
+
+
+def test_a_device_that_is_always_cut_off_waits_longer_each_time_until_it_delivers_something(broker: FakeBroker, at: dict[str, Any]) -> None:
+    """Two programs with one client id take the session from each other: an idle one must not do so many times a second."""
+    with Scanner(**{**at, "backoff_max_s": 3_600, "jitter": lambda: 0.0}, port=broker.port) as scanner:
+        for number in range(1, 4):
+            broker.until(lambda number=number: len(presences(broker)) == number)
+            broker.cut()
+            until(lambda number=number: scanner.connection.failures == number, "the end of the connection")
+        scanner.pack("PO-1").wait_acknowledged(DEADLINE_S)
+        broker.cut()
+        until(lambda: scanner.connection.failures == 0, "the end of the connection")
 
 
 # --- scans --------------------------------------------------------------------------------------------------------------------

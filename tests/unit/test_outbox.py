@@ -503,6 +503,8 @@ def test_ids_keep_every_random_bit_that_the_layout_leaves() -> None:
 def test_backoff_is_jittered_over_a_growing_span_and_bounded(attempt: int, jitter: float) -> None:
     wait_s = backoff_s(attempt, first_s=0.5, max_s=30.0, jitter=lambda: jitter)
     assert wait_s == pytest.approx(jitter * min(30.0, 0.5 * 2 ** min(attempt, 10)))
+    spread_s = backoff_s(attempt, first_s=0.5, max_s=30.0, jitter=lambda: jitter, spread_s=3.0)
+    assert spread_s == pytest.approx(jitter * max(3.0, min(30.0, 0.5 * 2 ** min(attempt, 10))))
 
 
 def test_the_boot_id_is_the_systems_or_one_per_start(tmp_path: Path) -> None:
