@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from devices.errors import (
         Closed,
         DeviceError,
+        DiskFull,
+        EventTooLarge,
         InvalidEvent,
         NotDelivered,
         OutboxError,
         OutboxFull,
+        OutboxGone,
         OutboxLocked,
         RefusedByServer,
+        WrongOwner,
     )
     from devices.scan import Draft, Scan
     from devices.scanner import Scanner
@@ -29,22 +33,39 @@ __all__ = [
     "Closed",
     "Courier",
     "DeviceError",
+    "DiskFull",
     "Draft",
+    "EventTooLarge",
     "InvalidEvent",
     "NotDelivered",
     "OutboxError",
     "OutboxFull",
+    "OutboxGone",
     "OutboxLocked",
     "RefusedByServer",
     "Scan",
     "Scanner",
     "SystemClock",
+    "WrongOwner",
 ]
 
 _HOMES = {
     "devices.clock": ("Clock", "SystemClock"),
     "devices.courier": ("Courier",),
-    "devices.errors": ("Closed", "DeviceError", "InvalidEvent", "NotDelivered", "OutboxError", "OutboxFull", "OutboxLocked", "RefusedByServer"),
+    "devices.errors": (
+        "Closed",
+        "DeviceError",
+        "DiskFull",
+        "EventTooLarge",
+        "InvalidEvent",
+        "NotDelivered",
+        "OutboxError",
+        "OutboxFull",
+        "OutboxGone",
+        "OutboxLocked",
+        "RefusedByServer",
+        "WrongOwner",
+    ),
     "devices.scan": ("Draft", "Scan"),
     "devices.scanner": ("Scanner",),
 }

@@ -22,6 +22,7 @@ from devices.traffic import Traffic
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
+RECONNECT_SPREAD_S = 3.0
 REFUSED_RETRY_S = 60.0
 
 SYSTEM_JITTER = random.SystemRandom().random
@@ -32,12 +33,12 @@ _DOUBLINGS_MAX = 32
 log = logging.getLogger(__name__)
 
 
-def backoff_s(attempt: int, *, first_s: float, max_s: float, jitter: Callable[[], float]) -> float:
-    """Seconds to wait after failure number `attempt` (from 0): full jitter over an exponentially growing span.
+def backoff_s(attempt: int, *, first_s: float, max_s: float, jitter: Callable[[], float], spread_s: float = 0.0) -> float:
+    """Seconds to wait after failure number `attempt` (from 0): full jitter over an exponentially growing span, of `spread_s` at least.
 
     A whole warehouse that lost its server must not come back in step. `jitter` gives numbers in [0, 1).
     """
-    return jitter() * min(max_s, first_s * 2.0 ** min(attempt, _DOUBLINGS_MAX))
+    return jitter() * min(max_s, max(spread_s, first_s * 2.0 ** min(attempt, _DOUBLINGS_MAX)))
 
 
 class Connection:
@@ -57,6 +58,8 @@ class Connection:
         self._monotonic_s = monotonic_s
         self._closing = threading.Event()
         self._connected = False
+        self._accepted_s: float | None = None
+        self._failures = 0
         self._refused: str | None = None
         self._denied: tuple[str, ...] = ()
         self._wake_in, self._wake_out = socket.socketpair()
@@ -73,6 +76,11 @@ class Connection:
     def refused(self) -> str | None:
         """Why the server refused the device the last time it answered; None if it did not."""
         return self._refused
+
+    @property
+    def failures(self) -> int:
+        """How many connections in a row were of no use: the server did not answer, or hung up at once. The device waits longer after each."""
+        return self._failures
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -102,10 +110,10 @@ class Connection:
             self._thread.join(self._settings.close_timeout_s + TICK_S)
 
     def _run(self) -> None:
-        attempt = 0
         while not self._closing.is_set():
-            attempt = 0 if self._attempt() else attempt + 1
-            self._closing.wait(self._pause_s(attempt))
+            self._accepted_s = None
+            self._failures = 0 if self._attempt() else self._failures + 1
+            self._closing.wait(self._pause_s())
         self._free()
 
     def _free(self) -> None:
@@ -113,7 +121,7 @@ class Connection:
         self._wake_out.close()
 
     def _attempt(self) -> bool:
-        """One connection from start to end. Returns whether the server acknowledged anything on it."""
+        """One connection from start to end. Returns whether it was of use: something was delivered, or it lasted."""
         session = None
         try:
             session = Session(self._settings, self._traffic, self, self._monotonic_s)
@@ -134,13 +142,21 @@ class Connection:
             session.close()
         self._connected = False
         self._traffic.changed()
-        return session is not None and session.acknowledged
+        has_lasted = self._accepted_s is not None and self._monotonic_s() - self._accepted_s > self._settings.backoff_max_s
+        return has_lasted or (session is not None and session.has_delivered)
 
-    def _pause_s(self, attempt: int) -> float:
+    def _pause_s(self) -> float:
         if self._refused is not None:
             return self._settings.refused_retry_s * (0.5 + 0.5 * self._jitter())
-        first_s, max_s = self._settings.backoff_first_s, self._settings.backoff_max_s
-        return backoff_s(max(0, attempt - 1), first_s=first_s, max_s=max_s, jitter=self._jitter)
+        settings = self._settings
+        return backoff_s(
+            max(0, self._failures - 1),
+            first_s=settings.backoff_first_s,
+            max_s=settings.backoff_max_s,
+            jitter=self._jitter,
+            # The server may have lost every device in this moment, and may be there again in the next.
+            spread_s=0.0 if self._accepted_s is None else settings.reconnect_spread_s,
+        )
 
     # --- for the session (`Owner`), in the connection's thread -------------------------------------------------------------
 
@@ -154,4 +170,5 @@ class Connection:
 
     def accepted(self, denied: tuple[str, ...]) -> None:
         self._connected, self._refused, self._denied = True, None, denied
+        self._accepted_s = self._monotonic_s()
         self._traffic.changed()

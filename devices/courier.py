@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections import deque
@@ -14,24 +13,21 @@ from devices import outbox as ob
 from devices.clock import Clock
 from devices.device import Device
 from devices.errors import InvalidEvent
+from devices.jobs import JOBS_MAX, Jobs
 from devices.mail import Mail
 from devices.protocol import bodies
 from devices.protocol.bridge_messages import Assignment
 from devices.protocol.device_messages import POINTS_MAX as BATCH_POINTS_MAX
 from devices.protocol.device_messages import LocationBatch, Point
 from devices.protocol.encoding import PayloadError, convert, encode
-from devices.protocol.later_editions import decode_later
 from devices.protocol.reasons import AttemptReason, DeclineReason, RefusalReason, ReturnReason
 from devices.protocol.topics import Topics
-from devices.protocol.vocabulary import OPEN_JOB_STATES, EventType
+from devices.protocol.vocabulary import EventType
 from devices.scan import Scan, Scanned, one_of
 from devices.traffic import Incoming, Outgoing
 
 POINTS_MAX = 20_000
 """A day of driving at one point every five seconds."""
-JOBS_MAX = 1_000
-
-log = logging.getLogger(__name__)
 
 
 class _Locations:
@@ -99,60 +95,58 @@ class _CourierMail(Mail):
             battery=courier.battery,
             on_receipt=courier.on_receipt,
         )
-        self._assignments = topics.assignments(courier.courier)
-        self._jobs_max = courier.jobs_max
-        self._jobs_lock = threading.Lock()
-        self._jobs: dict[str, Assignment] = {}
+        self._filter = topics.assignments(courier.courier)
         self.locations = _Locations(topics.location(courier.device), outbox, courier.clock, points_max=courier.points_max)
-        for topic, payload in outbox.kept().items():
-            self._note(topic, payload)
+        retained = outbox.retained()
+        kept = {topic: payload for topic, payload in retained.items() if self._is_job(topic)}
+        self._jobs = Jobs.kept(kept, jobs_max=courier.jobs_max, epoch=0 if self.bridge_state is None else self.bridge_state.epoch)
+        # The jobs of the courier who had this phone before.
+        self._not_ours = {topic: b"" for topic in retained if topic not in kept and topic not in self.filters()}
 
     @property
     def jobs(self) -> dict[str, Assignment]:
-        with self._jobs_lock:
-            return {assignment.job: assignment for assignment in self._jobs.values()}
+        return {job.assignment.job: job.assignment for job in self._jobs.known.values()}
 
     def filters(self) -> Sequence[str]:
-        return (*super().filters(), self._assignments)
+        receipts, state = super().filters()
+        return (receipts, self._filter, state)
 
     def connected(self, *, session_present: bool) -> None:
         super().connected(session_present=session_present)
         self.locations.connected()
-        if not session_present:
-            # The server forgot what it owed this phone: a job that was closed meanwhile will not be cleared, and open ones come again.
-            self.outbox.forget_kept()
-            with self._jobs_lock:
-                self._jobs.clear()
+        self._jobs = self._jobs.connected(session_present=session_present)
+
+    def subscribed(self, denied: Sequence[str]) -> None:
+        super().subscribed(denied)
+        if self.filters()[-1] in denied and not self._jobs.is_confirmed:
+            # Nothing will say when the list is complete. It is forgotten before it comes.
+            self._change([], [], self._jobs.listed(self._jobs.epoch))
 
     def take(self, room: int) -> Sequence[Outgoing]:
         events = super().take(room)
         return [*events, *self.locations.take(room - len(events))]
 
-    def settle(self, acknowledged: Sequence[Outgoing], incoming: Sequence[Incoming]) -> None:
+    def settle(self, acknowledged: Sequence[Outgoing], incoming: Sequence[Incoming]) -> bool:
         for outgoing in acknowledged:
             if isinstance(outgoing.ticket, tuple):
                 self.locations.done(outgoing.ticket)
+        jobs = self._jobs
         for message in incoming:
-            if message.topic.startswith(self._assignments[:-1]) and self._note(message.topic, message.payload):
-                self.outbox.keep(message.topic, message.payload)
-        super().settle(acknowledged, incoming)
+            if self._is_job(message.topic):
+                jobs = jobs.noted(message.topic, message.payload)
+            elif message.retain and (state := self.state_in(message)) is not None:
+                jobs = jobs.listed(state.epoch)
+        return self._change(acknowledged, incoming, jobs)
 
-    def _note(self, topic: str, payload: bytes) -> bool:
-        """Takes an assignment, or with an empty payload its end; returns whether it is worth keeping."""
-        try:
-            assignment = decode_later(payload, Assignment) if payload else None
-        except PayloadError as error:
-            log.warning("an assignment on %s that cannot be read: %s", topic, error)
+    def _change(self, acknowledged: Sequence[Outgoing], incoming: Sequence[Incoming], jobs: Jobs) -> bool:
+        if not self._settle(acknowledged, incoming, jobs.changes_from(self._jobs) | self._not_ours):
             return False
-        with self._jobs_lock:
-            if assignment is None or assignment.state not in OPEN_JOB_STATES:
-                self._jobs.pop(topic, None)
-            elif topic in self._jobs or len(self._jobs) < self._jobs_max:
-                self._jobs[topic] = assignment
-            else:
-                log.warning("over %d open jobs: %s is left out", self._jobs_max, topic)
-                return False
+        self._jobs, self._not_ours = jobs, {}
+        self.changed()
         return True
+
+    def _is_job(self, topic: str) -> bool:
+        return topic.startswith(self._filter[:-1])
 
 
 @dataclass(kw_only=True, eq=False)

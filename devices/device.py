@@ -11,18 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
-import cbor2
-
 from devices import outbox as ob
 from devices.clock import Clock, SystemClock
-from devices.connection import BACKOFF_FIRST_S, BACKOFF_MAX_S, REFUSED_RETRY_S, SYSTEM_JITTER, Connection
-from devices.errors import InvalidEvent, RefusedByServer
-from devices.ids import RANDOM_BYTES, uuid7
+from devices.connection import BACKOFF_FIRST_S, BACKOFF_MAX_S, RECONNECT_SPREAD_S, REFUSED_RETRY_S, SYSTEM_JITTER, Connection
+from devices.errors import RefusedByServer
 from devices.mail import Mail
+from devices.making import made
 from devices.protocol import bodies
-from devices.protocol.bridge_messages import Receipt
-from devices.protocol.device_messages import decode_event
-from devices.protocol.encoding import PayloadError, encode_cbor, plain
+from devices.protocol.bridge_messages import BridgeState, Receipt
 from devices.protocol.reasons import Condition, DamageReason
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType, PodMethod
@@ -41,7 +37,7 @@ class Device:
     It connects by itself, in a thread of its own, from when it is made until `close`. `on_receipt` is called in that thread: keep it short.
 
     Raises:
-        OutboxError: the outbox file cannot be used (`OutboxLocked`: another process has it).
+        OutboxError: the outbox file cannot be used (`OutboxLocked`: another process has it; `WrongOwner`: it is another device's).
         OSError: `ca_file`, `cert_file` or `key_file` cannot be read.
         ValueError: `site` or `device` cannot stand in a topic.
     """
@@ -73,10 +69,16 @@ class Device:
     """The same scan again within this time is a bouncing trigger; 0 takes every call."""
     events_max: int = ob.EVENTS_MAX
     receipts_max: int = ob.RECEIPTS_MAX
+    resend_h: float = ob.RESEND_H
+    """Hours for which an acknowledged event is kept, in case that the server's database has to be restored from a backup."""
+    kept_max: int = ob.KEPT_MAX
+    """It is kept if it is one of the newest so many events of this device, which bounds the file of a busy scanner."""
     outbox_lock_wait_s: float = ob.LOCK_WAIT_S
     in_flight_max: int = IN_FLIGHT_MAX
     backoff_first_s: float = BACKOFF_FIRST_S
     backoff_max_s: float = BACKOFF_MAX_S
+    reconnect_spread_s: float = RECONNECT_SPREAD_S
+    """A device that had a connection comes back at some time within these seconds (`backoff_max_s` at most): others may have lost theirs in the same moment."""
     refused_retry_s: float = REFUSED_RETRY_S
     keepalive_s: int = KEEPALIVE_S
     connect_timeout_s: float = CONNECT_TIMEOUT_S
@@ -93,9 +95,8 @@ class Device:
         settings = self._settings()
         self._outbox = ob.Outbox(
             self.outbox,
-            owner=f"{self.site}/{self.device}",
-            events_max=self.events_max,
-            receipts_max=self.receipts_max,
+            owner=ob.owner_of(self.site, self.device),
+            limits=ob.OutboxLimits(events_max=self.events_max, receipts_max=self.receipts_max, kept_max=self.kept_max, resend_h=self.resend_h),
             lock_wait_s=self.outbox_lock_wait_s,
             random_bytes=self.random_bytes,
         )
@@ -122,8 +123,13 @@ class Device:
 
     @property
     def backlog(self) -> int:
-        """How many events the server has not acknowledged."""
+        """How many events the server has still to acknowledge. One that is larger than the server takes does not count (`Scan.receipt` says so)."""
         return self._outbox.backlog
+
+    @property
+    def bridge_state(self) -> BridgeState | None:
+        """What the server last said of itself: its version, its limits, its epoch; None if it never did."""
+        return self._mail.bridge_state
 
     def wait_connected(self, timeout_s: float | None = None) -> None:
         """Waits until the server has accepted this device.
@@ -157,19 +163,20 @@ class Device:
         """Stores any event of the contract and returns; it is sent as soon as there is a connection.
 
         Raises:
-            InvalidEvent: a value breaks the contract.
+            InvalidEvent: a value breaks the contract, or the event is larger than the server takes.
             OutboxFull: `events_max` events wait already.
-            OutboxError: it could not be stored.
+            OutboxGone: the outbox file was deleted.
+            DiskFull, OutboxError: it could not be stored.
             Closed: the device was closed.
         """
         draft = Draft(type=event_type, body=bodies.Nothing() if body is None else body, order=order, scanned=scanned)
-        make = self._maker(draft)
+        event = self._made(draft)
         now_ms = self.clock.mono_ms()
         with self._lock:
             # Only the scan just before can bounce: the same scan after another one was made on purpose.
             if self._last is not None and self._last[0] == draft and now_ms - self._last[1] < self.debounce_ms:
                 return self._last[2]
-            scan = Scan(self._outbox.put(make), self._mail)
+            scan = Scan(self._outbox.put(event), self._mail)
             self._last = (draft, now_ms, scan)
         self.connection.wake()
         return scan
@@ -188,8 +195,8 @@ class Device:
         Raises:
             InvalidEvent, OutboxFull, OutboxError, Closed: as `send`.
         """
-        makes = [self._maker(draft) for draft in drafts]
-        scans = [Scan(entry, self._mail) for entry in self._outbox.put_many(makes)]
+        events = [self._made(draft) for draft in drafts]
+        scans = [Scan(entry, self._mail) for entry in self._outbox.put_many(events)]
         self.connection.wake()
         return scans
 
@@ -285,6 +292,7 @@ class Device:
             in_flight_max=self.in_flight_max,
             backoff_first_s=self.backoff_first_s,
             backoff_max_s=self.backoff_max_s,
+            reconnect_spread_s=self.reconnect_spread_s,
             refused_retry_s=self.refused_retry_s,
             keepalive_s=self.keepalive_s,
             connect_timeout_s=self.connect_timeout_s,
@@ -303,39 +311,8 @@ class Device:
     def _new_mail(self) -> Mail:
         return Mail(self.device, self._topics, self._outbox, self.clock, firmware=self.firmware, battery=self.battery, on_receipt=self.on_receipt)
 
-    def _maker(self, draft: Draft) -> Callable[[int], ob.Entry]:
-        """Reads the clocks now, and returns what builds the event once its `seq` is known."""
-        clock, at_ms = self.clock, self.clock.wall_ms()
-        event_id = uuid7(at_ms, self.random_bytes(RANDOM_BYTES))
-        value: dict[str, Any] = {
-            "id": event_id,
-            "boot": clock.boot,
-            "mono_ms": clock.mono_ms(),
-            "at_ms": at_ms,
-            "tz_min": clock.tz_min(),
-            "body": plain(draft.body) if isinstance(draft.body, bodies.Body) else dict(draft.body),
-            "order": draft.order,
-            "at": self.at,
-            **{name: said for name, said in draft.scanned.items() if said is not None},
-        }
-        # Not sent yet: these two are set again each time that it is handed to the network.
-        value |= {"sent_boot": value["boot"], "sent_mono_ms": value["mono_ms"]}
-        value = {name: said for name, said in value.items() if said is not None}
-        return lambda seq: ob.Entry(seq=seq, id=event_id, type=str(draft.type), payload=_checked({**value, "log": self._outbox.log, "seq": seq}, draft.type))
-
-
-def _checked(value: dict[str, Any], event_type: EventType) -> bytes:
-    """The payload of an event that the server's own decoder takes.
-
-    Raises:
-        InvalidEvent: naming the field.
-    """
-    try:
-        payload = encode_cbor(value)
-        decode_event(payload, event_type)
-    except (PayloadError, cbor2.CBOREncodeError) as error:
-        raise InvalidEvent(str(error)) from error
-    return payload
+    def _made(self, draft: Draft) -> ob.Made:
+        return made(draft, self.clock, at=self.at, random_bytes=self.random_bytes)
 
 
 def _id_of(scan: Scan | bytes) -> bytes:

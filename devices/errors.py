@@ -2,11 +2,15 @@
 
 DeviceError
 ├── InvalidEvent           the caller's values break the contract; nothing was stored
-├── OutboxError            the outbox file cannot be used
+├── OutboxError            the outbox file cannot be used; nothing was stored
 │   ├── OutboxFull
-│   └── OutboxLocked
+│   ├── OutboxLocked
+│   ├── OutboxGone
+│   ├── WrongOwner
+│   └── DiskFull
 ├── NotDelivered           a wait ran out (also a TimeoutError)
 │   └── RefusedByServer
+├── EventTooLarge          what was stored is larger than the server takes
 └── Closed
 """
 
@@ -38,12 +42,28 @@ class OutboxLocked(OutboxError):
     """The outbox is in use by another process; only one may send from it."""
 
 
+class OutboxGone(OutboxError):
+    """The outbox file was deleted or replaced while it was in use, and this scan was not stored: scan it again."""
+
+
+class WrongOwner(OutboxError):
+    """The outbox belongs to another device. If this device has a new name, move the outbox: `python -m devices move --help` says when that is safe."""
+
+
+class DiskFull(OutboxError):
+    """This device's disk takes no more data, and this was not stored: free some space. What was stored before is safe and goes on being sent."""
+
+
 class NotDelivered(DeviceError, TimeoutError):
     """Nothing came from the server in time; what was scanned is safe in the outbox and will be sent."""
 
 
 class RefusedByServer(NotDelivered):
     """The server refuses this device: check its name and password; what was scanned is safe in the outbox."""
+
+
+class EventTooLarge(DeviceError):
+    """The server takes no event as large as this one. It stays in the outbox, and is sent once the server's limit (broker.packet_bytes_max) is raised."""
 
 
 class Closed(DeviceError):

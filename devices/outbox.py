@@ -1,54 +1,75 @@
-"""The outbox: every event is on disk before `put` returns, and stays there until the server has acknowledged it.
+"""The outbox: every event is on disk before `put` returns, and waits there until the server has acknowledged it.
 
-One SQLite file (WAL, synchronous=FULL) of one device, used by one process. It also keeps what the server answered, so that
-a receipt can be read after its event has left, and after a restart.
+Acknowledged events are kept for a time, because a server whose database was restored from a backup asks for them again. The outbox also keeps what the server
+said, so that a receipt can be read after its event has left, and after a restart. It is one file (`outbox_file.py`) of one device, used by one process.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from sqlite3 import Connection
+from typing import Final, NamedTuple
 
-from devices.errors import Closed, OutboxError, OutboxFull, OutboxLocked
+from devices import outbox_rows as rows
+from devices.errors import Closed, DiskFull, InvalidEvent, OutboxError, OutboxFull, OutboxGone
+from devices.outbox_file import OutboxFile, T
+from devices.outbox_rows import LOG_BYTES, Answer, Entry, Log, Sized
+from devices.run import Run
 
-EVENTS_MAX = 100_000
-RECEIPTS_MAX = 20_000
-LOCK_WAIT_S = 1.0
-LOG_BYTES = 8
+EVENTS_MAX: Final = 100_000
+RECEIPTS_MAX: Final = 20_000
+KEPT_MAX: Final = 50_000
+RESEND_H: Final = 48.0
+LOCK_WAIT_S: Final = 1.0
+LOGS_MAX: Final = 16
+"""So many logs are announced to the server: the present one, and the newest earlier ones of which something may be kept."""
+SENT_BYTES_MAX: Final = 8
+"""A payload grows by no more when `sent_*` are set anew."""
+SURE_BYTES_MAX: Final = 768
+"""Every server takes payloads of so many bytes (a packet of 1,024 is the least that it can be set to)."""
 
-_SCHEMA_VERSION = 1
-_SCHEMA = (
-    "CREATE TABLE outbox (owner TEXT NOT NULL, log BLOB NOT NULL, last_seq INTEGER NOT NULL)",
-    "CREATE TABLE events (seq INTEGER PRIMARY KEY, id BLOB NOT NULL, type TEXT NOT NULL, payload BLOB NOT NULL)",
-    # `place` is the order of arrival: the oldest are forgotten first.
-    "CREATE TABLE receipts (place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, n INTEGER NOT NULL, payload BLOB NOT NULL)",
-    "CREATE TABLE kept (topic TEXT PRIMARY KEY, payload BLOB NOT NULL)",
-)
+_HOUR_MS: Final = 3_600_000
+_FORGET_EVERY_MS: Final = 60_000
+_NO_LIMIT: Final = 2**63 - 1
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """An event in the outbox. `payload` is its content as it was when it happened; `sent_*` are set again at each sending."""
+class OutboxLimits:
+    """How much an outbox holds: events that wait; receipts, the newest; and how long acknowledged events are kept, if they are of the newest `kept_max`."""
 
-    seq: int
+    events_max: int = EVENTS_MAX
+    receipts_max: int = RECEIPTS_MAX
+    kept_max: int = KEPT_MAX
+    resend_h: float = RESEND_H
+
+
+class Made(NamedTuple):
+    """An event that is to be stored. `payload` gives its content, once its log and its number in it are known."""
+
     id: bytes
     type: str
-    payload: bytes
+    payload: Callable[[bytes, int], bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A receipt to keep: `id` of its event, its `n`, and the payload as it came."""
+class Waiting(NamedTuple):
+    """A log, the highest `seq` in it, and how many of its events wait."""
 
-    id: bytes
-    n: int
-    payload: bytes
+    log: bytes
+    last_seq: int
+    backlog: int
+
+
+def owner_of(site: str, device: str) -> str:
+    """The owner of a device's outbox."""
+    return f"{site}/{device}"
 
 
 class Outbox:
@@ -58,7 +79,8 @@ class Outbox:
 
     Raises:
         OutboxLocked: another process has it open.
-        OutboxError: it cannot be opened, belongs to another device, or was written by a newer version.
+        WrongOwner: it belongs to another device.
+        OutboxError: it cannot be opened, or a newer version of this library wrote it.
     """
 
     def __init__(
@@ -66,210 +88,247 @@ class Outbox:
         path: str | Path,
         *,
         owner: str,
-        events_max: int = EVENTS_MAX,
-        receipts_max: int = RECEIPTS_MAX,
+        limits: OutboxLimits | None = None,
         lock_wait_s: float = LOCK_WAIT_S,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.path = Path(path)
-        self._events_max = events_max
-        self._receipts_max = receipts_max
+        self._limits = limits or OutboxLimits()
         self._random_bytes = random_bytes
-        self._log = b""
-        self._last_seq = 0
         self._lock = threading.Lock()
-        self._db: sqlite3.Connection | None = None
-        with self._translated():
-            self._db = sqlite3.connect(self.path, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
-            try:
-                self._prepare(owner)
-            except BaseException:
-                self._db.close()
-                raise
-        # Where the two runs of hand-outs stand: everything up to `_run_start` is backlog, everything after it is fresh.
-        self._run_start = self._last_seq
-        self._backlog_at = 0
-        self._fresh_at = self._last_seq
+        self._file = OutboxFile(path, lock_wait_s=lock_wait_s)
+        try:
+            self._file.prepare(owner, random_bytes(LOG_BYTES))
+            self._logs = rows.read_logs(self._file.rows)
+            self._count: int = self._file.rows("SELECT count(*) FROM events")[0][0]
+        except BaseException:
+            self._file.close()
+            raise
+        self._run = Run(self._logs[-1].last_place)
+        self._unwritten: dict[int, int] = {}
+        """When events were acknowledged, by place, that the disk did not take yet."""
+        self._payload_max = self._sure_max = _NO_LIMIT
+        self._too_large: dict[bytes, int] = {}
+        self._forgot_ms: int | None = None
+        self._cannot_heal = False
 
     @property
     def log(self) -> bytes:
         """8 bytes, random when the file was created or its numbers began anew; `seq` is contiguous within it."""
-        return self._log
+        return self._logs[-1].log
 
     @property
     def last_seq(self) -> int:
         """The highest `seq` given out in this log; 0 in a new one."""
-        return self._last_seq
+        return self._logs[-1].last_seq
 
     @property
     def backlog(self) -> int:
-        """How many events have not been acknowledged."""
-        return self._count
+        """How many events are still to be acknowledged. Those that are too large for the server are not counted."""
+        with self._lock:
+            return self._count - len(self._unwritten) - len(self._too_large)
 
-    def put(self, make: Callable[[int], Entry]) -> Entry:
-        """Stores the event that `make` builds for the next `seq`. It is on disk when this returns.
+    # --- events ----------------------------------------------------------------------------------------------------------
+
+    def put(self, made: Made) -> Entry:
+        """Stores an event under the next `seq`. It is on disk when this returns.
 
         Raises:
+            InvalidEvent: it is larger than the server takes.
             OutboxFull: `events_max` events wait already.
-            OutboxError: it could not be stored.
+            OutboxGone: the file was deleted.
+            DiskFull, OutboxError: it could not be stored.
         """
-        return self.put_many([make])[0]
+        return self.put_many([made])[0]
 
-    def put_many(self, makes: Sequence[Callable[[int], Entry]]) -> list[Entry]:
+    def put_many(self, made: Sequence[Made]) -> list[Entry]:
         """Like `put` for many events in one commit: all of them are stored, or none."""
         with self._lock:
-            if self._count + len(makes) > self._events_max:
-                raise OutboxFull(f"{self._count} of {self._events_max} events wait")
-            entries = [make(seq) for seq, make in enumerate(makes, start=self._last_seq + 1)]
-            with self._transaction() as db:
-                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", [(e.seq, e.id, e.type, e.payload) for e in entries])
-                db.execute("UPDATE outbox SET last_seq = last_seq + ?", (len(entries),))
-            self._last_seq += len(entries)
+            waiting = self._count - len(self._unwritten)
+            if waiting + len(made) > self._limits.events_max:
+                raise OutboxFull(f"{waiting} of {self._limits.events_max} events wait")
+            if not self._file.is_there:
+                raise OutboxGone(self._heal() or "what was in it is in a new file, and so will be the next scan")
+            log = self._logs[-1]
+            entries = [self._numbered(event, log, seq) for seq, event in enumerate(made, start=log.last_seq + 1)]
+            self._commit(lambda db: rows.add_events(db, log, entries))
+            self._logs[-1] = log._replace(last_seq=log.last_seq + len(entries))
             self._count += len(entries)
         return entries
 
     def start_run(self) -> None:
-        """Begins a new run of hand-outs, on a new connection: whatever was not acknowledged is backlog now."""
-        with self._lock:
-            self._run_start = self._fresh_at = self._last_seq
-            self._backlog_at = 0
+        """Begins a new run of hand-outs, on a new connection: whatever was not acknowledged is backlog now.
 
-    def take(self, room: int) -> list[Entry]:
-        """Up to `room` events to send next, each once a run: first those made since the run began, then the backlog, oldest first."""
-        with self._lock:
-            taken = self._between(self._fresh_at, self._last_seq, room)
-            if taken:
-                self._fresh_at = taken[-1].seq
-            backlog = self._between(self._backlog_at, self._run_start, room - len(taken))
-            if backlog:
-                self._backlog_at = backlog[-1].seq
-        return taken + backlog
-
-    def settle(self, acknowledged: Sequence[int], answers: Sequence[Answer] = (), *, end_log: bool = False) -> list[Answer]:
-        """Lets acknowledged events (by `seq`) go and keeps receipts, in one commit. Returns the receipts that were news: the highest `n` holds.
-
-        With `end_log` a new log begins, with `seq` from 1, unless an event of the present one still waits: for an outbox that was restored from a backup or
-        copied, and would give out numbers that another event has.
+        Events over `SURE_BYTES_MAX` wait for `limit_payload`: the server's limit may be lower since the last connection, and it hangs up on larger ones.
         """
         with self._lock:
-            with self._transaction() as db:
-                gone = sum(db.execute("DELETE FROM events WHERE seq = ?", (seq,)).rowcount for seq in acknowledged)
-                news = [answer for answer in answers if _keep_answer(db, answer)]
-                if news:
-                    db.execute("DELETE FROM receipts WHERE place <= (SELECT max(place) FROM receipts) - ?", (self._receipts_max,))
-                fresh_log = self._random_bytes(LOG_BYTES) if end_log and self._count == gone else None
-                if fresh_log is not None:
-                    db.execute("UPDATE outbox SET log = ?, last_seq = 0", (fresh_log,))
+            self._run = Run(self._logs[-1].last_place)
+            self._sure_max = min(self._payload_max, SURE_BYTES_MAX - SENT_BYTES_MAX)
+
+    def take(self, room: int) -> list[Entry]:
+        """Up to `room` events to send next, each once a run: those made since the run began; then the backlog and what is sent again, oldest first."""
+        with self._lock:
+            return self._run.take(room, self._logs[-1].last_place, self._between, self._at)
+
+    def send_again(self, log: bytes, first: int, last: int) -> None:
+        """Hands out once more, in this run, those events of a log that were acknowledged and are kept.
+
+        The request is not stored. If the connection ends before it is fulfilled, the server misses the same events at the next presence, and asks again.
+        """
+        with self._lock:
+            for found in self._logs:
+                if found.log == log and first <= found.last_seq:
+                    places = self._places(rows.SENT_PLACES, found.base + first, found.base + min(last, found.last_seq))
+                    self._run.send_again(places)
+
+    def waits(self, place: int) -> bool:
+        """Whether an event still waits for its acknowledgement."""
+        with self._lock:
+            return place not in self._unwritten and bool(self._file.rows("SELECT 1 FROM events WHERE place = ?", place))
+
+    def logs(self) -> list[Waiting]:
+        """The present log last, and before it the earlier ones of which something may be kept."""
+        with self._lock:
+            earlier = []
+            for found in self._logs[-LOGS_MAX:-1]:
+                places = self._places(rows.WAITING_PLACES, found.base + 1, found.last_place)
+                earlier.append(Waiting(found.log, found.last_seq, len(places.difference(self._unwritten))))
+            waiting = self._count - len(self._unwritten) - len(self._too_large)
+            return [*earlier, Waiting(self.log, self.last_seq, waiting - sum(e.backlog for e in earlier))]
+
+    def limit_payload(self, bytes_max: int) -> list[Sized]:
+        """The server takes payloads of so many bytes. Returns those waiting events that are larger and were not before: they are set aside."""
+        with self._lock:
+            before, known = self._sure_max, self._too_large
+            self._payload_max = self._sure_max = most = bytes_max - SENT_BYTES_MAX
+            large = [Sized(*row) for row in self._file.rows(rows.LARGER, min(before, most))] if self._count else []
+            self._run.release(event.place for event in large if before < event.size <= most)
+            too_large = [event for event in large if event.size > most and event.place not in self._unwritten]
+            self._too_large = {event.id: event.place for event in too_large}
+            return [event for event in too_large if event.id not in known]
+
+    def is_too_large(self, event_id: bytes) -> bool:
+        """Whether an event is set aside, because it is larger than the server takes."""
+        return event_id in self._too_large
+
+    # --- what the server said --------------------------------------------------------------------------------------------
+
+    def settle(
+        self,
+        acknowledged: Sequence[int],
+        answers: Sequence[Answer] = (),
+        *,
+        now_ms: int,
+        retained: Mapping[str, bytes] | None = None,
+        new_log: bool = False,
+    ) -> list[Answer]:
+        """Notes acknowledged events (by `place`), keeps receipts and what is retained on topics (empty: nothing any more), in one commit.
+
+        With `new_log` a new log begins, with `seq` from 1: for an outbox that was restored from a backup or copied, and would give out numbers that another
+        event has. Returns the receipts that were news: the highest (`epoch`, `n`) holds.
+
+        Raises:
+            DiskFull, OutboxError: nothing was stored. What was acknowledged is remembered, and stored by the next call that succeeds.
+        """
+        with self._lock:
+            again = self._run.acknowledge(acknowledged)
+            self._unwritten.update((place, now_ms) for place in acknowledged if place not in again)
+            if self._too_large:
+                self._too_large = {event_id: place for event_id, place in self._too_large.items() if place not in self._unwritten}
+            if not self._file.is_there:
+                self._heal()
+            fresh = self._logs[-1].next(self._random_bytes) if new_log else None
+            forgets = self._forgot_ms is None or abs(now_ms - self._forgot_ms) >= _FORGET_EVERY_MS
+
+            def work(db: Connection) -> tuple[int, list[Answer]]:
+                gone = rows.let_go(db, self._unwritten, self._kept_from)
+                db.executemany("UPDATE sent SET acknowledged_ms = ? WHERE place = ?", [(now_ms, place) for place in again])
+                if forgets:
+                    rows.forget(db, now_ms - round(self._limits.resend_h * _HOUR_MS))
+                if fresh is not None:
+                    rows.begin_log(db, fresh)
+                rows.retain(db, retained or {})
+                return gone, rows.keep_answers(db, answers, self._limits.receipts_max)
+
+            gone, news = self._commit(work)
             self._count -= gone
-            if fresh_log is not None:
-                self._log, self._last_seq = fresh_log, 0
-                self._run_start = self._fresh_at = self._backlog_at = 0
+            self._unwritten.clear()
+            if forgets or fresh is not None:
+                self._forgot_ms = now_ms
+                self._logs = rows.read_logs(self._file.rows)
         return news
 
-    def holds(self, seq: int, event_id: bytes) -> bool:
-        """Whether the event still waits for its acknowledgement. After a new log began, another event may have its number."""
-        return bool(self._rows("SELECT 1 FROM events WHERE seq = ? AND id = ?", seq, event_id))
-
     def receipt(self, event_id: bytes) -> bytes | None:
-        """The payload of the receipt with the highest `n` of an event; None before the first, and once it is one of more than `receipts_max`."""
-        rows = self._rows("SELECT payload FROM receipts WHERE id = ?", event_id)
-        return rows[0][0] if rows else None
+        """The payload of the receipt of an event that holds; None before the first, and once it is one of more than `receipts_max`."""
+        with self._lock:
+            found = self._file.rows("SELECT payload FROM receipts WHERE id = ?", event_id)
+        return found[0][0] if found else None
 
-    def keep(self, topic: str, payload: bytes) -> None:
-        """Keeps what was retained on a topic for a restart without signal; an empty payload forgets it."""
-        with self._lock, self._transaction() as db:
-            if payload:
-                db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (topic, payload))
-            else:
-                db.execute("DELETE FROM kept WHERE topic = ?", (topic,))
-
-    def kept(self) -> dict[str, bytes]:
-        """What was kept, by topic."""
-        return dict(self._rows("SELECT topic, payload FROM kept"))
-
-    def forget_kept(self) -> None:
-        """Forgets everything that was kept."""
-        with self._lock, self._transaction() as db:
-            db.execute("DELETE FROM kept")
+    def retained(self) -> dict[str, bytes]:
+        """What is retained, by topic."""
+        with self._lock:
+            return dict(self._file.rows("SELECT topic, payload FROM kept"))
 
     def close(self) -> None:
         """Closes the file; what is in it stays. Closing twice is harmless."""
         with self._lock:
-            if self._db is not None:
-                self._db.close()
-                self._db = None
+            if self._unwritten:
+                with suppress(OutboxError, Closed):
+                    self._commit(lambda db: rows.let_go(db, self._unwritten, self._kept_from))
+            self._file.close()
 
-    # --- below: SQLite ---------------------------------------------------------------------------------------------------
+    # --- below, with the lock held ---------------------------------------------------------------------------------------
 
-    def _prepare(self, owner: str) -> None:
-        db = self._open_db()
-        # Exclusive: SQLite holds the file's lock until close, and the system frees it when the process dies.
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        # FULL: in WAL mode only this makes a commit outlive a power cut.
-        db.execute("PRAGMA synchronous = FULL")
-        if mode != "wal" or db.execute("PRAGMA synchronous").fetchone()[0] != 2:
-            raise OutboxError(f"{self.path} is not on a file system that keeps what was written")
-        with self._transaction():
-            self._create_or_check(db, owner)
-        found_owner, self._log, self._last_seq = db.execute("SELECT owner, log, last_seq FROM outbox").fetchone()
-        if found_owner != owner:
-            raise OutboxError(f"{self.path} belongs to {found_owner}, not to {owner}")
-        self._count: int = db.execute("SELECT count(*) FROM events").fetchone()[0]
+    @property
+    def _kept_from(self) -> int | None:
+        """The place from which on acknowledged events are kept."""
+        limits = self._limits
+        return self._logs[-1].last_place - limits.kept_max + 1 if limits.kept_max and limits.resend_h else None
 
-    def _create_or_check(self, db: sqlite3.Connection, owner: str) -> None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > _SCHEMA_VERSION:
-            raise OutboxError(f"{self.path} was written by a newer version of this library")
-        if version == 0:
-            for statement in _SCHEMA:
-                db.execute(statement)
-            db.execute("INSERT INTO outbox VALUES (?, ?, 0)", (owner, self._random_bytes(LOG_BYTES)))
-            db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    def _numbered(self, made: Made, log: Log, seq: int) -> Entry:
+        entry = Entry(place=log.base + seq, seq=seq, id=made.id, type=made.type, payload=made.payload(log.log, seq))
+        if len(entry.payload) > self._payload_max:
+            size, most = len(entry.payload) + SENT_BYTES_MAX, self._payload_max + SENT_BYTES_MAX
+            raise InvalidEvent(f"it may take {size:,} bytes, and the server takes at most {most:,} (payload_bytes_max)")
+        return entry
+
+    def _entries(self, sql: str, *values: int) -> list[Entry]:
+        return [rows.entry(self._logs, *row) for row in self._file.rows(sql, *values)]
 
     def _between(self, after: int, last: int, room: int) -> list[Entry]:
-        if after >= last or room <= 0:
-            return []
-        with self._translated():
-            rows = self._open_db().execute("SELECT seq, id, type, payload FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", (after, last, room))
-            return [Entry(seq=seq, id=event_id, type=event_type, payload=payload) for seq, event_id, event_type, payload in rows]
+        found: list[Entry] = []
+        while after < last and room > len(found):
+            page = self._entries(rows.WAITING, after + 1, last, self._sure_max, room - len(found))
+            found += [entry for entry in page if entry.place not in self._unwritten]
+            after = page[-1].place if page else last
+        return found
 
-    def _rows(self, sql: str, *values: object) -> list[Any]:
-        with self._lock, self._translated():
-            return self._open_db().execute(sql, values).fetchall()
+    def _at(self, place: int) -> Entry | None:
+        return next(iter(self._entries(rows.AT, place)), None)
 
-    def _open_db(self) -> sqlite3.Connection:
-        if self._db is None:
-            raise Closed
-        return self._db
+    def _places(self, sql: str, first: int, last: int) -> set[int]:
+        return {place for (place,) in self._file.rows(sql, first, last, self._payload_max)}
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = self._open_db()
-        with self._translated():
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _commit(self, work: Callable[[Connection], T]) -> T:
         try:
-            yield
-        except sqlite3.Error as error:
-            # The low byte is the primary code of an extended one.
-            locked = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-            raise (OutboxLocked if locked else OutboxError)(f"{self.path}: {error}") from error
+            return self._file.commit(work)
+        except DiskFull:
+            if self._file.make_room():
+                logger.warning("%s: the disk is full: events that were kept in case the server asks for them again gave way", self.path)
+            return self._file.commit(work)
 
-
-def _keep_answer(db: sqlite3.Connection, answer: Answer) -> bool:
-    cursor = db.execute(
-        "INSERT INTO receipts (id, n, payload) VALUES (?, ?, ?)"
-        " ON CONFLICT (id) DO UPDATE SET n = excluded.n, payload = excluded.payload WHERE excluded.n > receipts.n",
-        (answer.id, answer.n, answer.payload),
-    )
-    return cursor.rowcount > 0
+    def _heal(self) -> str | None:
+        """The file was deleted: puts everything into a new one, and begins a new log in case the old file is found again. Returns why it could not."""
+        try:
+            self._file.make_anew()
+            fresh = self._logs[-1].next(self._random_bytes)
+            self._file.commit(lambda db: rows.begin_log(db, fresh))
+        except OutboxError as error:
+            if not self._cannot_heal:
+                logger.error("%s was deleted or replaced while it was in use: %s", self.path, error.detail)
+            self._cannot_heal = True
+            return error.detail
+        self._logs = rows.read_logs(self._file.rows)
+        self._cannot_heal = False
+        logger.error("%s was deleted while it was in use: what was in it is in a new file, and goes on with a new log", self.path)
+        return None

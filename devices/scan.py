@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypedDict, TypeVar
 
-from devices import outbox as ob
 from devices.errors import InvalidEvent
 from devices.mail import Mail
+from devices.outbox_rows import Entry
 from devices.protocol import bodies
 from devices.protocol.bridge_messages import Receipt
 from devices.protocol.vocabulary import EventType
@@ -42,12 +42,13 @@ class Draft:
 class Scan:
     """One event of this device: its `id` (16 bytes) and `seq`, and what has become of it."""
 
-    __slots__ = ("_mail", "id", "seq", "type")
+    __slots__ = ("_mail", "_place", "id", "seq", "type")
 
-    def __init__(self, entry: ob.Entry, mail: Mail) -> None:
+    def __init__(self, entry: Entry, mail: Mail) -> None:
         self.id = entry.id
         self.seq = entry.seq
         self.type = entry.type
+        self._place = entry.place
         self._mail = mail
 
     def __repr__(self) -> str:
@@ -56,22 +57,29 @@ class Scan:
     @property
     def acknowledged(self) -> bool:
         """Whether the server has stored it."""
-        return not self._mail.outbox.holds(self.seq, self.id)
+        return not self._mail.outbox.waits(self._place)
 
     def wait_acknowledged(self, timeout_s: float | None = None) -> None:
         """Waits until the server has stored it; None waits for ever.
 
         Raises:
             NotDelivered: not within `timeout_s` seconds (`RefusedByServer` if the server refuses this device).
+            EventTooLarge: the server does not take an event as large as this one.
             Closed: the device was closed.
         """
-        self._mail.wait(lambda: self.acknowledged or None, timeout_s)
+
+        def look() -> bool | None:
+            self._mail.check_size(self.id)
+            return self.acknowledged or None
+
+        self._mail.wait(look, timeout_s)
 
     def receipt(self, timeout_s: float | None = None) -> Receipt:
         """What the server says of it, waiting for its first answer; a later one (higher `n`) holds as soon as it has come.
 
         Raises:
             NotDelivered: no receipt within `timeout_s` seconds (`RefusedByServer` if the server refuses this device).
+            EventTooLarge: the server does not take an event as large as this one.
             Closed: the device was closed.
         """
         return self._mail.wait(lambda: self._mail.receipt(self.id), timeout_s)

@@ -40,6 +40,7 @@ class Settings:
     in_flight_max: int
     backoff_first_s: float
     backoff_max_s: float
+    reconnect_spread_s: float
     refused_retry_s: float
     keepalive_s: int
     connect_timeout_s: float
@@ -99,10 +100,12 @@ class Session:
         self._suback: list[ReasonCode] | None = None
         self._acked_mids: list[int] = []
         self._inbox: list[mqtt.MQTTMessage] = []
+        self._is_stored = True
         self._in_flight: dict[int, Outgoing] = {}
         self._selector = selectors.DefaultSelector()
         self._client = self._new_client()
-        self.acknowledged = False
+        self.has_delivered = False
+        """Whether the server has acknowledged more than a presence."""
 
     def run(self) -> None:
         """Returns when it was closed on purpose.
@@ -205,17 +208,22 @@ class Session:
         client.loop_misc()
 
     def _settle(self) -> None:
-        """Stores first, then acknowledges: a receipt that this device did not keep comes again."""
+        """Stores first, then acknowledges: a receipt that this device did not keep comes again.
+
+        As long as the device can store nothing, the server's window limits how many messages wait in the inbox.
+        """
         mids, self._acked_mids = self._acked_mids, []
-        messages, self._inbox = self._inbox, []
+        messages = self._inbox
         done = [self._in_flight.pop(mid) for mid in mids if mid in self._in_flight]
         if done:
-            self.acknowledged = True
+            self.has_delivered |= any(outgoing.ticket is not None for outgoing in done)
             self._progress_s = self._monotonic_s()
-        if done or messages:
-            self._traffic.settle(done, [Incoming(message.topic, bytes(message.payload)) for message in messages])
-        for message in messages:
-            self._client.ack(message.mid, message.qos)
+        if done or messages or not self._is_stored:
+            self._is_stored = self._traffic.settle(done, [Incoming(m.topic, bytes(m.payload), m.retain) for m in messages])
+        if self._is_stored:
+            self._inbox = []
+            for message in messages:
+                self._client.ack(message.mid, message.qos)
 
     def _advance(self) -> None:
         if self._owner.closing and self._stage is not _Stage.LEAVING:
@@ -238,7 +246,9 @@ class Session:
         denied = tuple(topic_filter for topic_filter, reason in zip(self._traffic.filters(), granted, strict=True) if reason.is_failure)
         if granted[0].is_failure:
             raise RefusedError("the server does not let this device read its own receipts")
-        self._publish(self._traffic.presence(online=True))
+        self._traffic.subscribed(denied)
+        for presence in self._traffic.presence(online=True):
+            self._publish(presence)
         self._enter(_Stage.ONLINE)
         self._owner.accepted(denied)
 
@@ -255,7 +265,8 @@ class Session:
 
     def _leave(self) -> None:
         if self._stage is _Stage.ONLINE:
-            self._publish(self._traffic.presence(online=False))
+            for presence in self._traffic.presence(online=False):
+                self._publish(presence)
         self._enter(_Stage.LEAVING)
 
     def _publish(self, outgoing: Outgoing) -> None:

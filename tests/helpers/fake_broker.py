@@ -1,4 +1,4 @@
-"""A broker that does what a story needs: withholds PUBACKs, cuts connections, refuses logins, publishes what a test says.
+"""A broker that does what a story needs: withholds PUBACKs, cuts connections, refuses logins and filters, publishes what a test says.
 
 MQTT 3.1.1 on a real socket, by hand: CONNECT, SUBSCRIBE, PUBLISH up to QoS 1, PINGREQ, DISCONNECT. One thread for each connection.
 """
@@ -37,6 +37,7 @@ class FakeBroker:
         self.session_present = False
         self.acknowledging = True
         self.retained: dict[str, bytes] = {}
+        self.denied: set[str] = set()
         self.wills: list[tuple[str, bytes]] = []
         self.connections = 0
         self._news = threading.Condition(threading.RLock())
@@ -139,10 +140,11 @@ class FakeBroker:
                 filters.append(topic.decode())
                 rest = rest[1:]
             self.steps += [("subscribe", topic_filter) for topic_filter in filters]
-            client.sendall(bytes((0x90, 2 + len(filters))) + body[:2] + b"\x01" * len(filters))
-            for kept, payload in self.retained.items():
-                if any(kept.startswith(topic_filter.rstrip("+")) for topic_filter in filters):
-                    client.sendall(publish_packet(kept, payload, packet_id=7, retain=True))
+            client.sendall(bytes((0x90, 2 + len(filters))) + body[:2] + bytes(0x80 if topic_filter in self.denied else 1 for topic_filter in filters))
+            for topic_filter in filters:
+                for kept, payload in self.retained.items():
+                    if topic_filter not in self.denied and kept.startswith(topic_filter.rstrip("+")):
+                        client.sendall(publish_packet(kept, payload, packet_id=7, retain=True))
         elif kind == 3:  # PUBLISH
             qos = head >> 1 & 3
             name, rest = _text(body)

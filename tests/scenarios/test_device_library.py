@@ -16,38 +16,17 @@ from typing import Any
 
 import pytest
 from helpers.fake_broker import FakeBroker, Published
-from helpers.waiting import DEADLINE_S
+from helpers.handhelds import NOBODY, PRESENCE, RECEIPTS, STATE, Clock, orders, presences, read, receipt_for, settings_of
+from helpers.waiting import DEADLINE_S, until
 
 from devices import Closed, Courier, DeviceError, Draft, InvalidEvent, NotDelivered, OutboxFull, OutboxLocked, RefusedByServer, Scanner
 from devices.outbox import Outbox
 from devices.protocol.bodies import Collected, Line, Pack, Returned
-from devices.protocol.messages import Assignment, Event, LocationBatch, Point, Presence, Receipt, Stop, decode, decode_event, encode, encode_cbor, load_cbor
+from devices.protocol.messages import LocationBatch, Point, Presence, Receipt, decode, encode_cbor, load_cbor
 from devices.protocol.reasons import CustomsReason, DamageReason
-from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod, Reason, Tone, Warn
+from devices.protocol.vocabulary import EventType, Outcome, PodMethod, Reason, Warn
 
 ROOT = Path(__file__).parents[2]
-RECEIPTS = "v1/ams1/devices/scan-07/receipts"
-PRESENCE = "v1/ams1/devices/scan-07/presence"
-JOB = "v1/ams1/couriers/anna/assignments/job-1"
-NOBODY = 9  # the discard port: it has no listener
-
-
-class Clock:
-    """A clock that stands still until it is moved; each boot has a new one."""
-
-    boot = b"boot-one"
-
-    def __init__(self) -> None:
-        self.now_ms = 5_000
-
-    def mono_ms(self) -> int:
-        return self.now_ms
-
-    def wall_ms(self) -> int:
-        return 1_760_000_000_000 + self.now_ms
-
-    def tz_min(self) -> int | None:
-        return 120
 
 
 @pytest.fixture
@@ -63,32 +42,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def at(tmp_path: Path, clock: Clock) -> dict[str, Any]:
-    """The settings of every device of a test: its folder; it reconnects at once, and takes every call as a new scan."""
-    return {
-        "site": "ams1",
-        "device": "scan-07",
-        "password": "secret",
-        "host": "127.0.0.1",
-        "outbox": tmp_path / "scan-07.db",
-        "clock": clock,
-        "debounce_ms": 0,
-        "backoff_first_s": 0.02,
-        "backoff_max_s": 0.05,
-        "refused_retry_s": 0.02,
-        "close_timeout_s": 0.1,
-    }
-
-
-def read(published: Published) -> Event[Any]:
-    return decode_event(published.payload, EventType(published.topic.rsplit("/", 1)[1]))
-
-
-def orders(published: list[Published]) -> list[str | None]:
-    return [read(p).order for p in published]
-
-
-def receipt_for(event_id: bytes | None, n: int = 1, outcome: Outcome = Outcome.APPLIED, **more: Any) -> bytes:
-    return encode(Receipt(id=event_id, n=n, final=True, outcome=outcome, tone=Tone.OK, at_ms=1, **more))
+    return settings_of(tmp_path, clock)
 
 
 # --- the way in ---------------------------------------------------------------------------------------------------------------
@@ -103,6 +57,7 @@ def test_receipts_are_subscribed_to_before_presence_and_presence_before_events(b
     assert broker.steps == [
         ("connect", "persistent"),
         ("subscribe", RECEIPTS),
+        ("subscribe", STATE),
         ("publish", PRESENCE),
         ("publish", "v1/ams1/devices/scan-07/events/pack"),
         ("publish", PRESENCE),
@@ -443,6 +398,35 @@ def test_a_refused_login_is_visible_and_heals(broker: FakeBroker, at: dict[str, 
         assert scanner.connection.refused is None
 
 
+def test_devices_that_lost_their_server_in_the_same_moment_do_not_come_back_in_the_same_moment(broker: FakeBroker, at: dict[str, Any]) -> None:
+    """Each would be back at once after a failure of its own. Now each waits for its own part of an hour."""
+    at |= {"port": broker.port, "backoff_first_s": 0, "backoff_max_s": 3_600, "reconnect_spread_s": 3_600}
+    with (
+        Scanner(**at, jitter=lambda: 0.0) as early,
+        Scanner(**{**at, "device": "scan-08", "outbox": at["outbox"].with_name("scan-08.db")}, jitter=lambda: 0.9) as late,
+    ):
+        for scanner in (early, late):
+            scanner.wait_connected(DEADLINE_S)
+        broker.cut()
+        for number in range(20):
+            early.pack(f"PO-{number}").wait_acknowledged(DEADLINE_S)
+        assert broker.connections == 3
+        with pytest.raises(NotDelivered):
+            late.wait_connected(0)
+
+
+def test_a_device_that_is_always_cut_off_waits_longer_each_time_until_it_delivers_something(broker: FakeBroker, at: dict[str, Any]) -> None:
+    """Two programs with one client id take the session from each other: an idle one must not do so many times a second."""
+    with Scanner(**{**at, "backoff_max_s": 3_600, "jitter": lambda: 0.0}, port=broker.port) as scanner:
+        for number in range(1, 4):
+            broker.until(lambda number=number: len(presences(broker)) == number)
+            broker.cut()
+            until(lambda number=number: scanner.connection.failures == number, "the end of the connection")
+        scanner.pack("PO-1").wait_acknowledged(DEADLINE_S)
+        broker.cut()
+        until(lambda: scanner.connection.failures == 0, "the end of the connection")
+
+
 # --- scans --------------------------------------------------------------------------------------------------------------------
 
 
@@ -494,6 +478,7 @@ def test_a_value_that_breaks_the_contract_is_refused_at_once(at: dict[str, Any])
             lambda: scanner.pack("x" * 97),
             lambda: scanner.customs_cleared("PO-17", country="china"),
             lambda: scanner.send(EventType.PACK, {"weight_g": object()}),
+            lambda: scanner.pack(code="\udcff"),
             lambda: scanner.send_many([Draft(type=EventType.LOST, order="PO-1"), Draft(type=EventType.STAGE)]),
         ):
             with pytest.raises(InvalidEvent):
@@ -503,52 +488,6 @@ def test_a_value_that_breaks_the_contract_is_refused_at_once(at: dict[str, Any])
 
 
 # --- the courier's phone ------------------------------------------------------------------------------------------------------
-
-
-def job(rev: int = 3, state: JobState = JobState.ASSIGNED) -> bytes:
-    stop = Stop(stop="s1", orders=["PO-17"], parcels=["P1"], codes=["0034"], handling=[])
-    return encode(Assignment(job="job-1", rev=rev, state=state, stops=[stop]))
-
-
-def test_jobs_appear_and_are_cleared(broker: FakeBroker, at: dict[str, Any]) -> None:
-    broker.retained[JOB] = job()
-    with Courier(**at, port=broker.port, courier="anna") as courier:
-        assert courier.wait_job(DEADLINE_S).stops[0].codes == ["0034"]
-        courier.claim("job-1").wait_acknowledged(DEADLINE_S)
-        broker.send(JOB, job(4, JobState.ACCEPTED))
-        broker.until(lambda: broker.pubacks == 2)
-        assert courier.jobs["job-1"].rev == 4
-        broker.send(JOB, b"")
-        broker.until(lambda: broker.pubacks == 3)
-        assert courier.jobs == {}
-        with pytest.raises(NotDelivered):
-            courier.wait_job(0, job="job-1")
-        with pytest.raises(InvalidEvent):
-            courier.claim("job-1")
-    assert broker.steps[1:3] == [("subscribe", RECEIPTS), ("subscribe", "v1/ams1/couriers/anna/assignments/+")]
-    assert read(broker.events()[0]).body.rev == 3
-
-
-def test_a_job_is_known_after_a_restart_without_signal(broker: FakeBroker, at: dict[str, Any]) -> None:
-    broker.retained[JOB] = job()
-    with Courier(**at, port=broker.port, courier="anna") as courier:
-        courier.wait_job(DEADLINE_S)
-        broker.until(lambda: broker.pubacks == 1)
-    with Courier(**at, port=NOBODY, courier="anna") as offline:
-        assert list(offline.jobs) == ["job-1"]
-
-
-@pytest.mark.parametrize(("session_present", "left"), [(False, []), (True, ["job-1"])])
-def test_a_job_that_a_forgetful_server_no_longer_has_goes(broker: FakeBroker, at: dict[str, Any], session_present: bool, left: list[str]) -> None:
-    broker.retained[JOB] = job()
-    with Courier(**at, port=broker.port, courier="anna") as courier:
-        courier.wait_job(DEADLINE_S)
-        broker.until(lambda: broker.pubacks == 1)
-        broker.retained.clear()
-        broker.session_present = session_present
-        broker.cut()
-        courier.pickup("PO-17").wait_acknowledged(DEADLINE_S)
-        assert list(courier.jobs) == left
 
 
 def test_locations_are_live_at_qos_0_and_backlog_at_qos_1(broker: FakeBroker, at: dict[str, Any], clock: Clock) -> None:

@@ -27,7 +27,8 @@ from firmware_sim.link.handset import SocketStage
 from firmware_sim.link.player import REBOOT_S, Player
 
 DEBOUNCE_MS: Final = 300
-"""The library's own, at life's speed."""
+RECONNECT_SPREAD_S: Final = 3.0
+"""Both are the library's own, at life's speed."""
 
 
 class LibraryScanner(Scanner):
@@ -164,6 +165,7 @@ class LibraryHandset(Player):
             debounce_ms=max(1, round(DEBOUNCE_MS / self._stage.speed)),
             events_max=firmware.outbox.events_max,
             backoff_max_s=BACKOFF_MAX_MS / 1000,
+            reconnect_spread_s=RECONNECT_SPREAD_S / self._stage.speed,
             clock=LibraryClock(lambda: firmware.wall_ms - firmware.now_ms),
         )
 
