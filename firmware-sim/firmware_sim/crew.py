@@ -11,7 +11,7 @@ from devices.protocol.vocabulary import Role
 from firmware_sim import belts
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.firmware.chores import Habits
-from firmware_sim.firmware.courier import Troubles
+from firmware_sim.firmware.courier import Courier, Troubles
 from firmware_sim.firmware.scanner import Battery, Scanner, Zone
 from firmware_sim.record import Cast
 from firmware_sim.scenario import Belts, Couriers, Scanners, Scenario
@@ -27,8 +27,17 @@ class Crew:
     expected: dict[str, str]
 
 
-def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.0, library: type[Scanner] = Scanner) -> Crew:
-    """The devices of a scenario, for a seed. `load` is the share of the belts' events; `library` is what a scanner of the kind `library` is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kinds:
+    """What a scenario's scanners and phones are; `library` are the scanners of that kind."""
+
+    scanner: type[Scanner] = Scanner
+    library: type[Scanner] = Scanner
+    courier: type[Courier] = Courier
+
+
+def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.0, kinds: Kinds = Kinds()) -> Crew:
+    """The devices of a scenario, for a seed. `load` is the share of the belts' events."""
     site = site_of(scenario)
     firmwares: dict[str, Firmware] = {}
     cast: dict[str, Cast] = {}
@@ -46,7 +55,7 @@ def build(scenario: Scenario, seed: int, *, speed: float = 1.0, load: float = 1.
             every_ms=max(1, round(orders.every_s * 1000)),
             labels_only=orders.labels_only,
         )
-        firmwares |= day.build(speed=speed, more=lambda device: _more(device, groups[device], library))
+        firmwares |= day.build(speed=speed, more=lambda device: _more(device, groups[device], kinds))
         for d in day.devices:
             secrets = _workers(d.name, groups[d.name]) if d.name in groups and d.role is Role.SCANNER else (d.courier,) if d.courier else ()
             cast[d.name] = Cast(device=d.name, role=d.role.value, courier=d.courier, secrets=secrets)
@@ -99,10 +108,11 @@ def _workers(device: str, group: Scanners | Couriers) -> tuple[str, ...]:
     return tuple(f"w-{device}-{n}" for n in range(1, group.workers + 1)) if isinstance(group, Scanners) else ()
 
 
-def _more(device: str, group: Scanners | Couriers, library: type[Scanner]) -> dict[str, Any]:
+def _more(device: str, group: Scanners | Couriers, kinds: Kinds) -> dict[str, Any]:
     """What a group says, in a firmware's words."""
     more: dict[str, Any] = {"version": group.firmware, "skew_ms": round(group.clock_off_s * 1000), "is_curious": group.curious}
     if isinstance(group, Couriers):
+        more["kind"] = kinds.courier
         more["habits"] = Habits(double=group.double_tap, unreadable=group.unreadable, goes_on_alone=group.goes_on_alone)
         more["troubles"] = Troubles(
             tunnel=group.tunnel,
@@ -114,7 +124,7 @@ def _more(device: str, group: Scanners | Couriers, library: type[Scanner]) -> di
         )
         return more
     more["habits"] = Habits(unreadable=group.unreadable, wrong_label=group.wrong_label, double=group.bounce, slip=group.slip, goes_on_alone=group.goes_on_alone)
-    more["kind"] = library if group.kind == "library" else Scanner
+    more["kind"] = kinds.library if group.kind == "library" else kinds.scanner
     more["workers"] = _workers(device, group)
     more["shift_s"] = group.shift_s
     more["walk"] = tuple(Zone(seconds=w.seconds, access_point=w.access_point) for w in group.walk)

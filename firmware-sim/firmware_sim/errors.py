@@ -5,7 +5,8 @@ SimError
 ├── NotAdmitted      the bridge refuses a device's credentials
 ├── NoPassword       a device of the workload has no password here
 ├── BadCredentials   the credentials file can't be used
-└── ServerEnded      the server under torture does not run, or ended by itself
+├── ServerEnded      the server under torture does not run, or ended by itself
+└── ClientFailed     a program that stands for devices ended, or broke its protocol
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class BadCredentials(SimError):
 
 class ServerEnded(SimError):
     """The server ended by itself."""
+
+
+class ClientFailed(SimError):
+    """A program that stands for a device failed."""
 
 
 class BadScenario(SimError):

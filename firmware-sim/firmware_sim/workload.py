@@ -260,7 +260,8 @@ class Workload:
             for p in self.orders
             if p.courier == courier and p.visit is not None
         ]
-        return Courier(site=self.site, device=name, courier=courier, visits=visits, depot=DEPOT, **more)
+        kind: type[Courier] = more.pop("kind", Courier)
+        return kind(site=self.site, device=name, courier=courier, visits=visits, depot=DEPOT, **more)
 
 
 def _devices(scanners: int, couriers: int, fates: frozenset[Fate]) -> tuple[SimDevice, ...]:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from functools import cache
 from importlib.util import find_spec
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -30,5 +30,10 @@ def needs(tool: str) -> None:
     """Skips the test if a tool is missing; in CI, where all tools must be installed, the test fails."""
     missing = _missing(tool)
     if missing is not None:
-        assert not os.environ.get("CI"), missing
-        pytest.skip(missing)
+        skip_or_fail(missing)
+
+
+def skip_or_fail(missing: str) -> NoReturn:
+    """Skips the test; in CI the test fails."""
+    assert not os.environ.get("CI"), missing
+    pytest.skip(missing)

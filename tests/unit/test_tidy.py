@@ -39,6 +39,7 @@ MANY_PARAMETERS: Final = {
     "torture.py:torture": "a command: each parameter is an option",
     "history.py:history": "a command: each parameter is an option",
     "runs.py:run": "a command: each parameter is an option",
+    "sockets.py:run_sockets": "keyword-only: how a run is lived through",
 }
 """file:function → why it may have more than `PARAMETERS_MAX` parameters."""
 

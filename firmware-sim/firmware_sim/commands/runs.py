@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -19,6 +20,9 @@ from firmware_sim.errors import BadCredentials, BadScenario
 from firmware_sim.record import SERVER, Finding, Record
 from firmware_sim.scenario import Scenario
 from firmware_sim.scenario_file import names, read_scenario
+
+if TYPE_CHECKING:
+    from firmware_sim.link.sockets import RunningBridge
 
 
 class Link(StrEnum):
@@ -35,12 +39,15 @@ Load = Annotated[float | None, typer.Option(help="Share of the belts' events.", 
 def run(
     scenario: ScenarioName,
     seed: Seed = None,
-    link: Annotated[Link, typer.Option(help="`simulated`: virtual time, one thread. `mqtt`: real sockets.")] = Link.SIMULATED,
+    link: Annotated[
+        Link | None, typer.Option(help="`simulated`: virtual time, one thread. `mqtt`: real sockets.", show_default="simulated; with --client mqtt")
+    ] = None,
     speed: Annotated[float, typer.Option(help="With --link mqtt: pauses of people and roads, and the times of faults, are divided by it.", min=0.01)] = 20.0,
     load: Load = None,
     report: Annotated[Path | None, typer.Option(help="Write what happened as a page of HTML.", dir_okay=False)] = None,
     host: Annotated[str | None, typer.Option(help="A bridge that runs already; without it --link mqtt starts one of its own.")] = None,
     port: Annotated[int, typer.Option(help="Its MQTT port.", min=1, max=65_535)] = 1883,
+    client: Annotated[str | None, typer.Option(help="Scanners and phones are processes of this command. The README has their protocol.")] = None,
     credentials: Annotated[Path | None, typer.Option(help="For --host: what `dockbridge device import --json` prints.", dir_okay=False)] = None,
     timeout: Annotated[float, typer.Option(help="With --link mqtt: give up after so many seconds.", min=1)] = 3_600.0,
     as_json: AsJson = False,
@@ -51,13 +58,23 @@ def run(
     """
     what = read_scenario(scenario)
     chosen = what.seed if seed is None else seed
-    if link is Link.SIMULATED:
+    if link is Link.SIMULATED and client is not None:
+        raise typer.BadParameter("--client goes with --link mqtt")
+    command = shlex.split(client or "")
+    if client is not None and not command:
+        raise typer.BadParameter("--client is empty: name the command that runs your firmware")
+    is_real = link is Link.MQTT or client is not None
+    if not is_real:
         if host is not None or credentials is not None:
             raise typer.BadParameter("--host and --credentials go with --link mqtt")
         record = _simulated(what, chosen, load)
     else:
-        record = _real(what, chosen, speed, load or 1.0, host, port, credentials, timeout)
-    again = f"firmware-sim run {scenario} --seed {chosen}" + (" --link mqtt" if link is Link.MQTT else "") + (f" --load {load:g}" if load else "")
+        record = _real(what, chosen, speed, load or 1.0, _bridge(host, port, credentials), command, timeout)
+    again = (
+        f"firmware-sim run {scenario} --seed {chosen}"
+        + (f" --client {shlex.quote(client)}" if client else " --link mqtt" if is_real else "")
+        + (f" --load {load:g}" if load else "")
+    )
     _finish(what, record, again, report, as_json=as_json)
 
 
@@ -123,14 +140,20 @@ def _simulated(what: Scenario, seed: int, load: float | None) -> Record:
         return run_simulated(what, seed, load=load)
 
 
-def _real(what: Scenario, seed: int, speed: float, load: float, host: str | None, port: int, credentials: Path | None, timeout_s: float) -> Record:
-    from firmware_sim.link.sockets import RunningBridge, run_sockets
+def _bridge(host: str | None, port: int, credentials: Path | None) -> RunningBridge | None:
+    """The bridge that runs already; None if the run starts one of its own."""
+    from firmware_sim.link.sockets import RunningBridge
 
     if host is not None and credentials is None:
         raise typer.BadParameter("--host needs --credentials: `firmware-sim devices` says whom to enrol")
     if host is None and credentials is not None:
         raise typer.BadParameter("--credentials goes with --host")
-    at = RunningBridge(host=host, port=port, passwords=passwords_in(credentials)) if host is not None and credentials is not None else None
+    return RunningBridge(host=host, port=port, passwords=passwords_in(credentials)) if host is not None and credentials is not None else None
+
+
+def _real(what: Scenario, seed: int, speed: float, load: float, at: RunningBridge | None, client: list[str], timeout_s: float) -> Record:
+    from firmware_sim.link.sockets import run_sockets
+
     with progress() as bar:
         task = bar.add_task(f"{what.name}, seed {seed}: orders as planned", total=None)
         return run_sockets(
@@ -139,6 +162,7 @@ def _real(what: Scenario, seed: int, speed: float, load: float, host: str | None
             speed=speed,
             load=load,
             at=at,
+            client=client,
             on_progress=lambda p: bar.update(task, completed=p.agreed, total=p.orders),
             timeout_s=timeout_s,
         )

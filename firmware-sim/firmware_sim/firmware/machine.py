@@ -28,8 +28,10 @@ class Machine:
         """True time, ms since 1970 UTC."""
         self.boot = b""
         self.rng: Randomness
-        self._skew_ms = skew_ms
-        self._booted_ms = 0
+        self.skew_ms = skew_ms
+        """How far the wall clock is off now."""
+        self.booted_ms = 0
+        """True time at which the monotonic clock of this boot stood at 0."""
         self._actions: list[Action] = []
         self._wakes: list[int] = []
 
@@ -62,19 +64,19 @@ class Machine:
 
     @property
     def mono_ms(self) -> int:
-        return self.now_ms - self._booted_ms
+        return self.now_ms - self.booted_ms
 
     @property
     def wall_ms(self) -> int:
-        return max(0, self.now_ms + self._skew_ms)
+        return max(0, self.now_ms + self.skew_ms)
 
     def set_wall_clock(self, skew_ms: int) -> None:
-        self._skew_ms = skew_ms
+        self.skew_ms = skew_ms
 
     def start_boot(self, booted_ms: int) -> None:
         """A new boot, with a monotonic clock of its own."""
         self.boot = self.rng.randbytes(8)
-        self._booted_ms = booted_ms
+        self.booted_ms = booted_ms
 
     def pause_ms(self, ms: float) -> int:
         """How long something takes that takes `ms` in real life."""

@@ -41,6 +41,8 @@ class Proxy:
         self.weather = weather
         self.on_mangled = on_mangled
         self.tap = tap
+        self.dark: set[str] = set()
+        """Devices that no network reaches now."""
         self.lines: dict[Line, None] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self._bridge = bridge
@@ -68,6 +70,14 @@ class Proxy:
         """End every connection of a device, so that both sides notice."""
         for line in [x for x in self.lines if x.device == device]:
             line.cut()
+
+    def darken(self, device: str, *, is_dark: bool) -> None:
+        """The network is out of a device's reach, or within it again."""
+        if is_dark:
+            self.dark.add(device)
+            self.cut(device)
+        else:
+            self.dark.discard(device)
 
     async def reach(self, line: Line) -> None:
         """Connect a line to the bridge."""
@@ -105,6 +115,9 @@ class Line:
 
     def introduced(self, device: str | None) -> None:
         self.device = device
+        if device is not None and device in self._proxy.dark:
+            self.cut()
+            return
         self.tap = self._proxy.tap(device, self._port) if device is not None else None
         if device is None or (self.tap is None and not self.weather.may_touch(device)):
             self.up.is_raw = self.down.is_raw = True

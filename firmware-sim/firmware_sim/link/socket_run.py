@@ -16,12 +16,14 @@ from firmware_sim.firmware.dispatcher import Screen
 from firmware_sim.link import eyes, loops, packets
 from firmware_sim.link.client import Client
 from firmware_sim.link.fleet import Fleet
+from firmware_sim.link.foreign import ForeignHandset
 from firmware_sim.link.handset import Handset
 from firmware_sim.link.library import LibraryHandset, LibraryScanner
 from firmware_sim.link.own_server import OwnServer
 from firmware_sim.link.progress import Progress, Reporter
 from firmware_sim.link.proxy import Proxy
 from firmware_sim.link.tap import Tap
+from firmware_sim.link.users import Remote
 from firmware_sim.link.weather import Weather
 from firmware_sim.record import Mangled, Record, Refused
 
@@ -34,15 +36,20 @@ SETTLE_S: Final = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How a run goes on: `speed` divides pauses and the times of faults; after `timeout_s` the run ends, finished or not."""
+    """How a run goes on: `speed` divides pauses and the times of faults; after `timeout_s` the run ends, finished or not. `client` is the command that runs
+    the program of a scanner or phone, if these are not simulated."""
 
     now_ms: Callable[[], int]
     speed: float
     timeout_s: float
     on_progress: Callable[[Progress], None] | None
+    client: tuple[str, ...]
 
 
-class SocketsRun(Fleet[Handset | LibraryHandset]):
+AnyHandset = Handset | LibraryHandset | ForeignHandset
+
+
+class SocketsRun(Fleet[AnyHandset]):
     """One run: it owns the record, the random streams, the devices and the network.
 
     Args:
@@ -68,7 +75,7 @@ class SocketsRun(Fleet[Handset | LibraryHandset]):
         self.rng = self.stream("faults")
         self.record = record
         self.see = record.entries.append
-        self.handsets = {device: _handset(self, firmware, passwords[device], folder) for device, firmware in firmwares.items()}
+        self.handsets = {device: _handset(self, firmware, passwords[device], terms.client, folder) for device, firmware in firmwares.items()}
         self.weather: Weather
         self.proxy: Proxy
         self._passwords = passwords
@@ -103,10 +110,12 @@ class SocketsRun(Fleet[Handset | LibraryHandset]):
         return self._server.address if self._server is not None else self._foreign
 
     def _tap(self, device: str, port: int) -> Tap | None:
-        """The library keeps no record of what it sends."""
-        if not isinstance(self.handsets.get(device), LibraryHandset):
+        """The library and programs keep no record of what they send."""
+        handset = self.handsets.get(device)
+        if isinstance(handset, Handset) or handset is None:
             return None
-        tap = self._clients[port] = Tap(device, self.numbers, self.now_ms, self.see)
+        see = handset.eye() if isinstance(handset, ForeignHandset) else self.see
+        tap = self._clients[port] = Tap(device, self.numbers, self.now_ms, see)
         return tap
 
     def _mangled(self, port: int, packet: bytes) -> None:
@@ -209,6 +218,8 @@ class SocketsRun(Fleet[Handset | LibraryHandset]):
             end.unsent[handset.device] = handset.unsent
             end.unanswered[handset.device] = len(handset.firmware.flash.unanswered)
             end.troubles += handset.firmware.troubles
+            if isinstance(handset, ForeignHandset):
+                end.troubles += await handset.look_at_receipts()
         await self.say_goodbye(GOODBYE_S)
         await asyncio.sleep(SETTLE_S)
         looker = eyes.NAME if self._server is not None else eyes.who_may(self.record.cast, self._passwords)
@@ -233,6 +244,9 @@ class SocketsRun(Fleet[Handset | LibraryHandset]):
             self._look_at_logins()
         elif self._server.failed is not None:
             raise self._server.failed
+        for handset in self.handsets.values():
+            if isinstance(handset, ForeignHandset) and handset.failed is not None:
+                raise handset.failed
         self._reporter.report_if_due(self.loop.time())
 
     def _look_at_logins(self) -> None:
@@ -245,7 +259,12 @@ class SocketsRun(Fleet[Handset | LibraryHandset]):
         self._seen = len(entries)
 
 
-def _handset(run: SocketsRun, firmware: Firmware, password: str, folder: Path) -> Handset | LibraryHandset:
+def _handset(run: SocketsRun, firmware: Firmware, password: str, client: tuple[str, ...], folder: Path) -> AnyHandset:
+    site = run.record.site
     if isinstance(firmware, LibraryScanner):
-        return LibraryHandset(run, firmware, password, site=run.record.site, folder=folder, cut=run.cut)
+        return LibraryHandset(run, firmware, password, site=site, folder=folder, cut=run.cut)
+    if isinstance(firmware, Remote):
+        return ForeignHandset(
+            run, firmware, password, client, site=site, folder=folder, cut=run.cut, darken=lambda device, is_dark: run.proxy.darken(device, is_dark=is_dark)
+        )
     return Handset(run, firmware, password)

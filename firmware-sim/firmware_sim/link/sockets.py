@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine
 from devices.protocol.vocabulary import Role
-from firmware_sim.crew import Crew, build, settings_of
+from firmware_sim.crew import Crew, Kinds, build, settings_of
 from firmware_sim.errors import BadScenario, NoPassword
 from firmware_sim.link import eyes, loops
 from firmware_sim.link.library import LibraryScanner
@@ -26,12 +26,15 @@ from firmware_sim.link.own_server import OwnServer
 from firmware_sim.link.progress import Progress
 from firmware_sim.link.simulated import read_tables
 from firmware_sim.link.socket_run import SocketsRun, Terms
+from firmware_sim.link.users import ForeignCourier, ForeignScanner
 from firmware_sim.link.weather import Weather, kind_of
 from firmware_sim.record import Cast, Record
 from firmware_sim.run import new_record
 from firmware_sim.scenario import Scenario
 
 TIMEOUT_S: Final = 3_600.0
+OURS: Final = Kinds(library=LibraryScanner)
+FOREIGN: Final = Kinds(scanner=ForeignScanner, library=ForeignScanner, courier=ForeignCourier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ def run_sockets(
     speed: float = 1.0,
     load: float = 1.0,
     at: RunningBridge | None = None,
+    client: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
     timeout_s: float = TIMEOUT_S,
     folder: Path | None = None,
@@ -60,19 +64,20 @@ def run_sockets(
         speed: pauses of people and the times of faults are divided by it; what the network needs is not.
         load: the share of the belts' events.
         at: a bridge that runs already; otherwise the run has a site and a server of its own.
+        client: a command that runs a program for each scanner and phone; without it they are simulated.
         timeout_s: the run ends after so many seconds, finished or not.
         folder: where its own site is made, and kept; otherwise it is gone afterwards.
 
     Raises:
         BadScenario: a fault of the scenario is done to the server, and the server is not the run's own.
-        SimError: the bridge can't be reached, does not admit a device, or does not come up.
+        SimError: the bridge can't be reached, does not admit a device, or does not come up; a client's program failed.
     """
-    crew = build(scenario, seed, speed=speed, load=load, library=LibraryScanner)
+    crew = build(scenario, seed, speed=speed, load=load, kinds=FOREIGN if client else OURS)
     record = new_record(scenario, seed, crew, "mqtt")
     now_ms = loops.anchored_ms()
     record.started_ms = now_ms()
 
-    terms = Terms(now_ms=now_ms, speed=speed, timeout_s=timeout_s, on_progress=on_progress)
+    terms = Terms(now_ms=now_ms, speed=speed, timeout_s=timeout_s, on_progress=on_progress, client=tuple(client))
 
     async def live(passwords: dict[str, str], aside: Path, site: Path | None = None) -> None:
         server = OwnServer(site, record, now_ms, speed=speed) if site is not None else None

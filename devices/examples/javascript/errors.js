@@ -1,0 +1,30 @@
+/**
+ * What can go wrong on a device. `sentence` is what a user reads, `detail` the facts.
+ *
+ * DeviceError
+ * ├── InvalidEvent           the values break the contract, or the server could never take them; nothing was stored
+ * ├── OutboxError            the outbox cannot be used
+ * │   ├── OutboxFull
+ * │   └── OutboxLocked
+ * ├── NotDelivered           a wait ran out
+ * │   └── RefusedByServer
+ * └── Closed
+ */
+export class DeviceError extends Error {
+  static sentence = 'Something went wrong on this device.';
+
+  /** @param {string} [detail] @param {ErrorOptions} [options] */
+  constructor(detail = '', options) {
+    super(detail ? `${new.target.sentence} (${detail})` : new.target.sentence, options);
+    this.name = new.target.name;
+    this.detail = detail;
+  }
+}
+
+export class InvalidEvent extends DeviceError { static sentence = 'This scan cannot be sent: a value in it breaks the contract.'; }
+export class OutboxError extends DeviceError { static sentence = 'The outbox on this device cannot be used.'; }
+export class OutboxFull extends OutboxError { static sentence = 'The outbox is full: connect this device to the network before scanning on.'; }
+export class OutboxLocked extends OutboxError { static sentence = 'The outbox is in use by another process or page; only one may send from it.'; }
+export class NotDelivered extends DeviceError { static sentence = 'Nothing came from the server in time; what was scanned is safe and will be sent.'; }
+export class RefusedByServer extends NotDelivered { static sentence = 'The server refuses this device: check its password; what was scanned is safe.'; }
+export class Closed extends DeviceError { static sentence = 'This device was closed.'; }
