@@ -22,7 +22,7 @@ from bridge.domain.access import Identity, Kind
 from bridge.domain.articles import Article
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.items import Incoming, Message
+from bridge.ingest.items import GiveUp, Incoming, Message
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.operations.console import Console
@@ -155,6 +155,12 @@ class Application:
     def announce(self, message: Message) -> None:
         """Publish a message of the bridge's own, in its place among what ingest publishes."""
         self._site.announce(message)
+
+    async def give_up(self, device: str, log: bytes, last_seq: int) -> None:
+        """See `SiteContext.give_up`."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.pipeline.change(GiveUp(received_ms=self.clock.now_ms(), device=device, log=log, last_seq=last_seq, done=done.set_result))
+        await done
 
     async def on_writer(self, work: Callable[[], T]) -> T:
         """Call a function on the writer's thread, between two batches."""

@@ -19,7 +19,7 @@ from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Answer, Batch, Sent
 from bridge.ingest.codes import COMMON
-from bridge.ingest.items import Incoming
+from bridge.ingest.items import GiveUp, Incoming
 from bridge.ingest.log import PLAIN, REFUSED, EventRow, RefusedRow
 from bridge.ingest.picking import NOTHING, Picked, picked
 from bridge.ingest.ports import StoredReceipt
@@ -307,3 +307,16 @@ def count_refused(batch: Batch, incoming: Incoming) -> None:
         device, log, seq = incoming.identity.device, ids["log"], ids["seq"]
         if batch.ledger(device, log).add(seq):
             batch.writes.rows(REFUSED).append(RefusedRow(batch.no, batch.memory.next_pos, device, log, seq, digest8(incoming.payload)))
+
+
+GIVEN_UP: Final = b"given up"
+"""Stands in place of a digest in the rows of numbers that a person has given up."""
+
+
+def give_up(batch: Batch, change: GiveUp) -> None:
+    """Count what is missing of a log as received, in a way that a replay finds again."""
+    ledger = batch.ledger(change.device, change.log)
+    for first, last in ledger.missing(change.last_seq):
+        for seq in range(first, last + 1):
+            ledger.add(seq)
+            batch.writes.rows(REFUSED).append(RefusedRow(batch.no, batch.memory.next_pos, change.device, change.log, seq, GIVEN_UP))

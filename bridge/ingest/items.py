@@ -127,6 +127,15 @@ class Alarm(Change):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp(Change):
+    """What is missing of a device's log will never come: it is not owed any more. `last_seq` is the last number that the device has used."""
+
+    device: str
+    log: bytes
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Announce(Change):
     """A message that the bridge itself publishes."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.ingest.accept import ABOUT_JOBS, EVENT_TYPES, Decoded, Trimmed, admit, count_refused, decode, row_of
+from bridge.ingest.accept import ABOUT_JOBS, EVENT_TYPES, Decoded, Trimmed, admit, count_refused, decode, give_up, row_of
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Answer, Arrived, Batch, LocationHeard, PresenceHeard, Sent, Started
 from bridge.ingest.entering import flush
-from bridge.ingest.items import Alarm, Change, Incoming, Item, Message, OpenJobs, Settled
+from bridge.ingest.items import Alarm, Change, GiveUp, Incoming, Item, Message, OpenJobs, Settled
 from bridge.ingest.log import BATCHES, BatchRow, EventRow, fact_of, order_in_code
 from bridge.ingest.own_orders import fault_of_access
 from bridge.ingest.ports import Transaction
@@ -136,4 +136,6 @@ _ANSWERS: Final = frozenset({EventType.CLAIM, EventType.DECLINE})
 def _change(batch: Batch, change: Change) -> None:
     if isinstance(change, Alarm):
         batch.heard(change)
+    elif isinstance(change, GiveUp):
+        give_up(batch, change)
     batch.published.append(change)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import articles, database, devices, imports, jobs, order_acts, quarantine
+from bridge.operations import articles, database, devices, imports, jobs, missing, order_acts, quarantine
 from bridge.operations.audit import AuditEntry
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.who import WHO
@@ -39,6 +39,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     imports.open_channel: ("orders.import", _Kept("channel")),
     quarantine.replay: ("quarantine.replay", _Kept("no")),
     quarantine.drop: ("quarantine.drop", _Kept("no")),
+    missing.give_up: ("db.give-up", _Kept("device")),
     database.rebuild: ("db.rebuild", _Kept(None, ("on_progress",))),
     order_acts.hold: ("orders.hold", _Kept("order")),
     order_acts.release: ("orders.release", _Kept("order")),

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from bridge.errors import Refused
+from bridge.operations.missing import gaps
 from bridge.operations.ports import Device, FailedLogins, Row, SiteContext, SiteReader
 from devices.protocol.vocabulary import Role
 
@@ -194,7 +195,7 @@ async def show_device(site: SiteReader, device: str, failed_logins: Mapping[str,
     found = site.registry.get(device)
     ledgers = site.queries.ledgers(device)
     presence = site.queries.presences([device]).get(device)
-    logs = [DeviceLog(log=x["log"], high=x["high"], owes=x["owed"], reused=x["reused"], gaps=_gaps(x["ranges"]), heard_ms=x["updated_ms"]) for x in ledgers]
+    logs = [DeviceLog(log=x["log"], high=x["high"], owes=x["owed"], reused=x["reused"], gaps=gaps(x["ranges"]), heard_ms=x["updated_ms"]) for x in ledgers]
     return DeviceDetails(row=_row(found, ledgers, presence, failed_logins.get(device)), presence=presence, logs=logs)
 
 
@@ -232,8 +233,3 @@ def _state(device: Device) -> DeviceState:
     if not device.can_log_in:
         return DeviceState.NO_LOGIN
     return DeviceState.OUTSIDE if device.role is Role.LAB else DeviceState.ENROLLED
-
-
-def _gaps(ranges: Sequence[Sequence[int]]) -> list[list[int]]:
-    edges = [0, *(last for _, last, *_ in ranges)]
-    return [[end + 1, start - 1] for end, (start, *_) in zip(edges, ranges, strict=False) if start > end + 1]

@@ -348,6 +348,10 @@ class SiteContext(SiteReader, Protocol):
         """Send events (type, payload) as an identity. Returns their receipts in the same order."""
         ...
 
+    async def give_up(self, device: str, log: bytes, last_seq: int) -> None:
+        """Have what is missing of a device's log, up to a number, not be owed any more."""
+        ...
+
     def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
         """Store articles, or nothing if one of their codes is taken; call it on the writer's thread.
 

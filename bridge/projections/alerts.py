@@ -178,7 +178,7 @@ class Alerts(Quiet):
             self._raise(batch, AlertCode.PARKED, subject, Severity.WARNING, f"{counted(count, 'event')} waiting for {what}.", fix, follows=True)
         owing = tx.owing(batch.now_ms - rules.gap_alert_after_ms)
         for device, count in sorted(owing.items()):
-            fix = "Reconnect the device to the network; it then sends the events that it still has."
+            fix = "Reconnect the device to the network; it then sends what it has. What it lacks is given up with `dockbridge db give-up`."
             self._raise(batch, AlertCode.GAP, device, Severity.WARNING, f"Device {device} still owes {counted(count, 'event')}.", fix, follows=True)
         quarantined = tx.quarantine_counts()
         for device, count in sorted(quarantined.items()):

@@ -17,11 +17,14 @@ from helpers.mqtt import PUBACK, PUBLISH, MqttWire
 from helpers.site import Site
 
 from bridge.config import DATABASE_NAME
+from bridge.errors import NotFound, Refused
+from bridge.operations import missing as operations
+from bridge.operations.missing import Missing
 from bridge.store.epochs import begin_epoch, current_epoch
 from bridge.store.sqlite import open_engine
 from devices.protocol import messages
 from devices.protocol.messages import Assignment, BridgeState, Limits, OrderStatus, ParcelStatus, Presence, Receipt, ResendRequest, SeqRange
-from devices.protocol.vocabulary import Role
+from devices.protocol.vocabulary import Role, Warn
 
 SCANNER = "scan-1"
 LOG = log_of(SCANNER)
@@ -183,3 +186,49 @@ def test_a_refused_payload_is_answered_in_the_new_epoch(site: Site) -> None:
     with scanner(site) as wire:
         refused = send(wire, b"not an event")
     assert (refused.outcome, refused.reason, refused.epoch) == ("rejected", "malformed", 1)
+
+
+# --- what is gone for good --------------------------------------------------------------------------------------------------
+
+
+def missing(site: Site, device: str | None = None) -> list[Missing]:
+    found: list[Missing] = site.wait_for(operations.missing(site.app, device))
+    return found
+
+
+def give_up(site: Site, device: str = SCANNER, reason: str = "it fell into the harbour") -> list[Missing]:
+    lost: list[Missing] = site.wait_for(operations.give_up(site.app, device, reason))
+    return lost
+
+
+def test_what_no_device_has_any_more_is_given_up(site: Site) -> None:
+    with scanner(site) as wire:
+        send(wire, pack(site, 1, "PO-1"))
+        saved = backup(site)
+        for seq in (2, 3, 5):
+            send(wire, pack(site, seq, "PO-2"))
+    restore(site, saved)
+    with scanner(site) as wire:
+        come_online(wire, last_seq=6, backlog=1)
+        send(wire, pack(site, 5, "PO-2"))
+        (owed,) = missing(site)
+        assert (owed.device, owed.ranges, owed.events, owed.on_its_way) == (SCANNER, [[2, 4], [6, 6]], 4, 1)
+        with pytest.raises(Refused, match="still has 1 of them to send"):
+            give_up(site)
+    site.restart()
+    with pytest.raises(Refused, match="not said why"):
+        give_up(site, reason=" ")
+    assert give_up(site) == [owed]
+    assert missing(site) == []
+    assert site.rows("SELECT owed, high FROM ledger WHERE device = ?", SCANNER) == [(0, 6)]
+    with pytest.raises(Refused, match="nothing of scan-1 is missing"):
+        give_up(site)
+    with pytest.raises(NotFound):
+        missing(site, "nobody")
+    ledgers = site.rows("SELECT device, high, owed, forgotten, reused FROM ledger ORDER BY 1")
+    site.wait_for(site.app.rebuild(lambda _done, _all: None))
+    assert site.rows("SELECT device, high, owed, forgotten, reused FROM ledger ORDER BY 1") == ledgers, "a rebuild finds it again"
+    with scanner(site) as wire:
+        late = send(wire, pack(site, 3, "PO-2"))
+        assert late.outcome != "rejected", "if it comes after all, it counts"
+        assert Warn.SEQ_REUSED in (late.warn or ())

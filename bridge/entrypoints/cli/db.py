@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, load
-from bridge.entrypoints.cli.output import JsonOption, moment, print_json, print_table, progress, say
+from bridge.entrypoints.cli.output import JsonOption, moment, print_json, print_table, progress, ranges, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.control.client import call
 from bridge.errors import Refused, StoreError
 from bridge.operations import database
+from bridge.operations import missing as operations
 from bridge.store.sqlite import MEND_DAMAGED
 from bridge.words import counted
 
@@ -163,6 +164,46 @@ def salvage(
     for table, gaps in done.unreadable.items():
         say(f"  {table}: rows were passed over in {counted(gaps, 'place')}")
     say(f"  next: dockbridge db restore {to}")
+
+
+@app.command()
+def missing(
+    device: Annotated[str | None, typer.Option(help="Only of this device.", show_default=False)] = None,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """List what devices still owe: events that they have counted and the server lacks.
+
+    Example: `dockbridge db missing`
+    """
+    found = read(site, operations.missing, device)
+    if as_json:
+        print_json(found)
+        return
+    columns = ("device", "log", "events", "numbers", "on its way", "heard (UTC)")
+    print_table(columns, [(m.device, m.log, m.events, ranges(m.ranges), m.on_its_way, moment(m.heard_ms)) for m in found])
+    say(
+        "  next: connect these devices; what none of them has any more is given up with `dockbridge db give-up DEVICE --reason …`"
+        if found
+        else "Nothing is missing."
+    )
+
+
+@app.command(name="give-up")
+def give_up(
+    device: Annotated[str, typer.Argument(help="The device.")],
+    reason: Annotated[str, typer.Option(help="Why, for the audit log.")],
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Give up what is missing of a device: it is not owed any more, and the alert ends. If it comes after all, it counts.
+
+    Example: `dockbridge db give-up scan-07 --reason "the phone fell into the harbour"`
+    """
+    found = call(site, operations.give_up, device, reason)
+    if as_json:
+        print_json(found)
+    say(f"{counted(sum(m.events for m in found), 'event')} of {device} given up.")
 
 
 def _say_step(text: str) -> None:

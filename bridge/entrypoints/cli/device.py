@@ -10,7 +10,7 @@ import typer
 from msgspec.structs import asdict
 
 from bridge.config import CONFIG_NAME, load
-from bridge.entrypoints.cli.output import JsonOption, moment, print_details, print_json, print_table, say, yes_no
+from bridge.entrypoints.cli.output import JsonOption, moment, print_details, print_json, print_table, ranges, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.control.client import Caller, ask, call
 from bridge.errors import BridgeError
@@ -23,8 +23,6 @@ from devices.protocol.vocabulary import Role
 app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut them out.\n\nExample: `dockbridge device add scan-07 --at dock-2`")
 
 ROLES = ", ".join(ENROLLABLE)
-GAPS_MAX = 10
-"""Gaps of a log that a table names."""
 RoleOption = Annotated[str, typer.Option("--role", "-r", help=f"What it may do: {ROLES}.")]
 PasswordOnly = Annotated[bool, typer.Option("--password-only", help="Print only the password, for a script.")]
 DeviceArgument = Annotated[str, typer.Argument(help="The device's name.")]
@@ -107,7 +105,7 @@ def show(device: DeviceArgument, site: SiteOption = Path(), as_json: JsonOption 
     print_details(asdict(found.row))
     if found.logs:
         columns = ("log", "high", "owes", "missing", "reused", "heard")
-        print_table(columns, [(x.log, x.high, x.owes, _ranges(x.gaps), x.reused, moment(x.heard_ms)) for x in found.logs])
+        print_table(columns, [(x.log, x.high, x.owes, ranges(x.gaps), x.reused, moment(x.heard_ms)) for x in found.logs])
 
 
 @app.command()
@@ -190,8 +188,3 @@ def _failed_logins(site: Path) -> Mapping[str, FailedLogins]:
 def _failed(row: DeviceRow) -> str:
     """Recent failed logins as this device, and where the last one came from."""
     return f"{row.failed} from {row.failed_from}" if row.failed else ""
-
-
-def _ranges(gaps: Sequence[Sequence[int]]) -> str:
-    named = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in gaps[:GAPS_MAX])
-    return named + (f" and {len(gaps) - GAPS_MAX} more" if len(gaps) > GAPS_MAX else "")

@@ -24,6 +24,8 @@ _YEAR_10000_MS: Final = 253_402_300_800_000
 DURATIONS: Final = frozenset({"mono_ms", "sent_mono_ms", "error_ms", "delay_ms"})
 """Fields in ms that are durations; all other fields in ms are times."""
 
+RANGES_MAX: Final = 10
+"""Ranges of numbers that a cell names."""
 PIPE_WIDTH: Final = 400
 """Columns of a table that is not printed to a terminal: it is read by a program and must not be cut."""
 
@@ -103,6 +105,12 @@ def span(ms: int) -> str:
         if abs(ms) >= size:
             return f"{ms / size:.1f} {unit}"
     return f"{ms} ms"
+
+
+def ranges(numbers: Sequence[Sequence[int]]) -> str:
+    """Ranges of numbers, first and last of each, as people read them: `3, 7-9 and 12 more`."""
+    named = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in numbers[:RANGES_MAX])
+    return named + (f" and {len(numbers) - RANGES_MAX} more" if len(numbers) > RANGES_MAX else "")
 
 
 def yes_no(value: bool) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 
 from bridge.errors import Refused
-from bridge.operations import articles, database, devices, imports, jobs, order_acts, quarantine, server
+from bridge.operations import articles, database, devices, imports, jobs, missing, order_acts, quarantine, server
 from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
 
@@ -43,6 +43,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "imports.submit": imports.submit,
     "quarantine.replay": quarantine.replay,
     "quarantine.drop": quarantine.drop,
+    "missing.give_up": missing.give_up,
     "database.rebuild": database.rebuild,
     "server.connected": server.connected,
     "server.counters": server.counters,
