@@ -245,7 +245,7 @@ class Session:
     def _go_online(self, granted: list[ReasonCode]) -> None:
         denied = tuple(topic_filter for topic_filter, reason in zip(self._traffic.filters(), granted, strict=True) if reason.is_failure)
         if granted[0].is_failure:
-            raise RefusedError("the server does not let this device read its own receipts")
+            raise RefusedError(f"the server does not let this device read {self._traffic.filters()[0]}; is that the site's name?")
         self._traffic.subscribed(denied)
         for presence in self._traffic.presence(online=True):
             self._publish(presence)

@@ -461,7 +461,7 @@ def test_what_looks_like_an_emoji_is_printed_as_it_is(shell: Shell) -> None:
 def test_a_server_says_when_it_is_ready_and_where_it_listens(shell: Shell) -> None:
     server = Forked(["dockbridge", "serve"], environment=shell.environment)
     with server.stdout:
-        assert "ready: site main, mqtt://127.0.0.1:" in server.stdout.readline()
+        assert "ready: site site, mqtt://127.0.0.1:" in server.stdout.readline()
         server.send_signal(signal.SIGTERM)
         assert server.wait(TIMEOUT_S) == 0
 
@@ -564,9 +564,9 @@ def test_the_demo_ends_as_planned() -> None:
 
 def test_access_why_answers_with_the_rule(shell: Shell) -> None:
     shell("device", "add", "scan-07")
-    yes = shell.data("access", "why", "scan-07", "publish", "v1/main/devices/scan-07/events/pack")
+    yes = shell.data("access", "why", "scan-07", "publish", "v1/site/devices/scan-07/events/pack")
     assert (yes["allowed"], yes["rule"]) == (True, "role scanner sends pack")
-    no = shell.data("access", "why", "scan-07", "subscribe", "v1/main/orders/#")
+    no = shell.data("access", "why", "scan-07", "subscribe", "v1/site/orders/#")
     assert no["allowed"] is False
     assert "receipts" in no["rule"]
     assert "nobody" in shell("access", "why", "nobody", "publish", "x", code=1).stderr
@@ -581,24 +581,24 @@ def test_a_system_is_enrolled_with_the_orders_that_it_serves(shell: Shell, tmp_p
     assert "line 4: which orders does this system serve?" in done.stderr
     orders = {d["device"]: d["orders"] for d in shell.data("device", "list")}
     assert orders == {"shop1": "shop1-", "erp": "all", "shop2": "shop2-", "dhl": None}
-    rule = shell.data("access", "why", "shop1", "publish", "v1/main/devices/shop1/events/cancelled")["rule"]
+    rule = shell.data("access", "why", "shop1", "publish", "v1/site/devices/shop1/events/cancelled")["rule"]
     assert rule == "role system sends cancelled, here about orders whose id begins with shop1-"
     for device, allowed in (("shop1", False), ("erp", True), ("shop2", True), ("dhl", False)):
-        assert shell.data("access", "why", device, "subscribe", "v1/main/orders/shop2-7/status")["allowed"] is allowed
+        assert shell.data("access", "why", device, "subscribe", "v1/site/orders/shop2-7/status")["allowed"] is allowed
 
 
 def test_access_why_says_that_a_revoked_device_gets_nowhere(shell: Shell) -> None:
     shell("device", "add", "scan-07")
     shell("device", "revoke", "scan-07")
-    answer = shell.data("access", "why", "scan-07", "publish", "v1/main/devices/scan-07/events/pack")
+    answer = shell.data("access", "why", "scan-07", "publish", "v1/site/devices/scan-07/events/pack")
     assert (answer["allowed"], answer["rule"]) == (False, "scan-07 can't log in: it is revoked")
 
 
 def test_access_who_lists_readers_and_writers(shell: Shell) -> None:
     for device, role in (("scan-07", "scanner"), ("screen", "desk"), ("printer", "lab")):
         shell("device", "add", device, "--role", role)
-    assert [(r["device"], r["reads"], r["writes"]) for r in shell.data("access", "who", "v1/main/orders/PO-1/status")] == [("screen", True, False)]
-    assert [r["device"] for r in shell.data("access", "who", "v1/main/devices/scan-07/events/pack")] == ["scan-07"]
+    assert [(r["device"], r["reads"], r["writes"]) for r in shell.data("access", "who", "v1/site/orders/PO-1/status")] == [("screen", True, False)]
+    assert [r["device"] for r in shell.data("access", "who", "v1/site/devices/scan-07/events/pack")] == ["scan-07"]
     assert [r["device"] for r in shell.data("access", "who", "labels/1")] == ["printer"]
     assert "give the name of one topic" in shell("access", "who", "v1/#", code=1).stderr
 

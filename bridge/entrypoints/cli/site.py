@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shlex
 import signal
 import tempfile
 from pathlib import Path
@@ -31,7 +32,7 @@ Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_defau
 
 def init(
     directory: Annotated[Path, typer.Argument(help="The folder to create.")],
-    name: Annotated[str, typer.Option(help="The site's name: the tenant in every topic.")] = "main",
+    name: Annotated[str | None, typer.Option(help="The site's name: the tenant in every topic, v1/NAME/…", show_default="the folder's name")] = None,
     host: HostOption = [],  # noqa: B006 -- Typer's way to say "may be given several times"
     listen: Annotated[str, typer.Option(help="host:port of MQTT over TCP, without TLS; port 0 for any free port, empty for none.")] = "127.0.0.1:1883",
     mqtts: Annotated[str, typer.Option(help="host:port of MQTT over TLS; empty for none.")] = "0.0.0.0:8883",
@@ -41,8 +42,9 @@ def init(
 ) -> None:
     """Make a site: a folder with its configuration, its database, its certificate authority and its server certificate.
 
-    Example: `dockbridge init ams1 --name ams1 --host bridge.example.com`
+    Example: `dockbridge init ams1 --host bridge.example.com`
     """
+    name = name if name is not None else directory.absolute().resolve().name
     listeners = {"mqtt": listen, "mqtts": mqtts, "websocket": websocket, "wss": wss}
     settings = parse({"site": {"name": name}, "listen": listeners, "publish": {"format": publish}})
     from bridge import site_certificates  # here and below: only these commands need what a server is made of
@@ -54,8 +56,8 @@ def init(
     say(f"made site {name} in {directory}")
     print_made(directory, site_certificates.make(directory, name, names))
     if (mqtts or wss) and not host:
-        say("  it is valid for this machine only: `dockbridge certificate renew --host NAME` adds the name or address by which devices reach it")
-    say(f"  next: dockbridge serve {directory}")
+        say(f"  it names this machine only ({', '.join(names)}): `dockbridge certificate renew --host NAME` adds the name or address by which devices reach it")
+    say(f"  next: dockbridge serve {shlex.quote(str(directory))}")
 
 
 def serve(

@@ -66,7 +66,7 @@ export class Session {
       await this.#traffic.connected((await this.#soon(connack, 'CONNACK')).sessionPresent);
       const filters = this.#traffic.filters();
       const granted = await this.#soon(this.#subscribe(filters), 'SUBACK');
-      if (granted[0] === FAILURE) throw new Refused('the server does not let this device read its own receipts');
+      if (granted[0] === FAILURE) throw new Refused(`the server does not let this device read ${filters[0]}; is that the site's name?`);
       for (const presence of this.#traffic.presences(true)) this.#publish(presence);
       this.#online = true;
       onOnline(filters.filter((_, at) => granted[at] === FAILURE));
