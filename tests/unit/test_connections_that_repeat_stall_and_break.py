@@ -513,3 +513,17 @@ def test_f4_a_device_that_sends_too_large_a_packet_is_remembered(door: Door, cap
 def test_f4_who_is_not_logged_in_raises_no_alert(door: Door) -> None:
     door.stranger().receive(b"\x10\xff\xff\xff\x7f")
     assert door.pipeline.alarms == []
+
+
+# --- clients of another protocol --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS handshake"), (b"GET /mqtt HTTP/1.1\r\nHost: bridge" + b" " * 80, "it begins with HTTP")],
+)
+def test_a_client_on_the_wrong_port_is_told_apart_in_the_log(door: Door, caplog: pytest.LogCaptureFixture, first: bytes, said: str) -> None:
+    stranger = door.stranger()
+    stranger.receive(first)
+    assert stranger.state is State.CLOSED
+    assert said in caplog.text

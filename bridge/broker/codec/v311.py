@@ -81,6 +81,13 @@ def read_packet_id(packet: bytes, start: int, end: int) -> int:
     return packet_id
 
 
+_OTHER_PROTOCOLS: Final = {
+    b"\x16\x03": "it begins with a TLS handshake, and this listener is without TLS: use the port of listen.mqtts (3.1.0-1)",
+    b"GE": "it begins with HTTP, and this listener is for MQTT: use the port of listen.websocket or listen.wss (3.1.0-1)",
+}
+"""What clients of other protocols begin with, on a port that is not theirs."""
+
+
 def read_first(decoder: Decoder, packet: bytes) -> events.Connect:
     """The packet with which a client begins.
 
@@ -88,6 +95,8 @@ def read_first(decoder: Decoder, packet: bytes) -> events.Connect:
         ProtocolError: if it is not a CONNECT, or malformed.
         RefusedConnect: if a return code answers it.
     """
+    if (other := _OTHER_PROTOCOLS.get(bytes(packet[:2]))) is not None:
+        raise ProtocolError(other)
     if packet[0] >> 4 != CONNECT:
         raise ProtocolError("the first packet is not CONNECT (3.1.0-1)")
     return decoder.connect(packet)
