@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Self, Unpack
 
 from devices import outbox as ob
 from devices.clock import Clock, SystemClock
@@ -21,7 +21,7 @@ from devices.protocol import bodies
 from devices.protocol.bridge_messages import BridgeState, Receipt
 from devices.protocol.reasons import Condition, DamageReason
 from devices.protocol.topics import Topics
-from devices.protocol.vocabulary import EventType, PodMethod
+from devices.protocol.vocabulary import DamageSeverity, EventType, PodMethod, VoidReason
 from devices.scan import Draft, Items, Scan, Scanned, lines_of, one_of
 from devices.session import ACK_TIMEOUT_S, CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, IN_FLIGHT_MAX, KEEPALIVE_S, Settings
 
@@ -252,12 +252,12 @@ class Device:
         self,
         order: str | None = None,
         *,
-        severity: Literal["minor", "major", "total"],
+        severity: DamageSeverity | str,
         reason: DamageReason | str | None = None,
         **scanned: Unpack[Scanned],
     ) -> Scan:
         """A parcel is damaged."""
-        body = bodies.Damaged(severity=severity, reason=None if reason is None else one_of(DamageReason, reason))
+        body = bodies.Damaged(severity=one_of(DamageSeverity, severity), reason=None if reason is None else one_of(DamageReason, reason))
         return self.send(EventType.DAMAGED, body, order=order, **scanned)
 
     def lost(self, order: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
@@ -272,12 +272,12 @@ class Device:
         self,
         scan: Scan | bytes,
         *,
-        reason: Literal["did_not_occur", "incorrect_data"] = "did_not_occur",
+        reason: VoidReason | str = VoidReason.DID_NOT_OCCUR,
         corrective: Sequence[Scan | bytes] = (),
     ) -> Scan:
         """Takes back a scan of this device, given itself or by its id; `corrective` are the scans that stand in its place."""
         instead = [_id_of(other) for other in corrective] or None
-        return self.send(EventType.VOID, bodies.Void(ref=_id_of(scan), reason=reason, corrective=instead))
+        return self.send(EventType.VOID, bodies.Void(ref=_id_of(scan), reason=one_of(VoidReason, reason), corrective=instead))
 
     # --- below -----------------------------------------------------------------------------------------------------------
 

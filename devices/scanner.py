@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Unpack
+from typing import Unpack
 
 from devices.device import Device
 from devices.protocol import bodies
 from devices.protocol.reasons import CustomsReason, UnloadReason, UnpackReason
-from devices.protocol.vocabulary import EventType
+from devices.protocol.vocabulary import CustomsDirection, EventType, LabelKind
 from devices.scan import Items, Scan, Scanned, lines_of, one_of
 
 
@@ -53,9 +53,9 @@ class Scanner(Device):
         """A parcel was opened again: its items are being picked."""
         return self.send(EventType.UNPACK, bodies.Because(reason=one_of(UnpackReason, reason)), order=order, **scanned)
 
-    def labelled(self, order: str | None = None, *, label: str, kind: Literal["sscc", "waybill", "plain"], **scanned: Unpack[Scanned]) -> Scan:
+    def labelled(self, order: str | None = None, *, label: str, kind: LabelKind | str, **scanned: Unpack[Scanned]) -> Scan:
         """A label with this text was put on a parcel; from now on its code finds it."""
-        return self.send(EventType.LABELLED, bodies.Labelled(code=label, kind=kind), order=order, **scanned)
+        return self.send(EventType.LABELLED, bodies.Labelled(code=label, kind=one_of(LabelKind, kind)), order=order, **scanned)
 
     def stage(self, order: str | None = None, *, dock: str, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel stands at its dock."""
@@ -78,9 +78,11 @@ class Scanner(Device):
         """A parcel came to a hub."""
         return self.send(EventType.ARRIVE, bodies.AtHub(hub=hub), order=order, **scanned)
 
-    def customs_entered(self, order: str | None = None, *, country: str, direction: Literal["export", "import", "transit"], **scanned: Unpack[Scanned]) -> Scan:
+    def customs_entered(self, order: str | None = None, *, country: str, direction: CustomsDirection | str, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel is with the customs of a country (two capital letters)."""
-        return self.send(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=country, direction=direction), order=order, **scanned)
+        return self.send(
+            EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=country, direction=one_of(CustomsDirection, direction)), order=order, **scanned
+        )
 
     def customs_held(self, order: str | None = None, *, country: str, reason: CustomsReason | str, **scanned: Unpack[Scanned]) -> Scan:
         """Customs keep a parcel."""

@@ -30,7 +30,7 @@ from devices.protocol import bodies, messages
 from devices.protocol.bodies import Body
 from devices.protocol.messages import EVENT_KINDS, Event, LocationBatch, PayloadError, Presence
 from devices.protocol.unknown_fields import cut_unknown
-from devices.protocol.vocabulary import EventType, Reason, Role, Warn
+from devices.protocol.vocabulary import EventType, LabelKind, Reason, Role, Warn
 
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
 """Roles whose seq numbers are a promise; a ledger tracks which of them came. Systems, carriers and desks retry and reorder, so their numbers prove nothing.
@@ -133,7 +133,7 @@ def code_of(event: Event[Body], event_type: EventType) -> tuple[str | None, Doub
     text, is_plain = event.code, False
     if isinstance(event.body, bodies.Labelled):
         # For a label, the device names the kind of number: a plain text need not read as anything.
-        text, is_plain = event.body.code, event.body.kind != "sscc"
+        text, is_plain = event.body.code, event.body.kind != LabelKind.SSCC
         if event.body.replaces is not None and isinstance(old := barcodes.code_key(event.body.replaces), barcodes.Unreadable):
             return None, Doubt(old.reason, old.detail)
     if text is None or (event.order is not None and event_type not in SCANNING):

@@ -14,7 +14,7 @@ from bridge.ingest.log import PLAIN, Asked, decided_row, fact_of
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.relation import Deletion, Origin, Relation, Update
 from bridge.ingest.seam import Quiet, TopicFamily
-from devices.protocol.vocabulary import EventType, Outcome, Role
+from devices.protocol.vocabulary import EventType, Outcome, Payment, Role
 
 SWEEP_ORDERS_MAX: Final = 500
 """Orders that one sweep processes; the rest waits for the next sweep."""
@@ -114,7 +114,7 @@ def _complete(batch: Batch, entry: OrderEntry) -> None:
 
 def collects_payment(order: Order) -> bool:
     """Whether the courier must collect payment."""
-    return order.created is not None and order.created.payment == "on_delivery" and not order.paid
+    return order.created is not None and order.created.payment == Payment.ON_DELIVERY and not order.paid
 
 
 def _show_order(batch: Batch, entry: OrderEntry) -> None:

@@ -1,248 +1,252 @@
 """What each event type asks for in its `body`. One struct a type; the field's type says its range and length.
 
-`BODIES` is the whole table. Units are in the names: ms, g, mm; money is in minor units (cents) with its ISO 4217 code.
+`BODIES` is the whole table. What shops and the desk send is in `shop_bodies.py`, what several bodies share in
+`body_parts.py`. Units are in the names: ms, g, mm; money is in minor units (cents) with its ISO 4217 code.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Final
 
-from msgspec import Meta, Struct
-
+from devices.protocol.body_parts import Because as Because
+from devices.protocol.body_parts import Body as Body
+from devices.protocol.body_parts import Codes, Dimensions, EventIds, Lines
+from devices.protocol.body_parts import Line as Line
+from devices.protocol.body_parts import Nothing as Nothing
+from devices.protocol.choices import CustomsDirection, DamageSeverity, LabelKind, PodMethod, Tender, VoidReason
 from devices.protocol.fields import UINT_MAX as UINT_MAX
-from devices.protocol.fields import Code, Count, Country, Currency, EventId, Id, Millimetres, Uint, Word
-from devices.protocol.vocabulary import EventType, PodMethod
-
-Words = Annotated[list[Word], Meta(min_length=1, max_length=64)]
-
-
-class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Root of all bodies: frozen; a field with a default may be left out."""
-
-
-class Line(Body, frozen=True):
-    sku: Id
-    qty: Count
-
-
-Lines = Annotated[list[Line], Meta(min_length=1, max_length=500)]
-
-
-class Created(Body, frozen=True):
-    """An order. `amount_minor` in `currency` is what has to be paid for it; without it, every payment is enough."""
-
-    channel: Word
-    lines: Lines
-    allow_partial: bool
-    payment: Literal["prepaid", "on_delivery"]
-    dest_country: Country | None = None
-    promise_ms: Uint | None = None
-    mode: Word | None = None
-    stops: Annotated[list[Id], Meta(max_length=64)] | None = None
-    amount_minor: Uint | None = None
-    currency: Currency | None = None
-
-
-class Paid(Body, frozen=True):
-    amount_minor: Uint
-    currency: Currency
-
-
-class Refunded(Body, frozen=True):
-    amount_minor: Uint
-    currency: Currency
-    reason: Word
-
-
-class CashCounted(Body, frozen=True):
-    """The cash that a courier handed in."""
-
-    courier: Id
-    amount_minor: Uint
-    currency: Currency
-
-
-class Nothing(Body, frozen=True):
-    """A body without fields of its own."""
-
-
-class Amended(Body, frozen=True):
-    changed: Words
-    lines: Lines | None = None
-
-
-class Because(Body, frozen=True):
-    """A body that only gives its reason: a short word, never a sentence with a person in it.
-
-    `REASONS` in `reasons.py` has the words of each event type; others are accepted, and stored as they are.
-    """
-
-    reason: Word
-
-
-class Released(Body, frozen=True):
-    """The end of a hold: of the one for this reason, of `all`, or, with neither, of the only one."""
-
-    reason: Word | None = None
-    all: bool = False
-
-
-class Cancelled(Body, frozen=True):
-    """A cancellation. It binds from when the bridge knows it; `since_ms` is when the shop cancelled, and is shown, if the bridge learns of it later."""
-
-    reason: Word
-    since_ms: Uint | None = None
+from devices.protocol.fields import Code, Count, Country, Currency, EventId, Grams, Id, ProofHash, Small, Uint, Word
+from devices.protocol.shop_bodies import Amended as Amended
+from devices.protocol.shop_bodies import Assigned as Assigned
+from devices.protocol.shop_bodies import Cancelled as Cancelled
+from devices.protocol.shop_bodies import CashCounted as CashCounted
+from devices.protocol.shop_bodies import Created as Created
+from devices.protocol.shop_bodies import Paid as Paid
+from devices.protocol.shop_bodies import Refunded as Refunded
+from devices.protocol.shop_bodies import Released as Released
+from devices.protocol.shop_bodies import Unassigned as Unassigned
+from devices.protocol.vocabulary import EventType
 
 
 class ShiftStarted(Body, frozen=True):
+    """A worker and a device."""
+
     worker: Word
+    """A pseudonym of the worker, never a name."""
 
 
 class Pick(Body, frozen=True):
+    """Goods that were taken."""
+
     sku: Id
+    """The article, as the order names it, or by another of its numbers. `code`, if there is one, is what was scanned, and must be this article."""
     qty: Count
+    """How many pieces were taken. With `short`, it does not count."""
     bin: Word | None = None
+    """The shelf."""
     short: bool = False
+    """True: they are not there. The order is flagged `short`, and nothing is counted as picked."""
 
 
 class Pack(Body, frozen=True):
+    """A packed parcel."""
+
     items: Lines | None = None
-    weight_g: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
-    dims_mm: Annotated[list[Millimetres], Meta(min_length=3, max_length=3)] | None = None
+    """What is in it. Needed if the order has several parcels (`items_needed`); without it, everything that is not in the others."""
+    weight_g: Grams | None = None
+    """Its weight."""
+    dims_mm: Dimensions | None = None
+    """Length, width and height."""
 
 
 class Labelled(Body, frozen=True):
+    """A label on a parcel."""
+
     code: Code
-    kind: Literal["sscc", "waybill", "plain"]
+    """What the label says when it is scanned."""
+    kind: LabelKind
+    """What this code is."""
     replaces: Code | None = None
-
-
-Codes = Annotated[list[Code], Meta(min_length=1, max_length=500)]
+    """The label that was on the parcel before. It is an `old_label` from now on, and says which parcel is meant if nothing else does."""
 
 
 class Aggregated(Body, frozen=True):
     """Labels, order ids or containers were put into a container."""
 
     parent: Code
+    """The code of the container."""
     children: Codes
+    """The codes of what was put into it."""
 
 
 class Disaggregated(Body, frozen=True):
     """Some children, or with `all` everything, were taken out of a container."""
 
     parent: Code
+    """The code of the container."""
     children: Codes | None = None
+    """The codes of what was taken out."""
     all: bool = False
+    """True: everything was."""
 
 
 class Stage(Body, frozen=True):
+    """A dock."""
+
     dock: Id
+    """The dock."""
 
 
 class Load(Body, frozen=True):
+    """A vehicle."""
+
     vehicle: Word
+    """Its number or name."""
 
 
 class Unload(Body, frozen=True):
+    """A parcel that does not leave after all."""
+
     reason: Word | None = None
+    """Why. Without it, it was simply unloaded."""
 
 
 class AtHub(Body, frozen=True):
+    """A hub: a place between the warehouse and the recipient."""
+
     hub: Id
+    """The hub."""
 
 
 class CustomsEntered(Body, frozen=True):
+    """The beginning of a clearance."""
+
     country: Country
-    direction: Literal["export", "import", "transit"]
+    """Whose customs."""
+    direction: CustomsDirection
+    """Why they clear it."""
 
 
 class CustomsHeld(Body, frozen=True):
+    """A parcel that customs keep."""
+
     country: Country
+    """Whose customs."""
     reason: Word
+    """Why."""
 
 
 class AtBorder(Body, frozen=True):
+    """A country."""
+
     country: Country
-
-
-class Assigned(Body, frozen=True):
-    courier: Id
-    job: Id | None = None
-
-
-class Unassigned(Body, frozen=True):
-    job: Id
-    reason: Word
+    """The country."""
 
 
 class Claim(Body, frozen=True):
+    """A job that is accepted."""
+
     job: Id
+    """The job."""
     rev: Uint
+    """The `rev` of the assignment that the courier has seen. If it has changed since, the answer is `lost_claim`."""
 
 
 class Decline(Body, frozen=True):
+    """A job that is left to others."""
+
     job: Id
+    """The job."""
     reason: Word
+    """Why."""
 
 
 class OutForDelivery(Body, frozen=True):
-    stop_seq: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+    """The way to a stop."""
+
+    stop_seq: Small | None = None
+    """The number of the stop in the courier's tour."""
 
 
 class StopArrived(Body, frozen=True):
+    """A stop."""
+
     stop: Id
+    """The stop, as the assignment names it."""
 
 
 class AvailableForPickup(Body, frozen=True):
+    """A pickup point."""
+
     point: Id
+    """The pickup point."""
     until_ms: Uint | None = None
+    """Until when it is kept there, in ms since 1970 UTC."""
 
 
 class ProofOfDelivery(Body, frozen=True):
-    """How a delivery is proved; only the hash of a picture or signature travels, never the thing itself.
-
-    `consent` says that the recipient agreed to a place or person other than the door.
-    """
+    """How a delivery is proved; only the hash of a picture or signature travels, never the thing itself."""
 
     method: PodMethod
-    hash: Annotated[bytes, Meta(min_length=8, max_length=64)] | None = None
+    """How."""
+    hash: ProofHash | None = None
+    """The hash of the picture, signature or code."""
     consent: bool | None = None
+    """Whether the recipient agreed to a place or person other than the door."""
 
 
 class Collected(Body, frozen=True):
+    """Money that the courier took."""
+
     amount_minor: Uint
+    """How much, in minor units (cents)."""
     currency: Currency
-    tender: Literal["cash", "card", "wallet", "other"]
+    """Its currency."""
+    tender: Tender
+    """How it was paid."""
 
 
 class Delivery(Body, frozen=True):
+    """A handover."""
+
     pod: ProofOfDelivery
+    """What proves it."""
     collected: Collected | None = None
+    """What the recipient paid."""
 
 
 class Returned(Body, frozen=True):
-    """What came back; without `items` it is the whole parcel.
-
-    `Condition` in `reasons.py` has the words for its condition; others are accepted.
-    """
+    """What came back; without `items` it is the whole parcel."""
 
     dock: Id
+    """Where it came back to."""
     items: Lines | None = None
+    """What came back, if it is only a part of a delivered parcel."""
     condition: Word | None = None
+    """How it looks. `Condition` in `reasons.py` has the words; others are accepted."""
 
 
 class Damaged(Body, frozen=True):
-    severity: Literal["minor", "major", "total"]
+    """A damage."""
+
+    severity: DamageSeverity
+    """How bad it is."""
     reason: Word | None = None
+    """What did it."""
 
 
 class Void(Body, frozen=True):
+    """An event that is taken back."""
+
     ref: EventId
-    reason: Literal["did_not_occur", "incorrect_data"]
-    corrective: Annotated[list[EventId], Meta(max_length=16)] | None = None
+    """Its `id`."""
+    reason: VoidReason
+    """Why."""
+    corrective: EventIds | None = None
+    """The `id`s of the events that stand in its place. They are only noted."""
 
 
-BODIES: dict[EventType, type[Body]] = {
+BODIES: Final[dict[EventType, type[Body]]] = {
     EventType.CREATED: Created,
     EventType.PAID: Paid,
     EventType.REFUNDED: Refunded,

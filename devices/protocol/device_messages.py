@@ -10,11 +10,27 @@ from msgspec import Meta, Struct
 
 from devices.protocol.bodies import BODIES, Body
 from devices.protocol.encoding import PayloadError, convert, load
-from devices.protocol.fields import UINT_MAX, Bytes8, Code, EventId, Id, LatE7, LonE7, Metres, Uint, WallClock, Word
+from devices.protocol.fields import (
+    Bytes8,
+    Code,
+    EventId,
+    Id,
+    LatE7,
+    LonE7,
+    Metres,
+    OffsetMin,
+    Percent,
+    Positive,
+    Small,
+    Uint,
+    WallClock,
+    Word,
+)
 from devices.protocol.topics import escape
 from devices.protocol.vocabulary import EventType
 
 POINTS_MAX: Final = 500
+"""Fixes in one batch of locations."""
 
 B = TypeVar("B")
 
@@ -23,51 +39,91 @@ class Event(Struct, Generic[B], frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened, as the device tells it. `Event[Pack]` is an event with the body of a pack."""
 
     id: EventId
+    """Made once, with the event, and the same in every resend: site, device and `id` are its identity. The same `id` with other content is `id_reused`."""
     log: Bytes8
-    seq: Annotated[int, Meta(ge=1, le=UINT_MAX)]
+    """The device's log: random bytes, made when its outbox is created, and kept until the outbox is lost."""
+    seq: Positive
+    """The place in `log`: 1, 2, 3, … without a gap, over restarts too. It shows the server what is missing. A repeated number is `seq_reused`."""
     boot: Bytes8
+    """Random bytes that name this start of the operating system; of the software, if that is all that can be known. `mono_ms` counts within it."""
     mono_ms: Uint
+    """The monotonic clock of `boot` at the event, in ms. It must go on while the device sleeps: Android elapsedRealtime, Linux CLOCK_BOOTTIME,
+    iOS mach_continuous_time. It gives the event its time, whatever the wall clock shows."""
     at_ms: WallClock
+    """The wall clock at the event, as the device believes it. It counts only if no counter says more: 0 if the device has no clock."""
     sent_boot: Bytes8
+    """`boot` when this copy is handed to the network. New in every resend."""
     sent_mono_ms: Uint
+    """The monotonic clock of `sent_boot` when this copy is handed to the network. The server compares it with its own clock. New in every resend."""
     body: B
-    tz_min: Annotated[int, Meta(ge=-1440, le=1440)] | None = None
+    """What the event type asks for. An empty map if it asks for nothing."""
+    tz_min: OffsetMin | None = None
+    """The device's time zone at the event, for reports. It may differ in a resend."""
     order: Id | None = None
+    """The order, if the device knows it."""
     parcel: Id | None = None
+    """The parcel, if the device knows it: its id as a `pack` named it, or as a status or assignment shows it."""
     code: Code | None = None
+    """The scanned text, untouched. It says which order and parcel are meant. If it contradicts `order`, the scan is the truth."""
     at: Id | None = None
+    """Where it happened: a station, dock or hub. Without it, the place with which the device was enrolled."""
     by: Word | None = None
+    """A pseudonym of the worker, never a name. It may differ in a resend. `shift_started` makes it needless."""
 
 
 class Presence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A device is there, or (its will) no longer. Published on every connect, before events: it gives the first clock sample."""
 
     online: bool
+    """True after each connect. False in the will, and before a DISCONNECT."""
     boot: Bytes8
+    """The present start, as in events."""
     log: Bytes8 | None = None
+    """The log of the outbox, as in events. Not in the will."""
     last_seq: Uint | None = None
+    """The highest `seq` that was made in `log`; 0 if none was. Not in the will."""
     backlog: Uint | None = None
-    battery_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+    """How many events of `log` the server has not acknowledged yet. Not in the will."""
+    battery_percent: Percent | None = None
+    """The charge of the battery."""
     firmware: Word | None = None
+    """The name and version of the firmware, for the desk."""
     at_ms: WallClock | None = None
+    """The wall clock now. Not in the will: it would show when the device connected."""
     mono_ms: Uint | None = None
+    """The monotonic clock of `boot` now. Not in the will."""
 
 
 class Point(Struct, frozen=True, array_like=True):
     """One fix, as an array: `[mono_ms, lat_e7, lon_e7, accuracy_m, speed_dm_s or null]`."""
 
     mono_ms: Uint
+    """The monotonic clock of the batch's `boot` at the fix."""
     lat_e7: LatE7
+    """Where it was."""
     lon_e7: LonE7
+    """Where it was."""
     accuracy_m: Metres
-    speed_dm_s: Annotated[int, Meta(ge=0, le=10_000)] | None
+    """The radius of the uncertainty, as the phone gives it, rounded up."""
+    speed_dm_s: Small | None
+    """The speed in tenths of a metre per second, or null if it is not known."""
+
+
+Points = Annotated[list[Point], Meta(min_length=1, max_length=POINTS_MAX)]
+"""Fixes, oldest first."""
 
 
 class LocationBatch(Struct, frozen=True, kw_only=True):
+    """Where a courier's phone was, as fixes since the last batch. QoS 0; QoS 1 for fixes that were kept while there was no network."""
+
     log: Bytes8
+    """The log of the outbox, as in events."""
     boot: Bytes8
+    """The start in which all these fixes were made."""
     sent_mono_ms: Uint
-    points: Annotated[list[Point], Meta(min_length=1, max_length=POINTS_MAX)]
+    """The monotonic clock of `boot` when the batch is handed to the network."""
+    points: Points
+    """The fixes, oldest first."""
 
 
 def _event_kind(body: Any) -> type[Event[Any]]:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 DEPTH_MAX: Final = 8
+"""Maps and arrays inside each other, in one payload."""
 
 BYTES_FIELDS: frozenset[str] = frozenset({"id", "log", "boot", "sent_boot", "digest", "hash", "ref", "corrective"})
 """Fields that are bytes wherever they stand; in JSON they are lowercase hex. A test compares this with the structs."""

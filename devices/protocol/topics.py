@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 ROOT = "v1"
 LEVEL_CHARS_MAX = 96
+"""Characters of an id in a topic, once it is escaped."""
 IDS_CACHED_MAX = 65_536
 """Ids whose level is remembered: the same order is named in every topic that changes with it."""
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
@@ -60,20 +61,55 @@ class TopicRow(NamedTuple):
     qos: str
     retained: str
     payload: str
+    about: str
+    """What it is for, and who may read it."""
 
 
 TOPIC_TABLE: tuple[TopicRow, ...] = (
-    TopicRow("v1/{site}/devices/{device}/events/{type}", "that device", "1 or 2", "no", "Event"),
-    TopicRow("v1/{site}/devices/{device}/location", "that device, if it is a courier's", "0, 1 for backlog", "no", "LocationBatch"),
-    TopicRow("v1/{site}/devices/{device}/presence", "that device, and its will", "1", "yes", "Presence"),
-    TopicRow("v1/{site}/devices/{device}/receipts", "bridge", "1", "no", "Receipt or ResendRequest"),
-    TopicRow("v1/{site}/couriers/{courier}/assignments/{job}", "bridge", "1", "yes, cleared when the job closes", "Assignment"),
-    TopicRow("v1/{site}/orders/{order}/status", "bridge", "1", "yes", "OrderStatus"),
-    TopicRow("v1/{site}/orders/{order}/parcels/{parcel}", "bridge", "1", "yes", "ParcelStatus"),
-    TopicRow("v1/{site}/orders/{order}/eta", "bridge", "1", "yes", "Eta"),
-    TopicRow("v1/{site}/orders/{order}/position", "bridge", "0", "yes, only while out for delivery", "Position"),
-    TopicRow("v1/{site}/alerts/{code}/{subject}", "bridge", "1", "yes, cleared when resolved", "Alert"),
-    TopicRow("v1/{site}/bridge/state", "bridge, and its will", "1", "yes", "BridgeState"),
+    TopicRow(
+        *("v1/{site}/devices/{device}/events/{type}", "that device", "1 or 2", "no", "Event"),
+        about="What happened. The PUBACK says that it is stored; the receipt says what became of it.",
+    ),
+    TopicRow(
+        *("v1/{site}/devices/{device}/location", "that device, if it is a courier's", "0, 1 for backlog", "no", "LocationBatch"),
+        about="Where a courier's phone is. It has no receipt unless it is refused.",
+    ),
+    TopicRow(
+        *("v1/{site}/devices/{device}/presence", "that device, and its will", "1", "yes", "Presence"),
+        about="Whether a device is connected, and what it still has to send. The desk reads it.",
+    ),
+    TopicRow(
+        *("v1/{site}/devices/{device}/receipts", "bridge", "1", "no", "Receipt or ResendRequest"),
+        about="The answers to one device. Only that device reads them.",
+    ),
+    TopicRow(
+        *("v1/{site}/couriers/{courier}/assignments/{job}", "bridge", "1", "yes, cleared when the job closes", "Assignment"),
+        about="A courier's open jobs. That courier's phone and the desk read them.",
+    ),
+    TopicRow(
+        *("v1/{site}/orders/{order}/status", "bridge", "1", "yes", "OrderStatus"),
+        about="Where an order is. Systems and the desk read it, and couriers that of the orders in their open jobs.",
+    ),
+    TopicRow(
+        *("v1/{site}/orders/{order}/parcels/{parcel}", "bridge", "1", "yes", "ParcelStatus"),
+        about="Where a parcel is. Systems and the desk read it.",
+    ),
+    TopicRow(
+        *("v1/{site}/orders/{order}/eta", "bridge", "1", "yes", "Eta"),
+        about="When an order will be delivered. A server of this edition does not publish it.",
+    ),
+    TopicRow(
+        *("v1/{site}/orders/{order}/position", "bridge", "0", "yes, only while out for delivery", "Position"),
+        about="Where an order is on the road. Systems and the desk read it.",
+    ),
+    TopicRow(
+        *("v1/{site}/alerts/{code}/{subject}", "bridge", "1", "yes, cleared when resolved", "Alert"),
+        about="What a person has to look at. The desk reads it.",
+    ),
+    TopicRow(
+        *("v1/{site}/bridge/state", "bridge", "1", "yes", "BridgeState"),
+        about="Whether the server is there, and what it takes from a client. Every device reads it.",
+    ),
 )
 
 

@@ -1,337 +1,182 @@
-"""The closed lists of the contract: every word that crosses the wire, and what it means.
+"""The closed lists of the contract, in one place to import from: every word that crosses the wire.
 
-The closed lists of reasons are in `reasons.py`, the words for people in `labels.py`, and those of other vocabularies in `words.py`.
+The words of a receipt are in `verdicts.py`, those of a status in `states.py`, those in bodies in `choices.py`. The closed lists of reasons are in `reasons.py`,
+the words for people in `labels.py`, and those of other vocabularies in `words.py`.
 
-Adding a word here is a change of the contract: `contract.cddl` is generated from these lists and a test compares the two.
+Adding a word is a change of the contract: `contract.cddl` is generated from these lists and a test compares the two. The text below a word describes it for
+developers of devices; the documents for other languages print it, and a test asks for it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
+from devices.protocol.choices import CustomsDirection, DamageSeverity, LabelKind, Payment, PodMethod, Tender, VoidReason
+from devices.protocol.states import (
+    OPEN_JOB_STATES,
+    ORDER_STATE_WORDS,
+    PARTIAL_STATES,
+    TIMED_FLAGS,
+    AlertCode,
+    Flag,
+    JobState,
+    OrderState,
+    ParcelState,
+    Severity,
+    Waypoint,
+    partially,
+)
+from devices.protocol.verdicts import Next, Outcome, Reason, Tone, Warn
+
 
 class Role(StrEnum):
-    """Who speaks. What a role may send and read is in `bridge.domain.access`."""
+    """What a device is, given to it when it is enrolled. What a role may send and read is in `bridge.domain.access`."""
 
     SCANNER = "scanner"
+    """A handheld or fixed scanner in a warehouse, at a hub or at a counter."""
     COURIER = "courier"
+    """A phone, bound to one courier. Only this role sends locations and has assignments."""
     SYSTEM = "system"
+    """A shop, an ERP or another program with a disciplined clock. It serves all orders of the site, or those whose id begins with its prefix."""
     CARRIER = "carrier"
+    """The feed of a carrier: what happens to parcels that were handed to it."""
     DESK = "desk"
+    """A screen of the staff: it reads everything about orders and devices, and gives instructions."""
     LAB = "lab"
+    """Other MQTT equipment of the warehouse: it sends and reads outside `v1/` only, and nothing of it is an event."""
 
 
 class EventType(StrEnum):
-    """Every event a device can send, by who usually sends it."""
+    """What happened: the last level of the topic. By who usually sends it; the role table decides."""
 
     # order
     CREATED = "created"
+    """The shop has a new order: `pending_payment`. Events about it that came before wait for this one, and count then."""
     PAID = "paid"
+    """Money for the order came in. The order is `paid` once enough did: partial payments add up."""
     REFUNDED = "refunded"
+    """Money was paid back. Once everything was, the order is unpaid again, unless it is delivered."""
     APPROVED = "approved"
+    """The shop has checked the order: `approved`, if work on it has not begun. It also confirms a changed order."""
     AMENDED = "amended"
+    """The shop has changed the order. With `lines`, these replace the old ones, and an order on which work has begun waits for `approved`."""
     HELD = "held"
+    """The order must not be picked, packed or staged until it is released. Each reason is a hold of its own."""
     RELEASED = "released"
+    """A hold, or all of them, is lifted."""
     CANCELLED = "cancelled"
+    """The order, or only the named parcel, is not wanted any more: `cancelled`, if it is still in the house. What is on its way is to come back."""
     COMPLETED = "completed"
+    """The shop closes a delivered order: `completed`. The server does so itself after some days."""
     # whose hands a device is in
     SHIFT_STARTED = "shift_started"
+    """A worker takes the device. What it sends from now on was done by them. It also makes receipts of earlier scans `quiet`."""
     SHIFT_ENDED = "shift_ended"
+    """The worker has laid the device down."""
     BREAK_STARTED = "break_started"
+    """The worker takes a break."""
     BREAK_ENDED = "break_ended"
+    """The worker is back from a break."""
     # warehouse
     PICK = "pick"
+    """Goods were taken from their shelf for an order. Each `pick` adds: three pieces are one event with `qty` 3 or three with 1."""
     PACK = "pack"
+    """A parcel was packed. Its `code`, if it has one, is the label that is on it from now on."""
     UNPACK = "unpack"
+    """A parcel was opened again: its contents are to be picked and packed anew, and its label is free. Name the order: the label alone is not enough."""
     LABELLED = "labelled"
+    """A label was put on a parcel. Scans of its code are scans of this parcel from now on."""
     AGGREGATED = "aggregated"
+    """Parcels, orders or containers were put into a container. From now on a scan of the container is a scan of everything in it."""
     DISAGGREGATED = "disaggregated"
+    """They were taken out of the container again."""
     STAGE = "stage"
+    """A parcel was put at its dock."""
     LOAD = "load"
+    """A parcel was put into a vehicle and leaves the warehouse."""
     UNLOAD = "unload"
+    """A parcel was taken out of the vehicle again, before it left for good."""
     # line haul and customs
     DEPART = "depart"
+    """A parcel left a hub."""
     ARRIVE = "arrive"
+    """A parcel arrived at a hub, also after a failed delivery."""
     CUSTOMS_ENTERED = "customs_entered"
+    """Customs have begun to clear a parcel."""
     CUSTOMS_HELD = "customs_held"
+    """Customs keep a parcel."""
     CUSTOMS_CLEARED = "customs_cleared"
+    """Customs have cleared a parcel. In the country of its destination it has then `entered`; elsewhere it goes on."""
     BORDER_ENTERED = "border_entered"
+    """A parcel crossed the border of a country. It is a milestone, and no state."""
     # dispatch
     ASSIGNED = "assigned"
+    """An order, or only the named parcel, is given to a courier, in a job. Orders with one `job` form a round."""
     UNASSIGNED = "unassigned"
+    """A job is taken from its courier."""
     CASH_COUNTED = "cash_counted"
+    """The cash that a courier handed in was counted."""
     # courier
     CLAIM = "claim"
+    """The courier accepts a job, as it was at `rev`."""
     DECLINE = "decline"
+    """The courier does not take a job, or gives it back."""
     PICKUP = "pickup"
+    """A courier took a parcel into their hands."""
     OUT_FOR_DELIVERY = "out_for_delivery"
+    """A courier is on the way to the recipient. From now on the order has a position."""
     STOP_ARRIVED = "stop_arrived"
+    """A courier is at a stop."""
     ATTEMPT_FAILED = "attempt_failed"
+    """A parcel could not be handed over. The server counts the attempts."""
     AVAILABLE_FOR_PICKUP = "available_for_pickup"
+    """A parcel waits for its recipient at a pickup point."""
     DELIVERY = "delivery"
+    """A parcel was handed over, at the door or over a counter."""
     REFUSED = "refused"
+    """The recipient does not take a parcel: it goes back."""
     RETURN_STARTED = "return_started"
+    """A parcel is on its way back."""
     RETURNED = "returned"
+    """A parcel came back to a dock; with `items`, only some of the goods of a delivered one."""
     # anyone, by the role table
     DAMAGED = "damaged"
+    """A parcel is damaged."""
     LOST = "lost"
+    """A parcel cannot be found."""
     FOUND = "found"
+    """A lost parcel is there again, in the state that it had before. Without a parcel, all lost parcels of the order."""
     DESTROYED = "destroyed"
+    """A parcel does not exist any more."""
     VOID = "void"
+    """An earlier event is taken back, as if it had never been sent. A device takes back its own; systems and the desk any."""
 
 
-class Outcome(StrEnum):
-    """What became of an event."""
-
-    APPLIED = "applied"
-    NOOP = "noop"
-    LATE = "late"
-    PARKED = "parked"
-    BLOCKED = "blocked"
-    LOST_CLAIM = "lost_claim"
-    REJECTED = "rejected"
-
-
-class Tone(StrEnum):
-    """One beep for gloved hands."""
-
-    OK = "ok"
-    WARN = "warn"
-    STOP = "stop"
-
-
-class Reason(StrEnum):
-    """Why an event was parked, blocked or rejected."""
-
-    # rejected
-    MALFORMED = "malformed"
-    UNKNOWN_TYPE = "unknown_type"
-    FORBIDDEN = "forbidden"
-    ID_REUSED = "id_reused"
-    UNREADABLE_CODE = "unreadable_code"
-    CHECK_DIGIT = "check_digit"
-    CONTAINER = "container"
-    WRONG_PARCEL = "wrong_parcel"
-    WRONG_SKU = "wrong_sku"
-    ITEMS_NEEDED = "items_needed"
-    PARCEL_NEEDED = "parcel_needed"
-    ORDER_NEEDED = "order_needed"
-    CODE_TAKEN = "code_taken"
-    VOIDED = "voided"
-    VOID_OF_VOID = "void_of_void"
-    NOT_YOURS = "not_yours"
-    JOB_CLOSED = "job_closed"
-    TOO_MANY_EVENTS = "too_many_events"
-    REPEATED = "repeated"
-    POISON = "poison"
-    UNKNOWN_JOB = "unknown_job"
-    # parked
-    UNKNOWN_ORDER = "unknown_order"
-    UNKNOWN_PARCEL = "unknown_parcel"
-    UNKNOWN_REFERENCE = "unknown_reference"
-    # blocked
-    HELD = "held"
-    CANCELLED = "cancelled"
-    NEEDS_CONFIRM = "needs_confirm"
-    NOT_PAID = "not_paid"
-    # lost_claim
-    STALE_REV = "stale_rev"
-    HELD_BY_ANOTHER = "held_by_another"
-
-
-class Next(StrEnum):
-    """The one instruction that goes with a tone that is not ok."""
-
-    WAIT = "wait"
-    SET_ASIDE = "set_aside"
-    CALL_DESK = "call_desk"
-    SCAN_AGAIN = "scan_again"
-    PUT_BACK = "put_back"
-    NAME_ITEMS = "name_items"
-    NAME_ORDER = "name_order"
-    SCAN_PARCEL = "scan_parcel"
-    REFRESH_JOBS = "refresh_jobs"
-    UPDATE_FIRMWARE = "update_firmware"
-
-
-class Warn(StrEnum):
-    """What was odd about an event that counts all the same."""
-
-    DOUBLE_SCAN = "double_scan"
-    MISLOAD = "misload"
-    INCOMPLETE = "incomplete"
-    MOVED_ON_HOLD = "moved_on_hold"
-    MOVED_AFTER_CANCEL = "moved_after_cancel"
-    NOT_PAID = "not_paid"
-    NOT_DELIVERED = "not_delivered"
-    NOT_ORDERED = "not_ordered"
-    TOO_MANY = "too_many"
-    NOT_LISTED = "not_listed"
-    PICKED_AFTER = "picked_after"
-    NOT_SCANNED = "not_scanned"
-    NOT_YOUR_JOB = "not_your_job"
-    HANDED_OVER = "handed_over"
-    STILL_HELD = "still_held"
-    CLOCK_JUMP = "clock_jump"
-    ARTICLE_SCANNED = "article_scanned"
-    ARTICLE_UNKNOWN = "article_unknown"
-    LABEL_MOVED = "label_moved"
-    OLD_LABEL = "old_label"
-    SOME_UNKNOWN = "some_unknown"
-    UNKNOWN_CODE = "unknown_code"
-    CONTAINER_REOPENED = "container_reopened"
-    CLOCK_UNKNOWN = "clock_unknown"
-    SEQ_REUSED = "seq_reused"
-    UNKNOWN_FIELD = "unknown_field"
-
-
-class ParcelState(StrEnum):
-    """Where a parcel is; ranks are in `bridge.domain.lifecycle`."""
-
-    PLANNED = "planned"
-    PICKING = "picking"
-    PACKED = "packed"
-    STAGED = "staged"
-    SHIPPED = "shipped"
-    IN_TRANSIT = "in_transit"
-    CUSTOMS = "customs"
-    ENTERED = "entered"
-    OUT_FOR_DELIVERY = "out_for_delivery"
-    DELIVERED = "delivered"
-    ATTEMPT_FAILED = "attempt_failed"
-    AVAILABLE_FOR_PICKUP = "available_for_pickup"
-    RETURNING = "returning"
-    RETURNED = "returned"
-    LOST = "lost"
-    DESTROYED = "destroyed"
-    CANCELLED = "cancelled"
-
-
-class OrderState(StrEnum):
-    """What an order's status shows; `partially_…` forms are in `ORDER_STATE_WORDS`."""
-
-    PENDING_PAYMENT = "pending_payment"
-    PAID = "paid"
-    APPROVED = "approved"
-    PICKING = "picking"
-    PACKED = "packed"
-    SHIPPED = "shipped"
-    CUSTOMS = "customs"
-    ENTERED = "entered"
-    OUT_FOR_DELIVERY = "out_for_delivery"
-    DELIVERED = "delivered"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-    RETURNING = "returning"
-    RETURNED = "returned"
-    EXCEPTION = "exception"
-
-
-class Waypoint(StrEnum):
-    """Milestones of a parcel that are no states."""
-
-    BORDER_ENTERED = "border_entered"
-
-
-PARTIAL_STATES: tuple[OrderState, ...] = (
-    OrderState.PICKING,
-    OrderState.PACKED,
-    OrderState.SHIPPED,
-    OrderState.CUSTOMS,
-    OrderState.ENTERED,
-    OrderState.OUT_FOR_DELIVERY,
-    OrderState.RETURNING,
-)
-"""The states that can be shown as `partially_…`: those that a live parcel can have while another is further."""
-
-
-def partially(state: OrderState) -> str:
-    """The word for "parcels differ, and this is the least advanced"."""
-    return f"partially_{state}"
-
-
-ORDER_STATE_WORDS: tuple[str, ...] = (*(str(s) for s in OrderState), *(partially(s) for s in PARTIAL_STATES))
-
-
-class Flag(StrEnum):
-    """What stands beside an order's or parcel's state and never multiplies it."""
-
-    HELD = "held"
-    CUSTOMS_HOLD = "customs_hold"
-    NEEDS_CONFIRM = "needs_confirm"
-    SHORT = "short"
-    DAMAGED = "damaged"
-    LOST = "lost"
-    SILENT = "silent"
-    LATE_RISK = "late_risk"
-    AMENDED = "amended"
-    CANCEL_REQUESTED = "cancel_requested"
-    MOVED_ON_HOLD = "moved_on_hold"
-    UNASSIGNED = "unassigned"
-    NOT_PAID = "not_paid"
-    WRONG_COURIER = "wrong_courier"
-    PART_RETURNED = "part_returned"
-
-
-TIMED_FLAGS: frozenset[Flag] = frozenset({Flag.SILENT, Flag.LATE_RISK})
-"""Flags that depend on the present time, and so are no part of the hash."""
-
-
-class JobState(StrEnum):
-    """Where a courier's job stands."""
-
-    ASSIGNED = "assigned"
-    ACCEPTED = "accepted"
-    DECLINED = "declined"
-    RELEASED = "released"
-    DONE = "done"
-
-
-OPEN_JOB_STATES: frozenset[JobState] = frozenset({JobState.ASSIGNED, JobState.ACCEPTED})
-
-
-class PodMethod(StrEnum):
-    """How a delivery was proved. `pin`, `scan` and `none` are older words that are still accepted; say `code` for a pin."""
-
-    CODE = "code"
-    PHOTO = "photo"
-    SIGNATURE = "signature"
-    LEFT_SAFE = "left_safe"
-    NEIGHBOUR = "neighbour"
-    LOCKER = "locker"
-    STATION = "station"
-    COUNTER = "counter"
-    PIN = "pin"
-    SCAN = "scan"
-    NONE = "none"
-
-
-class Severity(StrEnum):
-    """How soon somebody should look at an alert."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-class AlertCode(StrEnum):
-    """What an alert topic can be about."""
-
-    PARKED = "parked"
-    GAP = "gap"
-    MOVED_ON_HOLD = "moved_on_hold"
-    MOVED_AFTER_CANCEL = "moved_after_cancel"
-    NOT_YOUR_JOB = "not_your_job"
-    LABEL_MOVED = "label_moved"
-    LOST = "lost"
-    DAMAGED = "damaged"
-    REFUSED = "refused"
-    ATTEMPTS = "attempts"
-    FORBIDDEN = "forbidden"
-    QUARANTINE = "quarantine"
-    DROPPED = "dropped"
-    LOGINS = "logins"
-    CLIENT_ID = "client_id"
-    PACKET_SIZE = "packet_size"
-    BACKUP = "backup"
-    CLOCK = "clock"
+__all__ = [
+    "OPEN_JOB_STATES",
+    "ORDER_STATE_WORDS",
+    "PARTIAL_STATES",
+    "TIMED_FLAGS",
+    "AlertCode",
+    "CustomsDirection",
+    "DamageSeverity",
+    "EventType",
+    "Flag",
+    "JobState",
+    "LabelKind",
+    "Next",
+    "OrderState",
+    "Outcome",
+    "ParcelState",
+    "Payment",
+    "PodMethod",
+    "Reason",
+    "Role",
+    "Severity",
+    "Tender",
+    "Tone",
+    "VoidReason",
+    "Warn",
+    "Waypoint",
+    "partially",
+]

@@ -9,7 +9,7 @@ from typing import Final
 
 from devices.protocol import bodies
 from devices.protocol.bodies import Body, Line, ProofOfDelivery
-from devices.protocol.vocabulary import EventType, PodMethod, Role
+from devices.protocol.vocabulary import EventType, Payment, PodMethod, Role
 from firmware_sim.firmware.feed import Due, Feed
 
 
@@ -35,7 +35,7 @@ class Pace:
 _LINES: Final = [Line(sku="SKU-1", qty=1), Line(sku="SKU-2", qty=2)]
 _NOTHING: Final = bodies.Nothing()
 _DAY: Final[tuple[tuple[str, int, EventType, Body, bool], ...]] = (
-    ("shop", 0, EventType.CREATED, bodies.Created(channel="belt", lines=_LINES, allow_partial=False, payment="prepaid"), False),
+    ("shop", 0, EventType.CREATED, bodies.Created(channel="belt", lines=_LINES, allow_partial=False, payment=Payment.PREPAID), False),
     ("shop", 50, EventType.PAID, bodies.Paid(amount_minor=1_995, currency="EUR"), False),
     ("shop", 100, EventType.APPROVED, _NOTHING, False),
     ("belt", 1_000, EventType.PICK, bodies.Pick(sku="SKU-1", qty=1, bin="B-1"), False),

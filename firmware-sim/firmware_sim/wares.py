@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Literal
 
+from devices.protocol.vocabulary import LabelKind
 from firmware_sim.firmware.scanner import ParcelToPack
 
 
@@ -19,11 +19,11 @@ def parcels_of(rng: Random, order: str, lines: tuple[tuple[str, int], ...], coun
     parcels = []
     for n in range(count):
         named = rng.random() < 0.5
-        kind: Literal["sscc", "waybill"] = "sscc" if rng.random() < 0.6 else "waybill"
+        kind = LabelKind.SSCC if rng.random() < 0.6 else LabelKind.WAYBILL
         parcels.append(
             ParcelToPack(
                 items=lines[n::count],
-                code=_sscc(rng) if kind == "sscc" else f"WB-{order}-{n + 1}",
+                code=_sscc(rng) if kind is LabelKind.SSCC else f"WB-{order}-{n + 1}",
                 kind=kind,
                 name=f"{order}-{n + 1}" if named else None,
                 labelled=(named or count == 1) and rng.random() < 0.3,

@@ -11,7 +11,7 @@ from enum import StrEnum
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from devices.protocol.vocabulary import OrderState, Role, partially
+from devices.protocol.vocabulary import OrderState, Payment, Role, partially
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.firmware.carrier import Carrier, Passage
 from firmware_sim.firmware.courier import Courier, Ending, Visit
@@ -339,7 +339,7 @@ def _sale(p: PlannedOrder) -> Sale:
         lines=p.lines,
         start_ms=p.start_ms,
         amount_minor=p.amount_minor,
-        payment="on_delivery" if p.fate is Fate.PAID_AT_THE_DOOR else "prepaid",
+        payment=Payment.ON_DELIVERY if p.fate is Fate.PAID_AT_THE_DOOR else Payment.PREPAID,
         is_paid=p.fate is not Fate.UNPAID and not (p.fate is Fate.CROSS_DOCKED and p.one_by_one),
         picked_by=None if p.fate is Fate.UNPAID else GATE if p.fate is Fate.CROSS_DOCKED else p.scanner,
         fed_late=p.fate is Fate.FED_LATE,

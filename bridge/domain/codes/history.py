@@ -15,6 +15,7 @@ from bridge.domain.codes.evidence import BACKWARD, CUSTODY, KEYS_CACHED_MAX, TER
 from bridge.domain.codes.rules import CREATED_BEFORE_MS, DatedRules, matches
 from bridge.domain.facts import Fact
 from devices.protocol.vocabulary import EventType as E
+from devices.protocol.vocabulary import LabelKind
 
 LONG_AGO: Final = -(10**18)
 _NEVER: Final = 10**18
@@ -173,7 +174,7 @@ class History:
         if order_id is None or fact.code != self.key or key_of(order_id) == self.key or self.is_container(fact.event_ms):
             return False
         if fact.type == E.LABELLED:
-            return not self.is_article or fact.body.kind != "sscc"  # type: ignore[union-attr]
+            return not self.is_article or fact.body.kind != LabelKind.SSCC  # type: ignore[union-attr]
         return fact.type == E.PACK and not self.is_article
 
     def _bind(self, fact: Fact, order_id: str, at_ms: int) -> None:

@@ -14,7 +14,22 @@ from bridge.domain.order.order import Handler, Order, body_of, close_cases, know
 from bridge.domain.order.parcel import ROAD_FLAGS, Parcel
 from bridge.domain.order.possession import CHANGES_HANDS, take
 from devices.protocol import bodies
-from devices.protocol.vocabulary import AlertCode, Flag, Next, OrderState, Outcome, ParcelState, Reason, Role, Warn, Waypoint
+from devices.protocol.vocabulary import (
+    AlertCode,
+    CustomsDirection,
+    DamageSeverity,
+    Flag,
+    Next,
+    OrderState,
+    Outcome,
+    ParcelState,
+    Payment,
+    Reason,
+    Role,
+    Tender,
+    Warn,
+    Waypoint,
+)
 from devices.protocol.vocabulary import EventType as E
 
 DEBOUNCE_MS: Final = 1500
@@ -176,7 +191,7 @@ def customs_cleared(order: Order, fact: Fact) -> Verdict:
     parcels = order.find_or_add(fact)[0]
     destination = order.created.dest_country if order.created is not None else None
     # Goods are often cleared before they come. Without a known destination only an entry says in which direction they were cleared.
-    arrived = body.country == destination if destination is not None else all(p.customs_direction == "import" for p in parcels)
+    arrived = body.country == destination if destination is not None else all(p.customs_direction == CustomsDirection.IMPORT for p in parcels)
     unflagged = any(Flag.CUSTOMS_HOLD in p.flags for p in parcels)
     for parcel in parcels:
         parcel.flags.discard(Flag.CUSTOMS_HOLD)
@@ -229,7 +244,7 @@ def delivery(order: Order, fact: Fact) -> Verdict:
     if _is_all_delivered(order):
         if order.completed:
             close_cases(order)
-        if not order.paid and (order.terms is not None or (order.created is not None and order.created.payment == "on_delivery")):
+        if not order.paid and (order.terms is not None or (order.created is not None and order.created.payment == Payment.ON_DELIVERY)):
             warn += (Warn.NOT_PAID,)  # as long as a parcel is to come, its courier may bring the money
     return verdict._replace(outcome=Outcome.APPLIED if is_news else verdict.outcome, warn=verdict.warn + warn)
 
@@ -239,7 +254,7 @@ _IN_THE_HALL: Final = frozenset({ParcelState.PACKED, ParcelState.STAGED})
 
 def _collect(order: Order, fact: Fact, collected: bodies.Collected) -> None:
     if collected.amount_minor:
-        order.account.receive(collected.amount_minor, collected.currency, in_cash=collected.tender == "cash")
+        order.account.receive(collected.amount_minor, collected.currency, in_cash=collected.tender == Tender.CASH)
     if order.account.is_settled:
         order.paid = True
         order.milestones[OrderState.PAID] = (fact.event_ms, False)
@@ -297,7 +312,7 @@ def _return_part(order: Order, fact: Fact, parcels: list[Parcel], body: bodies.R
 def damaged(order: Order, fact: Fact) -> Verdict:
     body: bodies.Damaged = body_of(fact)
     parcels = order.find_or_add(fact)[0]  # before the move: if it leaves no live parcel, those that were gone before are not meant
-    verdict = apply_movement(order, fact, Step.DAMAGED_BEYOND_USE) if body.severity == "total" else apply_movement(order, fact)
+    verdict = apply_movement(order, fact, Step.DAMAGED_BEYOND_USE) if body.severity == DamageSeverity.TOTAL else apply_movement(order, fact)
     for parcel in parcels:
         if parcel.state is not ParcelState.RETURNED:
             parcel.cases.add(AlertCode.DAMAGED)

@@ -17,7 +17,7 @@ from bridge.domain.order.parcel import Parcel
 from bridge.domain.order.payment import Account
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Reason, Warn, partially
+from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Payment, Reason, Warn, partially
 
 MOVING: Final = frozenset(MOVES) | {E.CUSTOMS_CLEARED}
 """Events that take a parcel somewhere: each is proof enough that there is one."""
@@ -111,7 +111,7 @@ class Order:
     @property
     def owes_before_shipping(self) -> bool:
         """Whether it is prepaid and not paid, under a rule that says what then."""
-        return not self.paid and self.terms is not None and self.created is not None and self.created.payment == "prepaid"
+        return not self.paid and self.terms is not None and self.created is not None and self.created.payment == Payment.PREPAID
 
     @property
     def has_left(self) -> bool:
@@ -158,7 +158,7 @@ class Order:
         """Flag goods that are out of the house and not paid: of a prepaid order at once, of one that is paid on delivery once all of it is delivered."""
         if self.paid or self.created is None:
             owes = False
-        elif self.created.payment == "prepaid":
+        elif self.created.payment == Payment.PREPAID:
             owes = self.owes_before_shipping and any(p.state in OUTBOUND for p in self.parcels.values())
         else:
             owes = (Flag.NOT_PAID in self.flags or self.is_delivered) and any(p.state in OUTBOUND for p in self.parcels.values())

@@ -10,7 +10,7 @@ from bridge.domain.order.movement import ENDED, judge_scan, move_parcels
 from bridge.domain.order.order import Order, body_of
 from bridge.domain.order.parcel import Parcel
 from devices.protocol import bodies
-from devices.protocol.vocabulary import AlertCode, Flag, Outcome, Reason, Warn
+from devices.protocol.vocabulary import AlertCode, Flag, Outcome, Payment, Reason, Warn
 from devices.protocol.vocabulary import EventType as E
 
 
@@ -49,7 +49,7 @@ def _odd_pick(order: Order, sku: str, *, is_late: bool) -> tuple[Warn, ...]:
     warn: tuple[Warn, ...] = (Warn.PICKED_AFTER,) if is_late else ()
     if order.picked[sku] > order.lines[sku] and order.contents().left(sku) < 0:
         warn += (Warn.TOO_MANY,)  # what is picked again for a parcel that is gone is not too many
-    if not order.paid and order.created is not None and order.created.payment == "prepaid":
+    if not order.paid and order.created is not None and order.created.payment == Payment.PREPAID:
         warn += (Warn.NOT_PAID,)
     return warn
 

@@ -12,7 +12,7 @@ from typing import Final
 from devices.protocol import bodies
 from devices.protocol.bodies import ProofOfDelivery
 from devices.protocol.reasons import CustomsReason
-from devices.protocol.vocabulary import EventType, PodMethod
+from devices.protocol.vocabulary import CustomsDirection, EventType, PodMethod
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import Doer
 from firmware_sim.firmware.steps import Rest, Scan, Step, Tell
@@ -58,7 +58,7 @@ def passing(p: Passage) -> list[Step]:
         Rest(LEG_MS),
         scan(EventType.ARRIVE, bodies.AtHub(hub=second)),
         Rest(LOADING_MS),
-        scan(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=p.leaves, direction="export")),
+        scan(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=p.leaves, direction=CustomsDirection.EXPORT)),
         Rest(CUSTOMS_MS),
         scan(EventType.CUSTOMS_CLEARED, bodies.AtBorder(country=p.leaves)),
         Rest(LOADING_MS),
@@ -66,7 +66,7 @@ def passing(p: Passage) -> list[Step]:
         Rest(LEG_MS),
         scan(EventType.BORDER_ENTERED, bodies.AtBorder(country=p.enters)),
         Rest(LOADING_MS),
-        scan(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=p.enters, direction="import")),
+        scan(EventType.CUSTOMS_ENTERED, bodies.CustomsEntered(country=p.enters, direction=CustomsDirection.IMPORT)),
         *held,
         Rest(CUSTOMS_MS),
         scan(EventType.CUSTOMS_CLEARED, bodies.AtBorder(country=p.enters)),

@@ -14,7 +14,7 @@ from devices.protocol.bodies import Collected, ProofOfDelivery
 from devices.protocol.bridge_messages import Assignment, Receipt, Stop
 from devices.protocol.device_messages import LocationBatch, Point
 from devices.protocol.reasons import AttemptReason, RefusalReason, ReturnReason
-from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod, Reason
+from devices.protocol.vocabulary import EventType, JobState, Outcome, PodMethod, Reason, Tender
 from firmware_sim.firmware.actions import Publish, Thing
 from firmware_sim.firmware.chores import Doer
 from firmware_sim.firmware.steps import COUNTED, Chore, Drive, Give, Rest, Scan, Step
@@ -285,7 +285,7 @@ def _steps(move: Move, visit: Visit, stop: Stop, named: list[Named], depot: tupl
 def _deliveries(visit: Visit, stop: Stop, named: list[Named]) -> list[Step]:
     """What is owed is collected with the first parcel."""
     owed = "collect_payment" in stop.handling
-    collected = Collected(amount_minor=visit.amount_minor, currency=visit.currency, tender="card") if owed else None
+    collected = Collected(amount_minor=visit.amount_minor, currency=visit.currency, tender=Tender.CARD) if owed else None
     pod = ProofOfDelivery(method=PodMethod.PHOTO)
     said = [bodies.Delivery(pod=pod, collected=None if n else collected) for n in range(len(named))]
     return [Scan(type=EventType.DELIVERY, body=b, order=visit.order, parcel=p, code=c) for b, (p, c) in zip(said, named, strict=True)]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from devices.protocol import bodies
 from devices.protocol.bodies import Line
 from devices.protocol.reasons import Condition
-from devices.protocol.vocabulary import EventType
+from devices.protocol.vocabulary import EventType, LabelKind
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import CAREFUL, Doer, Habits
 from firmware_sim.firmware.steps import Chore, Give, Rest, Scan, Step, TakeBack
@@ -38,7 +38,7 @@ class ParcelToPack:
 
     items: tuple[tuple[str, int], ...]
     code: str
-    kind: Literal["sscc", "waybill"]
+    kind: LabelKind
     name: str | None = None
     labelled: bool = False
     weight_g: int | None = None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from devices.protocol import bodies
 from devices.protocol.bodies import Line
 from devices.protocol.bridge_messages import Receipt
 from devices.protocol.reasons import CancelReason, HoldReason
-from devices.protocol.vocabulary import EventType, OrderState, Outcome
+from devices.protocol.vocabulary import EventType, OrderState, Outcome, Payment
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.chores import Doer
 from firmware_sim.firmware.steps import Await, Chore, Give, Rest, Scan, Step
@@ -33,7 +33,7 @@ class Sale:
     lines: tuple[tuple[str, int], ...]
     start_ms: int
     amount_minor: int
-    payment: Literal["prepaid", "on_delivery"] = "prepaid"
+    payment: Payment = Payment.PREPAID
     is_paid: bool = True
     picked_by: str | None = None
     fed_late: bool = False

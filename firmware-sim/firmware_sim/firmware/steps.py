@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from devices.protocol import bodies
-from devices.protocol.vocabulary import EventType
+from devices.protocol.vocabulary import EventType, VoidReason
 from firmware_sim.firmware.actions import Thing
 from firmware_sim.firmware.base import NOTHING
 
@@ -57,7 +57,7 @@ class Drive:
 class TakeBack:
     """Tell the bridge that the last thing told was wrong."""
 
-    reason: Literal["did_not_occur", "incorrect_data"] = "incorrect_data"
+    reason: VoidReason = VoidReason.INCORRECT_DATA
 
 
 @dataclass(frozen=True, slots=True)

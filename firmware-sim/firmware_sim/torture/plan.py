@@ -12,7 +12,7 @@ from devices.protocol import encoding
 from devices.protocol.bodies import Created, Line
 from devices.protocol.device_messages import Event
 from devices.protocol.topics import Topics
-from devices.protocol.vocabulary import EventType
+from devices.protocol.vocabulary import EventType, Payment
 from firmware_sim.firmware.flash import uuid7
 from firmware_sim.torture.ledger import Class, Id, Subscription
 
@@ -148,7 +148,7 @@ def _orders(rng: Random, shop: str, number: int, topics: Topics, seed: int, now_
     """A new order for each event. Each has a topic of its own for its status, so each is a lane of its own."""
     topic = topics.event(shop, EventType.CREATED)
     log, boot = rng.randbytes(8), rng.randbytes(8)
-    body = Created(channel="torture", lines=[Line(sku="sku-1", qty=1)], allow_partial=False, payment="on_delivery")
+    body = Created(channel="torture", lines=[Line(sku="sku-1", qty=1)], allow_partial=False, payment=Payment.ON_DELIVERY)
     for seq in range(1, number + 1):
         order = f"t{seed}-{shop}-{seq}"
         event = Event(

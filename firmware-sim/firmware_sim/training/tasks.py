@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from devices.protocol.bodies import Body, Delivery, Labelled, Nothing, Pack, Pick, ProofOfDelivery, Stage
-from devices.protocol.vocabulary import EventType, Outcome, PodMethod, Role, Warn
+from devices.protocol.vocabulary import EventType, LabelKind, Outcome, PodMethod, Role, Warn
 from firmware_sim.wares import gtin
 
 SCANNER: Final = "trainee-scanner"
@@ -86,7 +86,7 @@ def _packing(order: str) -> list[Step]:
     label = f"WB-{order}"
     return [
         Step(words="pack all of it into one parcel", type=EventType.PACK, body=Pack(weight_g=900)),
-        Step(words=f"put the label {label} on it", type=EventType.LABELLED, body=Labelled(code=label, kind="waybill")),
+        Step(words=f"put the label {label} on it", type=EventType.LABELLED, body=Labelled(code=label, kind=LabelKind.WAYBILL)),
         Step(words=f"scan the label, and stage it at {DOCK}", type=EventType.STAGE, body=Stage(dock=DOCK), code=label),
     ]
 
