@@ -17,8 +17,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from devices.protocol import describe
+from devices import protocol
 from devices.protocol.bodies import BODIES
+from devices.protocol.documents.cddl import cddl
+from devices.protocol.documents.shapes import reached
 from devices.protocol.messages import (
     BYTES_FIELDS,
     DEPTH_MAX,
@@ -34,7 +36,7 @@ from devices.protocol.messages import (
 )
 from devices.protocol.vocabulary import EventType
 
-CONTRACT = Path(describe.__file__).with_name("contract.cddl")
+CONTRACT = Path(protocol.__file__).with_name("contract.cddl")
 QUOTES = re.compile(r'"\s*/\s*"')
 RECORDS = re.compile("points")
 
@@ -66,7 +68,13 @@ def for_pycddl(cddl: str) -> str:
 @cache
 def schema(name: str) -> pycddl.Schema:
     rule = f"event-{name[6:-1].replace('_', '-')}" if name.startswith("Event[") else re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
-    return pycddl.Schema(f"judged = {rule}\n{for_pycddl(describe.cddl())}")
+    return pycddl.Schema(f"judged = {rule}\n{_rules()}")
+
+
+@cache
+def _rules() -> str:
+    """The contract without its comments, which would be read again for each kind of message."""
+    return for_pycddl(re.sub(r"^ *;.*\n", "", cddl(), flags=re.MULTILINE))
 
 
 def cddl_accepts(name: str, payload: bytes) -> bool:
@@ -86,18 +94,18 @@ def read(name: str, payload: bytes) -> msgspec.Struct:
 
 
 def test_the_file_is_what_the_code_says():
-    assert CONTRACT.read_text() == describe.cddl(), "run `dockbridge contract show cddl` and write it to contract.cddl"
+    assert CONTRACT.read_text() == cddl(), "run `dockbridge contract show cddl` and write it to contract.cddl"
 
 
 def test_every_message_and_event_type_has_a_rule():
-    rules = set(re.findall(r"^([\w-]+) =", describe.cddl(), re.MULTILINE))
+    rules = set(re.findall(r"^([\w-]+) =", cddl(), re.MULTILINE))
     assert {f"event-{t.replace('_', '-')}" for t in EventType} <= rules
     assert set(BODIES) == set(EventType)
     assert {"receipt", "order-status", "parcel-status", "presence", "location-batch", "position", "eta", "assignment", "alert", "bridge-state"} <= rules
 
 
 def test_no_rule_is_missing_or_stands_alone():
-    text = re.sub(r'"[^"]*"|;[^\n]*', "", describe.cddl())
+    text = re.sub(r'"[^"]*"|;[^\n]*', "", cddl())
     rules = re.findall(r"^([\w-]+) =", text, re.MULTILINE)
     used = set(re.findall(r"(?<![\w-])[a-z][\w-]*(?![\w-]*:)", re.sub(r"^[\w-]+ =", "", text, flags=re.MULTILINE)))
     prelude = {"any", "bool", "bstr", "null", "tstr", "size", "regexp"}
@@ -260,10 +268,10 @@ def test_deterministic_encoding_sorts_keys_and_takes_the_shortest_form():
 def fields_of(kind: inspect.Type) -> dict[str, set[bool]]:
     """Every field name below a type, and whether it holds bytes."""
     found: dict[str, set[bool]] = {}
-    for part in describe.reached(kind):
+    for part in reached(kind):
         if isinstance(part, inspect.StructType):
             for field in part.fields:
-                leaves = [p for p in describe.reached(field.type) if not isinstance(p, (inspect.NoneType, inspect.UnionType, inspect.ListType))]
+                leaves = [p for p in reached(field.type) if not isinstance(p, (inspect.NoneType, inspect.UnionType, inspect.ListType))]
                 found.setdefault(field.encode_name, set()).add(isinstance(leaves[0], inspect.BytesType))
     return found
 

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.lifecycle import MOVES
-from devices.protocol import bodies, foreign, reasons, vocabulary
-from devices.protocol.describe import asyncapi, cddl
+from devices.protocol import bodies, choices, foreign, reasons, states, verdicts, vocabulary
+from devices.protocol.documents import shapes
+from devices.protocol.documents.asyncapi import asyncapi
+from devices.protocol.documents.cddl import cddl
 from devices.protocol.fields import Word
 from devices.protocol.foreign import AfterShip, AfterShipSubtag, BizStep, Disposition, EasyPost, Shopify, Track17, Track17Sub
 from devices.protocol.labels import LABELS, ORDER_STATE_LABELS, UNKNOWN, label_of
@@ -47,7 +49,7 @@ def lists_of(module: Any) -> list[type[StrEnum]]:
     return [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, StrEnum) and v is not StrEnum and v.__module__ == module.__name__]
 
 
-OURS = [*lists_of(vocabulary), *lists_of(reasons)]
+OURS = [words for module in (vocabulary, verdicts, states, choices, reasons) for words in lists_of(module)]
 STATES = [*OrderState, *ParcelState]
 ROWS: list[Words] = [*STATE_WORDS.values(), *EVENT_WORDS.values(), *FLAG_WORDS.values()]
 
@@ -278,7 +280,7 @@ def test_the_documents_list_the_reasons() -> None:
     messages = asyncapi()["components"]["messages"]
     for event_type, words in REASONS.items():
         assert f"{event_type}: {', '.join(words)}." in text
-        assert messages[f"event-{event_type.replace('_', '-')}"]["x-reasons"] == list(words)
+        assert messages[shapes.event_name(event_type)]["x-reasons"] == list(words)
     assert len([message for message in messages.values() if "x-reasons" in message]) == len(REASONS)
 
 
