@@ -74,7 +74,7 @@ print(json.dumps(found))
 def examples() -> list[tuple[str, str, str]]:
     """(file, kind, text) of each example."""
     found = [(m[1], m[2], m[3]) for m in EXAMPLE.finditer((ROOT / "bridge" / "README.md").read_text())]
-    assert len(found) == 14
+    assert len(found) == 15
     return found
 
 
@@ -116,5 +116,6 @@ def test_every_example_works(copy: Path, tmp_path: Path) -> None:
     assert (found["packed"], found["changed"]) == ([["scan-1", 1]], [])
     assert found["diary"].splitlines()[:2] == ["PO-1 1 pending_payment", "PO-1 2 packed"]
     assert found["faults"] == ["mumble"]
+    assert "- sent by: `scanner`" in run(copy, "-m", "bridge.entrypoints.cli.main", "contract", "show", "events", "inspected")
     counted = run(copy, "-m", "bridge.entrypoints.cli.main", "count", "orders", "--site", str(tmp_path / "site"), "--json")
     assert json.loads(counted) == {"packed": 1}
