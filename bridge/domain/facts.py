@@ -207,7 +207,7 @@ NEXT_STEP: dict[Reason, Next] = {
     Reason.UNKNOWN_ORDER: Next.SET_ASIDE,
     Reason.UNKNOWN_PARCEL: Next.SET_ASIDE,
     Reason.UNKNOWN_REFERENCE: Next.WAIT,
-    Reason.UNKNOWN_JOB: Next.WAIT,
+    Reason.UNKNOWN_JOB: Next.REFRESH_JOBS,
     Reason.HELD: Next.SET_ASIDE,
     Reason.CANCELLED: Next.PUT_BACK,
     Reason.NEEDS_CONFIRM: Next.CALL_DESK,
