@@ -41,6 +41,14 @@ class NewSecret(Struct, frozen=True, kw_only=True):
     secret: str
 
 
+class Revoked(Struct, frozen=True, kw_only=True):
+    """A device that is shut out. `jobs` are the open jobs of its courier, if no other phone of that courier is left."""
+
+    device: str
+    courier: str | None
+    jobs: list[str]
+
+
 class DeviceRow(Struct, frozen=True, kw_only=True):
     """One device at a glance. `events` and `owes` are None for a device whose seq is not counted, such as a system.
 
@@ -138,14 +146,18 @@ async def rotate(site: SiteContext, device: str, readmit: bool = False) -> NewSe
     return NewSecret(device=device, secret=secret)
 
 
-async def revoke(site: SiteContext, device: str) -> None:
+async def revoke(site: SiteContext, device: str, reason: str = "") -> Revoked:
     """Shut a device out: its connections are closed and its sessions end. What it has sent stays.
 
     Raises:
         NotFound: if it is not enrolled.
     """
+    courier = site.registry.get(device).courier
     await site.on_writer(lambda: site.registry.revoke(device, now_ms=site.clock.now_ms()))
     site.disconnect(device, "the device was revoked", end_sessions=True)
+    if courier is None or site.registry.has_courier(courier):
+        return Revoked(device=device, courier=courier, jobs=[])
+    return Revoked(device=device, courier=courier, jobs=[job.id for job in site.queries.jobs(courier=courier, only_open=True)])
 
 
 async def certify(site: SiteContext, device: str, sha256: str) -> None:

@@ -151,6 +151,16 @@ def test_a_job_is_moved_with_all_its_orders(site: Site) -> None:
     assert refusal(site, jobs.move, job="tour-1", courier="ben", reason="ill") == "job tour-1 is released"
 
 
+def test_a_stolen_phone_names_the_jobs_that_nobody_brings_now(site: Site) -> None:
+    for n, courier in enumerate(("anna", "anna", "ben"), 1):
+        act(site, jobs.assign, order=f"PO-{n}", courier=courier, job=f"tour-{n}")
+    site.enrol("phone-anna-2", Role.COURIER, courier="anna")
+    assert act(site, devices.revoke, device="phone-anna").jobs == [], "the courier has another phone"
+    done = act(site, devices.revoke, device="phone-anna-2", reason="stolen")
+    assert (done.courier, done.jobs) == ("anna", ["tour-1", "tour-2"])
+    assert log(site)[-1].reason == "stolen"
+
+
 # --- the audit log ----------------------------------------------------------------------------------------------------------
 
 

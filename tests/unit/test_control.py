@@ -18,7 +18,7 @@ from bridge.entrypoints.control import wire
 from bridge.entrypoints.control.client import Caller, ask, call
 from bridge.entrypoints.control.server import ControlServer
 from bridge.errors import Refused
-from bridge.operations import database, devices, imports, jobs, server
+from bridge.operations import database, devices, imports, jobs, quarantine, server
 from bridge.operations.devices import Enrolled
 from bridge.operations.imports import ImportedEvent
 from bridge.operations.ports import SiteContext
@@ -93,7 +93,7 @@ def test_a_call_carries_its_arguments_and_its_result_with_their_types() -> None:
     assert wire.decode_call(wire.encode_call(imports.submit, "shop1", events)).arguments == {"channel": "shop1", "events": events}
     enrolled = Enrolled(device="scan-1", role=Role.SCANNER, secret="s")
     assert wire.decode_answer(wire.encode_result(enrolled), devices.add) == enrolled
-    assert wire.decode_answer(wire.encode_result(None), devices.revoke) is None
+    assert wire.decode_answer(wire.encode_result(None), quarantine.drop) is None
 
 
 def test_an_error_comes_back_as_one() -> None:

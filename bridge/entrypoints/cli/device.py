@@ -15,14 +15,18 @@ from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.control.client import Caller, ask, call
 from bridge.errors import BridgeError
 from bridge.fleet_file import FleetRow, read_fleet
-from bridge.operations import devices, server
+from bridge.operations import devices, jobs, server
 from bridge.operations.devices import DeviceRow, Enrolled, NewSecret
 from bridge.operations.ports import ENROLLABLE, FailedLogins
+from bridge.words import counted
+from devices.protocol.reasons import UnassignReason
 from devices.protocol.vocabulary import Role
 
 app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut them out.\n\nExample: `dockbridge device add scan-07 --at dock-2`")
 
 ROLES = ", ".join(ENROLLABLE)
+JOBS_NAMED_MAX = 10
+"""Jobs that a message names."""
 RoleOption = Annotated[str, typer.Option("--role", "-r", help=f"What it may do: {ROLES}.")]
 PasswordOnly = Annotated[bool, typer.Option("--password-only", help="Print only the password, for a script.")]
 DeviceArgument = Annotated[str, typer.Argument(help="The device's name.")]
@@ -153,13 +157,30 @@ def certificate(
 
 
 @app.command()
-def revoke(device: DeviceArgument, site: SiteOption = Path()) -> None:
-    """Shut a device out. Its connection is closed when this returns; what it has sent stays. `device rotate DEVICE --readmit` lets it in again.
+def revoke(
+    names: Annotated[list[str], typer.Argument(help="The devices' names.", metavar="DEVICE...")],
+    move_to: Annotated[str | None, typer.Option(help="Give the open jobs of a phone's courier to this courier.", show_default=False)] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "",
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Shut devices out. Their connections are closed when this returns; what they have sent stays. `device rotate DEVICE --readmit` lets one in again.
 
-    Example: `dockbridge device revoke scan-07`
+    Example: `dockbridge device revoke phone-anna --move-to ben --reason stolen`
     """
-    call(site, devices.revoke, device)
-    say(f"{device} is shut out.")
+    with Caller(site) as caller:
+        done = [caller.call(devices.revoke, name, reason) for name in names]
+        moved = [caller.call(jobs.move, job, move_to, UnassignReason.OTHER.value) for one in done for job in one.jobs] if move_to is not None else []
+    if as_json:
+        print_json(done)
+    for one in done:
+        say(f"{one.device} is shut out.")
+        if one.jobs and move_to is None:
+            held = ", ".join(one.jobs[:JOBS_NAMED_MAX]) + (f" and {len(one.jobs) - JOBS_NAMED_MAX} more" if len(one.jobs) > JOBS_NAMED_MAX else "")
+            say(f"  {one.courier} has no phone now, and {counted(len(one.jobs), 'open job')}: {held}")
+            say(f"  next: dockbridge jobs move {one.jobs[0]} COURIER, or `dockbridge jobs release --courier {one.courier}`")
+    if moved:
+        say(f"{counted(len(moved), 'job')} moved to {move_to}.")
 
 
 def _role(word: str) -> Role:
