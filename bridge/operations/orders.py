@@ -11,6 +11,8 @@ from bridge.domain.facts import Fact, Verdict
 from bridge.domain.fold import fold
 from bridge.domain.view import OrderView
 from bridge.errors import NotFound
+from bridge.operations.names import check_courier, check_device
+from bridge.operations.order_ports import Sort, Wanted
 from bridge.operations.ports import Row, SiteReader, StoredFact
 from bridge.words import counted
 from devices.protocol.vocabulary import Outcome
@@ -60,9 +62,27 @@ class Changes(Struct, frozen=True, kw_only=True):
     missing: list[str]
 
 
-async def list_orders(site: SiteReader, *, state: str | None = None, limit: int) -> list[Row]:
-    """Statuses of orders, the last changed first."""
-    return site.queries.orders(state=state, limit=limit)
+async def list_orders(site: SiteReader, wanted: Wanted, *, sort: Sort = Sort.CHANGED, after: str | None = None, limit: int) -> list[Row]:
+    """Statuses of orders, each with its `channel` and `promise_ms`; with `after`, those that follow this order.
+
+    Raises:
+        NotFound: if there is no order `after`, or none is found and the site does not know the channel, courier or device.
+    """
+    if after is not None and not site.queries.order_states([after]):
+        raise NotFound(f"there is no order {after}", fix="give --after the last order of the page before")
+    found = site.queries.orders(wanted, sort=sort, after=after, limit=limit)
+    if not found:
+        _check_names(site, wanted)
+    return found
+
+
+def _check_names(site: SiteReader, wanted: Wanted) -> None:
+    if wanted.channel is not None and wanted.channel not in (known := site.queries.channels()):
+        raise NotFound(f"no order came through a channel {wanted.channel}", fix=f"the channels are {', '.join(known)}" if known else "import orders first")
+    if wanted.courier is not None:
+        check_courier(site, wanted.courier)
+    if wanted.device is not None:
+        check_device(site, wanted.device)
 
 
 async def count_orders(site: SiteReader) -> dict[str, int]:

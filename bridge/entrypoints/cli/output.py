@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -14,13 +13,14 @@ from msgspec.structs import asdict
 from rich.console import Console
 from rich.table import Table
 
+from bridge.entrypoints.cli.times import dated, moment, span
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Print at most this many rows.")]
 
-_YEAR_10000_MS: Final = 253_402_300_800_000
 DURATIONS: Final = frozenset({"mono_ms", "sent_mono_ms", "error_ms", "delay_ms"})
 """Fields in ms that are durations; all other fields in ms are times."""
 
@@ -74,7 +74,7 @@ def _detail(name: str, value: Any) -> tuple[str, Any]:
     if name in DURATIONS:
         return name.removesuffix("_ms"), span(value) if value is not None else None
     if name.endswith("_ms"):
-        return f"{name.removesuffix('_ms')} (UTC)", moment(value)
+        return dated(name.removesuffix("_ms")), moment(value)
     return name, ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
@@ -88,21 +88,6 @@ def _cell(cell: Any) -> str:
 def print_rich(renderable: Any) -> None:
     """Print something that rich renders to stdout."""
     _stdout().print(renderable)
-
-
-def moment(ms: int | None) -> str:
-    """A time as people read it: UTC, to the second. A number that is too large to be a time stays a number: a device may have sent microseconds."""
-    if ms is None:
-        return ""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if ms < _YEAR_10000_MS else str(ms)
-
-
-def span(ms: int) -> str:
-    """A duration as people read it."""
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
-        if abs(ms) >= size:
-            return f"{ms / size:.1f} {unit}"
-    return f"{ms} ms"
 
 
 def yes_no(value: bool) -> str:

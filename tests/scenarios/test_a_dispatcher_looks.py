@@ -1,0 +1,147 @@
+"""A dispatcher looks: orders by what they are sought by, page by page; what waits for a person, and the command that moves it on; one order's story."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any, NamedTuple
+
+import pytest
+from helpers.events import CREATED
+from helpers.site import Site
+
+from bridge.entrypoints.cli.main import main
+from bridge.operations import jobs, order_acts
+from bridge.operations.acts import Operation, carry_out
+from devices.protocol.reasons import HoldReason
+from devices.protocol.vocabulary import Role
+
+HOUR_MS = 3_600_000
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Shell = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """PO-1 is held, PO-2 is with Anna, PO-3 is packed in a labelled box, PO-4 is promised for tomorrow; other-1 came through another channel."""
+    with Site(tmp_path_factory.mktemp("looks") / "site", site={"name": "ams1", "timezone": "Asia/Shanghai"}) as site:
+        site.create("PO-1", "PO-2", "PO-3")
+        now_ms = site.app.clock.now_ms()
+        site.tell("shop1", Role.SYSTEM, "created", site.event("shop1", 90, "PO-4", {**CREATED, "promise_ms": now_ms + 24 * HOUR_MS}))
+        site.tell("shop2", Role.SYSTEM, "created", site.event("shop2", 1, "other-1", {**CREATED, "channel": "shop2"}))
+        site.enrol("scan-1")
+        site.enrol("phone-anna", Role.COURIER, courier="anna")
+        pack = site.event("scan-1", 1, "PO-3", {"items": CREATED["lines"]}, code="WB-77", parcel="box-1", by="w-12", at="desk-4")
+        site.tell("scan-1", Role.SCANNER, "pack", pack)
+        act(site, order_acts.hold, order="PO-1", reason=HoldReason.ADDRESS)
+        act(site, jobs.assign, order="PO-2", courier="anna", job="j-1")
+        yield site
+
+
+def act(site: Site, operation: Operation, **arguments: Any) -> Any:
+    return site.wait_for(carry_out(site.app, "maria", operation, arguments))
+
+
+@pytest.fixture
+def shell(site: Site, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Runs `dockbridge` on the site as at a terminal of 200 columns."""
+
+    def run(*words: str, code: int = 0, columns: int = 200) -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.setattr(sys, "argv", ["dockbridge", *words])
+        monkeypatch.setenv("DOCKBRIDGE_SITE", str(site.directory))
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == code, (out.getvalue(), err.getvalue())
+        return Done(code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+def orders(shell: Shell, *options: str) -> list[str]:
+    return [row["order"] for row in json.loads(shell("orders", "list", "--json", *options).stdout)]
+
+
+# --- orders by what they are sought by --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--state", "packed"), {"PO-3"}),
+        (("--state", "packed", "--state", "partially_packed", "--state", "approved"), {"PO-3"}),
+        (("--flag", "held"), {"PO-1"}),
+        (("--flag", "held", "--flag", "short"), {"PO-1"}),
+        (("--flag", "held", "--state", "packed"), set()),
+        (("--channel", "shop2"), {"other-1"}),
+        (("--courier", "anna"), {"PO-2"}),
+        (("--device", "scan-1"), {"PO-3"}),
+        (("--text", "wb-7"), {"PO-3"}),
+        (("--text", "THER"), {"other-1"}),
+        (("--promise-before", "2099-01-01"), {"PO-4"}),
+        (("--promise-before", "2020-01-01T12:00+02:00"), set()),
+        (("--older-than", "4h"), set()),
+    ],
+)
+def test_orders_are_found_by_what_they_are_sought_by(shell: Shell, options: tuple[str, ...], found: set[str]) -> None:
+    assert set(orders(shell, *options)) == found
+
+
+@pytest.mark.parametrize("sort", ["changed", "since", "promise", "order"])
+def test_pages_give_every_order_once_in_any_order_of_sorting(shell: Shell, sort: str) -> None:
+    whole = orders(shell, "--sort", sort)
+    assert len(whole) == 5
+    paged: list[str] = []
+    while page := orders(shell, "--sort", sort, "--limit", "2", *(("--after", paged[-1]) if paged else ())):
+        paged += page
+    assert paged == whole
+    assert sort != "promise" or whole[0] == "PO-4"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("orders", "list", "--state", "bogus"), 2, "Choose from pending_payment, paid"),
+        (("orders", "list", "--flag", "bogus"), 2, "'customs_hold'"),
+        (("orders", "list", "--sort", "bogus"), 2, "'promise'"),
+        (("orders", "list", "--older-than", "soon"), 2, "such as 4h"),
+        (("orders", "list", "--promise-before", "soon"), 2, "2026-03-01T17:00"),
+        (("orders", "list", "--tz", "Mars/Base"), 2, "such as Europe/Amsterdam"),
+        (("orders", "list", "--channel", "shop9"), 1, "the channels are shop1, shop2"),
+        (("orders", "list", "--courier", "nobody"), 1, "the couriers are anna"),
+        (("orders", "list", "--device", "nope"), 1, "there is no device nope"),
+        (("orders", "list", "--after", "PO-9"), 1, "there is no order PO-9"),
+        (("orders", "list", "--state", "delivered"), 0, "no order is like this"),
+        (("jobs", "list", "--courier", "nobody"), 1, "the couriers are anna"),
+        (("events", "list", "--order", "NOPE"), 1, "nothing is known of order NOPE"),
+        (("events", "list", "--device", "nope"), 1, "there is no device nope"),
+        (("events", "list", "--device", "scan-1", "--type", "load"), 0, "no event is like this"),
+    ],
+)
+def test_an_unknown_word_or_name_is_never_an_empty_table(shell: Shell, words: tuple[str, ...], code: int, said: str) -> None:
+    assert said in " ".join(shell(*words, code=code).stderr.replace("│", " ").split())
+
+
+# --- times ------------------------------------------------------------------------------------------------------------------
+
+
+def test_times_are_in_the_zone_of_the_site_or_in_the_one_that_is_named(shell: Shell) -> None:
+    at_ms = next(row["at_ms"] for row in json.loads(shell("orders", "list", "--json").stdout) if row["order"] == "PO-1")
+    for option, name, hours in (((), "Shanghai", 8), (("--tz", "UTC"), "UTC", 0), (("--tz", "Asia/Tokyo"), "Tokyo", 9)):
+        listed = shell("orders", "list", *option).stdout
+        assert f"since ({name})" in listed
+        hour = (at_ms // HOUR_MS + hours) % 24
+        assert f" {hour:02}:" in next(line for line in listed.splitlines() if line.startswith("PO-1"))
