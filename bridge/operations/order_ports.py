@@ -56,6 +56,19 @@ class Wanted(Struct, frozen=True, kw_only=True):
     promise_before_ms: int | None = None
 
 
+class Seeking(Struct, frozen=True, kw_only=True):
+    """Which orders may wait for a person: any of these is enough.
+
+    Args:
+        flags: some flags, and the states in which they do not count.
+        states, parcels: states of the order or of a parcel, each with the time before which it began.
+    """
+
+    flags: list[tuple[tuple[str, ...], tuple[str, ...]]]
+    states: dict[str, int]
+    parcels: dict[str, int]
+
+
 class OrderQueries(Protocol):
     """Reads of orders.
 
@@ -65,6 +78,18 @@ class OrderQueries(Protocol):
 
     def orders(self, wanted: Wanted, *, sort: Sort, after: str | None, limit: int) -> list[Row]:
         """Statuses of orders, each with its `channel` and `promise_ms`. With `after`, those that follow this order, which has to exist."""
+        ...
+
+    def waiting_orders(self, seeking: Seeking) -> list[str]:
+        """Ids of orders that may wait for a person, the longest in their state first."""
+        ...
+
+    def parked(self, *, limit: int) -> list[Row]:
+        """What events wait for, the longest first: `ref_kind`, `ref`, `order_id`, how many `events`, and `since_ms`."""
+        ...
+
+    def quarantine_groups(self, *, limit: int) -> list[Row]:
+        """Quarantined messages by `device` and `reason`: the first `no`, how many `messages`, and `since_ms`."""
         ...
 
     def order(self, order_id: str) -> Row | None:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import cbor2
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, or_, select
 
-from bridge.operations.order_ports import Row, Sort, Wanted
+from bridge.operations.order_ports import Row, Seeking, Sort, Wanted
 from bridge.store import tables as t
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
@@ -66,6 +66,33 @@ class OrderQueries:
         jobs = select(t.jobs.c.orders).where(t.jobs.c.courier == courier, t.jobs.c.state.in_(sorted(OPEN_JOB_STATES)))
         return [order for (orders,) in connection.execute(jobs) for order in cbor2.loads(orders)]
 
+    def waiting_orders(self, seeking: Seeking) -> list[str]:
+        orders = t.orders.c
+        flagged = [and_(_has_flag(*flags), orders.state.not_in(ended)) for flags, ended in seeking.flags]
+        late = [and_(orders.state == state, orders.at_ms <= before_ms) for state, before_ms in seeking.states.items()]
+        with translated(), self._reader.connect() as connection:
+            query = select(orders.order_id, orders.at_ms).where(orders.state != "", or_(and_(orders.flags != "", or_(*flagged)), *late))
+            found: dict[str, int] = {row.order_id: row.at_ms for row in connection.execute(query)}
+            parcels = select(t.parcels.c.order_id, t.parcels.c.state, t.parcels.c.status).where(t.parcels.c.state.in_(seeking.parcels))
+            for order_id, state, status in connection.execute(parcels):
+                if (at_ms := cbor2.loads(status)["at_ms"]) <= seeking.parcels[state]:
+                    found.setdefault(order_id, at_ms)
+        return sorted(found, key=lambda order_id: (found[order_id], order_id))
+
+    def parked(self, *, limit: int) -> list[Row]:
+        parked = t.parked.c
+        since, events = func.min(parked.since_ms).label("since_ms"), func.count().label("events")
+        query = select(parked.ref_kind, parked.ref, func.min(parked.order_id).label("order_id"), events, since).group_by(parked.ref_kind, parked.ref)
+        with translated(), self._reader.connect() as connection:
+            return [dict(r._mapping) for r in connection.execute(query.order_by(since, parked.ref).limit(limit))]
+
+    def quarantine_groups(self, *, limit: int) -> list[Row]:
+        kept = t.quarantine.c
+        since, no, messages = func.min(kept.received_ms).label("since_ms"), func.min(kept.no).label("no"), func.count().label("messages")
+        query = select(kept.device, kept.reason, messages, no, since).group_by(kept.device, kept.reason)
+        with translated(), self._reader.connect() as connection:
+            return [dict(r._mapping) for r in connection.execute(query.order_by(since, kept.device).limit(limit))]
+
     def channels(self) -> list[str]:
         with translated(), self._reader.connect() as connection:
             return sorted(connection.execute(select(t.orders.c.channel).where(t.orders.c.state != "").distinct()).scalars())
@@ -109,7 +136,7 @@ def _conditions(wanted: Wanted, orders_of_courier: list[str] | None) -> list[Col
     if wanted.states:
         found.append(orders.state.in_(wanted.states))
     if wanted.flags:
-        found.append(or_(*(func.instr(literal(" ") + orders.flags + " ", f" {flag} ") > 0 for flag in wanted.flags)))
+        found.append(_has_flag(*wanted.flags))
     if wanted.since_before_ms is not None:
         found.append(orders.at_ms < wanted.since_before_ms)
     if wanted.channel is not None:
@@ -124,6 +151,11 @@ def _conditions(wanted: Wanted, orders_of_courier: list[str] | None) -> list[Col
     if wanted.promise_before_ms is not None:
         found.append(and_(orders.promise_ms < wanted.promise_before_ms, orders.state.not_in(_KEPT)))
     return found
+
+
+def _has_flag(*flags: str) -> ColumnElement[bool]:
+    """Whether an order has one of these flags."""
+    return or_(*(func.instr(literal(" ") + t.orders.c.flags + " ", f" {flag} ") > 0 for flag in flags))
 
 
 def _orders_with_events_of(device: str) -> Any:

@@ -11,6 +11,7 @@ import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from bridge.entrypoints.cli.times import dated, moment, span
@@ -65,6 +66,19 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     _stdout().print(table)
 
 
+def print_lines(first: str, *rest: str) -> None:
+    """Print a line to stdout, and others below it, indented. A terminal breaks them between words; nothing is cut."""
+    console = _stdout()
+    console.print(_cell(first), soft_wrap=not console.is_terminal)
+    for line in rest:
+        console.print(Padding(_cell(line), (0, 0, 0, 2)), soft_wrap=not console.is_terminal)
+
+
+def print_command(command: str) -> None:
+    """Print a command to stdout as it is typed: never broken, so that it can be copied."""
+    print(f"  {_printable(command)}")
+
+
 def print_details(row: Mapping[str, Any]) -> None:
     """Print one thing with a line for each field: times as dates, durations with their unit, lists on one line."""
     print_table(("", ""), [_detail(name, value) for name, value in row.items()])
@@ -80,9 +94,11 @@ def _detail(name: str, value: Any) -> tuple[str, Any]:
 
 def _cell(cell: Any) -> str:
     """A value as one line of a table. Text from outside must not control the terminal: control characters are printed as escapes."""
-    if isinstance(cell, bytes):
-        return cell.hex()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(cell)).replace("[", "\\[")
+    return cell.hex() if isinstance(cell, bytes) else _printable(str(cell)).replace("[", "\\[")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def print_rich(renderable: Any) -> None:
