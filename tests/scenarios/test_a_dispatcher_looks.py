@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,7 +15,9 @@ from helpers.events import CREATED
 from helpers.site import Site
 
 from bridge.entrypoints.cli.main import main
+from bridge.entrypoints.cli.order_reads import _Changes
 from bridge.operations import jobs, order_acts
+from bridge.operations import orders as operations
 from bridge.operations.acts import Operation, carry_out
 from devices.protocol.reasons import HoldReason
 from devices.protocol.vocabulary import Role
@@ -145,3 +148,65 @@ def test_times_are_in_the_zone_of_the_site_or_in_the_one_that_is_named(shell: Sh
         assert f"since ({name})" in listed
         hour = (at_ms // HOUR_MS + hours) % 24
         assert f" {hour:02}:" in next(line for line in listed.splitlines() if line.startswith("PO-1"))
+
+
+# --- one order --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_shows_what_was_ordered_what_is_left_and_what_it_waits_for(shell: Shell) -> None:
+    found = json.loads(shell("orders", "show", "PO-3", "--json").stdout)
+    assert found["lines"][1] == {"sku": "pen", "ordered": 1, "picked": 0, "packed": 1, "left": 0}
+    assert found["items"] == {"box-1": {"4006381333931": 2, "pen": 1}}
+    assert found["waits"][0]["command"] == "dockbridge jobs assign PO-3 COURIER"
+    shown = " ".join(shell("orders", "show", "PO-3").stdout.split())
+    assert "4006381333931 2 0 2 0" in shown
+    assert "box-1 packed desk-4 WB-77 2 x 4006381333931, 1 x pen" in shown
+    assert "dockbridge jobs assign PO-3 COURIER" in shown
+    held = " ".join(shell("orders", "show", "PO-1").stdout.split())
+    assert "holds address (by console)" in held
+    assert "dockbridge orders release PO-1 --reason address" in held
+    assert "j-1 anna assigned" in " ".join(shell("orders", "show", "PO-2").stdout.split())
+
+
+def test_an_orders_story_names_worker_place_article_and_reason_and_cuts_nothing_at_80_columns(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as at a terminal
+    monkeypatch.setenv("NO_COLOR", "1")
+    packed, held = (_plain(shell("orders", "explain", order, columns=80).stdout) for order in ("PO-3", "PO-1"))
+    assert all(len(line) <= 80 for line in (packed + held).splitlines())
+    assert "scan-1, worker w-12, at desk-4, parcel box-1, code WB-77" in " ".join(packed.split())
+    assert "held (address)  applied -> pending_payment" in held
+    (event,) = (step["id"] for step in json.loads(shell("orders", "explain", "PO-1", "--json").stdout)["events"] if step["type"] == "held")
+    assert event in held
+
+
+def test_a_table_at_80_columns_breaks_no_time_and_cuts_no_id(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    listed = _plain(shell("orders", "list", "--tz", "UTC", columns=80).stdout)
+    assert "…" not in listed
+    assert len(re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", listed)) == 6
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_a_watcher_sees_flags_and_parcels_change(site: Site) -> None:
+    async def look(after: int | None) -> operations.Changes:
+        if after is None:
+            return await operations.start_watching(site.app, ["PO-4"], wait=False)
+        return await operations.changes_after(site.app, ["PO-4"], after=after)
+
+    printer, out = _Changes(as_json=False), io.StringIO()
+    with redirect_stdout(out):
+        found = site.wait_for(look(None))
+        printer.print(found.changes)
+        act(site, order_acts.hold, order="PO-4", reason=HoldReason.ADDRESS)
+        found = site.wait_for(look(found.after))
+        printer.print(found.changes)
+        act(site, order_acts.release, order="PO-4")
+        pack = site.event("scan-1", 9, "PO-4", {"items": CREATED["lines"]}, parcel="box-4")
+        site.tell("scan-1", Role.SCANNER, "pack", pack)
+        printer.print(site.wait_for(look(found.after)).changes)
+    lines = [line.split()[2:] for line in out.getvalue().splitlines()]
+    assert [line[4:] for line in lines] == [[], ["+held"], [], ["-held", "box-4", "packed"]]

@@ -12,9 +12,9 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 
-from bridge.entrypoints.cli.times import dated, moment, span
+from bridge.entrypoints.cli.times import Dated, dated, moment, span
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -59,8 +59,9 @@ def _jsonable(value: Any) -> Any:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print a table to stdout."""
-    table = Table(*columns, title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    """Print a table to stdout. If a terminal is too narrow, long values are broken, never cut; times are not even broken."""
+    headings = (Column(_cell(c), no_wrap=True, overflow="crop") if isinstance(c, Dated) else Column(_cell(c), overflow="fold") for c in columns)
+    table = Table(*headings, title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for row in rows:
         table.add_row(*("" if cell is None else _cell(cell) for cell in row))
     _stdout().print(table)

@@ -68,9 +68,15 @@ def zone_name() -> str:
     return str(zone()).rpartition("/")[2]
 
 
-def dated(heading: str) -> str:
-    """The heading of a column of times."""
-    return f"{heading} ({zone_name()})"
+class Dated(str):
+    """The heading of a column of times, which are never broken."""
+
+    __slots__ = ()
+
+
+def dated(heading: str) -> Dated:
+    """The heading of a column of times, with their zone."""
+    return Dated(f"{heading} ({zone_name()})")
 
 
 def moment(ms: int | None) -> str:
