@@ -296,6 +296,11 @@ class SiteContext(SiteReader, Protocol):
         ...
 
     @property
+    def serving_since_ms(self) -> int | None:
+        """Since when the server runs; None if none runs."""
+        ...
+
+    @property
     def counters(self) -> dict[str, int]:
         """What the broker has counted since its start; empty if none runs."""
         ...

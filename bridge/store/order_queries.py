@@ -93,6 +93,10 @@ class OrderQueries:
         with translated(), self._reader.connect() as connection:
             return [dict(r._mapping) for r in connection.execute(query.order_by(since, kept.device).limit(limit))]
 
+    def quarantine_count(self) -> int:
+        with translated(), self._reader.connect() as connection:
+            return connection.execute(select(func.count()).select_from(t.quarantine)).scalar_one()
+
     def channels(self) -> list[str]:
         with translated(), self._reader.connect() as connection:
             return sorted(connection.execute(select(t.orders.c.channel).where(t.orders.c.state != "").distinct()).scalars())

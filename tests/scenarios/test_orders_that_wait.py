@@ -9,6 +9,7 @@ import string
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import typer
 from helpers.events import CREATED
 from helpers.site import Site
 
+from bridge.config import DATABASE_NAME
 from bridge.entrypoints.cli.main import app, main
 from bridge.entrypoints.control.server import ControlServer
 from bridge.operations import jobs, order_acts, stuck, waits
 from bridge.operations.acts import Operation, carry_out
+from bridge.serving.backups import backups_of
 from devices.protocol.reasons import CancelReason, HoldReason, UnassignReason
 from devices.protocol.vocabulary import Flag, OrderState, ParcelState, Role
 
@@ -176,6 +179,26 @@ def test_pages_give_every_order_that_waits_once(site: Site, shell: Callable[[str
     assert rest.after is None
     assert json.loads(shell("dockbridge orders stuck --older-than 1h --json"))["orders"] == []
     assert site.wait_for(stuck.count_stuck(site.app, now_ms=site.now_ms())) == 3
+
+
+def test_the_status_of_a_site_is_one_screen(site: Site, shell: Callable[[str], str]) -> None:
+    pick(site, 4, "pen", 1)
+    held(site)
+    found = json.loads(shell("dockbridge status --json"))
+    assert found["running"]
+    assert abs(found["server"]["since_ms"] - site.now_ms()) < HOUR_MS
+    assert found["devices"] == {"enrolled": 4, "on": 0, "off": 4, "silent": 0, "owing": 1, "owed_events": 3}
+    assert (found["orders"], found["stuck"], found["quarantined"], found["alerts"]) == ({"picking": 1}, 1, 0, [])
+    assert found["disk_free_bytes"] > found["database_bytes"] > 0
+    assert (found["backups"], found["backup_ms"], found["certificates"]) == (True, None, [])
+    backups = backups_of(site.directory, site.app.settings)
+    assert backups is not None
+    backups.make(site.directory / DATABASE_NAME, datetime(2026, 3, 1, 12, tzinfo=UTC))
+    shown = [" ".join(line.split()) for line in shell("dockbridge status --tz Asia/Tokyo").splitlines()]
+    assert "orders 1: 1 picking" in shown
+    assert "devices 4: 0 on, 4 off, 0 of them silent for a day; 1 owe 3 events" in shown
+    assert any(line.startswith("last backup 2026-03-01 21:00:00 Tokyo") for line in shown)
+    assert any(line.startswith("store takes writes; 0 messages in the backlog") for line in shown)
 
 
 # --- the tables -------------------------------------------------------------------------------------------------------------

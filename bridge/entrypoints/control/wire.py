@@ -44,6 +44,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "quarantine.replay": quarantine.replay,
     "quarantine.drop": quarantine.drop,
     "database.rebuild": database.rebuild,
+    "server.about": server.about,
     "server.connected": server.connected,
     "server.counters": server.counters,
     "server.failed_logins": server.failed_logins,
