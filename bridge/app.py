@@ -67,6 +67,7 @@ class Application:
         self._parts = parts
         self._life = life
         self._server: Server | None = None
+        self.serving_since_ms: int | None = None
         self.settings = site.settings
         self.clock = site.clock
         self.registry = site.registry
@@ -121,6 +122,7 @@ class Application:
         server = Server(self._site, self._parts)
         addresses = await server.start()
         self._server = server
+        self.serving_since_ms = self.clock.now_ms()
         self._life.push_async_callback(server.stop)
         return addresses
 

@@ -7,9 +7,11 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass, field, fields
+from datetime import UTC, tzinfo
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, get_type_hints
+from zoneinfo import ZoneInfo
 
 from bridge.domain.facts import Unpaid
 from bridge.errors import ConfigError
@@ -35,6 +37,7 @@ class SiteSettings:
     """The identity of this site."""
 
     name: str = _setting("main", "The site's name: the tenant in every topic, v1/{name}/…")
+    timezone: str = _setting("UTC", "The time zone in which commands print times, such as Europe/Amsterdam.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +273,13 @@ def _check(settings: Settings) -> None:
     if settings.articles.language not in ("zh", "en"):
         raise ConfigError(f"articles.language is {settings.articles.language!r}; it must be zh or en", fix='write language = "zh" or language = "en"')
     try:
+        zone_of(settings.site.timezone)
+    except (KeyError, OSError, ValueError) as error:
+        raise ConfigError(
+            f"site.timezone is {settings.site.timezone!r}, which is not a time zone of this machine",
+            fix='write timezone = "UTC", or a name such as "Europe/Amsterdam"; if the machine knows none, install tzdata',
+        ) from error
+    try:
         if not settings.site.name.isprintable():
             raise ValueError("it contains a character that can't be printed")
         escape(settings.site.name)
@@ -318,6 +328,15 @@ def split_address(name: str, bind: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         raise ConfigError(f"{name} is {bind!r}; it must be host:port", fix="for example 127.0.0.1:1883")
     return host, int(port)
+
+
+def zone_of(name: str) -> tzinfo:
+    """A time zone by its name. UTC needs no data of the machine.
+
+    Raises:
+        KeyError, OSError, ValueError: if the machine does not know it.
+    """
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def is_loopback(host: str) -> bool:

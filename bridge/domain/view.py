@@ -114,7 +114,7 @@ class OrderView:
     fields with `rev` and times added. Each field is encoded once, and the payloads are joined from these pieces.
     """
 
-    __slots__ = ("_cores", "_flags", "_holds", "_middle", "_parcels", "_start", "_state", "hash", "parcels")
+    __slots__ = ("_cores", "_holds", "_middle", "_parcels", "_start", "_state", "flags", "hash", "parcels")
 
     def __init__(self, order: Order) -> None:
         order_id = text(order.id)
@@ -129,7 +129,7 @@ class OrderView:
             self.parcels[parcel.id] = digest8(core)
         last, last_ms = order.last
         self._start = b"".join((_LAST, map_head(2), _TYPE, _WORDS.get(last) or text(last), _AT_MS, integer(last_ms), _AT_MS, integer(order.changed_ms)))
-        self._flags = flags_of(order)
+        self.flags = flags_of(order)
         self._holds = b"".join((_HOLDS, array([text(h) for h in sorted(order.holds)[:HOLDS_MAX]]))) if order.holds else b""
         self._state = b"".join((_ORDER, order_id, _STATE, _WORDS[order.state_word]))
         self._middle = b"".join((_PERCENT, integer(order.percent()), _PROGRESS, _progress(order), _MILESTONES, _milestones(order.milestones)))
@@ -137,7 +137,7 @@ class OrderView:
         self.hash = digest8(self._core())
 
     def _core(self) -> bytes:
-        return b"".join((map_head(9 + bool(self._holds)), self._start, _FLAGS, _flags(self._flags), self._holds, self._state, self._cores, self._middle))
+        return b"".join((map_head(9 + bool(self._holds)), self._start, _FLAGS, _flags(self.flags), self._holds, self._state, self._cores, self._middle))
 
     @property
     def core(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class OrderView:
 
     def status_cbor(self, *, rev: int, updated_ms: int, timed: list[Flag], epoch: int = 0) -> bytes:
         """`OrderStatus` as CBOR."""
-        flags = _flags(self._flags.union(timed) if timed else self._flags)
+        flags = _flags(self.flags.union(timed) if timed else self.flags)
         first = (map_head(11 + bool(self._holds) + bool(epoch)), _REV, integer(rev), _HASH, self.hash)
         in_epoch = (_EPOCH, integer(epoch)) if epoch else ()
         return b"".join((*first, self._start, *in_epoch, _FLAGS, flags, self._holds, self._state, self._middle, _UPDATED_MS, integer(updated_ms)))

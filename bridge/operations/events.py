@@ -8,6 +8,7 @@ from typing import Any, Final
 from bridge.errors import Refused
 from bridge.operations import devices
 from bridge.operations.console import CONSOLE
+from bridge.operations.names import check_device, check_order
 from bridge.operations.ports import Row, SiteContext, SiteReader
 from bridge.operations.who import WHO
 from devices.protocol.messages import Receipt, convert
@@ -25,8 +26,17 @@ async def list_events(
     outcome: Outcome | None = None,
     limit: int,
 ) -> list[Row]:
-    """Events with their outcomes, the last arrival first."""
-    return site.queries.events(order_id=order, device=device, event_type=event_type, outcome=outcome, limit=limit)
+    """Events with their outcomes, the last arrival first.
+
+    Raises:
+        NotFound: if none is found, and the order or the device is unknown.
+    """
+    found = site.queries.events(order_id=order, device=device, event_type=event_type, outcome=outcome, limit=limit)
+    if not found and order is not None:
+        check_order(site, order)
+    if not found and device is not None:
+        check_device(site, device)
+    return found
 
 
 async def send(site: SiteContext, event_type: EventType, order: str | None, body: Mapping[str, Any], *, parcel: str | None = None) -> Receipt:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from bridge.domain.jobs import Job
 from bridge.errors import NotFound, Refused
 from bridge.operations import events
+from bridge.operations.names import check_courier
 from bridge.operations.ports import SiteContext, SiteReader
 from devices.protocol.vocabulary import EventType, OrderState
 
@@ -92,7 +93,15 @@ def _check_courier(site: SiteReader, courier: str) -> None:
 
 
 async def list_jobs(site: SiteReader, *, courier: str | None = None, only_open: bool = False) -> list[Job]:
-    return site.queries.jobs(courier=courier, only_open=only_open)
+    """Jobs by their id.
+
+    Raises:
+        NotFound: if there is no such courier.
+    """
+    found = site.queries.jobs(courier=courier, only_open=only_open)
+    if courier is not None and not found:
+        check_courier(site, courier)
+    return found
 
 
 async def show_job(site: SiteReader, job: str) -> JobDetails:

@@ -7,27 +7,45 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from bridge.domain.facts import Fact, Verdict
-from bridge.domain.fold import fold
+from bridge.domain.facts import DECIDED, Fact, Verdict
+from bridge.domain.fold import OrderFold, fold
+from bridge.domain.order.courier import duties
 from bridge.domain.view import OrderView
 from bridge.errors import NotFound
+from bridge.operations.names import check_courier, check_device
+from bridge.operations.order_ports import Sort, Wanted
 from bridge.operations.ports import Row, SiteReader, StoredFact
+from bridge.operations.stuck import waits_of
 from bridge.words import counted
-from devices.protocol.vocabulary import Outcome
+from devices.protocol.messages import decode_event
+from devices.protocol.vocabulary import EventType, Outcome
 
 CHANGES_MAX: Final = 1_000
 """Changes that are read at once."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One event of an order's story. `state` is the order's state after it."""
+    """One event of an order's story. `state` is the order's state after it.
 
+    `by` is the worker's pseudonym, `at` the place, `article` the SKU, `why` the reason that the event gives, such as that of a hold. `id` is what
+    `events void` takes.
+    """
+
+    id: str
     at_ms: int
     known_by: str
     error_ms: int
     delay_ms: int
     device: str
+    courier: str | None
+    by: str | None
+    at: str | None
     type: str
+    parcel: str | None
+    code: str | None
+    article: str | None
+    qty: int | None
+    why: str | None
     outcome: str
     reason: str | None
     state: str | None
@@ -44,12 +62,17 @@ class Story(Struct, frozen=True, kw_only=True):
 
 
 class Change(NamedTuple):
-    """A visible change of an order. `state` is empty if the order was voided."""
+    """A visible change of an order. `state` is empty if the order was voided.
+
+    `flags` and `parcels` (the state of each) are known of an order's last change only.
+    """
 
     at_ms: int
     order: str
     state: str
     rev: int
+    flags: tuple[str, ...] | None = None
+    parcels: dict[str, str] | None = None
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -60,9 +83,27 @@ class Changes(Struct, frozen=True, kw_only=True):
     missing: list[str]
 
 
-async def list_orders(site: SiteReader, *, state: str | None = None, limit: int) -> list[Row]:
-    """Statuses of orders, the last changed first."""
-    return site.queries.orders(state=state, limit=limit)
+async def list_orders(site: SiteReader, wanted: Wanted, *, sort: Sort = Sort.CHANGED, after: str | None = None, limit: int) -> list[Row]:
+    """Statuses of orders, each with its `channel` and `promise_ms`; with `after`, those that follow this order.
+
+    Raises:
+        NotFound: if there is no order `after`, or none is found and the site does not know the channel, courier or device.
+    """
+    if after is not None and not site.queries.order_states([after]):
+        raise NotFound(f"there is no order {after}", fix="give --after the last order of the page before")
+    found = site.queries.orders(wanted, sort=sort, after=after, limit=limit)
+    if not found:
+        _check_names(site, wanted)
+    return found
+
+
+def _check_names(site: SiteReader, wanted: Wanted) -> None:
+    if wanted.channel is not None and wanted.channel not in (known := site.queries.channels()):
+        raise NotFound(f"no order came through a channel {wanted.channel}", fix=f"the channels are {', '.join(known)}" if known else "import orders first")
+    if wanted.courier is not None:
+        check_courier(site, wanted.courier)
+    if wanted.device is not None:
+        check_device(site, wanted.device)
 
 
 async def count_orders(site: SiteReader) -> dict[str, int]:
@@ -71,7 +112,8 @@ async def count_orders(site: SiteReader) -> dict[str, int]:
 
 
 async def show_order(site: SiteReader, order: str) -> Row:
-    """One order: its `status`, and the statuses of its `parcels`.
+    """One order: its `status` and the statuses of its `parcels`; what was ordered, what of it is picked, packed and left (`lines`); the `jobs` and `holds` that
+    it has, and what it waits for (`waits`).
 
     Raises:
         NotFound: if there is no such order.
@@ -79,7 +121,27 @@ async def show_order(site: SiteReader, order: str) -> Row:
     found = site.queries.order(order)
     if found is None:
         raise _not_found(site, order)
-    return found
+    whole = fold(order, [stored.fact for stored in site.queries.facts(order)])
+    return {**found, **_details(site, whole), "waits": waits_of(whole, found["status"])}
+
+
+def _details(site: SiteReader, whole: OrderFold) -> Row:
+    order = whole.order
+    created, contents, left = order.created, order.contents(), dict(order.left_to_pick())
+    jobs = [site.queries.job(held.job) for held in duties(order)]
+    return {
+        "channel": created.channel if created is not None else None,
+        "payment": created.payment if created is not None else None,
+        "paid": order.paid,
+        "promise_ms": created.promise_ms if created is not None else None,
+        "lines": [
+            {"sku": sku, "ordered": qty, "picked": order.picked.get(sku, 0), "packed": contents.packed.get(sku, 0), "left": left.get(sku, 0)}
+            for sku, qty in order.lines.items()
+        ],
+        "items": {parcel.id: parcel.items for parcel in order.parcels.values()},
+        "holds": [{"reason": reason, "device": device} for reason, device in sorted(order.holds.items())],
+        "jobs": [{"job": job.id, "courier": job.courier, "state": job.state, "rev": job.rev} for job in jobs if job is not None],
+    }
 
 
 async def explain(site: SiteReader, order: str) -> Story:
@@ -112,26 +174,45 @@ async def start_watching(site: SiteReader, orders: Sequence[str], *, wait: bool)
     if missing and not wait:
         error = _not_found(site, missing[0])
         raise NotFound(f"there is no order {', '.join(missing)}", fix=f"{error.fix}; --wait waits until it is created")
-    statuses = [row["status"] for row in found.values() if row is not None]
-    return Changes(changes=[Change(s["updated_ms"], s["order"], s["state"], s["rev"]) for s in statuses], after=after, missing=missing)
+    changes = [_seen(Change(row["status"]["updated_ms"], order, row["status"]["state"], row["status"]["rev"]), row) for order, row in found.items() if row]
+    return Changes(changes=changes, after=after, missing=missing)
 
 
 async def changes_after(site: SiteReader, orders: Sequence[str], *, after: int) -> Changes:
     """What has changed since; of all orders if none is named."""
     rows = site.queries.status_log(after=after, order_ids=orders, limit=CHANGES_MAX)
     changes = [Change(row["updated_ms"], row["order_id"], row["state"], row["rev"]) for row in rows]
+    last = {change.order: number for number, change in enumerate(changes)}
+    for order, number in last.items():
+        changes[number] = _seen(changes[number], site.queries.order(order))
     return Changes(changes=changes, after=rows[-1]["no"] if rows else after, missing=[])
+
+
+def _seen(change: Change, row: Row | None) -> Change:
+    """The change with what the order shows now."""
+    if row is None:
+        return change._replace(flags=(), parcels={})
+    return change._replace(flags=tuple(row["status"]["flags"]), parcels={p["parcel"]: p["state"] for p in row["parcels"]})
 
 
 def _step(fact: Fact, verdict: Verdict, stored: StoredFact) -> Step:
     outcome = stored.receipt.get("outcome", verdict.outcome.value)
     return Step(
+        id=fact.id.hex(),
         at_ms=fact.event_ms,
         known_by=stored.row.source,
         error_ms=stored.row.error_ms,
         delay_ms=stored.row.received_ms - stored.row.event_ms,
         device=fact.device,
+        courier=fact.courier,
+        by=decode_event(stored.row.payload, EventType(fact.type)).by if fact.type != DECIDED else None,
+        at=fact.at,
         type=fact.type,
+        parcel=verdict.parcel or fact.parcel,
+        code=fact.code,
+        article=fact.article or getattr(fact.body, "sku", None),
+        qty=getattr(fact.body, "qty", None),
+        why=getattr(fact.body, "reason", None),
         outcome=outcome,
         reason=verdict.reason.value if verdict.reason else None,
         state=verdict.state,

@@ -5,25 +5,24 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
 from bridge.clock import Clock
 from bridge.domain.access import Identity
 from bridge.domain.articles import Article
-from bridge.domain.facts import Fact
 from bridge.domain.jobs import Job
 from bridge.errors import Refused
 from bridge.ingest.items import Incoming
-from bridge.ingest.log import EventRow
 from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
+from bridge.operations.order_ports import OrderQueries
+from bridge.operations.order_ports import Row as Row
+from bridge.operations.order_ports import StoredFact as StoredFact
 from devices.protocol.vocabulary import Role
 
 T = TypeVar("T")
-Row = dict[str, Any]
-"""A document of the contract (a status, a presence), or a row of a table with its columns as keys."""
 OnProgress = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
 
@@ -79,14 +78,6 @@ class ArticlePlan(Struct, frozen=True, kw_only=True):
     taken: list[TakenCode]
 
 
-class StoredFact(NamedTuple):
-    """One event of an order: what it says, its row in the log, and its receipt (empty if it has none)."""
-
-    fact: Fact
-    row: EventRow
-    receipt: Row
-
-
 class CheckReport(Struct, frozen=True, kw_only=True):
     """What a check of the database found. `faults` are sentences; there are none if it is sound."""
 
@@ -119,36 +110,12 @@ class FailedLogins(NamedTuple):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(Protocol):
+class Queries(OrderQueries, Protocol):
     """Reads of one site's database.
 
     Raises:
         StoreUnavailable: from every method, if the database can't be read.
     """
-
-    def orders(self, *, state: str | None, limit: int) -> list[Row]:
-        """Statuses of orders, the last changed first."""
-        ...
-
-    def order(self, order_id: str) -> Row | None:
-        """One order: its `status`, and the statuses of its `parcels`."""
-        ...
-
-    def order_states(self, order_ids: Iterable[str]) -> dict[str, str]:
-        """The states of those of these orders that exist."""
-        ...
-
-    def order_counts(self) -> dict[str, int]:
-        """How many orders are in each state."""
-        ...
-
-    def status_log(self, *, after: int, order_ids: Sequence[str] | None, limit: int) -> list[Row]:
-        """Visible changes after entry number `after`, the oldest first."""
-        ...
-
-    def status_log_end(self) -> int:
-        """The number of the last entry; 0 if there is none."""
-        ...
 
     def facts(self, order_id: str) -> list[StoredFact]:
         """An order's events, in the order of their arrival."""
@@ -326,6 +293,11 @@ class SiteContext(SiteReader, Protocol):
     @property
     def connected(self) -> set[str]:
         """The devices that are connected now."""
+        ...
+
+    @property
+    def serving_since_ms(self) -> int | None:
+        """Since when the server runs; None if none runs."""
         ...
 
     @property

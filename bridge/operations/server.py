@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from bridge.operations.ports import FailedLogins, Row, SiteContext, SiteReader
+from msgspec import Struct
+
+from bridge import __version__
+from bridge.operations.ports import FailedLogins, SiteContext
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """The running server: its version, and since when it serves."""
+
+    version: str
+    since_ms: int
+
+
+async def about(site: SiteContext) -> About | None:
+    """Which server runs; None if none does."""
+    return About(version=__version__, since_ms=site.serving_since_ms) if site.serving_since_ms is not None else None
 
 
 async def counters(site: SiteContext) -> dict[str, int]:
@@ -27,8 +42,3 @@ async def reload_certificate(site: SiteContext) -> bool:
         ConfigError: if it can't be used; the present one stays in use.
     """
     return site.reload_certificate()
-
-
-async def alerts(site: SiteReader) -> list[Row]:
-    """The alerts that are raised now."""
-    return site.queries.alerts()

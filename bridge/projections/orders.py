@@ -14,14 +14,17 @@ from bridge.ingest.log import PLAIN, Asked, decided_row, fact_of
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.relation import Deletion, Origin, Relation, Update
 from bridge.ingest.seam import Quiet, TopicFamily
-from devices.protocol.vocabulary import EventType, Outcome, Payment, Role
+from devices.protocol.vocabulary import EventType, Flag, Outcome, Payment, Role
 
 SWEEP_ORDERS_MAX: Final = 500
 """Orders that one sweep processes; the rest waits for the next sweep."""
 
 
 class OrderRow(NamedTuple):
-    """An order as it was last published. `state` is empty if it is not shown; `due_ms` is when a sweep must check it even if nothing happened."""
+    """An order as it was last published. `state` is empty if it is not shown; `due_ms` is when a sweep must check it even if nothing happened.
+
+    `flags` (with blanks between them), `channel` and `promise_ms` are what people filter by.
+    """
 
     order_id: str
     rev: int
@@ -32,6 +35,9 @@ class OrderRow(NamedTuple):
     updated_ms: int
     due_ms: int | None
     status: bytes
+    flags: str = ""
+    channel: str = ""
+    promise_ms: int | None = None
 
 
 class ParcelRow(NamedTuple):
@@ -145,12 +151,19 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
     shown = status if not epoch else view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=timed, epoch=epoch)
     batch.publish(batch.topics.status(order.id), shown)
     state = PLAIN.get(order.state_word, order.state_word)
-    row = OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, batch.now_ms, entry.due_ms, status)
-    batch.writes.rows(ORDERS).append(row)
+    sought = _sought(order, view, timed)
+    batch.writes.rows(ORDERS).append(OrderRow(order.id, entry.rev, state, view.hash, timed_text, order.changed_ms, batch.now_ms, entry.due_ms, status, *sought))
     batch.writes.rows(STATUS_LOG).append(StatusLogRow(order.id, entry.rev, batch.now_ms, state, view.hash, batch.no))
     _show_parcels(batch, entry, view)
     batch.shown_orders.append(ShownOrder(entry, entry.state))
     entry.state = state
+
+
+def _sought(order: Order, view: OrderView, timed: list[Flag]) -> tuple[str, str, int | None]:
+    """What people filter orders by: flags, channel and promise."""
+    flags = " ".join(sorted(view.flags.union(timed))) if view.flags or timed else ""
+    created = order.created
+    return (flags, created.channel, created.promise_ms) if created is not None else (flags, "", None)
 
 
 def _settled_due_ms(batch: Batch, order: Order) -> int:
@@ -208,7 +221,8 @@ def _retire(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
     order = entry.fold.order
     entry.due_ms = _complete_ms(batch, order)
     status = view.status_cbor(rev=entry.rev, updated_ms=batch.now_ms, timed=[])
-    row = OrderRow(order.id, entry.rev, order.state_word, view.hash, "", order.changed_ms, batch.now_ms, entry.due_ms, status)
+    sought = _sought(order, view, [])
+    row = OrderRow(order.id, entry.rev, order.state_word, view.hash, "", order.changed_ms, batch.now_ms, entry.due_ms, status, *sought)
     batch.writes.rows(ORDERS).append(row)
     batch.clear(batch.topics.status(order.id))
     for parcel_id in view.parcels:

@@ -7,14 +7,16 @@ import logging
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bridge.config import DATABASE_NAME, Settings
 from bridge.errors import StoreError
-from bridge.serving.open_site import OpenSite
 from bridge.store.migrate import backup
 from devices.protocol.topics import escape
 from devices.protocol.vocabulary import AlertCode
+
+if TYPE_CHECKING:
+    from bridge.serving.open_site import OpenSite  # a command that only lists backups does not load a server
 
 logger = logging.getLogger("dockbridge")
 

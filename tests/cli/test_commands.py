@@ -297,7 +297,7 @@ def test_an_order_shows_why_it_is_held_and_how_often_it_was_tried(shell: Shell) 
         bench.tell("desk", "held", "PO-1", {"reason": "wrong_address"})
         bench.tell("phone-anna", "attempt_failed", "PO-1", {"reason": "nobody_home"}, parcel="p1")
     shown = [line.split() for line in shell("orders", "show", "PO-1").stdout.splitlines()]
-    assert ["holds", "wrong_address"] in shown
+    assert ["holds", "wrong_address", "(by", "desk)"] in shown
     assert ["p1", "attempt_failed", "1"] in shown
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 from msgspec.structs import asdict
 
-from bridge.entrypoints.cli.output import JsonOption, LimitOption, moment, print_json, print_json_line, print_table, say
+from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_json, print_json_line, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.errors import BridgeError
 from bridge.operations import acts
 from bridge.words import counted
@@ -24,6 +25,7 @@ def list_(
     limit: LimitOption = 50,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
+    tz: TzOption = None,
 ) -> None:
     """List acts of people, the last one first.
 
@@ -34,7 +36,7 @@ def list_(
         print_json(found)
         return
     rows = [(e.no, moment(e.at_ms), e.who, e.act, e.subject, e.reason, f"failed: {e.failed}" if e.failed else _details(e.details)) for e in found]
-    print_table(("no", "at (UTC)", "who", "act", "about", "reason", ""), rows)
+    print_table(("no", dated("at"), "who", "act", "about", "reason", ""), rows)
 
 
 @app.command()

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, load
-from bridge.entrypoints.cli.output import JsonOption, moment, print_json, print_table, progress, ranges, say
+from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, progress, ranges, say
 from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.times import dated, moment, zone_name
 from bridge.entrypoints.control.client import call
 from bridge.errors import Refused, StoreError
 from bridge.operations import database
@@ -106,7 +107,7 @@ def verify(file: FileArgument, site: SiteOption = Path(), as_json: JsonOption = 
     done = recovery.verify(site, file, _say_step)
     if as_json:
         print_json(done)
-    say(f"{file} can be restored: {counted(done.events, 'event')}, {counted(done.orders, 'order')}, until {moment(done.newest_ms)} UTC.")
+    say(f"{file} can be restored: {counted(done.events, 'event')}, {counted(done.orders, 'order')}, until {moment(done.newest_ms)} {zone_name()}.")
 
 
 @app.command()
@@ -129,7 +130,8 @@ def restore(
     done = recovery.restore(site, file, ingest_of, _say_step, derive=derive)
     if as_json:
         print_json(done)
-    say(f"Restored {counted(done.events, 'event')} and {counted(done.orders, 'order')}, until {moment(done.newest_ms)} UTC. This is epoch {done.epoch}.")
+    until = f"{moment(done.newest_ms)} {zone_name()}"
+    say(f"Restored {counted(done.events, 'event')} and {counted(done.orders, 'order')}, until {until}. This is epoch {done.epoch}.")
     if done.kept_aside is not None:
         say(f"  The database that was here is in {done.kept_aside}.")
     if done.devices:
@@ -139,7 +141,7 @@ def restore(
     elif done.lost:
         say("  Stored after the backup, and missing until its devices send it again:")
         if not as_json:
-            print_table(("device", "events", "received from (UTC)", "to"), [(d.device, d.events, moment(d.from_ms), moment(d.to_ms)) for d in done.lost])
+            print_table(("device", "events", dated("received from"), "to"), [(d.device, d.events, moment(d.from_ms), moment(d.to_ms)) for d in done.lost])
     say(f"  next: dockbridge serve {site}; then `dockbridge db missing` says what devices still owe")
 
 
@@ -180,7 +182,7 @@ def missing(
     if as_json:
         print_json(found)
         return
-    columns = ("device", "log", "events", "numbers", "on its way", "heard (UTC)")
+    columns = ("device", "log", "events", "numbers", "on its way", dated("heard"))
     print_table(columns, [(m.device, m.log, m.events, ranges(m.ranges), m.on_its_way, moment(m.heard_ms)) for m in found])
     say(
         "  next: connect these devices; what none of them has any more is given up with `dockbridge db give-up DEVICE --reason …`"

@@ -10,8 +10,9 @@ import typer
 from msgspec.structs import asdict
 
 from bridge.config import CONFIG_NAME, load
-from bridge.entrypoints.cli.output import JsonOption, moment, print_details, print_json, print_table, ranges, say, yes_no
+from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, print_table, ranges, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.client import Caller, ask, call
 from bridge.errors import BridgeError
 from bridge.fleet_file import FleetRow, read_fleet
@@ -80,7 +81,7 @@ def import_(
 
 
 @app.command(name="list")
-def list_(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+def list_(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:
     """List the devices: what they are, whether they are online, and how many events they owe.
 
     Example: `dockbridge device list`
@@ -89,7 +90,7 @@ def list_(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ("device", "role", "courier", "orders", "at", "online", "events", "owes", "heard", "failed", "state")
+    columns = ("device", "role", "courier", "orders", "at", "online", "events", "owes", dated("heard"), "failed", "state")
     print_table(
         columns,
         [(r.device, r.role, r.courier, r.orders, r.at, yes_no(r.online), r.events, r.owes, moment(r.heard_ms), _failed(r), r.state) for r in rows],
@@ -97,7 +98,7 @@ def list_(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def show(device: DeviceArgument, site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+def show(device: DeviceArgument, site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:
     """Show one device: its enrolment, its presence, and what was received of each of its logs.
 
     Example: `dockbridge device show scan-07`
@@ -108,7 +109,7 @@ def show(device: DeviceArgument, site: SiteOption = Path(), as_json: JsonOption 
         return
     print_details(asdict(found.row))
     if found.logs:
-        columns = ("log", "high", "owes", "missing", "reused", "heard")
+        columns = ("log", "high", "owes", "missing", "reused", dated("heard"))
         print_table(columns, [(x.log, x.high, x.owes, ranges(x.gaps), x.reused, moment(x.heard_ms)) for x in found.logs])
 
 

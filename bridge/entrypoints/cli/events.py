@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bridge.entrypoints.cli.output import JsonOption, LimitOption, moment, print_json, print_table, say
+from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.client import call
 from bridge.operations import events, order_acts
 from bridge.operations.order_acts import VoidReason
@@ -26,6 +27,7 @@ def list_(
     limit: LimitOption = 50,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
+    tz: TzOption = None,
 ) -> None:
     """List events with their outcomes, the last arrival first.
 
@@ -35,7 +37,9 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    columns = ("pos", "event time (UTC)", "device", "type", "order", "outcome", "reason", "id")
+    if not rows:
+        say("no events yet" if (order, device, event_type, outcome) == (None,) * 4 else "no event is like this")
+    columns = ("pos", dated("event time"), "device", "type", "order", "outcome", "reason", "id")
     print_table(columns, [(r["pos"], moment(r["event_ms"]), r["device"], r["type"], r["order"], r["outcome"], r["reason"], r["id"]) for r in rows])
 
 

@@ -55,6 +55,8 @@ def list_(
     found = read(site, jobs.list_jobs, courier=courier, only_open=open_only)
     if as_json:
         print_json([_row(job) for job in found])
+    elif not found:
+        say(f"no {'open ' if open_only else ''}jobs" + (f" of {courier}" if courier is not None else ""))
     else:
         print_table(("job", "courier", "state", "rev", "orders"), [(j.id, j.courier, j.state, j.rev, " ".join(j.orders)) for j in found])
 

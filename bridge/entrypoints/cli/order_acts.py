@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -134,5 +135,5 @@ def _print(receipt: Receipt, text: str, *, as_json: bool) -> None:
     say(text)
 
 
-COMMANDS = (hold, release, confirm, cancel, amend, complete)
-"""Commands of `dockbridge orders`."""
+COMMANDS: Final[dict[str, Callable[..., None]]] = {"hold": hold, "release": release, "confirm": confirm, "cancel": cancel, "amend": amend, "complete": complete}
+"""Commands of `dockbridge orders`, by name."""

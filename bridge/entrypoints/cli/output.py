@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.table import Column, Table
+
+from bridge.entrypoints.cli.times import Dated, dated, moment, span
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Print at most this many rows.")]
 
-_YEAR_10000_MS: Final = 253_402_300_800_000
 DURATIONS: Final = frozenset({"mono_ms", "sent_mono_ms", "error_ms", "delay_ms"})
 """Fields in ms that are durations; all other fields in ms are times."""
 
@@ -60,11 +61,25 @@ def _jsonable(value: Any) -> Any:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print a table to stdout."""
-    table = Table(*columns, title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    """Print a table to stdout. If a terminal is too narrow, long values are broken, never cut; times are not even broken."""
+    headings = (Column(_cell(c), no_wrap=True, overflow="crop") if isinstance(c, Dated) else Column(_cell(c), overflow="fold") for c in columns)
+    table = Table(*headings, title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for row in rows:
         table.add_row(*("" if cell is None else _cell(cell) for cell in row))
     _stdout().print(table)
+
+
+def print_lines(first: str, *rest: str) -> None:
+    """Print a line to stdout, and others below it, indented. A terminal breaks them between words; nothing is cut."""
+    console = _stdout()
+    console.print(_cell(first), soft_wrap=not console.is_terminal)
+    for line in rest:
+        console.print(Padding(_cell(line), (0, 0, 0, 2)), soft_wrap=not console.is_terminal)
+
+
+def print_command(command: str) -> None:
+    """Print a command to stdout as it is typed: never broken, so that it can be copied."""
+    print(f"  {_printable(command)}")
 
 
 def print_details(row: Mapping[str, Any]) -> None:
@@ -76,35 +91,22 @@ def _detail(name: str, value: Any) -> tuple[str, Any]:
     if name in DURATIONS:
         return name.removesuffix("_ms"), span(value) if value is not None else None
     if name.endswith("_ms"):
-        return f"{name.removesuffix('_ms')} (UTC)", moment(value)
+        return dated(name.removesuffix("_ms")), moment(value)
     return name, ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _cell(cell: Any) -> str:
     """A value as one line of a table. Text from outside must not control the terminal: control characters are printed as escapes."""
-    if isinstance(cell, bytes):
-        return cell.hex()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(cell)).replace("[", "\\[")
+    return cell.hex() if isinstance(cell, bytes) else _printable(str(cell)).replace("[", "\\[")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def print_rich(renderable: Any) -> None:
     """Print something that rich renders to stdout."""
     _stdout().print(renderable)
-
-
-def moment(ms: int | None) -> str:
-    """A time as people read it: UTC, to the second. A number that is too large to be a time stays a number: a device may have sent microseconds."""
-    if ms is None:
-        return ""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if ms < _YEAR_10000_MS else str(ms)
-
-
-def span(ms: int) -> str:
-    """A duration as people read it."""
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
-        if abs(ms) >= size:
-            return f"{ms / size:.1f} {unit}"
-    return f"{ms} ms"
 
 
 def ranges(numbers: Sequence[Sequence[int]]) -> str:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bridge.entrypoints.cli.output import JsonOption, LimitOption, moment, print_details, print_json, print_table, say
+from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_details, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.client import call
 from bridge.operations import quarantine
 from devices.protocol import messages
@@ -22,7 +23,7 @@ Entry = Annotated[int, typer.Argument(help="The entry's number.", min=1)]
 
 
 @app.command(name="list")
-def list_(limit: LimitOption = 50, site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+def list_(limit: LimitOption = 50, site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:
     """List the entries, the latest first.
 
     Example: `dockbridge quarantine list`
@@ -31,12 +32,12 @@ def list_(limit: LimitOption = 50, site: SiteOption = Path(), as_json: JsonOptio
     if as_json:
         print_json(rows)
         return
-    columns = ("no", "received (UTC)", "device", "type", "reason", "detail")
+    columns = ("no", dated("received"), "device", "type", "reason", "detail")
     print_table(columns, [(r["no"], moment(r["received_ms"]), r["device"], r["event_type"], r["reason"], r["detail"]) for r in rows])
 
 
 @app.command()
-def show(no: Entry, site: SiteOption = Path(), as_json: JsonOption = False) -> None:
+def show(no: Entry, site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:
     """Show one entry with its payload: decoded if possible, otherwise as hex.
 
     Example: `dockbridge quarantine show 3`

@@ -9,13 +9,18 @@ from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
+from bridge.entrypoints.cli.times import remember_site
 from bridge.operations.ports import SiteReader
 from bridge.site_reader import ReadableSite
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SiteOption = Annotated[Path, typer.Option("--site", "-s", envvar="DOCKBRIDGE_SITE", help="The site's folder.", show_default="this folder")]
+SiteOption = Annotated[
+    Path,
+    # Eager: an option that is a time of day is read in the time zone of the site.
+    typer.Option("--site", "-s", envvar="DOCKBRIDGE_SITE", help="The site's folder.", show_default="this folder", callback=remember_site, is_eager=True),
+]
 
 
 def read(directory: Path, operation: Callable[Concatenate[SiteReader, P], Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -45,6 +45,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "quarantine.drop": quarantine.drop,
     "missing.give_up": missing.give_up,
     "database.rebuild": database.rebuild,
+    "server.about": server.about,
     "server.connected": server.connected,
     "server.counters": server.counters,
     "server.failed_logins": server.failed_logins,

@@ -1,0 +1,63 @@
+"""How a site is, in a few numbers: its devices, its orders, what waits for a person, and its alerts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from bridge.operations import devices, stuck
+from bridge.operations.devices import DeviceRow, DeviceState
+from bridge.operations.ports import Row, SiteReader
+
+SILENT_AFTER_MS: Final = 86_400_000
+"""A device that is off and was not heard of for so long is silent: it may be broken, lost, or in a drawer with scans in it."""
+
+
+class DeviceCounts(Struct, frozen=True, kw_only=True):
+    """Devices that may log in: how many are on and off, how many of those off are silent, how many owe events, and how many events they owe.
+
+    `on` is None if no server runs.
+    """
+
+    enrolled: int
+    on: int | None
+    off: int
+    silent: int
+    owing: int
+    owed_events: int
+
+
+class Overview(Struct, frozen=True, kw_only=True):
+    """A site in numbers. `orders` counts by state, `quarantined` messages; `stuck` are orders with a flag or state that waits for a person."""
+
+    devices: DeviceCounts
+    orders: dict[str, int]
+    stuck: int
+    quarantined: int
+    alerts: list[Row]
+
+
+async def overview(site: SiteReader, *, now_ms: int, is_running: bool) -> Overview:
+    """How a site is now."""
+    return Overview(
+        devices=_counts(await devices.list_devices(site, {}), now_ms, is_running=is_running),
+        orders=site.queries.order_counts(),
+        stuck=await stuck.count_stuck(site, now_ms=now_ms),
+        quarantined=site.queries.quarantine_count(),
+        alerts=site.queries.alerts(),
+    )
+
+
+def _counts(rows: list[DeviceRow], now_ms: int, *, is_running: bool) -> DeviceCounts:
+    rows = [row for row in rows if row.state in (DeviceState.ENROLLED, DeviceState.OUTSIDE)]
+    on = [row for row in rows if row.online and is_running]
+    off = [row for row in rows if row not in on]
+    return DeviceCounts(
+        enrolled=len(rows),
+        on=len(on) if is_running else None,
+        off=len(off),
+        silent=sum(row.heard_ms is not None and row.heard_ms < now_ms - SILENT_AFTER_MS for row in off),
+        owing=sum(bool(row.owes) for row in rows),
+        owed_events=sum(row.owes or 0 for row in rows),
+    )

@@ -1,0 +1,104 @@
+"""Reads of the event log, the quarantine and the counted mispicks, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cbor2
+from sqlalchemy import CompoundSelect, Engine, and_, exists, func, select
+
+from bridge.ingest.codes import placed_fact
+from bridge.ingest.log import EventRow
+from bridge.operations.ports import Row, StoredFact
+from bridge.projections.mispicks import HOUR_MS
+from bridge.store import tables as t
+from bridge.store.sqlite import translated
+from devices.protocol.vocabulary import Outcome
+
+
+class EventQueries:
+    """The reads of events of `operations.ports.Queries`."""
+
+    def __init__(self, reader: Engine) -> None:
+        self._reader = reader
+
+    def facts(self, order_id: str) -> list[StoredFact]:
+        placed = (t.placed.c.refusal, t.placed.c.warn.label("odd"), t.placed.c.inside)
+        query = (
+            select(t.events, *placed, t.receipts.c.payload.label("receipt"))
+            .join(t.receipts, t.receipts.c.pos == t.events.c.pos, isouter=True)
+            .join(t.placed, and_(t.placed.c.pos == t.events.c.pos, t.placed.c.order_id == order_id), isouter=True)
+            .where(t.events.c.pos.in_(_positions(order_id)))
+            .order_by(t.events.c.pos)
+        )
+        with translated(), self._reader.connect() as connection:
+            found = []
+            for row in connection.execute(query):
+                event = EventRow(*row[:-4])
+                fact = placed_fact(event, row.refusal, row.odd or "", row.inside)
+                found.append(StoredFact(fact, event, cbor2.loads(row.receipt) if row.receipt else {}))
+            return found
+
+    def events_with_id(self, event_id: bytes) -> list[Row]:
+        query = select(t.events.c.device, t.events.c.type, order_of().label("order")).where(t.events.c.id == event_id)
+        with translated(), self._reader.connect() as connection:
+            return [dict(r._mapping) for r in connection.execute(query)]
+
+    def event_count(self, order_id: str) -> int:
+        with translated(), self._reader.connect() as connection:
+            return connection.execute(select(func.count()).select_from(_positions(order_id).subquery())).scalar_one()
+
+    def events(self, *, order_id: str | None, device: str | None, event_type: str | None, outcome: str | None, limit: int) -> list[Row]:
+        columns = [c for c in t.events.c if c.name != "payload"]
+        query = (
+            select(*columns, order_of().label("order"), t.receipts.c.outcome, t.receipts.c.reason)
+            .join(t.receipts, t.receipts.c.pos == t.events.c.pos, isouter=True)
+            .order_by(t.events.c.pos.desc())
+            .limit(limit)
+        )
+        wanted = ((t.events.c.device, device), (t.events.c.type, event_type), (t.receipts.c.outcome, outcome))
+        for column, value in wanted:
+            if value is not None:
+                query = query.where(column == value)
+        if order_id is not None:
+            query = query.where(t.events.c.pos.in_(_positions(order_id)))
+        if outcome == Outcome.PARKED:  # a frequent query for few of many events: use the short table of parked events
+            query = query.where(t.events.c.pos.in_(select(t.parked.c.pos)))
+        with translated(), self._reader.connect() as connection:
+            return [dict(r._mapping) for r in connection.execute(query)]
+
+    def quarantine(self, *, limit: int) -> list[Row]:
+        columns = [c for c in t.quarantine.c if c.name != "payload"]
+        with translated(), self._reader.connect() as connection:
+            query = select(*columns, func.length(t.quarantine.c.payload).label("bytes")).order_by(t.quarantine.c.no.desc()).limit(limit)
+            return [dict(r._mapping) for r in connection.execute(query)]
+
+    def quarantined(self, no: int) -> Row | None:
+        with translated(), self._reader.connect() as connection:
+            query = select(t.quarantine, t.events.c.payload.label("stored")).join(t.events, t.events.c.pos == t.quarantine.c.pos, isouter=True)
+            row = connection.execute(query.where(t.quarantine.c.no == no)).one_or_none()
+            if row is None:
+                return None
+            found = dict(row._mapping)
+            stored = found.pop("stored")
+            return {**found, "payload": stored if stored is not None else found["payload"]}
+
+    def mispicks(self, *, by: str, since_ms: int) -> list[Row]:
+        column = {"article": t.mispicks.c.article, "place": t.mispicks.c.place, "hour": t.mispicks.c.hour_ms}[by]
+        count = func.count().label("count")
+        query = select(column, t.mispicks.c.reason, count).where(t.mispicks.c.hour_ms > since_ms - HOUR_MS).group_by(column, t.mispicks.c.reason)
+        query = query.order_by(*([column] if by == "hour" else [count.desc(), column]), t.mispicks.c.reason)
+        with translated(), self._reader.connect() as connection:
+            return [dict(r._mapping) for r in connection.execute(query)]
+
+
+def order_of() -> Any:
+    """The orders that an event belongs to now, with blanks between them; None for none."""
+    moved = select(func.group_concat(t.placed.c.order_id, " ")).where(t.placed.c.pos == t.events.c.pos).scalar_subquery()
+    return func.nullif(func.coalesce(moved, t.events.c.order_id), "")
+
+
+def _positions(order_id: str) -> CompoundSelect[tuple[int]]:
+    """Positions of an order's events in the log. Two look-ups by index: an OR over both tables would read the whole log."""
+    own = select(t.events.c.pos).where(t.events.c.order_id == order_id, ~exists().where(t.placed.c.pos == t.events.c.pos))
+    return own.union(select(t.placed.c.pos).where(t.placed.c.order_id == order_id))
