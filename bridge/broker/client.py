@@ -8,6 +8,7 @@ from bridge.broker.pace import Pace
 from bridge.broker.sessions import Output, Session
 from bridge.broker.state import ClientCertificate, State
 from bridge.domain.access import Identity
+from bridge.ingest.sessions import WillKey
 
 
 class Client(Output, Protocol):
@@ -18,6 +19,8 @@ class Client(Output, Protocol):
     identity: Identity | None
     certificate: ClientCertificate | None
     claim: tuple[str, str] | None
+    stored_will: WillKey | None
+    has_disconnected: bool
     received_ms: int
     pace: Pace
 

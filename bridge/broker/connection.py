@@ -21,6 +21,7 @@ from bridge.broker.publishing import Publishing
 from bridge.broker.sessions import Session
 from bridge.broker.state import ClientCertificate, State
 from bridge.domain.access import Identity
+from bridge.ingest.sessions import WillKey
 
 logger = logging.getLogger("dockbridge.broker")
 
@@ -50,6 +51,10 @@ class Connection:
         self.certificate: ClientCertificate | None = None
         self.claim: tuple[str, str] | None = None
         """(device, client id) that it holds, or is about to."""
+        self.stored_will: WillKey | None = None
+        """Whose will is in the store, or about to be, if its own is."""
+        self.has_disconnected = False
+        """Whether its client said DISCONNECT."""
         self.why_closed: str | None = None
         self.is_full = False
         """Whether the network takes no more for now; the wire says so."""
@@ -60,6 +65,7 @@ class Connection:
         self._buffer = bytearray()
         self._out: list[bytes] = []
         self._out_bytes = 0
+        self._will: events.Will | None = None
         self._connect: events.Connect | None = None
         """What it said of itself, until it is let in."""
         self._is_reading = False
@@ -243,7 +249,7 @@ class Connection:
             self.close("the connection was lost, and the client is back on another")
             return
         try:
-            check_will(self._connect, identity)
+            check_will(self._connect, identity, self._shared.limits)
             self.state = State.OPENING
             self.door.book.open(self, identity, self._connect)
         except RefusedConnect as error:
@@ -258,11 +264,13 @@ class Connection:
             return
         connect, self._connect = self._connect, None
         self.session = session
-        self.publishing = Publishing(self, self.door, identity=self.identity, session=session, will=connect.will)
+        self._will = connect.will
+        self.publishing = Publishing(self, self.door, identity=self.identity, session=session)
         self.state = State.OPEN
         self._packet_bytes_max = self._shared.limits.packet_bytes_max
         self.pace.let_in(self._shared.now_s(), connect.keep_alive_s)
         self.write(connack(session_present=present, code=ConnectCode.ACCEPTED))
+        self.door.online.let_in(self.identity.device)
         session.attach(self)
         self.door.pump.send(session)
         self._read_on()
@@ -317,15 +325,13 @@ class Connection:
         """End the connection; its will is published unless the client said goodbye (§3.1.2.5)."""
         if self.state is State.CLOSED:
             return
-        was_open = self.state is State.OPEN
         self.state = State.CLOSED
         self.why_closed = why
         self._buffer.clear()  # a login that is still being checked keeps the connection, and must not keep what it sent
         self.door.connections.pop(self, None)
         self.door.waiting.pop(self, None)
         self.door.book.close(self)
-        if was_open:
-            self.publishing.publish_will()
+        self.door.wills.end(self, self._will if not self.has_disconnected else None)
         self._wake(self)
 
 
@@ -363,7 +369,7 @@ def _pingreq(connection: Connection, event: events.Pingreq) -> None:
 
 
 def _disconnect(connection: Connection, event: events.Disconnect) -> None:
-    connection.publishing.will = None  # (§3.14.4-3)
+    connection.has_disconnected = True
     connection.close("the client disconnected")
 
 

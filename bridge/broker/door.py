@@ -18,6 +18,7 @@ from bridge.broker.codec.v311 import Decoder
 from bridge.broker.limits import DoorLimits
 from bridge.broker.losses import Losses
 from bridge.broker.message_log import MessageLog
+from bridge.broker.online import OnlineDevices
 from bridge.broker.oversized import Oversized
 from bridge.broker.pump import Pump
 from bridge.broker.retained import Retained
@@ -27,6 +28,7 @@ from bridge.broker.sessions import Session
 from bridge.broker.shared import Shared, Sink
 from bridge.broker.store_view import NOTHING_STORED, StoreView
 from bridge.broker.subscribing import Subscribing
+from bridge.broker.wills import Wills
 from bridge.domain.access import OpenOrders
 from bridge.ingest.items import Message
 from bridge.ingest.ports import NOT_YET
@@ -79,7 +81,9 @@ class FrontDoor:
         self.subscribing = Subscribing(self.shared, self.retained, self.pump, in_open_job)
         self.rivals = Rivals(self.shared)
         self.oversized = Oversized(self.shared)
-        self.book = SessionBook(self.shared, self.retained, self.log, self.subscribing, self.losses, self.rivals)
+        self.online = OnlineDevices(self.shared)
+        self.wills = Wills(self.shared, self.online, self.has_room_for_retained)
+        self.book = SessionBook(self.shared, self.retained, self.log, self.subscribing, self.losses, self.rivals, self.online)
         self._subscribers = self.subscribing.subscribers
         self._stored = stored
         self._housekept_s = now_s()

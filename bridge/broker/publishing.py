@@ -6,7 +6,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from bridge.broker.client import Client
-from bridge.broker.codec.events import Will
 from bridge.broker.codec.reasons import ProtocolError
 from bridge.broker.codec.v311 import PUBACK_HEAD, pubrec
 from bridge.broker.door import FrontDoor
@@ -14,6 +13,7 @@ from bridge.broker.sessions import Received, Session
 from bridge.broker.state import State
 from bridge.domain.access import Identity, Kind, may_publish
 from bridge.ingest.items import Acknowledge, Incoming
+from bridge.ingest.sessions import IncomingIdRow
 from devices.protocol.vocabulary import Role
 
 TOPICS_CACHED_MAX: Final = 256
@@ -31,16 +31,11 @@ class _Topic(NamedTuple):
 
 
 class Publishing:
-    """What one client publishes, from when it is let in.
+    """What one client publishes, from when it is let in."""
 
-    Args:
-        will: what it leaves behind; None once it said goodbye.
-    """
+    __slots__ = ("_client", "_door", "_identity", "_pace", "_session", "_shared", "_sink", "_topics")
 
-    __slots__ = ("_client", "_door", "_identity", "_pace", "_session", "_shared", "_sink", "_topics", "will")
-
-    def __init__(self, client: Client, door: FrontDoor, *, identity: Identity, session: Session, will: Will | None) -> None:
-        self.will = will
+    def __init__(self, client: Client, door: FrontDoor, *, identity: Identity, session: Session) -> None:
         self._client = client
         self._pace = client.pace
         self._door = door
@@ -79,7 +74,7 @@ class Publishing:
                 self._client.write(PUBACK_HEAD + packet_id)
         else:
             acknowledge = partial(self._acknowledge, PUBACK_HEAD + packet_id) if qos else _no_answer
-            self._accept(topic, payload, qos, bool(first & 1), 0, 0, acknowledge)
+            self._accept(topic, payload, qos, bool(first & 1), None, acknowledge)
 
     def _look_at_topic(self, name: bytes) -> _Topic:
         try:
@@ -107,16 +102,16 @@ class Publishing:
         state = session.incoming.get(number)
         if state is None:
             session.incoming[number] = Received.OFFERED
-            sid = session.sid
+            stores = IncomingIdRow(session.sid, number) if session.sid else None
             try:
-                self._accept(topic, payload, 2, retain, sid, number if sid else 0, partial(self._stored, number))
+                self._accept(topic, payload, 2, retain, stores, partial(self._stored, number))
             except ProtocolError:
                 del session.incoming[number]  # it was refused: when it comes again, it is looked at again
                 raise
         elif state is not Received.OFFERED:
             self._client.write(pubrec(number))
 
-    def _accept(self, topic: _Topic, payload: bytes, qos: int, retain: bool, sid: int, packet_id: int, acknowledge: Acknowledge) -> None:
+    def _accept(self, topic: _Topic, payload: bytes, qos: int, retain: bool, settles: IncomingIdRow | None, acknowledge: Acknowledge) -> None:
         """Hand a message to the pipeline, which acknowledges it once it is committed."""
         identity = self._identity
         if topic.why_denied is not None:
@@ -124,7 +119,7 @@ class Publishing:
         elif retain and topic.kind is Kind.PLAIN and payload and not self._door.has_room_for_retained(topic.name):
             raise ProtocolError("no more retained messages are kept (broker.retained_max)")
         received_ms = self._client.received_ms
-        incoming = Incoming(identity, topic.kind, topic.event_type, payload, received_ms, topic.why_denied, topic.name, qos, retain, sid, packet_id)
+        incoming = Incoming(identity, topic.kind, topic.event_type, payload, received_ms, topic.why_denied, topic.name, qos, retain, settles)
         self._sink.offer(incoming, acknowledge)
         if topic.why_denied is not None and identity.role is Role.LAB and not identity.reads_everything:
             # It can't read a receipt; an acknowledgement would be a silent success.
@@ -145,21 +140,6 @@ class Publishing:
         elif session.wire is not None:
             session.wire.write(pubrec(packet_id))  # the client came back over another connection, and sent it again
 
-    def publish_will(self) -> None:
-        """The client is gone without a goodbye: publish its will, if it may still be published (§3.1.2.5)."""
-        will, identity, shared = self.will, self._identity, self._shared
-        if will is None:
-            return
-        answer, publishing = may_publish(identity, will.topic)
-        if answer.allowed and publishing is not None:
-            kind, event_type = publishing
-            retain = will.retain and (kind is not Kind.PLAIN or not will.payload or self._door.has_room_for_retained(will.topic))
-            if retain is not will.retain:
-                shared.counters.denied += 1
-                shared.notices.say("a will was not retained", identity.device, self._client.peer, "no more retained messages are kept (broker.retained_max)")
-            incoming = Incoming(identity, kind, event_type, will.payload, shared.now_ms(), None, will.topic, will.qos, retain)
-            shared.sink.offer(incoming, _no_answer)
-
 
 def _no_answer(receipt: bytes) -> None:
-    """A message at QoS 0, or a will whose client is gone."""
+    """A message at QoS 0."""

@@ -7,6 +7,7 @@ session goes through the pipeline as a `Change`, in its place among the messages
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from bridge.broker.client import Client
@@ -14,6 +15,7 @@ from bridge.broker.codec.events import Connect
 from bridge.broker.codec.reasons import ConnectCode, RefusedConnect
 from bridge.broker.losses import Losses
 from bridge.broker.message_log import MessageLog
+from bridge.broker.online import OnlineDevices
 from bridge.broker.queues import LogQueue, MemoryQueue
 from bridge.broker.retained import Retained
 from bridge.broker.rivals import Rivals
@@ -21,8 +23,10 @@ from bridge.broker.sessions import Session
 from bridge.broker.shared import Shared
 from bridge.broker.state import State
 from bridge.broker.subscribing import Subscribing
+from bridge.broker.wills import row_of
 from bridge.domain.access import Identity
 from bridge.ingest.items import EndSession, OpenSession
+from bridge.ingest.sessions import WillKey
 
 logger = logging.getLogger("dockbridge.broker")
 
@@ -33,13 +37,16 @@ Key = tuple[str, str]
 class SessionBook:
     """See the module."""
 
-    def __init__(self, shared: Shared, retained: Retained, log: MessageLog, subscribing: Subscribing, losses: Losses, rivals: Rivals) -> None:
+    def __init__(
+        self, shared: Shared, retained: Retained, log: MessageLog, subscribing: Subscribing, losses: Losses, rivals: Rivals, online: OnlineDevices
+    ) -> None:
         self._shared = shared
         self._retained = retained
         self._log = log
         self._subscribing = subscribing
         self._losses = losses
         self._rivals = rivals
+        self._online = online
         self._sessions: dict[Key, Session] = {}
         self._of_device: dict[str, dict[str, Session]] = {}
         self._of_courier: dict[str, dict[Session, None]] = {}
@@ -75,6 +82,7 @@ class SessionBook:
             RefusedConnect: if no more sessions are kept.
         """
         key = (identity.device, connect.client_id)
+        self._online.hold(client, identity.device)
         if (holder := self._claims.get(key)) is not None:
             holder.close("another connection of the same client took over")
             self._rivals.took_over(*key, client.peer)
@@ -83,21 +91,19 @@ class SessionBook:
             self._make_room(client, key)
         self._claims[key] = client
         client.claim = key
+        sink, clean = self._shared.sink, connect.clean_session
+        will = row_of(identity, connect.client_id, connect.will)
+        client.stored_will = WillKey(*key) if will is not None else None
+        change = OpenSession(received_ms=self._shared.now_ms(), device=key[0], client_id=key[1], clean=clean, will=will)
         is_stored = session is not None and not session.clean
-        if key not in self._opening and connect.clean_session is not is_stored:
-            # Nothing has to be stored: a clean session is new, or a stored one goes on.
-            self._opened(client, identity, connect.clean_session, is_stored, session.sid if session is not None and is_stored else 0)
+        # A clean session that is new need not be stored, nor one that goes on. While the store fails, no client waits because of its will alone.
+        if key not in self._opening and clean is not is_stored and (will is None or sink.store_failing):
+            if will is not None:
+                sink.change(change)
+            self._opened(client, identity, clean, is_stored, session.sid if session is not None and is_stored else 0)
             return
         self._opening[key] = self._opening.get(key, 0) + 1
-        self._shared.sink.change(
-            OpenSession(
-                received_ms=self._shared.now_ms(),
-                done=partial(self._stored, client, identity, connect.clean_session, key),
-                device=key[0],
-                client_id=key[1],
-                clean=connect.clean_session,
-            ),
-        )
+        sink.change(replace(change, done=partial(self._stored, client, identity, clean, key)))
 
     def _stored(self, client: Client, identity: Identity, clean: bool, key: Key, sid: int) -> None:
         self._opening[key] -= 1
@@ -193,6 +199,8 @@ class SessionBook:
 
     def close(self, client: Client) -> None:
         """A connection is gone; a clean session goes with it (§3.1.2.4)."""
+        if client.identity is not None:
+            self._online.release(client, client.identity.device)
         key = client.claim
         if key is None or self._claims.get(key) is not client:
             return
@@ -237,7 +245,11 @@ class SessionBook:
         for session in self.sessions:
             if not session.sid:
                 continue
-            if session.seen_ms and now_ms - session.seen_ms > self._shared.limits.session_expiry_ms:
+            if (
+                session.seen_ms
+                and not self.is_held(session.identity.device, session.client_id)
+                and now_ms - session.seen_ms > self._shared.limits.session_expiry_ms
+            ):
                 logger.info("the session of %s (client %r) expired", session.identity.device, session.client_id)
                 self.end(session)
             elif len(session.queue):

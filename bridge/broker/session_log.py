@@ -1,4 +1,4 @@
-"""The writer's half of persistent sessions: which messages go into the message log, and where in it subscriptions begin and end.
+"""The writer's half of sessions: wills, which messages go into the message log, and where in it subscriptions begin and end.
 
 A message is written once, however many sessions are owed it, in the transaction of what caused it. Who is owed it follows from its place in the log and the
 intervals of the subscriptions, so that a crash finds the same answer again; `sessions.py` is the other half.
@@ -14,6 +14,7 @@ from bridge.ingest.items import (
     Announce,
     Change,
     Done,
+    DropWill,
     Effect,
     EndSession,
     HandOver,
@@ -36,10 +37,13 @@ from bridge.ingest.sessions import (
     SESSION_GONE,
     SESSIONS,
     SUBSCRIPTIONS,
+    WILL_GONE,
+    WILLS,
     IncomingIdRow,
     MessageRow,
     SessionRow,
     SubscriptionRow,
+    WillKey,
 )
 
 MATCHES_MAX: Final = 65_536
@@ -99,8 +103,8 @@ class SessionLog:
 
     # --- one batch --------------------------------------------------------------------------------------------------------
 
-    def received(self, sid: int, packet_id: int, writes: Writes) -> None:
-        writes.keyed(INCOMING_IDS)[(sid, packet_id)] = IncomingIdRow(sid, packet_id)
+    def received(self, packet: IncomingIdRow, writes: Writes) -> None:
+        writes.keyed(INCOMING_IDS)[packet] = packet
 
     def take(self, effects: Sequence[Message | Change], writes: Writes, now_ms: int) -> list[Effect]:
         """Walk through what a batch causes, in its order: messages that a session is owed get their place in the log, changes theirs among them."""
@@ -128,7 +132,12 @@ class SessionLog:
     def _change(self, change: Change, writes: Writes, now_ms: int) -> object:
         match change:
             case OpenSession():
+                if (will := change.will) is not None:
+                    writes.keyed(WILLS)[WillKey(will.device, will.client_id)] = will
                 return self._open(change, writes)
+            case DropWill(will=will):
+                writes.keyed(WILLS).pop(will, None)
+                writes.delete(WILL_GONE, *will)
             case EndSession(sid=sid):
                 self._end(sid, writes)
             case Subscribe(sid=sid, filters=filters):

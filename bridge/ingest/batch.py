@@ -15,7 +15,7 @@ from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
 from bridge.domain.refs import Ref
 from bridge.ingest.codes import CODE_GONE, CODES, COMMON, CodeRow, placing_of
-from bridge.ingest.items import Alarm, Change, Message
+from bridge.ingest.items import Change, Message
 from bridge.ingest.log import EventRow
 from bridge.ingest.memory import LEDGER_GONE, DeviceEntry, Memory, OrderEntry
 from bridge.ingest.ports import Transaction
@@ -351,7 +351,7 @@ class Batch:
 
     # --- what projections hear --------------------------------------------------------------------------------------------
 
-    def heard(self, heard: Refused | PresenceHeard | LocationHeard | Started | Alarm) -> None:
+    def heard(self, heard: Refused | PresenceHeard | LocationHeard | Started | Change) -> None:
         """Pass something that is not an event to the projections."""
         for rule in self.hearers.by_class.get(type(heard), ()):
             rule(heard, self)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from bridge.domain.access import Identity, Kind
 from bridge.domain.jobs import Job
+from bridge.ingest.sessions import IncomingIdRow, WillKey, WillRow
 
 Acknowledge = Callable[[bytes], None]
 """Called on the event loop when a message's batch is committed and shown, with the message's receipt in CBOR (empty if it has none)."""
@@ -17,7 +18,8 @@ class Incoming(NamedTuple):
     """One message from the front door.
 
     `detail` is the reason if it was denied. `received_ms` is the server's monotonic time, anchored to the wall clock at its start. A plain message has its
-    topic, QoS and retain flag. `sid` and `packet_id` are set if a persistent session sent it at QoS 2: the id is stored with the message (§4.3.3).
+    topic, QoS and retain flag. `settles` is what changes in the same transaction: the packet id is stored of a message that a persistent session sent at QoS 2
+    (§4.3.3), and a stored will is dropped that is published (§3.1.2.5).
     """
 
     identity: Identity
@@ -29,8 +31,7 @@ class Incoming(NamedTuple):
     topic: str = ""
     qos: int = 1
     retain: bool = False
-    sid: int = 0
-    packet_id: int = 0
+    settles: IncomingIdRow | DropWill | None = None
 
 
 class Message(NamedTuple):
@@ -52,7 +53,7 @@ def _ignore(result: Any) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change of a persistent session, in order with the messages. `done` is called on the event loop, in the same order, after the commit."""
+    """A change of sessions and connections, in order with the messages. `done` is called on the event loop, in the same order, after the commit."""
 
     payload: ClassVar[bytes] = b""
     received_ms: int
@@ -61,16 +62,27 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSession(Change):
-    """A client connects. Make its session if it has none; with clean session, end the one that it has. `done` gets the sid, 0 for a clean session."""
+    """A client connects. Make its session if it has none; with clean session, end the one that it has. `done` gets the sid, 0 for a clean session.
+
+    `will` is stored until the client's connection ends.
+    """
 
     device: str
     client_id: str
     clean: bool
+    will: WillRow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndSession(Change):
     sid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropWill(Change):
+    """A stored will is published, or is not to be (§3.14.4)."""
+
+    will: WillKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +145,21 @@ class GiveUp(Change):
     device: str
     log: bytes
     last_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected(Change):
+    """A device that had no connection has one."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected(Change):
+    """The last connection of a device has ended. `is_lost`: without DISCONNECT."""
+
+    device: str
+    is_lost: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

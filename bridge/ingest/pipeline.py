@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 from bridge.config import IngestSettings
 from bridge.domain.access import Kind
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.items import Acknowledge, Alarm, Announce, Change, Incoming, Item, OpenJobs, Settled
+from bridge.ingest.items import Acknowledge, Alarm, Announce, Change, Connected, Disconnected, Incoming, Item, OpenJobs, Settled
 from bridge.ingest.points import Passed, ignore_point
 from bridge.ingest.ports import Store, StoreUnavailable, Transaction
 from bridge.ingest.settle import mark_all_devices_offline, settle, show_jobs, sweep
@@ -106,7 +106,7 @@ class Pipeline:
         return self._idle.is_set()
 
     def change(self, change: Change) -> None:
-        """Accept a change of a session. Its `done` is called after the commit, in order with the messages."""
+        """Accept a change of sessions or connections. Its `done` is called after the commit, in order with the messages."""
         self.offer(change, _ignore_receipt)
 
     def offer(self, incoming: Item, acknowledge: Acknowledge) -> None:
@@ -218,8 +218,8 @@ class Settler:
                 (item,) = batch
                 if isinstance(item, Incoming):
                     return self._quarantine(item, error)
-                if isinstance(item, (Alarm, Announce)):
-                    logger.error("the bridge could not publish an alert or a message of its own (%s: %s)", type(error).__name__, error)
+                if isinstance(item, (Alarm, Announce, Connected, Disconnected)):
+                    logger.error("the bridge could not publish a message of its own (%s: %s)", type(error).__name__, error)
                     return Settled([], [], [b""])
                 raise StoreUnavailable(f"a session could not be changed: {error}") from error
             return self.commit(batch[: len(batch) // 2])

@@ -19,6 +19,7 @@ from bridge.ingest.items import Change, Effect, Message
 from bridge.ingest.log import BATCHES, BatchRow, EventRow, RefusedRow, is_seq_reused, stored_fact
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Relation, Writes
+from bridge.ingest.sessions import IncomingIdRow
 from bridge.ingest.settle import enter, finish
 from devices.protocol import messages
 from devices.protocol.vocabulary import EventType
@@ -83,7 +84,7 @@ class NoSessions:
 
     def forget(self) -> None: ...
 
-    def received(self, sid: int, packet_id: int, writes: Writes) -> None: ...
+    def received(self, packet: IncomingIdRow, writes: Writes) -> None: ...
 
     def take(self, effects: Sequence[Message | Change], writes: Writes, now_ms: int) -> list[Effect]:
         return []

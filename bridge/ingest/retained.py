@@ -20,6 +20,12 @@ RETAINED: Final = Relation(name="retained", row=RetainedRow, key=("topic",), ori
 RETAINED_GONE: Final = Deletion(RETAINED, ("topic",))
 
 
+def retained_at(batch: Batch, topic: str) -> bytes:
+    """The retained payload of a topic as the batch has left it; empty if there is none. It is read for topics that are never cleared."""
+    row = batch.writes.keyed(RETAINED).get(topic) or next(iter(batch.tx.rows(RETAINED, topic=topic)), None)
+    return row.payload if row is not None else b""
+
+
 def retain(batch: Batch, topic: str, payload: bytes, qos: int) -> None:
     """Store the retained message of a topic; an empty payload clears it (MQTT 3.1.1 §3.3.1.3)."""
     rows = batch.writes.keyed(RETAINED)

@@ -15,6 +15,7 @@ from bridge.ingest.items import Change, Effect, Message
 from bridge.ingest.log import EventRow
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Relation, Writes
+from bridge.ingest.sessions import IncomingIdRow
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType, Outcome, Role
 
@@ -119,7 +120,7 @@ class SessionLog(Protocol):
 
     def forget(self) -> None: ...
 
-    def received(self, sid: int, packet_id: int, writes: Writes) -> None:
+    def received(self, packet: IncomingIdRow, writes: Writes) -> None:
         """Store the packet id of a QoS 2 message with the message (MQTT 3.1.1 §4.3.3)."""
         ...
 

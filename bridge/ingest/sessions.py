@@ -1,4 +1,4 @@
-"""The stored state of persistent sessions (MQTT 3.1.1 §4.1): rows that the writer, the store and the broker share."""
+"""The stored state of persistent sessions (MQTT 3.1.1 §4.1), and wills (§3.1.2.5): rows that the writer, the store and the broker share."""
 
 from __future__ import annotations
 
@@ -49,6 +49,24 @@ class IncomingIdRow(NamedTuple):
     packet_id: int
 
 
+class WillKey(NamedTuple):
+    """Whose will: there is one connection with a client id."""
+
+    device: str
+    client_id: str
+
+
+class WillRow(NamedTuple):
+    """The will of a client that is connected."""
+
+    device: str
+    client_id: str
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+
 SESSIONS: Final = Relation(
     name="sessions",
     row=SessionRow,
@@ -80,9 +98,17 @@ INCOMING_IDS: Final = Relation(
     origin=Origin.KEPT,
     note="QoS 2 packet ids that a client has not released yet (MQTT 3.1.1 §4.3.3)",
 )
+WILLS: Final = Relation(
+    name="wills",
+    row=WillRow,
+    key=("device", "client_id"),
+    origin=Origin.KEPT,
+    note="wills of connected clients, except those that say only that their device is offline; a start publishes what a crash left (MQTT 3.1.1 §3.1.2.5)",
+)
 
 SESSION_GONE: Final = tuple(Deletion(relation, ("sid",)) for relation in (SESSIONS, SUBSCRIPTIONS, INCOMING_IDS))
 MESSAGE_GONE: Final = Deletion(MESSAGE_LOG, ("pos",))
 INCOMING_ID_GONE: Final = Deletion(INCOMING_IDS, ("sid", "packet_id"))
+WILL_GONE: Final = Deletion(WILLS, ("device", "client_id"))
 PROGRESS: Final = Update(SESSIONS, ("next_pos", "next_index", "slots", "dropped", "seen_ms"), ("sid",))
 HANDED_OVER: Final = Update(SUBSCRIPTIONS, ("retained_after",), ("sid", "topic_filter", "from_pos"))

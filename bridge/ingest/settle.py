@@ -13,13 +13,14 @@ from bridge.ingest.accept import ABOUT_JOBS, EVENT_TYPES, Decoded, Trimmed, admi
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Answer, Arrived, Batch, LocationHeard, PresenceHeard, Sent, Started
 from bridge.ingest.entering import flush
-from bridge.ingest.items import Alarm, Change, GiveUp, Incoming, Item, Message, OpenJobs, Settled
+from bridge.ingest.items import Change, DropWill, GiveUp, Incoming, Item, Message, OpenJobs, Settled
 from bridge.ingest.log import BATCHES, BatchRow, EventRow, fact_of, order_in_code
 from bridge.ingest.own_orders import fault_of_access
 from bridge.ingest.ports import Transaction
 from bridge.ingest.refusing import refuse
 from bridge.ingest.relation import Origin
 from bridge.ingest.retained import retain
+from bridge.ingest.sessions import IncomingIdRow
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event, LocationBatch, Presence
 from devices.protocol.vocabulary import EventType, Reason
@@ -38,8 +39,8 @@ def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
     batch.memory.load_orders({e.order for e in events if e.order is not None}, tx)
     for item, message in zip(items, messages, strict=True):
         if isinstance(item, Incoming):
-            if item.sid and item.packet_id:
-                ingest.session_log.received(item.sid, item.packet_id, batch.writes)
+            if item.settles is not None:
+                _settle_with(item.settles, batch, ingest)
             batch.answers.append(_message(batch, item, message, ingest))
         else:
             _change(batch, item)
@@ -108,6 +109,13 @@ def _message(batch: Batch, incoming: Incoming, message: Decoded, ingest: Ingest)
     return None
 
 
+def _settle_with(settles: IncomingIdRow | DropWill, batch: Batch, ingest: Ingest) -> None:
+    if isinstance(settles, DropWill):
+        batch.published.append(settles)  # in its place among the changes: its will may be stored in the same batch
+    else:
+        ingest.session_log.received(settles, batch.writes)
+
+
 def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest, trimmed: Trimmed | None = None) -> Answer | Sent:
     if (answer := admit(batch, incoming, event)) is not None:
         return answer
@@ -134,8 +142,7 @@ _ANSWERS: Final = frozenset({EventType.CLAIM, EventType.DECLINE})
 
 
 def _change(batch: Batch, change: Change) -> None:
-    if isinstance(change, Alarm):
-        batch.heard(change)
-    elif isinstance(change, GiveUp):
+    batch.heard(change)
+    if isinstance(change, GiveUp):
         give_up(batch, change)
     batch.published.append(change)

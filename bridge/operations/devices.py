@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -188,17 +188,16 @@ async def ensure_channel(site: SiteContext, device: str, role: Role) -> None:
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-async def list_devices(site: SiteReader, failed_logins: Mapping[str, FailedLogins]) -> list[DeviceRow]:
-    """Every device. `failed_logins` are those that the running server has counted, if one runs."""
+async def list_devices(site: SiteReader, connected: Collection[str], failed_logins: Mapping[str, FailedLogins]) -> list[DeviceRow]:
+    """Every device. `connected` and `failed_logins` are what the running server says; empty if none runs."""
     devices = site.registry.list()
-    presences = site.queries.presences(d.device for d in devices)
     ledgers: dict[str, list[Row]] = {}
     for ledger in site.queries.ledgers():
         ledgers.setdefault(ledger["device"], []).append(ledger)
-    return [_row(d, ledgers.get(d.device, []), presences.get(d.device), failed_logins.get(d.device)) for d in devices]
+    return [_row(d, ledgers.get(d.device, []), d.device in connected, failed_logins.get(d.device)) for d in devices]
 
 
-async def show_device(site: SiteReader, device: str, failed_logins: Mapping[str, FailedLogins]) -> DeviceDetails:
+async def show_device(site: SiteReader, device: str, connected: Collection[str], failed_logins: Mapping[str, FailedLogins]) -> DeviceDetails:
     """One device.
 
     Raises:
@@ -208,7 +207,7 @@ async def show_device(site: SiteReader, device: str, failed_logins: Mapping[str,
     ledgers = site.queries.ledgers(device)
     presence = site.queries.presences([device]).get(device)
     logs = [DeviceLog(log=x["log"], high=x["high"], owes=x["owed"], reused=x["reused"], gaps=gaps(x["ranges"]), heard_ms=x["updated_ms"]) for x in ledgers]
-    return DeviceDetails(row=_row(found, ledgers, presence, failed_logins.get(device)), presence=presence, logs=logs)
+    return DeviceDetails(row=_row(found, ledgers, device in connected, failed_logins.get(device)), presence=presence, logs=logs)
 
 
 async def check_admitted(site: SiteReader, device: str) -> None:
@@ -219,14 +218,14 @@ async def check_admitted(site: SiteReader, device: str) -> None:
     site.registry.get(device).check_admitted()
 
 
-def _row(device: Device, ledgers: Sequence[Row], presence: Row | None, failed: FailedLogins | None) -> DeviceRow:
+def _row(device: Device, ledgers: Sequence[Row], online: bool, failed: FailedLogins | None) -> DeviceRow:
     return DeviceRow(
         device=device.device,
         role=device.role,
         courier=device.courier,
         at=device.at,
         orders=(device.orders_prefix or ALL_ORDERS) if device.role is Role.SYSTEM else None,
-        online=bool(presence and presence.get("online")),
+        online=online,
         events=sum(x["high"] - x["owed"] for x in ledgers) if ledgers else None,
         owes=sum(x["owed"] for x in ledgers) if ledgers else None,
         heard_ms=max((x["updated_ms"] for x in ledgers), default=None),

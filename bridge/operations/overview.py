@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
@@ -38,10 +39,10 @@ class Overview(Struct, frozen=True, kw_only=True):
     alerts: list[Row]
 
 
-async def overview(site: SiteReader, *, now_ms: int, is_running: bool) -> Overview:
-    """How a site is now."""
+async def overview(site: SiteReader, *, now_ms: int, connected: Collection[str] | None) -> Overview:
+    """How a site is now. `connected` are the devices that the running server says are; None if none runs."""
     return Overview(
-        devices=_counts(await devices.list_devices(site, {}), now_ms, is_running=is_running),
+        devices=_counts(await devices.list_devices(site, connected or (), {}), now_ms, is_running=connected is not None),
         orders=site.queries.order_counts(),
         stuck=await stuck.count_stuck(site, now_ms=now_ms),
         quarantined=site.queries.quarantine_count(),
@@ -51,7 +52,7 @@ async def overview(site: SiteReader, *, now_ms: int, is_running: bool) -> Overvi
 
 def _counts(rows: list[DeviceRow], now_ms: int, *, is_running: bool) -> DeviceCounts:
     rows = [row for row in rows if row.state in (DeviceState.ENROLLED, DeviceState.OUTSIDE)]
-    on = [row for row in rows if row.online and is_running]
+    on = [row for row in rows if row.online]
     off = [row for row in rows if row not in on]
     return DeviceCounts(
         enrolled=len(rows),

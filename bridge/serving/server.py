@@ -116,7 +116,7 @@ class Server:
     @property
     def connected(self) -> set[str]:
         """The devices that are connected now."""
-        return {c.identity.device for c in self._broker.door.connections if c.identity is not None}
+        return set(self._broker.door.online)
 
     @property
     def counters(self) -> dict[str, int]:

@@ -1,10 +1,13 @@
 """What a start reads from the store, and what it says itself. Everything is in its place before the first client connects.
 
 In this order: retained messages, open jobs, sessions with their subscriptions and messages; then the start's own changes: sessions that have lost their
-device end, presences say that every device is offline, alerts that are no longer true are cleared, and the bridge's state says that it is online.
+device end, presences say that every device is offline, wills that a crash has left are published, alerts that are no longer true are cleared, and the
+bridge's state says that it is online.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from bridge import __version__
 from bridge.bounds import client_limits
@@ -34,11 +37,15 @@ async def start(site: OpenSite, broker: SiteBroker) -> None:
     for message in jobs.messages:
         door.retained.put(Outgoing(message.topic, message.payload, message.qos))
     site.outlet.show(Settled([], jobs.jobs, []))
-    without_device = await _restore_sessions(site, door)
+    stored: Stored = await site.writer.run(lambda: _stored_sessions(site))
+    identity_of = _identities(site)
+    without_device = _restore_sessions(door, stored, identity_of)
     site.outlet.broker = broker
     for sid in without_device:
         site.pipeline.change(EndSession(received_ms=site.clock.now_ms(), sid=sid))
     site.outlet.show(await site.writer.run(lambda: site.settler.mark_all_devices_offline(site.clock.now_ms())))
+    for will in stored.wills:
+        door.wills.publish_stored(will, identity_of(will.device))
     for alert in site.queries.alerts():
         if alert["code"] == AlertCode.DROPPED and not door.loses(alert["subject"]):
             door.alarm(AlertCode.DROPPED, alert["subject"], "", "")
@@ -46,15 +53,19 @@ async def start(site: OpenSite, broker: SiteBroker) -> None:
     await site.pipeline.drained()
 
 
-async def _restore_sessions(site: OpenSite, door: FrontDoor) -> list[int]:
-    """Restore sessions, their subscriptions and what they are owed. Returns the sids of sessions whose device may no longer log in."""
-    stored: Stored = await site.writer.run(lambda: _stored_sessions(site))
+def _identities(site: OpenSite) -> Callable[[str], Identity | None]:
+    """The identity of each device that may log in; None for any other."""
     admitted = site.registry.identities()
 
     def identity_of(device: str) -> Identity | None:
         lab = site.lab_identity
         return lab if lab is not None and device == lab.device else admitted.get(device)
 
+    return identity_of
+
+
+def _restore_sessions(door: FrontDoor, stored: Stored, identity_of: Callable[[str], Identity | None]) -> list[int]:
+    """Restore sessions, their subscriptions and what they are owed. Returns the sids of sessions whose device may no longer log in."""
     return restore(
         door,
         sessions=stored.sessions,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bridge.ingest.ports import NOT_YET, NotYet, StoreUnavailable
-from bridge.ingest.sessions import INCOMING_IDS, SESSIONS, SUBSCRIPTIONS, MessageRow, SessionRow, SubscriptionRow
+from bridge.ingest.sessions import INCOMING_IDS, SESSIONS, SUBSCRIPTIONS, WILLS, MessageRow, SessionRow, SubscriptionRow, WillRow
 from bridge.store.loop_reader import LoopReader
 from bridge.store.relations import marks
 from bridge.store.sql import SqlTransaction
@@ -47,7 +47,7 @@ class LogReader:
 
 
 class Stored:
-    """Sessions, subscriptions and messages, as read in one transaction at the start."""
+    """Sessions, subscriptions, messages and wills, as read in one transaction at the start."""
 
     def __init__(self, tx: SqlTransaction) -> None:
         self.sessions: list[SessionRow] = tx.rows(SESSIONS)
@@ -55,6 +55,7 @@ class Stored:
         self.messages: list[MessageRow] = list(_messages(tx))
         self.next_pos = tx.next_message()
         self.incoming_ids: list[tuple[int, int]] = [tuple(i) for i in tx.rows(INCOMING_IDS)]
+        self.wills: list[WillRow] = tx.rows(WILLS)
 
 
 def _messages(tx: SqlTransaction) -> Iterator[MessageRow]:

@@ -19,6 +19,7 @@ from bridge.store.event_queries import EventQueries, order_of
 from bridge.store.order_queries import OrderQueries
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
+from devices.protocol.messages import load
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
 
@@ -69,8 +70,7 @@ class Queries(OrderQueries, EventQueries):
         with translated(), self._reader.connect() as connection:
             for some in chunks(list(wanted)):
                 for topic, payload in connection.execute(select(t.retained.c.topic, t.retained.c.payload).where(t.retained.c.topic.in_(some))):
-                    if payload[:1] != b"{":
-                        found[wanted[topic]] = cbor2.loads(payload)
+                    found[wanted[topic]] = load(payload)
         return found
 
     def jobs(self, *, courier: str | None = None, only_open: bool = False) -> list[Job]:

@@ -20,7 +20,7 @@ from bridge.ingest.log import BATCHES, EVENTS, REFUSED
 from bridge.ingest.memory import CLOCKS, LEDGER, SHIFTS
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import RETAINED
-from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS
+from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS, WILLS
 from bridge.ingest.waiting import PARKED
 from bridge.projections.alerts import ALERTS
 from bridge.projections.jobs import JOBS
@@ -34,7 +34,7 @@ from bridge.store.known_logins import KNOWN_LOGINS
 RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES),
-    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT),
+    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -106,5 +106,5 @@ parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], T
 audit = TABLES[AUDIT]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]
-SESSION_STATE: Final = tuple(TABLES[r] for r in (SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS))
+SESSION_STATE: Final = tuple(TABLES[r] for r in (SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS))
 """What belongs to the sessions of clients."""

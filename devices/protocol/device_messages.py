@@ -72,12 +72,13 @@ class Event(Struct, Generic[B], frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Presence(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A device is there, or (its will) no longer. Published on every connect, before events: it gives the first clock sample."""
+    """A device is there, or (its will) no longer. Published on every connect, before events: it gives the first clock sample. What is retained is what the
+    device said last, with `online` as its connections say. It has no clock if a connection was lost, or nothing was said since it began."""
 
     online: bool
-    """True after each connect. False in the will, and before a DISCONNECT."""
+    """True after each connect. False in the will, and before a DISCONNECT. For readers: whether a connection of the device stands."""
     boot: Bytes8
-    """The present start, as in events."""
+    """The present start, as in events. For readers: eight zero bytes if the device has never published its presence."""
     log: Bytes8 | None = None
     """The log of the outbox, as in events. Not in the will."""
     last_seq: Uint | None = None
@@ -92,6 +93,10 @@ class Presence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The wall clock now. Not in the will: it would show when the device connected."""
     mono_ms: Uint | None = None
     """The monotonic clock of `boot` now. Not in the will."""
+
+
+BOOT_UNKNOWN: Final = bytes(8)
+"""The boot of a device that has never published its presence."""
 
 
 class Point(Struct, frozen=True, array_like=True):

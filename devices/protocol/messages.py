@@ -23,7 +23,7 @@ from devices.protocol.bridge_messages import (
     SeqRange,
     Stop,
 )
-from devices.protocol.device_messages import EVENT_KINDS, POINTS_MAX, Event, LocationBatch, Point, Presence, decode_event, event_of
+from devices.protocol.device_messages import BOOT_UNKNOWN, EVENT_KINDS, POINTS_MAX, Event, LocationBatch, Point, Presence, decode_event, event_of
 from devices.protocol.encoding import (
     BYTES_FIELDS,
     DEPTH_MAX,
@@ -63,6 +63,7 @@ MESSAGES: tuple[Any, ...] = (
 """Every payload besides `Event`, which has one form for each row of `BODIES`."""
 
 __all__ = [
+    "BOOT_UNKNOWN",
     "BYTES_FIELDS",
     "CONTRACT_VERSION",
     "DEPTH_MAX",

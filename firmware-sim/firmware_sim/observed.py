@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from devices.protocol import encoding
 from devices.protocol.bridge_messages import Alert, OrderStatus
-from devices.protocol.device_messages import Presence
+from devices.protocol.device_messages import BOOT_UNKNOWN, Presence
 from devices.protocol.encoding import PayloadError
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Flag, OrderState, partially
@@ -109,7 +109,9 @@ class Observer:
             self.codes.add(alert.code.value)
 
     def _hear_presence(self, device: str, presence: Presence, *, is_news: bool) -> None:
-        """Who was there counts; a will, which has no clock, is a connection that was lost."""
+        """Who was there counts; a will, which has no clock, is a connection that was lost. Who never says anything of itself is no scanner and no phone."""
+        if presence.boot == BOOT_UNKNOWN:
+            return
         if presence.online or is_news:
             self._devices.add(device)
         if is_news and not presence.online and presence.at_ms is None:

@@ -21,12 +21,14 @@ from helpers.bench import Bench
 from helpers.forked import Forked
 from helpers.mqtt import MqttWire
 from helpers.server import Server, ServerProcess
+from helpers.waiting import until
 
 from bridge.config import Settings
 from bridge.entrypoints.cli.main import app, main
 from bridge.entrypoints.cli.output import print_details
 from bridge.entrypoints.cli.torture import _first_line_of
 from bridge.site_folder import make_site
+from devices.protocol.vocabulary import Role
 from firmware_sim.cli import app as simulator
 from firmware_sim.demo import plan_demo
 
@@ -227,6 +229,18 @@ def test_a_shift_at_the_command_line(served: Shell) -> None:
     served("device", "revoke", "scan-07")
     assert {d["device"]: d["state"] for d in served.data("device", "list")}["scan-07"] == "revoked"
     assert served("quarantine", "list").stdout.startswith("no")
+
+
+def test_a_device_is_online_by_its_connections_and_not_by_what_the_last_run_has_left(shell: Shell) -> None:
+    shell("device", "add", "scan-08")
+    with Server(shell.site) as server:
+        server.enrol(Role.SCANNER, "scan-07")
+        with server.client("scan-07"):
+            until(lambda: shell.data("device", "show", "scan-07")["presence"] is not None, "its presence")
+            assert {d["device"]: d["online"] for d in shell.data("device", "list")} == {"scan-07": True, "scan-08": False}
+            server.end(signal.SIGKILL)
+            shown = shell.data("device", "show", "scan-07")
+            assert (shown["online"], shown["presence"]["online"]) == (False, True)
 
 
 HEADER = "order_id,order_status,purchased,approved,handed_to_carrier,delivered,estimated_delivery,sku,qty,total\n"

@@ -230,7 +230,7 @@ STATEMENTS: Final = (
     ),
     Statement(
         "3.1.2-8",
-        "An accepted will is stored with its connection, and published when the connection ends in any way but DISCONNECT.",
+        "An accepted will is stored with its connection, and published when the connection ends in any way but DISCONNECT, a crash of the server included.",
         SERVER,
         (
             "test_wills.py::test_the_will_of_a_client_that_is_cut_off_is_published_at_its_qos",
@@ -238,6 +238,8 @@ STATEMENTS: Final = (
             "test_wills.py::test_the_will_of_a_client_that_breaks_the_protocol_is_published",
             "test_wills.py::test_the_will_of_a_client_that_ends_its_side_without_disconnect_is_published",
             "test_connect.py::test_a_client_that_is_silent_for_one_and_a_half_times_its_keep_alive_is_closed_and_its_will_published",
+            "scenarios/test_wills_after_a_crash.py::test_wills_are_published_at_the_next_start_with_their_qos_and_their_retain_flag",
+            "unit/test_will_laws.py::test_a_client_is_let_in_once_its_will_is_stored",
         ),
     ),
     Statement(
@@ -254,7 +256,11 @@ STATEMENTS: Final = (
         "3.1.2-10",
         "A will is removed when it is published or when DISCONNECT arrives.",
         SERVER,
-        ("test_wills.py::test_a_will_is_published_once", "test_wills.py::test_a_client_that_says_disconnect_leaves_no_will"),
+        (
+            "test_wills.py::test_a_will_is_published_once",
+            "test_wills.py::test_a_client_that_says_disconnect_leaves_no_will",
+            "unit/test_will_laws.py::test_whatever_happens_a_will_is_published_once_or_not_at_all",
+        ),
     ),
     Statement(
         "3.1.2-11",

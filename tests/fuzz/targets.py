@@ -32,12 +32,12 @@ from bridge.broker.state import State
 from bridge.broker.store_view import StoreView
 from bridge.config import IngestSettings, Settings
 from bridge.domain.access import Identity, Kind, may_send
-from bridge.ingest.items import Announce, Change, Incoming, Message
+from bridge.ingest.items import Announce, Change, Connected, Disconnected, DropWill, Incoming, Message
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.ports import StoreUnavailable, Transaction
 from bridge.ingest.relation import Writes
 from bridge.ingest.rules import Rules
-from bridge.ingest.sessions import MESSAGE_GONE, MESSAGE_LOG
+from bridge.ingest.sessions import MESSAGE_GONE, MESSAGE_LOG, WILL_GONE, WILLS, IncomingIdRow, WillRow
 from devices.protocol import messages
 from devices.protocol.vocabulary import EventType, Reason, Role
 
@@ -129,12 +129,14 @@ def read_story(script: bytes) -> list[Step]:
 class Sink:
     """The pipeline without a store: it numbers messages as the writer does, and commits on request."""
 
-    is_full = is_idle = False
+    is_full = is_idle = store_failing = False
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.subscribers = SessionLog()
         self.log: dict[int, tuple[str, bytes, int]] = {}
+        self.wills: dict[tuple[str, str], WillRow] = {}
+        self.online: set[str] = set()
         self.queue: list[tuple[Incoming | Change, Callable[[bytes], None]]] = []
 
     def offer(self, incoming: Incoming, acknowledge: Callable[[bytes], None]) -> None:
@@ -164,16 +166,27 @@ class Sink:
             shown = [e for item, _ in batch for e in (_shown(item) if isinstance(item, Incoming) else [item])]
             told = self.subscribers.take(shown, writes, NOW_MS)
             self.log.update((m.pos, (m.topic, m.payload, m.qos)) for m in writes.rows(MESSAGE_LOG))
+            for key in writes.gone.get(WILL_GONE, ()):
+                self.wills.pop((key[0], key[1]), None)
+            self.wills.update(writes.keyed(WILLS))
             for effect in told:
                 if isinstance(effect, Message):
                     door.publish(effect)
                 else:
+                    self._count(effect.change)
                     effect.change.done(effect.result)
             for _, acknowledge in batch:
                 acknowledge(b"")
             for (pos,) in writes.gone.get(MESSAGE_GONE, ()):
                 self.log.pop(pos, None)
             assert not is_full or self.foreign_retained() <= foreign, "retained messages grow"
+
+    def _count(self, change: Change) -> None:
+        if isinstance(change, Connected):
+            assert change.device not in self.online
+            self.online.add(change.device)
+        elif isinstance(change, Disconnected):
+            self.online.remove(change.device)
 
     def foreign_retained(self) -> int:
         """Retained topics that the bridge itself does not publish to."""
@@ -184,10 +197,11 @@ def _nobody(receipt: object) -> None:
     pass
 
 
-def _shown(incoming: Incoming) -> list[Message]:
+def _shown(incoming: Incoming) -> list[Message | Change]:
+    dropped: list[Message | Change] = [incoming.settles] if isinstance(incoming.settles, DropWill) else []
     if incoming.kind is Kind.PLAIN:
-        return [Message(incoming.topic, incoming.payload, incoming.qos, incoming.retain)]
-    return [Message(TOPICS.receipts(incoming.identity.device), b"receipt", 1, False)]
+        return [*dropped, Message(incoming.topic, incoming.payload, incoming.qos, incoming.retain)]
+    return [*dropped, Message(TOPICS.receipts(incoming.identity.device), b"receipt", 1, False)]
 
 
 class Client:
@@ -299,7 +313,8 @@ class World:
             case Act.CONNECT:
                 device, client_id = HOSTILE[flags >> 1 & 3], f"c{flags >> 3 & 3}"
                 secret = "wrong" if flags & 0x80 else SECRET
-                client.receive(connect_packet(client_id, device, secret, clean=bool(flags & 1), keep_alive_s=flags & 0x20) + data[1:])
+                will = ("lab/will" if device in ("gear", "probe") else TOPICS.presence(device), b"gone") if flags & 0x40 else None
+                client.receive(connect_packet(client_id, device, secret, clean=bool(flags & 1), keep_alive_s=flags & 0x20, will=will) + data[1:])
             case Act.CHECK:
                 self.check()
             case Act.COMMIT:
@@ -360,6 +375,10 @@ class World:
         assert not door.counters.faults, "the door caught a fault of its own"
         assert door.counters.protocol_errors + door.counters.refused == self.faults, "a connection was closed and not counted"
         assert self.bystander.connection.state is State.OPEN, self.bystander.connection.why_closed
+        if not self.sink.queue:
+            assert set(self.sink.wills) == {c.stored_will for c in door.connections if c.stored_will is not None}, "a will outlives its connection"
+        is_open = {c.device for c in door.connections if c.state is State.OPEN}
+        assert is_open <= set(door.online) <= is_open | {c.device for c in door.connections if c.state is State.OPENING}
         for device in DEVICES:
             own = [s for s in door.sessions if s.identity.device == device]
             assert len(own) <= LIMITS.sessions_per_device_max
@@ -385,6 +404,7 @@ class World:
         self.look()
         assert self.bystander.heard == [(TOPICS.alert("dropped", "bystander"), b"%d" % (n + 1)) for n in range(self.published)]
         assert [s.identity.device for s in door.sessions] == [BYSTANDER]
+        assert (self.sink.online, list(door.online._clients), self.sink.wills) == ({BYSTANDER}, [BYSTANDER], {})
         assert list(door.connections) == [self.bystander.connection]
         assert (list(door.book._claims), list(door.book._of_device), door.book._opening) == ([(BYSTANDER, BYSTANDER)], [BYSTANDER], {})
         assert (len(self.sink.subscribers._keys), len(door.log), self.sink.log) == (1, 0, {}), "messages stay that nobody is owed"
@@ -417,13 +437,13 @@ def door(script: bytes) -> None:
 class Taken:
     """A sink that records what it is offered, and commits at once."""
 
-    is_full = is_idle = False
+    is_full = is_idle = store_failing = False
 
     def __init__(self) -> None:
         self.offered: list[grammar.Read] = []
 
     def offer(self, incoming: Incoming, acknowledge: Callable[[bytes], None]) -> None:
-        packet_id = incoming.packet_id
+        packet_id = incoming.settles.packet_id if isinstance(incoming.settles, IncomingIdRow) else 0
         self.offered.append(grammar.Read(packets.PUBLISH, packet_id, incoming.topic, incoming.payload, incoming.qos, incoming.retain))
         acknowledge(b"")
 

@@ -44,6 +44,7 @@ class World:
         self.path.write_bytes(empty_database())
         self.limits = DoorLimits(**{"window": 3, "recent_bytes_max": 40, **limits})
         self.now_s = 0.0
+        self.store_failing = False
         self.queue: list[tuple[Item, Callable[[bytes], None]]] = []
         self.start()
 
@@ -90,6 +91,8 @@ class World:
             next_pos=stored.next_pos,
             identity_of=lambda device: LAB,
         )
+        for will in stored.wills:
+            self.door.wills.publish_stored(will, LAB)
 
     def commit(self, *, crash: str = "") -> None:
         """Settle the waiting messages as the pipeline does, or die halfway."""

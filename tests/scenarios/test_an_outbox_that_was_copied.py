@@ -72,7 +72,7 @@ def test_the_copy_and_the_original_both_go_on(site: Site, open_as: Open, tmp_pat
     ], "after one warning, the copy has a log of its own"
     assert site.rows("SELECT count(*) FROM events WHERE device = 'scan-02'") == [(5,)]
     assert site.rows("SELECT count(*) FROM quarantine") == [(0,)]
-    shown = site.wait_for(devices.show_device(site.app, "scan-02", {}))
+    shown = site.wait_for(devices.show_device(site.app, "scan-02", (), {}))
     assert sorted((log.high, log.owes, log.reused) for log in shown.logs) == [(1, 0, 0), (3, 0, 1)], "an operator sees it"
 
 

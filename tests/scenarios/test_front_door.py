@@ -29,6 +29,7 @@ from helpers.mqtt import (
     UNSUBACK,
     UNSUBSCRIBE,
     MqttWire,
+    Packet,
     connect_packet,
     frame,
     publish_packet,
@@ -40,7 +41,7 @@ from helpers.waiting import DEADLINE_S
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage
 
 from bridge.operations import devices
-from devices.protocol.messages import encode_cbor
+from devices.protocol.messages import BOOT_UNKNOWN, encode_cbor
 from devices.protocol.vocabulary import Role
 
 REFUSED = 0x80
@@ -651,20 +652,28 @@ def tracebacks(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_client_that_falls_silent_is_closed_and_its_will_is_published(site: Site, desk: MqttWire) -> None:
-    desk.subscribe(f"{TOPICS.base}/devices/+/presence")
+    desk.subscribe(PRESENCE)
     with site.client("scan-1", keep_alive_s=1, will=(PRESENCE, GONE)) as silent:
         assert silent.expect_closed() == []
-    will = desk.receive()
+    will = goes_offline(desk)
     assert (will.topic, will.payload, will.retain) == (PRESENCE, GONE, False)
 
 
+def goes_offline(desk: MqttWire) -> Packet:
+    """The presence with which a device goes offline."""
+    while (packet := desk.receive()).plain["online"]:
+        pass
+    return packet
+
+
 def test_a_client_that_is_cut_off_leaves_its_will_and_one_that_says_goodbye_does_not(site: Site, desk: MqttWire) -> None:
-    desk.subscribe(f"{TOPICS.base}/devices/+/presence")
+    desk.subscribe(PRESENCE)
     with site.client("scan-1", will=(PRESENCE, GONE)) as polite:
         polite.goodbye()
+    assert goes_offline(desk).plain == {"online": False, "boot": BOOT_UNKNOWN}
     assert desk.ping() == []
     site.client("scan-1", will=(PRESENCE, GONE)).cut()
-    assert desk.receive().topic == PRESENCE
+    assert goes_offline(desk).payload == GONE
 
 
 # --- other ways in ------------------------------------------------------------------------------------------------------------
@@ -748,6 +757,7 @@ def test_what_is_retained_is_there_again_after_a_restart(site: Site) -> None:
         scanner.publish(PRESENCE, GONE, retain=True)
         for _ in range(3):
             scanner.expect(PUBACK)
+        scanner.goodbye()
     before = what_is_retained(site, everything)
     site.restart()
     assert what_is_retained(site, everything) == before

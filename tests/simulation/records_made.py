@@ -11,6 +11,7 @@ from helpers.bench import Bench, receipts
 from helpers.events import BOOT, CREATED, DELIVERY, IDENTITIES, SITE, TOPICS, log_of
 
 from bridge.domain.access import Kind
+from bridge.ingest import items
 from bridge.ingest.items import Done, EndSession, Incoming, Message, OpenSession, Settled, Subscribe, Unsubscribe
 from devices.protocol.messages import encode_cbor
 from devices.protocol.topics import matches
@@ -75,6 +76,7 @@ class Run:
         """A device connects with a persistent session, subscribes and publishes its presence."""
         self.note(Connected(self.now_ms, device, False))
         self._commit(OpenSession(received_ms=self.now_ms, device=device, client_id=device, clean=False))
+        self._commit(items.Connected(received_ms=self.now_ms, device=device))
         sid, _ = self._filters[device]
         asked = tuple((f, 1) for f in filters or READS[device])
         self._commit(Subscribe(received_ms=self.now_ms, sid=sid, filters=asked))

@@ -25,6 +25,7 @@ from firmware_sim.record import (
     FiltersAdded,
     FiltersRemoved,
     Finding,
+    Lost,
     Mangled,
     Published,
     Received,
@@ -240,6 +241,22 @@ def an_ended_order_stays(record: Record) -> None:
 @bad("retained_is_the_store", "devices/scan-2/presence is not what the store has")
 def another_presence_is_shown(record: Record) -> None:
     record.end.retained[TOPICS.presence("scan-2")] += b" "
+
+
+@bad("presence_is_true", "the presence of scan-2 says online: True, and it is not connected")
+def a_device_that_has_left_is_shown_as_online(record: Record) -> None:
+    record.entries.append(Lost(LATER_MS, "scan-2", "it disconnected"))
+
+
+@bad("presence_is_true", "the presence of scan-2 says online: False, and it is connected")
+def a_device_with_a_connection_is_shown_as_offline(record: Record) -> None:
+    topic = TOPICS.presence("scan-2")
+    record.end.retained[topic] = recoded(record.end.retained[topic], online=False)
+
+
+@bad("presence_is_true", "scan-2 was connected, and has no presence")
+def a_device_that_was_connected_has_no_presence(record: Record) -> None:
+    del record.end.retained[TOPICS.presence("scan-2")]
 
 
 # --- 5: revisions ---------------------------------------------------------------------------------------------------------------

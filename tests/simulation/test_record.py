@@ -17,7 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from bridge.errors import ConfigError
-from devices.protocol.messages import Last, Milestone, OrderStatus, Progress
+from devices.protocol.messages import BOOT_UNKNOWN, Last, Milestone, OrderStatus, Progress, encode_cbor
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, AlertCode, Flag
 from firmware_sim.commands.record import listening, record, where_the_site_is, written
 from firmware_sim.errors import BadScenario, NotAdmitted, NotReachable, SimError
@@ -239,3 +239,17 @@ def test_what_breaks_the_contract_is_passed_over() -> None:
         observer.see(Received(1, "listener", f"v1/main/{topic}", b"\xff", 1, False, False))
     assert str(observer) == "0 new orders, 0 from before, 0 devices, 0 couriers, 0 lost connections, 0 alerts"
     assert AlertCode.GAP not in observer.codes
+
+
+def test_a_device_counts_once_it_says_something_of_itself_and_an_end_without_a_clock_is_a_lost_connection() -> None:
+    observer = Observer("main", "listener")
+    unknown, known, clock = {"boot": BOOT_UNKNOWN}, {"boot": b"boot-one"}, {"at_ms": 1_760_000_000_000}
+    for device, presence in (
+        ("shop1", {"online": True, **unknown}),
+        ("shop1", {"online": False, **unknown}),
+        ("scan-1", {"online": True, **known, **clock}),
+        ("scan-1", {"online": False, **known}),
+        ("scan-2", {"online": False, **known, **clock}),
+    ):
+        observer.see(Received(1, "listener", f"v1/main/devices/{device}/presence", encode_cbor(presence), 1, False, False))
+    assert str(observer) == "0 orders, 2 devices, 0 couriers, 1 lost connections, 0 alerts"

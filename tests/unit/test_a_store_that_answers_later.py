@@ -68,7 +68,7 @@ class LateStore:
 class Site:
     """A door whose changes are committed at once, in front of a store that answers later."""
 
-    is_full = is_idle = False
+    is_full = is_idle = store_failing = False
 
     def __init__(self, **limits: Any) -> None:
         self.store = LateStore()

@@ -33,6 +33,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.is_full = False
         self.is_idle = False
+        self.store_failing = False
         self.offered: list[Incoming] = []
         self.alarms: list[Alarm] = []
         self.next_pos = 1

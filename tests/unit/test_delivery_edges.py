@@ -13,6 +13,7 @@ from bridge.broker.codec.reasons import ConnectCode
 from bridge.broker.connection import Connection
 from bridge.broker.losses import CALM_S
 from bridge.broker.state import State
+from bridge.ingest.items import OpenSession
 from bridge.ingest.ports import NOT_YET, NotYet
 
 
@@ -233,7 +234,8 @@ def test_a_client_that_wipes_its_session_and_begins_another_is_one_batch(tmp_pat
     client.cut()
     arrives(world, "x", clean=True)
     arrives(world, "x")
-    assert len(world.settler.commit([item for item, _ in world.queue]).outcomes) == 2
+    opened = [item for item, _ in world.queue if isinstance(item, OpenSession)]
+    assert len(world.settler.commit(opened).outcomes) == 2
 
 
 def test_places_in_the_log_are_not_given_again_after_the_store_failed(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class Clock:
 class Sink:
     """A sink that commits every change at once."""
 
-    is_full = is_idle = False
+    is_full = is_idle = store_failing = False
 
     def offer(self, *_: object) -> None:
         """These tests do not publish."""

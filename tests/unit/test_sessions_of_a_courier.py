@@ -25,7 +25,7 @@ STATUS = TOPICS.status("PO-1")
 class Site:
     """A door whose changes are committed at once. `jobs` maps each order to the courier who has it in an open job."""
 
-    is_full = is_idle = False
+    is_full = is_idle = store_failing = False
 
     def __init__(self) -> None:
         self.jobs: set[str] = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -86,7 +86,7 @@ def list_(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption =
 
     Example: `dockbridge device list`
     """
-    rows = read(site, devices.list_devices, _failed_logins(site))
+    rows = read(site, devices.list_devices, _connected(site), _failed_logins(site))
     if as_json:
         print_json(rows)
         return
@@ -103,7 +103,7 @@ def show(device: DeviceArgument, site: SiteOption = Path(), as_json: JsonOption 
 
     Example: `dockbridge device show scan-07`
     """
-    found = read(site, devices.show_device, device, _failed_logins(site))
+    found = read(site, devices.show_device, device, _connected(site), _failed_logins(site))
     if as_json:
         print_json({**asdict(found.row), "presence": found.presence, "logs": found.logs})
         return
@@ -201,6 +201,10 @@ def _print_secrets(made: Sequence[Enrolled | NewSecret], *, as_json: bool) -> No
     print_table(("device", "role", "password"), [(m.device, m.role if isinstance(m, Enrolled) else "", m.secret) for m in made])
     if made:
         say("The password is stored only as a hash: keep it now, or make another with `dockbridge device rotate`.")
+
+
+def _connected(site: Path) -> Collection[str]:
+    return ask(site, server.connected) or ()
 
 
 def _failed_logins(site: Path) -> Mapping[str, FailedLogins]:

@@ -59,7 +59,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
     about = ask(site, server.about)
     counters = (ask(site, server.counters) if about is not None else None) or {}
     now = now_ms()
-    found = read(site, operations.overview, now_ms=now, is_running=about is not None)
+    found = read(site, operations.overview, now_ms=now, connected=ask(site, server.connected) if about is not None else None)
     things = _things(site)
     if as_json:
         plain = {"running": about is not None, "server": about, "counters": counters, **asdict(found), **asdict(things)}

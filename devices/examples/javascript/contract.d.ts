@@ -993,12 +993,19 @@ export interface ParcelStatus {
 
 /**
  * A device is there, or (its will) no longer. Published on every connect, before events: it gives
- * the first clock sample.
+ * the first clock sample. What is retained is what the device said last, with `online` as its
+ * connections say. It has no clock if a connection was lost, or nothing was said since it began.
  */
 export interface Presence {
-  /** True after each connect. False in the will, and before a DISCONNECT. */
+  /**
+   * True after each connect. False in the will, and before a DISCONNECT. For readers: whether a
+   * connection of the device stands.
+   */
   online: boolean;
-  /** The present start, as in events. */
+  /**
+   * The present start, as in events. For readers: eight zero bytes if the device has never
+   * published its presence.
+   */
   boot: Bytes8;
   /** The log of the outbox, as in events. Not in the will. */
   log?: Bytes8;

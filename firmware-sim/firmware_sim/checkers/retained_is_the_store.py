@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import cbor2
 
+from devices.protocol.topics import unescape
 from devices.protocol.vocabulary import OPEN_JOB_STATES
 from firmware_sim.checkers.view import SETTLED, Broken, Plain, View
 from firmware_sim.record import Row
@@ -29,8 +30,16 @@ def check(view: View) -> Iterator[Broken]:
     for row in view.table("jobs"):
         if row["state"] in OPEN_JOB_STATES:
             due[view.topics.assignment(row["courier"], row["job"])] = {k: row[k] for k in ("job", "rev", "state")} | {"orders": cbor2.loads(row["orders"])}
-    due |= {row["topic"]: row["payload"] for row in view.table("retained")}
+    due |= {row["topic"]: row["payload"] for row in view.table("retained") if not _is_of_the_looker(view, row["topic"])}
     yield from _compared(view, due)
+
+
+def _is_of_the_looker(view: View, topic: str) -> bool:
+    """Whether a topic is the presence of a device that is not in the story: it was connected only to look at what is retained."""
+    match view.levels(topic):
+        case ["devices", device, "presence"]:
+            return unescape(device) not in view.record.cast
+    return False
 
 
 def _overdue(view: View, row: Row) -> Iterator[Broken]:
@@ -40,7 +49,7 @@ def _overdue(view: View, row: Row) -> Iterator[Broken]:
 
 
 def _compared(view: View, due: dict[str, Plain | bytes]) -> Iterator[Broken]:
-    held = {topic: payload for topic, payload in view.end.retained.items() if payload}
+    held = {topic: payload for topic, payload in view.end.retained.items() if payload and not _is_of_the_looker(view, topic)}
     for topic in sorted(due.keys() - held.keys()):
         yield Broken(f"nothing is retained on {topic}, and the store has something for it")
     for topic in sorted(held):
