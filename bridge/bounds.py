@@ -12,6 +12,7 @@ from bridge.broker.limits import DoorLimits
 from bridge.config import Settings
 from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
 from bridge.domain.facts import Unpaid
+from bridge.domain.positions import PointRules
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
 from devices.protocol.messages import PUBLISH_OVERHEAD_BYTES, encode_json
@@ -48,6 +49,8 @@ def rules_of(settings: Settings) -> Rules:
         quarantine_entries_max=settings.ingest.quarantine_entries_max,
         positions_keep_ms=int(orders.positions_keep_days * DAY_MS),
         position_every_ms=int(orders.position_every_s * 1000),
+        points=PointRules(accuracy_max_m=orders.position_accuracy_max_m, speed_max_m_s=orders.position_speed_max_m_s),
+        position_alert_after_ms=int(orders.position_alert_after_s * 1000),
         language=settings.articles.language,
         quiet_after_ms=int(orders.quiet_after_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,

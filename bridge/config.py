@@ -136,6 +136,13 @@ class OrderSettings:
     )
     position_every_s: float = _setting(10.0, "Shortest interval between two stored positions of one courier, in seconds.", least=0.0)
     positions_keep_days: float = _setting(30.0, "Days for which the positions of couriers stay stored.", least=0.001)
+    position_accuracy_max_m: int = _setting(500, "Worst accuracy of a point that is still used, in metres.", least=1, most=100_000)
+    position_speed_max_m_s: float = _setting(
+        70.0, "Highest speed of a courier, in metres per second. A point that needs a higher one is not used, unless two others confirm it.", least=1.0
+    )
+    position_alert_after_s: float = _setting(
+        1_800.0, "Seconds in which a phone sends points, but none that can be used, before the server raises an alert.", least=1.0
+    )
     sweep_every_s: float = _setting(30.0, "Interval between two checks of all deadlines, in seconds.", least=0.1)
 
 

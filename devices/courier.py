@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -232,21 +233,26 @@ class Courier(Device):
     # --- where the courier is --------------------------------------------------------------------------------------------
 
     def location(self, lat: float, lon: float, *, accuracy_m: float, speed_m_s: float | None = None) -> None:
-        """The courier is here now: degrees, metres, metres per second.
+        """The courier is here now: degrees, metres, metres per second. 0, 0 is not sent: receivers say so while they have no fix.
 
         Raises:
-            InvalidEvent: a value is out of range.
+            InvalidEvent: a value is not a finite number, or is out of range.
         """
+        for name, value in (("lat", lat), ("lon", lon), ("accuracy_m", accuracy_m), ("speed_m_s", speed_m_s)):
+            if value is not None and not math.isfinite(value):
+                raise InvalidEvent(f"{name}: {value} is not a finite number")
         speed_dm_s = None if speed_m_s is None else round(speed_m_s * 10)
         self.locations([Point(self.clock.mono_ms(), round(lat * 1e7), round(lon * 1e7), math.ceil(accuracy_m), speed_dm_s)])
 
     def locations(self, points: Iterable[Point]) -> None:
-        """The courier was here, at times of this boot's monotonic clock. Without a connection the newest `points_max` are kept, in memory.
+        """The courier was here, at times of this boot's monotonic clock. Without a connection the newest `points_max` are kept, in memory. Points at 0, 0 are
+        not sent.
 
         Raises:
-            InvalidEvent: a value is out of range.
+            InvalidEvent: a value is not a number, or is out of range.
         """
-        self._courier_mail.locations.add([_checked_point(point) for point in points])
+        checked = [_checked_point(point) for point in points]
+        self._courier_mail.locations.add([point for point in checked if point.has_fix])
         self.connection.wake()
 
     # --- below -----------------------------------------------------------------------------------------------------------
@@ -261,4 +267,12 @@ def _checked_point(point: Point) -> Point:
     try:
         return convert(value, Point)
     except PayloadError as error:
-        raise InvalidEvent(str(error)) from error
+        raise InvalidEvent(_PLACE.sub(_name_place, str(error))) from error
+
+
+_PLACE = re.compile(r"\$\[(\d)\]")
+
+
+def _name_place(place: re.Match[str]) -> str:
+    """The field of a point that an error names by its place in the array."""
+    return Point.__struct_fields__[int(place[1])]

@@ -68,13 +68,13 @@ class Publishing:
         self._pace.may_send -= 1
         payload = data[payload_at:end]
         if qos == 2:
-            self._accept_once(topic, payload, packet_id, retain=bool(first & 1))
+            self._accept_once(topic, payload, packet_id, first)
         elif topic.kind is Kind.PLAIN and not first & 1 and self._door.pass_on(topic.name, payload, qos):
             if qos:
                 self._client.write(PUBACK_HEAD + packet_id)
         else:
             acknowledge = partial(self._acknowledge, PUBACK_HEAD + packet_id) if qos else _no_answer
-            self._accept(topic, payload, qos, bool(first & 1), None, acknowledge)
+            self._accept(topic, payload, qos, first, None, acknowledge)
 
     def _look_at_topic(self, name: bytes) -> _Topic:
         try:
@@ -95,7 +95,7 @@ class Publishing:
         self._topics[name] = topic
         return topic
 
-    def _accept_once(self, topic: _Topic, payload: bytes, packet_id: bytes, *, retain: bool) -> None:
+    def _accept_once(self, topic: _Topic, payload: bytes, packet_id: bytes, first: int) -> None:
         """Take a QoS 2 message in, unless it came before; a repeat is answered again once the first is committed (§4.3.3)."""
         session = self._session
         number = int.from_bytes(packet_id, "big")
@@ -104,22 +104,22 @@ class Publishing:
             session.incoming[number] = Received.OFFERED
             stores = IncomingIdRow(session.sid, number) if session.sid else None
             try:
-                self._accept(topic, payload, 2, retain, stores, partial(self._stored, number))
+                self._accept(topic, payload, 2, first, stores, partial(self._stored, number))
             except ProtocolError:
                 del session.incoming[number]  # it was refused: when it comes again, it is looked at again
                 raise
         elif state is not Received.OFFERED:
             self._client.write(pubrec(number))
 
-    def _accept(self, topic: _Topic, payload: bytes, qos: int, retain: bool, settles: IncomingIdRow | None, acknowledge: Acknowledge) -> None:
-        """Hand a message to the pipeline, which acknowledges it once it is committed."""
-        identity = self._identity
+    def _accept(self, topic: _Topic, payload: bytes, qos: int, first: int, settles: IncomingIdRow | None, acknowledge: Acknowledge) -> None:
+        """Hand a message to the pipeline, which acknowledges it once it is committed. `first` is the first byte of its packet."""
+        identity, retain = self._identity, bool(first & 1)
         if topic.why_denied is not None:
             self._shared.counters.denied += 1
         elif retain and topic.kind is Kind.PLAIN and payload and not self._door.has_room_for_retained(topic.name):
             raise ProtocolError("no more retained messages are kept (broker.retained_max)")
         received_ms = self._client.received_ms
-        incoming = Incoming(identity, topic.kind, topic.event_type, payload, received_ms, topic.why_denied, topic.name, qos, retain, settles)
+        incoming = Incoming(identity, topic.kind, topic.event_type, payload, received_ms, topic.why_denied, topic.name, qos, retain, settles, bool(first & 8))
         self._sink.offer(incoming, acknowledge)
         if topic.why_denied is not None and identity.role is Role.LAB and not identity.reads_everything:
             # It can't read a receipt; an acknowledgement would be a silent success.

@@ -21,6 +21,8 @@ JUMP_MS: Final = 5_000
 JUMP_SAMPLES: Final = 5
 """This many samples in a row, over `JUMP_SPAN_MS`, distinguish a jump from a message that the network delayed."""
 JUMP_SPAN_MS: Final = 60_000
+AHEAD_MS: Final = 1_000
+"""What happened later than this after it was sent breaks the contract. A device may read its counter for the one before it reads it for the other."""
 COUNTER_BACK_MS: Final = 3_600_000
 """A counter that goes back by this much is a new counter at once. A message can wait in a network's buffers for minutes, but not for an hour."""
 BOOTS_MAX: Final = 16
@@ -128,14 +130,17 @@ class Mapping:
         self.behind_since_ms = 0
         self.jumped = False
 
-    def sample(self, received_ms: int, offset: int, *, is_fresh: bool) -> None:
-        """Add one sample: `offset` is the difference received - sent."""
+    def sample(self, received_ms: int, offset: int, *, is_fresh: bool) -> bool:
+        """Add one sample: `offset` is the difference received - sent. Returns whether the message was sent before the last one, by the same counter."""
+        went_back = False
         if received_ms > self.heard_ms:
             self.heard_ms = received_ms
-        if self.low and offset - self.low[0][1] > JUMP_MS:
-            if self._is_new_counter(received_ms, offset, JUMP_MS if is_fresh else COUNTER_BACK_MS):
+        if self.low and offset - self.low[0][1] > JUMP_MS:  # also if the counter went back by more than that: time did not
+            went_back_ms = self._went_back_ms(received_ms, offset)
+            if went_back_ms >= (JUMP_MS if is_fresh else COUNTER_BACK_MS) and self._can_be_new(offset):
                 self._start_anew()
             else:
+                went_back = went_back_ms > JUMP_MS
                 self._count_late(received_ms)
         else:
             self.behind = 0
@@ -147,15 +152,19 @@ class Mapping:
         # The hour is counted back from the last sample, and one sample always stays: an old offset is better than none.
         while len(self.low) > 1 and self.low[0][0] < self.heard_ms - SAMPLE_WINDOW_MS:
             self.low.pop(0)
+        return went_back
 
-    def _is_new_counter(self, received_ms: int, offset: int, back_ms: int) -> bool:
-        """Whether the counter went back by more than a delay can explain, to a value that it can have reached from 0 since the boot was last heard.
+    def _went_back_ms(self, received_ms: int, offset: int) -> int:
+        """How much lower the counter is than in the last message."""
+        heard_ms, last = self.low[-1]
+        return (heard_ms - last) - (received_ms - offset)
+
+    def _can_be_new(self, offset: int) -> bool:
+        """Whether a counter can have reached its value from 0 since the boot was last heard.
 
         A late message of an old counter also seems to go back, but such a counter would have begun long before the boot was last heard.
         """
-        heard_ms, last = self.low[-1]
-        went_back_ms = (heard_ms - last) - (received_ms - offset)
-        return went_back_ms >= back_ms and offset >= heard_ms - JUMP_MS
+        return offset >= self.low[-1][0] - JUMP_MS
 
     def _count_late(self, received_ms: int) -> None:
         if self.behind == 0:
@@ -191,20 +200,22 @@ class DeviceClock:
         self.boots: dict[bytes, Mapping] = {}
         self.skew_ms: int | None = None
 
-    def heard(self, *, boot: bytes, sent_mono_ms: int, received_ms: int, is_fresh: bool = False) -> None:
+    def heard(self, *, boot: bytes, sent_mono_ms: int, received_ms: int, is_fresh: bool = False) -> bool:
         """Learn from a message of this boot that the device sent at `sent_mono_ms` and the bridge received at `received_ms`.
+
+        Returns True if `sent_mono_ms` is lower than in the message before, by more than `JUMP_MS`, although the counter did not begin again.
 
         Args:
             is_fresh: it can't have waited in the device and be sent again, so that a counter that is lower than before has begun again.
         """
         if received_ms - sent_mono_ms < EARLIEST_MS:
-            return
+            return False
         mapping = self.boots.get(boot)
         if mapping is None:
             if len(self.boots) >= BOOTS_MAX:
                 del self.boots[min(self.boots, key=lambda b: self.boots[b].heard_ms)]
             mapping = self.boots[boot] = Mapping()
-        mapping.sample(received_ms, received_ms - sent_mono_ms, is_fresh=is_fresh)
+        return mapping.sample(received_ms, received_ms - sent_mono_ms, is_fresh=is_fresh)
 
     def wall(self, *, at_ms: int, now_ms: int) -> Shown:
         """Learn that the device's wall clock showed `at_ms` at `now_ms`. Returns what it is worth."""

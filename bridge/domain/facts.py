@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from devices.protocol.bodies import Body
-from devices.protocol.vocabulary import Next, Outcome, Reason, Role, Tone, Warn
+from devices.protocol.vocabulary import DEVELOPER_WARNINGS, Next, Outcome, Reason, Role, Tone, Warn
 
 BRIDGE = "bridge"
 """The device name under which the bridge writes events of its own."""
@@ -246,8 +246,6 @@ def same_answer(outcome: str, reason: str | None, verdict: Verdict) -> bool:
     return told == verdict.outcome and reason == verdict.reason
 
 
-_QUIET_WARNS = frozenset({Warn.SEQ_REUSED, Warn.UNKNOWN_FIELD})
-"""What a developer must know and a worker can do nothing about: it does not change the tone."""
 _STOP_WARNS = frozenset({Warn.MOVED_ON_HOLD, Warn.MOVED_AFTER_CANCEL, Warn.MISLOAD, Warn.LABEL_MOVED})
 _TONES = {Outcome.APPLIED: Tone.OK, Outcome.NOOP: Tone.OK, Outcome.LATE: Tone.OK, Outcome.PARKED: Tone.WARN}
 
@@ -262,7 +260,7 @@ def tone_of(verdict: Verdict) -> Tone:
     tone = _TONES.get(verdict.outcome, Tone.STOP)
     if verdict.next is not None and tone is Tone.OK:
         return Tone.STOP
-    if not verdict.warn or _QUIET_WARNS.issuperset(verdict.warn):
+    if not verdict.warn or DEVELOPER_WARNINGS.issuperset(verdict.warn):
         return tone
     if tone is Tone.STOP or any(w in _STOP_WARNS for w in verdict.warn):
         return Tone.STOP

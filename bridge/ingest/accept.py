@@ -6,13 +6,13 @@ becomes an event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from bridge.domain import barcodes, event_time, jobs
 from bridge.domain.access import Kind
 from bridge.domain.codes.evidence import CUSTODY
-from bridge.domain.event_time import UNBOUNDED, DeviceClock, EventTime, Shown
+from bridge.domain.event_time import AHEAD_MS, UNBOUNDED, DeviceClock, EventTime, Shown
 from bridge.domain.facts import Fact
 from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
@@ -21,14 +21,14 @@ from bridge.ingest.batch import Answer, Batch, Sent
 from bridge.ingest.codes import COMMON
 from bridge.ingest.items import GiveUp, Incoming
 from bridge.ingest.log import PLAIN, REFUSED, EventRow, RefusedRow
-from bridge.ingest.picking import NOTHING, Picked, picked
+from bridge.ingest.picking import NOTHING, picked
 from bridge.ingest.ports import StoredReceipt
 from bridge.ingest.receipt import once_more, same_content
 from bridge.ingest.refusing import readable_ids, refuse
 from bridge.ingest.seam import JobGate
 from devices.protocol import bodies, messages
 from devices.protocol.bodies import Body
-from devices.protocol.messages import EVENT_KINDS, Event, LocationBatch, PayloadError, Presence
+from devices.protocol.messages import EVENT_KINDS, Event, Locations, PayloadError, Presence
 from devices.protocol.unknown_fields import cut_unknown
 from devices.protocol.vocabulary import EventType, LabelKind, Reason, Role, Warn
 
@@ -43,6 +43,9 @@ CUT: Final = frozenset({Role.SYSTEM, Role.CARRIER, Role.DESK})
 FIELDS_NAMED_MAX: Final = 5
 """Unknown fields that a receipt names."""
 EVENT_TYPES: Final = {t.value: t for t in EventType}
+SEQ_COUNTED_MAX: Final = 1_000_000_000
+"""The highest number that a log can have counted to: at ten events a second, that takes three years. A time since 1970 is higher, in any unit. Smaller gaps are
+left to the ledger and its alert: what a device has scanned last may overtake all that waits in it."""
 
 
 class Trimmed(NamedTuple):
@@ -53,7 +56,7 @@ class Trimmed(NamedTuple):
     detail: str
 
 
-Decoded = Event[Body] | Trimmed | Presence | LocationBatch | tuple[Reason, str] | None
+Decoded = Event[Body] | Trimmed | Presence | Locations | tuple[Reason, str] | None
 """A decoded message: a reason and a sentence if it is refused, None outside v1/."""
 
 
@@ -67,7 +70,7 @@ def decode(incoming: Incoming) -> Decoded:
         if kind is Kind.PRESENCE:
             return messages.decode(incoming.payload, Presence)
         if kind is Kind.LOCATION:
-            return messages.decode(incoming.payload, LocationBatch)
+            return messages.decode_locations(incoming.payload)
     except PayloadError as error:
         return Reason.MALFORMED, str(error)
     if kind is Kind.PLAIN:
@@ -181,12 +184,27 @@ def _repeats(facts: Sequence[Fact], device: str, event: Event[Body], event_type:
     return False
 
 
-def warn_of(when: EventTime, about: Picked, *, seq_reused: bool, is_trimmed: bool) -> str | None:
-    """What is odd about an event on arrival, as its row has it."""
-    if when.warn is None and about.warn is None and not seq_reused and not is_trimmed:
-        return None
-    odd = (when.warn, about.warn, Warn.SEQ_REUSED if seq_reused else None, Warn.UNKNOWN_FIELD if is_trimmed else None)
-    return " ".join(word for word in odd if word is not None)
+def is_by_the_book(event: Event[Body], ledger: Ledger | None) -> bool:
+    """Whether an event shows nothing that the developer of its device must put right. `ledger` is None if its device does not count."""
+    event_id = event.id
+    if not 0x70 <= event_id[6] < 0x80 <= event_id[8] < 0xC0:  # version 7, variant 10 (RFC 9562 §4)
+        return False
+    return ledger is None or (event.mono_ms <= event.sent_mono_ms and event.seq <= SEQ_COUNTED_MAX)
+
+
+def slips_of(batch: Batch, device: str, event: Event[Body], ledger: Ledger | None) -> Iterator[Warn]:
+    """What the developer of an event's device must put right: it breaks the contract, and does no harm."""
+    event_id = event.id
+    if event_id[6] >> 4 != 7 or event_id[8] >> 6 != 2:
+        yield Warn.ID_NOT_UUID7
+    if ledger is None:
+        return
+    if event.seq > SEQ_COUNTED_MAX:
+        yield Warn.SEQ_TOO_HIGH
+    if event.mono_ms > event.sent_mono_ms + AHEAD_MS and event.boot == event.sent_boot:
+        yield Warn.MONO_AHEAD
+    if (device, event_id) in batch.sent_back:
+        yield Warn.SENT_BACK
 
 
 def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, gate: JobGate, trimmed: Trimmed | None = None) -> EventRow:
@@ -214,6 +232,17 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
     if about.wrong is not None:
         doubt = Doubt(Reason.WRONG_SKU, about.wrong)
     detail = doubt.detail if doubt is not None else about.detail or when.detail
+    odd: list[Warn] = []
+    if when.warn is not None:
+        odd.append(when.warn)
+    if about.warn is not None:
+        odd.append(about.warn)
+    if seq_reused:
+        odd.append(Warn.SEQ_REUSED)
+    if trimmed is not None:
+        odd.append(Warn.UNKNOWN_FIELD)
+    if batch.sent_back or not is_by_the_book(event, ledger):
+        odd += slips_of(batch, identity.device, event, ledger)
     return EventRow(
         batch.next_pos(),
         batch.no,
@@ -228,7 +257,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         when.event_ms,
         PLAIN[when.source],
         when.error_ms,
-        warn_of(when, about, seq_reused=seq_reused, is_trimmed=trimmed is not None),
+        " ".join(odd) or None,
         None,
         order_id,
         code,
@@ -255,7 +284,8 @@ def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Ev
         batch.saw_clock(incoming.identity.device, _worth(when))
         return when
     clock = batch.device(incoming.identity.device).clock
-    clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=received_ms)
+    if clock.heard(boot=event.sent_boot, sent_mono_ms=event.sent_mono_ms, received_ms=received_ms) and not incoming.dup:
+        batch.sent_back.add((incoming.identity.device, event.id))  # a packet that is sent again says what it said the first time (§4.4)
     counted = clock.by_counter(boot=event.boot, mono_ms=event.mono_ms, received_ms=received_ms)
     if counted is None:
         return _by_wall(batch, incoming, event, clock, seq_reused=seq_reused)

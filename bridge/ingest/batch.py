@@ -13,6 +13,7 @@ from bridge.domain.event_time import Shown
 from bridge.domain.facts import APPLIED, Decided, Fact, Verdict
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
+from bridge.domain.positions import Fix
 from bridge.domain.refs import Ref
 from bridge.ingest.codes import CODE_GONE, CODES, COMMON, CodeRow, placing_of
 from bridge.ingest.items import Change, Message
@@ -23,7 +24,7 @@ from bridge.ingest.receipt import ShelfOf
 from bridge.ingest.relation import Writes
 from bridge.ingest.rules import Rules
 from devices.protocol import bodies
-from devices.protocol.messages import LocationBatch, Presence
+from devices.protocol.messages import Presence
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Reason
 
@@ -75,11 +76,10 @@ class PresenceHeard(NamedTuple):
 
 
 class LocationHeard(NamedTuple):
-    """A courier's phone published its positions."""
+    """A courier's phone published where it was: what of it is used, in the order of time, at least one."""
 
     identity: Identity
-    points: LocationBatch
-    received_ms: int
+    fixes: list[Fix]
 
 
 class Started(NamedTuple):
@@ -184,6 +184,7 @@ class Batch:
         "revs",
         "rules",
         "seen",
+        "sent_back",
         "shown_orders",
         "topics",
         "tx",
@@ -227,6 +228,8 @@ class Batch:
         """Where events belong that were placed, or placed again, in this batch, by position in the log."""
         self.refused: set[tuple[str, bytes]] = set()
         """Refused messages of this batch, by (device, digest)."""
+        self.sent_back: set[tuple[str, bytes]] = set()
+        """Events of this batch that were sent, by their device's counter, before a message that came before them, by (device, id)."""
         self._used: dict[str, OrderEntry] = {}
         """Orders that this batch has asked for: each is looked up in the cache once."""
         self.orders: dict[str, OrderEntry] = {}

@@ -19,7 +19,8 @@ class Incoming(NamedTuple):
 
     `detail` is the reason if it was denied. `received_ms` is the server's monotonic time, anchored to the wall clock at its start. A plain message has its
     topic, QoS and retain flag. `settles` is what changes in the same transaction: the packet id is stored of a message that a persistent session sent at QoS 2
-    (§4.3.3), and a stored will is dropped that is published (§3.1.2.5).
+    (§4.3.3), and a stored will is dropped that is published (§3.1.2.5). `dup` is the flag of a packet that its client sends again (§3.3.1.1): it was written
+    earlier than what came before it.
     """
 
     identity: Identity
@@ -32,6 +33,7 @@ class Incoming(NamedTuple):
     qos: int = 1
     retain: bool = False
     settles: IncomingIdRow | DropWill | None = None
+    dup: bool = False
 
 
 class Message(NamedTuple):
@@ -130,7 +132,7 @@ class Progress(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm(Change):
-    """An alert that the broker itself raises or (if `text` is empty) clears."""
+    """An alert about a device that is raised or (if `text` is empty) cleared, not by its events but by how it behaves."""
 
     code: str
     subject: str

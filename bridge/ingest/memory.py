@@ -18,6 +18,7 @@ from bridge.domain.event_time import DeviceClock
 from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold
 from bridge.domain.ledger import Ledger
+from bridge.domain.positions import Track
 from bridge.domain.refs import Ref, RefKind
 from bridge.ingest.articles import Catalogue
 from bridge.ingest.codes import CODE_RULES, CODES, COMMON, INSIDE, WAITING, placing_of, rules_of
@@ -93,14 +94,17 @@ class OrderEntry:
 
 
 class DeviceEntry:
-    """A device in memory: its clock, its ledgers and its last change of shift. `saved` is the state of the clock that was last written."""
+    """A device in memory: its clock, its ledgers, its last change of shift, and where it was. `saved` is the state of the clock that was last written.
+    `lost_since_ms` is when points of it began to be of no use: 0 if the last ones are, None if that is not known yet."""
 
-    __slots__ = ("clock", "ledgers", "position_kept_ms", "saved", "shift_ms")
+    __slots__ = ("clock", "ledgers", "lost_since_ms", "position_kept_ms", "saved", "shift_ms", "track")
 
     def __init__(self) -> None:
         self.clock = DeviceClock()
         self.ledgers: dict[bytes, Ledger] = {}
         self.saved: tuple[object, ...] | None = None
+        self.track = Track()
+        self.lost_since_ms: int | None = None
         self.position_kept_ms = 0
         self.shift_ms = 0
 

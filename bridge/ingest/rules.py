@@ -10,6 +10,7 @@ import cbor2
 
 from bridge.domain.codes.rules import CodeRules
 from bridge.domain.facts import Unpaid
+from bridge.domain.positions import PointRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class Rules:
     quiet_after_ms: int = 120_000
     position_every_ms: int = 10_000
     positions_keep_ms: int = 2_592_000_000
+    points: PointRules = PointRules()  # noqa: RUF009 -- a tuple
+    position_alert_after_ms: int = 1_800_000
     quarantine_entries_max: int = 10_000
     language: str = "en"
     """Of the names of articles in receipts: zh or en."""

@@ -11,9 +11,10 @@ from typing import Final
 
 from bridge.ingest.accept import ABOUT_JOBS, EVENT_TYPES, Decoded, Trimmed, admit, count_refused, decode, give_up, row_of
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.batch import Answer, Arrived, Batch, LocationHeard, PresenceHeard, Sent, Started
+from bridge.ingest.batch import Answer, Arrived, Batch, PresenceHeard, Sent, Started
 from bridge.ingest.entering import flush
 from bridge.ingest.items import Change, DropWill, GiveUp, Incoming, Item, Message, OpenJobs, Settled
+from bridge.ingest.locating import locate
 from bridge.ingest.log import BATCHES, BatchRow, EventRow, fact_of, order_in_code
 from bridge.ingest.own_orders import fault_of_access
 from bridge.ingest.ports import Transaction
@@ -22,7 +23,7 @@ from bridge.ingest.relation import Origin
 from bridge.ingest.retained import retain
 from bridge.ingest.sessions import IncomingIdRow
 from devices.protocol.bodies import Body
-from devices.protocol.messages import Event, LocationBatch, Presence
+from devices.protocol.messages import Event, Locations, Presence
 from devices.protocol.vocabulary import EventType, Reason
 
 
@@ -96,8 +97,8 @@ def _message(batch: Batch, incoming: Incoming, message: Decoded, ingest: Ingest)
         return _event(batch, incoming, message.event, ingest, message)
     if isinstance(message, Presence):
         batch.heard(PresenceHeard(incoming.identity, message, incoming.payload, incoming.received_ms))
-    elif isinstance(message, LocationBatch):
-        batch.heard(LocationHeard(incoming.identity, message, incoming.received_ms))
+    elif isinstance(message, Locations):
+        return locate(batch, incoming, message)
     elif message is not None:
         reason, detail = message
         count_refused(batch, incoming)

@@ -86,12 +86,22 @@ class DeviceLog(Struct, frozen=True, kw_only=True):
     heard_ms: int
 
 
+class DroppedPoints(Struct, frozen=True, kw_only=True):
+    """How many points of a phone were not used for one reason, when the last of them came, and what was wrong with it."""
+
+    reason: str
+    points: int
+    last_ms: int
+    detail: str | None
+
+
 class DeviceDetails(Struct, frozen=True, kw_only=True):
-    """One device with its last presence and its logs."""
+    """One device with its last presence, its logs, and the points that were not used if it is a courier's phone."""
 
     row: DeviceRow
     presence: Row | None
     logs: list[DeviceLog]
+    dropped_points: list[DroppedPoints]
 
 
 # --- changing ---------------------------------------------------------------------------------------------------------------
@@ -207,7 +217,8 @@ async def show_device(site: SiteReader, device: str, connected: Collection[str],
     ledgers = site.queries.ledgers(device)
     presence = site.queries.presences([device]).get(device)
     logs = [DeviceLog(log=x["log"], high=x["high"], owes=x["owed"], reused=x["reused"], gaps=gaps(x["ranges"]), heard_ms=x["updated_ms"]) for x in ledgers]
-    return DeviceDetails(row=_row(found, ledgers, device in connected, failed_logins.get(device)), presence=presence, logs=logs)
+    dropped = [DroppedPoints(reason=x["reason"], points=x["points"], last_ms=x["last_ms"], detail=x["detail"]) for x in site.queries.dropped_points(device)]
+    return DeviceDetails(row=_row(found, ledgers, device in connected, failed_logins.get(device)), presence=presence, logs=logs, dropped_points=dropped)
 
 
 async def check_admitted(site: SiteReader, device: str) -> None:

@@ -149,6 +149,10 @@ class Queries(OrderQueries, Protocol):
         """What was received of each device log."""
         ...
 
+    def dropped_points(self, device: str) -> list[Row]:
+        """How many points of a phone were not used, by reason."""
+        ...
+
     def presences(self, devices: Iterable[str]) -> dict[str, Row]:
         """The last presence of those of these devices that have one."""
         ...

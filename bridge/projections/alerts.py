@@ -10,6 +10,7 @@ from bridge.domain.refs import Ref, RefKind
 from bridge.domain.view import digest8
 from bridge.ingest.batch import NAME_CHARS_MAX, Batch, Refused, Started
 from bridge.ingest.items import Alarm
+from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
@@ -103,6 +104,10 @@ _COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, Al
 """What raises these is counted in memory, so an alert from before a start is over."""
 
 
+_POINTS_FORGOTTEN_MS: Final = 86_400_000
+"""A phone that has sent no point for this long is no longer in use: its alert is over."""
+
+
 class Alerts(Quiet):
     """Raises and clears alerts; a sweep handles those about what is missing."""
 
@@ -190,10 +195,17 @@ class Alerts(Quiet):
             AlertCode.GAP: owing,
             AlertCode.QUARANTINE: quarantined,
             AlertCode.FORBIDDEN: quarantined,
+            AlertCode.NO_POSITION: self._without_position(batch),
         }
         for code, subject in sorted(self._raised):
             if code in current and subject not in current[code]:
                 self._clear(batch, AlertCode(code), subject)
+
+    def _without_position(self, batch: Batch) -> set[str]:
+        """Phones with the alert that still send points which can't be used. The first one that can be used clears the alert at once."""
+        lost = {subject for code, subject in self._raised if code == AlertCode.NO_POSITION}
+        since_ms = batch.now_ms - _POINTS_FORGOTTEN_MS
+        return {device for device in lost if any(row.last_ms >= since_ms for row in batch.tx.rows(DROPPED_POINTS, device=device))}
 
     def _judge_clock(self, batch: Batch, device: str, shown: Shown) -> None:
         """Raise the alert about a wrong clock; clear it when the device is heard with a right one."""

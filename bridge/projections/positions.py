@@ -6,14 +6,15 @@ from typing import Final, NamedTuple
 
 from bridge.domain.access import Identity
 from bridge.domain.order.possession import carriers
+from bridge.domain.positions import Fix
 from bridge.ingest.batch import Batch, LocationHeard
 from bridge.ingest.items import Message
+from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from bridge.projections.orders import ORDER_READERS
-from devices.protocol.messages import Point
 from devices.protocol.vocabulary import OrderState
 
 
@@ -47,9 +48,9 @@ _NO_ONE: Final[frozenset[str]] = frozenset()
 
 
 class Positions(Quiet):
-    """Stores points at intervals, and publishes the newest point of a courier for the orders out for delivery that he has."""
+    """Stores the fixes of couriers' phones at intervals, and publishes a courier's newest one for the orders out for delivery that he has."""
 
-    relations = (POSITIONS, CARRIED)
+    relations = (POSITIONS, CARRIED, DROPPED_POINTS)
     topics = (TopicFamily("orders/+/position", ORDER_READERS),)
     hears = frozenset({LocationHeard})
 
@@ -66,28 +67,21 @@ class Positions(Quiet):
         self._carried.clear()
 
     def rule(self, heard: LocationHeard, batch: Batch) -> None:
-        points, received_ms = heard.points, heard.received_ms
         device = heard.identity.device
         entry = batch.device(device)
-        clock = entry.clock
-        clock.heard(boot=points.boot, sent_mono_ms=points.sent_mono_ms, received_ms=received_ms)
-        in_order = sorted(points.points, key=_by_mono)
-        counted = [(clock.by_counter(boot=points.boot, mono_ms=p.mono_ms, received_ms=received_ms), p) for p in in_order]
-        # Points have no wall clock. If the phone's counter can't be used, only the newest point has a time: that of its reception.
-        timed = [(when.event_ms, p) for when, p in counted if when is not None] or [(received_ms, in_order[-1])]
-        for event_ms, point in timed:
-            if abs(event_ms - entry.position_kept_ms) >= batch.rules.position_every_ms:
-                batch.writes.rows(POSITIONS).append(PositionRow(device, event_ms, point.lat_e7, point.lon_e7, point.accuracy_m))
-                entry.position_kept_ms = event_ms
-        event_ms, point = timed[-1]
-        self._show(batch, heard.identity, {"at_ms": event_ms, "lat_e7": point.lat_e7, "lon_e7": point.lon_e7, "accuracy_m": point.accuracy_m})
+        for fix in heard.fixes:
+            if abs(fix.at_ms - entry.position_kept_ms) >= batch.rules.position_every_ms:
+                batch.writes.rows(POSITIONS).append(PositionRow(device, *fix))
+                entry.position_kept_ms = fix.at_ms
+        self._show(batch, heard.identity, heard.fixes[-1])
 
-    def _show(self, batch: Batch, identity: Identity, position: dict[str, int]) -> None:
-        payload = batch.rules.encode(position)
+    def _show(self, batch: Batch, identity: Identity, fix: Fix) -> None:
+        at_ms, lat_e7, lon_e7, accuracy_m = fix
+        payload = batch.rules.encode({"at_ms": at_ms, "lat_e7": lat_e7, "lon_e7": lon_e7, "accuracy_m": accuracy_m})
         for order_id in sorted(self._carried.get(identity.courier or "", ())):
             entry = batch.order(order_id)
-            if position["at_ms"] > entry.position_ms:
-                entry.position_ms = position["at_ms"]
+            if at_ms > entry.position_ms:
+                entry.position_ms = at_ms
                 batch.published.append(Message(batch.topics.position(order_id), payload, 0, True))
 
     def finish(self, batch: Batch) -> None:
@@ -130,7 +124,3 @@ class Positions(Quiet):
 def _clear(batch: Batch, entry: OrderEntry) -> None:
     entry.position_ms = 0
     batch.clear(batch.topics.position(entry.fold.id))
-
-
-def _by_mono(point: Point) -> int:
-    return point.mono_ms

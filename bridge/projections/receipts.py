@@ -12,6 +12,7 @@ from bridge.ingest.log import PLAIN
 from bridge.ingest.receipt import NO_SHELVES, Shelf, ShelfOf, once_more, receipt_cbor
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
+from devices.protocol.messages import WARNS_MAX
 from devices.protocol.vocabulary import Warn
 
 
@@ -65,7 +66,7 @@ def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: Shelf
     was restored once: that is only sent, because a replay can't know it."""
     entry, verdict = answer.entry, answer.verdict
     if (doubt := answer.doubt) is not None:
-        verdict = verdict._replace(warn=(*verdict.warn, *map(Warn, doubt.split())))
+        verdict = verdict._replace(warn=(*verdict.warn, *map(Warn, doubt.split()))[:WARNS_MAX])
     left = entry.fold.order.left_to_pick() if answer.left and entry is not None else ()
     receipt = _encoded(batch, answer, verdict, left)
     reason = PLAIN[verdict.reason] if verdict.reason is not None else None

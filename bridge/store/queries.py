@@ -64,6 +64,11 @@ class Queries(OrderQueries, EventQueries):
         with translated(), self._reader.connect() as connection:
             return [{**r._mapping, "ranges": cbor2.loads(r.ranges)} for r in connection.execute(query)]
 
+    def dropped_points(self, device: str) -> list[Row]:
+        query = select(t.dropped_points).where(t.dropped_points.c.device == device).order_by(t.dropped_points.c.reason)
+        with translated(), self._reader.connect() as connection:
+            return [dict(r._mapping) for r in connection.execute(query)]
+
     def presences(self, devices: Iterable[str]) -> dict[str, Row]:
         wanted = {self._topics.presence(device): device for device in devices}
         found = {}

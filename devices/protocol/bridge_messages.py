@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, field
 
 from devices.protocol.fields import Bytes8, Code, Count, EventId, Id, LatE7, LonE7, Metres, Percent, Positive, Sentence, Sentences, Uint, Word
 from devices.protocol.vocabulary import (
+    DEVELOPER_WARNINGS,
     ORDER_STATE_WORDS,
     AlertCode,
     EventType,
@@ -59,9 +60,11 @@ class Expected(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The present `rev` of the job."""
 
 
+WARNS_MAX: Final = 8
+"""Warnings of one receipt. If there are more, those for developers are left out."""
 LeftLines = Annotated[list[Left], Meta(max_length=500)]
 """What is left of an order."""
-Warnings = Annotated[list[Warn], Meta(max_length=8)]
+Warnings = Annotated[list[Warn], Meta(max_length=WARNS_MAX)]
 """What was odd."""
 
 
@@ -93,7 +96,7 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     again: bool = False
     """True: the message was known already, and this repeats its present verdict. A device beeps only if it has not shown that verdict before."""
     quiet: bool = False
-    """True: the verdict changed long after the event, or in another shift. Show it, and do not beep."""
+    """True: the verdict changed long after the event, or in another shift, or it is about the points of a location batch. Show it, and do not beep."""
     order: Id | None = None
     """The order that the event belongs to. Not there if it is several, or none."""
     parcel: Id | None = None
@@ -116,6 +119,11 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was odd. Not there if nothing was."""
     epoch: Uint = 0
     """The epoch of the database that gave this verdict."""
+
+    @property
+    def worker_warn(self) -> list[Warn]:
+        """The warnings that a worker is shown: those that are not for the developer alone (`DEVELOPER_WARNINGS`)."""
+        return [word for word in self.warn or () if word not in DEVELOPER_WARNINGS]
 
 
 class SeqRange(Struct, frozen=True, kw_only=True):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import new_class
-from typing import Annotated, Any, Final, Generic, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from msgspec import Meta, Struct
 
 from devices.protocol.bodies import BODIES, Body
-from devices.protocol.encoding import PayloadError, convert, load
+from devices.protocol.encoding import PayloadError, convert, convert_valid, load
 from devices.protocol.fields import (
     Bytes8,
     Code,
@@ -113,13 +113,19 @@ class Point(Struct, frozen=True, array_like=True):
     speed_dm_s: Small | None
     """The speed in tenths of a metre per second, or null if it is not known."""
 
+    @property
+    def has_fix(self) -> bool:
+        """False for 0, 0, a place in the Atlantic Ocean: there, receivers say that they do not know yet where they are."""
+        return self.lat_e7 != 0 or self.lon_e7 != 0
+
 
 Points = Annotated[list[Point], Meta(min_length=1, max_length=POINTS_MAX)]
 """Fixes, oldest first."""
 
 
 class LocationBatch(Struct, frozen=True, kw_only=True):
-    """Where a courier's phone was, as fixes since the last batch. QoS 0; QoS 1 for fixes that were kept while there was no network."""
+    """Where a courier's phone was, as fixes since the last batch. QoS 0; QoS 1 for fixes that were kept while there was no network. A fix that cannot be used
+    does not spoil the others."""
 
     log: Bytes8
     """The log of the outbox, as in events."""
@@ -169,6 +175,39 @@ def event_of(plain: Any, event_type: EventType) -> Event[Body]:
             if value is not None:
                 _check_level(f"body.{name}", value)
     return event
+
+
+class Locations(NamedTuple):
+    """A location batch as it was received: with the points that keep to the contract, how many do not, and what is wrong with the first of these."""
+
+    batch: LocationBatch
+    broken: int = 0
+    fault: str | None = None
+
+
+def decode_locations(payload: bytes) -> Locations:
+    """A location batch, without the points that break the contract.
+
+    Raises:
+        PayloadError: the payload breaks the contract outside its points.
+    """
+    plain = load(payload)
+    try:
+        return Locations(convert(plain, LocationBatch))
+    except PayloadError as error:
+        envelope = convert(plain, _Envelope)
+        points = convert_valid(envelope.points, Point)
+        batch = LocationBatch(log=envelope.log, boot=envelope.boot, sent_mono_ms=envelope.sent_mono_ms, points=points)
+        return Locations(batch, len(envelope.points) - len(points), str(error))
+
+
+class _Envelope(Struct, frozen=True, kw_only=True):
+    """A `LocationBatch` whose points may be anything."""
+
+    log: Bytes8
+    boot: Bytes8
+    sent_mono_ms: Uint
+    points: Annotated[list[Any], Meta(min_length=1, max_length=POINTS_MAX)]
 
 
 _NAMES_TOPICS = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED, EventType.CLAIM, EventType.DECLINE})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 import cbor2
@@ -203,6 +204,15 @@ def convert(value: Any, kind: type[_T]) -> _T:
         return msgspec.convert(_with_integers(value), kind, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise PayloadError(explain(error)) from error
+
+
+def convert_valid(values: list[Any], kind: type[_T]) -> list[_T]:
+    """Those of some plain values that are messages."""
+    found: list[_T] = []
+    for value in _with_integers(values):
+        with suppress(msgspec.ValidationError):
+            found.append(msgspec.convert(value, kind, builtin_types=(bytes,)))
+    return found
 
 
 def _holds_float(value: Any) -> bool:

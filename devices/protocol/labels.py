@@ -25,6 +25,7 @@ from devices.protocol.vocabulary import (
     ParcelState,
     Payment,
     PodMethod,
+    PointFault,
     Reason,
     Role,
     Severity,
@@ -132,6 +133,11 @@ _RECEIPT_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         Warn.CONTAINER_REOPENED: ("容器被视为已清空后重新装载", "The container counts as emptied before it was filled again"),
         Warn.SEQ_REUSED: ("序号曾被使用：发件箱被恢复或复制", "Its number was used before: the outbox was restored or copied"),
         Warn.UNKNOWN_FIELD: ("含有协议中没有的字段", "A field of it is not in the contract"),
+        Warn.ID_NOT_UUID7: ("事件编号不是 UUIDv7", "Its id is not a UUIDv7"),
+        Warn.SEQ_TOO_HIGH: ("序号过大：应从 1 开始连续计数", "Its number is too high: a log counts its events from 1"),
+        Warn.MONO_AHEAD: ("mono_ms 晚于 sent_mono_ms", "Its mono_ms is later than its sent_mono_ms"),
+        Warn.SENT_BACK: ("sent_mono_ms 倒退：每次发送时都要重新读取", "Its sent_mono_ms went back: read the counter anew for each sending"),
+        Warn.POINTS_DROPPED: ("部分定位点未被采用", "Some of its points were not used"),
     },
 }
 
@@ -155,6 +161,14 @@ _OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         AlertCode.CLIENT_ID: ("两个程序使用同一个客户端标识", "Two programs use one client id"),
         AlertCode.PACKET_SIZE: ("报文过大", "A packet is too large"),
         AlertCode.BACKUP: ("备份失败", "The backup failed"),
+        AlertCode.NO_POSITION: ("配送员手机没有可用的定位", "A courier's phone sends no usable position"),
+    },
+    PointFault: {
+        PointFault.MALFORMED: ("数据不符合协议", "It breaks the contract"),
+        PointFault.NO_FIX: ("尚未定位：坐标为 0, 0", "No fix yet: it lies at 0, 0"),
+        PointFault.NO_TIME: ("时间无法确定", "Its time can't be known"),
+        PointFault.INACCURATE: ("定位精度不足", "It is not accurate enough"),
+        PointFault.TOO_FAST: ("移动速度不可能", "No vehicle gets there so fast"),
     },
     Severity: {
         Severity.INFO: ("提示", "Info"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devices.protocol.bridge_messages import (
+    WARNS_MAX,
     Alert,
     Assignment,
     BridgeState,
@@ -23,7 +24,19 @@ from devices.protocol.bridge_messages import (
     SeqRange,
     Stop,
 )
-from devices.protocol.device_messages import BOOT_UNKNOWN, EVENT_KINDS, POINTS_MAX, Event, LocationBatch, Point, Presence, decode_event, event_of
+from devices.protocol.device_messages import (
+    BOOT_UNKNOWN,
+    EVENT_KINDS,
+    POINTS_MAX,
+    Event,
+    LocationBatch,
+    Locations,
+    Point,
+    Presence,
+    decode_event,
+    decode_locations,
+    event_of,
+)
 from devices.protocol.encoding import (
     BYTES_FIELDS,
     DEPTH_MAX,
@@ -72,6 +85,7 @@ __all__ = [
     "PAYLOAD_BYTES_MAX",
     "POINTS_MAX",
     "PUBLISH_OVERHEAD_BYTES",
+    "WARNS_MAX",
     "Alert",
     "Assignment",
     "BridgeState",
@@ -82,6 +96,7 @@ __all__ = [
     "Left",
     "Limits",
     "LocationBatch",
+    "Locations",
     "Milestone",
     "OrderStatus",
     "ParcelStatus",
@@ -97,6 +112,7 @@ __all__ = [
     "convert",
     "decode",
     "decode_event",
+    "decode_locations",
     "encode",
     "encode_cbor",
     "encode_json",

@@ -213,3 +213,5 @@ class AlertCode(StrEnum):
     """The server could not back up its database. Subject: the site."""
     CLOCK = "clock"
     """The wall clock of a device is not set, is wrong by an hour or more, or does not count in milliseconds. Subject: the device."""
+    NO_POSITION = "no_position"
+    """No point that a courier's phone sent for some time could be used. Subject: the device."""

@@ -133,7 +133,9 @@ class Next(StrEnum):
 
 
 class Warn(StrEnum):
-    """What was odd about an event that counts all the same."""
+    """What was odd about an event that counts all the same. These are for the developer of the device, change no tone, and are not shown to a worker:
+    `seq_reused`, `unknown_field`, `id_not_uuid7`, `seq_too_high`, `mono_ahead`, `sent_back`, `points_dropped`.
+    """
 
     DOUBLE_SCAN = "double_scan"
     """This device scanned the same thing at the same step again within 1.5 s. It counts once; look for a trigger that bounces."""
@@ -187,3 +189,44 @@ class Warn(StrEnum):
     """Another event of this log had the same `seq`: the outbox was restored or copied. The event counts. Start a new log with `seq` 1."""
     UNKNOWN_FIELD = "unknown_field"
     """The contract does not have some field of the event, and the server did not store it; `detail` names it. Most often it is misspelt."""
+    ID_NOT_UUID7 = "id_not_uuid7"
+    """The `id` is not a UUIDv7 (RFC 9562): its version or variant is another. Ids that begin with their time keep the server's index small."""
+    SEQ_TOO_HIGH = "seq_too_high"
+    """The `seq` is above 1,000,000,000, which no log has counted to: perhaps it is a time. A log counts its events from 1, without a gap."""
+    MONO_AHEAD = "mono_ahead"
+    """The `mono_ms` is more than a second later than the `sent_mono_ms` of the same boot: nothing is sent before it happens."""
+    SENT_BACK = "sent_back"
+    """The `sent_mono_ms` is more than five seconds lower than that of the message before: read the counter anew each time the event is handed to the network.
+    A packet with the DUP flag is not warned of."""
+    POINTS_DROPPED = "points_dropped"
+    """Some points of a location batch at QoS 1 were not used; `detail` says how many and why (`PointFault`). At QoS 0 they are only counted."""
+
+
+DEVELOPER_WARNINGS: frozenset[Warn] = frozenset(
+    {
+        Warn.SEQ_REUSED,
+        Warn.UNKNOWN_FIELD,
+        Warn.ID_NOT_UUID7,
+        Warn.SEQ_TOO_HIGH,
+        Warn.MONO_AHEAD,
+        Warn.SENT_BACK,
+        Warn.POINTS_DROPPED,
+    }
+)
+"""Warnings about a program, not about a parcel: its developer must know, and a worker can do nothing about it. They never change the tone, and a device does
+not show them to its worker."""
+
+
+class PointFault(StrEnum):
+    """Why a point of a location batch is not used. The other points of the batch are."""
+
+    MALFORMED = "malformed"
+    """It breaks the contract: a value is out of range, or it is not an array of five."""
+    NO_FIX = "no_fix"
+    """It lies at 0, 0: the receiver does not know yet where it is."""
+    NO_TIME = "no_time"
+    """It happened after its batch was sent, or comes from a counter that cannot be used."""
+    INACCURATE = "inaccurate"
+    """It is less accurate than the site allows."""
+    TOO_FAST = "too_fast"
+    """No vehicle of the site gets there so fast from the points before. Once three in a row agree with each other, they are believed."""

@@ -26,7 +26,7 @@ from devices.protocol.states import (
     Waypoint,
     partially,
 )
-from devices.protocol.verdicts import Next, Outcome, Reason, Tone, Warn
+from devices.protocol.verdicts import DEVELOPER_WARNINGS, Next, Outcome, PointFault, Reason, Tone, Warn
 
 
 class Role(StrEnum):
@@ -153,6 +153,7 @@ class EventType(StrEnum):
 
 
 __all__ = [
+    "DEVELOPER_WARNINGS",
     "OPEN_JOB_STATES",
     "ORDER_STATE_WORDS",
     "PARTIAL_STATES",
@@ -170,6 +171,7 @@ __all__ = [
     "ParcelState",
     "Payment",
     "PodMethod",
+    "PointFault",
     "Reason",
     "Role",
     "Severity",

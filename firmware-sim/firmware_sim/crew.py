@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bridge.config import Settings
 from bridge.config import parse as parse_settings
@@ -16,6 +16,9 @@ from firmware_sim.firmware.scanner import Battery, Scanner, Zone
 from firmware_sim.record import Cast
 from firmware_sim.scenario import Belts, Couriers, Scanners, Scenario
 from firmware_sim.workload import Workload
+
+FASTEST_M_S: Final = 1_000_000.0
+"""No point of a simulated courier is too fast: his three kilometres take 40 seconds, less if pauses are divided, and he goes to several doors at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +74,11 @@ def settings_of(scenario: Scenario) -> Settings:
     Raises:
         ConfigError: one is wrong.
     """
-    sections: dict[str, dict[str, Any]] = {"site": {"name": site_of(scenario)}, "listen": {"mqtt": "127.0.0.1:0"}}
+    sections: dict[str, dict[str, Any]] = {
+        "site": {"name": site_of(scenario)},
+        "listen": {"mqtt": "127.0.0.1:0"},
+        "orders": {"position_speed_max_m_s": FASTEST_M_S},
+    }
     for name, values in scenario.settings.items():
         sections[name] = {**sections.get(name, {}), **values}
     return parse_settings(sections)

@@ -6,12 +6,14 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -180,6 +182,21 @@ def test_one_thing_is_shown_with_its_dates_as_dates(shell: Shell) -> None:
     shown = shell("device", "show", "scan-07").stdout
     assert "enrolled (UTC)" in shown
     assert "_ms" not in shown
+
+
+def test_the_points_of_a_phone_that_were_not_used_are_shown_by_reason(shell: Shell) -> None:
+    shell("device", "add", "phone-1", "--role", "courier")
+    assert shell.data("device", "show", "phone-1")["dropped_points"] == []
+    with closing(sqlite3.connect(shell.site / "dockbridge.db")) as database, database:
+        rows = [("phone-1", "no_fix", 12, 1_760_000_000_000, None), ("phone-1", "inaccurate", 3, 1_760_000_001_000, "accuracy_m 9000")]
+        database.executemany("INSERT INTO dropped_points VALUES (?, ?, ?, ?, ?)", rows)
+    shown = shell("device", "show", "phone-1").stdout
+    assert re.search(r"^3 +inaccurate +accuracy_m 9000 +2025-10-09 08:53:21$", shown, re.MULTILINE)
+    assert re.search(r"^12 +no_fix +2025-10-09 08:53:20$", shown, re.MULTILINE)
+    assert shell.data("device", "show", "phone-1")["dropped_points"] == [
+        {"reason": "inaccurate", "points": 3, "last_ms": 1_760_000_001_000, "detail": "accuracy_m 9000"},
+        {"reason": "no_fix", "points": 12, "last_ms": 1_760_000_000_000, "detail": None},
+    ]
 
 
 def test_a_device_that_sent_microseconds_can_still_be_shown(capsys: pytest.CaptureFixture[str]) -> None:

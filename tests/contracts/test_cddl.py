@@ -34,7 +34,7 @@ from devices.protocol.messages import (
     load_cbor,
     plain,
 )
-from devices.protocol.vocabulary import EventType
+from devices.protocol.vocabulary import DEVELOPER_WARNINGS, EventType, Warn
 
 CONTRACT = Path(protocol.__file__).with_name("contract.cddl")
 QUOTES = re.compile(r'"\s*/\s*"')
@@ -111,6 +111,11 @@ def test_no_rule_is_missing_or_stands_alone():
     prelude = {"any", "bool", "bstr", "null", "tstr", "size", "regexp"}
     assert len(rules) == len(set(rules))
     assert used - prelude == set(rules) - {"payload"}
+
+
+def test_the_warnings_that_no_worker_is_shown_are_named():
+    _, _, named = (Warn.__doc__ or "").partition("are not shown to a worker:")
+    assert set(re.findall(r"`(\w+)`", named)) == DEVELOPER_WARNINGS
 
 
 @every_kind

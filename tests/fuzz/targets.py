@@ -595,8 +595,10 @@ def _decode(incoming: Incoming) -> None:
     try:
         if incoming.kind is Kind.EVENTS:
             messages.decode_event(incoming.payload, EventType(incoming.event_type or ""))
+        elif incoming.kind is Kind.PRESENCE:
+            messages.decode(incoming.payload, messages.Presence)
         else:
-            messages.decode(incoming.payload, messages.Presence if incoming.kind is Kind.PRESENCE else messages.LocationBatch)
+            messages.decode_locations(incoming.payload)
     except messages.PayloadError as error:
         str(error).encode()
 

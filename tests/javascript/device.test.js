@@ -295,6 +295,7 @@ test('locations are live at QoS 0, and at QoS 1 what was made without a connecti
   phone.location({ lat: 52.37, lon: 4.9, accuracyM: 4.2, speedMS: 1.5 });
   assert.throws(() => phone.location({ lat: 99, lon: 0, accuracyM: 1 }), InvalidEvent);
   assert.throws(() => phone.location({ lat: NaN, lon: 0, accuracyM: 1 }), InvalidEvent);
+  phone.location({ lat: 0, lon: -0, accuracyM: 0 }); // no fix
   server.refusing = 0;
   const sent = () => server.published.filter(({ topic }) => topic.endsWith('/location'));
   await until(() => sent().length === 1);

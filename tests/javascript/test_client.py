@@ -27,7 +27,7 @@ from bridge import recovery
 from bridge.app import ingest_of
 from devices.protocol.device_messages import EVENT_KINDS, decode_event
 from devices.protocol.encoding import PayloadError, encode_cbor
-from devices.protocol.vocabulary import EventType, Role
+from devices.protocol.vocabulary import DEVELOPER_WARNINGS, EventType, Role, Warn
 from firmware_sim.checkers import judge
 from firmware_sim.link import eyes, foreign
 from firmware_sim.link.sockets import run_sockets
@@ -214,6 +214,13 @@ def test_it_sends_again_what_a_restored_server_lacks_also_after_it_was_killed(fi
 
 
 # --- what it refuses --------------------------------------------------------------------------------------------------------------
+
+
+def test_it_hides_from_a_worker_what_concerns_its_developer(client: Path) -> None:
+    words = [word.value for word in Warn]
+    script = f"import {{ workerWarn }} from './device.js'; console.log(JSON.stringify(workerWarn({{ warn: {json.dumps(words)} }})))"
+    done = subprocess.run(["node", "--input-type=module", "-e", script], cwd=client, capture_output=True, text=True, check=True, timeout=60)
+    assert set(json.loads(done.stdout)) == set(Warn) - DEVELOPER_WARNINGS
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ The broker is a fake on a real socket, because these stories need one that withh
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 import signal
 import subprocess
 import sys
@@ -508,6 +510,33 @@ def test_locations_are_live_at_qos_0_and_backlog_at_qos_1(broker: FakeBroker, at
     assert (backlog.qos, live.qos) == (1, 0)
     assert [point.mono_ms for point in decode(backlog.payload, LocationBatch).points] == [2, 3, 4]
     assert decode(live.payload, LocationBatch).points == [Point(5_000, 523_702_157, 48_951_679, 8, 31)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"lat": math.nan}, "lat: nan is not a finite number"),
+        ({"lon": math.inf}, "lon: inf is not a finite number"),
+        ({"accuracy_m": math.nan}, "accuracy_m: nan is not a finite number"),
+        ({"speed_m_s": -math.inf}, "speed_m_s: -inf is not a finite number"),
+        ({"lat": 91.0}, "lat_e7: expected integer <= 900000000"),
+        ({"lon": -180.1}, "lon_e7: expected integer >= -1800000000"),
+        ({"accuracy_m": -1.0}, "accuracy_m: expected integer >= 0"),
+        ({"speed_m_s": 1e300}, "speed_dm_s: expected integer <= 10000"),
+    ],
+)
+def test_a_location_that_breaks_the_contract_is_refused_by_its_field(at: dict[str, Any], wrong: dict[str, float], words: str) -> None:
+    with Courier(**at, port=NOBODY, courier="anna") as courier, pytest.raises(InvalidEvent, match=re.escape(words)):
+        courier.location(**{"lat": 52.4, "lon": 4.9, "accuracy_m": 5.0, **wrong})
+
+
+def test_a_location_without_a_fix_is_not_sent(broker: FakeBroker, at: dict[str, Any]) -> None:
+    with Courier(**at, port=broker.port, courier="anna") as courier:
+        courier.location(0.0, -0.0, accuracy_m=0)
+        courier.locations([Point(1, 0, 0, 20, None), Point(2, 0, 1, 5, None), Point(3, 0, 0, 0, 0)])
+        broker.until(lambda: [p for p in broker.published if p.topic.endswith("/location")])
+    points = [point for p in broker.published if p.topic.endswith("/location") for point in decode(p.payload, LocationBatch).points]
+    assert points == [Point(2, 0, 1, 5, None)]
 
 
 def test_points_in_flight_when_the_connection_is_cut_are_sent_again(broker: FakeBroker, at: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from helpers.events import SITE
 from helpers.site import Site
 
-from devices.protocol.vocabulary import Outcome
+from devices.protocol.vocabulary import DEVELOPER_WARNINGS, Outcome
 from firmware_sim.demo import plan_demo, run_demo, to_json
 from firmware_sim.errors import NoPassword, NotAdmitted, NotReachable
 from firmware_sim.link.mqtt import Record, run
@@ -67,6 +67,11 @@ def test_every_event_of_a_shift_is_in_the_log_once(shift: Shift) -> None:
     assert record.sent["created"] == len(day.orders)
     assert site.rows("SELECT count(*) FROM quarantine") == [(0,)]
     assert site.rows("SELECT count(*) FROM ledger WHERE owed != 0") == [(0,)]
+
+
+def test_no_developer_has_anything_to_put_right_after_a_shift(shift: Shift) -> None:
+    warned = {word for (words,) in shift.site.rows("SELECT DISTINCT warn FROM events WHERE warn IS NOT NULL") for word in words.split()}
+    assert warned.isdisjoint(DEVELOPER_WARNINGS)
 
 
 def test_a_server_that_restarts_in_the_middle_of_a_shift_loses_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import cbor2
 import pytest
-from helpers.events import CREATED, TOPICS, event
+from helpers.events import CREATED, NOW_MS, TOPICS, event
 from simulation.records_made import Run, a_good_record, a_shift
 
 from devices.protocol.topics import matches
@@ -358,6 +358,40 @@ def a_first_verdict_is_quiet(record: Record) -> None:
 @bad("receipts_are_true", r"has number 2, which another event of its log had before, and its receipt does not warn of it")
 def a_number_is_used_again_without_a_warning(record: Record) -> None:
     row(record, "events", device="scan-1", seq=3)["seq"] = 2
+
+
+def spoil_event(record: Record, **fields: Any) -> None:
+    """The pick of the first order was sent otherwise than a device should send it, and its receipt says nothing of that."""
+    stored = row(record, "events", type="pick", order_id="o-1")
+    stored["payload"] = recoded(stored["payload"], **fields)
+    stored.update({name: value for name, value in fields.items() if name in stored})
+
+
+@bad("receipts_are_true", "its receipt does not warn of id_not_uuid7")
+def an_id_of_another_kind_is_not_warned_of(record: Record) -> None:
+    spoil_event(record, id=b"0123456789abcdef")
+
+
+@bad("receipts_are_true", "its receipt does not warn of seq_too_high")
+def a_time_for_a_number_is_not_warned_of(record: Record) -> None:
+    spoil_event(record, seq=NOW_MS // 1_000)
+
+
+@bad("receipts_are_true", "its receipt does not warn of mono_ahead")
+def an_event_after_its_sending_is_not_warned_of(record: Record) -> None:
+    spoil_event(record, sent_mono_ms=1)
+
+
+@bad("receipts_are_true", "its receipt warns of mono_ahead")
+def an_event_is_warned_of_without_a_reason(record: Record) -> None:
+    stored = row(record, "receipts", pos=row(record, "events", type="load")["pos"])
+    stored["payload"] = recoded(stored["payload"], warn=["mono_ahead"])
+
+
+@bad("receipts_are_true", "its receipt says warn, for seq_reused, unknown_field")
+def a_worker_hears_of_what_concerns_a_developer(record: Record) -> None:
+    stored = row(record, "receipts", pos=row(record, "events", type="load")["pos"])
+    stored["payload"] = recoded(stored["payload"], warn=["seq_reused", "unknown_field"], tone="warn")
 
 
 def answer_to_the_malformed(record: Record) -> int:

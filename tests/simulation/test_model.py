@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from helpers.bench import Bench
-from helpers.events import CREATED
+from helpers.events import CREATED, event_id
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.records_made import Run
@@ -351,10 +351,10 @@ def test_a_number_may_be_used_again_and_a_scanner_is_warned(tmp_path: Path) -> N
     """See `accept.BY_SEQ` for why the numbers of systems are not even counted."""
     with Bench(tmp_path / "site.db") as bench:
         bench.tell("shop1", "created", "o-1", CREATED, seq=7)
-        receipt = bench.tell("shop1", "created", "o-2", CREATED, seq=7, id=b"another event id")
+        receipt = bench.tell("shop1", "created", "o-2", CREATED, seq=7, id=event_id("scan-1", 99))
         assert (receipt["outcome"], receipt.get("warn")) == ("applied", None)
         bench.tell("scan-1", "pack", "o-1", {}, seq=7)
-        receipt = bench.tell("scan-1", "pack", "o-2", {}, seq=7, id=b"another event id")
+        receipt = bench.tell("scan-1", "pack", "o-2", {}, seq=7, id=event_id("scan-1", 99))
         assert (receipt["outcome"], receipt["warn"]) == ("applied", ["not_listed", "seq_reused"])
 
 

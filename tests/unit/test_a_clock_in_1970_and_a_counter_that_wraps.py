@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 from cbor2 import loads
 from helpers.bench import Bench, settler_on
-from helpers.events import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, NOW_MS, SITE, TOPICS, event, log_of
+from helpers.events import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, NOW_MS, SITE, TOPICS, event, event_id, log_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +39,7 @@ EARLIER: Final = b"boot-nil"
 IN_1970: Final = 45_000
 WEEKS_BACK: Final = NOW_MS - 1024 * 7 * DAY
 WRAP: Final = 2**32
+ANOTHER: Final = event_id("scan-1", 99)
 
 
 @pytest.fixture
@@ -111,19 +112,19 @@ def test_s13_a_number_that_is_used_again_has_no_neighbours(dock: Bench) -> None:
         dock.tell("scan-1", "stage", "D1", {"dock": "d1"}, seq=seq)
     dock.now_ms += 10 * HOUR
     at_ms = dock.now_ms - 5 * HOUR
-    (receipt,) = dock.send(earlier(dock, "scan-1", "stage", "D1", {"dock": "d2"}, at_ms=at_ms, seq=1, id=b"another event id"))
+    (receipt,) = dock.send(earlier(dock, "scan-1", "stage", "D1", {"dock": "d2"}, at_ms=at_ms, seq=1, id=ANOTHER))
     assert receipt["warn"] == ["seq_reused"]
-    assert dock.rows("SELECT event_ms, source, warn FROM events WHERE id = ?", b"another event id") == [(at_ms, "wall", "seq_reused")]
+    assert dock.rows("SELECT event_ms, source, warn FROM events WHERE id = ?", ANOTHER) == [(at_ms, "wall", "seq_reused")]
 
 
 def test_s13_all_that_is_odd_about_an_event_is_said_in_each_of_its_receipts(dock: Bench) -> None:
     dock.tell("scan-1", "shift_started", None, {"worker": "w-1"}, seq=1)
-    (receipt,) = dock.send(earlier(dock, "scan-1", "pack", "D1", at_ms=IN_1970, seq=1, id=b"another event id"))
+    (receipt,) = dock.send(earlier(dock, "scan-1", "pack", "D1", at_ms=IN_1970, seq=1, id=ANOTHER))
     assert (receipt["outcome"], receipt["warn"], receipt["tone"]) == ("parked", ["clock_unknown", "seq_reused"], "warn")
     dock.shown.clear()
     dock.create("D1", lines=[{"sku": "pen", "qty": 1}])
     revised = next(told for m in dock.shown if m.topic == TOPICS.receipts("scan-1") and (told := loads(m.payload))["n"] == 2)
-    assert (revised["id"], revised["warn"]) == (b"another event id", ["clock_unknown", "seq_reused"])
+    assert (revised["id"], revised["warn"]) == (ANOTHER, ["clock_unknown", "seq_reused"])
 
 
 def test_s13_a_clock_that_contradicts_the_order_of_a_devices_events_is_unknown(dock: Bench) -> None:

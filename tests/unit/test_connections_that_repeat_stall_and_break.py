@@ -164,6 +164,14 @@ def test_a_qos_2_publish_that_comes_again_over_a_new_connection_is_answered_when
     assert heard(scanner) == [(packets.PUBCOMP, FIVE)]
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+def test_the_pipeline_is_told_which_packets_are_sent_again(door: Door, qos: int) -> None:
+    scanner = door.client("scan-1")
+    scanner.receive(publish_packet(PACK, b"first", qos=qos, packet_id=5))
+    scanner.receive(publish_packet(PACK, b"sent before", qos=qos, packet_id=6, dup=True))
+    assert [(i.payload, i.dup) for i in door.pipeline.offered] == [(b"first", False), (b"sent before", True)]
+
+
 def test_what_a_clean_session_left_behind_is_not_answered_in_the_next(door: Door) -> None:
     before = door.client("scan-1")
     before.receive(publish_packet(PACK, b"first", qos=2, packet_id=5))

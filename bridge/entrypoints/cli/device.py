@@ -99,18 +99,21 @@ def list_(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption =
 
 @app.command()
 def show(device: DeviceArgument, site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:
-    """Show one device: its enrolment, its presence, and what was received of each of its logs.
+    """Show one device: its enrolment, its presence, what was received of each of its logs, and which of its points were not used.
 
     Example: `dockbridge device show scan-07`
     """
     found = read(site, devices.show_device, device, _connected(site), _failed_logins(site))
     if as_json:
-        print_json({**asdict(found.row), "presence": found.presence, "logs": found.logs})
+        print_json({**asdict(found.row), "presence": found.presence, "logs": found.logs, "dropped_points": found.dropped_points})
         return
     print_details(asdict(found.row))
     if found.logs:
         columns = ("log", "high", "owes", "missing", "reused", dated("heard"))
         print_table(columns, [(x.log, x.high, x.owes, ranges(x.gaps), x.reused, moment(x.heard_ms)) for x in found.logs])
+    if found.dropped_points:
+        rows = [(x.points, x.reason, x.detail, moment(x.last_ms)) for x in found.dropped_points]
+        print_table(("points not used", "reason", "for example", dated("last")), rows)
 
 
 @app.command()

@@ -39,8 +39,9 @@ def list_(
         return
     if not rows:
         say("no events yet" if (order, device, event_type, outcome) == (None,) * 4 else "no event is like this")
-    columns = ("pos", dated("event time"), "device", "type", "order", "outcome", "reason", "id")
-    print_table(columns, [(r["pos"], moment(r["event_ms"]), r["device"], r["type"], r["order"], r["outcome"], r["reason"], r["id"]) for r in rows])
+    columns = ("pos", dated("event time"), "device", "type", "order", "outcome", "reason", "warn", "id")
+    named = ("device", "type", "order", "outcome", "reason", "warn", "id")
+    print_table(columns, [(r["pos"], moment(r["event_ms"]), *(r[name] for name in named)) for r in rows])
 
 
 @app.command()

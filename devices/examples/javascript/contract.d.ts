@@ -344,7 +344,11 @@ export type Next =
    */
   | "update_firmware";
 
-/** What was odd about an event that counts all the same. */
+/**
+ * What was odd about an event that counts all the same. These are for the developer of the device,
+ * change no tone, and are not shown to a worker: `seq_reused`, `unknown_field`, `id_not_uuid7`,
+ * `seq_too_high`, `mono_ahead`, `sent_back`, `points_dropped`.
+ */
 export type Warn =
   /**
    * This device scanned the same thing at the same step again within 1.5 s. It counts once; look
@@ -446,7 +450,33 @@ export type Warn =
    * The contract does not have some field of the event, and the server did not store it; `detail`
    * names it. Most often it is misspelt.
    */
-  | "unknown_field";
+  | "unknown_field"
+  /**
+   * The `id` is not a UUIDv7 (RFC 9562): its version or variant is another. Ids that begin with
+   * their time keep the server's index small.
+   */
+  | "id_not_uuid7"
+  /**
+   * The `seq` is above 1,000,000,000, which no log has counted to: perhaps it is a time. A log
+   * counts its events from 1, without a gap.
+   */
+  | "seq_too_high"
+  /**
+   * The `mono_ms` is more than a second later than the `sent_mono_ms` of the same boot: nothing is
+   * sent before it happens.
+   */
+  | "mono_ahead"
+  /**
+   * The `sent_mono_ms` is more than five seconds lower than that of the message before: read the
+   * counter anew each time the event is handed to the network. A packet with the DUP flag is not
+   * warned of.
+   */
+  | "sent_back"
+  /**
+   * Some points of a location batch at QoS 1 were not used; `detail` says how many and why
+   * (`PointFault`). At QoS 0 they are only counted.
+   */
+  | "points_dropped";
 
 /** What stands beside the state of an order or a parcel, and never changes it. */
 export type Flag =
@@ -590,7 +620,9 @@ export type AlertCode =
    * The wall clock of a device is not set, is wrong by an hour or more, or does not count in
    * milliseconds. Subject: the device.
    */
-  | "clock";
+  | "clock"
+  /** No point that a courier's phone sent for some time could be used. Subject: the device. */
+  | "no_position";
 
 /** How soon a person should look at an alert. */
 export type Severity =
@@ -795,7 +827,8 @@ export interface Receipt {
    */
   again?: boolean;
   /**
-   * True: the verdict changed long after the event, or in another shift. Show it, and do not beep.
+   * True: the verdict changed long after the event, or in another shift, or it is about the points
+   * of a location batch. Show it, and do not beep.
    */
   quiet?: boolean;
   /** The order that the event belongs to. Not there if it is several, or none. */
@@ -1025,7 +1058,7 @@ export interface Presence {
 
 /**
  * Where a courier's phone was, as fixes since the last batch. QoS 0; QoS 1 for fixes that were kept
- * while there was no network.
+ * while there was no network. A fix that cannot be used does not spoil the others.
  */
 export interface LocationBatch {
   /** The log of the outbox, as in events. */

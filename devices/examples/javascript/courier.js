@@ -45,7 +45,7 @@ export class Courier extends Device {
     return this.scan('claim', { ...scanned, body: { job, rev } });
   }
 
-  /** The courier is here now: degrees, metres, metres per second. @param {{lat: number, lon: number, accuracyM: number, speedMS?: number}} fix */
+  /** The courier is here now: degrees, metres, metres per second. Without a fix (0, 0) nothing is sent. @param {{lat: number, lon: number, accuracyM: number, speedMS?: number}} fix */
   location({ lat, lon, accuracyM, speedMS }) {
     const speed = speedMS === undefined ? null : Math.round(speedMS * 10);
     this.locations([[this.settings.clock.monoMs(), Math.round(lat * 1e7), Math.round(lon * 1e7), Math.ceil(accuracyM), speed]]);
@@ -57,7 +57,7 @@ export class Courier extends Device {
       const wrong = faultOfPoint(point);
       if (wrong) throw new InvalidEvent(wrong);
     }
-    this.#live = [...this.#live, ...points].slice(-POINTS_MAX);
+    this.#live = [...this.#live, ...points.filter(([, lat, lon]) => lat || lon)].slice(-POINTS_MAX);
     this.connection.wake();
   }
 

@@ -13,6 +13,8 @@ const PAYLOAD_BYTES_MAX = 261_000;
 /** What `sent_boot` and `sent_mono_ms` add to a payload at most. */
 const SENT_BYTES_MAX = 48;
 const DIGESTS_MAX = 1_000;
+/** Warnings about a program, not about a parcel. The repository has a test that holds this list against the server's. */
+export const DEVELOPER_WARNINGS = ['seq_reused', 'unknown_field', 'id_not_uuid7', 'seq_too_high', 'mono_ahead', 'sent_back', 'points_dropped'];
 
 const DEFAULTS = {
   random: systemRandom,
@@ -68,6 +70,9 @@ const DEFAULTS = {
  * @property {() => boolean} isAcknowledged  Whether the server has stored it.
  * @property {(timeoutMs?: number) => Promise<Receipt>} receipt  What the server says of it; a later verdict holds as soon as it has come.
  */
+
+/** The warnings that a worker is shown: those that are not for the developer alone. @param {Receipt} receipt @returns {string[]} */
+export const workerWarn = (receipt) => (receipt.warn ?? []).filter((word) => !DEVELOPER_WARNINGS.includes(word));
 
 export class Device {
   /** @type {Connection} */ connection;

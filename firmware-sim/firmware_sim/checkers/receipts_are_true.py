@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from typing import Final
+from uuid import RFC_4122, UUID
 
 from devices.protocol.topics import matches
 from firmware_sim.checkers.model.events import Answer
@@ -20,6 +21,9 @@ UNKNOWN: Final = Answer("unknown")
 """The contract has no word on it."""
 REPEATED: Final = "repeated"
 """What a device says over and over is stored, and nothing more."""
+JUDGED: Final = frozenset({"id_not_uuid7", "seq_too_high", "mono_ahead"})
+"""Warnings that follow from the event alone."""
+FOR_DEVELOPERS: Final = JUDGED | {"seq_reused", "unknown_field", "sent_back"}
 BEST_FIRST: Final = ("taken", "parked", "blocked", "lost_claim", "rejected", "unknown")
 """One scan of several orders is told the best that it is in any of them."""
 
@@ -29,6 +33,7 @@ def check(view: View) -> Iterator[Broken]:
     yield from _held(view)
     yield from _right(view)
     yield from _quiet(view)
+    yield from _warned(view)
     yield from _refused(view)
 
 
@@ -134,6 +139,38 @@ def _quiet(view: View) -> Iterator[Broken]:
         if plain["n"] > 1 and is_quiet not in (is_old or is_known, is_old or is_perhaps_known):
             how = "is quiet, soon after the event and in its shift" if is_quiet else "beeps, long after the event or in another shift"
             yield Broken(f"{called((row['device'], row['id']))}: receipt {plain['n']} {how}", plain["at_ms"])
+
+
+def _warned(view: View) -> Iterator[Broken]:
+    """A receipt warns a developer of what is wrong with the event, and of nothing else; a worker hears nothing of that."""
+    for row in view.table("events"):
+        _, plain = view.stored_receipts.get(row["pos"], ({}, {}))
+        if row["device"] == BRIDGE or "n" not in plain:
+            continue
+        warned = set(plain.get("warn", ()))
+        wrong = {word for word, is_wrong in _slips(view, row).items() if is_wrong}
+        for word in sorted((wrong ^ warned) & JUDGED):
+            how = "warns of" if word in warned else "does not warn of"
+            yield Broken(f"{called((row['device'], row['id']))}: its receipt {how} {word}", row["received_ms"])
+        if (
+            warned
+            and warned <= FOR_DEVELOPERS
+            and row["fault"] is None
+            and plain["outcome"] in TAKEN
+            and plain["tone"] != ("stop" if "next" in plain else "ok")
+        ):
+            yield Broken(f"{called((row['device'], row['id']))}: its receipt says {plain['tone']}, for {', '.join(sorted(warned))}", row["received_ms"])
+
+
+def _slips(view: View, row: Row) -> dict[str, bool]:
+    """What may be wrong with a stored event, as it was sent first."""
+    told, counts = view.plain(row["payload"]) or {}, row["role"] in BY_SEQ
+    uuid = UUID(bytes=row["id"])
+    return {
+        "id_not_uuid7": (uuid.variant, uuid.version) != (RFC_4122, 7),
+        "seq_too_high": counts and row["seq"] > 10**9,
+        "mono_ahead": counts and told.get("boot") == told.get("sent_boot") and told.get("mono_ms", 0) - told.get("sent_mono_ms", 0) > 1_000,
+    }
 
 
 def _refused(view: View) -> Iterator[Broken]:

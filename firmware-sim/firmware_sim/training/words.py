@@ -6,13 +6,13 @@ from enum import StrEnum
 from typing import Any
 
 from devices.protocol.labels import label_of
-from devices.protocol.vocabulary import Next, Outcome, Reason, Tone, Warn
+from devices.protocol.vocabulary import DEVELOPER_WARNINGS, Next, Outcome, Reason, Tone, Warn
 
 
 def in_words(receipt: dict[str, Any]) -> str:
     """A receipt for a person: tone, what became of it, why, and what to do."""
     why = [_lowered(Reason, receipt["reason"])] if "reason" in receipt else []
-    why += [_lowered(Warn, word) for word in receipt.get("warn", ())]
+    why += [_lowered(Warn, word) for word in receipt.get("warn", ()) if word not in DEVELOPER_WARNINGS]
     said = f"{_lowered(Tone, receipt['tone'])}. {_label(Outcome, receipt['outcome'])}"
     said += f": {'; '.join(why)}" if why else ""
     said += f" ({receipt['detail']})" if receipt.get("detail") else ""

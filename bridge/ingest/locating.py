@@ -1,0 +1,170 @@
+"""A phone's location arrives: which points of it are used. The others are counted, by device and reason; at QoS 1, a receipt tells the developer of them."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from bridge.domain.access import Kind
+from bridge.domain.positions import Fix, distance_m, fault_of
+from bridge.domain.view import digest8
+from bridge.ingest.batch import Batch, LocationHeard, Sent
+from bridge.ingest.epochs import in_epoch
+from bridge.ingest.items import Alarm, Incoming
+from bridge.ingest.memory import DeviceEntry
+from bridge.ingest.receipt import DETAIL_CHARS_MAX
+from bridge.ingest.relation import Origin, Relation
+from devices.protocol.messages import LocationBatch, Locations, Point, encode_cbor
+from devices.protocol.vocabulary import AlertCode, Outcome, PointFault, Tone, Warn
+
+
+class DroppedPointsRow(NamedTuple):
+    """How many points of a phone were not used for one reason, when the last of them came, and what was wrong with it."""
+
+    device: str
+    reason: str
+    points: int
+    last_ms: int
+    detail: str | None
+
+
+DROPPED_POINTS: Final = Relation(
+    name="dropped_points", row=DroppedPointsRow, key=("device", "reason"), origin=Origin.KEPT, note="points of phones that were not used, by reason"
+)
+
+
+class Dropped:
+    """The points of one batch that are not used: how many, and what is wrong with the first of them, by reason."""
+
+    __slots__ = ("details", "points")
+
+    def __init__(self) -> None:
+        self.points: dict[PointFault, int] = {}
+        self.details: dict[PointFault, str] = {}
+
+    def add(self, fault: PointFault, detail: str | None = None, points: int = 1) -> None:
+        self.points[fault] = self.points.get(fault, 0) + points
+        if detail is not None:
+            self.details.setdefault(fault, detail)
+
+    def __str__(self) -> str:
+        """`1 malformed (points[1][4]: expected integer >= 0), 2 no_fix`."""
+        return ", ".join(f"{points} {fault}" + (f" ({self.details[fault]})" if fault in self.details else "") for fault, points in self.points.items())
+
+
+def locate(batch: Batch, incoming: Incoming, locations: Locations) -> Sent | None:
+    """Pass on the points of a location that are used, and count the others. Returns the receipt that is due, if any."""
+    message, received_ms = locations.batch, incoming.received_ms
+    entry = batch.device(incoming.identity.device)
+    entry.clock.heard(boot=message.boot, sent_mono_ms=message.sent_mono_ms, received_ms=received_ms)
+    dropped = Dropped()
+    if locations.broken:
+        dropped.add(PointFault.MALFORMED, locations.fault, locations.broken)
+    fixes = _believed(batch, entry, _dated(batch, entry, message, received_ms, dropped), dropped)
+    if fixes:
+        batch.heard(LocationHeard(incoming.identity, fixes))
+    _watch(batch, incoming, entry, dropped, is_used=bool(fixes))
+    if not dropped.points:
+        return None
+    _count(batch, incoming, dropped)
+    return _receipt(batch, incoming, dropped, used=len(fixes)) if incoming.qos else None
+
+
+# --- which points are used ----------------------------------------------------------------------------------------------------
+
+
+def _dated(batch: Batch, entry: DeviceEntry, message: LocationBatch, received_ms: int, dropped: Dropped) -> list[Fix]:
+    """The points that can be used as far as each of them shows, with their times, in their order."""
+    accuracy_max_m, sent_mono_ms = batch.rules.points.accuracy_max_m, message.sent_mono_ms
+    fixes: list[Fix] = []
+    undated: list[Point] = []
+    for point in sorted(message.points, key=_by_mono):
+        if (fault := fault_of(point, sent_mono_ms, accuracy_max_m)) is not None:
+            dropped.add(fault, _detail(fault, point, message))
+        elif (when := entry.clock.by_counter(boot=message.boot, mono_ms=point.mono_ms, received_ms=received_ms)) is not None:
+            fixes.append(Fix(when.event_ms, point.lat_e7, point.lon_e7, point.accuracy_m))
+        else:
+            undated.append(point)
+    if undated and not fixes:
+        # Points have no wall clock. If the phone's counter can't be used, only the newest point has a time: that of its reception.
+        point = undated.pop()
+        fixes.append(Fix(received_ms, point.lat_e7, point.lon_e7, point.accuracy_m))
+    if undated:
+        dropped.add(PointFault.NO_TIME, "the phone's counter can't be used", len(undated))
+    return fixes
+
+
+def _believed(batch: Batch, entry: DeviceEntry, fixes: list[Fix], dropped: Dropped) -> list[Fix]:
+    """The fixes that the phone can have reached from where it was before."""
+    track, speed_max_m_s = entry.track, batch.rules.points.speed_max_m_s
+    believed: list[Fix] = []
+    for fix in fixes:
+        if track.believe(fix, speed_max_m_s):
+            believed.append(fix)
+        elif track.previous is not None:
+            dropped.add(PointFault.TOO_FAST, f"{distance_m(track.previous, fix) / 1_000:.1f} km from the point before")
+    return believed
+
+
+def _by_mono(point: Point) -> int:
+    return point.mono_ms
+
+
+def _detail(fault: PointFault, point: Point, message: LocationBatch) -> str | None:
+    if fault is PointFault.INACCURATE:
+        return f"accuracy_m {point.accuracy_m}"
+    if fault is PointFault.NO_TIME:
+        return f"mono_ms {point.mono_ms - message.sent_mono_ms} ms after sent_mono_ms"
+    return None
+
+
+# --- who is told of the others ------------------------------------------------------------------------------------------------
+
+
+def _count(batch: Batch, incoming: Incoming, dropped: Dropped) -> None:
+    rows, device = batch.writes.keyed(DROPPED_POINTS), incoming.identity.device
+    for fault, points in dropped.points.items():
+        key = (device, fault.value)
+        before = rows.get(key) or next(iter(batch.tx.rows(DROPPED_POINTS, device=device, reason=fault.value)), None)
+        so_far = before.points if before is not None else 0
+        rows[key] = DroppedPointsRow(device, fault.value, so_far + points, incoming.received_ms, dropped.details.get(fault))
+
+
+def _watch(batch: Batch, incoming: Incoming, entry: DeviceEntry, dropped: Dropped, *, is_used: bool) -> None:
+    """Raise the alert about a phone if none of its points was used for some time, and clear it with the first that is."""
+    if is_used:
+        if entry.lost_since_ms != 0:
+            _alarm(batch, incoming)
+        entry.lost_since_ms = 0
+        return
+    entry.lost_since_ms = entry.lost_since_ms or incoming.received_ms
+    lost_ms = incoming.received_ms - entry.lost_since_ms
+    if lost_ms >= batch.rules.position_alert_after_ms:
+        device = incoming.identity.device
+        _alarm(
+            batch,
+            incoming,
+            f"No point that {device} sent in the last {lost_ms // 60_000} min could be used; of the last ones: {', '.join(dropped.points)}.",
+            f"Let its app use the precise location. `dockbridge device show {device}` shows why its points are not used.",
+        )
+
+
+def _alarm(batch: Batch, incoming: Incoming, text: str = "", fix: str = "") -> None:
+    batch.heard(Alarm(received_ms=incoming.received_ms, code=AlertCode.NO_POSITION, subject=incoming.identity.device, text=text, fix=fix))
+
+
+def _receipt(batch: Batch, incoming: Incoming, dropped: Dropped, *, used: int) -> Sent:
+    """A receipt for the developer. It does not beep: the courier can do nothing about it."""
+    points = sum(dropped.points.values())
+    plain = {
+        "n": 1,
+        "final": True,
+        "outcome": (Outcome.APPLIED if used else Outcome.NOOP).value,
+        "tone": Tone.OK.value,
+        "quiet": True,
+        "at_ms": batch.now_ms,
+        "digest": digest8(incoming.payload),
+        "type": Kind.LOCATION.value,
+        "warn": [Warn.POINTS_DROPPED.value],
+        "detail": f"{points} of {used + points} points were not used: {dropped}"[:DETAIL_CHARS_MAX],
+    }
+    return Sent(incoming.identity.device, encode_cbor(in_epoch(plain, batch.rules.epoch)))
