@@ -143,7 +143,7 @@ DEFECTS: Final = (
         "a gap that is closed stays an alert",
         "dead-zones",
         "alerts_are_true",
-        (Edit("bridge/projections/alerts.py", "            self._raised.discard(key)\n", "            return\n"),),
+        (Edit("bridge/projections/alerts.py", "        if self._raised.pop(key, None) is not None:\n", "        if not key:\n"),),
     ),
     Defect(
         "a courier may read any order",
@@ -162,11 +162,11 @@ DEFECTS: Final = (
         "shift-change",
         "nothing_personal_is_retained",
         (
-            Edit("bridge/domain/view.py", "return 6 + (parcel.where is not None)", "return 7 + (parcel.where is not None)"),
+            Edit("bridge/domain/view.py", "count = 6 + (parcel.where is not None)", "count = 7 + (parcel.where is not None)"),
             Edit(
                 "bridge/domain/view.py",
-                "            *(_AT_MS, integer(parcel.at_ms)",
-                '            *(text("by"), text("w-scan-1-1"), _AT_MS, integer(parcel.at_ms)',
+                'b"".join((_AT_MS, integer(parcel.at_ms), *borne))',
+                'b"".join((text("by"), text("w-scan-1-1"), _AT_MS, integer(parcel.at_ms), *borne))',
             ),
         ),
     ),
