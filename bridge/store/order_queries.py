@@ -8,9 +8,11 @@ from typing import Any, Final, NamedTuple
 import cbor2
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, or_, select
 
+from bridge.domain.facts import Fact
 from bridge.operations.order_ports import Row, Seeking, Sort, Wanted
 from bridge.store import tables as t
 from bridge.store.relations import chunks
+from bridge.store.sql import SqlTransaction
 from bridge.store.sqlite import translated
 from devices.protocol.vocabulary import OPEN_JOB_STATES, OrderState
 
@@ -108,6 +110,16 @@ class OrderQueries:
                 return None
             parcels = connection.execute(select(t.parcels.c.status).where(t.parcels.c.order_id == order_id).order_by(t.parcels.c.parcel))
             return {"status": cbor2.loads(found), "parcels": [cbor2.loads(p) for (p,) in parcels]}
+
+    def stories(self, order_ids: Sequence[str]) -> dict[str, tuple[Row, list[Fact]]]:
+        found: dict[str, tuple[Row, list[Fact]]] = {}
+        with translated(), self._reader.connect() as connection:
+            tx = SqlTransaction(connection)
+            for some in chunks(list(order_ids)):
+                rows = connection.execute(select(t.orders.c.order_id, t.orders.c.status).where(t.orders.c.order_id.in_(some), t.orders.c.state != ""))
+                statuses = {order_id: cbor2.loads(status) for order_id, status in rows}
+                found.update((order_id, (statuses[order_id], facts)) for order_id, facts in tx.facts(some).items() if order_id in statuses)
+        return found
 
     def order_states(self, order_ids: Iterable[str]) -> dict[str, str]:
         found: dict[str, str] = {}
