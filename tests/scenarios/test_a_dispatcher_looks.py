@@ -42,13 +42,14 @@ Shell = Callable[..., Done]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """PO-1 is held, PO-2 is with Anna, PO-3 is packed in a labelled box, PO-4 is promised for tomorrow; other-1 came through another channel."""
     with Site(tmp_path_factory.mktemp("looks") / "site", site={"name": "ams1", "timezone": "Asia/Shanghai"}) as site:
+        for device, role in (("shop1", Role.SYSTEM), ("shop2", Role.SYSTEM), ("scan-1", Role.SCANNER)):
+            site.enrol(device, role, with_secret=False)
         site.create("PO-1", "PO-2", "PO-3")
         now_ms = site.app.clock.now_ms()
         site.tell("shop1", Role.SYSTEM, "created", site.event("shop1", 90, "PO-4", {**CREATED, "promise_ms": now_ms + 24 * HOUR_MS}))
         site.tell("shop2", Role.SYSTEM, "created", site.event("shop2", 1, "other-1", {**CREATED, "channel": "shop2"}))
-        site.enrol("scan-1")
         for courier in ("anna", "ben"):
-            site.enrol(f"phone-{courier}", Role.COURIER, courier=courier)
+            site.enrol(f"phone-{courier}", Role.COURIER, courier=courier, with_secret=False)
         pack = site.event("scan-1", 1, "PO-3", {"items": CREATED["lines"]}, code="WB-77", parcel="box-1", by="w-12", at="desk-4")
         site.tell("scan-1", Role.SCANNER, "pack", pack)
         act(site, order_acts.hold, order="PO-1", reason=HoldReason.ADDRESS)
