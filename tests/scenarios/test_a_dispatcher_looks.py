@@ -205,7 +205,7 @@ def test_an_orders_story_names_worker_place_article_and_reason_and_cuts_nothing_
     assert event in held
 
 
-def test_a_table_at_80_columns_breaks_no_time_and_cuts_no_id(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_at_80_columns_breaks_no_time_and_cuts_no_id(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("NO_COLOR", "1")
     listed = _plain(shell("orders", "list", "--tz", "UTC", columns=80).stdout)
