@@ -18,8 +18,8 @@ from devices.protocol.vocabulary import OPEN_JOB_STATES, OrderState
 
 _NO_PROMISE_MS: Final = 2**62
 """Orders without a promise come after all others."""
-_KEPT: Final = (OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED)
-"""Whose promise is nobody's concern any more."""
+_PROMISE_ENDED: Final = (OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED)
+"""States in which the promise no longer matters."""
 
 
 class _Key(NamedTuple):
@@ -165,7 +165,7 @@ def _conditions(wanted: Wanted, orders_of_courier: list[str] | None) -> list[Col
         with_code = select(t.parcels.c.order_id).where(func.instr(func.lower(t.parcels.c.codes), wanted.text.lower()) > 0)
         found.append(or_(func.instr(func.lower(orders.order_id), wanted.text.lower()) > 0, orders.order_id.in_(with_code)))
     if wanted.promise_before_ms is not None:
-        found.append(and_(orders.promise_ms < wanted.promise_before_ms, orders.state.not_in(_KEPT)))
+        found.append(and_(orders.promise_ms < wanted.promise_before_ms, orders.state.not_in(_PROMISE_ENDED)))
     return found
 
 

@@ -36,7 +36,7 @@ def list_(
     older_than: Annotated[str | None, typer.Option(metavar="TIME", help="Only if they are in their state for longer, such as 4h or 2d.")] = None,
     channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
     courier: Annotated[str | None, typer.Option(help="Only in an open job of this courier.")] = None,
-    device: Annotated[str | None, typer.Option(help="Only with an event of this device.")] = None,
+    device: Annotated[str | None, typer.Option(help="Only with an event of this device: a scanner, a phone, a carrier's system.")] = None,
     text: Annotated[str | None, typer.Option(help="Only with this in their id, or in a code of a parcel.")] = None,
     promise_before: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only if promised for before this time and still to be delivered, such as 2026-03-01T17:00.")

@@ -77,7 +77,7 @@ def print_lines(first: str, *rest: str) -> None:
     console = _stdout()
     console.print(_cell(first), soft_wrap=not console.is_terminal)
     for line in rest:
-        console.print(Padding(_cell(line), (0, 0, 0, 2)), soft_wrap=not console.is_terminal)
+        console.print(Padding(_cell(line), (0, 0, 0, 2), expand=False), soft_wrap=not console.is_terminal)
 
 
 def is_narrow() -> bool:
