@@ -98,6 +98,10 @@ class OrderQueries(Protocol):
         """One order: its `status`, and the statuses of its `parcels`."""
         ...
 
+    def stories(self, order_ids: Sequence[str]) -> dict[str, tuple[Row, list[Fact]]]:
+        """Statuses and facts of those of these orders that exist."""
+        ...
+
     def order_states(self, order_ids: Iterable[str]) -> dict[str, str]:
         """The states of those of these orders that exist."""
         ...

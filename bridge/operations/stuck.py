@@ -25,6 +25,8 @@ from devices.protocol.vocabulary import ORDER_STATE_WORDS, TIMED_FLAGS, Flag, Or
 
 _COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE})
 _PARTIALLY: Final = "partially_"
+PORTION_ORDERS: Final = 200
+"""Orders that are read at once."""
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -65,14 +67,26 @@ async def list_stuck(site: SiteReader, *, now_ms: int, limit: int, older_than_ms
             raise NotFound(f"order {after} does not wait any more", fix="begin again, without --after")
         candidates = candidates[candidates.index(after) + 1 :]
     found: list[Waiting] = []
-    orders = 0
-    for number, order_id in enumerate(candidates, 1):
-        waits = [w for w in _waits_of(site, order_id, now_ms) if w.since_ms <= now_ms - older_than_ms]
+    orders, last = 0, None
+    for order_id, waits in _look(site, candidates, portion=min(limit, PORTION_ORDERS), now_ms=now_ms):
+        if orders == limit:
+            return Stuck(orders=found, events=_events(site, limit) if after is None else [], after=last)
+        waits = [w for w in waits if w.since_ms <= now_ms - older_than_ms]
         found += waits
         orders += bool(waits)
-        if orders == limit:
-            return Stuck(orders=found, events=_events(site, limit) if after is None else [], after=order_id if number < len(candidates) else None)
+        last = order_id
     return Stuck(orders=found, events=_events(site, limit) if after is None else [], after=None)
+
+
+def _look(site: SiteReader, candidates: list[str], *, portion: int, now_ms: int) -> Iterator[tuple[str, list[Waiting]]]:
+    """What each order waits for; it may be nothing."""
+    for start in range(0, len(candidates), portion):
+        some = candidates[start : start + portion]
+        stories = site.queries.stories(some)
+        for order_id in some:
+            if order_id in stories:
+                status, facts = stories[order_id]
+                yield order_id, waits_of(fold(order_id, facts), status, now_ms=now_ms)
 
 
 async def count_stuck(site: SiteReader, *, now_ms: int) -> int:
@@ -89,14 +103,6 @@ def seeking(now_ms: int) -> Seeking:
     states = {word: now_ms - wait.after_ms for word in ORDER_STATE_WORDS if (wait := STATES[OrderState(word.removeprefix(_PARTIALLY))]) is not None}
     parcels = {state.value: now_ms - wait.after_ms for state, wait in PARCELS.items() if wait is not None}
     return Seeking(flags=[(tuple(names), ended) for ended, names in flags.items()], states=states, parcels=parcels)
-
-
-def _waits_of(site: SiteReader, order_id: str, now_ms: int) -> list[Waiting]:
-    row = site.queries.order(order_id)
-    if row is None:
-        return []
-    whole = fold(order_id, [stored.fact for stored in site.queries.facts(order_id)])
-    return waits_of(whole, row["status"], now_ms=now_ms)
 
 
 def waits_of(whole: OrderFold, status: Row, *, now_ms: int | None = None) -> list[Waiting]:

@@ -32,6 +32,10 @@ class Authentication:
     async def is_enrolled(self, device: str) -> bool:
         return await self._off_loop(lambda: self._registry.is_enrolled(device))
 
+    async def refusal(self, device: str) -> str:
+        """Why a login under this name was refused."""
+        return await self._off_loop(lambda: self._registry.refusal(device))
+
     async def _off_loop(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 

@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from bridge.broker.logins import DELAY_MAX_S, Failed
+from bridge.ingest.ports import StoreUnavailable
 from bridge.serving.authentication import Authentication
 from bridge.serving.outlet import Outlet
 from bridge.serving.tasks import Tasks
@@ -33,11 +34,18 @@ class LoginAlarms:
     def login_failed(self, failed: Failed) -> None:
         """A login has failed."""
         if failed.times == 1:
-            logger.warning("a login as %r from %s was refused", failed.name, failed.source)
+            self._tasks.run_errand(f"log the refused login as {failed.name}", self._log(failed))
         if failed.unknown_names is not None:
             logger.warning(_ADDRESS_SLOWED, failed.source, failed.unknown_names, DELAY_MAX_S)
         if failed.times >= FAILED_LOGINS_ALERT and failed.name not in self._raised:
             self._tasks.run_errand(f"alert about logins as {failed.name}", self._raise(failed))
+
+    async def _log(self, failed: Failed) -> None:
+        try:
+            why = await self._authentication.refusal(failed.name)
+        except StoreUnavailable:
+            why = "the reason can't be looked up now"
+        logger.warning("a login as %r from %s was refused: %s", failed.name, failed.source, why)
 
     async def _raise(self, failed: Failed) -> None:
         name = failed.name

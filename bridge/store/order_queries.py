@@ -8,16 +8,18 @@ from typing import Any, Final, NamedTuple
 import cbor2
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, or_, select
 
+from bridge.domain.facts import Fact
 from bridge.operations.order_ports import Row, Seeking, Sort, Wanted
 from bridge.store import tables as t
 from bridge.store.relations import chunks
+from bridge.store.sql import SqlTransaction
 from bridge.store.sqlite import translated
 from devices.protocol.vocabulary import OPEN_JOB_STATES, OrderState
 
 _NO_PROMISE_MS: Final = 2**62
 """Orders without a promise come after all others."""
-_KEPT: Final = (OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED)
-"""Whose promise is nobody's concern any more."""
+_PROMISE_ENDED: Final = (OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED)
+"""States in which the promise no longer matters."""
 
 
 class _Key(NamedTuple):
@@ -109,6 +111,16 @@ class OrderQueries:
             parcels = connection.execute(select(t.parcels.c.status).where(t.parcels.c.order_id == order_id).order_by(t.parcels.c.parcel))
             return {"status": cbor2.loads(found), "parcels": [cbor2.loads(p) for (p,) in parcels]}
 
+    def stories(self, order_ids: Sequence[str]) -> dict[str, tuple[Row, list[Fact]]]:
+        found: dict[str, tuple[Row, list[Fact]]] = {}
+        with translated(), self._reader.connect() as connection:
+            tx = SqlTransaction(connection)
+            for some in chunks(list(order_ids)):
+                rows = connection.execute(select(t.orders.c.order_id, t.orders.c.status).where(t.orders.c.order_id.in_(some), t.orders.c.state != ""))
+                statuses = {order_id: cbor2.loads(status) for order_id, status in rows}
+                found.update((order_id, (statuses[order_id], facts)) for order_id, facts in tx.facts(some).items() if order_id in statuses)
+        return found
+
     def order_states(self, order_ids: Iterable[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         with translated(), self._reader.connect() as connection:
@@ -153,7 +165,7 @@ def _conditions(wanted: Wanted, orders_of_courier: list[str] | None) -> list[Col
         with_code = select(t.parcels.c.order_id).where(func.instr(func.lower(t.parcels.c.codes), wanted.text.lower()) > 0)
         found.append(or_(func.instr(func.lower(orders.order_id), wanted.text.lower()) > 0, orders.order_id.in_(with_code)))
     if wanted.promise_before_ms is not None:
-        found.append(and_(orders.promise_ms < wanted.promise_before_ms, orders.state.not_in(_KEPT)))
+        found.append(and_(orders.promise_ms < wanted.promise_before_ms, orders.state.not_in(_PROMISE_ENDED)))
     return found
 
 

@@ -76,6 +76,16 @@ class Registry:
     def is_enrolled(self, device: str) -> bool:
         return self._row(device) is not None
 
+    def refusal(self, device: str) -> str:
+        """Why a login under this name was refused, for the server's log; a client is never told."""
+        row = self._row(device)
+        if row is None:
+            return "no device has this name"
+        if row.revoked_ms is not None:
+            return "the device was revoked"
+        wrong = [what for what, known in (("password", row.password_hash), ("certificate", row.certificate_sha256)) if known is not None]
+        return f"the {' or '.join(wrong)} is wrong" if wrong else "the device has no password"
+
     def verify_certificate(self, device: str, sha256: str) -> Identity | None:
         """The identity behind a certificate that the authority signed, or None: only a device's newest certificate is accepted."""
         row = self._row(device)

@@ -16,11 +16,13 @@ from helpers.site import Site
 
 from bridge.entrypoints.cli.main import main
 from bridge.entrypoints.cli.order_reads import _Changes
-from bridge.operations import jobs, order_acts
+from bridge.errors import NotFound
+from bridge.operations import events, jobs, order_acts
 from bridge.operations import orders as operations
 from bridge.operations.acts import Operation, carry_out
+from bridge.operations.order_ports import Sort, Wanted
 from devices.protocol.reasons import HoldReason
-from devices.protocol.vocabulary import Role
+from devices.protocol.vocabulary import Flag, Role
 
 HOUR_MS = 3_600_000
 
@@ -40,12 +42,14 @@ Shell = Callable[..., Done]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """PO-1 is held, PO-2 is with Anna, PO-3 is packed in a labelled box, PO-4 is promised for tomorrow; other-1 came through another channel."""
     with Site(tmp_path_factory.mktemp("looks") / "site", site={"name": "ams1", "timezone": "Asia/Shanghai"}) as site:
+        for device, role in (("shop1", Role.SYSTEM), ("shop2", Role.SYSTEM), ("scan-1", Role.SCANNER)):
+            site.enrol(device, role, with_secret=False)
         site.create("PO-1", "PO-2", "PO-3")
         now_ms = site.app.clock.now_ms()
         site.tell("shop1", Role.SYSTEM, "created", site.event("shop1", 90, "PO-4", {**CREATED, "promise_ms": now_ms + 24 * HOUR_MS}))
         site.tell("shop2", Role.SYSTEM, "created", site.event("shop2", 1, "other-1", {**CREATED, "channel": "shop2"}))
-        site.enrol("scan-1")
-        site.enrol("phone-anna", Role.COURIER, courier="anna")
+        for courier in ("anna", "ben"):
+            site.enrol(f"phone-{courier}", Role.COURIER, courier=courier, with_secret=False)
         pack = site.event("scan-1", 1, "PO-3", {"items": CREATED["lines"]}, code="WB-77", parcel="box-1", by="w-12", at="desk-4")
         site.tell("scan-1", Role.SCANNER, "pack", pack)
         act(site, order_acts.hold, order="PO-1", reason=HoldReason.ADDRESS)
@@ -74,68 +78,90 @@ def shell(site: Site, monkeypatch: pytest.MonkeyPatch) -> Shell:
     return run
 
 
-def orders(shell: Shell, *options: str) -> list[str]:
-    return [row["order"] for row in json.loads(shell("orders", "list", "--json", *options).stdout)]
+def orders(site: Site, wanted: Wanted, **page: Any) -> list[str]:
+    return [row["order"] for row in site.wait_for(operations.list_orders(site.app, wanted, **{"limit": 50, **page}))]
 
 
 # --- orders by what they are sought by --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("options", "found"),
+    ("wanted", "found"),
     [
-        (("--state", "packed"), {"PO-3"}),
-        (("--state", "packed", "--state", "partially_packed", "--state", "approved"), {"PO-3"}),
-        (("--flag", "held"), {"PO-1"}),
-        (("--flag", "held", "--flag", "short"), {"PO-1"}),
-        (("--flag", "held", "--state", "packed"), set()),
-        (("--channel", "shop2"), {"other-1"}),
-        (("--courier", "anna"), {"PO-2"}),
-        (("--device", "scan-1"), {"PO-3"}),
-        (("--text", "wb-7"), {"PO-3"}),
-        (("--text", "THER"), {"other-1"}),
-        (("--promise-before", "2099-01-01"), {"PO-4"}),
-        (("--promise-before", "2020-01-01T12:00+02:00"), set()),
-        (("--older-than", "4h"), set()),
+        (Wanted(states=("packed",)), {"PO-3"}),
+        (Wanted(states=("packed", "partially_packed", "approved")), {"PO-3"}),
+        (Wanted(flags=(Flag.HELD,)), {"PO-1"}),
+        (Wanted(flags=(Flag.HELD, Flag.SHORT)), {"PO-1"}),
+        (Wanted(flags=(Flag.HELD,), states=("packed",)), set()),
+        (Wanted(channel="shop2"), {"other-1"}),
+        (Wanted(courier="anna"), {"PO-2"}),
+        (Wanted(device="scan-1"), {"PO-3"}),
+        (Wanted(text="wb-7"), {"PO-3"}),
+        (Wanted(text="THER"), {"other-1"}),
+        (Wanted(promise_before_ms=2**50), {"PO-4"}),
+        (Wanted(promise_before_ms=1), set()),
+        (Wanted(since_before_ms=1), set()),
+        (Wanted(since_before_ms=2**50, channel="shop1", text="po-"), {"PO-1", "PO-2", "PO-3", "PO-4"}),
     ],
 )
-def test_orders_are_found_by_what_they_are_sought_by(shell: Shell, options: tuple[str, ...], found: set[str]) -> None:
-    assert set(orders(shell, *options)) == found
+def test_orders_are_found_by_what_they_are_sought_by(site: Site, wanted: Wanted, found: set[str]) -> None:
+    assert set(orders(site, wanted)) == found
 
 
-@pytest.mark.parametrize("sort", ["changed", "since", "promise", "order"])
-def test_pages_give_every_order_once_in_any_order_of_sorting(shell: Shell, sort: str) -> None:
-    whole = orders(shell, "--sort", sort)
+@pytest.mark.parametrize("sort", Sort)
+def test_pages_give_every_order_once_in_any_order_of_sorting(site: Site, sort: Sort) -> None:
+    whole = orders(site, Wanted(), sort=sort)
     assert len(whole) == 5
     paged: list[str] = []
-    while page := orders(shell, "--sort", sort, "--limit", "2", *(("--after", paged[-1]) if paged else ())):
+    while page := orders(site, Wanted(), sort=sort, limit=2, after=paged[-1] if paged else None):
         paged += page
     assert paged == whole
-    assert sort != "promise" or whole[0] == "PO-4"
+    assert sort is not Sort.PROMISE or whole[0] == "PO-4"
+
+
+def test_options_say_what_orders_are_sought_by(shell: Shell) -> None:
+    options = "--state packed --state paid --flag held --older-than 4h --channel shop1 --courier anna --device scan-1 --text po --promise-before 2099-01-01"
+    assert "no order is like this" in shell("orders", "list", *options.split()).stderr
+    listed = shell("orders", "list", "--promise-before", "2099-01-01T00:00", "--sort", "order", "-n", "1")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["order", "PO-4"]
+    assert "There may be more: --after PO-4" in listed.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "said"),
     [
-        (("orders", "list", "--state", "bogus"), 2, "Choose from pending_payment, paid"),
-        (("orders", "list", "--flag", "bogus"), 2, "'customs_hold'"),
-        (("orders", "list", "--sort", "bogus"), 2, "'promise'"),
-        (("orders", "list", "--older-than", "soon"), 2, "such as 4h"),
-        (("orders", "list", "--promise-before", "soon"), 2, "2026-03-01T17:00"),
-        (("orders", "list", "--tz", "Mars/Base"), 2, "such as Europe/Amsterdam"),
-        (("orders", "list", "--channel", "shop9"), 1, "the channels are shop1, shop2"),
-        (("orders", "list", "--courier", "nobody"), 1, "the couriers are anna"),
-        (("orders", "list", "--device", "nope"), 1, "there is no device nope"),
-        (("orders", "list", "--after", "PO-9"), 1, "there is no order PO-9"),
-        (("orders", "list", "--state", "delivered"), 0, "no order is like this"),
-        (("jobs", "list", "--courier", "nobody"), 1, "the couriers are anna"),
-        (("events", "list", "--order", "NOPE"), 1, "nothing is known of order NOPE"),
-        (("events", "list", "--device", "nope"), 1, "there is no device nope"),
-        (("events", "list", "--device", "scan-1", "--type", "load"), 0, "no event is like this"),
+        (("--state", "bogus"), "Choose from pending_payment, paid"),
+        (("--flag", "bogus"), "'customs_hold'"),
+        (("--older-than", "soon"), "such as 4h"),
+        (("--promise-before", "soon"), "2026-03-01T17:00"),
+        (("--tz", "Mars/Base"), "such as Europe/Amsterdam"),
     ],
 )
-def test_an_unknown_word_or_name_is_never_an_empty_table(shell: Shell, words: tuple[str, ...], code: int, said: str) -> None:
-    assert said in " ".join(shell(*words, code=code).stderr.replace("│", " ").split())
+def test_an_unknown_word_is_refused_with_the_known_ones(shell: Shell, words: tuple[str, ...], said: str) -> None:
+    assert said in " ".join(shell("orders", "list", *words, code=2).stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "said"),
+    [
+        (operations.list_orders, {"wanted": Wanted(channel="shop9"), "limit": 9}, "the channels are shop1, shop2"),
+        (operations.list_orders, {"wanted": Wanted(courier="nobody"), "limit": 9}, "the couriers are anna, ben"),
+        (operations.list_orders, {"wanted": Wanted(device="nope"), "limit": 9}, "there is no device nope"),
+        (operations.list_orders, {"wanted": Wanted(), "after": "PO-9", "limit": 9}, "there is no order PO-9"),
+        (jobs.list_jobs, {"courier": "nobody"}, "the couriers are anna, ben"),
+        (events.list_events, {"order": "NOPE", "limit": 9}, "nothing is known of order NOPE"),
+        (events.list_events, {"device": "nope", "limit": 9}, "there is no device nope"),
+    ],
+)
+def test_an_unknown_name_is_never_an_empty_list(site: Site, operation: Callable[..., Any], arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(NotFound) as refused:
+        site.wait_for(operation(site.app, **arguments))
+    assert said in f"{refused.value}; {refused.value.fix}"
+
+
+def test_an_empty_answer_is_said(shell: Shell) -> None:
+    assert "no event is like this" in shell("events", "list", "--device", "scan-1", "--type", "load").stderr
+    assert "no jobs of ben" in shell("jobs", "list", "--courier", "ben").stderr
 
 
 # --- times ------------------------------------------------------------------------------------------------------------------
@@ -179,7 +205,7 @@ def test_an_orders_story_names_worker_place_article_and_reason_and_cuts_nothing_
     assert event in held
 
 
-def test_a_table_at_80_columns_breaks_no_time_and_cuts_no_id(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_at_80_columns_breaks_no_time_and_cuts_no_id(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("NO_COLOR", "1")
     listed = _plain(shell("orders", "list", "--tz", "UTC", columns=80).stdout)

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from helpers.waiting import DEADLINE_S, until
 
 from bridge.broker.logins import FREE
 from bridge.broker.losses import CALM_S
+from bridge.entrypoints.cli.main import LOG_LINE
 from bridge.entrypoints.control.client import call
 from bridge.operations import devices
 from devices.protocol.vocabulary import AlertCode, Role
@@ -71,6 +73,24 @@ def test_guessing_is_counted_told_and_slowed_down_and_the_device_itself_is_not(s
         assert again.ping() == []
     refusals = [r for r in caplog.records if "was refused" in r.getMessage()]
     assert len(refusals) == 1, "said once, not for each guess"
+
+
+def test_the_log_says_why_a_login_was_refused_and_the_client_is_not_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.enrol("gone")
+    site.wait_for(site.app.on_writer(lambda: site.app.registry.revoke("gone", now_ms=site.now_ms())))
+    site.enrol("quiet", Role.SYSTEM, with_secret=False)
+    why = {"scan-1": "the password is wrong", "nobody": "no device has this name", "gone": "the device was revoked", "quiet": "the device has no password"}
+    site.enrol("scan-1")
+    for name in why:
+        assert guess(site, name, 1) == [BAD_CREDENTIALS]
+    told = {f"a login as {name!r} from 127.0.0.1 was refused: {reason}" for name, reason in why.items()}
+    until(lambda: told <= {r.getMessage() for r in caplog.records}, "the reasons in the log")
+
+
+def test_a_line_of_the_log_begins_with_its_date_and_offset() -> None:
+    line = LOG_LINE.format(logging.makeLogRecord({"created": 1_790_000_000.0, "levelname": "WARNING", "msg": "a login was refused"}))
+    assert datetime.strptime(line.split()[0], "%Y-%m-%dT%H:%M:%S%z").timestamp() == 1_790_000_000
+    assert line.split(maxsplit=1)[1] == "WARNING a login was refused"
 
 
 def test_a_wrong_password_on_one_device_delays_no_other_device_behind_the_same_address(site: Site) -> None:

@@ -333,6 +333,21 @@ def test_what_is_derived_is_the_same_when_it_is_made_anew(bench: Bench) -> None:
     assert again(bench).changed == []
 
 
+def test_a_migration_gives_orders_what_they_are_sought_by(bench: Bench) -> None:
+    busy_day(bench)
+    sought = "SELECT order_id, flags, channel, promise_ms FROM orders ORDER BY order_id"
+    bench.store.close()
+    with bench.engine.connect() as connection, connection.begin():
+        before = connection.exec_driver_sql(sought).fetchall()
+        for column in ("flags", "channel", "promise_ms"):
+            connection.exec_driver_sql(f"ALTER TABLE orders DROP COLUMN {column}")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0006'")
+        command.upgrade(migrations._config(connection), "0007")
+        assert connection.exec_driver_sql(sought).fetchall() == before
+    assert any(row.flags for row in before)
+    assert any(row.promise_ms for row in before)
+
+
 def test_what_was_lost_comes_back_from_the_log(bench: Bench) -> None:
     busy_day(bench)
     before = derived(bench)

@@ -13,7 +13,7 @@ import typer
 from bridge.domain.facts import DECIDED
 from bridge.entrypoints.cli.order_stuck import print_waiting
 from bridge.entrypoints.cli.orders import OrderArgument
-from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_json, print_json_line, print_lines, print_table, say
+from bridge.entrypoints.cli.output import JsonOption, LimitOption, is_narrow, print_json, print_json_line, print_lines, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, duration_ms, moment, now_ms, span, time_ms, zone_name
 from bridge.operations import orders as operations
@@ -36,7 +36,7 @@ def list_(
     older_than: Annotated[str | None, typer.Option(metavar="TIME", help="Only if they are in their state for longer, such as 4h or 2d.")] = None,
     channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
     courier: Annotated[str | None, typer.Option(help="Only in an open job of this courier.")] = None,
-    device: Annotated[str | None, typer.Option(help="Only with an event of this device.")] = None,
+    device: Annotated[str | None, typer.Option(help="Only with an event of this device: a scanner, a phone, a carrier's system.")] = None,
     text: Annotated[str | None, typer.Option(help="Only with this in their id, or in a code of a parcel.")] = None,
     promise_before: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only if promised for before this time and still to be delivered, such as 2026-03-01T17:00.")
@@ -66,7 +66,10 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    if rows or wanted == Wanted():
+    if is_narrow():
+        for row in rows:
+            print_lines(*_lines(row))
+    elif rows or wanted == Wanted():
         columns = ("order", "state", "flags", "%", "parcels", dated("since"), "last", dated("promise"))
         print_table(columns, [_listed(r) for r in rows])
     if wanted == Wanted():
@@ -88,6 +91,13 @@ def _states(words: list[str]) -> tuple[str, ...]:
 def _listed(row: Row) -> tuple[object, ...]:
     flags, parcels = " ".join(row["flags"]), row["progress"]["parcels"]
     return (row["order"], row["state"], flags, row["percent"], parcels, moment(row["at_ms"]), row["last"]["type"], moment(row["promise_ms"]))
+
+
+def _lines(row: Row) -> tuple[str, str]:
+    """An order in two lines, for a narrow terminal."""
+    promise = f", promised for {moment(row['promise_ms'])}" if row["promise_ms"] is not None else ""
+    about = f"since {moment(row['at_ms'])} {zone_name()}, last {row['last']['type']}, {counted(row['progress']['parcels'], 'parcel')}{promise}"
+    return "  ".join((row["order"], row["state"], f"{row['percent']} %", *row["flags"])), about
 
 
 def show(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:

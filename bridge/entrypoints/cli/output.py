@@ -30,6 +30,9 @@ RANGES_MAX: Final = 10
 PIPE_WIDTH: Final = 400
 """Columns of a table that is not printed to a terminal: it is read by a program and must not be cut."""
 
+WIDE: Final = 120
+"""Columns that a terminal needs for a table with many columns."""
+
 # No emoji: `:AB:` is part of a fingerprint, or of an id.
 _sentences = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
@@ -74,7 +77,12 @@ def print_lines(first: str, *rest: str) -> None:
     console = _stdout()
     console.print(_cell(first), soft_wrap=not console.is_terminal)
     for line in rest:
-        console.print(Padding(_cell(line), (0, 0, 0, 2)), soft_wrap=not console.is_terminal)
+        console.print(Padding(_cell(line), (0, 0, 0, 2), expand=False), soft_wrap=not console.is_terminal)
+
+
+def is_narrow() -> bool:
+    """Whether stdout is a terminal on which a table with many columns would be broken everywhere."""
+    return _stdout().width < WIDE
 
 
 def print_command(command: str) -> None:
