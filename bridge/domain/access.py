@@ -134,7 +134,7 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
         return Answer(False, "role lab does not publish in v1/"), None
     own = [*Topics(identity.site).base.split("/"), "devices", escape(identity.device)]
     if levels[: len(own)] != own:
-        return Answer(False, "a device publishes only below its own devices/{device}/"), None
+        return Answer(False, f"a device publishes only below its own devices/{{device}}/, which is {'/'.join(own)}/ here"), None
     rest = levels[len(own) :]
     if rest == ["location"] and identity.role is not Role.COURIER:
         return Answer(False, "only role courier publishes its location"), Publishing(Kind.LOCATION)

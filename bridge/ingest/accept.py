@@ -49,7 +49,8 @@ left to the ledger and its alert: what a device has scanned last may overtake al
 
 
 class Trimmed(NamedTuple):
-    """An event from which fields were cut that the contract does not have: its payload without them, and the sentence that names them."""
+    """An event with fields that the contract does not have: the payload that is stored, without them if its role is one of `CUT`, and the sentence that names
+    them."""
 
     event: Event[Body]
     payload: bytes
@@ -66,7 +67,7 @@ def decode(incoming: Incoming) -> Decoded:
     try:
         if kind is Kind.EVENTS:
             event_type = EVENT_TYPES[incoming.event_type or ""]
-            return _decode_trimmed(incoming, event_type) if incoming.identity.role in CUT else messages.decode_event(incoming.payload, event_type)
+            return _decode_trimmed(incoming, event_type) if incoming.identity.role in CUT else _decode_whole(incoming.payload, event_type)
         if kind is Kind.PRESENCE:
             return messages.decode(incoming.payload, Presence)
         if kind is Kind.LOCATION:
@@ -89,10 +90,23 @@ def _decode_trimmed(incoming: Incoming, event_type: EventType) -> Event[Body] | 
     return Trimmed(event, messages.encode_cbor(kept), _name_unknown(unknown)) if unknown else event
 
 
-def _name_unknown(paths: list[str]) -> str:
+def _decode_whole(payload: bytes, event_type: EventType) -> Event[Body] | Trimmed:
+    """Decode an event of a role whose unknown fields are kept, and named: its firmware may be newer than this server, or a field may be misspelt."""
+    plain = messages.load(payload)
+    event = messages.event_of(plain, event_type)
+    if _ENVELOPE.issuperset(plain) and _BODIES[event_type].issuperset(plain["body"]):
+        return event
+    return Trimmed(event, payload, _name_unknown(cut_unknown(plain, EVENT_KINDS[event_type])[1], "not in the contract"))
+
+
+_ENVELOPE: Final = frozenset(Event.__struct_fields__)
+_BODIES: Final = {event_type: frozenset(body.__struct_encode_fields__) for event_type, body in bodies.BODIES.items()}
+
+
+def _name_unknown(paths: list[str], what: str = "not in the contract, and not stored") -> str:
     named = ", ".join(path if path.isprintable() else ascii(path) for path in paths[:FIELDS_NAMED_MAX])
     more = f" and {len(paths) - FIELDS_NAMED_MAX} more" if len(paths) > FIELDS_NAMED_MAX else ""
-    return f"not in the contract, and not stored: {named}{more}"
+    return f"{what}: {named}{more}"
 
 
 # --- an event ---------------------------------------------------------------------------------------------------------------
@@ -164,11 +178,15 @@ def bound_of(batch: Batch, device: str, event: Event[Body], event_type: EventTyp
         facts = batch.order(order_id).fold.facts
         if len(facts) < rules.order_repeats_max and len(facts) < rules.order_events_max:
             continue
-        if _repeats(facts, device, event, event_type, code, rules.order_repeats_max):
+        if event_type not in _ADDING and _repeats(facts, device, event, event_type, code, rules.order_repeats_max):
             return Doubt(Reason.REPEATED, f"this device has said the same of order {order_id} {rules.order_repeats_max} times in a row (orders.repeats_max)")
         if len(facts) >= rules.order_events_max and sum(f.device == device for f in facts) >= rules.order_events_max:
             return Doubt(Reason.TOO_MANY_EVENTS, f"order {order_id} has {rules.order_events_max} events of this device (orders.events_max)")
     return None
+
+
+_ADDING: Final = frozenset({EventType.PICK, EventType.PACK, EventType.PAID, EventType.REFUNDED, EventType.CASH_COUNTED})
+"""Of these each one adds something: the hundredth piece of the same article is as real as the first."""
 
 
 def _repeats(facts: Sequence[Fact], device: str, event: Event[Body], event_type: EventType, code: str | None, often: int) -> bool:

@@ -136,9 +136,19 @@ def _bytes_of(value: Any) -> Any:
 
 
 def load(payload: bytes) -> Any:
-    """The plain value of a payload, in JSON or CBOR."""
+    """The plain value of a payload, in JSON or CBOR.
+
+    Raises:
+        PayloadError: it is neither.
+    """
     text = json_text(payload)
-    return load_cbor(payload) if text is None else load_json(text)
+    if text is not None:
+        return load_json(text)
+    head = payload[:1]
+    if not b"\xa0" <= head <= b"\xbf":  # CBOR's major type 5
+        first = f"begins with 0x{head.hex()}" if head else "empty"
+        raise PayloadError(f"payload: {first}: neither a JSON object nor a CBOR map")
+    return load_cbor(payload)
 
 
 def json_text(payload: bytes) -> bytes | None:
@@ -178,7 +188,8 @@ def explain(error: msgspec.ValidationError) -> str:
     """A validation error in the contract's words: `body.weight_g: expected integer, got text`."""
     said = str(error)
     if m := _EXPECTED.match(said):
-        return f"{_path(m[3])}: expected {_word(m[1])}, got {_word(m[2]) or 'null'}"
+        in_json = " (in JSON: lowercase hex digits)" if (m[1], m[2]) == ("bytes", "str") else ""
+        return f"{_path(m[3])}: expected {_word(m[1])}{in_json}, got {_word(m[2]) or 'null'}"
     if m := _MISSING.match(said):
         prefix = "" if m[2] in (None, "$") else f"{_path(m[2])}."
         return f"{prefix}{m[1]}: missing"

@@ -113,7 +113,7 @@ class Next(StrEnum):
     WAIT = "wait"
     """Do not send the event again. As long as the receipt is not `final`, another one follows once the missing thing has come."""
     SET_ASIDE = "set_aside"
-    """Put the goods aside, go on with others, and scan them again later (a new event)."""
+    """Put the goods aside and go on with others. If `final` is false, do not scan them again: the scan counts by itself. Else scan them again later."""
     CALL_DESK = "call_desk"
     """A person at the desk has to decide. Keep the goods where they are, and show `order` and `detail`."""
     SCAN_AGAIN = "scan_again"

@@ -354,12 +354,14 @@ def test_the_paths_of_unknown_fields_are_named(bench: Bench) -> None:
     assert receipt["detail"] == "not in the contract, and not stored: x0, x1, x2, x3, body.wieght_g and 1 more"
 
 
-def test_an_unknown_field_of_a_scanner_or_courier_is_kept(bench: Bench) -> None:
-    """Firmware may be newer than its server."""
+def test_f9_an_unknown_field_of_a_scanner_or_courier_is_kept_and_named(bench: Bench) -> None:
+    """Firmware may be newer than its server, or the field is misspelt: its developer sees it, its worker does not."""
     for device, event_type in (("scan-1", "pack"), ("phone-anna", "pickup")):
         draft = bench.draft(device, event_type, "PO-1", model="hh-20")
         (receipt,) = bench.send(draft)
-        assert "unknown_field" not in receipt.get("warn", [])
+        assert "unknown_field" in receipt["warn"]
+        assert receipt["detail"] == "not in the contract: model"
+        assert receipt["tone"] == ("warn" if "not_listed" in receipt["warn"] else "ok")
         assert bench.rows("SELECT payload FROM events WHERE id = ?", receipt["id"]) == [(draft.payload,)]
 
 

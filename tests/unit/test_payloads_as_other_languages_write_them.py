@@ -69,7 +69,7 @@ def test_f7_a_float_that_is_no_exact_integer_is_refused(number: float) -> None:
         ("seq", "1", "seq: expected integer, got text"),
         ("seq", -1, "seq: expected integer >= 1"),
         ("body", {"sku": "pen", "qty": "2"}, "body.qty: expected integer, got text"),
-        ("id", "019b8d2c", "id: expected bytes, got text"),
+        ("id", "019b8d2c", "id: expected bytes (in JSON: lowercase hex digits), got text"),
     ],
 )
 def test_f8_what_is_wrong_is_said_in_the_words_of_the_contract(field: str, value: object, says: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.bench import Bench
-from helpers.events import BOOT_MS, DELIVERY, NOW_MS
+from helpers.events import BOOT_MS, CREATED, DELIVERY, NOW_MS
 
 from bridge.domain.codes.rules import CodeRules
 
@@ -281,3 +281,12 @@ def test_a_shelf_that_is_scanned_beside_many_orders_names_none(bench: Bench) -> 
     assert bench.rows("SELECT order_id FROM codes WHERE code = 'SHELF-7'") == [("",)]
     assert {codes for order in orders for _, codes in parcels(bench, order)} == {""}
     assert bench.rebuild().changed == []
+
+
+def test_picking_many_pieces_one_by_one_is_no_repetition(tmp_path: Path) -> None:
+    """Each piece of the same article is as real as the first."""
+    with Bench(tmp_path / "site.db", order_repeats_max=5) as bench:
+        bench.tell("shop1", "created", "PO-9", {**CREATED, "lines": [{"sku": "pen", "qty": 50}], "payment": "on_delivery"})
+        receipts = [bench.tell("scan-1", "pick", "PO-9", {"sku": "pen", "qty": 1}) for _ in range(20)]
+    assert {receipt["outcome"] for receipt in receipts} == {"applied"}
+    assert receipts[-1]["left"] == [{"sku": "pen", "qty": 30}]

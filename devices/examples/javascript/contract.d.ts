@@ -308,7 +308,10 @@ export type Next =
    * the missing thing has come.
    */
   | "wait"
-  /** Put the goods aside, go on with others, and scan them again later (a new event). */
+  /**
+   * Put the goods aside and go on with others. If `final` is false, do not scan them again: the
+   * scan counts by itself. Else scan them again later.
+   */
   | "set_aside"
   /**
    * A person at the desk has to decide. Keep the goods where they are, and show `order` and
