@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bridge.shop_file import derived_event_id
+from bridge.shop.events import derived_event_id
 from devices.protocol import messages
 
 CONSOLE: Final = "console"

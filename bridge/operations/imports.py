@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
 from bridge.operations import devices
-from bridge.operations.ports import SiteContext
-from devices.protocol.messages import Receipt, convert
+from bridge.operations.ports import SiteContext, SiteReader
+from bridge.shop.assembly import ShopOrder
+from bridge.shop.events import News, Said, order_news
+from bridge.shop.mapping import ShopMap
+from devices.protocol.messages import Receipt, convert, load
 from devices.protocol.vocabulary import EventType, Outcome, Role
 
 PORTION_EVENTS_MAX: Final = 500
@@ -28,6 +32,34 @@ class Submitted(Struct, frozen=True, kw_only=True):
 
     outcomes: dict[Outcome, int]
     again: int
+
+
+async def plan(site: SiteReader, shop: ShopMap, orders: Sequence[ShopOrder]) -> list[News]:
+    """What of these orders is new, in the same order: each is compared with what the channel said of it before."""
+    said = {order.order: Said() for order in orders}
+    for order_id, state in site.queries.order_states(said).items():
+        said[order_id].state = state
+    for sent in site.queries.sent(shop.channel, said):
+        _hear(said[sent.order], EventType(sent.type), load(sent.payload)["body"])
+    for order in orders:
+        # Only an order that is there, and has more to tell than its creation, may have parcels of its own already.
+        if said[order.order].state is not None and order.expected not in (None, said[order.order].state):
+            found = site.queries.order(order.order)
+            said[order.order].parcels = tuple(p["parcel"] for p in found["parcels"]) if found is not None else ()
+    return [order_news(order, shop, said[order.order]) for order in orders]
+
+
+def _hear(said: Said, kind: EventType, body: dict[str, Any]) -> None:
+    said.kinds.add(kind)
+    if kind is EventType.PAID:
+        said.paid_minor += body["amount_minor"]
+    if kind is EventType.AMENDED:
+        said.amendments += 1
+    if kind is EventType.AMENDED or (kind is EventType.CREATED and said.lines is None):
+        if body.get("lines") is not None:
+            said.lines = {line["sku"]: line["qty"] for line in body["lines"]}
+        said.promise_ms = body.get("promise_ms", said.promise_ms)
+        said.amount_minor = body.get("amount_minor", said.amount_minor)
 
 
 async def open_channel(site: SiteContext, channel: str) -> None:

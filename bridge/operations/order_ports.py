@@ -16,6 +16,14 @@ Row = dict[str, Any]
 """A document of the contract (a status, a presence), or a row of a table with its columns as keys."""
 
 
+class SentEvent(NamedTuple):
+    """One event of an order, as its device sent it."""
+
+    order: str
+    type: str
+    payload: bytes
+
+
 class StoredFact(NamedTuple):
     """One event of an order: what it says, its row in the log, and its receipt (empty if it has none)."""
 
@@ -104,6 +112,10 @@ class OrderQueries(Protocol):
 
     def order_states(self, order_ids: Iterable[str]) -> dict[str, str]:
         """The states of those of these orders that exist."""
+        ...
+
+    def sent(self, device: str, order_ids: Iterable[str]) -> list[SentEvent]:
+        """The events that a device sent of these orders, in the order of their arrival."""
         ...
 
     def order_counts(self) -> dict[str, int]:

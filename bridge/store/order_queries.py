@@ -9,7 +9,7 @@ import cbor2
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, or_, select
 
 from bridge.domain.facts import Fact
-from bridge.operations.order_ports import Row, Seeking, Sort, Wanted
+from bridge.operations.order_ports import Row, Seeking, SentEvent, Sort, Wanted
 from bridge.store import tables as t
 from bridge.store.relations import chunks
 from bridge.store.sql import SqlTransaction
@@ -127,6 +127,14 @@ class OrderQueries:
             for some in chunks(list(order_ids)):
                 rows = connection.execute(select(t.orders.c.order_id, t.orders.c.state).where(t.orders.c.order_id.in_(some), t.orders.c.state != ""))
                 found.update((order_id, state) for order_id, state in rows)
+        return found
+
+    def sent(self, device: str, order_ids: Iterable[str]) -> list[SentEvent]:
+        query = select(t.events.c.order_id, t.events.c.type, t.events.c.payload).where(t.events.c.device == device).order_by(t.events.c.pos)
+        found = []
+        with translated(), self._reader.connect() as connection:
+            for some in chunks(list(order_ids)):
+                found += [SentEvent(*row) for row in connection.execute(query.where(t.events.c.order_id.in_(some)))]
         return found
 
     def order_counts(self) -> dict[str, int]:

@@ -59,6 +59,12 @@ class Amended(Body, frozen=True):
     """What was changed, such as `lines` or `address`: names of the shop's choice, and never what was changed to."""
     lines: Lines | None = None
     """All lines as they are now, if they were changed."""
+    promise_ms: Uint | None = None
+    """By when it is promised now, if that was changed, in ms since 1970 UTC."""
+    amount_minor: Uint | None = None
+    """What it costs now, all of it, if that was changed, in minor units of `currency`."""
+    currency: Currency | None = None
+    """The currency of `amount_minor`."""
 
 
 class Released(Body, frozen=True):

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from bridge.errors import BridgeError
-from bridge.shop_file import MapError
+from bridge.shop import MapError
 from firmware_sim.commands import history, new, record, runs, sweeps, train
 from firmware_sim.commands.output import FAILED, USAGE
 from firmware_sim.errors import BadCredentials, BadScenario, NoPassword, SimError

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from bridge.shop_file import ShopMap, ShopOrder, derived_event_id, derived_log
+from bridge.shop import ShopMap, ShopOrder, derived_event_id, derived_log
+from bridge.shop.events import state_said
 from devices.protocol import bodies
 from devices.protocol.bodies import Line, ProofOfDelivery
 from devices.protocol.vocabulary import EventType, OrderState, PodMethod
@@ -131,19 +132,6 @@ def _told(kind: EventType, at_ms: int, order: ShopOrder, shop: ShopMap, body: bo
     return Told(id=event_id, type=kind, at_ms=at_ms, order=order.order, parcel=f"{order.order}-1", body=body)
 
 
-def said_state(order: ShopOrder, shop: ShopMap) -> str:
-    """The state that a row says: with its status word, or, if it has none that is mapped, with its times."""
-    if order.expected is not None:
-        return order.expected
-    if order.delivered_ms is not None:
-        return OrderState.DELIVERED
-    if order.shipped_ms is not None:
-        return OrderState.SHIPPED
-    if order.approved_ms is not None:
-        return OrderState.APPROVED
-    return OrderState.PAID if order.paid_ms is not None and shop.payment == "prepaid" else OrderState.PENDING_PAYMENT
-
-
 def replay(
     orders: list[ShopOrder],
     shop: ShopMap,
@@ -168,7 +156,7 @@ def replay(
     scanner = _backlog(site, cast.scanner, told_by_scanner(orders, shop), shop, speed)
     courier = _backlog(site, cast.courier, told_by_courier(orders, shop), shop, speed)
     screen = Screen(site=site, device=cast.watcher)
-    said = {o.order: said_state(o, shop) for o in orders}
+    said = {o.order: state_said(o, shop) for o in orders}
     firmwares = {cast.scanner: scanner, cast.courier: courier, cast.watcher: screen}
     record = drive(firmwares, screen, *address, cast.passwords, said, on_progress, timeout_s)
     states = record.states

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
-import os
 import re
 import signal
 import socket
@@ -13,9 +10,9 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, redirect_stderr, redirect_stdout
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import typer
@@ -23,6 +20,7 @@ from helpers.bench import Bench
 from helpers.forked import Forked
 from helpers.mqtt import MqttWire
 from helpers.server import Server, ServerProcess
+from helpers.shell import ROOT, TIMEOUT_S, Shell
 from helpers.waiting import until
 
 from bridge.config import Settings
@@ -34,62 +32,7 @@ from devices.protocol.vocabulary import Role
 from firmware_sim.cli import app as simulator
 from firmware_sim.demo import plan_demo
 
-ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "config" / "samples"
-TIMEOUT_S = 60
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-PROCESSES = ("serve", "demo")
-"""Commands that need a process of their own. The others run in this process: starting one takes longer than most of them run."""
-
-
-class Shell:
-    """Runs `dockbridge` for one site."""
-
-    def __init__(self, site: Path) -> None:
-        self.site = site
-        self.environment = {**os.environ, "DOCKBRIDGE_SITE": str(site), "COLUMNS": "200"}
-
-    def __call__(self, *arguments: str | Path, code: int = 0) -> Done:
-        words = list(map(str, arguments))
-        done = self._process(words) if words[0] in PROCESSES else self._here(words)
-        assert "Traceback" not in done.stderr, done.stderr
-        assert done.code == code, (done.stdout, done.stderr)
-        return done
-
-    def _process(self, words: list[str]) -> Done:
-        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=self.environment, cwd=ROOT, check=False)
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def _here(self, words: list[str]) -> Done:
-        out, err = io.StringIO(), io.StringIO()
-        loggers = [logging.getLogger(name) for name in ("dockbridge", "amqtt", "websockets", "asyncio", "transitions")]
-        levels = [logger.level for logger in loggers]
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.setattr(sys, "argv", ["dockbridge", *words])
-            patch.chdir(ROOT)
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
-            try:
-                main()
-            except SystemExit as end:
-                code = end.code
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        assert isinstance(code, int)
-        return Done(code, out.getvalue(), err.getvalue())
-
-    def data(self, *arguments: str | Path) -> Any:
-        return json.loads(self(*arguments, "--json").stdout)
 
 
 @pytest.fixture
@@ -222,7 +165,7 @@ def test_a_shift_at_the_command_line(served: Shell) -> None:
     made = served.data("device", "add", "scan-07", "--at", "dock-2")
     assert (made[0]["device"], made[0]["role"], len(made[0]["secret"])) == ("scan-07", "scanner", 24)
     imported = served.data("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
-    assert (imported["orders"], len(imported["bad_rows"])) == (24, 2)
+    assert (imported["orders"], len(imported["bad_rows"])) == (24, 0)
     again = served.data("orders", "import", SAMPLES / "orders.csv", "--map", SAMPLES / "orders.toml")
     assert again["again"] == again["events"] == imported["events"]
     order = served.data("orders", "list", "--state", "approved")[0]["order"]
@@ -269,15 +212,24 @@ def test_an_import_that_stops_early_says_at_which_line_and_fails(shell: Shell, t
     done = shell("orders", "import", file, "--map", SAMPLES / "orders.toml", "--json", code=1)
     assert "Import stopped at line 3. Fix the file and run the import again." in done.stderr
     assert [(row["line"], row["ends_file"]) for row in json.loads(done.stdout)["bad_rows"]] == [(3, True)]
-    assert [o["order"] for o in shell.data("orders", "list")] == ["shop1-1"]
+    assert shell.data("orders", "list") == []
 
 
 def test_what_a_shop_writes_into_a_row_does_not_decide_how_an_import_ends(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(HEADER + "1,nothing behind it was read,2024-01-01 10:00:00,,,,,pen,1,1.00\n2,processing,2024-01-01 10:00:00,,,,,pen,1,1.00\n")
-    done = shell("orders", "import", file, "--map", SAMPLES / "orders.toml", "--json")
+    done = shell("orders", "import", file, "--map", SAMPLES / "orders.toml", "--json", code=1)
     assert [(row["line"], row["ends_file"]) for row in json.loads(done.stdout)["bad_rows"]] == [(2, False)]
     assert "Import stopped" not in done.stderr
+
+
+def test_a_first_mapping_asks_for_what_the_file_does_not_show(shell: Shell, tmp_path: Path) -> None:
+    order_map = ("orders", "map", SAMPLES / "orders.csv", "--out", tmp_path / "map.toml", "--name", "shop1", "--timezone", "UTC")
+    assert "--currency" in shell(*order_map, code=1).stderr
+    assert "is not a known time zone" in shell(*order_map, "--currency", "EUR", "--timezone", "Mars", code=1).stderr
+    assert "Check it, then try it" in shell(*order_map, "--currency", "EUR").stderr
+    assert "exists already" in shell(*order_map, "--currency", "EUR", code=1).stderr
+    assert "Would import" in shell("orders", "import", SAMPLES / "orders.csv", "--map", tmp_path / "map.toml", "--dry-run").stderr
 
 
 def test_a_job_that_is_closed_already_is_not_released_again(shell: Shell) -> None:

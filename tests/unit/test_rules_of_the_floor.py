@@ -12,7 +12,7 @@ from helpers.events import DELIVERY, LINES, NOW_MS, TOPICS, event_id
 from unit.facts_made import LAMP, MUG, T0, Story, created, line
 
 from bridge.domain.view import OrderView, timed_flags
-from bridge.shop_file import order_events, read_map, read_orders
+from bridge.shop import order_events, read_map, read_orders
 from devices.protocol import bodies
 from devices.protocol.messages import load_cbor
 from devices.protocol.vocabulary import EventType as E

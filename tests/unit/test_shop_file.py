@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge import shop_file
-from bridge.shop_file import BadRow, MapError, ShopMap, ShopOrder, order_events, read_map, read_orders
+from bridge.shop import BadRow, MapError, ShopMap, ShopOrder, derived_event_id, order_events, read_map, read_orders, table
 from devices.protocol.messages import Event, decode_event
 from devices.protocol.vocabulary import EventType
 
@@ -50,7 +49,7 @@ qty = "Menge"
 amount = "Summe"
 """
 HEADER = "Bestellung,bestellt,Status,bezahlt,freigegeben,versprochen,Artikel,Menge,Summe\n"
-WORDS = 'offen = "pending_payment"\nversandt = "shipped"\nstorniert = "cancelled"'
+WORDS = 'offen = "pending_payment"\nfrei = "approved"\nversandt = "shipped"\nstorniert = "cancelled"'
 
 
 def utc_ms(text: str) -> int:
@@ -192,25 +191,25 @@ def test_a_bad_row_is_named_with_its_line_and_reason_and_the_others_are_used(tmp
 
 def test_a_row_that_contradicts_an_earlier_one_of_its_order_is_bad(tmp_path: Path) -> None:
     orders, bad = read(tmp_path, shop(tmp_path), "Bestellung,bestellt\n1,2024-01-01 10:00:00\n1,2024-01-01 10:00:01\n")
-    assert ([o.order for o in orders], bad) == (["shop1-1"], [BadRow(3, "order shop1-1 has another status or time in line 2")])
+    assert ([o.order for o in orders], bad) == ([], [BadRow(3, "order shop1-1 has another status or time in line 2")])
 
 
 def test_an_order_has_at_most_500_items(tmp_path: Path) -> None:
     using = shop(tmp_path, columns='sku = "sku"')
     orders, bad = read(tmp_path, using, "Bestellung,bestellt,sku\n" + "".join(f"1,2024-01-01 10:00:00,sku-{i}\n" for i in range(501)))
-    assert (len(orders[0].items), [(b.line, b.reason) for b in bad]) == (500, [(502, "order shop1-1 has more than 500 items")])
+    assert (orders, [(b.line, b.reason) for b in bad]) == ([], [(502, "order shop1-1 has more than 500 items")])
 
 
-def test_an_open_quote_ends_the_file_with_a_sentence(tmp_path: Path) -> None:
+def test_of_a_file_with_an_open_quote_no_order_is_known_to_be_whole(tmp_path: Path) -> None:
     orders, bad = read(tmp_path, shop(tmp_path), 'Bestellung,bestellt\n1,2024-01-01 10:00:00\n"2,2024-01-01 10:00:00\n')
-    assert [o.order for o in orders] == ["shop1-1"]
+    assert orders == []
     assert [(b.line, b.ends_file, b.reason.startswith("not CSV")) for b in bad] == [(3, True, True)]
 
 
-def test_a_file_that_is_too_long_is_read_up_to_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shop_file, "ROWS_MAX", 2)
+def test_of_a_file_that_is_too_long_no_order_is_known_to_be_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "LINES_MAX", 2)
     orders, bad = read(tmp_path, shop(tmp_path), "Bestellung,bestellt\n1,2024-01-01 10:00:00\n2,2024-01-01 10:00:00\n3,2024-01-01 10:00:00\n")
-    assert [o.order for o in orders] == ["shop1-1"]
+    assert orders == []
     assert [(b.line, b.ends_file) for b in bad] == [(3, True)]
 
 
@@ -256,7 +255,7 @@ def events_of(tmp_path: Path, row: str, **mapping: Any) -> list[tuple[EventType,
     return [(kind, decode_event(payload, kind)) for kind, payload in order_events(order, using)]
 
 
-PAID = "17,2024-01-01 10:00:00,offen,2024-01-01 10:05:00,2024-01-01 11:00:00,2024-01-03 18:00:00,pen,3,12.50\n"
+PAID = "17,2024-01-01 10:00:00,frei,2024-01-01 10:05:00,2024-01-01 11:00:00,2024-01-03 18:00:00,pen,3,12.50\n"
 
 
 def test_a_row_is_created_paid_and_approved(tmp_path: Path) -> None:
@@ -312,5 +311,5 @@ def test_an_order_of_the_first_edition_is_not_sent_again_under_its_id_with_other
     using = shop(tmp_path, columns=ALL, status=WORDS)
     ((order,), _) = read(tmp_path, using, HEADER + f"1,2025-01-02 10:00:00,offen,,,,,,{amount}\n")
     ((kind, payload),) = order_events(order, using)
-    first_edition = shop_file.derived_event_id(order.created_ms, using.channel, order.order, kind)
+    first_edition = derived_event_id(order.created_ms, using.channel, order.order, kind)
     assert (decode_event(payload, kind).id == first_edition) is is_known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict, refusal
 from bridge.domain.lifecycle import OUTBOUND, Step
 from bridge.domain.order.movement import move_parcels
@@ -78,6 +80,10 @@ def amended(order: Order, fact: Fact) -> Verdict:
         if order.picked or order.parcels:
             order.flags.add(Flag.NEEDS_CONFIRM)
         order.count_packed()
+    if body.promise_ms is not None and order.created is not None:
+        order.created = replace(order.created, promise_ms=body.promise_ms)
+    if body.amount_minor is not None:
+        order.account.owe(body.amount_minor, body.currency)
     return APPLIED
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 import typer
 from msgspec import Struct
@@ -17,7 +18,7 @@ from rich.table import Column, Table
 from bridge.entrypoints.cli.times import Dated, dated, moment, span
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Print at most this many rows.")]
@@ -32,6 +33,8 @@ PIPE_WIDTH: Final = 400
 
 WIDE: Final = 120
 """Columns that a terminal needs for a table with many columns."""
+LINE_EVERY_S: Final = 5.0
+"""How often a long command that does not run in a terminal says how far it is."""
 
 # No emoji: `:AB:` is part of a fingerprint, or of an id.
 _sentences = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -133,3 +136,29 @@ def progress() -> Progress:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+
+
+class Steps:
+    """How far a long command is: a bar on a terminal, a line every `LINE_EVERY_S` otherwise. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._bar = progress()
+        self._task: TaskID | None = None
+        self._said_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, what: str, done: int, total: int | None = None) -> None:
+        """Show a step, and how much of it is done."""
+        if not self._bar.disable:
+            if self._task is None:
+                self._task = self._bar.add_task(what)
+            self._bar.update(self._task, description=what, completed=done, total=total)
+        elif time.monotonic() - self._said_s >= LINE_EVERY_S:
+            self._said_s = time.monotonic()
+            say(f"{what}: {done}" + (f" of {total}" if total is not None else ""))

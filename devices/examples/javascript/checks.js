@@ -71,7 +71,7 @@ const BODIES = {
   paid: map({ amount_minor: uint, currency }),
   refunded: map({ amount_minor: uint, currency, reason: word }),
   approved: nothing,
-  amended: map({ changed: list(word, 1, 64), 'lines?': lines }),
+  amended: map({ changed: list(word, 1, 64), 'lines?': lines, 'promise_ms?': uint, 'amount_minor?': uint, 'currency?': currency }),
   held: because,
   released: map({ 'reason?': word, 'all?': flag }),
   cancelled: map({ reason: word, 'since_ms?': uint }),

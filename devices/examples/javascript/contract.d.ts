@@ -1271,6 +1271,12 @@ export interface AmendedBody {
   changed: Words;
   /** All lines as they are now, if they were changed. */
   lines?: Lines;
+  /** By when it is promised now, if that was changed, in ms since 1970 UTC. */
+  promise_ms?: Uint;
+  /** What it costs now, all of it, if that was changed, in minor units of `currency`. */
+  amount_minor?: Uint;
+  /** The currency of `amount_minor`. */
+  currency?: Currency;
 }
 
 /** A body that only gives its reason: a short word, never a sentence with a person in it. */

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from bridge.shop_file import read_map, read_orders
+from bridge.shop import read_map, read_orders
 from firmware_sim import replay, show
 from firmware_sim.commands import output
 from firmware_sim.commands.credentials import read_json

@@ -50,6 +50,11 @@ def created(order: Order, e: Happened) -> None:
     order.prepaid, order.terms = e.body["payment"] == "prepaid", e.terms
 
 
+def amended(order: Order, e: Happened) -> None:
+    if (price := e.body.get("amount_minor")) is not None:
+        order.purse.price, order.purse.currency = price, e.body.get("currency")
+
+
 def paid(order: Order, e: Happened) -> None:
     order.purse.put(e.body["amount_minor"], e.body["currency"])
 

@@ -38,6 +38,7 @@ def amended(order: Order, e: Happened) -> None:
         order.lines = quantities(lines)
         if order.picked or order.boxes:
             order.marks.add("needs_confirm")
+    money.amended(order, e)
 
 
 OWN_HOLDS: Final = frozenset({"fraud", "payment", "chargeback", "customs"})

@@ -1,0 +1,282 @@
+"""How to read a shop's file: a mapping in TOML, checked as a whole before anything is read with it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from bridge.errors import BridgeError
+from bridge.shop.currencies import minor_digits
+from devices.protocol.vocabulary import OrderState
+
+TIMES: Final = ("created", "paid", "approved", "shipped", "delivered", "cancelled", "promised")
+COLUMNS: Final = ("order", "status", *TIMES, "sku", "qty", "amount", "currency", "payment", "country")
+"""What a shop's columns can contain. `order` and `created` are required."""
+CONTACT_COLUMNS: Final = frozenset({"name", "recipient", "customer", "contact", "email", "phone", "address", "street", "city", "postcode", "zip", "note"})
+"""What a later release takes in, sealed."""
+_CONTACT_HEADER: Final = re.compile(r"e-?mail|phone|(?:^|[\W_])(?:tel|fax|street|address\d?|recipient|buyer[-_ ]name|postcode|zip)(?:$|[\W_])", re.IGNORECASE)
+LEAVE_OUT: Final = "leave_out"
+"""What [status] says of orders that are not to be imported."""
+STATES: Final = (
+    OrderState.PENDING_PAYMENT,
+    OrderState.PAID,
+    OrderState.APPROVED,
+    OrderState.PICKING,
+    OrderState.PACKED,
+    OrderState.SHIPPED,
+    OrderState.OUT_FOR_DELIVERY,
+    OrderState.DELIVERED,
+    OrderState.COMPLETED,
+    OrderState.RETURNING,
+    OrderState.RETURNED,
+    OrderState.CANCELLED,
+)
+"""The order states that a file can say. The others need more than a word: customs need a country, a part needs its parcels."""
+ISO: Final = "iso"
+"""The `time_format` of ISO 8601, such as 2026-11-23T06:00:00+00:00."""
+PAYMENTS: Final = ("prepaid", "on_delivery")
+WILDCARD: Final = "*"
+PATTERN_CHARS_MAX: Final = 200
+SKIP_LINES_MAX: Final = 100
+
+
+class MapError(BridgeError):
+    """The mapping file can't be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopMap:
+    """How to read a shop's file.
+
+    `columns` maps our names to the file's, `status` the shop's words to order states; a status in several columns is their words with "/" between.
+    `time_format` is a format of `strptime` or `ISO`, in `timezone` unless a time has its own zone.
+    """
+
+    channel: str
+    prefix: str
+    timezone: ZoneInfo
+    columns: Mapping[str, str]
+    status_columns: tuple[str, ...] = ()
+    status: Mapping[str, str] = field(default_factory=dict)
+    payments: Mapping[str, str] = field(default_factory=dict)
+    countries: Mapping[str, str] = field(default_factory=dict)
+    leave_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    patterns: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    time_format: str = "%Y-%m-%d %H:%M:%S"
+    currency: str = "EUR"
+    payment: str = "prepaid"
+    country: str | None = None
+    encoding: str = "utf-8-sig"
+    delimiter: str = ","
+    quote: str = '"'
+    skip_lines: int = 0
+    sheet: str | None = None
+    fill_down: bool = True
+    amount_per: str | None = None
+    decimal: str = "."
+    thousands: str = ""
+    strip: tuple[str, ...] = ()
+    zero_qty: str = "refuse"
+    negative_qty: str = "refuse"
+
+    def state_of(self, status: str) -> str | None:
+        """The order state for which a status of the file stands; None if it is not mapped."""
+        found = self.status.get(status)
+        if found is not None or not status:
+            return found
+        parts = status.split("/")
+        for words, state in self.status.items():
+            if WILDCARD in words and _fits(words.split("/"), parts):
+                return state
+        return None
+
+
+def _fits(pattern: list[str], parts: list[str]) -> bool:
+    return len(pattern) == len(parts) and all(p in (WILDCARD, part) for p, part in zip(pattern, parts, strict=True))
+
+
+class _Setting(NamedTuple):
+    """A setting of [channel]: whether a value can be used, and what can."""
+
+    fits: Callable[[Any], bool]
+    fix: str
+
+
+def _one_of(*choices: Any) -> _Setting:
+    return _Setting(lambda v: v in choices and type(v) is type(choices[0]), "choose " + " or ".join(f'"{c}"' for c in choices))
+
+
+def _is_encoding(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and codecs.lookup(value)._is_text_encoding
+    except LookupError:
+        return False
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= PATTERN_CHARS_MAX
+
+
+_EXAMPLE: Final = 'for example name = "shop1", prefix = "shop1-", timezone = "Europe/Berlin"'
+_QTY_RULE: Final = _one_of("refuse", "leave_out")
+_SETTINGS: Final[dict[str, _Setting]] = {
+    "name": _Setting(_is_text, _EXAMPLE),
+    "prefix": _Setting(_is_text, _EXAMPLE),
+    "timezone": _Setting(_is_text, _EXAMPLE),
+    "time_format": _Setting(_is_text, 'use the codes of strptime, such as "%d.%m.%Y %H:%M", or "iso"'),
+    "currency": _Setting(lambda v: isinstance(v, str) and minor_digits(v) is not None, 'use the code of ISO 4217, for example "EUR"'),
+    "payment": _one_of(*PAYMENTS),
+    "country": _Setting(lambda v: isinstance(v, str) and bool(re.fullmatch("[A-Z]{2}", v)), 'use the code of ISO 3166, for example "DE"'),
+    "encoding": _Setting(_is_encoding, 'for example "utf-8", "latin-1", "cp1252", "utf-16" or "gb18030"'),
+    "delimiter": _Setting(lambda v: isinstance(v, str) and len(v) == 1, 'it is one character, for example delimiter = ";"'),
+    "quote": _Setting(lambda v: isinstance(v, str) and len(v) <= 1, 'it is one character; quote = "" if quotes are ordinary characters'),
+    "skip_lines": _Setting(
+        lambda v: type(v) is int and 0 <= v <= SKIP_LINES_MAX, f"give the number of lines before the one with the columns' names, at most {SKIP_LINES_MAX}"
+    ),
+    "sheet": _Setting(_is_text, "give the name of a sheet of the workbook"),
+    "fill_down": _Setting(lambda v: type(v) is bool, "choose true or false"),
+    "amount_per": _one_of("row", "order"),
+    "decimal": _one_of(".", ","),
+    "thousands": _one_of("", ".", ",", " ", "'"),
+    "strip": _Setting(lambda v: isinstance(v, list) and all(map(_is_text, v)), 'list the texts beside numbers, for example strip = ["€", "EUR"]'),
+    "zero_qty": _QTY_RULE,
+    "negative_qty": _one_of("refuse", "leave_out", "subtract"),
+}
+_REQUIRED: Final = ("name", "prefix", "timezone")
+_SECTIONS: Final = ("channel", "columns", "status", "payment", "country", "leave_out", "patterns")
+_PATTERN_COLUMNS: Final = ("order", "sku")
+
+
+def read_map(path: Path) -> ShopMap:
+    """Read a mapping file.
+
+    Raises:
+        MapError: if a setting is wrong. It names the setting and the fix.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MapError(f"{path} does not exist", fix=f"`dockbridge orders map FILE --out {path}` writes a first one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MapError(f"{path}: {error}", fix="fix that line") from error
+    return _parse_map(path, data)
+
+
+def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
+    unknown = sorted(set(data) - set(_SECTIONS))
+    if unknown:
+        is_contact = unknown[0] == "contact"
+        fix = _CONTACT_FIX if is_contact else f"the sections are {', '.join(f'[{s}]' for s in _SECTIONS)}"
+        raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=fix)
+    columns, status_columns = _columns(path, data)
+    channel = _channel(path, data)
+    words = {name: _table(path, data, name) for name in ("status", "payment", "country")}
+    _check_words(path, "status", words["status"], (*STATES, LEAVE_OUT), "which an import can't say")
+    _check_words(path, "payment", words["payment"], PAYMENTS, "which is not a way to pay")
+    for word, code in words["country"].items():
+        if not _SETTINGS["country"].fits(code):
+            raise MapError(f"{path}: country.{word} is {code!r}", fix=_SETTINGS["country"].fix)
+    chosen = {k: v for k, v in channel.items() if k not in ("name", "prefix", "timezone", "strip")}
+    return ShopMap(
+        channel=channel["name"],
+        prefix=channel["prefix"],
+        timezone=_zone(path, channel["timezone"]),
+        columns=columns,
+        status_columns=status_columns,
+        status=words["status"],
+        payments=words["payment"],
+        countries=words["country"],
+        leave_out=_leave_out(path, data),
+        patterns=_patterns(path, data),
+        strip=tuple(channel.get("strip", ())),
+        **chosen,
+    )
+
+
+_CONTACT_FIX: Final = "names, addresses, phone numbers and notes come with a later release, which seals them; leave them out"
+
+
+def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """(our name → the file's, but for the status; the columns of the status)."""
+    given = dict(data.get("columns", {}))
+    status = given.pop("status", [])
+    status = [status] if isinstance(status, str) else status
+    if not isinstance(status, list) or not all(isinstance(s, str) for s in status):
+        raise MapError(f"{path}: columns.status must be a string or a list of strings", fix='write status = "Status", or status = ["Paid", "Sent"]')
+    columns = _table(path, {"columns": given}, "columns")
+    for name, theirs in (*columns.items(), *(("status", s) for s in status)):
+        if name in CONTACT_COLUMNS or (name in COLUMNS and _CONTACT_HEADER.search(theirs)):
+            raise MapError(f"{path}: columns.{name} = {theirs!r} would take in who the customer is", fix=_CONTACT_FIX)
+        if name not in COLUMNS:
+            raise MapError(f"{path}: columns.{name} is not a known column", fix=f"choose one of {', '.join(COLUMNS)}")
+    for name in ("order", "created"):
+        if name not in columns:
+            raise MapError(f"{path}: columns.{name} is missing", fix="give the name of the file's column")
+    return columns, tuple(status)
+
+
+def _channel(path: Path, data: dict[str, Any]) -> dict[str, Any]:
+    channel = data.get("channel", {})
+    if not isinstance(channel, dict):
+        raise MapError(f"{path}: channel is not a section", fix="write [channel] on a line of its own")
+    for name, value in channel.items():
+        if name not in _SETTINGS:
+            raise MapError(f"{path}: channel.{name} is not a setting", fix=f"choose one of {', '.join(sorted(_SETTINGS))}")
+        if not _SETTINGS[name].fits(value) and (value or name not in _REQUIRED):
+            raise MapError(f"{path}: channel.{name} is {value!r}", fix=_SETTINGS[name].fix)
+    for name in _REQUIRED:
+        if not channel.get(name):
+            raise MapError(f"{path}: channel.{name} is missing", fix=_EXAMPLE)
+    if "%Z" in channel.get("time_format", ""):
+        fix = "use %z if the times have an offset such as +0100; otherwise write the zone's letters as they are, such as UTC, and set channel.timezone"
+        raise MapError(f"{path}: channel.time_format has %Z, which reads the letters of a time zone and ignores what they say", fix=fix)
+    if channel.get("decimal", ".") == channel.get("thousands", ""):
+        raise MapError(
+            f"{path}: channel.decimal and channel.thousands are both {channel.get('decimal', '.')!r}", fix='for example decimal = ",", thousands = "."'
+        )
+    return channel
+
+
+def _zone(path: Path, name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise MapError(f"{path}: channel.timezone {name!r} is not a known time zone", fix='use an IANA name, such as "Europe/Berlin"') from None
+
+
+def _table(path: Path, data: dict[str, Any], name: str) -> dict[str, str]:
+    table = data.get(name, {})
+    if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+        raise MapError(f"{path}: every value in [{name}] must be a string", fix='write name = "value"')
+    return table
+
+
+def _check_words(path: Path, section: str, table: Mapping[str, str], choices: tuple[str, ...], what: str) -> None:
+    for word, ours in table.items():
+        if ours not in choices:
+            raise MapError(f"{path}: {section}.{word} is {ours!r}, {what}", fix=f"choose one of {', '.join(choices)}")
+
+
+def _leave_out(path: Path, data: dict[str, Any]) -> dict[str, frozenset[str]]:
+    table = data.get("leave_out", {})
+    if not isinstance(table, dict) or not all(isinstance(v, list) and all(isinstance(w, str) for w in v) for v in table.values()):
+        raise MapError(f"{path}: every value in [leave_out] must be a list of strings", fix='write "Column" = ["word", "other word"]')
+    return {column: frozenset(words) for column, words in table.items()}
+
+
+def _patterns(path: Path, data: dict[str, Any]) -> dict[str, re.Pattern[str]]:
+    patterns = {}
+    for name, text in _table(path, data, "patterns").items():
+        if name not in _PATTERN_COLUMNS:
+            raise MapError(f"{path}: patterns.{name} is not a column with a pattern", fix=f"choose {' or '.join(_PATTERN_COLUMNS)}")
+        try:
+            patterns[name] = re.compile(text)
+        except re.error as error:
+            raise MapError(f"{path}: patterns.{name}: {error}", fix='for example order = "[0-9]{9}"') from error
+    return patterns

@@ -1,0 +1,73 @@
+"""`dockbridge` as a user runs it: in this process where that is enough, else in one of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from bridge.entrypoints.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 60
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+PROCESSES = ("serve", "demo")
+"""Commands that need a process of their own. The others run in this process: starting one takes longer than most of them run."""
+
+
+class Shell:
+    """Runs `dockbridge` for one site."""
+
+    def __init__(self, site: Path) -> None:
+        self.site = site
+        self.environment = {**os.environ, "DOCKBRIDGE_SITE": str(site), "COLUMNS": "200"}
+
+    def __call__(self, *arguments: str | Path, code: int = 0) -> Done:
+        words = list(map(str, arguments))
+        done = self._process(words) if words[0] in PROCESSES else self._here(words)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.code == code, (done.stdout, done.stderr)
+        return done
+
+    def _process(self, words: list[str]) -> Done:
+        command = [sys.executable, "-m", "bridge.entrypoints.cli.main", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=self.environment, cwd=ROOT, check=False)
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def _here(self, words: list[str]) -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        loggers = [logging.getLogger(name) for name in ("dockbridge", "amqtt", "websockets", "asyncio", "transitions")]
+        levels = [logger.level for logger in loggers]
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["dockbridge", *words])
+            patch.chdir(ROOT)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        assert isinstance(code, int)
+        return Done(code, out.getvalue(), err.getvalue())
+
+    def data(self, *arguments: str | Path) -> Any:
+        return json.loads(self(*arguments, "--json").stdout)
