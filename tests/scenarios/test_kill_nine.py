@@ -21,10 +21,8 @@ from helpers.events import SITE
 from helpers.server import SECRET, Server, free_port
 from helpers.waiting import until
 
-from bridge.store.queries import Queries
 from bridge.store.sqlite import open_engine
 from devices import Courier, Scan, Scanner
-from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import EventType, Role
 
 KILLS = 20
@@ -119,8 +117,7 @@ def test_two_thousand_events_survive_twenty_kills(server: Server, tmp_path: Path
     assert server.starts == KILLS + 1
     assert not outcomes.keys() & {"rejected", "blocked", "lost_claim"}, outcomes
     _everything_is_there_once(server.directory, scans)
-    reader = open_engine(server.directory / "dockbridge.db", read_only=True)
-    states = {s["order"]: s["state"] for s in Queries(reader, Topics("main")).orders(state=None, limit=ORDERS + 1)}
+    states = dict(server.rows("SELECT order_id, state FROM orders WHERE state != ''"))
     assert states == {f"PO-{n}": expected_state(n) for n in range(ORDERS)}
 
 
