@@ -252,4 +252,4 @@ def test_a_device_counts_once_it_says_something_of_itself_and_an_end_without_a_c
         ("scan-2", {"online": False, **known, **clock}),
     ):
         observer.see(Received(1, "listener", f"v1/main/devices/{device}/presence", encode_cbor(presence), 1, False, False))
-    assert str(observer) == "0 orders, 2 devices, 0 couriers, 1 lost connections, 0 alerts"
+    assert str(observer) == "0 new orders, 0 from before, 2 devices, 0 couriers, 1 lost connections, 0 alerts"
