@@ -40,7 +40,7 @@ class Overview(Struct, frozen=True, kw_only=True):
 
 
 async def overview(site: SiteReader, *, now_ms: int, connected: Collection[str] | None) -> Overview:
-    """How a site is now. `connected` are the devices that the running server says are; None if none runs."""
+    """How a site is now. `connected` are the devices of which the running server has a connection; None if none runs."""
     return Overview(
         devices=_counts(await devices.list_devices(site, connected or (), {}), now_ms, is_running=connected is not None),
         orders=site.queries.order_counts(),

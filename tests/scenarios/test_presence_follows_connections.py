@@ -150,9 +150,10 @@ def test_a_lost_connection_leaves_no_clock(device: Device) -> None:
     assert device.last() == without_clock(words(b"boot-one"), online=False)
 
 
-@pytest.mark.parametrize("clean", [True, False])
-def test_a_client_that_takes_its_connection_over_is_not_offline_between(device: Device, clean: bool) -> None:
-    with device.program("one", b"boot-one", clean=clean) as old, device.program("one", b"boot-two", clean=clean):
+@pytest.mark.parametrize(("before", "after"), [(True, True), (False, False), (True, False)])
+def test_a_client_that_takes_its_connection_over_is_not_offline_between(device: Device, before: bool, after: bool) -> None:
+    """With a session that is new, too: meanwhile it is being stored."""
+    with device.program("one", b"boot-one", clean=before) as old, device.program("one", b"boot-two", clean=after):
         assert old.expect_closed() == []
         assert device.retained() == words(b"boot-two")
         assert all(said["online"] for said in device.seen())
