@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import cbor2
 
@@ -63,3 +63,12 @@ def array(items: list[bytes]) -> bytes:
 def words(*vocabularies: type[StrEnum]) -> dict[str, bytes]:
     """word → its CBOR, for every word of these vocabularies."""
     return {word.value: text(word.value) for vocabulary in vocabularies for word in vocabulary}
+
+
+def in_order(plain: dict[str, Any]) -> dict[str, Any]:
+    """A map with its keys in deterministic order: shorter keys first, then bytewise (RFC 8949 §4.2.1). Maps inside it stay as they are."""
+    return dict(sorted(plain.items(), key=_by_key))
+
+
+def _by_key(item: tuple[str, object]) -> tuple[int, str]:
+    return (len(item[0]), item[0])

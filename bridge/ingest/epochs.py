@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from bridge.domain.encoding import in_order
 from bridge.ingest.relation import Origin, Relation
 
 
@@ -30,8 +31,4 @@ EPOCHS: Final = Relation(name="epochs", row=EpochRow, key=("epoch",), origin=Ori
 
 def in_epoch(plain: dict[str, Any], epoch: int) -> dict[str, Any]:
     """A payload with its epoch, keys in deterministic order (RFC 8949 §4.2.1); as it is in epoch 0."""
-    return dict(sorted({**plain, "epoch": epoch}.items(), key=_by_key)) if epoch else plain
-
-
-def _by_key(item: tuple[str, object]) -> tuple[int, str]:
-    return (len(item[0]), item[0])
+    return in_order({**plain, "epoch": epoch}) if epoch else plain

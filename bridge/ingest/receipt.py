@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import cbor2
 
-from bridge.domain.encoding import FALSE, TRUE, array, integer, map_head, text
+from bridge.domain.encoding import FALSE, TRUE, array, in_order, integer, map_head, text
 from bridge.domain.facts import Verdict, tone_of
 from bridge.ingest.epochs import in_epoch
 from devices.protocol import messages
@@ -154,17 +154,9 @@ def once_more(receipt: bytes, shelf_of: ShelfOf | None = None, *, epoch: int = 0
     """Mark a receipt as repeated, with keys in deterministic order again. `shelf_of` adds where the lines left to pick are found."""
     plain = in_epoch({**cbor2.loads(receipt), "again": True}, epoch)
     if shelf_of is not None and "left" in plain:
-        plain["left"] = [_sorted({**line, **_named(shelf_of(line["sku"]))}) for line in plain["left"]]
-    return cbor2.dumps(_sorted(plain))
+        plain["left"] = [in_order({**line, **_named(shelf_of(line["sku"]))}) for line in plain["left"]]
+    return cbor2.dumps(in_order(plain))
 
 
 def _named(shelf: Shelf | None) -> dict[str, str]:
     return {} if shelf is None else {name: value for name, value in shelf._asdict().items() if value}
-
-
-def _sorted(plain: dict[str, Any]) -> dict[str, Any]:
-    return dict(sorted(plain.items(), key=_by_key))
-
-
-def _by_key(item: tuple[str, object]) -> tuple[int, str]:
-    return (len(item[0]), item[0])

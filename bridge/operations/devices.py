@@ -8,8 +8,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from bridge.domain.ledger import Ledger
 from bridge.errors import Refused
-from bridge.operations.missing import gaps
 from bridge.operations.ports import Device, FailedLogins, Row, SiteContext, SiteReader
 from devices.protocol.vocabulary import Role
 
@@ -216,7 +216,12 @@ async def show_device(site: SiteReader, device: str, connected: Collection[str],
     found = site.registry.get(device)
     ledgers = site.queries.ledgers(device)
     presence = site.queries.presences([device]).get(device)
-    logs = [DeviceLog(log=x["log"], high=x["high"], owes=x["owed"], reused=x["reused"], gaps=gaps(x["ranges"]), heard_ms=x["updated_ms"]) for x in ledgers]
+    logs = [
+        DeviceLog(
+            log=x["log"], high=x["high"], owes=x["owed"], reused=x["reused"], gaps=[list(gap) for gap in Ledger(x["ranges"]).gaps], heard_ms=x["updated_ms"]
+        )
+        for x in ledgers
+    ]
     dropped = [DroppedPoints(reason=x["reason"], points=x["points"], last_ms=x["last_ms"], detail=x["detail"]) for x in site.queries.dropped_points(device)]
     return DeviceDetails(row=_row(found, ledgers, device in connected, failed_logins.get(device)), presence=presence, logs=logs, dropped_points=dropped)
 

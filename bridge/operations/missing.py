@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
 
+from bridge.domain.ledger import Ledger
 from bridge.errors import Refused
 from bridge.operations.ports import Row, SiteContext, SiteReader
 
@@ -65,15 +65,7 @@ async def give_up(site: SiteContext, device: str, reason: str) -> list[Missing]:
 def _missing(row: Row, presence: Row) -> Missing:
     is_present = presence.get("log") == row["log"]
     last_seq = max(row["high"], presence.get("last_seq") or 0) if is_present else row["high"]
-    ranges = gaps(row["ranges"])
-    if last_seq > row["high"]:
-        ranges.append([row["high"] + 1, last_seq])
+    ranges = [list(missing) for missing in Ledger(row["ranges"]).missing(last_seq)]
     events = sum(last - first + 1 for first, last in ranges)
     on_its_way = min(events, presence.get("backlog") or 0) if is_present else 0
     return Missing(device=row["device"], log=row["log"], events=events, ranges=ranges, on_its_way=on_its_way, last_seq=last_seq, heard_ms=row["updated_ms"])
-
-
-def gaps(ranges: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The numbers between the ranges that came, first and last of each gap."""
-    edges = [0, *(last for _, last, *_ in ranges)]
-    return [[end + 1, start - 1] for end, (start, *_) in zip(edges, ranges, strict=False) if start > end + 1]
