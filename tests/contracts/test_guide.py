@@ -132,4 +132,4 @@ def test_its_commands_do_what_it_says(tmp_path: Path) -> None:
         ("pack", "applied", False),
         ("pick", "applied", True),
     ], output
-    assert re.search(r"pack +applied +packed", output), output
+    assert re.search(r"pack +applied -> packed", output), output

@@ -79,8 +79,8 @@ def wall_clocks(view: View) -> Clocks:
 def _shown(view: View, entry: Published) -> Iterator[bool]:
     """Whether the wall clock was wrong when a message was sent, if the message says what it showed."""
     plain = view.plain(entry.payload) if _counts(view, entry) else None
-    if plain is None or plain.get("at_ms") is None:
-        return
+    if plain is None or plain.get("at_ms") is None or plain.get("online") is False:
+        return  # a goodbye can't be told from a will, whose clock was read at the connect: the server does not judge it
     if "sent_boot" in plain and plain["sent_boot"] != plain["boot"]:
         return
     shown_ms = plain["at_ms"] + plain.get("sent_mono_ms", plain["mono_ms"]) - plain["mono_ms"]
