@@ -152,7 +152,7 @@ def events_of(
         seq = seqs[device] = seqs.get(device, 0) + 1
         since_ms = step + int(order * order_every_ms)
         at_ms = base_ms + since_ms
-        event_id = at_ms.to_bytes(6, "big") + b"\x70" + rng.randbytes(9)
+        event_id = at_ms.to_bytes(6, "big") + b"\x70" + rng.randbytes(1) + bytes((0x80 | rng.getrandbits(6),)) + rng.randbytes(7)
         fields = {
             "id": event_id,
             "log": log + number.to_bytes(4, "big"),
