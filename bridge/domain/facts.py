@@ -79,6 +79,7 @@ class Fact:
         "log",
         "named",
         "order_ms",
+        "ordered_by_seq",
         "parcel",
         "pos",
         "received_ms",
@@ -140,6 +141,7 @@ class Fact:
         self.doubt = doubt
         self.article = article
         self.seq_reused = seq_reused
+        self.ordered_by_seq = role in _ORDERED_BY_SEQ and not seq_reused
         self.arrived_in: str | None = None
         self.refusal: Reason | None = None
         self.warn: tuple[Warn, ...] = ()
@@ -162,10 +164,6 @@ class Fact:
     def takes_label(self) -> bool:
         """Whether it is the label of another order, which this order's parcel bore before."""
         return self.inside is not None and self.type == "labelled"
-
-    @property
-    def ordered_by_seq(self) -> bool:
-        return self.role in _ORDERED_BY_SEQ and not self.seq_reused
 
 
 _ORDERED_BY_SEQ = frozenset({Role.SCANNER, Role.COURIER})

@@ -9,7 +9,7 @@ import cbor2
 
 from bridge.domain.access import Identity
 from bridge.domain.codes.place import Placing
-from bridge.domain.event_time import Shown
+from bridge.domain.event_time import SHOWN, Shown
 from bridge.domain.facts import APPLIED, Decided, Fact, Verdict
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
@@ -272,7 +272,7 @@ class Batch:
 
     def saw_clock(self, device: str, shown: Shown) -> None:
         """Record what a device's wall clock is worth. In one batch, a doubt stays whatever follows."""
-        if shown is not Shown.RIGHT or device not in self.clocks:
+        if shown is not SHOWN.RIGHT or device not in self.clocks:
             self.clocks[device] = shown
 
     def ledger(self, device: str, log: bytes) -> Ledger:

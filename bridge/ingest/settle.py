@@ -35,7 +35,7 @@ def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
     """
     batch = ingest.batch(tx, max(i.received_ms for i in items))
     messages = [decode(i) if isinstance(i, Incoming) else None for i in items]
-    events = [m.event if isinstance(m, Trimmed) else m for m in messages if isinstance(m, Event | Trimmed)]
+    events = [m.event if isinstance(m, Trimmed) else m for m in messages if isinstance(m, (Event, Trimmed))]
     batch.known = tx.known([e.id for e in events]) if events else {}
     batch.memory.load_orders({e.order for e in events if e.order is not None}, tx)
     for item, message in zip(items, messages, strict=True):
