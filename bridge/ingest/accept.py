@@ -178,7 +178,7 @@ def bound_of(batch: Batch, device: str, event: Event[Body], event_type: EventTyp
         return None
     for order_id in order_ids:
         facts = batch.order(order_id).fold.facts
-        if len(facts) < rules.order_repeats_max and len(facts) < rules.order_events_max:
+        if len(facts) < rules.order_bound_from:
             continue
         if event_type not in _ADDING and _repeats(facts, device, event, event_type, code, rules.order_repeats_max):
             return Doubt(Reason.REPEATED, f"this device has said the same of order {order_id} {rules.order_repeats_max} times in a row (orders.repeats_max)")

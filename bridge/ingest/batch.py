@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import cbor2
@@ -159,6 +160,8 @@ class Batch:
     """
 
     __slots__ = (
+        "_by_id",
+        "_indexed",
         "_used",
         "answers",
         "arrived",
@@ -171,7 +174,6 @@ class Batch:
         "ledgers",
         "logged",
         "memory",
-        "new_facts",
         "no",
         "now_ms",
         "orders",
@@ -222,7 +224,8 @@ class Batch:
         """Events that came in this batch, by (device, id)."""
         self.arrived: list[Arrived] = []
         """Events that came in this batch and are in no order yet."""
-        self.new_facts: dict[bytes, list[Fact]] = {}
+        self._by_id: dict[bytes, list[Fact]] = {}
+        self._indexed = 0
         """The facts of this batch by the id of their event, which several devices may use."""
         self.placings: dict[int, Placing] = {}
         """Where events belong that were placed, or placed again, in this batch, by position in the log."""
@@ -297,9 +300,14 @@ class Batch:
     def arrive(self, arrived: Arrived) -> None:
         """Take a new event; `entering.flush` puts it into its orders. A later message may repeat it or change its verdict, so it is remembered."""
         self.arrived.append(arrived)
-        fact = arrived.fact
-        self.seen[fact.uid] = arrived
-        self.new_facts.setdefault(fact.id, []).append(fact)
+        self.seen[arrived.fact.uid] = arrived
+
+    def new_facts(self, event_id: bytes) -> Sequence[Fact]:
+        """The new events with an id, from any device. Few events name another one, so ids are indexed only when one does."""
+        for arrived in islice(self.seen.values(), self._indexed, None):
+            self._by_id.setdefault(arrived.fact.id, []).append(arrived.fact)
+        self._indexed = len(self.seen)
+        return self._by_id.get(event_id, ())
 
     # --- articles ---------------------------------------------------------------------------------------------------------
 

@@ -191,7 +191,7 @@ class Evidence:
 
     def _named_by(self, ref: bytes) -> list[Fact]:
         """The events with an id, from any device."""
-        found = {f.uid: f for f in self._batch.new_facts.get(ref, ())}
+        found = {f.uid: f for f in self._batch.new_facts(ref)}
         for row, rows in self._batch.tx.events_named(ref):
             if (row.device, row.id) not in found:
                 fact = found[(row.device, row.id)] = stored_fact(row)

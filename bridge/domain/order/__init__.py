@@ -7,6 +7,7 @@ must not go on; `flags.py` has the life of every flag and alert.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from bridge.domain.facts import DECIDED, Fact, Verdict, refusal
@@ -21,6 +22,8 @@ from bridge.domain.order.parcel import Parcel
 from devices.protocol.vocabulary import Next, Reason, Warn
 
 __all__ = ["DEBOUNCE_MS", "HANDLERS", "Order", "Parcel", "apply", "derived_parcel_id", "unseen_parcel_id"]
+
+VERDICTS_CACHED_MAX: Final = 8_192
 
 _ABOUT_PARCELS: Final = MOVING - PREPARATION | {E.STAGE, E.BORDER_ENTERED, E.STOP_ARRIVED, E.DAMAGED, E.FOUND}
 
@@ -102,4 +105,8 @@ def apply(order: Order, fact: Fact) -> Verdict:
         warn = tuple(dict.fromkeys((*warn, *odd)))
         if Warn.LABEL_MOVED in odd:
             following = following or Next.CALL_DESK  # two boxes may bear each other's labels
-    return Verdict(outcome, reason, warn, following, PARTIALLY[order.state] if order.partial else order.state, parcel)
+    return _verdict(outcome, reason, warn, following, PARTIALLY[order.state] if order.partial else order.state, parcel)
+
+
+_verdict: Final = lru_cache(VERDICTS_CACHED_MAX)(Verdict)
+"""Orders keep the verdict of every fact, and most are equal."""
