@@ -106,7 +106,7 @@ class IngestSettings:
     database_log_bytes: int = _setting(
         67_108_864, "Under load, size of the write-ahead log, in bytes, at which SQLite moves its content into the database.", least=1_048_576
     )
-    orders_cached_max: int = _setting(20_000, "Most recently used orders that stay in memory; about 20 kB each.", least=1)
+    orders_cached_max: int = _setting(10_000, "Most recently used orders that stay in memory; about 40 kB each.", least=1)
     devices_cached_max: int = _setting(20_000, "Most recently used devices that stay in memory.", least=1)
     codes_cached_max: int = _setting(40_000, "Most recently used codes that stay in memory; about 2 kB each.", least=1)
     articles_cached_max: int = _setting(20_000, "Most recently used SKUs, and codes of articles, that stay in memory; about 500 bytes each.", least=1)
