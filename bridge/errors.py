@@ -12,6 +12,8 @@ BridgeError
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class BridgeError(Exception):
     """Something went wrong in the bridge."""
@@ -47,3 +49,12 @@ class Refused(BridgeError):
 
 class StoreError(BridgeError):
     """This program can't use the database."""
+
+
+def fault_of(error: BaseException) -> str:
+    """Which kind of error it is, and where it was raised. Its text stays out of logs: it may quote what a client sent."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})" if trace is not None else ""
+    return f"{type(error).__name__}{where}"

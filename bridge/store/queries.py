@@ -16,6 +16,7 @@ from bridge.projections.alerts import AlertRow, alert_plain
 from bridge.store import tables as t
 from bridge.store.articles import article_named, articles_page, plan_articles
 from bridge.store.event_queries import EventQueries, order_of
+from bridge.store.figure_queries import FigureQueries
 from bridge.store.order_queries import OrderQueries
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
@@ -39,7 +40,7 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries):
+class Queries(OrderQueries, EventQueries, FigureQueries):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:

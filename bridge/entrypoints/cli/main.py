@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -35,6 +34,7 @@ from bridge.entrypoints.cli import (
     status,
     torture,
 )
+from bridge.entrypoints.cli.logs import start_log
 from bridge.entrypoints.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
@@ -42,8 +42,6 @@ from bridge.ingest.ports import StoreUnavailable
 app = typer.Typer(name="dockbridge", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
-LOG_LINE: Final = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z")
-"""A line of the server's log. It begins with the local time and its offset, so that it can be compared with what devices and other machines log."""
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -91,13 +89,7 @@ app.add_typer(db.app, name="db")
 
 def main() -> None:
     """Run the command. This is the one place that prints an error: what happened, and what to do."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LOG_LINE)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("dockbridge").setLevel(logging.INFO)
-    # Other libraries log tracebacks for input that any client can send; the broker counts it and logs what matters.
-    for name in ("amqtt", "websockets", "asyncio", "transitions"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    start_log()
     sys.exit(_run())
 
 

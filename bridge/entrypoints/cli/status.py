@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import typer
-from msgspec import Struct
 from msgspec.structs import asdict
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, load
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, moment, now_ms, span, zone_name
 from bridge.entrypoints.control.client import ask
-from bridge.errors import Refused
 from bridge.operations import overview as operations
 from bridge.operations import server
 from bridge.operations.overview import Overview
@@ -23,6 +19,9 @@ from bridge.operations.ports import Row
 from bridge.operations.server import About
 from bridge.words import counted
 from devices.protocol.vocabulary import Severity
+
+if TYPE_CHECKING:
+    from bridge.surroundings import Surroundings
 
 MEANINGS = {
     "connected": "connections now",
@@ -60,7 +59,9 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
     counters = (ask(site, server.counters) if about is not None else None) or {}
     now = now_ms()
     found = read(site, operations.overview, now_ms=now, connected=ask(site, server.connected) if about is not None else None)
-    things = _things(site)
+    from bridge.surroundings import look_around  # what certificates need takes its time to load
+
+    things = look_around(site)
     if as_json:
         plain = {"running": about is not None, "server": about, "counters": counters, **asdict(found), **asdict(things)}
         print_json(plain)
@@ -73,44 +74,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
         raise typer.Exit(1)
 
 
-class _Certificate(NamedTuple):
-    certificate: str
-    ends_ms: int
-
-
-class _Things(Struct, frozen=True, kw_only=True):
-    """What is seen from outside the database. `backup_ms` is the time of the last backup in the site's folder of backups; `backups` says if it has one."""
-
-    site: str
-    disk_free_bytes: int
-    database_bytes: int
-    certificates: list[_Certificate]
-    backups: bool
-    backup_ms: int | None
-
-
-def _things(site: Path) -> _Things:
-    from bridge.serving.backups import backups_of
-    from bridge.site_certificates import list_certificates  # loading what certificates need takes its time
-
-    settings = load(site / CONFIG_NAME)
-    try:
-        certificates = [_Certificate(row.certificate, row.ends_ms) for row in list_certificates(site)]
-    except Refused:
-        certificates = []
-    backups = backups_of(site, settings)
-    made = backups.made() if backups is not None else []
-    return _Things(
-        site=settings.site.name,
-        disk_free_bytes=shutil.disk_usage(site).free,
-        database_bytes=sum(file.stat().st_size for file in site.glob(f"{DATABASE_NAME}*")),
-        certificates=certificates,
-        backups=backups is not None,
-        backup_ms=int(made[-1][0].timestamp() * 1000) if made else None,
-    )
-
-
-def _screen(about: About | None, counters: dict[str, int], found: Overview, things: _Things, now: int) -> list[tuple[str, str]]:
+def _screen(about: About | None, counters: dict[str, int], found: Overview, things: Surroundings, now: int) -> list[tuple[str, str]]:
     devices, orders = found.devices, found.orders
     states = ", ".join(f"{count} {state}" for state, count in sorted(orders.items()))
     critical = sum(alert["severity"] == Severity.CRITICAL for alert in found.alerts)
@@ -132,7 +96,7 @@ def _screen(about: About | None, counters: dict[str, int], found: Overview, thin
         ("stuck", f"{found.stuck}" + ("; `dockbridge orders stuck` says what moves them on" if found.stuck else "")),
         ("quarantine", counted(found.quarantined, "message")),
         ("alerts", f"{len(found.alerts)}" + (f", {critical} critical" if critical else "")),
-        ("disk", f"{things.disk_free_bytes / 1e9:.1f} GB free; the database has {things.database_bytes / 1e6:.1f} MB"),
+        ("disk", f"{things.disk_free_bytes / 1e9:.1f} GB free; the database has {(things.database_bytes + things.wal_bytes) / 1e6:.1f} MB"),
         ("certificates", "; ".join(ends) or "none"),
         ("last backup", _backup(things, now)),
     ]
@@ -144,7 +108,7 @@ def _store(counters: dict[str, int]) -> str:
     return f"takes writes; {counted(counters.get('unstored', 0), 'message')} in the backlog"
 
 
-def _backup(things: _Things, now: int) -> str:
+def _backup(things: Surroundings, now: int) -> str:
     if not things.backups:
         return "off (backup.folder is empty)"
     return f"{moment(things.backup_ms)} {zone_name()} ({span(now - things.backup_ms)} ago)" if things.backup_ms is not None else "none yet"
