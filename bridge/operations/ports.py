@@ -22,6 +22,7 @@ from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import StoredFact as StoredFact
+from bridge.operations.trace_ports import TraceQueries
 from devices.protocol.vocabulary import Role
 
 T = TypeVar("T")
@@ -112,7 +113,7 @@ class FailedLogins(NamedTuple):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, Protocol):
     """Reads of one site's database.
 
     Raises:

@@ -32,7 +32,9 @@ from bridge.entrypoints.cli import (
     sim,
     site,
     status,
+    top,
     torture,
+    trace,
 )
 from bridge.entrypoints.cli.logs import start_log
 from bridge.entrypoints.cli.output import say
@@ -64,6 +66,8 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 app.command()(site.init)
 app.command()(site.serve)
 app.command()(status.status)
+app.command()(top.top)
+app.command()(trace.trace)
 app.command()(demo.demo)
 app.command()(torture.torture)
 # What is typed after these two, `--help` included, is for the simulator and for the suite.

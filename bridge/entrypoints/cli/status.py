@@ -14,6 +14,8 @@ from bridge.entrypoints.cli.times import TzOption, moment, now_ms, span, zone_na
 from bridge.entrypoints.control.client import ask
 from bridge.operations import overview as operations
 from bridge.operations import server
+from bridge.operations.figure_ports import ServerFigures
+from bridge.operations.live import step_ms
 from bridge.operations.overview import Overview
 from bridge.operations.ports import Row
 from bridge.operations.server import About
@@ -56,17 +58,25 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
     Example: `dockbridge status`
     """
     about = ask(site, server.about)
-    counters = (ask(site, server.counters) if about is not None else None) or {}
+    held = ask(site, server.figures) if about is not None else None
+    counters = held.counters if held is not None else {}
     now = now_ms()
     found = read(site, operations.overview, now_ms=now, connected=ask(site, server.connected) if about is not None else None)
     from bridge.surroundings import look_around  # what certificates need takes its time to load
 
     things = look_around(site)
     if as_json:
-        plain = {"running": about is not None, "server": about, "counters": counters, **asdict(found), **asdict(things)}
+        plain = {
+            "running": about is not None,
+            "server": about,
+            "counters": counters,
+            "step_ms": step_ms(held) if held is not None else {},
+            **asdict(found),
+            **asdict(things),
+        }
         print_json(plain)
     else:
-        print_table(("", ""), _screen(about, counters, found, things, now))
+        print_table(("", ""), _screen(about, held, found, things, now))
         _print_counters(counters)
         _print_alerts(found.alerts)
     if about is None:
@@ -74,7 +84,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
         raise typer.Exit(1)
 
 
-def _screen(about: About | None, counters: dict[str, int], found: Overview, things: Surroundings, now: int) -> list[tuple[str, str]]:
+def _screen(about: About | None, held: ServerFigures | None, found: Overview, things: Surroundings, now: int) -> list[tuple[str, str]]:
     devices, orders = found.devices, found.orders
     states = ", ".join(f"{count} {state}" for state, count in sorted(orders.items()))
     critical = sum(alert["severity"] == Severity.CRITICAL for alert in found.alerts)
@@ -87,7 +97,8 @@ def _screen(about: About | None, counters: dict[str, int], found: Overview, thin
             "server",
             f"version {about.version}, up since {moment(about.since_ms)} {zone_name()} ({span(now - about.since_ms)})" if about is not None else "not running",
         ),
-        ("store", _store(counters) if about is not None else "open to commands"),
+        ("store", store_of(held.counters) if held is not None else "open to commands"),
+        *([("a batch", steps_of(step_ms(held)))] if held is not None else []),
         (
             "devices",
             f"{devices.enrolled}: {on}{devices.off} off, {devices.silent} of them silent for a day; {owing}",
@@ -96,19 +107,33 @@ def _screen(about: About | None, counters: dict[str, int], found: Overview, thin
         ("stuck", f"{found.stuck}" + ("; `dockbridge orders stuck` says what moves them on" if found.stuck else "")),
         ("quarantine", counted(found.quarantined, "message")),
         ("alerts", f"{len(found.alerts)}" + (f", {critical} critical" if critical else "")),
-        ("disk", f"{things.disk_free_bytes / 1e9:.1f} GB free; the database has {(things.database_bytes + things.wal_bytes) / 1e6:.1f} MB"),
+        ("disk", disk_of(things)),
         ("certificates", "; ".join(ends) or "none"),
-        ("last backup", _backup(things, now)),
+        ("last backup", backup_of(things, now)),
     ]
 
 
-def _store(counters: dict[str, int]) -> str:
+def steps_of(step_ms: dict[str, float]) -> str:
+    """How long the steps of a batch took, in words, and which was the slowest."""
+    if not step_ms:
+        return "no batch"
+    return ", ".join(f"{step} {took_ms:.1f} ms" for step, took_ms in step_ms.items()) + f"; slowest: {max(step_ms, key=step_ms.__getitem__)}"
+
+
+def disk_of(things: Surroundings) -> str:
+    """The disk and what the database takes of it, in words."""
+    return f"{things.disk_free_bytes / 1e9:.1f} GB free; the database has {things.database_bytes / 1e6:.1f} MB, its log {things.wal_bytes / 1e6:.1f} MB"
+
+
+def store_of(counters: dict[str, int]) -> str:
+    """Whether the running server's store takes writes, in words."""
     if counters.get("store_failing"):
         return "FAILS: until it takes writes nothing is acknowledged; the server's log gives the reason"
     return f"takes writes; {counted(counters.get('unstored', 0), 'message')} in the backlog"
 
 
-def _backup(things: Surroundings, now: int) -> str:
+def backup_of(things: Surroundings, now: int) -> str:
+    """The last backup, in words."""
     if not things.backups:
         return "off (backup.folder is empty)"
     return f"{moment(things.backup_ms)} {zone_name()} ({span(now - things.backup_ms)} ago)" if things.backup_ms is not None else "none yet"

@@ -17,7 +17,7 @@ from bridge.ingest.ports import StoreUnavailable
 from bridge.operations.ports import SiteContext
 
 TRY_EVERY_S: Final = 5.0
-"""How long it counts that the store could commit when it was tried."""
+"""How long it counts that the store could commit. That it could not is asked again each time."""
 UNCACHED: Final = {"Cache-Control": "no-store"}
 
 
@@ -34,7 +34,8 @@ class Health:
         self._has_failed = has_failed
         self._commit_timeout_s = commit_timeout_s
         self._trial: asyncio.Task[str | None] | None = None
-        self._tried_s = -TRY_EVERY_S
+        self._since_s = 0.0
+        self._committed_s = -TRY_EVERY_S
 
     async def fault(self) -> str | None:
         """Why it can't; None if it can."""
@@ -50,21 +51,28 @@ class Health:
         return await self._try_store()
 
     async def _try_store(self) -> str | None:
-        """Have the store commit, unless that was tried just now: a disk that has filled up is found although no device sends anything."""
+        """Have the store commit, unless it could just now: a disk that has filled up is found although no device sends anything."""
         now_s = self._site.clock.now_s()
-        if self._trial is None or (self._trial.done() and now_s - self._tried_s >= TRY_EVERY_S):
-            self._tried_s = now_s
+        if self._trial is None:
+            if now_s - self._committed_s < TRY_EVERY_S:
+                return None
+            self._since_s = now_s
             self._trial = asyncio.create_task(self._trial_commit(), name="trial commit")
-        done, _ = await asyncio.wait([self._trial], timeout=self._commit_timeout_s)
+        trial = self._trial
+        done, _ = await asyncio.wait([trial], timeout=self._commit_timeout_s)
         if not done:
-            return f"the database has not committed for {now_s - self._tried_s + self._commit_timeout_s:.0f} s; look at the disk"
-        return self._trial.result()
+            return f"the database has not committed for {self._site.clock.now_s() - self._since_s:.0f} s; look at the disk"
+        return trial.result()
 
     async def _trial_commit(self) -> str | None:
+        """Why it could not commit; None if it could."""
         try:
             await self._site.on_writer(self._site.try_store)
         except StoreUnavailable as error:
             return f"the database can't take writes: {error}; {error.fix}"
+        finally:
+            self._trial = None
+        self._committed_s = self._site.clock.now_s()
         return None
 
 

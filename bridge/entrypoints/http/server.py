@@ -44,7 +44,8 @@ class HttpBounds:
 class HttpServer:
     """Serves routes on an address until `stop`. Make it with `start`."""
 
-    def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
+    def __init__(self, server: uvicorn.Server, listener: socket.socket, bounds: HttpBounds) -> None:
+        self.bounds = bounds
         self._server = server
         self._listener = listener
         self._ticking = asyncio.get_running_loop().create_task(server.main_loop(), name="http")
@@ -71,7 +72,7 @@ class HttpServer:
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.startup(sockets=[listener])
-        return cls(server, listener)
+        return cls(server, listener, bounds)
 
     @property
     def address(self) -> tuple[str, int]:
