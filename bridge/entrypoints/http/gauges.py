@@ -15,8 +15,8 @@ from bridge.surroundings import Surroundings, look_around
 
 STUCK_EVERY_S: Final = 60.0
 """How old the number of stuck orders may be: of all figures it is the one that takes longest."""
-EVENTS_AT_ONCE_MAX: Final = 1_000_000
-"""Events whose outcomes are counted in one read, some 0.1 s of work. After a long time without a reader it takes several."""
+EVENTS_AT_ONCE_MAX: Final = 250_000
+"""Events whose outcomes are counted in one read, 0.2 s of work. After a long time without a reader it takes several reads."""
 
 
 class Gauges(NamedTuple):
