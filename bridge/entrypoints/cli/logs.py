@@ -51,3 +51,8 @@ def log_as(form: str) -> None:
     """Log in this form from now on."""
     for handler in logging.getLogger().handlers:
         handler.setFormatter(LINES[form])
+
+
+def is_json() -> bool:
+    """Whether the log is for programs."""
+    return any(isinstance(handler.formatter, JsonLine) for handler in logging.getLogger().handlers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -36,10 +37,12 @@ from bridge.entrypoints.cli import (
     torture,
     trace,
 )
-from bridge.entrypoints.cli.logs import start_log
+from bridge.entrypoints.cli.logs import is_json, start_log
 from bridge.entrypoints.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
+
+logger = logging.getLogger("dockbridge")
 
 app = typer.Typer(name="dockbridge", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -102,18 +105,26 @@ def _run() -> int:
     try:
         app(prog_name="dockbridge")
     except BridgeError as error:
-        say(f"error: {error}" + (f"\n  fix: {error.fix}" if error.fix else ""))
+        _print_error(str(error), error.fix)
         return 1
     except StoreUnavailable as error:
-        say(f"error: the database can't be used: {error}\n  fix: {error.fix}")
+        _print_error(f"the database can't be used: {error}", error.fix)
         return 1
     except BrokenPipeError:
         # The reader of our output has closed it; what is still buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, OverflowError, UnicodeError) as error:
-        say(f"error: {error}\n  fix: check the file's name and permissions, and that the text is UTF-8")
+        _print_error(str(error), "check the file's name and permissions, and that the text is UTF-8")
         return 1
     return 0
+
+
+def _print_error(what: str, fix: str | None) -> None:
+    """What happened, and what to do: for people, or as a line of the server's log if that is for programs."""
+    if is_json():
+        logger.critical("%s", "; ".join(filter(None, (what, fix))))
+    else:
+        say(f"error: {what}" + (f"\n  fix: {fix}" if fix else ""))
 
 
 if __name__ == "__main__":
