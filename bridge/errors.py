@@ -13,6 +13,8 @@ BridgeError
 from __future__ import annotations
 
 from pathlib import Path
+from traceback import extract_tb
+from typing import Final
 
 
 class BridgeError(Exception):
@@ -51,10 +53,10 @@ class StoreError(BridgeError):
     """This program can't use the database."""
 
 
+FRAMES_MAX: Final = 4
+
+
 def fault_of(error: BaseException) -> str:
-    """Which kind of error it is, and where it was raised. Its text stays out of logs: it may quote what a client sent."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})" if trace is not None else ""
-    return f"{type(error).__name__}{where}"
+    """Which kind of error it is and where it was raised, the innermost place first. Its text stays out of logs: it may quote what a client sent."""
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(extract_tb(error.__traceback__)[-FRAMES_MAX:])]
+    return f"{type(error).__name__} at {' < '.join(places) or 'an unknown place'}"

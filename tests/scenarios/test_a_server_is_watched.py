@@ -23,6 +23,7 @@ from bridge.entrypoints.http.health import Health
 from bridge.entrypoints.http.server import HttpServer
 from bridge.entrypoints.http.serving import serve_metrics
 from bridge.errors import SiteError
+from bridge.ingest.ports import StoreUnavailable
 from devices.protocol.vocabulary import Role
 
 METRICS: Final = {"listen": "127.0.0.1:0", "connections_max": 4, "request_bytes_max": 2_048, "request_timeout_s": 0.25, "read_every_s": 0.0}
@@ -149,7 +150,7 @@ def test_metrics_say_what_happened(watched: Watched) -> None:
     assert more("logins_refused_total") == 1
     assert value("store_readable") == 1
     assert value("database_bytes") == (site.directory / "dockbridge.db").stat().st_size
-    assert ("dockbridge_last_backup_time_seconds", ()) not in now, "there is none"
+    assert ("dockbridge_last_backup_timestamp_seconds", ()) not in now, "there is none"
 
 
 def test_the_number_of_series_does_not_grow_with_devices_orders_and_alerts(watched: Watched) -> None:
@@ -173,7 +174,7 @@ def test_each_metric_of_the_dashboard_exists(watched: Watched) -> None:
     text = DASHBOARD.read_text()
     queries = [target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]]
     used = {name for query in queries for name in re.findall(r"\b(?:dockbridge|process)_[a-z_]+", query)}
-    there = {name for name, _ in watched.scrape()} | {"dockbridge_last_backup_time_seconds"}
+    there = {name for name, _ in watched.scrape()} | {"dockbridge_last_backup_timestamp_seconds"}
     assert len(queries) > 20
     assert used <= there, used - there
 
@@ -194,6 +195,17 @@ def test_metrics_are_read_from_the_database_not_more_often_than_is_set(watched: 
     for _ in range(5):
         assert site.wait_for(reader.read()) is not None
     assert len(reads) == 1
+
+
+def test_figures_of_the_server_are_there_although_the_database_cant_be_read(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(**_: Any) -> Any:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(watched.site.app.queries, "figures", unreadable)
+    now = watched.scrape()
+    assert now["dockbridge_store_readable", ()] == 0
+    assert now["dockbridge_store_failing", ()] == 0
+    assert ("dockbridge_orders_stuck", ()) not in now
 
 
 # --- who asks badly ---------------------------------------------------------------------------------------------------------

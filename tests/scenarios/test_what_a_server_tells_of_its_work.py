@@ -118,4 +118,16 @@ def test_what_a_server_that_was_stopped_or_killed_knew_is_unknown_afterwards(ser
     printed = shell("trace", "PO-1")
     assert "commit unknown, show unknown, answer unknown" in printed.stdout
     assert "unless the running server stored the event itself" in printed.stderr
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_a_screen_also_of_a_site_that_is_stopped(server: Server) -> None:
+    shell = Shell(server.directory)
+    shell.environment["FORCE_COLOR"] = "1"  # as on a terminal
+    screen = shell("top", "--every", "0.1", "--times", "2").stdout
+    for words in ("a batch", "3: 0 on, 3 off", "1: 1 delivered", "last backup"):
+        assert words in screen
+    server.end()
+    assert "not running" in shell("top", "--every", "0.1", "--times", "1").stdout
+    del shell.environment["FORCE_COLOR"]
     assert "not running  orders 1  stuck" in shell("top", "--every", "0.1", "--times", "1").stdout

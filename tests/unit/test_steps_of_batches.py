@@ -90,5 +90,5 @@ def test_an_error_in_the_log_says_where_and_not_what_a_client_sent() -> None:
         int("Zhang Wei")
     except ValueError as error:
         found = fault_of(error)
-    assert found.startswith("ValueError (test_steps_of_batches.py, line ")
+    assert found.startswith("ValueError at test_steps_of_batches.py:")
     assert "Zhang" not in found

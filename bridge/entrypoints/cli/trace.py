@@ -68,7 +68,9 @@ def _us(duration_us: int | None) -> str:
 
 
 def _notes(events: list[EventTrace]) -> Iterator[str]:
-    """Why something is unknown."""
+    """What the steps mean, and why something is unknown."""
+    if any(event.commit_us is not None for event in events):
+        yield "Commit, show and answer are those of the event's whole batch."
     if any(event.on_device_ms is None for event in events):
         yield "On the device is unknown if it was restarted between the event and its sending."
     if any(event.network_ms is None for event in events):

@@ -124,10 +124,10 @@ def of_store(gauges: Gauges, devices_on: int) -> Iterator[Metric]:
     yield gauge("database_wal_bytes", "Size of the database's write-ahead log", around.wal_bytes)
     yield gauge("disk_free_bytes", "Free space on the disk of the site's folder", around.disk_free_bytes)
     if around.backup_ms is not None:
-        yield gauge("last_backup_time_seconds", "When the last backup was made, in seconds since 1970; left out if there is none", around.backup_ms / 1000)
+        yield gauge("last_backup_timestamp_seconds", "When the last backup was made, in seconds since 1970; left out if there is none", around.backup_ms / 1000)
     ends = {c.certificate: c.ends_ms / 1000 for c in around.certificates}
     yield _by_word(
-        GaugeMetricFamily, "certificate_end_time_seconds", "When each certificate of the site ends, in seconds since 1970", "certificate", ends, ends
+        GaugeMetricFamily, "certificate_expiry_timestamp_seconds", "When each certificate of the site ends, in seconds since 1970", "certificate", ends, ends
     )
 
 
