@@ -57,13 +57,13 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
 
     Example: `dockbridge status`
     """
+    from bridge.surroundings import look_around  # what certificates need takes its time to load
+
     about = ask(site, server.about)
     held = ask(site, server.figures) if about is not None else None
     counters = held.counters if held is not None else {}
     now = now_ms()
     found = read(site, operations.overview, now_ms=now, connected=ask(site, server.connected) if about is not None else None)
-    from bridge.surroundings import look_around  # what certificates need takes its time to load
-
     things = look_around(site)
     if as_json:
         plain = {

@@ -110,7 +110,10 @@ class _Config(uvicorn.Config):
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed if a request and its answer take too long: uvicorn itself would wait for ever for a client that stops in the middle."""
+    """A connection that is closed if a request and its answer take too long: uvicorn itself would wait for ever for a client that stops in the middle.
+
+    An answer that is a stream is cut off as well: whoever adds one gives it a deadline of its own.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
 
