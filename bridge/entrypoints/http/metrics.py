@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +24,8 @@ from bridge.operations.ports import SiteContext
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, AlertCode, Outcome
 
 PREFIX: Final = "dockbridge_"
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""The form that every version of Prometheus reads."""
 
 
 class _Named(NamedTuple):
@@ -172,6 +173,6 @@ def routes(metrics: Metrics) -> list[Route]:
     """The route of a site's metrics."""
 
     async def scrape(request: Request) -> Response:
-        return Response(await metrics.text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, "Cache-Control": "no-store"})
+        return Response(await metrics.text(), headers={"Content-Type": TEXT, "Cache-Control": "no-store"})
 
     return [Route("/metrics", scrape)]
