@@ -206,7 +206,7 @@ class Memory:
 
     def load_codes(self, keys: set[str], tx: Transaction) -> None:
         """Make sure that these codes are in memory; a code that is not stored yet starts empty."""
-        missing = sorted(keys - self._codes.keys())
+        missing = sorted(key for key in keys if key not in self._codes)  # `keys - self._codes.keys()` would walk through all codes in memory
         if missing:
             entries = {key: CodeEntry() for key in missing}
             for row in tx.rows(CODES, code=missing):
