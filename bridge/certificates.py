@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from bridge.config import CERTIFICATES_NAME
 from bridge.errors import Refused, SiteError
 
-FOLDER_NAME: Final = "tls"
+FOLDER_NAME: Final = CERTIFICATES_NAME
 AUTHORITY_FILE: Final = "ca.pem"
 AUTHORITY_KEY: Final = "ca.key"
 SERVER_FILE: Final = "server.pem"

@@ -84,7 +84,12 @@ def make(directory: Path, site_name: str, names: list[str]) -> certificates.Desc
     if certificates.is_new(folder):
         certificates.make_authority(folder, site_name, now)
     certificates.issue_server(folder, names, now)
-    return certificates.describe((folder / certificates.SERVER_FILE).read_bytes())
+    return made(directory)
+
+
+def made(directory: Path) -> certificates.Described:
+    """The server's certificate that was made for a site."""
+    return certificates.describe((directory / certificates.FOLDER_NAME / certificates.SERVER_FILE).read_bytes())
 
 
 def check_names(names: list[str]) -> None:
