@@ -69,5 +69,5 @@ class Shell:
         assert isinstance(code, int)
         return Done(code, out.getvalue(), err.getvalue())
 
-    def data(self, *arguments: str | Path) -> Any:
-        return json.loads(self(*arguments, "--json").stdout)
+    def data(self, *arguments: str | Path, code: int = 0) -> Any:
+        return json.loads(self(*arguments, "--json", code=code).stdout)

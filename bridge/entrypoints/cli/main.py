@@ -12,6 +12,7 @@ import typer
 from bridge import __version__
 from bridge.entrypoints.cli import (
     access,
+    alerts,
     articles,
     audit,
     bench,
@@ -81,6 +82,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(report.app, name="report")
 app.add_typer(contract.app, name="contract")
 app.add_typer(config.app, name="config")

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, load
+from bridge.entrypoints.cli.alerts import counts, print_alerts
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, moment, now_ms, span, zone_name
@@ -19,10 +20,8 @@ from bridge.errors import Refused
 from bridge.operations import overview as operations
 from bridge.operations import server
 from bridge.operations.overview import Overview
-from bridge.operations.ports import Row
 from bridge.operations.server import About
 from bridge.words import counted
-from devices.protocol.vocabulary import Severity
 
 MEANINGS = {
     "connected": "connections now",
@@ -67,7 +66,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
     else:
         print_table(("", ""), _screen(about, counters, found, things, now))
         _print_counters(counters)
-        _print_alerts(found.alerts)
+        print_alerts(found.alerts)
     if about is None:
         say("No server runs on this site. Start one with `dockbridge serve`.")
         raise typer.Exit(1)
@@ -113,7 +112,6 @@ def _things(site: Path) -> _Things:
 def _screen(about: About | None, counters: dict[str, int], found: Overview, things: _Things, now: int) -> list[tuple[str, str]]:
     devices, orders = found.devices, found.orders
     states = ", ".join(f"{count} {state}" for state, count in sorted(orders.items()))
-    critical = sum(alert["severity"] == Severity.CRITICAL for alert in found.alerts)
     ends = [f"{c.certificate} ends {moment(c.ends_ms)} ({_away(c.ends_ms - now)})" for c in things.certificates]
     on = f"{devices.on} on, " if devices.on is not None else ""
     owing = f"{devices.owing} owe {counted(devices.owed_events, 'event')}"
@@ -131,7 +129,7 @@ def _screen(about: About | None, counters: dict[str, int], found: Overview, thin
         ("orders", f"{sum(orders.values())}" + (f": {states}" if orders else "")),
         ("stuck", f"{found.stuck}" + ("; `dockbridge orders stuck` says what moves them on" if found.stuck else "")),
         ("quarantine", counted(found.quarantined, "message")),
-        ("alerts", f"{len(found.alerts)}" + (f", {critical} critical" if critical else "")),
+        ("alerts", counts(found.alert_counts)),
         ("disk", f"{things.disk_free_bytes / 1e9:.1f} GB free; the database has {things.database_bytes / 1e6:.1f} MB"),
         ("certificates", "; ".join(ends) or "none"),
         ("last backup", _backup(things, now)),
@@ -160,8 +158,3 @@ def _print_counters(counters: dict[str, int]) -> None:
     rows = [(name, counters.get(name, 0), meaning) for name, meaning in MEANINGS.items() if counters.get(name) or name in ALWAYS]
     print_table(("what", "count", "meaning"), rows)
     say(f"0: {', '.join(name for name in MEANINGS if not counters.get(name) and name not in ALWAYS)}")
-
-
-def _print_alerts(alerts: list[Row]) -> None:
-    if alerts:
-        print_table(("alert", "about", "severity", "what", "fix"), [(a["code"], a["subject"], a["severity"], a["text"], a["fix"]) for a in alerts])
