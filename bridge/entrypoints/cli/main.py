@@ -22,6 +22,7 @@ from bridge.entrypoints.cli import (
     db,
     demo,
     device,
+    doctor,
     events,
     jobs,
     order_acts,
@@ -67,6 +68,7 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 app.command()(site.init)
 app.command()(site.serve)
 app.command()(status.status)
+app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(torture.torture)
 # What is typed after these two, `--help` included, is for the simulator and for the suite.
