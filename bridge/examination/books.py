@@ -23,8 +23,9 @@ from bridge.store.credentials import CredentialsLog
 from bridge.store.epochs import current_epoch
 from bridge.store.migrate import NEWEST
 from bridge.store.queries import newest_ms
+from bridge.store.registry import device_of
 from bridge.store.sql import SqlTransaction
-from bridge.store.sqlite import open_engine, translated
+from bridge.store.sqlite import MEND_DAMAGED, open_engine, translated
 from bridge.store.tables import metadata
 from devices.protocol.topics import Topics
 
@@ -55,6 +56,7 @@ class SiteDatabase:
         self._site = site
         self._server = server
         self._reader = open_engine(self._path, read_only=True)
+        self.fix: str | None = None
 
     @cached_property
     def _found(self) -> tuple[DatabaseState, str]:
@@ -63,9 +65,10 @@ class SiteDatabase:
         if not self._path.stat().st_size:
             return DatabaseState.EMPTY, ""
         try:
-            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            with translated(), closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 return self._state_of(connection)
-        except sqlite3.Error as error:
+        except StoreUnavailable as error:
+            self.fix = error.fix if error.fix != MEND_DAMAGED else None
             return DatabaseState.UNREADABLE, str(error)
 
     def _state_of(self, connection: sqlite3.Connection) -> tuple[DatabaseState, str]:
@@ -94,6 +97,8 @@ class SiteDatabase:
             with translated(), self._reader.connect() as connection:
                 return [r[0] for r in _driver(connection).execute(f"PRAGMA {check}({_PAGES_MAX})") if r[0] != "ok"]
         except StoreUnavailable as error:
+            if error.fix != MEND_DAMAGED:
+                raise
             return [str(error)]
 
     def differing_orders(self, *, orders_max: int | None, on_progress: OnProgress) -> Sequence[str]:
@@ -111,7 +116,7 @@ class SiteDatabase:
         with translated(), self._reader.connect() as connection:
             known = {r[0] for r in _driver(connection).execute("SELECT device FROM devices")}
             lost = self._credentials.lost(connection)
-        return [LostChange(row["device"], row["revoked_ms"] is not None, row["device"] in known) for row in lost]
+        return [LostChange(device_of(row), row["device"] in known) for row in lost]
 
     def schema(self) -> list[str]:
         """The statements that make its tables and indexes."""

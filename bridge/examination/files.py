@@ -38,7 +38,8 @@ class SiteFolder:
         return FileSystem(_kind(self.path), free, every, bool(found.f_flag & os.ST_RDONLY))
 
     def files(self) -> Sequence[SiteFile]:
-        folders = [self.path, *(path for path in sorted(self.path.iterdir()) if path.is_dir() and not path.is_symlink())]
+        below = (path for path in sorted(self.path.iterdir()) if path.is_dir() and not path.is_symlink() and os.access(path, os.R_OK | os.X_OK))
+        folders = [self.path, *below]
         found = []
         for path in (file for folder in folders for file in sorted(folder.iterdir()) if not file.is_dir()):
             status = path.lstat()
@@ -86,6 +87,11 @@ class SiteCertificates:
         except BridgeError as error:
             return error
         return None
+
+    @property
+    def is_shut(self) -> bool:
+        files = [self._directory / name for name in (self._listen.tls_cert_file, self._listen.tls_key_file)]
+        return any(path.exists() and not os.access(path, os.R_OK) for path in files)
 
     @cached_property
     def authority_fault(self) -> BridgeError | None:

@@ -113,9 +113,6 @@ class ThisMachine:
             return 'DEFAULT_INPUT_POLICY="ACCEPT"' not in defaults and not any(_covers(ports, port) for ports in allowed)
         return False
 
-    def has_process(self, pid: int) -> bool:
-        return (self._root / "proc" / str(pid)).exists()
-
 
 def open_files(root: Path = Path("/")) -> Iterator[tuple[int, str, str]]:
     """(process, its name, what it has open) for every open file of the processes that this user may look at."""

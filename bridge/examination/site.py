@@ -37,13 +37,16 @@ class SiteServer:
     @cached_property
     def pid(self) -> int | None:
         """Read from the kernel's list of locks: trying the lock could keep a server from starting."""
+        path = self._directory / LOCK_NAME
         try:
-            file = (self._directory / LOCK_NAME).stat()
-            locks = Path("/proc/locks").read_text().splitlines()
+            file, noted = path.stat(), path.read_text().strip()
+            locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
         except OSError:
             return None
-        wanted = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
-        return next((int(words[4]) for words in map(str.split, locks) if words[1] == "FLOCK" and words[5] == wanted), None)
+        device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:"
+        held = [words for words in locks if words[1] == "FLOCK" and words[5].endswith(f":{file.st_ino}")]
+        # Some file systems have another number there (btrfs); then the process that noted itself in the file decides.
+        return next((int(words[4]) for words in held if words[5].startswith(device) or words[4] == noted), None)
 
     @cached_property
     def says(self) -> Running | BridgeError | None:
@@ -87,6 +90,8 @@ class ExaminedSite:
             return load(self._directory / CONFIG_NAME)
         except BridgeError as error:
             return error
+        except OSError as error:
+            return BridgeError(f"{CONFIG_NAME} can't be read: {error.strerror}", fix=f"run this command as {self.folder.owner}")
 
     @cached_property
     def certificates(self) -> SiteCertificates:

@@ -115,7 +115,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         site.tell("shop1", Role.SYSTEM, "cancelled", *(site.event("shop1", n, f"PO-{n - 10}", {"reason": "buyer"}) for n in (11, 12)))
         site.enrol("scan-2")
     shell = Shell(folder)
-    shell("device", "add", "scan-1")
+    shell("device", "add", "scan-1", "--at", "dock-1")
     shell("db", "backup")
     return folder
 
@@ -188,6 +188,7 @@ def left_files(case: Case) -> None:
     for name in ("restoring.db", "verify-999999.db-wal", "tls/server.pem.part"):
         (case.folder / name).write_text("left")
         (case.folder / name).chmod(0o600)
+        os.utime(case.folder / name, (1, 1))
 
 
 def foreign_certificate(case: Case) -> None:
@@ -242,8 +243,8 @@ def back_by_hand(case: Case) -> None:
 
 
 def new_device_gone(case: Case) -> None:
-    Shell(case.folder)("device", "add", "scan-9")
-    case.sql("DELETE FROM devices WHERE device = 'scan-9'")
+    Shell(case.folder)("device", "add", "phone 9", "--role", "courier", "--courier", "anna")
+    case.sql("DELETE FROM devices WHERE device = 'phone 9'")
 
 
 def changed_audit(case: Case) -> None:
@@ -260,7 +261,7 @@ def pinned_log(case: Case) -> None:
     case.life.callback(writer.close)
     writer.execute("PRAGMA wal_autocheckpoint = 0")
     code = "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN'); c.execute('SELECT count(*) FROM events').fetchall(); "
-    case.process(code + "print('reads', flush=True); time.sleep(600)", path)
+    reader = case.process(code + "print('reads', flush=True); time.sleep(600)", path)
     writer.execute("INSERT INTO retained VALUES ('gear/blob', zeroblob(3000000), 0)")
     writer.commit()
 
@@ -268,7 +269,7 @@ def pinned_log(case: Case) -> None:
         writer.execute("PRAGMA wal_checkpoint").fetchall()
 
     checkpoint()
-    case.undo = checkpoint
+    case.undo = lambda: (reader.wait(), checkpoint())
 
 
 def taken_port(case: Case) -> None:
@@ -563,7 +564,7 @@ def test_the_doctor_says_what_is_wrong_and_what_to_type(case: Case) -> None:
     (case.folder / "tls/server.key").chmod(0o644)
     shell = Shell(case.folder)
     done = shell("doctor", "--stopped", code=1)
-    assert "WRONG readable_by_others: every user of this machine may read tls/server.key\n  Let only" in done.stdout
+    assert "WRONG readable_by_others: the rights of tls/server.key let everyone read it\n  Only the owner" in done.stdout
     assert f"\n  chmod o-rwx {case.folder}/tls/server.key\n" in done.stdout
     assert "ok    configuration, leftovers, disk" in done.stdout
     assert "1 fault, 1 note." in done.stderr

@@ -10,7 +10,7 @@ import typer
 
 from bridge.entrypoints.cli.output import JsonOption, Steps, print_command, print_json, print_lines, say
 from bridge.entrypoints.cli.site import Directory
-from bridge.entrypoints.cli.times import TzOption, now_ms, remember_site
+from bridge.entrypoints.cli.times import now_ms, remember_site
 from bridge.entrypoints.control.client import ask
 from bridge.errors import NoSite
 from bridge.operations import server
@@ -29,7 +29,6 @@ def doctor(
     stopped: Annotated[bool, typer.Option("--stopped", help="The server is stopped on purpose: that is no fault.")] = False,
     bundle: Annotated[Path | None, typer.Option(help="Write what support needs into this archive (.tar.gz or .zip): no secrets, no personal data.")] = None,
     as_json: JsonOption = False,
-    tz: TzOption = None,
 ) -> None:
     """Examine a site: configuration, certificates, clocks, disk, database, server, devices. Each fault is named with what mends it.
 

@@ -23,14 +23,15 @@ def certificates(patient: Patient) -> Iterable[Finding]:
     assert isinstance(settings, Settings)
     if not uses_tls(settings.listen):
         return
-    if (fault := seen.authority_fault) is not None and seen.is_made_here:
+    if (fault := seen.authority_fault) is not None and seen.is_made_here and not seen.is_shut:
         yield Finding(code=Trouble.AUTHORITY_UNUSABLE, what=str(fault), fix=f"{str(fault.fix)[:1].upper()}{str(fault.fix)[1:]}.")
+    renews = seen.is_made_here and seen.authority_fault is None and not seen.is_shut
     if (fault := seen.fault) is not None:
         yield Finding(
             code=Trouble.CERTIFICATE_UNUSABLE,
             what=str(fault),
-            fix="Make a new certificate; devices notice nothing." if seen.is_made_here else f"Whoever makes the certificate corrects it: {fault.fix}.",
-            command=_renew(patient) if seen.is_made_here and seen.authority_fault is None else None,
+            fix="Make a new certificate; devices notice nothing." if renews else f"Whoever looks after the certificate corrects it: {fault.fix}.",
+            command=_renew(patient) if renews else None,
         )
     elif seen.server is not None:
         yield from _of_server(patient, seen.server, settings.listen)

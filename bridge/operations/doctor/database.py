@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings
+from bridge.operations.devices import ALL_ORDERS
 from bridge.operations.doctor.findings import Finding, Trouble, Weight
 from bridge.operations.doctor.folder import put_aside
 from bridge.operations.doctor.patient import DatabaseState, Patient
-from bridge.operations.ports import OnProgress
+from bridge.operations.ports import Device, OnProgress
 from bridge.words import counted
+from devices.protocol.vocabulary import Role
 
 SAMPLE_ORDERS: Final = 200
 """Orders whose states are compared with their events, without --deep."""
@@ -32,7 +34,8 @@ def presence(patient: Patient) -> Iterable[Finding]:
         return  # an interrupted restore, which is a finding of its own
     if state in _GONE:
         code, what = _GONE[state]
-        back = _way_back(patient, can_be_saved=state is S.UNREADABLE)
+        own = patient.database.fix
+        back = _WayBack(f"{own[:1].upper()}{own[1:]}.") if own is not None else _way_back(patient, can_be_saved=state is S.UNREADABLE)
         yield Finding(code=code, what=what.format(detail=detail), fix=back.fix, command=back.command)
     elif state is S.NEWER:
         yield Finding(
@@ -109,15 +112,22 @@ def write_ahead_log(patient: Patient) -> Iterable[Finding]:
 
 
 def revocations(patient: Patient) -> Iterable[Finding]:
-    for lost in patient.database.lost_changes():
-        if lost.is_revoked:
-            what = f"{lost.device} was revoked, and the database lets it in: an old database was put in place by hand"
-            command = patient.command("device", "revoke", lost.device, "--reason", "revoked before")
+    for was, is_known in patient.database.lost_changes():
+        if not was.is_admitted:
+            what = f"{was.device} was revoked, and the database lets it in: an old database was put in place by hand"
+            command = patient.command("device", "revoke", was.device, "--reason", "revoked before") if is_known else None
         else:
-            what = f"{lost.device} was enrolled or got a new password, and the database does not know it: an old database was put in place by hand"
-            command = patient.command("device", "rotate", lost.device) if lost.is_known else patient.command("device", "add", lost.device)
+            what = f"{was.device} was enrolled or got a new password, and the database does not know it: an old database was put in place by hand"
+            command = patient.command("device", "rotate", was.device) if is_known else patient.command("device", "add", was.device, *_enrolment(was))
         fix = "Do it again; or put the database in place with `dockbridge db restore`, which does it for all devices."
         yield Finding(code=Trouble.REVOCATION_LOST, what=what, fix=fix, command=command)
+
+
+def _enrolment(was: Device) -> list[str]:
+    """The options with which a device was enrolled."""
+    orders = (was.orders_prefix or ALL_ORDERS) if was.role is Role.SYSTEM else None
+    options = {"--role": was.role.value, "--courier": was.courier, "--orders": orders, "--at": was.at}
+    return [word for option, value in options.items() if value is not None for word in (option, value)]
 
 
 def audit(patient: Patient) -> Iterable[Finding]:

@@ -17,8 +17,8 @@ from bridge.operations.doctor.findings import Finding, Weight
 from bridge.operations.doctor.patient import DatabaseState, Patient
 from bridge.operations.ports import OnProgress
 
-OnCheck = Callable[[str, int, int | None], None]
-"""Called with the check that is being done, how much of it is done, and of how much."""
+OnCheck = Callable[[str, int, int], None]
+"""Called with the check that is being done and its number, of how many; by a long check also with how much of it is done, of how much."""
 
 
 class Needs(StrEnum):
@@ -127,8 +127,8 @@ async def examine(patient: Patient, *, deep: bool, on_check: OnCheck) -> Examine
         deep: compare every order with its events, and check indexes too.
     """
     done: list[Checked] = []
-    for check in CHECKS:
-        on_check(check.name, 0, None)
+    for number, check in enumerate(CHECKS, 1):
+        on_check(check.name, number, len(CHECKS))
         done.append(await _checked(check, patient, How(deep, partial(on_check, check.name))))
     return Examined(healthy=not any(check.is_wrong for check in done), checks=done)
 

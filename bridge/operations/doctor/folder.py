@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from bridge.config import CERTIFICATES_NAME, CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, SOCKET_NAME
+from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, SOCKET_NAME
 from bridge.errors import BridgeError
 from bridge.operations.doctor.findings import Finding, Trouble, Weight
 from bridge.operations.doctor.patient import Patient, SiteFile
@@ -18,11 +18,11 @@ NETWORK_KINDS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", 
 """File systems on which SQLite's write-ahead log does not work: other machines can't share its memory."""
 NAMED_MAX: Final = 5
 _OTHERS: Final = 0o007
-_PRIVATE: Final = re.compile(
-    rf"{re.escape(DATABASE_NAME)}(-wal|-shm)?|{re.escape(CREDENTIALS_NAME)}|{CERTIFICATES_NAME}/.*\.key|.*/dockbridge\.db|backups/.*\.db"
-)
+QUIET_MS: Final = 600_000
+"""A file that is being written changes more often than this."""
+_PRIVATE: Final = re.compile(rf".*\.(db|db-wal|key)|{re.escape(CREDENTIALS_NAME)}")
 """Files that hold hashes of passwords, keys, or the orders of people."""
-_LEFT: Final = re.compile(r"(.*/)?[^/]+\.part|verify-(?P<pid>\d+)\.db(-wal|-shm)?|restoring\.db(-wal|-shm)?")
+_LEFT: Final = re.compile(r"(.*/)?[^/]+\.part|verify-\d+\.db(-wal|-shm)?|restoring\.db(-wal|-shm)?")
 
 
 def configuration(patient: Patient) -> Iterable[Finding]:
@@ -77,7 +77,7 @@ def leftovers(patient: Patient) -> Iterable[Finding]:
             command=patient.command("db", "restore", folder.path / aside[-1]),
         )
         return
-    left = [f.name for f in folder.files() if (match := _LEFT.fullmatch(f.name)) and not _is_in_use(patient, match)]
+    left = [f.name for f in folder.files() if _LEFT.fullmatch(f.name) and f.changed_ms < patient.now_ms - QUIET_MS]
     if left:
         yield Finding(
             code=Trouble.LEFTOVERS,
@@ -85,13 +85,6 @@ def leftovers(patient: Patient) -> Iterable[Finding]:
             fix="Nothing needs these files; they only take space.",
             command=patient.shell("rm", *left),
         )
-
-
-def _is_in_use(patient: Patient, match: re.Match[str]) -> bool:
-    """Whether the command that writes a file may still run."""
-    if match["pid"] is not None:
-        return patient.machine.has_process(int(match["pid"]))
-    return patient.server.pid is not None  # a restore holds the site's lock, and a server makes backups
 
 
 def rights(patient: Patient) -> Iterable[Finding]:
@@ -120,8 +113,8 @@ def _readable(patient: Patient, files: list[SiteFile]) -> Finding:
     keys = [name for name in names if name.endswith(".key")]
     return Finding(
         code=Trouble.READABLE_BY_OTHERS,
-        what=f"every user of this machine may read {_named(names)}",
-        fix="Let only the owner read them." + (" If strangers use this machine, make a new certificate as well." if keys else ""),
+        what=f"the rights of {_named(names)} let everyone read {'it' if len(names) == 1 else 'them'}",
+        fix="Only the owner has to." + (" If strangers use this machine, make a new certificate as well (`dockbridge certificate renew`)." if keys else ""),
         command=patient.shell("chmod", "o-rwx", *names),
     )
 

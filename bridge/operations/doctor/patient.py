@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from bridge.config import Settings
 from bridge.errors import BridgeError
-from bridge.operations.ports import OnProgress, SiteReader
+from bridge.operations.ports import Device, OnProgress, SiteReader
 
 
 class SiteFile(NamedTuple):
@@ -81,6 +81,11 @@ class Certificates(Protocol):
         ...
 
     @property
+    def is_shut(self) -> bool:
+        """Whether this user may not read its files."""
+        ...
+
+    @property
     def authority_fault(self) -> BridgeError | None:
         """Why the site's own authority can't issue certificates; None if it has none, or can."""
         ...
@@ -137,8 +142,6 @@ class Machine(Protocol):
         """Whether the machine's firewall is known to let nobody in to a port."""
         ...
 
-    def has_process(self, pid: int) -> bool: ...
-
 
 class DatabaseState(StrEnum):
     """Whether the database can be read."""
@@ -153,10 +156,9 @@ class DatabaseState(StrEnum):
 
 
 class LostChange(NamedTuple):
-    """A change of a device's credentials that the database does not have. `is_known`: the device is enrolled in it."""
+    """A change of a device's credentials that the database does not have. `is_known`: the device is enrolled in it; `was`: the device as it was last."""
 
-    device: str
-    is_revoked: bool
+    was: Device
     is_known: bool
 
 
@@ -169,6 +171,11 @@ class Database(Protocol):
     @property
     def detail(self) -> str:
         """What `state` means here: the error, the other site, or the revision."""
+        ...
+
+    @property
+    def fix(self) -> str | None:
+        """What to do if it can't be read, but is not damaged."""
         ...
 
     def page_faults(self, *, deep: bool) -> Sequence[str]:

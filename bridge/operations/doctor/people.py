@@ -13,6 +13,8 @@ from bridge.operations.doctor.patient import Patient
 from bridge.words import counted
 from devices.protocol.vocabulary import AlertCode
 
+GROUPS_MAX: Final = 20
+"""Findings about the quarantine: one for each device and reason."""
 _A: Final = AlertCode
 
 
@@ -60,16 +62,18 @@ def alerts(patient: Patient) -> Iterable[Finding]:
 def _finding(patient: Patient, alert: AlertNow, about: _About) -> Finding:
     words = [alert.subject if word == "SUBJECT" else word for word in about.command]
     ends = f" Once somebody looks at it: `{patient.command('alerts', 'acknowledge', alert.code, alert.subject, '--reason', '…')}`."
-    return Finding(code=about.code, what=alert.text.removesuffix("."), fix=alert.fix + ends, command=patient.command(*words) if words else None)
+    locks = " A new password locks out whoever is not given it:" if about.command == _ROTATE else ""
+    return Finding(code=about.code, what=alert.text.removesuffix("."), fix=alert.fix + ends + locks, command=patient.command(*words) if words else None)
 
 
 async def owing(patient: Patient) -> list[Finding]:
     """Devices that have been silent for as long as an alert takes, and owe events."""
     assert isinstance(patient.settings, Settings)
+    known = _known(patient, AlertCode.GAP)
     before_ms = patient.now_ms - round(patient.settings.ingest.gap_alert_after_s * 1000)
     owed: dict[str, int] = {}
     for one in await missing.missing(patient.site):
-        if one.heard_ms <= before_ms:
+        if one.heard_ms <= before_ms and one.device not in known:
             owed[one.device] = owed.get(one.device, 0) + one.events
     epoch = patient.database.epoch
     since = f" since the restore that began epoch {epoch}" if epoch else ""
@@ -85,13 +89,21 @@ async def owing(patient: Patient) -> list[Finding]:
 
 
 def quarantine(patient: Patient) -> Iterable[Finding]:
-    for group in patient.site.queries.quarantine_groups(limit=20):
+    known = _known(patient, AlertCode.QUARANTINE)
+    for group in patient.site.queries.quarantine_groups(limit=GROUPS_MAX):
+        if group["device"] in known:
+            continue
         yield Finding(
             code=Trouble.QUARANTINE,
             what=f"{counted(group['messages'], 'message')} of {group['device']} in quarantine: {group['reason']}",
             fix=f"Look at it (`{patient.command('quarantine', 'show', str(group['no']))}`); replay it once its cause is gone, or drop it:",
             command=patient.command("quarantine", "drop", str(group["no"])),
         )
+
+
+def _known(patient: Patient, code: AlertCode) -> set[str]:
+    """What alerts are about of which somebody knows."""
+    return {alert.subject for alert in standing_alerts(patient.site, now_ms=patient.now_ms) if alert.code is code and not alert.is_open}
 
 
 async def orders(patient: Patient) -> list[Finding]:
