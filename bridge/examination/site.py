@@ -23,7 +23,7 @@ from bridge.site_reader import ReadableSite
 Ask = Callable[[Path], Running | None]
 ANSWER_S: Final = 10.0
 """How long the server may take to answer."""
-ITS_PLACE: Final = frozenset({"serve"})
+ITS_PLACE: Final = frozenset({"serve", "doctor"})
 """Commands that take the site's folder as an argument, not as an option."""
 
 

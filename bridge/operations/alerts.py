@@ -141,8 +141,8 @@ async def unsilence(site: SiteContext, code: AlertCode, subject: str | None = No
     known = [(row["code"], row["subject"]) for row in site.queries.silences() if row["until_ms"] > now_ms]
     if (code, subject or "") not in known:
         named = ", ".join(f"{c} {s}".strip() for c, s in known[:NAMED_MAX])
-        what = f"{code} {subject}" if subject is not None else f"every alert {code}"
-        raise NotFound(f"{what} is not silenced", fix=f"silenced are: {named}" if named else "nothing is silenced")
+        about = subject if subject is not None else "every subject"
+        raise NotFound(f"alert {code} about {about} is not silenced", fix=f"silenced are: {named}" if named else "nothing is silenced")
     await site.mark_alert(SilenceAlerts(received_ms=now_ms, code=code.value, subject=subject or "", until_ms=0, who=_who(), reason=""))
 
 

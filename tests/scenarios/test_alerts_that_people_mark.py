@@ -95,7 +95,7 @@ def test_a_silence_covers_what_stands_and_what_comes_until_it_is_lifted(site: Si
         assert retained(site, subject)["silenced_until_ms"] == done.until_ms
     found = site.wait_for(alerts.list_alerts(site.app, now_ms=site.now_ms()))
     assert (found.counts.silenced, found.silences[0].covers, found.silences[0].subject) == (2, 2, None)
-    with pytest.raises(BridgeError, match="logins scan-2 is not silenced") as unknown:
+    with pytest.raises(BridgeError, match="alert logins about scan-2 is not silenced") as unknown:
         act(site, alerts.unsilence, code=AlertCode.LOGINS, subject="scan-2")
     assert unknown.value.fix == "silenced are: logins"
     act(site, alerts.unsilence, code=AlertCode.LOGINS)

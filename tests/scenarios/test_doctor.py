@@ -287,6 +287,10 @@ def small_disk(case: Case) -> None:
     undo_later(case, SiteFolder, "file_system", system)
 
 
+def read_only(case: Case) -> None:
+    undo_later(case, SiteFolder, "file_system", SiteFolder(case.folder).file_system._replace(is_read_only=True))
+
+
 def network_disk(case: Case) -> None:
     undo_later(case, SiteFolder, "file_system", SiteFolder(case.folder).file_system._replace(kind="nfs4"))
 
@@ -388,7 +392,8 @@ SLOW: Final = {
     "an init was killed": Fault(T.INIT_INTERRUPTED, interrupted_init),
     "a restore was killed": Fault(T.RESTORE_INTERRUPTED, interrupted_restore),
     "a file is another user's": Fault(T.OWNER_DIFFERS, given_away),
-    "the folder is read-only": Fault(T.FOLDER_READ_ONLY, lambda case: undo_later(case, SiteFolder, "is_writable", False), undo),
+    "the folder is another user's": Fault(T.FOLDER_NOT_YOURS, lambda case: undo_later(case, SiteFolder, "is_writable", False), undo),
+    "the folder is read-only": Fault(T.FOLDER_READ_ONLY, read_only, undo),
     "the disk is in the network": Fault(T.NETWORK_DISK, network_disk, undo),
     "another time zone": Fault(T.ZONE_DIFFERS, lambda case: another_machine(case, etc__timezone="Europe/Amsterdam\n"), undo),
     "the key is gone": Fault(T.CERTIFICATE_UNUSABLE, remove("tls/server.key")),
@@ -575,7 +580,7 @@ def test_the_doctor_says_what_is_wrong_and_what_to_type(case: Case) -> None:
     case.setting("window = 64", "windwo = 64")
     said = shell("doctor", code=1).stdout
     assert "not checked, because the configuration can't be read: certificates, database, server" in said
-    assert "is not a folder" in elsewhere("doctor", case.folder / "none", code=1).stderr
+    assert "is not a site" in elsewhere("doctor", case.folder / "none", code=1).stderr
 
 
 @pytest.mark.slow

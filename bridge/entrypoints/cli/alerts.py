@@ -83,8 +83,8 @@ def silence(
     done = call(site, alerts.silence, code, duration_ms(for_, "--for"), reason, subject)
     if as_json:
         print_json(done)
-    about = f"about {subject}" if subject is not None else "about whatever it is"
-    say(f"Alert {code} {about} is silenced until {moment(done.until_ms)} {zone_name()}; {counted(done.covers, 'such alert')} now.")
+    about = subject if subject is not None else "every subject"
+    say(f"Alert {code} about {about} is silenced until {moment(done.until_ms)} {zone_name()}; {counted(done.covers, 'such alert')} now.")
 
 
 @app.command()

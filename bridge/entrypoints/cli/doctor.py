@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from bridge.config import CERTIFICATES_NAME, CONFIG_NAME, DATABASE_NAME, NAME_A_SITE
 from bridge.entrypoints.cli.output import JsonOption, Steps, print_command, print_json, print_lines, say
 from bridge.entrypoints.cli.site import Directory
 from bridge.entrypoints.cli.times import now_ms, remember_site
@@ -17,9 +18,12 @@ from bridge.operations import server
 from bridge.operations.doctor.examine import Examined, examine
 from bridge.operations.doctor.findings import Finding, Weight
 from bridge.operations.doctor.patient import Running
+from bridge.site_folder import HALF_MADE
 from bridge.words import counted
 
 _WIDTH: Final = 6
+_SIGNS: Final = (CONFIG_NAME, DATABASE_NAME, CERTIFICATES_NAME, HALF_MADE)
+"""What shows that a folder is, or was, a site."""
 
 
 def doctor(
@@ -39,8 +43,8 @@ def doctor(
     from bridge.examination.site import ExaminedSite  # here and below: only this command pays for loading it
 
     remember_site(directory)
-    if not directory.is_dir():
-        raise NoSite(f"{directory} is not a folder", fix="name the site's folder: `dockbridge doctor DIR`")
+    if not any((directory / name).exists() for name in _SIGNS):
+        raise NoSite(f"{directory.absolute()} is not a site", fix=NAME_A_SITE)
     if bundle is not None:
         from bridge.examination.bundle import check_name, write_bundle
 

@@ -134,6 +134,8 @@ async def examine(patient: Patient, *, deep: bool, on_check: OnCheck) -> Examine
 
 
 async def _checked(check: Check, patient: Patient, how: How) -> Checked:
+    if check.needs is not Needs.NOTHING and not (patient.folder.is_writable or patient.folder.file_system.is_read_only):
+        return Checked(check=check.name, skipped="this user may not use the site")
     if check.needs is not Needs.NOTHING and not isinstance(patient.settings, Settings):
         return Checked(check=check.name, skipped="the configuration can't be read")
     if check.needs is Needs.DATABASE and patient.database.state is not DatabaseState.READABLE:

@@ -28,6 +28,7 @@ class Trouble(StrEnum):
     RESTORE_INTERRUPTED = auto()
     LEFTOVERS = auto()
     FOLDER_READ_ONLY = auto()
+    FOLDER_NOT_YOURS = auto()
     OWNER_DIFFERS = auto()
     READABLE_BY_OTHERS = auto()
     DISK_FULL = auto()

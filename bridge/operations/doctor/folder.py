@@ -90,12 +90,15 @@ def leftovers(patient: Patient) -> Iterable[Finding]:
 def rights(patient: Patient) -> Iterable[Finding]:
     folder = patient.folder
     files = [f for f in folder.files() if f.name not in (LOCK_NAME, SOCKET_NAME)]
-    if folder.file_system.is_read_only or not folder.is_writable:
-        why = "its file system is mounted read-only" if folder.file_system.is_read_only else f"it belongs to {folder.owner}"
+    if folder.file_system.is_read_only:
+        what = f"the file system of {folder.path} is mounted read-only"
+        yield Finding(code=Trouble.FOLDER_READ_ONLY, what=what, fix="The administrator mounts it read-write.")
+    elif not folder.is_writable:
         yield Finding(
-            code=Trouble.FOLDER_READ_ONLY,
-            what=f"{folder.path} can't be written: {why}",
-            fix=f"Run the server and its commands as {folder.owner}, and mount the file system read-write.",
+            code=Trouble.FOLDER_NOT_YOURS,
+            what=f"this user may not use {folder.path}: it belongs to {folder.owner}",
+            fix=f"Run the server and its commands, this one too, as {folder.owner}:",
+            command=f"sudo -u {folder.owner} {patient.command('doctor')}",
         )
     if strange := [f for f in files if f.owner != folder.owner]:
         yield Finding(
