@@ -18,12 +18,14 @@ from bridge.examination.machine import open_files
 from bridge.ingest.ports import StoreUnavailable
 from bridge.operations.doctor.patient import DatabaseState, Holder, LostChange
 from bridge.operations.ports import OnProgress
+from bridge.projections.alerts import ORDER_ALERTS
 from bridge.store.check import differing_orders, orders_with_events, sample_orders
 from bridge.store.credentials import CredentialsLog
 from bridge.store.epochs import current_epoch
 from bridge.store.migrate import NEWEST
 from bridge.store.queries import newest_ms
 from bridge.store.registry import device_of
+from bridge.store.relations import marks
 from bridge.store.sql import SqlTransaction
 from bridge.store.sqlite import MEND_DAMAGED, open_engine, translated
 from bridge.store.tables import metadata
@@ -37,9 +39,13 @@ _LOG_HEADER: Final = struct.Struct("=IIIBBHI")
 _LOG_MOVED: Final = struct.Struct("=I")
 _LOG_MOVED_AT: Final = 96
 """Where that index says how many frames are in the database already."""
-_STRAYS: Final = """
+_STRAY_PARCELS: Final = """
     SELECT p.order_id, p.parcel FROM parcels p LEFT JOIN orders o ON o.order_id = p.order_id WHERE o.order_id IS NULL OR o.state = '' LIMIT ?
 """
+_STRAY_ALERTS: Final = f"""
+    SELECT a.code, a.subject FROM alerts a LEFT JOIN orders o ON o.order_id = a.subject
+    WHERE a.code IN ({marks(ORDER_ALERTS)}) AND (o.order_id IS NULL OR o.state = '') LIMIT ?
+"""  # noqa: S608 -- placeholders only
 
 
 class SiteDatabase:
@@ -109,8 +115,12 @@ class SiteDatabase:
 
     def shown_without_order(self) -> Sequence[str]:
         topics = Topics(self._site)
+        codes = [alert.code.value for alert in ORDER_ALERTS]
         with translated(), self._reader.connect() as connection:
-            return [topics.parcel(order, parcel) for order, parcel in _driver(connection).execute(_STRAYS, (_TOPICS_MAX,))]
+            driver = _driver(connection)
+            parcels = driver.execute(_STRAY_PARCELS, (_TOPICS_MAX,)).fetchall()
+            alerts = driver.execute(_STRAY_ALERTS, (*codes, _TOPICS_MAX)).fetchall()
+        return [*(topics.parcel(order, parcel) for order, parcel in parcels), *(topics.alert(code, order) for code, order in alerts)]
 
     def lost_changes(self) -> Sequence[LostChange]:
         with translated(), self._reader.connect() as connection:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.config import is_loopback
-from bridge.operations.doctor.patient import Holder
+from bridge.operations.doctor.patient import BindFault, Holder
 
 CONNECT_S: Final = 3.0
 _SIOCGIFADDR: Final = 0x8915
@@ -39,11 +39,10 @@ class ThisMachine:
     @property
     def zone(self) -> str | None:
         with suppress(OSError):
-            named = (self._root / "etc/timezone").read_text().strip()
-            if named:
+            if named := os.readlink(self._root / "etc/localtime").partition("zoneinfo/")[2]:
                 return named
         with suppress(OSError):
-            return str(os.readlink(self._root / "etc/localtime")).partition("zoneinfo/")[2] or None
+            return (self._root / "etc/timezone").read_text().strip() or None
         return None
 
     @cached_property
@@ -64,16 +63,15 @@ class ThisMachine:
         except (OSError, UnicodeError):
             return False
 
-    def holder(self, host: str, port: int) -> Holder | None:
+    def bind_fault(self, host: str, port: int) -> BindFault | None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
-                return None
             except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    return Holder(None, f"the system ({error.strerror})")
-        return self._listener(port) or Holder(None, _ANOTHER)
+                is_taken = error.errno == errno.EADDRINUSE
+                return BindFault(error.strerror or str(error), (self._listener(port) or Holder(None, _ANOTHER)) if is_taken else None)
+        return None
 
     def _listener(self, port: int) -> Holder | None:
         inodes = set()

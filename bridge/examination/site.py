@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ from bridge.site_reader import ReadableSite
 Ask = Callable[[Path], Running | None]
 ANSWER_S: Final = 10.0
 """How long the server may take to answer."""
+COMMAND_S: Final = 2.0
+"""How long a command that changes something may have the site open before the doctor takes it for a server that is silent."""
 ITS_PLACE: Final = frozenset({"serve", "doctor"})
 """Commands that take the site's folder as an argument, not as an option."""
 
@@ -34,8 +37,15 @@ class SiteServer:
         self._directory = directory
         self._ask = ask
 
-    @cached_property
+    @property
     def pid(self) -> int | None:
+        return self._heard[0]
+
+    @property
+    def says(self) -> Running | BridgeError | None:
+        return self._heard[1]
+
+    def _holder(self) -> int | None:
         """Read from the kernel's list of locks: trying the lock could keep a server from starting."""
         path = self._directory / LOCK_NAME
         try:
@@ -49,7 +59,14 @@ class SiteServer:
         return next((int(words[4]) for words in held if words[5].startswith(device) or words[4] == noted), None)
 
     @cached_property
-    def says(self) -> Running | BridgeError | None:
+    def _heard(self) -> tuple[int | None, Running | BridgeError | None]:
+        """Who has the site open, and what it says. A command has it open only for a moment, and says nothing."""
+        until_s = time.monotonic() + COMMAND_S
+        while (pid := self._holder()) is not None and (says := self._says()) is None and time.monotonic() < until_s:
+            time.sleep(COMMAND_S / 10)
+        return (pid, says) if pid is not None else (None, self._says())
+
+    def _says(self) -> Running | BridgeError | None:
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(ANSWER_S)
         try:

@@ -313,6 +313,11 @@ def another_machine(case: Case, **files: str) -> None:
     case.undo = lambda: setattr(case, "root", Path("/"))
 
 
+def another_address(case: Case) -> None:
+    case.certificate(days_ago=0, names=("192.0.2.7", "localhost"))
+    case.setting('mqtts = "127.0.0.1:0"', 'mqtts = "192.0.2.7:8883"')
+
+
 def shut_firewall(case: Case) -> None:
     case.setting('mqtts = "127.0.0.1:0"', f'mqtts = "0.0.0.0:{free_port()}"')
     case.certificate(days_ago=0, names=(os.uname().nodename, "localhost"))
@@ -410,6 +415,7 @@ SLOW: Final = {
     "the database is of an older version": Fault(T.DATABASE_OLDER, old_form, start_and_stop),
     "the write-ahead log is pinned": Fault(T.LOG_PINNED, pinned_log, then=undo),
     "an order is gone": Fault(T.RETAINED_WITHOUT_ORDER, lambda case: case.sql("INSERT INTO parcels VALUES ('PO-404', 'p1', 'packed', x'01', '', x'a0')")),
+    "an alert is about nothing": Fault(T.RETAINED_WITHOUT_ORDER, lambda case: case.alert(AlertCode.LOST, "PO-404")),
     "a stolen scanner is back": Fault(T.REVOCATION_LOST, back_by_hand),
     "a new scanner is gone": Fault(T.REVOCATION_LOST, new_device_gone),
     "the server was killed": Fault(
@@ -420,6 +426,7 @@ SLOW: Final = {
     "the server does not answer": Fault(T.SERVER_SILENT, lambda case: locked(case, None), undo),
     "the server is of another version": Fault(T.SERVER_OTHER_VERSION, lambda case: locked(case, Running(version="0.0.9", counters={})), undo),
     "the port is taken": Fault(T.PORT_TAKEN, taken_port, then=wait_for_the_end),
+    "the address is another machine's": Fault(T.ADDRESS_UNUSABLE, another_address, undo),
     "the firewall is shut": Fault(T.FIREWALL, shut_firewall, open_firewall),
     "there is no backup": Fault(T.BACKUP_NONE, no_backup),
     "the backup is old": Fault(T.BACKUP_OLD, age_backup),

@@ -66,6 +66,7 @@ class Trouble(StrEnum):
     SERVER_OTHER_VERSION = auto()
     STORE_FAILING = auto()
     PORT_TAKEN = auto()
+    ADDRESS_UNUSABLE = auto()
     UNREACHABLE = auto()
     ONLY_THIS_MACHINE = auto()
     FIREWALL = auto()

@@ -109,6 +109,13 @@ class Holder(NamedTuple):
     name: str
 
 
+class BindFault(NamedTuple):
+    """Why no program can listen on an address. `holder` does so already, if that is the reason."""
+
+    reason: str
+    holder: Holder | None
+
+
 class Machine(Protocol):
     """The machine on which the site is."""
 
@@ -126,8 +133,8 @@ class Machine(Protocol):
         """Whether a host name leads anywhere."""
         ...
 
-    def holder(self, host: str, port: int) -> Holder | None:
-        """The process that listens on an address; None if it is free."""
+    def bind_fault(self, host: str, port: int) -> BindFault | None:
+        """Why nobody can listen on an address now; None if it is free."""
         ...
 
     def connect_fault(self, host: str, port: int) -> str | None:

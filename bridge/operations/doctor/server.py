@@ -46,12 +46,12 @@ def _listeners(patient: Patient) -> Iterator[_Listener]:
 def server(patient: Patient) -> Iterable[Finding]:
     seen = patient.server
     says = seen.says
-    if seen.pid is None:
+    if isinstance(says, Running):
+        yield from _running(patient, says)
+    elif seen.pid is None:
         if not patient.is_stopped and patient.database.state in (DatabaseState.READABLE, DatabaseState.OLDER):
             yield _not_running(patient)
-    elif isinstance(says, Running):
-        yield from _running(patient, says)
-    elif seen.pid is not None:
+    else:
         why = f": {says}" if isinstance(says, BridgeError) else " (or a command has it open just now)"
         yield Finding(
             code=Trouble.SERVER_SILENT,
@@ -89,10 +89,10 @@ def _running(patient: Patient, says: Running) -> Iterator[Finding]:
 def addresses(patient: Patient) -> Iterable[Finding]:
     listeners = list(_listeners(patient))
     for listener in [x for x in listeners if x.port]:
-        if patient.server.pid is None:
-            yield from _taken(patient, listener)
-        elif isinstance(patient.server.says, Running):
+        if isinstance(patient.server.says, Running):
             yield from _reached(patient, listener)
+        elif patient.server.pid is None:
+            yield from _free(patient, listener)
     if outside := [x for x in listeners if not is_loopback(x.host)]:
         for listener in outside:
             if patient.machine.is_shut(listener.port):
@@ -111,8 +111,17 @@ def addresses(patient: Patient) -> Iterable[Finding]:
         )
 
 
-def _taken(patient: Patient, listener: _Listener) -> Iterator[Finding]:
-    if (holder := patient.machine.holder(listener.host, listener.port)) is not None:
+def _free(patient: Patient, listener: _Listener) -> Iterator[Finding]:
+    fault = patient.machine.bind_fault(listener.host, listener.port)
+    if fault is None:
+        return
+    if (holder := fault.holder) is None:
+        yield Finding(
+            code=Trouble.ADDRESS_UNUSABLE,
+            what=f"{listener.setting}: the server can't listen on {listener.host}:{listener.port}: {fault.reason}",
+            fix=f"Give {listener.setting} an address of this machine ({', '.join((*patient.machine.addresses, _EVERY_ADDRESS))}), and a port from 1024 on.",
+        )
+    else:
         who = f"{holder.name} (process {holder.pid})" if holder.pid is not None else holder.name
         yield Finding(
             code=Trouble.PORT_TAKEN,
