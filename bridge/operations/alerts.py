@@ -19,6 +19,7 @@ from devices.protocol.vocabulary import AlertCode, Severity
 SILENCE_MS_MAX: Final = 30 * DAY_MS
 """The longest silence: what is silenced for ever is forgotten."""
 REASON_CHARS_MAX: Final = 200
+SUBJECT_CHARS_MAX: Final = 200
 NAMED_MAX: Final = 10
 
 
@@ -120,10 +121,12 @@ async def silence(site: SiteContext, code: AlertCode, for_ms: int, reason: str, 
     """Keep alerts of a code, or the one about a subject, from disturbing for a time. They may be raised meanwhile, too.
 
     Raises:
-        Refused: if it is not said why, or the time is too long.
+        Refused: if it is not said why, the time is too long, or no alert can have this subject.
     """
     if not 0 < for_ms <= SILENCE_MS_MAX:
         raise Refused("a silence lasts at least a moment, and at most 30 days", fix="silence it for a shorter time, and mend its cause meanwhile")
+    if subject is not None and not (subject.isprintable() and 0 < len(subject) <= SUBJECT_CHARS_MAX):
+        raise Refused(f"{subject!r} can't be the subject of an alert", fix="name a device or an order; or nothing, for all of them")
     now_ms = site.clock.now_ms()
     said = SilenceAlerts(received_ms=now_ms, code=code.value, subject=subject or "", until_ms=now_ms + for_ms, who=_who(), reason=_checked(reason))
     await site.mark_alert(said)

@@ -184,6 +184,17 @@ def interrupted_init(case: Case) -> None:
     (case.folder / ".init" / DATABASE_NAME).touch(0o600)
 
 
+def first_init_killed(case: Case) -> None:
+    shutil.rmtree(case.folder)
+    case.folder.mkdir(mode=0o750)
+    interrupted_init(case)
+
+
+def init_again(case: Case) -> None:
+    (finding,) = case.look().findings
+    case.run(f"{finding.command} --name {SITE} --listen 127.0.0.1:0 --mqtts ''")
+
+
 def left_files(case: Case) -> None:
     for name in ("restoring.db", "verify-999999.db-wal", "tls/server.pem.part"):
         (case.folder / name).write_text("left")
@@ -395,6 +406,7 @@ SLOW: Final = {
     "a command was killed": Fault(T.LEFTOVERS, left_files),
     "the disk is nearly full": Fault(T.DISK_FULL, small_disk, undo),
     "an init was killed": Fault(T.INIT_INTERRUPTED, interrupted_init),
+    "the first init was killed": Fault(T.INIT_INTERRUPTED, first_init_killed, init_again),
     "a restore was killed": Fault(T.RESTORE_INTERRUPTED, interrupted_restore),
     "a file is another user's": Fault(T.OWNER_DIFFERS, given_away),
     "the folder is another user's": Fault(T.FOLDER_NOT_YOURS, lambda case: undo_later(case, SiteFolder, "is_writable", False), undo),

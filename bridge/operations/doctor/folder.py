@@ -28,12 +28,15 @@ _LEFT: Final = re.compile(r"(.*/)?[^/]+\.part|verify-\d+\.db(-wal|-shm)?|restori
 def configuration(patient: Patient) -> Iterable[Finding]:
     folder, settings = patient.folder, patient.settings
     if folder.half_made is not None:
+        is_site = folder.has(CONFIG_NAME)
         yield Finding(
             code=Trouble.INIT_INTERRUPTED,
             what=f"an init was killed, and has left {folder.half_made}",
-            fix="Run it again with the same options: it begins anew. If the site is complete already, remove that folder.",
-            command=patient.shell("rm", "-r", folder.half_made),
+            fix="The site is complete without it." if is_site else "Run it again, with the same options: it begins anew.",
+            command=patient.shell("rm", "-r", folder.half_made) if is_site else patient.shell("dockbridge", "init", folder.path),
         )
+        if not is_site:
+            return
     if not folder.has(CONFIG_NAME):
         yield Finding(
             code=Trouble.CONFIG_MISSING,

@@ -141,8 +141,16 @@ def _reached(patient: Patient, listener: _Listener) -> Iterator[Finding]:
         )
         return
     file = patient.certificates.server
-    shown = machine.certificate_at(listener.here, listener.port) if listener.is_tls else None
-    if shown is not None and file is not None and patient.certificates.fault is None and shown != file.sha256:
+    if not listener.is_tls or file is None or patient.certificates.fault is not None:
+        return
+    shown = machine.certificate_at(listener.here, listener.port)
+    if shown is None:
+        yield Finding(
+            code=Trouble.UNREACHABLE,
+            what=f"{listener.setting}: what listens on {listener.here}:{listener.port} does not speak TLS",
+            fix="If bridge.toml was changed since the server's start, restart it; if not, another program has that address.",
+        )
+    elif shown != file.sha256:
         yield Finding(
             code=Trouble.CERTIFICATE_NOT_IN_USE,
             what=f"{listener.setting}: the server still shows another certificate than the one in {file.file}",
