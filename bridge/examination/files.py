@@ -89,7 +89,7 @@ class SiteCertificates:
         return None
 
     @property
-    def is_shut(self) -> bool:
+    def is_unreadable(self) -> bool:
         files = [self._directory / name for name in (self._listen.tls_cert_file, self._listen.tls_key_file)]
         return any(path.exists() and not os.access(path, os.R_OK) for path in files)
 

@@ -100,7 +100,7 @@ class ThisMachine:
             return None
         return hashlib.sha256(found).digest().hex(":").upper() if found else None
 
-    def is_shut(self, port: int) -> bool:
+    def is_port_shut(self, port: int) -> bool:
         """Known only of ufw, and only to a user who may read its rules."""
         with suppress(OSError):
             if not re.search(r"^ENABLED=yes", (self._root / "etc/ufw/ufw.conf").read_text(), re.MULTILINE):

@@ -594,11 +594,32 @@ def test_the_doctor_says_what_is_wrong_and_what_to_type(case: Case) -> None:
     case.run(f"chmod o-rwx {case.folder}/tls/server.key")
     assert shell.data("doctor", "--stopped")["healthy"]
     elsewhere = Shell(case.folder.parent)
-    assert f"  dockbridge serve {case.folder}\n" in elsewhere("doctor", case.folder, code=1).stdout
+    for named in ((case.folder,), ("--site", case.folder)):
+        assert f"  dockbridge serve {case.folder}\n" in elsewhere("doctor", *named, code=1).stdout
     case.setting("window = 64", "windwo = 64")
     said = shell("doctor", code=1).stdout
     assert "not checked, because the configuration can't be read: certificates, database, server" in said
     assert "is not a site" in elsewhere("doctor", case.folder / "none", code=1).stderr
+
+
+@pytest.mark.slow
+def test_a_certificate_that_was_made_elsewhere_is_renewed_there(case: Case) -> None:
+    """It may be of any authority, and no command of ours replaces it."""
+    foreign_certificate(case)
+    for end in ("pem", "key"):
+        (case.folder / "tls" / f"server.{end}").rename(case.folder / f"own.{end}")
+        case.setting(f"tls/server.{end}", f"own.{end}")
+    assert codes(case.look()) == MEANT
+    case.certificate(days_ago=LEAF_VALID.days + 5)
+    for end in ("pem", "key"):
+        (case.folder / "tls" / f"server.{end}").rename(case.folder / f"own.{end}")
+    (finding,) = [f for f in case.look().findings if f.weight is Weight.WRONG]
+    assert (finding.code, finding.command) == (T.CERTIFICATE_EXPIRED, None)
+    assert "`dockbridge certificate reload`" in finding.fix
+    (case.folder / "own.key").unlink()
+    (finding,) = [f for f in case.look().findings if f.weight is Weight.WRONG]
+    assert (finding.code, finding.command) == (T.CERTIFICATE_UNUSABLE, None)
+    assert "own.key does not exist" in finding.what
 
 
 @pytest.mark.slow

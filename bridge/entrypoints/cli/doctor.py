@@ -29,6 +29,7 @@ _SIGNS: Final = (CONFIG_NAME, DATABASE_NAME, CERTIFICATES_NAME, HALF_MADE)
 def doctor(
     context: typer.Context,
     directory: Directory = Path(),
+    site: Annotated[Path | None, typer.Option("--site", "-s", hidden=True, help="The site's folder, as other commands take it.")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Compare every order with its events, not only some; on a large site this takes minutes.")] = False,
     stopped: Annotated[bool, typer.Option("--stopped", help="The server is stopped on purpose: that is no fault.")] = False,
     bundle: Annotated[Path | None, typer.Option(help="Write what support needs into this archive (.tar.gz or .zip): no secrets, no personal data.")] = None,
@@ -42,6 +43,9 @@ def doctor(
     """
     from bridge.examination.site import ExaminedSite  # here and below: only this command pays for loading it
 
+    source = context.get_parameter_source("directory")
+    typed = site if site is not None else directory if source is not None and source.name == "COMMANDLINE" else None
+    directory = site if site is not None else directory
     remember_site(directory)
     if not any((directory / name).exists() for name in _SIGNS):
         raise NoSite(f"{directory.absolute()} is not a site", fix=NAME_A_SITE)
@@ -49,8 +53,6 @@ def doctor(
         from bridge.examination.bundle import check_name, write_bundle
 
         check_name(bundle)
-    source = context.get_parameter_source("directory")
-    typed = directory if source is not None and source.name == "COMMANDLINE" else None
     patient = ExaminedSite(directory, _ask, now_ms=now_ms(), is_stopped=stopped, typed=typed)
     with Steps() as steps:
         found = asyncio.run(examine(patient, deep=deep, on_check=steps.show))

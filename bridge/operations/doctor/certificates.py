@@ -23,9 +23,9 @@ def certificates(patient: Patient) -> Iterable[Finding]:
     assert isinstance(settings, Settings)
     if not uses_tls(settings.listen):
         return
-    if (fault := seen.authority_fault) is not None and seen.is_made_here and not seen.is_shut:
+    if (fault := seen.authority_fault) is not None and seen.is_made_here and not seen.is_unreadable:
         yield Finding(code=Trouble.AUTHORITY_UNUSABLE, what=str(fault), fix=f"{str(fault.fix)[:1].upper()}{str(fault.fix)[1:]}.")
-    renews = seen.is_made_here and seen.authority_fault is None and not seen.is_shut
+    renews = seen.is_made_here and seen.authority_fault is None and not seen.is_unreadable
     if (fault := seen.fault) is not None:
         yield Finding(
             code=Trouble.CERTIFICATE_UNUSABLE,

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings
 from bridge.operations.devices import ALL_ORDERS
-from bridge.operations.doctor.findings import Finding, Trouble, Weight
+from bridge.operations.doctor.findings import NAMED_MAX, Finding, Trouble, Weight, named
 from bridge.operations.doctor.folder import put_aside
 from bridge.operations.doctor.patient import DatabaseState, Patient
 from bridge.operations.ports import Device, OnProgress
@@ -18,7 +18,6 @@ SAMPLE_ORDERS: Final = 200
 """Orders whose states are compared with their events, without --deep."""
 PINNED_FACTOR: Final = 2
 """The write-ahead log is pinned if so many times `ingest.database_log_bytes` of it are not moved."""
-NAMED_MAX: Final = 5
 S: Final = DatabaseState
 _GONE: Final = {
     S.MISSING: (Trouble.DATABASE_MISSING, f"{DATABASE_NAME} is missing, and {CONFIG_NAME} is here: this site had a database"),
@@ -73,14 +72,14 @@ def _way_back(patient: Patient, *, can_be_saved: bool) -> _WayBack:
 def pages(patient: Patient, *, deep: bool) -> Iterable[Finding]:
     if faults := patient.database.page_faults(deep=deep):
         back = _way_back(patient, can_be_saved=True)
-        yield Finding(code=Trouble.DATABASE_DAMAGED, what=f"the database is damaged: {_named(faults)}", fix=back.fix, command=back.command)
+        yield Finding(code=Trouble.DATABASE_DAMAGED, what=f"the database is damaged: {named(faults)}", fix=back.fix, command=back.command)
 
 
 def states(patient: Patient, *, deep: bool, on_progress: OnProgress) -> Iterable[Finding]:
     if differ := patient.database.differing_orders(orders_max=None if deep else SAMPLE_ORDERS, on_progress=on_progress):
         yield Finding(
             code=Trouble.STATES_DIFFER,
-            what=f"{counted(len(differ), 'order')} {'has' if len(differ) == 1 else 'have'} another state than the events give: {_named(differ)}",
+            what=f"{counted(len(differ), 'order')} {'has' if len(differ) == 1 else 'have'} another state than the events give: {named(differ)}",
             fix="Derive all orders anew from their events.",
             command=patient.command("db", "rebuild"),
         )
@@ -90,7 +89,7 @@ def retained(patient: Patient) -> Iterable[Finding]:
     if topics := patient.database.shown_without_order():
         yield Finding(
             code=Trouble.RETAINED_WITHOUT_ORDER,
-            what=f"{counted(len(topics), 'retained topic')} of orders that there are not: {_named(topics)}",
+            what=f"{counted(len(topics), 'retained topic')} of orders that there are not: {named(topics)}",
             fix="Derive everything anew from the events.",
             command=patient.command("db", "rebuild"),
         )
@@ -138,8 +137,3 @@ def audit(patient: Patient) -> Iterable[Finding]:
             what=f"entry {wrong} of the audit log does not follow from the one before: somebody has changed the log",
             fix="Whoever keeps copies of the log (`dockbridge audit export`) compares it with them from that entry on, and finds out who wrote to it.",
         )
-
-
-def _named(things: Iterable[str]) -> str:
-    things = list(things)
-    return ", ".join(things[:NAMED_MAX]) + (f" and {len(things) - NAMED_MAX} more" if len(things) > NAMED_MAX else "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum, auto
+from typing import Final
 
 from msgspec import Struct
 
@@ -87,6 +89,15 @@ class Trouble(StrEnum):
     QUARANTINE = auto()
     EVENTS_PARKED = auto()
     ORDERS_STUCK = auto()
+
+
+NAMED_MAX: Final = 5
+"""Files, orders or faults that a finding names."""
+
+
+def named(things: Sequence[str]) -> str:
+    """Things as a finding names them: the first ones, and how many more there are."""
+    return ", ".join(things[:NAMED_MAX]) + (f" and {len(things) - NAMED_MAX} more" if len(things) > NAMED_MAX else "")
 
 
 class Finding(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Final
 
 from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, SOCKET_NAME
 from bridge.errors import BridgeError
-from bridge.operations.doctor.findings import Finding, Trouble, Weight
+from bridge.operations.doctor.findings import Finding, Trouble, Weight, named
 from bridge.operations.doctor.patient import Patient, SiteFile
 
 FREE_MIN_BYTES: Final = 500_000_000
@@ -16,7 +16,6 @@ FREE_MIN_BYTES: Final = 500_000_000
 FREE_MIN_SHARE: Final = 0.02
 NETWORK_KINDS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph", "afs"})
 """File systems on which SQLite's write-ahead log does not work: other machines can't share its memory."""
-NAMED_MAX: Final = 5
 _OTHERS: Final = 0o007
 QUIET_MS: Final = 600_000
 """A file that is being written changes more often than this."""
@@ -84,7 +83,7 @@ def leftovers(patient: Patient) -> Iterable[Finding]:
     if left:
         yield Finding(
             code=Trouble.LEFTOVERS,
-            what=f"a command that was killed has left {_named(left)}",
+            what=f"a command that was killed has left {named(left)}",
             fix="Nothing needs these files; they only take space.",
             command=patient.shell("rm", *left),
         )
@@ -106,7 +105,7 @@ def rights(patient: Patient) -> Iterable[Finding]:
     if strange := [f for f in files if f.owner != folder.owner]:
         yield Finding(
             code=Trouble.OWNER_DIFFERS,
-            what=f"the folder belongs to {folder.owner}, and {_named([f'{f.name} ({f.owner})' for f in strange])} to others: the server may not write to them",
+            what=f"the folder belongs to {folder.owner}, and {named([f'{f.name} ({f.owner})' for f in strange])} to others: the server may not write to them",
             fix=f"The administrator gives them to {folder.owner}; run commands as that user from now on.",
             command=patient.shell("chown", folder.owner, *[f.name for f in strange]),
         )
@@ -119,7 +118,7 @@ def _readable(patient: Patient, files: list[SiteFile]) -> Finding:
     keys = [name for name in names if name.endswith(".key")]
     return Finding(
         code=Trouble.READABLE_BY_OTHERS,
-        what=f"the rights of {_named(names)} let everyone read {'it' if len(names) == 1 else 'them'}",
+        what=f"the rights of {named(names)} let everyone read {'it' if len(names) == 1 else 'them'}",
         fix="Only the owner has to." + (" If strangers use this machine, make a new certificate as well (`dockbridge certificate renew`)." if keys else ""),
         command=patient.shell("chmod", "o-rwx", *names),
     )
@@ -140,7 +139,3 @@ def disk(patient: Patient) -> Iterable[Finding]:
             what=f"{patient.folder.path} is on a network file system ({system.kind}), on which the database can be damaged",
             fix="Move the site's folder to a disk of this machine. Backups may stay on the network (backup.folder).",
         )
-
-
-def _named(names: list[str]) -> str:
-    return ", ".join(names[:NAMED_MAX]) + (f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else "")

@@ -81,7 +81,7 @@ class Certificates(Protocol):
         ...
 
     @property
-    def is_shut(self) -> bool:
+    def is_unreadable(self) -> bool:
         """Whether this user may not read its files."""
         ...
 
@@ -145,7 +145,7 @@ class Machine(Protocol):
         """The fingerprint (SHA-256) of the certificate that a TLS listener shows; None if it shows none."""
         ...
 
-    def is_shut(self, port: int) -> bool:
+    def is_port_shut(self, port: int) -> bool:
         """Whether the machine's firewall is known to let nobody in to a port."""
         ...
 

@@ -95,7 +95,7 @@ def addresses(patient: Patient) -> Iterable[Finding]:
             yield from _free(patient, listener)
     if outside := [x for x in listeners if not is_loopback(x.host)]:
         for listener in outside:
-            if patient.machine.is_shut(listener.port):
+            if patient.machine.is_port_shut(listener.port):
                 yield Finding(
                     code=Trouble.FIREWALL,
                     what=f"this machine's firewall lets nobody in to port {listener.port} ({listener.setting})",
