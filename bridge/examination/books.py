@@ -81,7 +81,10 @@ class SiteDatabase:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         if "alembic_version" not in tables:
             return DatabaseState.UNREADABLE, "it is not a database of dockbridge"
-        (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        if row is None:
+            return DatabaseState.UNREADABLE, "it was not made whole"
+        (revision,) = row
         if revision != NEWEST:
             return (DatabaseState.OLDER if revision < NEWEST else DatabaseState.NEWER), revision
         owner = connection.execute("SELECT name FROM site").fetchone()

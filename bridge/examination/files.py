@@ -42,7 +42,10 @@ class SiteFolder:
         folders = [self.path, *below]
         found = []
         for path in (file for folder in folders for file in sorted(folder.iterdir()) if not file.is_dir()):
-            status = path.lstat()
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue  # a server works in this folder
             found.append(SiteFile(str(path.relative_to(self.path)), status.st_mode, _user(status.st_uid), int(status.st_mtime * 1000)))
         return found
 

@@ -28,7 +28,7 @@ from helpers.site import Site
 
 from bridge import certificates, site_certificates
 from bridge.certificates import LEAF_VALID
-from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, parse
+from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, parse
 from bridge.examination.files import SiteFolder
 from bridge.examination.machine import ThisMachine
 from bridge.examination.site import ExaminedSite
@@ -380,7 +380,7 @@ def acknowledge(case: Case) -> None:
 
 
 def given_away(case: Case) -> None:
-    os.chown(case.folder / CREDENTIALS_NAME, 12_345, -1)
+    os.chown(case.folder / LOCK_NAME, 12_345, -1)
 
 
 MEANT: Final = {T.ONLY_THIS_MACHINE}
@@ -422,6 +422,7 @@ SLOW: Final = {
     "the authority ends soon": Fault(T.AUTHORITY_ENDS_SOON, old_authority, new_authority),
     "the database is empty": Fault(T.DATABASE_EMPTY, empty_database),
     "the database is a text": Fault(T.DATABASE_UNREADABLE, text_for_a_database),
+    "the database was not made whole": Fault(T.DATABASE_UNREADABLE, lambda case: case.sql("DELETE FROM alembic_version")),
     "the database is damaged": Fault(T.DATABASE_DAMAGED, damaged_page),
     "the database is of a newer version": Fault(T.DATABASE_NEWER, newer_form, undo),
     "the database is of an older version": Fault(T.DATABASE_OLDER, old_form, start_and_stop),

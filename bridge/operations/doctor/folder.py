@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, SOCKET_NAME
+from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME
 from bridge.errors import BridgeError
 from bridge.operations.doctor.findings import Finding, Trouble, Weight, named
 from bridge.operations.doctor.patient import Patient, SiteFile
@@ -21,6 +21,8 @@ QUIET_MS: Final = 600_000
 """A file that is being written changes more often than this."""
 _PRIVATE: Final = re.compile(rf".*\.(db|db-wal|key)|{re.escape(CREDENTIALS_NAME)}")
 """Files that hold hashes of passwords, keys, or the orders of people."""
+_WRITTEN: Final = re.compile(rf"{re.escape(DATABASE_NAME)}(-wal|-shm)?|{re.escape(CREDENTIALS_NAME)}|{re.escape(LOCK_NAME)}")
+"""Files that the server writes to."""
 _LEFT: Final = re.compile(r"(.*/)?[^/]+\.part|verify-\d+\.db(-wal|-shm)?|restoring\.db(-wal|-shm)?")
 
 
@@ -91,7 +93,7 @@ def leftovers(patient: Patient) -> Iterable[Finding]:
 
 def rights(patient: Patient) -> Iterable[Finding]:
     folder = patient.folder
-    files = [f for f in folder.files() if f.name not in (LOCK_NAME, SOCKET_NAME)]
+    files = folder.files()
     if folder.file_system.is_read_only:
         what = f"the file system of {folder.path} is mounted read-only"
         yield Finding(code=Trouble.FOLDER_READ_ONLY, what=what, fix="The administrator mounts it read-write.")
@@ -102,11 +104,11 @@ def rights(patient: Patient) -> Iterable[Finding]:
             fix=f"Run the server and its commands, this one too, as {folder.owner}:",
             command=f"sudo -u {folder.owner} {patient.command('doctor')}",
         )
-    if strange := [f for f in files if f.owner != folder.owner]:
+    if strange := [f for f in files if _WRITTEN.fullmatch(f.name) and f.owner != folder.owner]:
         yield Finding(
             code=Trouble.OWNER_DIFFERS,
-            what=f"the folder belongs to {folder.owner}, and {named([f'{f.name} ({f.owner})' for f in strange])} to others: the server may not write to them",
-            fix=f"The administrator gives them to {folder.owner}; run commands as that user from now on.",
+            what=f"the folder belongs to {folder.owner}, and {named([f'{f.name} to {f.owner}' for f in strange])}: the server may not write to it",
+            fix=f"A command was run as another user. The administrator gives its files to {folder.owner}; run commands as that user from now on.",
             command=patient.shell("chown", folder.owner, *[f.name for f in strange]),
         )
     if open_ := [f for f in files if _PRIVATE.fullmatch(f.name) and f.mode & _OTHERS]:
