@@ -105,6 +105,10 @@ _COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, Al
 """What raises these is counted in memory, so an alert from before a start is over."""
 
 
+_FOLLOWED: Final = frozenset({AlertCode.LOGINS, AlertCode.BACKUP})
+"""What raises these says them anew when there are more of them, or for another reason."""
+
+
 _POINTS_FORGOTTEN_MS: Final = 86_400_000
 """A phone that has sent no point for this long is no longer in use: its alert is over."""
 
@@ -140,7 +144,7 @@ class Alerts(Quiet):
                 self._raise_forbidden(batch, heard.device, heard.detail)
         elif isinstance(heard, Alarm):
             if heard.text:
-                self._raise(batch, AlertCode(heard.code), heard.subject, Severity.WARNING, heard.text, heard.fix)
+                self._raise(batch, AlertCode(heard.code), heard.subject, Severity.WARNING, heard.text, heard.fix, follows=heard.code in _FOLLOWED)
             else:
                 self._clear(batch, AlertCode(heard.code), heard.subject)
         elif isinstance(heard, AcknowledgeAlert):
