@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from bridge.config import is_loopback
+from bridge.addresses import is_loopback
 from bridge.operations.doctor.patient import BindFault, Holder
 
 CONNECT_S: Final = 3.0

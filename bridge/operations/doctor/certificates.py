@@ -6,7 +6,8 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Final
 
-from bridge.config import LISTENERS, ListenSettings, Settings, is_loopback, split_address
+from bridge.addresses import is_loopback, split_address
+from bridge.config import LISTENERS, ListenSettings, Settings
 from bridge.domain.codes.rules import DAY_MS
 from bridge.operations.doctor.findings import Finding, Trouble
 from bridge.operations.doctor.patient import Certificate, Patient

@@ -110,7 +110,7 @@ async def orders(patient: Patient) -> list[Finding]:
     found = (await stuck.list_stuck(patient.site, now_ms=patient.now_ms, limit=1)).orders
     if not found:
         return []
-    first, count = found[0], await stuck.count_stuck(patient.site, now_ms=patient.now_ms)
+    first, count = found[0], stuck.count_stuck(patient.site.queries, now_ms=patient.now_ms)
     finding = Finding(
         code=Trouble.ORDERS_STUCK,
         weight=Weight.NOTE,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from bridge.config import LISTENERS, Settings, is_loopback, split_address
+from bridge.addresses import is_loopback, split_address
+from bridge.config import LISTENERS, Settings
 from bridge.errors import BridgeError
 from bridge.operations.doctor.findings import Finding, Trouble, Weight
 from bridge.operations.doctor.patient import DatabaseState, Patient, Running
@@ -26,7 +27,8 @@ class _Listener(NamedTuple):
     setting: str
     host: str
     port: int
-    is_tls: bool
+    is_tls: bool = False
+    is_for_devices: bool = True
 
     @property
     def here(self) -> str:
@@ -41,6 +43,8 @@ def _listeners(patient: Patient) -> Iterator[_Listener]:
         if bind := getattr(patient.settings.listen, name):
             host, port = split_address(f"listen.{name}", bind)
             yield _Listener(f"listen.{name}", host, port, is_tls)
+    if bind := patient.settings.metrics.listen:
+        yield _Listener("metrics.listen", *split_address("metrics.listen", bind), is_for_devices=False)
 
 
 def server(patient: Patient) -> Iterable[Finding]:
@@ -93,6 +97,7 @@ def addresses(patient: Patient) -> Iterable[Finding]:
             yield from _reached(patient, listener)
         elif patient.server.pid is None:
             yield from _free(patient, listener)
+    listeners = [x for x in listeners if x.is_for_devices]
     if outside := [x for x in listeners if not is_loopback(x.host)]:
         for listener in outside:
             if patient.machine.is_port_shut(listener.port):
