@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,7 +23,7 @@ from bridge.domain.access import Identity, Kind
 from bridge.domain.articles import Article
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.items import GiveUp, Incoming, Message
+from bridge.ingest.items import AlertMark, GiveUp, Incoming, Message
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.ingest.steps import BatchTimes
@@ -164,6 +165,12 @@ class Application:
         """See `SiteContext.give_up`."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.pipeline.change(GiveUp(received_ms=self.clock.now_ms(), device=device, log=log, last_seq=last_seq, done=done.set_result))
+        await done
+
+    async def mark_alert(self, mark: AlertMark) -> None:
+        """See `SiteContext.mark_alert`."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.pipeline.change(replace(mark, done=done.set_result))
         await done
 
     async def on_writer(self, work: Callable[[], T]) -> T:

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from bridge.config import CERTIFICATES_NAME
 from bridge.errors import Refused, SiteError
 
-FOLDER_NAME: Final = "tls"
+FOLDER_NAME: Final = CERTIFICATES_NAME
 AUTHORITY_FILE: Final = "ca.pem"
 AUTHORITY_KEY: Final = "ca.key"
 SERVER_FILE: Final = "server.pem"
@@ -44,6 +46,7 @@ class Described:
 
     subject: str
     names: tuple[str, ...]
+    not_before: datetime
     not_after: datetime
     fingerprint: str
 
@@ -188,6 +191,7 @@ def describe(pem: bytes) -> Described:
     return Described(
         subject=certificate.subject.rfc4514_string(),
         names=(*found.get_values_for_type(x509.DNSName), *addresses),
+        not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         fingerprint=fingerprint(pem),
     )
@@ -220,6 +224,28 @@ def device_of(pem: bytes) -> tuple[str | None, str]:
     certificate = _certificate(pem)
     names = [str(a.value) for a in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     return names[0] if len(names) == 1 else None, certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def is_signed_by(pem: bytes, authority: bytes) -> bool:
+    """Whether the first certificate of a PEM text is signed by another one, or is the same.
+
+    Raises:
+        Refused: if one of the texts contains none.
+    """
+    try:
+        _certificate(pem).verify_directly_issued_by(_certificate(authority))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def check_authority(folder: Path) -> None:
+    """Make sure that the site's authority can issue certificates.
+
+    Raises:
+        SiteError: if it can't.
+    """
+    _authority(folder)
 
 
 def _certificate(pem: bytes) -> x509.Certificate:
@@ -282,12 +308,14 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 __all__ = [
     "Described",
+    "check_authority",
     "check_name",
     "describe",
     "device_of",
     "fingerprint",
     "is_host_name",
     "is_new",
+    "is_signed_by",
     "issue_device",
     "issue_server",
     "make_authority",

@@ -22,6 +22,9 @@ DATABASE_NAME: Final = "dockbridge.db"
 SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
 CREDENTIALS_NAME: Final = "credentials.jsonl"
+CERTIFICATES_NAME: Final = "tls"
+NAME_A_SITE: Final = "give a site's folder with --site DIR (or `dockbridge serve DIR`), or make one with `dockbridge init DIR`"
+"""What to do if a folder is not a site."""
 LISTENERS: Final = {"mqtt": False, "mqtts": True, "websocket": False, "wss": True}
 """The settings of listeners; True if the listener uses TLS."""
 UNPAID_RULES: Final = tuple(rule.value for rule in Unpaid)
@@ -247,7 +250,7 @@ def load(path: Path) -> Settings:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist", fix="give a site's folder with --site DIR, or make one with `dockbridge init DIR`") from None
+        raise ConfigError(f"{path} does not exist", fix=NAME_A_SITE) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}", fix="fix that line; `dockbridge config show --defaults` prints a correct file") from error
     return parse(data)

@@ -19,7 +19,7 @@ from msgspec import Struct
 from sqlalchemy import Engine
 
 from bridge.bounds import rules_of
-from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
+from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, Settings, load
 from bridge.errors import NoSite, StoreError
 from bridge.ingest.ports import StoreUnavailable
 from bridge.ingest.replay import NoSessions
@@ -232,7 +232,7 @@ class _Ready:
 
 def _settings(directory: Path) -> Settings:
     if not (directory / CONFIG_NAME).exists():
-        raise NoSite(f"{directory.absolute()} is not a site", fix="give its folder with --site DIR, or make one with `dockbridge init DIR`")
+        raise NoSite(f"{directory.absolute()} is not a site", fix=NAME_A_SITE)
     return load(directory / CONFIG_NAME)
 
 

@@ -62,7 +62,7 @@ def renew(directory: Path, hosts: list[str]) -> certificates.Described:
         SiteError: if the site's authority can't be read.
     """
     settings = load(directory / CONFIG_NAME)
-    if not _is_ours(settings.listen):
+    if not is_made_here(settings.listen):
         reason = f"listen.tls_cert_file is {settings.listen.tls_cert_file}, which dockbridge did not make"
         raise Refused(reason, fix="renew it with the tool that made it, then run `dockbridge certificate reload`")
     present = directory / settings.listen.tls_cert_file
@@ -84,7 +84,12 @@ def make(directory: Path, site_name: str, names: list[str]) -> certificates.Desc
     if certificates.is_new(folder):
         certificates.make_authority(folder, site_name, now)
     certificates.issue_server(folder, names, now)
-    return certificates.describe((folder / certificates.SERVER_FILE).read_bytes())
+    return made(directory)
+
+
+def made(directory: Path) -> certificates.Described:
+    """The server's certificate that was made for a site."""
+    return certificates.describe((directory / certificates.FOLDER_NAME / certificates.SERVER_FILE).read_bytes())
 
 
 def check_names(names: list[str]) -> None:
@@ -147,6 +152,7 @@ def _for_device(certificate: bytes, device: str, files: tuple[str, ...] = ()) ->
     return DeviceCertificate(sha256=sha256, fingerprint=certificates.fingerprint(certificate), files=files)
 
 
-def _is_ours(listen: ListenSettings) -> bool:
+def is_made_here(listen: ListenSettings) -> bool:
+    """Whether the server's certificate is the one that `renew` makes."""
     ours = ListenSettings()
     return (listen.tls_cert_file, listen.tls_key_file) == (ours.tls_cert_file, ours.tls_key_file)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
@@ -13,7 +15,7 @@ from typing import IO, Final
 from sqlalchemy import Engine
 
 from bridge.clock import Clock, anchored_clock
-from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings, render
+from bridge.config import CERTIFICATES_NAME, CONFIG_NAME, DATABASE_NAME, Settings, render
 from bridge.domain.codes.rules import HOUR_MS
 from bridge.errors import SiteError, SiteInUse, StoreError
 from bridge.ingest.ports import StoreUnavailable
@@ -26,30 +28,75 @@ logger = logging.getLogger("dockbridge")
 
 CLOCK_BEHIND_MS: Final = 60_000
 """If the wall clock is behind the newest stored time by more than this, the server logs a warning."""
+HALF_MADE: Final = ".init"
+"""The end of the name of a folder in which a site is being made."""
 AWAY_MS: Final = HOUR_MS
 """A longer time without a running server does not count as age: the server moves the time of every waiting row, which takes one write for each."""
 
 
-def make_site(directory: Path, settings: Settings) -> None:
-    """Make a site's folder: its configuration and its database.
+def make_site(directory: Path, settings: Settings, also: Callable[[Path], object] | None = None) -> None:
+    """Make a site's folder, whole or not at all: its configuration and its database.
+
+    Everything is made in a folder beside its place, and moved when it is complete; the configuration comes last, because it makes the folder a site.
+
+    Args:
+        also: makes what else belongs into the folder that it is given.
 
     Raises:
-        SiteError: if the folder is a site already, or can't be written.
+        SiteError: if the folder is a site already, has another database, or can't be written.
     """
-    config = directory / CONFIG_NAME
-    if config.exists():
-        raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this site")
     if directory.exists() and not directory.is_dir():
         raise SiteError(f"{directory} is a file; a site is a folder", fix="choose another name")
+    if (directory / CONFIG_NAME).exists():
+        raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this site")
+    half = half_made(directory)
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        engine = open_engine(directory / DATABASE_NAME)
-        migrate(engine, directory / DATABASE_NAME)
+        _clear_half_made(directory, half)
+        if (path := directory / DATABASE_NAME).exists() and path.stat().st_size:
+            fix = f"put the copy of its {CONFIG_NAME} back, or choose another folder"
+            raise SiteError(f"{directory} has a database, but no {CONFIG_NAME}: it was a site", fix=fix)
+        half.mkdir(parents=True, mode=0o750)
+        if (directory / CERTIFICATES_NAME).is_dir():
+            shutil.copytree(directory / CERTIFICATES_NAME, half / CERTIFICATES_NAME)  # devices trust this authority already
+        engine = open_engine(half / DATABASE_NAME)
+        migrate(engine, half / DATABASE_NAME)
         claim(engine, settings.site.name)
         engine.dispose()
-        config.write_text(render(settings), encoding="utf-8")
+        if also is not None:
+            also(half)
+        (half / CONFIG_NAME).write_text(render(settings), encoding="utf-8")
+        _move_whole(half, directory)
     except (OSError, StoreUnavailable) as error:
         raise SiteError(f"{directory} can't be written: {error}", fix="choose a folder that you may write to") from error
+    finally:
+        with suppress(OSError):
+            _clear_half_made(directory, half)
+
+
+def half_made(directory: Path) -> Path:
+    """Where a site is made before it is complete; such a folder is left only if `init` was killed."""
+    directory = directory.absolute()
+    return directory / HALF_MADE if directory.is_dir() else directory.with_name(f".{directory.name}{HALF_MADE}")
+
+
+def _move_whole(half: Path, directory: Path) -> None:
+    if half.parent != directory.absolute():
+        half.rename(directory)
+        return
+    for path in sorted(half.iterdir(), key=lambda path: path.name == CONFIG_NAME):
+        if path.is_dir() and (there := directory / path.name).is_dir():
+            for file in path.iterdir():
+                file.replace(there / file.name)
+        else:
+            path.replace(directory / path.name)
+
+
+def _clear_half_made(directory: Path, half: Path) -> None:
+    """Remove what an `init` that was killed has left; also the database if it was moved already: without the configuration nothing can have used it."""
+    if (half / CONFIG_NAME).exists() and not (half / DATABASE_NAME).exists():
+        (directory / DATABASE_NAME).unlink(missing_ok=True)
+    if half.exists():
+        shutil.rmtree(half)
 
 
 def take_lock(path: Path) -> IO[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, load
+from bridge.config import CONFIG_NAME, DATABASE_NAME, NAME_A_SITE, load
 from bridge.errors import NoSite
 from bridge.site_folder import check_present
 from bridge.store.audit import AuditLog
@@ -30,7 +30,7 @@ class ReadableSite:
     def __init__(self, directory: Path) -> None:
         path = directory / DATABASE_NAME
         if not (directory / CONFIG_NAME).exists():
-            raise NoSite(f"{directory.absolute()} is not a site", fix="give its folder with --site DIR, or make one with `dockbridge init DIR`")
+            raise NoSite(f"{directory.absolute()} is not a site", fix=NAME_A_SITE)
         check_present(path)
         name = load(directory / CONFIG_NAME).site.name
         reader = open_engine(path, read_only=True)

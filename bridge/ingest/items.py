@@ -141,6 +141,30 @@ class Alarm(Change):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AcknowledgeAlert(Change):
+    """Somebody looks at an alert. Nothing happens if it does not stand any more."""
+
+    code: str
+    subject: str
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceAlerts(Change):
+    """Alerts of a code, and of one subject (empty: of all), don't disturb until a time. With `until_ms` 0 such a silence ends."""
+
+    code: str
+    subject: str
+    until_ms: int
+    who: str
+    reason: str
+
+
+AlertMark = AcknowledgeAlert | SilenceAlerts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp(Change):
     """What is missing of a device's log will never come: it is not owed any more. `last_seq` is the last number that the device has used."""
 

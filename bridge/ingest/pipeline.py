@@ -16,7 +16,21 @@ from bridge.config import IngestSettings
 from bridge.domain.access import Kind
 from bridge.errors import fault_of
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.items import Acknowledge, Alarm, Announce, Change, Connected, Disconnected, Incoming, Item, OpenJobs, Settled
+from bridge.ingest.items import (
+    Acknowledge,
+    AcknowledgeAlert,
+    Alarm,
+    Announce,
+    Change,
+    Connected,
+    Disconnected,
+    Done,
+    Incoming,
+    Item,
+    OpenJobs,
+    Settled,
+    SilenceAlerts,
+)
 from bridge.ingest.points import Passed, ignore_point
 from bridge.ingest.ports import Store, StoreUnavailable, Transaction
 from bridge.ingest.settle import mark_all_devices_offline, settle, show_jobs, sweep
@@ -239,9 +253,9 @@ class Settler:
                 (item,) = batch
                 if isinstance(item, Incoming):
                     return self._quarantine(item, error)
-                if isinstance(item, (Alarm, Announce, Connected, Disconnected)):
+                if isinstance(item, (AcknowledgeAlert, Alarm, Announce, Connected, Disconnected, SilenceAlerts)):
                     logger.error("the bridge could not publish a message of its own: %s", fault_of(error))
-                    return Settled([], [], [b""])
+                    return Settled([Done(item, None)], [], [b""])
                 raise StoreUnavailable(f"a session could not be changed: {error}") from error
             return self.commit(batch[: len(batch) // 2])
 

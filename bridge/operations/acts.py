@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import articles, database, devices, imports, jobs, missing, order_acts, quarantine
+from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, quarantine
 from bridge.operations.audit import AuditEntry
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.who import WHO
@@ -28,6 +28,9 @@ class _Kept(NamedTuple):
 
 
 ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
+    alerts.acknowledge: ("alerts.acknowledge", _Kept("subject")),
+    alerts.silence: ("alerts.silence", _Kept("subject")),
+    alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
     devices.add: ("device.add", _Kept("device")),
     devices.rotate: ("device.rotate", _Kept("device")),

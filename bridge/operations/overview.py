@@ -7,9 +7,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from bridge.operations import devices, stuck
+from bridge.operations import alerts, devices, stuck
+from bridge.operations.alerts import AlertCounts, AlertNow
 from bridge.operations.devices import DeviceRow, DeviceState
-from bridge.operations.ports import Row, SiteReader
+from bridge.operations.ports import SiteReader
 
 SILENT_AFTER_MS: Final = 86_400_000
 """A device that is off and was not heard of for so long is silent: it may be broken, lost, or in a drawer with scans in it."""
@@ -36,17 +37,20 @@ class Overview(Struct, frozen=True, kw_only=True):
     orders: dict[str, int]
     stuck: int
     quarantined: int
-    alerts: list[Row]
+    alerts: list[AlertNow]
+    alert_counts: AlertCounts
 
 
 async def overview(site: SiteReader, *, now_ms: int, connected: Collection[str] | None) -> Overview:
     """How a site is now. `connected` are the devices of which the running server has a connection; None if none runs."""
+    standing = alerts.standing_alerts(site, now_ms=now_ms)
     return Overview(
         devices=_counts(await devices.list_devices(site, connected or (), {}), now_ms, is_running=connected is not None),
         orders=site.queries.order_counts(),
         stuck=stuck.count_stuck(site.queries, now_ms=now_ms),
         quarantined=site.queries.quarantine_count(),
-        alerts=site.queries.alerts(),
+        alerts=standing,
+        alert_counts=alerts.count_alerts(standing),
     )
 
 

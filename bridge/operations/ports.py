@@ -14,7 +14,7 @@ from bridge.domain.access import Identity
 from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
 from bridge.errors import Refused
-from bridge.ingest.items import Incoming
+from bridge.ingest.items import AlertMark, Incoming
 from bridge.ingest.steps import BatchTimes
 from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
@@ -181,7 +181,11 @@ class Queries(OrderQueries, FigureQueries, TraceQueries, Protocol):
         ...
 
     def alerts(self) -> list[Row]:
-        """The alerts that are raised now."""
+        """The alerts that are raised now, the oldest first, with what people said of them: see `operations.alerts.AlertNow`. A silence may be over."""
+        ...
+
+    def silences(self) -> list[Row]:
+        """What is silenced: `code`, `subject` (empty: every one), `until_ms`, `at_ms`, `who` and `reason`. It may be over."""
         ...
 
 
@@ -342,6 +346,10 @@ class SiteContext(SiteReader, Protocol):
 
     async def give_up(self, device: str, log: bytes, last_seq: int) -> None:
         """Have what is missing of a device's log, up to a number, not be owed any more."""
+        ...
+
+    async def mark_alert(self, mark: AlertMark) -> None:
+        """Store that alerts are acknowledged or silenced, and show it."""
         ...
 
     def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:

@@ -9,11 +9,12 @@ from bridge.domain.order.flags import standing_alerts
 from bridge.domain.refs import Ref, RefKind
 from bridge.domain.view import digest8
 from bridge.ingest.batch import NAME_CHARS_MAX, Batch, Refused, Started
-from bridge.ingest.items import Alarm
+from bridge.ingest.items import AcknowledgeAlert, Alarm, SilenceAlerts
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
+from bridge.projections.alert_marks import ALERT_ACKS, ALERT_SILENCES, EVERY, Marks
 from bridge.words import counted
 from devices.protocol.vocabulary import AlertCode, Reason, Role, Severity
 
@@ -104,6 +105,10 @@ _COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, Al
 """What raises these is counted in memory, so an alert from before a start is over."""
 
 
+_FOLLOWED: Final = frozenset({AlertCode.LOGINS, AlertCode.BACKUP})
+"""What raises these says them anew when there are more of them, or for another reason."""
+
+
 _POINTS_FORGOTTEN_MS: Final = 86_400_000
 """A phone that has sent no point for this long is no longer in use: its alert is over."""
 
@@ -111,17 +116,19 @@ _POINTS_FORGOTTEN_MS: Final = 86_400_000
 class Alerts(Quiet):
     """Raises and clears alerts; a sweep handles those about what is missing."""
 
-    relations = (ALERTS,)
+    relations = (ALERTS, ALERT_ACKS, ALERT_SILENCES)
     topics = (TopicFamily("alerts/+/+", frozenset({Role.DESK})),)
-    hears = frozenset({Refused, Alarm, Started})
+    hears = frozenset({Refused, Alarm, Started, AcknowledgeAlert, SilenceAlerts})
 
     def __init__(self) -> None:
         self._raised: dict[tuple[str, str], tuple[str, int]] = {}
         """The text of each alert that is raised, and since when it is."""
         self._about_orders: dict[str, frozenset[AlertCode]] = {}
+        self._marks = Marks()
 
     def load(self, tx: Transaction) -> None:
         self._raised = {(row.code, row.subject): (row.text, row.since_ms) for row in tx.rows(ALERTS)}
+        self._marks.load(tx)
         for code, order_id in self._raised:
             if code in _TEXT_OF:
                 self._about_orders[order_id] = self._about_orders.get(order_id, frozenset()) | {AlertCode(code)}
@@ -129,16 +136,24 @@ class Alerts(Quiet):
     def forget(self) -> None:
         self._raised = {}
         self._about_orders = {}
+        self._marks.forget()
 
-    def rule(self, heard: Refused | Alarm | Started, batch: Batch) -> None:
+    def rule(self, heard: Refused | Alarm | Started | AcknowledgeAlert | SilenceAlerts, batch: Batch) -> None:
         if isinstance(heard, Refused):
             if heard.reason is Reason.FORBIDDEN and heard.is_first:
                 self._raise_forbidden(batch, heard.device, heard.detail)
         elif isinstance(heard, Alarm):
             if heard.text:
-                self._raise(batch, AlertCode(heard.code), heard.subject, Severity.WARNING, heard.text, heard.fix)
+                self._raise(batch, AlertCode(heard.code), heard.subject, Severity.WARNING, heard.text, heard.fix, follows=heard.code in _FOLLOWED)
             else:
                 self._clear(batch, AlertCode(heard.code), heard.subject)
+        elif isinstance(heard, AcknowledgeAlert):
+            if (raised := self._raised.get((heard.code, heard.subject))) is not None:
+                self._marks.acknowledge(heard, raised[1], batch)
+                self._show(batch, heard.code, heard.subject)
+        elif isinstance(heard, SilenceAlerts):
+            self._marks.silence(heard, batch)
+            self._show(batch, heard.code, heard.subject)
         else:
             for code, subject in sorted(self._raised):
                 if code in _COUNTED_IN_MEMORY:
@@ -200,6 +215,8 @@ class Alerts(Quiet):
         for code, subject in sorted(self._raised):
             if code in current and subject not in current[code]:
                 self._clear(batch, AlertCode(code), subject)
+        for code, subject in self._marks.drop_old({key: since_ms for key, (_, since_ms) in self._raised.items()}, batch):
+            self._show(batch, code, subject)
 
     def _without_position(self, batch: Batch) -> set[str]:
         """Phones with the alert that still send points which can't be used. The first one that can be used clears the alert at once."""
@@ -234,7 +251,17 @@ class Alerts(Quiet):
             return
         self._raised[key] = (text, since_ms)
         row = batch.writes.keyed(ALERTS)[key] = AlertRow(code.value, subject, severity.value, since_ms, text, fix)
-        batch.publish_plain(batch.topics.alert(code, subject), alert_plain(row))
+        self._publish(batch, row)
+
+    def _show(self, batch: Batch, code: str, subject: str) -> None:
+        """Publish standing alerts again, because their marks have changed."""
+        for key in [key for key in self._raised if key[0] == code and subject in (key[1], EVERY)]:
+            row = batch.writes.keyed(ALERTS).get(key) or next(iter(batch.tx.rows(ALERTS, code=key[0], subject=key[1])), None)
+            if row is not None:
+                self._publish(batch, row)
+
+    def _publish(self, batch: Batch, row: AlertRow) -> None:
+        batch.publish_plain(batch.topics.alert(AlertCode(row.code), row.subject), alert_plain(row) | self._marks.plain(row.code, row.subject, row.since_ms))
 
     def _clear(self, batch: Batch, code: AlertCode, subject: str) -> None:
         key = (code.value, subject)

@@ -29,7 +29,8 @@ class LoginAlarms:
         self._authentication = authentication
         self._outlet = outlet
         self._tasks = tasks
-        self._raised: set[str] = set()
+        self._raised: dict[str, int] = {}
+        """Devices with the alert, and how many failures it tells of."""
 
     def login_failed(self, failed: Failed) -> None:
         """A login has failed."""
@@ -48,21 +49,26 @@ class LoginAlarms:
         logger.warning("a login as %r from %s was refused: %s", failed.name, failed.source, why)
 
     async def _raise(self, failed: Failed) -> None:
-        name = failed.name
-        is_enrolled = await self._authentication.is_enrolled(name)
-        broker = self._outlet.broker
-        if is_enrolled and broker is not None and name not in self._raised:
-            self._raised.add(name)
-            text = f"{failed.times} logins as device {name} failed, the last from {failed.source}."
-            fix = f"If it is the device itself, give it the right password (`dockbridge device rotate {name}`); if not, find out who uses that address."
-            broker.door.alarm(AlertCode.LOGINS, name, text, fix)
+        if await self._authentication.is_enrolled(failed.name) and failed.name not in self._raised:
+            self._tell(failed.name, failed.times, failed.source)
 
-    def forget_old(self, now_s: float) -> None:
-        """Forget failures that are no longer recent, and clear their alerts."""
+    def _tell(self, name: str, times: int, source: str) -> None:
+        if self._outlet.broker is not None:
+            self._raised[name] = times
+            text = f"{times} logins as device {name} failed, the last from {source}."
+            fix = f"If it is the device itself, give it the right password (`dockbridge device rotate {name}`); if not, find out who uses that address."
+            self._outlet.broker.door.alarm(AlertCode.LOGINS, name, text, fix)
+
+    def look(self, now_s: float) -> None:
+        """Forget failures that are no longer recent, and clear their alerts; let the others tell how many there are by now."""
         broker = self._outlet.broker
         if broker is None:
             return
         broker.logins.forget_old(now_s)
-        for name in self._raised - broker.logins.of_names().keys():
-            self._raised.discard(name)
-            broker.door.alarm(AlertCode.LOGINS, name, "", "")
+        recent = broker.logins.of_names()
+        for name, told in list(self._raised.items()):
+            if name not in recent:
+                del self._raised[name]
+                broker.door.alarm(AlertCode.LOGINS, name, "", "")
+            elif recent[name].times > told:
+                self._tell(name, recent[name].times, recent[name].source)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from bridge.bounds import pipeline_limits, rules_of
 from bridge.broker.session_log import SessionLog
 from bridge.clock import Clock
-from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, Settings, load
+from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, Settings, load
 from bridge.domain.access import Identity
 from bridge.errors import NoSite, StoreError
 from bridge.ingest import seam
@@ -67,7 +67,7 @@ class OpenSite:
 
     def __init__(self, directory: Path, clock: Clock | None, lab_identity: Identity | None, parts: Parts, ingest_of: IngestOf, life: AsyncExitStack) -> None:
         if not (directory / CONFIG_NAME).exists():
-            raise NoSite(f"{directory} is not a site", fix=f"make one with `dockbridge init {directory}`")
+            raise NoSite(f"{directory} is not a site", fix=NAME_A_SITE)
         self.directory = directory
         self.lab_identity = lab_identity
         self.settings = settings = load(directory / CONFIG_NAME)

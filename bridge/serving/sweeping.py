@@ -19,7 +19,7 @@ async def sweep(site: OpenSite, alarms: LoginAlarms) -> None:
         try:
             site.outlet.show(await site.writer.run(lambda: site.settler.sweep(site.clock.now_ms())))
             site.outlet.flush()
-            alarms.forget_old(site.clock.now_s())
+            alarms.look(site.clock.now_s())
             await site.known_logins.save()
             has_failed = False
         except StoreUnavailable as error:

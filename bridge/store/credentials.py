@@ -74,6 +74,12 @@ class CredentialsLog:
                 changed.append(device)
         return changed
 
+    def lost(self, connection: Connection) -> list[dict[str, Any]]:
+        """The last rows of devices that a database has otherwise, or lacks: what `apply` would change."""
+        last = {entry["device"]: entry for entry in self._entries() if "device" in entry}
+        stored = {row.device: row._asdict() for row in connection.execute(select(devices))}
+        return [row for device, row in sorted(last.items()) if stored.get(device) != row]
+
     def _entries(self) -> Iterator[dict[str, Any]]:
         """What was written, in its order. A line that a crash has cut is no entry."""
         columns = {column.name for column in devices.columns}

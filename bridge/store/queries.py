@@ -12,8 +12,8 @@ from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
 from bridge.ingest.items import Message
 from bridge.operations.ports import ArticlePlan, Row
-from bridge.projections.alerts import AlertRow, alert_plain
 from bridge.store import tables as t
+from bridge.store.alert_queries import AlertQueries
 from bridge.store.articles import article_named, articles_page, plan_articles
 from bridge.store.event_queries import EventQueries, order_of
 from bridge.store.figure_queries import FigureQueries
@@ -41,7 +41,7 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries, FigureQueries, TraceQueries):
+class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:
@@ -49,14 +49,13 @@ class Queries(OrderQueries, EventQueries, FigureQueries, TraceQueries):
     """
 
     def __init__(self, reader: Engine, topics: Topics) -> None:
-        super().__init__(reader)
-        self._topics = topics
+        OrderQueries.__init__(self, reader)
+        AlertQueries.__init__(self, reader, topics)
 
     def retained(self, encode: Callable[[Any], bytes] | None) -> Iterator[Message]:
         """Every retained message except the statuses of orders and parcels (`statuses.py`). `encode` encodes the bridge's own, if they are not CBOR."""
+        yield from self.retained_alerts(encode)
         with translated(), self._reader.connect() as connection:
-            for row in connection.execute(select(t.alerts)):
-                yield Message(self._topics.alert(row.code, row.subject), (encode or cbor2.dumps)(alert_plain(AlertRow(*row))), 1, True)
             yield from (Message(r.topic, r.payload, r.qos, True) for r in connection.execute(select(t.retained)))
 
     def ledgers(self, device: str | None = None) -> list[Row]:
@@ -105,10 +104,6 @@ class Queries(OrderQueries, EventQueries, FigureQueries, TraceQueries):
     def article_plan(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
         with translated(), self._reader.connect() as connection:
             return plan_articles(connection, articles, articles_max=articles_max)
-
-    def alerts(self) -> list[Row]:
-        with translated(), self._reader.connect() as connection:
-            return [dict(r._mapping) for r in connection.execute(select(t.alerts).order_by(t.alerts.c.since_ms))]
 
 
 def _job(row: Any) -> Job:

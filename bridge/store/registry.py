@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -135,7 +136,7 @@ class Registry:
 
     def list(self) -> list[Device]:
         with translated(), self._reader.connect() as connection:
-            return [_device(r) for r in connection.execute(select(devices).order_by(devices.c.device))]
+            return [device_of(r._asdict()) for r in connection.execute(select(devices).order_by(devices.c.device))]
 
     def has_courier(self, courier: str) -> bool:
         query = select(devices.c.device).where(devices.c.courier == courier, devices.c.revoked_ms.is_(None)).limit(1)
@@ -144,7 +145,7 @@ class Registry:
 
     def find(self, device: str) -> Device | None:
         row = self._row(device)
-        return _device(row) if row is not None else None
+        return device_of(row._asdict()) if row is not None else None
 
     def get(self, device: str) -> Device:
         """One device.
@@ -152,7 +153,7 @@ class Registry:
         Raises:
             NotFound: if it is not enrolled.
         """
-        return _device(self._enrolled_row(device))
+        return device_of(self._enrolled_row(device)._asdict())
 
     # --- enrolling --------------------------------------------------------------------------------------------------------
 
@@ -248,18 +249,19 @@ def _matches(password_hash: str, secret: str) -> bool:
         return False
 
 
-def _device(row: Any) -> Device:
+def device_of(row: Mapping[str, Any]) -> Device:
+    """A device from its row, as the table and the log of credentials have it."""
     return Device(
-        device=row.device,
-        role=Role(row.role),
-        courier=row.courier,
-        orders_prefix=row.orders_prefix,
-        at=row.at,
-        created_ms=row.created_ms,
-        rotated_ms=row.rotated_ms,
-        revoked_ms=row.revoked_ms,
-        has_secret=row.password_hash is not None,
-        certificate_sha256=row.certificate_sha256,
+        device=row["device"],
+        role=Role(row["role"]),
+        courier=row["courier"],
+        orders_prefix=row["orders_prefix"],
+        at=row["at"],
+        created_ms=row["created_ms"],
+        rotated_ms=row["rotated_ms"],
+        revoked_ms=row["revoked_ms"],
+        has_secret=row["password_hash"] is not None,
+        certificate_sha256=row["certificate_sha256"],
     )
 
 

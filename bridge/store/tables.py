@@ -23,6 +23,7 @@ from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import RETAINED
 from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS, WILLS
 from bridge.ingest.waiting import PARKED
+from bridge.projections.alert_marks import ALERT_ACKS, ALERT_SILENCES
 from bridge.projections.alerts import ALERTS
 from bridge.projections.jobs import JOBS
 from bridge.projections.mispicks import MISPICKS
@@ -35,7 +36,7 @@ from bridge.store.known_logins import KNOWN_LOGINS
 RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
-    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT),
+    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -105,6 +106,7 @@ placed, receipts, orders, parcels, status_log = TABLES[PLACED], TABLES[RECEIPTS]
 mispicks, dropped_points = TABLES[MISPICKS], TABLES[DROPPED_POINTS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
 audit = TABLES[AUDIT]
+alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]
 SESSION_STATE: Final = tuple(TABLES[r] for r in (SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS))

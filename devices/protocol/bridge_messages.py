@@ -344,6 +344,10 @@ class Alert(Struct, frozen=True, kw_only=True):
     """What has happened."""
     fix: Sentences
     """What to do about it."""
+    acknowledged_ms: Uint | None = None
+    """When a person said that somebody looks at it. Left out: nobody has."""
+    silenced_until_ms: Uint | None = None
+    """Until when it is not to disturb anybody, such as by a sound. Left out: it may."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):

@@ -139,6 +139,21 @@ def test_who_has_logged_in_is_stored_while_the_server_runs(tmp_path: Path) -> No
         until(lambda: site.rows("SELECT device, address FROM known_logins") == [("scan-1", "127.0.0.1")], "the login to be stored")
 
 
+def test_the_alert_about_guesses_counts_on(tmp_path: Path) -> None:
+    with Site(tmp_path / "site", orders={"sweep_every_s": 0.1}) as site:
+        site.enrol("desk", Role.DESK)
+        site.enrol("scan-1")
+        with site.client("desk") as desk:
+            desk.subscribe(f"{TOPICS.base}/alerts/logins/+")
+            guess(site, "scan-1", 5)
+            first = desk.receive().plain
+            logins = site.app.broker.logins  # type: ignore[union-attr]
+            site.on_loop(lambda: [logins.failed("scan-1", "192.0.2.9", now_s=site.app.clock.now_s(), now_ms=site.now_ms()) for _ in range(20)])
+            later = desk.receive().plain
+    assert first["text"].startswith("5 logins as device scan-1 failed")
+    assert later == {**first, "text": "25 logins as device scan-1 failed, the last from 192.0.2.9."}
+
+
 def test_names_that_nobody_bears_are_counted_and_raise_no_alert(site: Site) -> None:
     assert guess(site, "nobody", 5) == [BAD_CREDENTIALS] * 5
     site.enrol("desk", Role.DESK)

@@ -12,6 +12,7 @@ import typer
 from bridge import __version__
 from bridge.entrypoints.cli import (
     access,
+    alerts,
     articles,
     audit,
     bench,
@@ -21,6 +22,7 @@ from bridge.entrypoints.cli import (
     db,
     demo,
     device,
+    doctor,
     events,
     jobs,
     order_acts,
@@ -69,6 +71,7 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 app.command()(site.init)
 app.command()(site.serve)
 app.command()(status.status)
+app.command()(doctor.doctor)
 app.command()(top.top)
 app.command()(trace.trace)
 app.command()(demo.demo)
@@ -86,6 +89,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(report.app, name="report")
 app.add_typer(contract.app, name="contract")
 app.add_typer(config.app, name="config")

@@ -58,9 +58,9 @@ def init(
 
     names = [*host, *site_certificates.own_names()]
     site_certificates.check_names(names)
-    make_site(directory, settings)
+    make_site(directory, settings, also=lambda half: site_certificates.make(half, name, names))
     say(f"made site {name} in {directory}")
-    print_made(directory, site_certificates.make(directory, name, names))
+    print_made(directory, site_certificates.made(directory))
     if (mqtts or wss) and not host:
         say(f"  it names this machine only ({', '.join(names)}): `dockbridge certificate renew --host NAME` adds the name or address by which devices reach it")
     say(f"  next: dockbridge serve {shlex.quote(str(directory))}")

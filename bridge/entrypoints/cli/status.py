@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 from msgspec.structs import asdict
 
+from bridge.entrypoints.cli.alerts import counts, print_alerts
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, moment, now_ms, span, zone_name
@@ -17,10 +18,8 @@ from bridge.operations import server
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.live import step_ms
 from bridge.operations.overview import Overview
-from bridge.operations.ports import Row
 from bridge.operations.server import About
 from bridge.words import counted
-from devices.protocol.vocabulary import Severity
 
 if TYPE_CHECKING:
     from bridge.surroundings import Surroundings
@@ -78,7 +77,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
     else:
         print_table(("", ""), _screen(about, held, found, things, now))
         _print_counters(counters)
-        _print_alerts(found.alerts)
+        print_alerts(found.alerts)
     if about is None:
         say("No server runs on this site. Start one with `dockbridge serve`.")
         raise typer.Exit(1)
@@ -87,7 +86,6 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
 def _screen(about: About | None, held: ServerFigures | None, found: Overview, things: Surroundings, now: int) -> list[tuple[str, str]]:
     devices, orders = found.devices, found.orders
     states = ", ".join(f"{count} {state}" for state, count in sorted(orders.items()))
-    critical = sum(alert["severity"] == Severity.CRITICAL for alert in found.alerts)
     ends = [f"{c.certificate} ends {moment(c.ends_ms)} ({_away(c.ends_ms - now)})" for c in things.certificates]
     on = f"{devices.on} on, " if devices.on is not None else ""
     owing = f"{devices.owing} owe {counted(devices.owed_events, 'event')}"
@@ -106,7 +104,7 @@ def _screen(about: About | None, held: ServerFigures | None, found: Overview, th
         ("orders", f"{sum(orders.values())}" + (f": {states}" if orders else "")),
         ("stuck", f"{found.stuck}" + ("; `dockbridge orders stuck` says what moves them on" if found.stuck else "")),
         ("quarantine", counted(found.quarantined, "message")),
-        ("alerts", f"{len(found.alerts)}" + (f", {critical} critical" if critical else "")),
+        ("alerts", counts(found.alert_counts)),
         ("disk", disk_of(things)),
         ("certificates", "; ".join(ends) or "none"),
         ("last backup", backup_of(things, now)),
@@ -149,8 +147,3 @@ def _print_counters(counters: dict[str, int]) -> None:
     rows = [(name, counters.get(name, 0), meaning) for name, meaning in MEANINGS.items() if counters.get(name) or name in ALWAYS]
     print_table(("what", "count", "meaning"), rows)
     say(f"0: {', '.join(name for name in MEANINGS if not counters.get(name) and name not in ALWAYS)}")
-
-
-def _print_alerts(alerts: list[Row]) -> None:
-    if alerts:
-        print_table(("alert", "about", "severity", "what", "fix"), [(a["code"], a["subject"], a["severity"], a["text"], a["fix"]) for a in alerts])

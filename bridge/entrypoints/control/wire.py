@@ -16,13 +16,16 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 
 from bridge.errors import Refused
-from bridge.operations import articles, database, devices, imports, jobs, missing, order_acts, quarantine, server
+from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, quarantine, server
 from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
 
 Operation = Callable[..., Awaitable[Any]]
 
 CALLS: Final[Mapping[str, Operation]] = {
+    "alerts.acknowledge": alerts.acknowledge,
+    "alerts.silence": alerts.silence,
+    "alerts.unsilence": alerts.unsilence,
     "articles.put": articles.put,
     "devices.add": devices.add,
     "devices.rotate": devices.rotate,

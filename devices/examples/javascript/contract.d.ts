@@ -1161,6 +1161,10 @@ export interface Alert {
   text: Sentences;
   /** What to do about it. */
   fix: Sentences;
+  /** When a person said that somebody looks at it. Left out: nobody has. */
+  acknowledged_ms?: Uint;
+  /** Until when it is not to disturb anybody, such as by a sound. Left out: it may. */
+  silenced_until_ms?: Uint;
 }
 
 /** The server's own state, retained. */

@@ -1,0 +1,1 @@
+"""`dockbridge doctor`: what is wrong with a site, and what mends it."""
