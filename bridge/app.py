@@ -22,7 +22,7 @@ from bridge.domain.access import Identity, Kind
 from bridge.domain.articles import Article
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.items import GiveUp, Incoming, Message
+from bridge.ingest.items import GiveUp, Incoming, Message, ShutOut
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.operations.console import Console
@@ -71,6 +71,7 @@ class Application:
         self.settings = site.settings
         self.clock = site.clock
         self.registry = site.registry
+        self.claims = site.claims
         self.queries = site.queries
         self.audit = AuditLog(site.engine, site.reader)
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
@@ -189,6 +190,17 @@ class Application:
         plan = put_articles(self._site.engine, articles, articles_max=articles_max)
         self._site.settler.forget_articles()
         return plan
+
+    def identify_anew(self, device: str) -> None:
+        """See `SiteContext.identify_anew`."""
+        if self._server is not None:
+            self._server.identify_anew(self.registry.identity(device))
+
+    async def shut_out(self, device: str, courier: str | None) -> None:
+        """See `SiteContext.shut_out`."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.pipeline.change(ShutOut(received_ms=self.clock.now_ms(), device=device, courier=courier, done=done.set_result))
+        await done
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
         """Close a device's connections, and if asked end its sessions."""

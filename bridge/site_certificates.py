@@ -62,7 +62,7 @@ def renew(directory: Path, hosts: list[str]) -> certificates.Described:
         SiteError: if the site's authority can't be read.
     """
     settings = load(directory / CONFIG_NAME)
-    if not _is_ours(settings.listen):
+    if not is_own(settings.listen):
         reason = f"listen.tls_cert_file is {settings.listen.tls_cert_file}, which dockbridge did not make"
         raise Refused(reason, fix="renew it with the tool that made it, then run `dockbridge certificate reload`")
     present = directory / settings.listen.tls_cert_file
@@ -147,6 +147,7 @@ def _for_device(certificate: bytes, device: str, files: tuple[str, ...] = ()) ->
     return DeviceCertificate(sha256=sha256, fingerprint=certificates.fingerprint(certificate), files=files)
 
 
-def _is_ours(listen: ListenSettings) -> bool:
+def is_own(listen: ListenSettings) -> bool:
+    """Whether the server uses the certificate that the site has made itself."""
     ours = ListenSettings()
     return (listen.tls_cert_file, listen.tls_key_file) == (ours.tls_cert_file, ours.tls_key_file)

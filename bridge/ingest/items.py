@@ -165,6 +165,14 @@ class Disconnected(Change):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShutOut(Change):
+    """A device is revoked, or removed: what it last said of itself, its alerts and its positions are cleared. Its events stay."""
+
+    device: str
+    courier: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Announce(Change):
     """A message that the bridge itself publishes."""
 

@@ -17,6 +17,7 @@ from bridge.errors import Refused
 from bridge.ingest.items import Incoming
 from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
+from bridge.operations.fleet import DeviceChange, Fault, OpenClaim
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import StoredFact as StoredFact
@@ -206,6 +207,18 @@ class RegistryReader(Protocol):
         ...
 
 
+class Claims(Protocol):
+    """The claims that are not redeemed."""
+
+    def open(self, *, now_ms: int) -> Sequence[OpenClaim]:
+        """Those that can be redeemed, by device."""
+        ...
+
+    def revoke(self, names: Sequence[str]) -> None:
+        """End the claims of devices; call it on the writer's thread."""
+        ...
+
+
 class Database(Protocol):
     """The database as a file."""
 
@@ -270,6 +283,14 @@ class Registry(RegistryReader, Protocol):
 
     def revoke(self, device: str, *, now_ms: int) -> None: ...
 
+    def faults(self, changes: Sequence[DeviceChange], *, now_ms: int) -> Sequence[Fault]:
+        """Why some of these changes can't be made; none if all can."""
+        ...
+
+    def apply(self, changes: Sequence[DeviceChange], *, now_ms: int) -> None:
+        """Make changes, all of them or none."""
+        ...
+
     def certify(self, device: str, sha256: str) -> None:
         """Replace the certificate that a device may log in with."""
         ...
@@ -287,6 +308,9 @@ class SiteContext(SiteReader, Protocol):
 
     @property
     def audit(self) -> Audit: ...
+
+    @property
+    def claims(self) -> Claims: ...
 
     @property
     def clock(self) -> Clock: ...
@@ -342,6 +366,14 @@ class SiteContext(SiteReader, Protocol):
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
         """Close a device's connections, and if asked end its sessions."""
+        ...
+
+    def identify_anew(self, device: str) -> None:
+        """A device's enrolment was changed: its connections close, and its sessions keep what they may still read."""
+        ...
+
+    async def shut_out(self, device: str, courier: str | None) -> None:
+        """Clear what a device that can't log in any more last said of itself, its alerts and its positions."""
         ...
 
     def reload_certificate(self) -> bool:

@@ -9,7 +9,7 @@ from bridge.domain.order.flags import standing_alerts
 from bridge.domain.refs import Ref, RefKind
 from bridge.domain.view import digest8
 from bridge.ingest.batch import NAME_CHARS_MAX, Batch, Refused, Started
-from bridge.ingest.items import Alarm
+from bridge.ingest.items import Alarm, ShutOut
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
@@ -104,6 +104,13 @@ _COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, Al
 """What raises these is counted in memory, so an alert from before a start is over."""
 
 
+_ABOUT_DEVICES: Final = (
+    *(AlertCode.GAP, AlertCode.FORBIDDEN, AlertCode.QUARANTINE, AlertCode.DROPPED, AlertCode.LOGINS, AlertCode.CLIENT_ID, AlertCode.PACKET_SIZE),
+    *(AlertCode.CLOCK, AlertCode.NO_POSITION),
+)
+"""Alerts whose subject is a device. None stands for one that is shut out."""
+
+
 _POINTS_FORGOTTEN_MS: Final = 86_400_000
 """A phone that has sent no point for this long is no longer in use: its alert is over."""
 
@@ -113,7 +120,7 @@ class Alerts(Quiet):
 
     relations = (ALERTS,)
     topics = (TopicFamily("alerts/+/+", frozenset({Role.DESK})),)
-    hears = frozenset({Refused, Alarm, Started})
+    hears = frozenset({Refused, Alarm, ShutOut, Started})
 
     def __init__(self) -> None:
         self._raised: dict[tuple[str, str], tuple[str, int]] = {}
@@ -130,7 +137,7 @@ class Alerts(Quiet):
         self._raised = {}
         self._about_orders = {}
 
-    def rule(self, heard: Refused | Alarm | Started, batch: Batch) -> None:
+    def rule(self, heard: Refused | Alarm | ShutOut | Started, batch: Batch) -> None:
         if isinstance(heard, Refused):
             if heard.reason is Reason.FORBIDDEN and heard.is_first:
                 self._raise_forbidden(batch, heard.device, heard.detail)
@@ -139,6 +146,9 @@ class Alerts(Quiet):
                 self._raise(batch, AlertCode(heard.code), heard.subject, Severity.WARNING, heard.text, heard.fix)
             else:
                 self._clear(batch, AlertCode(heard.code), heard.subject)
+        elif isinstance(heard, ShutOut):
+            for about in _ABOUT_DEVICES:
+                self._clear(batch, about, heard.device)
         else:
             for code, subject in sorted(self._raised):
                 if code in _COUNTED_IN_MEMORY:

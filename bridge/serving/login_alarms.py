@@ -49,9 +49,9 @@ class LoginAlarms:
 
     async def _raise(self, failed: Failed) -> None:
         name = failed.name
-        is_enrolled = await self._authentication.is_enrolled(name)
+        is_admitted = await self._authentication.is_admitted(name)
         broker = self._outlet.broker
-        if is_enrolled and broker is not None and name not in self._raised:
+        if is_admitted and broker is not None and name not in self._raised:
             self._raised.add(name)
             text = f"{failed.times} logins as device {name} failed, the last from {failed.source}."
             fix = f"If it is the device itself, give it the right password (`dockbridge device rotate {name}`); if not, find out who uses that address."

@@ -83,6 +83,10 @@ TOPIC_TABLE: tuple[TopicRow, ...] = (
         about="The answers to one device. Only that device reads them.",
     ),
     TopicRow(
+        *("v1/{site}/devices/{device}/credentials", "bridge", "1", "no", "Credentials"),
+        about="A device's password, once. Only a client that redeems the device's claim reads it.",
+    ),
+    TopicRow(
         *("v1/{site}/couriers/{courier}/assignments/{job}", "bridge", "1", "yes, cleared when the job closes", "Assignment"),
         about="A courier's open jobs. That courier's phone and the desk read them.",
     ),
@@ -135,6 +139,9 @@ class Topics:
 
     def receipts(self, device: str) -> str:
         return f"{self.base}/devices/{escape(device)}/receipts"
+
+    def credentials(self, device: str) -> str:
+        return f"{self.base}/devices/{escape(device)}/credentials"
 
     def assignment(self, courier: str, job: str) -> str:
         return f"{self.base}/couriers/{escape(courier)}/assignments/{escape(job)}"

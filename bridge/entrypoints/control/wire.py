@@ -25,7 +25,13 @@ Operation = Callable[..., Awaitable[Any]]
 CALLS: Final[Mapping[str, Operation]] = {
     "articles.put": articles.put,
     "devices.add": devices.add,
+    "devices.edit": devices.edit,
     "devices.rotate": devices.rotate,
+    "devices.remove": devices.remove,
+    "devices.check": devices.check,
+    "devices.apply": devices.apply,
+    "devices.open_claims": devices.open_claims,
+    "devices.revoke_claims": devices.revoke_claims,
     "devices.revoke": devices.revoke,
     "devices.certify": devices.certify,
     "jobs.assign": jobs.assign,

@@ -1,0 +1,117 @@
+"""Claims while the site is served: a device that redeems one gets its secret once, after it is stored.
+
+The claim ends when the device has acknowledged the secret, or has logged in with it. If the connection or the server ends before that, the same claim brings
+another secret, and the one that was lost is void.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeVar
+
+from bridge.broker.claims import ClaimSession
+from bridge.broker.codec.outgoing import Outgoing
+from bridge.domain.access import Identity, Redeems
+from bridge.errors import BridgeError
+from bridge.ingest.ports import StoreUnavailable
+from bridge.ingest.rules import Rules
+from bridge.serving.authentication import Authentication
+from bridge.serving.outlet import Outlet
+from bridge.serving.tasks import Tasks
+from bridge.store.claims import Claims
+from devices.protocol import messages
+from devices.protocol.claims import CLAIM_PREFIX
+from devices.protocol.messages import Credentials
+from devices.protocol.topics import Topics
+
+logger = logging.getLogger("dockbridge")
+
+T = TypeVar("T")
+
+
+class OnWriter(Protocol):
+    """Runs a function on the writer's thread, the only one that writes to the database."""
+
+    async def __call__(self, work: Callable[[], T], /) -> T: ...
+
+
+class Redeeming:
+    """Hands out secrets. Used on the event loop."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        authentication: Authentication,
+        outlet: Outlet,
+        tasks: Tasks,
+        rules: Rules,
+        *,
+        on_writer: OnWriter,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._claims = claims
+        self._authentication = authentication
+        self._outlet = outlet
+        self._tasks = tasks
+        self._rules = rules
+        self._topics = Topics(rules.site)
+        self._on_writer = on_writer
+        self._now_ms = now_ms
+        self._unconfirmed = {c.device for c in claims.open(now_ms=now_ms()) if c.handed}
+        """Devices that a secret was sent to, which may not have arrived."""
+
+    async def by_password(self, device: str, secret: str) -> Identity | None:
+        """The identity of a device. A login says that its secret has arrived."""
+        identity = await self._authentication.by_password(device, secret)
+        if identity is not None and identity.redeems is None and device in self._unconfirmed:
+            self._tasks.run_errand(f"end the claim of {device}", self._end(device, None))
+        return identity
+
+    def redeem(self, session: ClaimSession) -> None:
+        """A client has subscribed to its credentials: store a secret, then send it."""
+        if not session.has_asked and session.identity.redeems is not None:
+            session.has_asked = True
+            self._tasks.run_errand(f"redeem the claim of {session.identity.redeems.device}", self._redeem(session, session.identity.redeems))
+
+    async def _redeem(self, session: ClaimSession, redeems: Redeems) -> None:
+        device = redeems.device
+        try:
+            handed = await self._on_writer(partial(self._claims.hand_out, redeems, now_ms=self._now_ms()))
+        except (StoreUnavailable, BridgeError) as error:
+            logger.error("the claim of %s can't be redeemed now: %s", device, error)
+            self._close(device, "the secret can't be stored now")
+            return
+        if handed is None:
+            self._close(device, "the claim has ended")
+            return
+        self._unconfirmed.add(device)
+        self._close(device, "the claim was redeemed over another connection", but=session)
+        if self._outlet.broker is not None:
+            self._outlet.broker.door.disconnect(device, "its password was changed", end_sessions=False)
+        payload = self._rules.encode(messages.load_cbor(messages.encode(Credentials(site=self._rules.site, device=device, password=handed.secret))))
+        if session.wire is not None:
+            session.hand_over(Outgoing(self._topics.credentials(device), payload, 1), partial(self._arrived, device, handed.nth))
+        self._outlet.flush()
+
+    def _arrived(self, device: str, nth: int) -> None:
+        self._tasks.run_errand(f"end the claim of {device}", self._end(device, nth))
+
+    async def _end(self, device: str, nth: int | None) -> None:
+        try:
+            has_ended = await self._on_writer(partial(self._claims.end, device, nth))
+        except StoreUnavailable:
+            return  # the device's first login ends it
+        if has_ended:
+            self._unconfirmed.discard(device)
+            logger.info("%s has redeemed its claim", device)
+
+    def _close(self, device: str, why: str, but: ClaimSession | None = None) -> None:
+        """Close the connections of clients that redeem the claim of a device."""
+        broker = self._outlet.broker
+        if broker is None:
+            return
+        for connection in [c for c in broker.door.connections if c.device == CLAIM_PREFIX + device and (but is None or c is not but.wire)]:
+            connection.close(why)
+        broker.flush()

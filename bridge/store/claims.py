@@ -1,0 +1,86 @@
+"""Claims that are not redeemed: who may get a secret for a device, once. `registry.py` issues and withdraws them, with the devices that they are for."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, delete, select, update
+
+from bridge.domain.access import Identity, Redeems
+from bridge.operations.fleet import OpenClaim
+from bridge.passwords import hash_secret, new_secret, token_digest
+from bridge.store.registry import Registry
+from bridge.store.sqlite import translated
+from bridge.store.tables import claims
+
+
+class Handed(NamedTuple):
+    """A secret that is stored and is to be sent. `nth` says which one of a claim it is: an earlier one is void."""
+
+    secret: str
+    nth: int
+
+
+class Claims:
+    """The claims of one site. `hand_out` and `end` write, on the writer's thread."""
+
+    def __init__(self, engine: Engine, reader: Engine, registry: Registry) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._registry = registry
+
+    def verify(self, device: str, token: str, *, now_ms: int) -> Identity | None:
+        """The identity of a client that redeems the claim of a device; None if the token is wrong, or the claim expired."""
+        redeems = Redeems(device, token_digest(token))
+        if self._valid(redeems, now_ms) is None or not (found := self._registry.find(device)) or not found.is_admitted:
+            return None
+        return self._registry.identity(device).redeeming(redeems)
+
+    def refusal(self, device: str, *, now_ms: int) -> str:
+        """Why a claim was refused, for the server's log; a client is never told."""
+        row = self._row(device)
+        if row is None:
+            return "the device has no claim that is not redeemed"
+        return "the claim has expired" if row.expires_ms <= now_ms else "the token is wrong"
+
+    def hand_out(self, redeems: Redeems, *, now_ms: int) -> Handed | None:
+        """Give a device a new secret in place of any other. The claim goes on until it is known that the secret has arrived. None if it ended meanwhile."""
+        row, device = self._valid(redeems, now_ms), redeems.device
+        if row is None:
+            return None
+        secret, nth = new_secret(), row.handed + 1
+
+        def count(connection: Connection) -> None:
+            connection.execute(update(claims).where(claims.c.device == device).values(handed=nth))
+
+        known = self._registry.row_of(device)
+        self._registry.write({device: {**known, "password_hash": hash_secret(secret), "rotated_ms": now_ms}}, count)
+        return Handed(secret, nth)
+
+    def end(self, device: str, nth: int | None = None) -> bool:
+        """The secret has arrived: the claim is worth nothing any more. `nth` names the secret; an earlier one ends nothing. Returns False if none ended."""
+        ended = delete(claims).where(claims.c.device == device)
+        with translated(), self._engine.begin() as connection:
+            return connection.execute(ended if nth is None else ended.where(claims.c.handed == nth)).rowcount > 0
+
+    def revoke(self, names: Sequence[str]) -> None:
+        """End the claims of devices."""
+        with translated(), self._engine.begin() as connection:
+            connection.execute(delete(claims).where(claims.c.device.in_(names)))
+
+    def open(self, *, now_ms: int) -> Sequence[OpenClaim]:
+        """Every claim that can be redeemed, by device."""
+        with translated(), self._reader.connect() as connection:
+            rows = connection.execute(select(claims).where(claims.c.expires_ms > now_ms).order_by(claims.c.device))
+            return [OpenClaim(device=r.device, created_ms=r.created_ms, expires_ms=r.expires_ms, handed=r.handed) for r in rows]
+
+    def _valid(self, redeems: Redeems, now_ms: int) -> Any:
+        row = self._row(redeems.device)
+        is_valid = row is not None and row.expires_ms > now_ms and hmac.compare_digest(row.token_sha256, redeems.token_sha256)
+        return row if is_valid else None
+
+    def _row(self, device: str) -> Any:
+        with translated(), self._reader.connect() as connection:
+            return connection.execute(select(claims).where(claims.c.device == device)).one_or_none()
