@@ -7,59 +7,36 @@ another secret, and the one that was lost is void.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeVar
 
 from bridge.broker.claims import ClaimSession
 from bridge.broker.codec.outgoing import Outgoing
 from bridge.domain.access import Identity, Redeems
 from bridge.errors import BridgeError
+from bridge.ingest.points import CLAIM_STORED, Passed
 from bridge.ingest.ports import StoreUnavailable
-from bridge.ingest.rules import Rules
-from bridge.serving.authentication import Authentication
-from bridge.serving.outlet import Outlet
-from bridge.serving.tasks import Tasks
-from bridge.store.claims import Claims
+from bridge.serving.open_site import OpenSite
 from devices.protocol import messages
 from devices.protocol.claims import CLAIM_PREFIX
 from devices.protocol.messages import Credentials
-from devices.protocol.topics import Topics
 
 logger = logging.getLogger("dockbridge")
-
-T = TypeVar("T")
-
-
-class OnWriter(Protocol):
-    """Runs a function on the writer's thread, the only one that writes to the database."""
-
-    async def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
 class Redeeming:
     """Hands out secrets. Used on the event loop."""
 
-    def __init__(
-        self,
-        claims: Claims,
-        authentication: Authentication,
-        outlet: Outlet,
-        tasks: Tasks,
-        rules: Rules,
-        *,
-        on_writer: OnWriter,
-        now_ms: Callable[[], int],
-    ) -> None:
-        self._claims = claims
-        self._authentication = authentication
-        self._outlet = outlet
-        self._tasks = tasks
-        self._rules = rules
-        self._topics = Topics(rules.site)
-        self._on_writer = on_writer
-        self._now_ms = now_ms
-        self._unconfirmed = {c.device for c in claims.open(now_ms=now_ms()) if c.handed}
+    def __init__(self, site: OpenSite, passed: Passed) -> None:
+        self._claims = site.claims
+        self._authentication = site.authentication
+        self._outlet = site.outlet
+        self._tasks = site.tasks
+        self._rules = site.rules
+        self._topics = site.topics
+        self._on_writer = site.writer.run
+        self._now_ms = site.clock.now_ms
+        self._passed = passed
+        self._unconfirmed = {c.device for c in site.claims.open(now_ms=site.clock.now_ms()) if c.handed}
         """Devices that a secret was sent to, which may not have arrived."""
 
     async def by_password(self, device: str, secret: str) -> Identity | None:
@@ -83,6 +60,7 @@ class Redeeming:
             logger.error("the claim of %s can't be redeemed now: %s", device, error)
             self._close(device, "the secret can't be stored now")
             return
+        self._passed(CLAIM_STORED)
         if handed is None:
             self._close(device, "the claim has ended")
             return

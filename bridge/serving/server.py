@@ -48,11 +48,7 @@ class Server:
         self._makes_backups = parts.makes_backups
         self.certificate = ServerCertificate(site.settings.listen, site.directory, site.clock.now_ms)
         self._alarms = LoginAlarms(site.authentication, site.outlet, site.tasks)
-        self._redeeming = Redeeming(
-            *(site.claims, site.authentication, site.outlet, site.tasks, site.rules),
-            on_writer=site.writer.run,
-            now_ms=site.clock.now_ms,
-        )
+        self._redeeming = Redeeming(site, parts.passed)
         self._broker = parts.broker(
             listeners(site.settings.listen, self.certificate.context),
             authenticate=self._redeeming.by_password,
