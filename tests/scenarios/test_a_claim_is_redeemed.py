@@ -95,6 +95,7 @@ def test_a_scanner_redeems_its_code_once_and_works(site: Site, tmp_path: Path) -
     assert redeem(claim.text(), tmp_path / "scan-1.json") == redeemed  # the same device again: it has its password already
 
 
+@pytest.mark.slow
 def test_a_claim_can_be_typed_in(site: Site, tmp_path: Path) -> None:
     typed = issue(site).short_text()
     assert redeem(f" {typed.rpartition('/')[0]}/{typed.rpartition('/')[2].lower()}\n", tmp_path / "scan-1.json").device == "scan-1"
@@ -158,6 +159,7 @@ def test_a_device_says_nothing_to_another_server(site: Site, tmp_path: Path) -> 
     assert redeem(replace(claim, addresses=(*nobody.addresses, *claim.addresses)).text(), tmp_path / "scan-1.json").device == "scan-1"
 
 
+@pytest.mark.slow
 def test_any_client_can_check_the_authority_in_the_chain(site: Site) -> None:
     claim = issue(site)
     context = ssl.create_default_context(cafile=site.tls / "ca.pem")
@@ -210,6 +212,7 @@ def test_an_answer_that_was_lost_does_not_cost_the_claim(site: Site) -> None:
     assert not takes(site, lost)
 
 
+@pytest.mark.slow
 def test_an_acknowledgement_that_was_lost_is_made_up_for_by_the_first_login(site: Site) -> None:
     claim = issue(site)
     with asked(claimant(site, claim)) as wire:
@@ -233,6 +236,7 @@ def test_of_two_phones_with_one_claim_exactly_one_gets_a_password_that_works(sit
     assert [takes(site, packet.plain["password"]) for packet in (early, late)] == [False, True]
 
 
+@pytest.mark.slow
 def test_two_phones_that_race_never_both_win(site: Site, tmp_path: Path) -> None:
     claim, won, lost = issue(site), [], []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cbor2
 import pytest
 from helpers.events import BOOT, BOOT_MS, TOPICS, log_of
-from helpers.mqtt import MqttWire
+from helpers.mqtt import PUBACK, MqttWire
 from helpers.site import Site
 from helpers.waiting import until
 
@@ -66,6 +66,7 @@ def test_what_a_stolen_phone_last_said_is_cleared_and_stays_so(site: Site) -> No
     assert site.wait_for(devices.show_device(site.app, "phone-anna", (), {})).presence is None
 
 
+@pytest.mark.slow
 def test_a_removed_device_is_off_the_list_and_its_events_stay(site: Site) -> None:
     with owing_phone(site):
         pass
@@ -93,15 +94,16 @@ def on_the_road(site: Site, order: str) -> MqttWire:
     phone = site.client("phone-anna")
     for seq, kind in enumerate(("pickup", "out_for_delivery"), 1):
         phone.publish(TOPICS.event("phone-anna", kind), site.event("phone-anna", seq, order, parcel="p1"), packet_id=seq)
+        phone.expect(PUBACK)
     mono_ms = site.now_ms() - BOOT_MS
     location = {"log": log_of("phone-anna"), "boot": BOOT, "sent_mono_ms": mono_ms, "points": [[mono_ms, 523_702_160, 48_951_680, 8, None]]}
-    phone.ping()
     phone.publish(TOPICS.location("phone-anna"), cbor2.dumps(location), qos=1, packet_id=9)
-    phone.ping()
-    assert TOPICS.position(order) in retained(site)
+    phone.expect(PUBACK)
+    until(lambda: TOPICS.position(order) in retained(site), "the position to be shown")
     return phone
 
 
+@pytest.mark.slow
 def test_a_stolen_phone_leaves_no_position(site: Site) -> None:
     with on_the_road(site, "PO-1"):
         assert site.rows("SELECT count(*) FROM positions") == [(1,)]
@@ -111,6 +113,7 @@ def test_a_stolen_phone_leaves_no_position(site: Site) -> None:
     assert site.rows("SELECT count(*) FROM positions") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_released_job_leaves_no_position(site: Site) -> None:
     with on_the_road(site, "PO-1"):
         (job,) = site.app.queries.jobs(courier="anna", only_open=True)
@@ -118,6 +121,7 @@ def test_a_released_job_leaves_no_position(site: Site) -> None:
         assert TOPICS.position("PO-1") not in retained(site)
 
 
+@pytest.mark.slow
 def test_an_edited_device_comes_back_as_what_it_is_now(site: Site) -> None:
     site.enrol("phone-1", Role.COURIER, courier="anna")
     site.enrol("phone-2", Role.COURIER, courier="ben")
