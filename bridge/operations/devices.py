@@ -19,10 +19,11 @@ from devices.protocol.vocabulary import Role
 
 
 class DeviceState(StrEnum):
-    """Whether a device may log in, and what it may use."""
+    """Whether a device may log in, and what it may use. `CLAIMED`: it has a code instead of a password, which may have expired."""
 
     ENROLLED = "enrolled"
     OUTSIDE = "enrolled, outside v1/ only"
+    CLAIMED = "waits for its claim"
     NO_LOGIN = "no login"
     REVOKED = "revoked"
 
@@ -248,7 +249,8 @@ async def list_devices(site: SiteReader, connected: Collection[str], failed_logi
     ledgers: dict[str, list[Row]] = {}
     for ledger in site.queries.ledgers():
         ledgers.setdefault(ledger["device"], []).append(ledger)
-    return [_row(d, ledgers.get(d.device, []), d.device in connected, failed_logins.get(d.device)) for d in devices]
+    claimed = site.claims.devices()
+    return [_row(d, ledgers.get(d.device, []), d.device in connected, failed_logins.get(d.device), d.device in claimed) for d in devices]
 
 
 async def show_device(site: SiteReader, device: str, connected: Collection[str], failed_logins: Mapping[str, FailedLogins]) -> DeviceDetails:
@@ -267,7 +269,8 @@ async def show_device(site: SiteReader, device: str, connected: Collection[str],
         for x in ledgers
     ]
     dropped = [DroppedPoints(reason=x["reason"], points=x["points"], last_ms=x["last_ms"], detail=x["detail"]) for x in site.queries.dropped_points(device)]
-    return DeviceDetails(row=_row(found, ledgers, device in connected, failed_logins.get(device)), presence=presence, logs=logs, dropped_points=dropped)
+    row = _row(found, ledgers, device in connected, failed_logins.get(device), device in site.claims.devices())
+    return DeviceDetails(row=row, presence=presence, logs=logs, dropped_points=dropped)
 
 
 async def check_admitted(site: SiteReader, device: str) -> None:
@@ -278,7 +281,7 @@ async def check_admitted(site: SiteReader, device: str) -> None:
     site.registry.get(device).check_admitted()
 
 
-def _row(device: Device, ledgers: Sequence[Row], online: bool, failed: FailedLogins | None) -> DeviceRow:
+def _row(device: Device, ledgers: Sequence[Row], online: bool, failed: FailedLogins | None, claimed: bool) -> DeviceRow:
     return DeviceRow(
         device=device.device,
         role=device.role,
@@ -294,13 +297,13 @@ def _row(device: Device, ledgers: Sequence[Row], online: bool, failed: FailedLog
         failed=failed.times if failed is not None else 0,
         failed_ms=failed.last_ms if failed is not None else None,
         failed_from=failed.source if failed is not None else None,
-        state=_state(device),
+        state=_state(device, claimed=claimed),
     )
 
 
-def _state(device: Device) -> DeviceState:
+def _state(device: Device, *, claimed: bool) -> DeviceState:
     if not device.is_admitted:
         return DeviceState.REVOKED
     if not device.can_log_in:
-        return DeviceState.NO_LOGIN
+        return DeviceState.CLAIMED if claimed else DeviceState.NO_LOGIN
     return DeviceState.OUTSIDE if device.role is Role.LAB else DeviceState.ENROLLED

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -66,3 +67,23 @@ class OpenClaim(Struct, frozen=True, kw_only=True):
     created_ms: int
     expires_ms: int
     handed: int
+
+
+class ClaimReader(Protocol):
+    """The claims that are not redeemed, for reading."""
+
+    def devices(self) -> Set[str]:
+        """The devices that have one, expired or not."""
+        ...
+
+
+class Claims(ClaimReader, Protocol):
+    """The claims that are not redeemed."""
+
+    def open(self, *, now_ms: int) -> Sequence[OpenClaim]:
+        """Those that can be redeemed, by device."""
+        ...
+
+    def revoke(self, names: Sequence[str]) -> None:
+        """End the claims of devices; call it on the writer's thread."""
+        ...

@@ -17,7 +17,7 @@ from bridge.errors import Refused
 from bridge.ingest.items import Incoming
 from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
-from bridge.operations.fleet import DeviceChange, Fault, OpenClaim
+from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import StoredFact as StoredFact
@@ -207,18 +207,6 @@ class RegistryReader(Protocol):
         ...
 
 
-class Claims(Protocol):
-    """The claims that are not redeemed."""
-
-    def open(self, *, now_ms: int) -> Sequence[OpenClaim]:
-        """Those that can be redeemed, by device."""
-        ...
-
-    def revoke(self, names: Sequence[str]) -> None:
-        """End the claims of devices; call it on the writer's thread."""
-        ...
-
-
 class Database(Protocol):
     """The database as a file."""
 
@@ -241,6 +229,9 @@ class SiteReader(Protocol):
 
     @property
     def audit(self) -> AuditReader: ...
+
+    @property
+    def claims(self) -> ClaimReader: ...
 
     @property
     def queries(self) -> Queries: ...

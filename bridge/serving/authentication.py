@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from bridge.broker.authenticating import AUTHENTICATIONS_MAX, give_way
 from bridge.domain.access import Identity
+from bridge.passwords import hash_secret, new_secret
 from bridge.store.claims import Claims
 from bridge.store.registry import Registry
 from devices.protocol.claims import CLAIM_PREFIX
@@ -34,6 +35,11 @@ class Authentication:
     async def by_certificate(self, device: str, sha256: str) -> Identity | None:
         """The identity of a device; None if this is not its certificate."""
         return await self._off_loop(lambda: self._registry.verify_certificate(device, sha256))
+
+    async def new_secret(self) -> tuple[str, str]:
+        """A new secret, and its hash."""
+        secret = new_secret()
+        return secret, await self._off_loop(lambda: hash_secret(secret))
 
     async def is_admitted(self, name: str) -> bool:
         """Whether a device that may log in has this name, or a client that redeems its claim."""

@@ -55,22 +55,23 @@ class Redeeming:
     async def _redeem(self, session: ClaimSession, redeems: Redeems) -> None:
         device = redeems.device
         try:
-            handed = await self._on_writer(partial(self._claims.hand_out, redeems, now_ms=self._now_ms()))
+            secret, password_hash = await self._authentication.new_secret()
+            nth = await self._on_writer(partial(self._claims.hand_out, redeems, password_hash, now_ms=self._now_ms()))
         except (StoreUnavailable, BridgeError) as error:
             logger.error("the claim of %s can't be redeemed now: %s", device, error)
             self._close(device, "the secret can't be stored now")
             return
         self._passed(CLAIM_STORED)
-        if handed is None:
+        if nth is None:
             self._close(device, "the claim has ended")
             return
         self._unconfirmed.add(device)
         self._close(device, "the claim was redeemed over another connection", but=session)
         if self._outlet.broker is not None:
             self._outlet.broker.door.disconnect(device, "its password was changed", end_sessions=False)
-        payload = self._rules.encode(messages.load_cbor(messages.encode(Credentials(site=self._rules.site, device=device, password=handed.secret))))
+        payload = self._rules.encode(messages.load_cbor(messages.encode(Credentials(site=self._rules.site, device=device, password=secret))))
         if session.wire is not None:
-            session.hand_over(Outgoing(self._topics.credentials(device), payload, 1), partial(self._arrived, device, handed.nth))
+            session.hand_over(Outgoing(self._topics.credentials(device), payload, 1), partial(self._arrived, device, nth))
         self._outlet.flush()
 
     def _arrived(self, device: str, nth: int) -> None:
@@ -81,8 +82,9 @@ class Redeeming:
             has_ended = await self._on_writer(partial(self._claims.end, device, nth))
         except StoreUnavailable:
             return  # the device's first login ends it
-        if has_ended:
+        if has_ended or nth is None:
             self._unconfirmed.discard(device)
+        if has_ended:
             logger.info("%s has redeemed its claim", device)
 
     def _close(self, device: str, why: str, but: ClaimSession | None = None) -> None:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence, Set
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
 from bridge.domain.access import Identity, Redeems
 from bridge.operations.fleet import OpenClaim
-from bridge.passwords import hash_secret, new_secret, token_digest
+from bridge.passwords import token_digest
 from bridge.store.registry import Registry
 from bridge.store.sqlite import translated
 from bridge.store.tables import claims
-
-
-class Handed(NamedTuple):
-    """A secret that is stored and is to be sent. `nth` says which one of a claim it is: an earlier one is void."""
-
-    secret: str
-    nth: int
 
 
 class Claims:
@@ -45,25 +38,31 @@ class Claims:
             return "the device has no claim that is not redeemed"
         return "the claim has expired" if row.expires_ms <= now_ms else "the token is wrong"
 
-    def hand_out(self, redeems: Redeems, *, now_ms: int) -> Handed | None:
-        """Give a device a new secret in place of any other. The claim goes on until it is known that the secret has arrived. None if it ended meanwhile."""
+    def hand_out(self, redeems: Redeems, password_hash: str, *, now_ms: int) -> int | None:
+        """Give a device a new secret, by its hash, in place of any other. The claim goes on until it is known that the secret has arrived. Returns which one of
+        the claim it is: an earlier one is void. None if the claim ended meanwhile."""
         row, device = self._valid(redeems, now_ms), redeems.device
         if row is None:
             return None
-        secret, nth = new_secret(), row.handed + 1
+        nth: int = row.handed + 1
 
         def count(connection: Connection) -> None:
             connection.execute(update(claims).where(claims.c.device == device).values(handed=nth))
 
-        known = self._registry.row_of(device)
-        self._registry.write({device: {**known, "password_hash": hash_secret(secret), "rotated_ms": now_ms}}, count)
-        return Handed(secret, nth)
+        self._registry.write({device: {**self._registry.row_of(device), "password_hash": password_hash, "rotated_ms": now_ms}}, count)
+        return nth
 
     def end(self, device: str, nth: int | None = None) -> bool:
-        """The secret has arrived: the claim is worth nothing any more. `nth` names the secret; an earlier one ends nothing. Returns False if none ended."""
-        ended = delete(claims).where(claims.c.device == device)
+        """The secret has arrived: the claim is worth nothing any more. `nth` names the secret, None the last one that was sent; an earlier one ends nothing.
+        Returns False if no claim ended."""
+        which = claims.c.handed == nth if nth is not None else claims.c.handed > 0
         with translated(), self._engine.begin() as connection:
-            return connection.execute(ended if nth is None else ended.where(claims.c.handed == nth)).rowcount > 0
+            return connection.execute(delete(claims).where(claims.c.device == device, which)).rowcount > 0
+
+    def devices(self) -> Set[str]:
+        """The devices that have a claim, expired or not."""
+        with translated(), self._reader.connect() as connection:
+            return set(connection.execute(select(claims.c.device)).scalars())
 
     def revoke(self, names: Sequence[str]) -> None:
         """End the claims of devices."""

@@ -75,7 +75,7 @@ TOPIC_TABLE: tuple[TopicRow, ...] = (
         about="Where a courier's phone is. It has no receipt unless it is refused.",
     ),
     TopicRow(
-        *("v1/{site}/devices/{device}/presence", "that device, and its will", "1", "yes", "Presence"),
+        *("v1/{site}/devices/{device}/presence", "that device, and its will", "1", "yes, cleared when the device is shut out", "Presence"),
         about="Whether a device is connected, and what it still has to send. The desk reads it.",
     ),
     TopicRow(

@@ -138,7 +138,7 @@ def test_a_device_is_added_with_a_code_for_it(shell: Shell) -> None:
     assert (claim.addresses[0], claim.site, claim.device, claim.tls) == (("bridge.example.com", 8883), "site", "scan-07", True)
     assert claim.accepts(bytes.fromhex(shell.data("certificate", "show")[0]["sha256"].replace(":", "")))
     assert [c["device"] for c in shell.data("device", "claims", "list")] == ["scan-07"]
-    assert known(shell) == {"scan-07": ("scanner", None, "dock-2", "no login")}
+    assert known(shell) == {"scan-07": ("scanner", None, "dock-2", "waits for its claim")}
     (entry,) = [e for e in shell.data("audit", "list") if e["act"] == "device.import"]
     assert claim.token not in json.dumps(entry)
 
@@ -158,7 +158,7 @@ def test_a_sheet_has_a_card_for_each_device_and_needs_no_other_file(shell: Shell
     assert page.count("<section>") == page.count("<svg ") == 3
     assert not re.search(r"(src|href)=|@import|<script", page)
     assert [c.device for c in claims_in(sheet)] == ["scan-01", "scan-02", "scan-03"]
-    assert [state for *_, state in known(shell).values()] == ["no login", "enrolled", "no login"]
+    assert [state for *_, state in known(shell).values()] == ["waits for its claim", "enrolled", "waits for its claim"]
     picture = tmp_path / "cards.svg"
     file = fleet(shell, "add,scan-04,scanner,,,", "claim,scan-01,,,,")
     assert "name the file for the QR codes" in shell("device", "import", file, code=2).stderr
