@@ -17,6 +17,9 @@ QUIET_ZONE: Final = 4
 _CARD_MM: Final = (90, 112)
 _COLUMNS: Final = 2
 _QR_MM: Final = 62
+_TEXT_MM: Final = 80
+_CHAR_WIDTH: Final = 0.62
+"""Width of a character as a part of the font's size, at most, on average."""
 _WHITE_ON_BLACK: Final = "\x1b[38;5;231;48;5;16m"
 _PLAIN: Final = "\x1b[0m"
 _STYLE: Final = """
@@ -84,10 +87,15 @@ def _svg_card(card: Card, x: int, y: int) -> str:
         (99, 3, f"Site {claim.site}. {_until(card)}"),
     ]
     middle = x + wide / 2
-    texts = "".join(f'<text x="{middle}" y="{y + at}" font-size="{size}">{escape(text)}</text>' for at, size, text in lines)
+    texts = "".join(f'<text x="{middle}" y="{y + at}" font-size="{_fitting(size, text)}">{escape(text)}</text>' for at, size, text in lines)
     frame = f'<rect x="{x + 2}" y="{y + 2}" width="{wide - 4}" height="{high - 4}" fill="none" stroke="#888" stroke-width="0.3" stroke-dasharray="2"/>'
     code = _svg(claim).replace("<svg ", f'<svg x="{middle - _QR_MM / 2}" y="{y + 20}" width="{_QR_MM}" height="{_QR_MM}" ', 1)
     return frame + texts + code
+
+
+def _fitting(size: float, text: str) -> float:
+    """The size in mm, or what a long text needs to fit into its card."""
+    return round(min(size, _TEXT_MM / (_CHAR_WIDTH * max(len(text), 1))), 2)
 
 
 def _until(card: Card) -> str:

@@ -10,7 +10,7 @@ from bridge import certificates
 from bridge.config import CONFIG_NAME, ListenSettings, is_loopback, load, split_address
 from bridge.errors import ConfigError, Refused
 from bridge.passwords import new_token
-from bridge.site_certificates import is_own
+from bridge.site_certificates import is_own, own_names
 from devices.protocol.claims import ADDRESSES_MAX, PORTS, Claim, fingerprint_text
 
 NAMES_TAKEN: Final = 2
@@ -75,7 +75,9 @@ def _address(text: str, port: int) -> tuple[str, int]:
 def _names(directory: Path, listen: ListenSettings) -> list[str]:
     """The names in the server's certificate by which another machine may reach it."""
     names = certificates.describe((directory / listen.tls_cert_file).read_bytes()).names
-    return [name for name in names if not is_loopback(name) and not name.startswith("*")]
+    reachable = [name for name in names if not is_loopback(name) and not name.startswith("*")]
+    own = own_names()  # a name that nobody else may know, unless the operator has given no other
+    return [name for name in reachable if name not in own] or reachable
 
 
 def _fingerprint(directory: Path, listen: ListenSettings) -> str:

@@ -61,7 +61,7 @@ def read_fleet(file: Path, *, rows_max: int, revoke: bool = False) -> Fleet:
                     else:
                         faults.append(read)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"{file} can't be read: {error}", fix="give a CSV file in UTF-8") from error
+        raise Refused(f"{file} can't be read: {getattr(error, 'strerror', None) or error}", fix="give a CSV file in UTF-8") from error
     return Fleet(rows, faults)
 
 

@@ -37,7 +37,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     devices.rotate: ("device.rotate", _Kept("device")),
     devices.revoke: ("device.revoke", _Kept("device")),
     devices.remove: ("device.remove", _Kept("device")),
-    devices.apply: ("device.import", _Kept(None, changes="changes")),
+    devices.apply: ("device.change", _Kept(None, changes="changes")),
     devices.revoke_claims: ("device.claims.revoke", _Kept(None)),
     devices.certify: ("device.certify", _Kept("device")),
     jobs.assign: ("jobs.assign", _Kept("order")),

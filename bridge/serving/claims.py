@@ -6,6 +6,7 @@ another secret, and the one that was lost is void.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 
@@ -36,6 +37,7 @@ class Redeeming:
         self._on_writer = site.writer.run
         self._now_ms = site.clock.now_ms
         self._passed = passed
+        self._turn = asyncio.Lock()
         self._unconfirmed = {c.device for c in site.claims.open(now_ms=site.clock.now_ms()) if c.handed}
         """Devices that a secret was sent to, which may not have arrived."""
 
@@ -53,9 +55,16 @@ class Redeeming:
             self._tasks.run_errand(f"redeem the claim of {session.identity.redeems.device}", self._redeem(session, session.identity.redeems))
 
     async def _redeem(self, session: ClaimSession, redeems: Redeems) -> None:
+        secret, password_hash = await self._authentication.new_secret()
+        async with self._turn:
+            if session.wire is not None:  # else its client has gone, or another one was faster
+                await self._hand_out(session, redeems, secret, password_hash)
+        self._outlet.flush()
+
+    async def _hand_out(self, session: ClaimSession, redeems: Redeems, secret: str, password_hash: str) -> None:
+        """Store, then send. From here on every other client that redeems this claim has nothing."""
         device = redeems.device
         try:
-            secret, password_hash = await self._authentication.new_secret()
             nth = await self._on_writer(partial(self._claims.hand_out, redeems, password_hash, now_ms=self._now_ms()))
         except (StoreUnavailable, BridgeError) as error:
             logger.error("the claim of %s can't be redeemed now: %s", device, error)
@@ -69,10 +78,10 @@ class Redeeming:
         self._close(device, "the claim was redeemed over another connection", but=session)
         if self._outlet.broker is not None:
             self._outlet.broker.door.disconnect(device, "its password was changed", end_sessions=False)
-        payload = self._rules.encode(messages.load_cbor(messages.encode(Credentials(site=self._rules.site, device=device, password=secret))))
+        credentials = messages.encode(Credentials(site=self._rules.site, device=device, password=secret))
         if session.wire is not None:
+            payload = self._rules.encode(messages.load_cbor(credentials))
             session.hand_over(Outgoing(self._topics.credentials(device), payload, 1), partial(self._arrived, device, nth))
-        self._outlet.flush()
 
     def _arrived(self, device: str, nth: int) -> None:
         self._tasks.run_errand(f"end the claim of {device}", self._end(device, nth))
@@ -94,4 +103,3 @@ class Redeeming:
             return
         for connection in [c for c in broker.door.connections if c.device == CLAIM_PREFIX + device and (but is None or c is not but.wire)]:
             connection.close(why)
-        broker.flush()

@@ -64,7 +64,7 @@ def test_a_file_adds_edits_and_removes_in_one_go(shell: Shell) -> None:
         "scan-3": ("scanner", None, "dock-1", "revoked"),
         "scan-9": ("scanner", None, "dock-9", "enrolled"),
     }
-    (entry,) = [e for e in shell.data("audit", "list") if e["act"] == "device.import"]
+    (entry,) = [e for e in shell.data("audit", "list") if e["act"] == "device.change"]
     assert entry["reason"] == "spring"
     assert entry["details"] == {"add": ["scan-9"], "edit": ["scan-1", "scan-2", "phone-1"], "remove": ["old-1"], "revoke": ["scan-3"]}
 
@@ -139,7 +139,7 @@ def test_a_device_is_added_with_a_code_for_it(shell: Shell) -> None:
     assert claim.accepts(bytes.fromhex(shell.data("certificate", "show")[0]["sha256"].replace(":", "")))
     assert [c["device"] for c in shell.data("device", "claims", "list")] == ["scan-07"]
     assert known(shell) == {"scan-07": ("scanner", None, "dock-2", "waits for its claim")}
-    (entry,) = [e for e in shell.data("audit", "list") if e["act"] == "device.import"]
+    (entry,) = [e for e in shell.data("audit", "list") if e["act"] == "device.change"]
     assert claim.token not in json.dumps(entry)
 
 

@@ -119,6 +119,9 @@ def enrol_(
     """
     known = {row.device: row for row in read(site, devices.list_devices, (), {})}
     new = role_of(role or Role.SCANNER)
+    for name in names if role is not None else ():
+        if (row := known.get(name)) is not None and row.role is not new:
+            raise Refused(f"{name} is a {row.role}, and a role can't be changed", fix="leave --role out, or choose another name")
     changes = [
         DeviceChange(action=Action.CLAIM, device=name, role=row.role, courier=row.courier, at=row.at, readmit=readmit)
         if (row := known.get(name)) is not None
