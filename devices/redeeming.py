@@ -71,6 +71,7 @@ def redeem(claim: str, store: str | Path, *, timeout_s: float = TIMEOUT_S) -> Re
     known = stored(path)
     if known is not None and (known.site, known.device) == (wanted.site, wanted.device) and _logs_in(known, ends_s):
         return known
+    _check_writable(path)
     why: list[str] = []
     for host, port in wanted.addresses:
         try:
@@ -251,6 +252,16 @@ def _write(store: Path, redeemed: Redeemed) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+    except OSError as error:
+        raise ClaimStoreError(f"{store}: {error.strerror}") from error
+
+
+def _check_writable(store: Path) -> None:
+    """Make sure that there is a place for the password, before the server makes one."""
+    part = store.with_name(f"{store.name}.part")
+    try:
+        part.touch(mode=0o600)
+        part.unlink()
     except OSError as error:
         raise ClaimStoreError(f"{store}: {error.strerror}") from error
 

@@ -15,6 +15,7 @@ from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from bridge.words import counted
+from devices.protocol.claims import CLAIM_PREFIX
 from devices.protocol.vocabulary import AlertCode, Reason, Role, Severity
 
 
@@ -149,6 +150,7 @@ class Alerts(Quiet):
         elif isinstance(heard, ShutOut):
             for about in _ABOUT_DEVICES:
                 self._clear(batch, about, heard.device)
+            self._clear(batch, AlertCode.LOGINS, CLAIM_PREFIX + heard.device)
         else:
             for code, subject in sorted(self._raised):
                 if code in _COUNTED_IN_MEMORY:

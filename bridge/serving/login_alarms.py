@@ -10,6 +10,7 @@ from bridge.ingest.ports import StoreUnavailable
 from bridge.serving.authentication import Authentication
 from bridge.serving.outlet import Outlet
 from bridge.serving.tasks import Tasks
+from devices.protocol.claims import CLAIM_PREFIX
 from devices.protocol.vocabulary import AlertCode
 
 logger = logging.getLogger("dockbridge")
@@ -53,9 +54,7 @@ class LoginAlarms:
         broker = self._outlet.broker
         if is_admitted and broker is not None and name not in self._raised:
             self._raised.add(name)
-            text = f"{failed.times} logins as device {name} failed, the last from {failed.source}."
-            fix = f"If it is the device itself, give it the right password (`dockbridge device rotate {name}`); if not, find out who uses that address."
-            broker.door.alarm(AlertCode.LOGINS, name, text, fix)
+            broker.door.alarm(AlertCode.LOGINS, name, *_alert(failed))
 
     def forget_old(self, now_s: float) -> None:
         """Forget failures that are no longer recent, and clear their alerts."""
@@ -66,3 +65,14 @@ class LoginAlarms:
         for name in self._raised - broker.logins.of_names().keys():
             self._raised.discard(name)
             broker.door.alarm(AlertCode.LOGINS, name, "", "")
+
+
+def _alert(failed: Failed) -> tuple[str, str]:
+    """What has happened, and what to do."""
+    who = "if not, find out who uses that address."
+    if failed.name.startswith(CLAIM_PREFIX):
+        device = failed.name.removeprefix(CLAIM_PREFIX)
+        text = f"{failed.times} tries to redeem the claim of device {device} failed, the last from {failed.source}."
+        return text, f"If it is the device itself, give it a new code (`dockbridge device enrol {device}`); {who}"
+    text = f"{failed.times} logins as device {failed.name} failed, the last from {failed.source}."
+    return text, f"If it is the device itself, give it the right password (`dockbridge device rotate {failed.name}`); {who}"

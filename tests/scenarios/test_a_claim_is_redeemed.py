@@ -23,7 +23,7 @@ from bridge.entrypoints.control.client import call
 from bridge.operations import devices
 from bridge.operations.fleet import Action, DeviceChange, NewClaim
 from bridge.passwords import token_digest
-from devices import ClaimRefused, InvalidClaim, Scanner, ServerNotReached, WrongServer, redeem
+from devices import ClaimRefused, ClaimStoreError, InvalidClaim, Scanner, ServerNotReached, WrongServer, redeem
 from devices.protocol.claims import Claim, fingerprint_text
 from devices.protocol.vocabulary import Role
 
@@ -160,6 +160,13 @@ def test_a_device_says_nothing_to_another_server(site: Site, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_a_device_that_can_not_store_a_password_asks_for_none(site: Site, tmp_path: Path) -> None:
+    claim = issue(site)
+    with pytest.raises(ClaimStoreError):
+        redeem(claim.text(), tmp_path / "no" / "folder.json")
+    assert site.rows("SELECT handed FROM claims") == [(0,)]
+
+
 def test_any_client_can_check_the_authority_in_the_chain(site: Site) -> None:
     claim = issue(site)
     context = ssl.create_default_context(cafile=site.tls / "ca.pem")

@@ -608,7 +608,10 @@ export type AlertCode =
    * device.
    */
   | "dropped"
-  /** Logins as a device failed again and again. Subject: the device. */
+  /**
+   * Logins as a device, or with its claim, failed again and again. Subject: the device; if it was
+   * its claim, with `claim:` in front.
+   */
   | "logins"
   /** Two programs use one client id and end each other's connections. Subject: the device. */
   | "client_id"
