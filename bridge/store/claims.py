@@ -64,6 +64,11 @@ class Claims:
         with translated(), self._reader.connect() as connection:
             return set(connection.execute(select(claims.c.device)).scalars())
 
+    def is_open(self, device: str, token_sha256: str) -> bool:
+        """Whether this claim is stored, expired or not."""
+        row = self._row(device)
+        return row is not None and hmac.compare_digest(row.token_sha256, token_sha256)
+
     def revoke(self, names: Sequence[str]) -> None:
         """End the claims of devices."""
         with translated(), self._engine.begin() as connection:

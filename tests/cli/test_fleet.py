@@ -119,11 +119,28 @@ def test_secrets_that_were_shown_are_void_if_the_change_fails(shell: Shell, tmp_
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(Registry, "write", fail)
-    assert "The password above is void: nothing was changed." in shell("device", "add", "scan-1", code=1).stderr
+    assert "Nothing was changed: the password is void." in shell("device", "add", "scan-1", code=1).stderr
     secrets = tmp_path / "passwords.csv"
     shell("device", "import", fleet(shell, "add,scan-1,scanner,,,"), "--secrets", secrets, code=1)
     assert not secrets.exists()
     assert known(shell) == {}
+
+
+def test_secrets_stay_valid_if_only_the_answer_was_lost(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Registry.write
+
+    def write_and_fail(*arguments: object) -> None:
+        write(*arguments)  # type: ignore[arg-type]
+        raise OSError("the connection is gone")
+
+    monkeypatch.setattr(Registry, "write", write_and_fail)
+    assert "the password is valid" in shell("device", "add", "scan-1", code=1).stderr
+    secrets, sheet = tmp_path / "passwords.csv", tmp_path / "cards.html"
+    assert "each password is valid" in shell("device", "import", fleet(shell, "add,scan-2,scanner,,,"), "--secrets", secrets, code=1).stderr
+    assert "each code is valid" in shell("device", "enrol", "scan-3", "--sheet", sheet, code=1).stderr
+    assert secrets.exists()
+    assert sheet.exists()
+    assert list(known(shell)) == ["scan-1", "scan-2", "scan-3"]
 
 
 # --- QR codes -------------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 import typer
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from bridge.config import CONFIG_NAME, load
 from bridge.entrypoints.cli.device_enrol import COMMANDS as MANY
@@ -26,7 +26,7 @@ from bridge.entrypoints.cli.device_enrol import (
     say_jobs,
     terms,
 )
-from bridge.entrypoints.cli.handing import print_first, void_unless_done
+from bridge.entrypoints.cli.handing import handed_out, print_first
 from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, print_table, printable, ranges, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment
@@ -70,14 +70,16 @@ def add(
     change = DeviceChange(action=Action.ADD, device=device, role=role_of(role), courier=courier, orders=orders, at=at)
     if qr:
         with Caller(site) as caller:
-            enrol(caller, terms(site, address), [change], sheet=None, as_json=as_json)
+            enrol(caller, site, terms(site, address), [change], sheet=None, as_json=as_json)
         return
     with Caller(site) as caller:
         check_changes(caller, [change])
-        made = Enrolled(device=device, role=role_of(role), secret=new_secret())
-        print_first(lambda: _print_secret(made, password_only=password_only, as_json=as_json))
-        with void_unless_done("The password"):
-            caller.call(devices.add, device, made.role, courier=courier, orders=orders, at=at, password_hash=hash_secret(str(made.secret)))
+        secret = new_secret()
+        hashed = replace(change, password_hash=hash_secret(secret))
+        made = Enrolled(device=device, role=role_of(role), secret=secret)
+        with handed_out("the password", site, [hashed]):
+            print_first(lambda: _print_secret(made, password_only=password_only, as_json=as_json))
+            caller.call(devices.add, device, made.role, courier=courier, orders=orders, at=at, password_hash=hashed.password_hash)
     _keep_it(password_only=password_only, as_json=as_json)
 
 
@@ -151,11 +153,13 @@ def rotate(
     Example: `dockbridge device rotate scan-07`
     """
     with Caller(site) as caller:
-        check_changes(caller, [DeviceChange(action=Action.ROTATE, device=device, readmit=readmit)])
-        made = NewSecret(device=device, secret=new_secret())
-        print_first(lambda: _print_secret(made, password_only=password_only, as_json=as_json))
-        with void_unless_done("The password"):
-            caller.call(devices.rotate, device, readmit=readmit, password_hash=hash_secret(str(made.secret)))
+        change = DeviceChange(action=Action.ROTATE, device=device, readmit=readmit)
+        check_changes(caller, [change])
+        secret = new_secret()
+        hashed = replace(change, password_hash=hash_secret(secret))
+        with handed_out("the password", site, [hashed]):
+            print_first(lambda: _print_secret(NewSecret(device=device, secret=secret), password_only=password_only, as_json=as_json))
+            caller.call(devices.rotate, device, readmit=readmit, password_hash=hashed.password_hash)
     _keep_it(password_only=password_only, as_json=as_json)
 
 

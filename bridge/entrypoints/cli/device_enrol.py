@@ -13,7 +13,7 @@ import typer
 from msgspec.structs import replace
 
 from bridge.config import CONFIG_NAME, load
-from bridge.entrypoints.cli.handing import kept_in, print_first, void_unless_done
+from bridge.entrypoints.cli.handing import handed_out, print_first
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, printable, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment, zone
@@ -94,9 +94,9 @@ def import_(
         if sheet is not None:
             if any(c.action is Action.ROTATE for c in changes):
                 raise typer.BadParameter("with a sheet, give a device that is enrolled a claim (action claim), not a new password", param_hint="--sheet")
-            done = enrol(caller, terms(site, address), changes, sheet=sheet, as_json=as_json, reason=reason)
+            done = enrol(caller, site, terms(site, address), changes, sheet=sheet, as_json=as_json, reason=reason)
         else:
-            done = _apply_with_passwords(caller, changes, secrets, reason, as_json=as_json)
+            done = _apply_with_passwords(caller, site, changes, file=secrets, reason=reason, as_json=as_json)
     for one in done:
         say_jobs(one.courier, one.jobs)
 
@@ -129,7 +129,7 @@ def enrol_(
         for name in dict.fromkeys(names)
     ]
     with Caller(site) as caller:
-        enrol(caller, terms(site, address), changes, sheet=sheet, as_json=as_json)
+        enrol(caller, site, terms(site, address), changes, sheet=sheet, as_json=as_json)
 
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {"import": import_, "enrol": enrol_}
@@ -201,7 +201,7 @@ def check_changes(caller: Caller, changes: list[DeviceChange]) -> None:
         raise Refused(fault.text, fix=fault.fix)
 
 
-def enrol(caller: Caller, of_site: Terms, changes: list[DeviceChange], *, sheet: Path | None, as_json: bool, reason: str = "") -> list[Applied]:
+def enrol(caller: Caller, site: Path, of_site: Terms, changes: list[DeviceChange], *, sheet: Path | None, as_json: bool, reason: str = "") -> list[Applied]:
     """Make changes, with a claim for each device that is added or asks for one. The claims are shown first, on a sheet or in the terminal."""
     from bridge.claim_cards import Card, sheet_html, sheet_svg  # only these commands pay for loading it
 
@@ -214,14 +214,11 @@ def enrol(caller: Caller, of_site: Terms, changes: list[DeviceChange], *, sheet:
     cards = [Card(claim, abouts[device], expires.astimezone(zone())) for device, claim in made.items()]
     expires_ms = int(expires.timestamp() * 1000)
     claimed = [replace(c, claim=NewClaim(token_sha256=token_digest(made[c.device].token), expires_ms=expires_ms)) if c.device in made else c for c in changes]
-    with kept_in(sheet if cards else None, (sheet_svg if sheet is not None and sheet.suffix == ".svg" else sheet_html)(cards) if cards else ""):
+    text = (sheet_svg if sheet is not None and sheet.suffix == ".svg" else sheet_html)(cards) if cards else ""
+    with handed_out("each code", site, claimed, file=sheet if cards else None, text=text):
         if as_json or sheet is None:
             print_first(lambda: _print_claims(list(made.values()), expires_ms, as_json=as_json))
-        if sheet is None:
-            with void_unless_done("The code"):
-                done = caller.call(devices.apply, claimed, reason)
-        else:
-            done = caller.call(devices.apply, claimed, reason)
+        done = caller.call(devices.apply, claimed, reason)
     _say_done(done)
     if cards:
         where = f"The codes are in {sheet}; print it, and delete it. " if sheet is not None else ""
@@ -254,20 +251,17 @@ def _stop_at_faults(caller: Caller, fleet: Fleet) -> None:
         raise Refused(f"{counted(len(faults), 'line')} can't be used; nothing was changed", fix="correct the file, and import it again")
 
 
-def _apply_with_passwords(caller: Caller, changes: list[DeviceChange], file: Path | None, reason: str, *, as_json: bool) -> list[Applied]:
+def _apply_with_passwords(caller: Caller, site: Path, changes: list[DeviceChange], *, file: Path | None, reason: str, as_json: bool) -> list[Applied]:
     secrets = {c.device: new_secret() for c in changes if c.action in (Action.ADD, Action.ROTATE)}
     roles = {c.device: c.role for c in changes}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         hashes = dict(zip(secrets, threads.map(hash_secret, secrets.values()), strict=True))
     hashed = [replace(c, password_hash=hashes[c.device]) if c.action in (Action.ADD, Action.ROTATE) else c for c in changes]
     lines = "".join(f"{_cell(device)},{secret}\n" for device, secret in secrets.items())
-    with kept_in(file if secrets else None, f"device,password\n{lines}"):
+    with handed_out("each password", site, hashed, file=file if secrets else None, text=f"device,password\n{lines}"):
         if secrets and file is None:
             print_first(lambda: _print_passwords(secrets, roles, as_json=as_json))
-            with void_unless_done("Every password"):
-                done = caller.call(devices.apply, hashed, reason)
-        else:
-            done = caller.call(devices.apply, hashed, reason)
+        done = caller.call(devices.apply, hashed, reason)
     if as_json and (file is not None or not secrets):
         print_json(done)
     _say_done(done)
