@@ -26,10 +26,10 @@ class Action(StrEnum):
 
 
 class NewClaim(Struct, frozen=True, kw_only=True):
-    """A claim to be issued: the SHA-256 of its token (hex), and when it expires."""
+    """A claim to be issued: the SHA-256 of its token (hex), and for how long it can be redeemed, by the server's clock."""
 
     token_sha256: str
-    expires_ms: int
+    valid_ms: int
 
 
 class DeviceChange(Struct, frozen=True, kw_only=True):

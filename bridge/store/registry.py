@@ -172,7 +172,7 @@ class Registry:
         if plan.errors:
             raise plan.errors[0]
         ended = {c.device for c in changes if c.action in ENDS_CLAIM}
-        issued = [ClaimRow(c.device, c.claim.token_sha256, now_ms, c.claim.expires_ms, 0) for c in changes if c.claim is not None]
+        issued = [ClaimRow(c.device, c.claim.token_sha256, now_ms, now_ms + c.claim.valid_ms, 0) for c in changes if c.claim is not None]
 
         def write_claims(connection: Connection) -> None:
             connection.execute(delete(claims).where(or_(claims.c.expires_ms <= now_ms, claims.c.device.in_(sorted(ended | {c.device for c in issued})))))

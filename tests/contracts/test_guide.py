@@ -117,7 +117,7 @@ def test_a_claim_is_redeemed_with_its_commands(tmp_path: Path) -> None:
     with Site(tmp_path / "site", listen={"mqtts": "127.0.0.1:0"}, publish={"format": "json"}) as site:
         host, port = site.addresses["mqtts"]
         claim = terms_of(site.directory, [f"{host}:{port}"]).claim("scan-07")
-        site.wait_for(devices.add(site.app, "scan-07", Role.SCANNER, claim=NewClaim(token_sha256=token_digest(claim.token), expires_ms=2**52)))
+        site.wait_for(devices.add(site.app, "scan-07", Role.SCANNER, claim=NewClaim(token_sha256=token_digest(claim.token), valid_ms=3_600_000)))
         wrong = claim.text().replace(claim.fingerprint, fingerprint_text(bytes(32)))
         for text, folder, code in ((wrong, "wrong", 1), (claim.text(), "right", 0)):
             (tmp_path / folder).mkdir()

@@ -86,7 +86,7 @@ def test_a_claim_is_redeemed_once_from_the_right_server(client: Path, tmp_path: 
     with Site(tmp_path / "site", listen={"mqtts": "127.0.0.1:0"}) as site:
         host, port = site.addresses["mqtts"]
         claim = terms_of(site.directory, [f"{host}:{port}"]).claim("scan-07")
-        site.wait_for(devices.add(site.app, "scan-07", Role.SCANNER, claim=NewClaim(token_sha256=token_digest(claim.token), expires_ms=2**52)))
+        site.wait_for(devices.add(site.app, "scan-07", Role.SCANNER, claim=NewClaim(token_sha256=token_digest(claim.token), valid_ms=3_600_000)))
         wrong = replace(claim, fingerprint=fingerprint_text(bytes(32)))
         said = [_redeemed(client, text, tmp_path / "scan-07.json") for text in (wrong.text(), claim.short_text().lower(), claim.text(), "mqtts://x/y")]
         assert said == ["WrongServer", "redeemed scan-07 of ams1", "ClaimRefused", "InvalidClaim"]

@@ -53,7 +53,7 @@ def issue(site: Site, device: str = "scan-1", *, hours: float = 1.0) -> Claim:
     """Gives a device a claim, as `dockbridge device enrol` does."""
     host, port = site.addresses["mqtts"]
     claim = terms_of(site.directory, [f"{host}:{port}"]).claim(device)
-    new = NewClaim(token_sha256=token_digest(claim.token), expires_ms=site.now_ms() + round(hours * HOUR_MS))
+    new = NewClaim(token_sha256=token_digest(claim.token), valid_ms=round(hours * HOUR_MS))
     is_known = site.app.registry.find(device) is not None
     change = DeviceChange(action=Action.CLAIM if is_known else Action.ADD, device=device, role=Role.SCANNER, claim=new)
     site.wait_for(devices.apply(site.app, [change]))
@@ -279,7 +279,7 @@ def test_a_claim_ends_with_its_device(site: Site) -> None:
 def test_a_server_that_is_killed_before_it_has_sent_the_password_gives_another_one(tmp_path: Path) -> None:
     with Server(tmp_path / "site", broker={"connect_timeout_s": 5}) as server:
         token = "A" * 20
-        new = NewClaim(token_sha256=token_digest(token), expires_ms=2**52)
+        new = NewClaim(token_sha256=token_digest(token), valid_ms=HOUR_MS)
         call(server.directory, devices.add, "scan-1", Role.SCANNER, claim=new)
     with ServerProcess(server.directory, "--kill-at", "claim_stored:1", log=tmp_path / "killed.log") as killed, MqttWire(killed.address) as wire:
         assert wire.connect("any", "claim:scan-1", token)[1] == 0

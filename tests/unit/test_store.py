@@ -605,7 +605,7 @@ def test_a_restore_brings_back_no_claim_and_no_removed_device(bench: Bench, tmp_
     registry = Registry(bench.engine, bench.engine, SITE, log)
     for device in ("scan-1", "scan-2"):
         registry.add(device, Role.SCANNER, now_ms=NOW_MS, with_secret=False)
-    claim = NewClaim(token_sha256="00", expires_ms=NOW_MS + 1_000)
+    claim = NewClaim(token_sha256="00", valid_ms=1_000)
     registry.apply([DeviceChange(action=Action.CLAIM, device=device, claim=claim) for device in ("scan-1", "scan-2")], now_ms=NOW_MS)
     backup = registry.row_of("scan-1")
     registry.apply([DeviceChange(action=Action.REMOVE, device="scan-1", revoke=True)], now_ms=NOW_MS)

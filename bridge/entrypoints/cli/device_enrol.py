@@ -38,6 +38,7 @@ ROLES: Final = ", ".join(ENROLLABLE)
 JOBS_NAMED_MAX: Final = 10
 """Jobs that a message names."""
 FAULTS_SHOWN_MAX: Final = 50
+HOUR_MS: Final = 3_600_000
 KEEP_IT: Final = "The password is stored only as a hash: keep it now, or make another with `dockbridge device rotate`."
 DONE: Final = {
     Action.ADD: "enrolled",
@@ -213,7 +214,10 @@ def enrol(caller: Caller, site: Path, of_site: Terms, changes: list[DeviceChange
     abouts = {c.device: ", ".join(filter(None, (c.role.value if c.role else "", c.courier, c.at))) for c in changes}
     cards = [Card(claim, abouts[device], expires.astimezone(zone())) for device, claim in made.items()]
     expires_ms = int(expires.timestamp() * 1000)
-    claimed = [replace(c, claim=NewClaim(token_sha256=token_digest(made[c.device].token), expires_ms=expires_ms)) if c.device in made else c for c in changes]
+    claimed = [
+        replace(c, claim=NewClaim(token_sha256=token_digest(made[c.device].token), valid_ms=round(of_site.hours * HOUR_MS))) if c.device in made else c
+        for c in changes
+    ]
     text = (sheet_svg if sheet is not None and sheet.suffix == ".svg" else sheet_html)(cards) if cards else ""
     with handed_out("each code", site, claimed, file=sheet if cards else None, text=text):
         if as_json or sheet is None:
