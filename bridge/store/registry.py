@@ -188,7 +188,7 @@ class Registry:
             name = change.device
             try:
                 if name not in rows:
-                    rows[name] = self._row(name)._asdict() if self._row(name) is not None else None
+                    rows[name] = found._asdict() if (found := self._row(name)) is not None else None
                 rows[name] = changed(rows[name], change, now_ms)
             except BridgeError as error:
                 faults.append(Fault(index, str(error), error.fix))
