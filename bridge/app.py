@@ -23,7 +23,7 @@ from bridge.domain.access import Identity, Kind
 from bridge.domain.articles import Article
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
-from bridge.ingest.items import AlertMark, GiveUp, Incoming, Message
+from bridge.ingest.items import Incoming, Message, OperatorChange
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.ingest.steps import BatchTimes
@@ -74,6 +74,7 @@ class Application:
         self.settings = site.settings
         self.clock = site.clock
         self.registry = site.registry
+        self.claims = site.claims
         self.queries = site.queries
         self.audit = AuditLog(site.engine, site.reader)
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
@@ -161,16 +162,10 @@ class Application:
         """Publish a message of the bridge's own, in its place among what ingest publishes."""
         self._site.announce(message)
 
-    async def give_up(self, device: str, log: bytes, last_seq: int) -> None:
-        """See `SiteContext.give_up`."""
+    async def change(self, change: OperatorChange) -> None:
+        """See `SiteContext.change`."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.pipeline.change(GiveUp(received_ms=self.clock.now_ms(), device=device, log=log, last_seq=last_seq, done=done.set_result))
-        await done
-
-    async def mark_alert(self, mark: AlertMark) -> None:
-        """See `SiteContext.mark_alert`."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.pipeline.change(replace(mark, done=done.set_result))
+        self.pipeline.change(replace(change, done=done.set_result))
         await done
 
     async def on_writer(self, work: Callable[[], T]) -> T:
@@ -206,6 +201,11 @@ class Application:
         plan = put_articles(self._site.engine, articles, articles_max=articles_max)
         self._site.settler.forget_articles()
         return plan
+
+    def identify_anew(self, device: str) -> None:
+        """See `SiteContext.identify_anew`."""
+        if self._server is not None:
+            self._server.identify_anew(self.registry.identity(device))
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
         """Close a device's connections, and if asked end its sessions."""

@@ -81,7 +81,8 @@ def is_new(folder: Path) -> bool:
 
 
 def issue_server(folder: Path, names: Iterable[str], now: datetime) -> None:
-    """Make the server's certificate for host names and addresses: `server.pem` and `server.key`. They replace the previous ones.
+    """Make the server's certificate for host names and addresses: `server.pem` and `server.key`. They replace the previous ones. `server.pem` has the authority
+    too: a device that redeems a claim knows only its SHA-256, and takes it from the server.
 
     Raises:
         Refused: if a name can't be part of a certificate.
@@ -89,7 +90,8 @@ def issue_server(folder: Path, names: Iterable[str], now: datetime) -> None:
     """
     unique = list(dict.fromkeys(names))
     alternatives = x509.SubjectAlternativeName([check_name(n) for n in unique])
-    _store(folder, SERVER_FILE, SERVER_KEY, *_issue(folder, unique[0], ExtendedKeyUsageOID.SERVER_AUTH, now, alternatives))
+    certificate, key = _issue(folder, unique[0], ExtendedKeyUsageOID.SERVER_AUTH, now, alternatives)
+    _store(folder, SERVER_FILE, SERVER_KEY, certificate + _pem(_authority(folder)[0]), key)
 
 
 def issue_device(folder: Path, device: str, now: datetime) -> tuple[bytes, bytes]:

@@ -99,6 +99,14 @@ class BrokerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentSettings:
+    """How devices are enrolled."""
+
+    claim_h: float = _setting(24.0, "Hours for which the QR code of a device can be redeemed.", least=0.01, most=720)
+    fleet_rows_max: int = _setting(10_000, "Lines of a file for `dockbridge device import`.", least=1, most=100_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
     """Limits of the pipeline from PUBLISH to commit."""
 
@@ -236,6 +244,7 @@ class Settings:
     backup: BackupSettings = field(default_factory=BackupSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    enrolment: EnrolmentSettings = field(default_factory=EnrolmentSettings)
 
 
 _TYPE_WORDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}

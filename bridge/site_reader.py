@@ -8,6 +8,7 @@ from bridge.config import CONFIG_NAME, DATABASE_NAME, NAME_A_SITE, load
 from bridge.errors import NoSite
 from bridge.site_folder import check_present
 from bridge.store.audit import AuditLog
+from bridge.store.claims import Claims
 from bridge.store.database import DatabaseFile
 from bridge.store.queries import Queries
 from bridge.store.registry import Registry
@@ -37,4 +38,5 @@ class ReadableSite:
         self.queries = Queries(reader, Topics(name))
         self.audit = AuditLog(reader, reader)
         self.registry = Registry(reader, reader, name)
+        self.claims = Claims(reader, reader, self.registry)
         self.database = DatabaseFile(path, reader)

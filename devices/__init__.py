@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from devices.clock import Clock, SystemClock
     from devices.courier import Courier
     from devices.errors import (
+        ClaimError,
+        ClaimRefused,
+        ClaimStoreError,
         Closed,
         DeviceError,
         DiskFull,
         EventTooLarge,
+        InvalidClaim,
         InvalidEvent,
         NotDelivered,
         OutboxError,
@@ -23,12 +27,18 @@ if TYPE_CHECKING:
         OutboxGone,
         OutboxLocked,
         RefusedByServer,
+        ServerNotReached,
         WrongOwner,
+        WrongServer,
     )
+    from devices.redeeming import Redeemed, redeem
     from devices.scan import Draft, Scan
     from devices.scanner import Scanner
 
 __all__ = [
+    "ClaimError",
+    "ClaimRefused",
+    "ClaimStoreError",
     "Clock",
     "Closed",
     "Courier",
@@ -36,27 +46,36 @@ __all__ = [
     "DiskFull",
     "Draft",
     "EventTooLarge",
+    "InvalidClaim",
     "InvalidEvent",
     "NotDelivered",
     "OutboxError",
     "OutboxFull",
     "OutboxGone",
     "OutboxLocked",
+    "Redeemed",
     "RefusedByServer",
     "Scan",
     "Scanner",
+    "ServerNotReached",
     "SystemClock",
     "WrongOwner",
+    "WrongServer",
+    "redeem",
 ]
 
 _HOMES = {
     "devices.clock": ("Clock", "SystemClock"),
     "devices.courier": ("Courier",),
     "devices.errors": (
+        "ClaimError",
+        "ClaimRefused",
+        "ClaimStoreError",
         "Closed",
         "DeviceError",
         "DiskFull",
         "EventTooLarge",
+        "InvalidClaim",
         "InvalidEvent",
         "NotDelivered",
         "OutboxError",
@@ -64,8 +83,11 @@ _HOMES = {
         "OutboxGone",
         "OutboxLocked",
         "RefusedByServer",
+        "ServerNotReached",
         "WrongOwner",
+        "WrongServer",
     ),
+    "devices.redeeming": ("Redeemed", "redeem"),
     "devices.scan": ("Draft", "Scan"),
     "devices.scanner": ("Scanner",),
 }

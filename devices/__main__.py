@@ -1,4 +1,4 @@
-"""`python -m devices`: look into the outbox of a device, or move it to another device. A handheld has no other command line."""
+"""`python -m devices`: redeem a claim, look into the outbox of a device, or move it to another device. A handheld has no other command line."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ for the others, compare the last scans of the old device on the server.
 The events that wait get the numbers of a new log. The rest belongs to the old device and is removed: receipts, jobs, and acknowledged events.
 """
 
+REDEEM: Final = """\
+Redeems a claim: checks that the server is the claim's, gets the device's password, stores it, and logs in with it. If it is interrupted, run it again.
+
+    from devices import Scanner, redeem
+    scanner = Scanner(**redeem(claim, "scan-07.json").settings("scan-07.json"), outbox="scan-07.db")
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command. Returns 0, or 1 if it failed; argparse exits with 2 if it was called wrongly."""
@@ -35,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "show":
             shown = show(given.outbox)
             print(json.dumps(_as_json(shown), indent=2) if given.json else _as_text(shown))
+        elif given.command == "redeem":
+            from devices.redeeming import redeem  # the others need no network
+
+            redeemed = redeem(sys.stdin.read() if given.claim == "-" else given.claim, given.store, timeout_s=given.timeout)
+            print(f"{redeemed.device} of site {redeemed.site} can log in at {redeemed.host}:{redeemed.port}. Its password is in {given.store}.")
         else:
             done = move(given.outbox, site=given.site, device=given.device, new_log=os.urandom(LOG_BYTES))
             print(f"{given.outbox} belongs to {done.owner} now, not to {done.before}. Events that wait: {done.moved}.")
@@ -47,13 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m devices", description="Look into the outbox of a device, or move it to another device.")
+    parser = argparse.ArgumentParser(prog="python -m devices", description="Redeem a claim, look into an outbox, or move it to another device.")
     commands = parser.add_subparsers(dest="command", required=True)
     look = commands.add_parser("show", help="what is in an outbox", description="Shows what is in an outbox that is not in use. Nothing is changed.")
     look.add_argument("--json", action="store_true", help="as JSON")
     give = commands.add_parser("move", help="give an outbox to another device", description=MOVE, formatter_class=argparse.RawDescriptionHelpFormatter)
     give.add_argument("--site", required=True, help="site of the device that it is to belong to")
     give.add_argument("--device", required=True, help="name of the device that it is to belong to")
+    take = commands.add_parser(
+        "redeem", help="get a device's password for its QR code", description=REDEEM, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    take.add_argument("claim", metavar="CLAIM", help="the text of the code, or its short form; - reads it from standard input")
+    take.add_argument("--store", required=True, type=Path, metavar="FILE", help="the file for the password (mode 0600)")
+    take.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to try (30)")
     for command in (look, give):
         command.add_argument("outbox", type=Path, metavar="OUTBOX", help="the outbox file")
     return parser

@@ -11,6 +11,12 @@ DeviceError
 ├── NotDelivered           a wait ran out (also a TimeoutError)
 │   └── RefusedByServer
 ├── EventTooLarge          what was stored is larger than the server takes
+├── ClaimError             a claim could not be redeemed
+│   ├── InvalidClaim
+│   ├── ClaimRefused
+│   ├── WrongServer
+│   ├── ServerNotReached
+│   └── ClaimStoreError
 └── Closed
 """
 
@@ -64,6 +70,30 @@ class RefusedByServer(NotDelivered):
 
 class EventTooLarge(DeviceError):
     """The server takes no event as large as this one. It stays in the outbox, and is sent once the server's limit (broker.packet_bytes_max) is raised."""
+
+
+class ClaimError(DeviceError):
+    """The claim could not be redeemed."""
+
+
+class InvalidClaim(ClaimError, ValueError):
+    """This is not a claim: scan the whole code again, or type all of it."""
+
+
+class ClaimRefused(ClaimError):
+    """The server does not take this claim: ask for a new one (`dockbridge device enrol DEVICE`)."""
+
+
+class WrongServer(ClaimError):
+    """The server is not the one that this claim is of; nothing was said to it. Check the network, and the claim's address."""
+
+
+class ServerNotReached(ClaimError):
+    """No server answers at the claim's address. The claim can be tried again."""
+
+
+class ClaimStoreError(ClaimError):
+    """The file for the password cannot be used; the claim can be redeemed again."""
 
 
 class Closed(DeviceError):

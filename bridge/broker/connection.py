@@ -271,7 +271,8 @@ class Connection:
         self._packet_bytes_max = self._shared.limits.packet_bytes_max
         self.pace.let_in(self._shared.now_s(), connect.keep_alive_s)
         self.write(connack(session_present=present, code=ConnectCode.ACCEPTED))
-        self.door.online.let_in(self.identity.device)
+        if self.identity.redeems is None:
+            self.door.online.let_in(self.identity.device)
         session.attach(self)
         self.door.pump.send(session)
         self._read_on()

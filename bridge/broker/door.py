@@ -29,7 +29,7 @@ from bridge.broker.shared import Shared, Sink
 from bridge.broker.store_view import NOTHING_STORED, StoreView
 from bridge.broker.subscribing import Subscribing
 from bridge.broker.wills import Wills
-from bridge.domain.access import OpenOrders
+from bridge.domain.access import Identity, OpenOrders
 from bridge.ingest.items import Message
 from bridge.ingest.ports import NOT_YET
 from devices.protocol.vocabulary import AlertCode
@@ -138,6 +138,13 @@ class FrontDoor:
             connection.close(why)
         if end_sessions:
             self.book.end_all(device)
+
+    def identify_anew(self, identity: Identity) -> None:
+        """A device's enrolment was changed: its connections end, and its sessions keep what they may still read."""
+        self.disconnect(identity.device, "its enrolment was changed", end_sessions=False)
+        for session in self.book.of_device(identity.device):
+            self.book.identify(session, identity)
+            self.subscribing.end_forbidden(session)
 
     def recheck(self, courier: str) -> None:
         """A courier's jobs changed: subscriptions that are no longer allowed end."""

@@ -86,6 +86,8 @@ class Publishing:
         limits = self._shared.limits
         if len(name) > limits.topic_bytes_max or text.count("/") >= limits.topic_levels_max:
             raise ProtocolError("a topic name that is too long (broker.topic_bytes_max, broker.topic_levels_max)")
+        if self._identity.redeems is not None:
+            raise ProtocolError("a PUBLISH of a client that redeems a claim: it publishes nothing")
         answer, publishing = may_publish(self._identity, text)
         kind, event_type = publishing or (Kind.DENIED, None)
         why_denied = None if publishing is not None and answer.allowed else answer.rule

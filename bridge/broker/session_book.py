@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 from functools import partial
 
+from bridge.broker.claims import ClaimSession
 from bridge.broker.client import Client
 from bridge.broker.codec.events import Connect
 from bridge.broker.codec.reasons import ConnectCode, RefusedConnect
@@ -69,6 +70,10 @@ class SessionBook:
         """Whether a connection has this session, or is about to."""
         return (device, client_id) in self._claims
 
+    def of_device(self, device: str) -> list[Session]:
+        """The sessions of a device."""
+        return list(self._of_device.get(device, {}).values())
+
     def of_courier(self, courier: str) -> list[Session]:
         """The sessions of devices that are bound to a courier."""
         return list(self._of_courier.get(courier, ()))
@@ -82,7 +87,8 @@ class SessionBook:
             RefusedConnect: if no more sessions are kept.
         """
         key = (identity.device, connect.client_id)
-        self._online.hold(client, identity.device)
+        if identity.redeems is None:
+            self._online.hold(client, identity.device)
         if (holder := self._claims.get(key)) is not None:
             holder.close("another connection of the same client took over")
             self._rivals.took_over(*key, client.peer)
@@ -91,7 +97,7 @@ class SessionBook:
             self._make_room(client, key)
         self._claims[key] = client
         client.claim = key
-        sink, clean = self._shared.sink, connect.clean_session
+        sink, clean = self._shared.sink, connect.clean_session or identity.redeems is not None
         will = row_of(identity, connect.client_id, connect.will)
         client.stored_will = WillKey(*key) if will is not None else None
         change = OpenSession(received_ms=self._shared.now_ms(), device=key[0], client_id=key[1], clean=clean, will=will)
@@ -131,14 +137,14 @@ class SessionBook:
         session = self._sessions.get(key)
         if session is None:
             session = self.add(identity, key[1], sid)
-        self._identify(session, identity)
+        self.identify(session, identity)
         self._subscribing.end_forbidden(session)  # what it may read can be less than when it was here last
         client.opened(session, present=present and not clean)
 
     def add(self, identity: Identity, client_id: str, sid: int) -> Session:
         """A new session, or one as the store has it. `sid` is 0 for a clean one."""
         limits = self._shared.limits
-        session = Session(
+        session = (Session if identity.redeems is None else ClaimSession)(
             identity,
             client_id,
             queue=LogQueue(limits.session_queue_max, self._log) if sid else MemoryQueue(limits.session_queue_max, limits.session_queue_bytes_max),
@@ -153,8 +159,8 @@ class SessionBook:
         self._index(session)
         return session
 
-    def _identify(self, session: Session, identity: Identity) -> None:
-        """A client came back: its device may be bound to another courier since."""
+    def identify(self, session: Session, identity: Identity) -> None:
+        """A session's device is bound to another courier, or may be."""
         if session.identity.courier != identity.courier:
             self._unindex(session)
             session.identity = identity

@@ -5,10 +5,11 @@ A subscription goes through the pipeline as a `Change`, in its place among the m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from bridge.broker.claims import ClaimSession, nothing_to_redeem
 from bridge.broker.client import Client
 from bridge.broker.codec import events
 from bridge.broker.codec.reasons import SubscribeCode
@@ -41,6 +42,8 @@ class Subscribing:
         self._retained = retained
         self._pump = pump
         self._in_open_job = in_open_job
+        self.redeem: Callable[[ClaimSession], None] = nothing_to_redeem
+        """Called when a client that redeems a claim has subscribed to its credentials."""
 
     # --- SUBSCRIBE --------------------------------------------------------------------------------------------------------
 
@@ -52,7 +55,7 @@ class Subscribing:
         granted: dict[str, int] = {}
         for topic_filter, qos in wanted.items():
             is_new = topic_filter not in session.subscriptions
-            why_not = self._why_not(session, topic_filter)
+            why_not = self._why_not(session, topic_filter, qos=qos)
             if not why_not and is_new and room <= 0:
                 why_not = "it has as many as it may have (broker.subscriptions_max)"
             if why_not:
@@ -65,13 +68,15 @@ class Subscribing:
         done = partial(self._subscribed, client, session, event, granted, new)
         self._shared.sink.change(Subscribe(received_ms=self._shared.now_ms(), done=done, sid=session.sid, filters=tuple(granted.items())))
 
-    def _why_not(self, session: Session, topic_filter: str) -> str:
+    def _why_not(self, session: Session, topic_filter: str, *, qos: int) -> str:
         """Why a filter is not granted; empty if it is."""
         limits, identity = self._shared.limits, session.identity
         if topic_filter.count("/") >= limits.topic_levels_max or len(topic_filter.encode()) > limits.topic_bytes_max:
             return "it is too long (broker.topic_bytes_max, broker.topic_levels_max)"
         if not may_subscribe(identity, topic_filter, self._in_open_job).allowed:
             return f"its role does not allow it; `dockbridge access why {identity.device} subscribe FILTER` names the rule"
+        if identity.redeems is not None and not qos:
+            return "credentials are read at QoS 1, because only an acknowledgement says that they have arrived"
         return ""
 
     def _subscribed(self, client: Client, session: Session, event: events.Subscribe, granted: dict[str, int], new: int, _: Any) -> None:
@@ -93,6 +98,8 @@ class Subscribing:
         if session.wire is client:
             client.write(suback(event.packet_id, codes))
             self._pump.send(session)
+            if granted and isinstance(session, ClaimSession):
+                self.redeem(session)
 
     def _put(self, session: Session, topic_filter: str, qos: int, *, is_again: bool) -> int:
         """An earlier subscription to the same filter is replaced (§3.8.4), and its retained messages are sent again; how many topics were looked at.

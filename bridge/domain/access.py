@@ -7,10 +7,11 @@ A filter is granted only if everything that it can match is allowed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from devices.protocol.claims import CLAIM_PREFIX
 from devices.protocol.topics import Topics, covers, escape, topic_filter_fault, topic_name_fault, unescape
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Role
@@ -44,13 +45,21 @@ SHARE: Final = "$share"
 """Shared subscriptions belong to MQTT 5. If one were granted as an ordinary filter, its client would receive nothing and not know why."""
 
 
+class Redeems(NamedTuple):
+    """A claim that a client redeems: the device's, and the SHA-256 of its token (hex)."""
+
+    device: str
+    token_sha256: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Who a connection is, according to its credentials and never to a payload.
 
     `courier` is the courier that a phone is bound to. `orders_prefix` limits a system to its own orders, in what it sends and in what it reads; with None it
     serves all orders of the site. `enrolled_ms` is when the device was enrolled, 0 if that is not known.
-    `reads_everything` is set only for the clients of a laboratory (`dockbridge serve --lab`).
+    `reads_everything` is set only for the clients of a laboratory (`dockbridge serve --lab`), `redeems` only for a client that redeems a claim: it may read
+    the credentials of that device and do nothing else.
     """
 
     site: str
@@ -61,6 +70,11 @@ class Identity:
     at: str | None = None
     enrolled_ms: int = 0
     reads_everything: bool = False
+    redeems: Redeems | None = None
+
+    def redeeming(self, claim: Redeems) -> Identity:
+        """The identity of a client that redeems this device's claim. It has a name of its own: it is not the device, and reaches none of its sessions."""
+        return replace(self, device=CLAIM_PREFIX + self.device, redeems=claim)
 
 
 class Answer(NamedTuple):
@@ -123,6 +137,8 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
     """Whether an identity may publish to a topic name, and what such a publish is."""
     if fault := topic_name_fault(topic):
         return Answer(False, fault), None
+    if identity.redeems is not None:
+        return Answer(False, "a client that redeems a claim publishes nothing"), None
     if topic.startswith("$") and not identity.reads_everything:
         return Answer(False, "topics that begin with $ are reserved for the broker"), None
     levels = topic.split("/")
@@ -175,6 +191,9 @@ def may_subscribe(identity: Identity, topic_filter: str, in_open_job: OpenOrders
         levels = topic_filter.split("/")
         refused = topic_filter == NOSUBSCRIBE or levels[0] == SHARE or levels[:2] == ["$dockbridge", "none"]
         return Answer(not refused, f"a laboratory reads everything but {SHARE}/, $dockbridge/none/ and {NOSUBSCRIBE}")
+    if identity.redeems is not None:
+        own = Topics(identity.site).credentials(identity.redeems.device)
+        return Answer(topic_filter == own, f"a client that redeems a claim reads {own} and nothing else")
     if topic_filter.startswith("$"):
         return Answer(False, "filters that begin with $ are not served")
     if identity.role is Role.LAB:

@@ -161,9 +161,6 @@ class SilenceAlerts(Change):
     reason: str
 
 
-AlertMark = AcknowledgeAlert | SilenceAlerts
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp(Change):
     """What is missing of a device's log will never come: it is not owed any more. `last_seq` is the last number that the device has used."""
@@ -186,6 +183,18 @@ class Disconnected(Change):
 
     device: str
     is_lost: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutOut(Change):
+    """A device is revoked, or removed: what it last said of itself, its alerts and its positions are cleared. Its events stay."""
+
+    device: str
+    courier: str | None = None
+
+
+OperatorChange = AcknowledgeAlert | SilenceAlerts | GiveUp | ShutOut
+"""What operations change without an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ Passed = Callable[[str], None]
 POINTS: Final = ("taken", "written", "committed", "shown", "acknowledged", "flushed")
 """A batch was taken · its rows are written, before COMMIT · after COMMIT · the sessions have its messages · the connections have its
 acknowledgements · the sockets have everything."""
+CLAIM_STORED: Final = "claim_stored"
+"""A device's new secret is stored, and not sent yet. Torture does not come by here."""
 
 
 def ignore_point(label: str) -> None:

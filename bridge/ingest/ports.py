@@ -111,11 +111,11 @@ class Transaction(Protocol):
         ...
 
     def owing(self, before_ms: int) -> dict[str, int]:
-        """Devices that owe events and have been silent since before a time, and how many events they owe."""
+        """Devices that owe events and have been silent since before a time, and how many events they owe; without those that were revoked."""
         ...
 
     def quarantine_counts(self) -> dict[str, int]:
-        """How many messages of each device are in quarantine."""
+        """How many messages of each device are in quarantine; without devices that were revoked."""
         ...
 
     def drop_before(self, relation: Relation, column: str, value: int) -> None:

@@ -18,13 +18,16 @@ Operation = Callable[..., Awaitable[Any]]
 
 NAME_CHARS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 200
+PRIVATE: Final = ("password_hash", "claim")
 
 
 class _Kept(NamedTuple):
-    """What of an act's arguments the log keeps: which one it is about, and which are only counted."""
+    """What of an act's arguments the log keeps: which one it is about, which are only counted, and which are changes of devices, by action. What is private
+    it does not keep."""
 
     subject: str | None
     counted: tuple[str, ...] = ()
+    changes: str = ""
 
 
 ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
@@ -33,8 +36,12 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
     devices.add: ("device.add", _Kept("device")),
+    devices.edit: ("device.edit", _Kept("device")),
     devices.rotate: ("device.rotate", _Kept("device")),
     devices.revoke: ("device.revoke", _Kept("device")),
+    devices.remove: ("device.remove", _Kept("device")),
+    devices.apply: ("device.change", _Kept(None, changes="changes")),
+    devices.revoke_claims: ("device.claims.revoke", _Kept(None)),
     devices.certify: ("device.certify", _Kept("device")),
     jobs.assign: ("jobs.assign", _Kept("order")),
     jobs.release: ("jobs.release", _Kept("job")),
@@ -77,7 +84,10 @@ async def carry_out(site: SiteContext, who: str, operation: Operation, arguments
 async def _note(site: SiteContext, who: str, act: str, kept: _Kept, arguments: Mapping[str, Any], failed: str | None) -> None:
     subject = arguments.get(kept.subject) if kept.subject is not None else None
     reason = arguments.get("reason")
-    details = {name: _kept(value) for name, value in arguments.items() if name not in (kept.subject, "reason", *kept.counted) and value}
+    left_out = {kept.subject, "reason", *kept.counted, kept.changes, *PRIVATE}
+    details = {name: _kept(value) for name, value in arguments.items() if name not in left_out and value}
+    for change in arguments.get(kept.changes, ()):
+        details.setdefault(change.action.value, []).append(change.device)
     details |= {name: len(arguments[name]) for name in kept.counted if hasattr(arguments.get(name), "__len__")}
     at_ms = site.clock.now_ms()
     await site.on_writer(

@@ -113,7 +113,7 @@ async def acknowledge(site: SiteContext, code: AlertCode, subject: str, reason: 
     known = _standing(site, code, subject, now_ms)
     if known.acknowledged_ms is not None:
         raise Refused(f"{known.acknowledged_by} has acknowledged it already: {known.acknowledged_why}", fix="nothing is left to do here")
-    await site.mark_alert(AcknowledgeAlert(received_ms=now_ms, code=code.value, subject=subject, who=_who(), reason=_checked(reason)))
+    await site.change(AcknowledgeAlert(received_ms=now_ms, code=code.value, subject=subject, who=_who(), reason=_checked(reason)))
     return _standing(site, code, subject, now_ms)
 
 
@@ -129,7 +129,7 @@ async def silence(site: SiteContext, code: AlertCode, for_ms: int, reason: str, 
         raise Refused(f"{subject!r} can't be the subject of an alert", fix="name a device or an order; or nothing, for all of them")
     now_ms = site.clock.now_ms()
     said = SilenceAlerts(received_ms=now_ms, code=code.value, subject=subject or "", until_ms=now_ms + for_ms, who=_who(), reason=_checked(reason))
-    await site.mark_alert(said)
+    await site.change(said)
     covers = _covered(code, subject or "", standing_alerts(site, now_ms=now_ms))
     return Silence(code=code, subject=subject, until_ms=said.until_ms, at_ms=now_ms, who=said.who, reason=said.reason, covers=covers)
 
@@ -146,7 +146,7 @@ async def unsilence(site: SiteContext, code: AlertCode, subject: str | None = No
         named = ", ".join(f"{c} {s}".strip() for c, s in known[:NAMED_MAX])
         about = subject if subject is not None else "every subject"
         raise NotFound(f"alert {code} about {about} is not silenced", fix=f"silenced are: {named}" if named else "nothing is silenced")
-    await site.mark_alert(SilenceAlerts(received_ms=now_ms, code=code.value, subject=subject or "", until_ms=0, who=_who(), reason=""))
+    await site.change(SilenceAlerts(received_ms=now_ms, code=code.value, subject=subject or "", until_ms=0, who=_who(), reason=""))
 
 
 def _standing(site: SiteReader, code: AlertCode, subject: str, now_ms: int) -> AlertNow:

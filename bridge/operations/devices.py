@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
-from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.ledger import Ledger
 from bridge.errors import Refused
+from bridge.operations.fleet import ALL_ORDERS, Action, DeviceChange, Fault, NewClaim, OpenClaim
+from bridge.operations.fleet_changes import Applied, check_all, faults, make
 from bridge.operations.ports import Device, FailedLogins, Row, SiteContext, SiteReader
+from bridge.passwords import hash_secret, new_secret
+from devices.protocol.claims import CLAIM_PREFIX
 from devices.protocol.vocabulary import Role
-
-ALL_ORDERS: Final = "all"
-"""What stands in place of a prefix for a system that serves every order of the site."""
 
 
 class DeviceState(StrEnum):
-    """Whether a device may log in, and what it may use."""
+    """Whether a device may log in, and what it may use. `CLAIMED`: it has a code instead of a password, which may have expired."""
 
     ENROLLED = "enrolled"
     OUTSIDE = "enrolled, outside v1/ only"
+    CLAIMED = "waits for its claim"
     NO_LOGIN = "no login"
     REVOKED = "revoked"
 
 
 class Enrolled(Struct, frozen=True, kw_only=True):
-    """A new device. Its secret is stored only as a hash: this is the one time that it can be read."""
+    """A new device. Its secret is stored only as a hash: this is the one time that it can be read. None if the caller has it, or the device gets it itself."""
 
     device: str
     role: Role
@@ -38,7 +40,7 @@ class NewSecret(Struct, frozen=True, kw_only=True):
     """A device's new secret, as in `Enrolled`."""
 
     device: str
-    secret: str
+    secret: str | None
 
 
 class Revoked(Struct, frozen=True, kw_only=True):
@@ -114,8 +116,10 @@ async def add(
     courier: str | None = None,
     orders: str | None = None,
     at: str | None = None,
+    password_hash: str | None = None,
+    claim: NewClaim | None = None,
 ) -> Enrolled:
-    """Enrol a device.
+    """Enrol a device. If neither the hash of a secret is given nor a claim, a secret is made.
 
     Args:
         orders: of a system, and only of a system: the prefix of its orders' ids, or `ALL_ORDERS`.
@@ -123,51 +127,77 @@ async def add(
     Raises:
         Refused: if it is enrolled already, its name can't be used, or it is not said which orders a system serves.
     """
-    now_ms, prefix = site.clock.now_ms(), prefix_of(role, orders)
-    secret = await site.on_writer(lambda: site.registry.add(device, role, now_ms=now_ms, courier=courier, orders_prefix=prefix, at=at))
+    change = DeviceChange(action=Action.ADD, device=device, role=role, courier=courier, orders=orders, at=at, password_hash=password_hash, claim=claim)
+    if password_hash is not None or claim is not None:
+        await make(site, [change])
+        return Enrolled(device=device, role=role, secret=None)
+    await check_all(site, [change])
+    secret = new_secret()
+    await make(site, [replace(change, password_hash=await site.on_writer(lambda: hash_secret(secret)))])
     return Enrolled(device=device, role=role, secret=secret)
 
 
-def prefix_of(role: Role, orders: str | None) -> str | None:
-    """The prefix of the orders that a new device sends and reads about; None if it is not limited to any.
+async def edit(site: SiteContext, device: str, courier: str | None = None, orders: str | None = None, at: str | None = None) -> None:
+    """Change what is known of a device; None leaves a value as it is, an empty text takes it away. Its connections close, and it comes back as it is now.
 
     Raises:
-        Refused: if it is not said which orders a system serves, or said of another role.
+        NotFound: if it is not enrolled.
+        Refused: if it was revoked, or a value can't be used.
     """
-    if role is not Role.SYSTEM:
-        if orders is not None:
-            raise Refused(f"a {role} is not limited to some orders", fix="leave --orders out: only a system has orders of its own")
-        return None
-    if orders is None:
-        fix = f"give it --orders PREFIX (shop1- for orders such as shop1-1001), or --orders {ALL_ORDERS} if it serves the whole site"
-        raise Refused("which orders does this system serve? It sends and reads about those only", fix=fix)
-    return None if orders == ALL_ORDERS else orders
+    await make(site, [DeviceChange(action=Action.EDIT, device=device, courier=courier, orders=orders, at=at)])
 
 
-async def rotate(site: SiteContext, device: str, readmit: bool = False) -> NewSecret:
-    """Give a device a new secret and close its connections; its sessions stay. With `readmit` a revoked device is enrolled again.
+async def rotate(site: SiteContext, device: str, readmit: bool = False, password_hash: str | None = None) -> NewSecret:
+    """Give a device a new secret, or the one with this hash, and close its connections; its sessions stay. With `readmit` a revoked device is enrolled again.
 
     Raises:
         NotFound: if it is not enrolled.
         Refused: if it was revoked.
     """
-    secret = await site.on_writer(lambda: site.registry.rotate(device, now_ms=site.clock.now_ms(), readmit=readmit))
-    site.disconnect(device, "its password was changed", end_sessions=False)
+    change = DeviceChange(action=Action.ROTATE, device=device, readmit=readmit, password_hash=password_hash)
+    if password_hash is not None:
+        await make(site, [change])
+        return NewSecret(device=device, secret=None)
+    await check_all(site, [change])
+    secret = new_secret()
+    await make(site, [replace(change, password_hash=await site.on_writer(lambda: hash_secret(secret)))])
     return NewSecret(device=device, secret=secret)
 
 
 async def revoke(site: SiteContext, device: str, reason: str = "") -> Revoked:
-    """Shut a device out: its connections are closed and its sessions end. What it has sent stays.
+    """Shut a device out: its connections are closed, its sessions and its claim end; its presence, alerts and positions are cleared. What it has sent stays.
 
     Raises:
         NotFound: if it is not enrolled.
     """
-    courier = site.registry.get(device).courier
-    await site.on_writer(lambda: site.registry.revoke(device, now_ms=site.clock.now_ms()))
-    site.disconnect(device, "the device was revoked", end_sessions=True)
-    if courier is None or site.registry.has_courier(courier):
-        return Revoked(device=device, courier=courier, jobs=[])
-    return Revoked(device=device, courier=courier, jobs=[job.id for job in site.queries.jobs(courier=courier, only_open=True)])
+    (done,) = await make(site, [DeviceChange(action=Action.REVOKE, device=device)])
+    return Revoked(device=device, courier=done.courier, jobs=done.jobs)
+
+
+async def remove(site: SiteContext, device: str, revoke: bool = False, reason: str = "") -> Revoked:
+    """Take a revoked device out of the registry; with `revoke`, any. What it has sent stays; what it owes, and its messages in quarantine, are given up.
+
+    Raises:
+        NotFound: if it is not enrolled.
+        Refused: if it was not revoked.
+    """
+    (done,) = await make(site, [DeviceChange(action=Action.REMOVE, device=device, revoke=revoke)])
+    return Revoked(device=device, courier=done.courier, jobs=done.jobs)
+
+
+async def check(site: SiteContext, changes: list[DeviceChange]) -> list[Fault]:
+    """Why some of these changes can't be made, one after the other; none if all can. Nothing is changed."""
+    return await faults(site, changes)
+
+
+async def apply(site: SiteContext, changes: list[DeviceChange], reason: str = "") -> list[Applied]:
+    """Make changes, one after the other, all of them or none. Returns what was done, in the same order.
+
+    Raises:
+        NotFound: if a device is not enrolled.
+        Refused: if one can't be made.
+    """
+    return await make(site, changes)
 
 
 async def certify(site: SiteContext, device: str, sha256: str) -> None:
@@ -195,6 +225,21 @@ async def ensure_channel(site: SiteContext, device: str, role: Role) -> None:
         raise Refused(f"{device} is enrolled as {known.role}, not as {role}", fix="choose another name for the channel")
 
 
+async def revoke_claims(site: SiteContext, names: list[str], reason: str = "") -> list[str]:
+    """Make the claims of devices worth nothing, of all devices if none is named. Returns the devices that had one."""
+    wanted = {claim.device for claim in await open_claims(site)}
+    ended = sorted(wanted.intersection(names) if names else wanted)
+    await site.on_writer(lambda: site.claims.revoke(ended))
+    for device in ended:
+        site.disconnect(CLAIM_PREFIX + device, "its claim was revoked", end_sessions=True)
+    return ended
+
+
+async def open_claims(site: SiteContext) -> list[OpenClaim]:
+    """Every claim that can be redeemed, by device."""
+    return list(site.claims.open(now_ms=site.clock.now_ms()))
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
@@ -204,7 +249,8 @@ async def list_devices(site: SiteReader, connected: Collection[str], failed_logi
     ledgers: dict[str, list[Row]] = {}
     for ledger in site.queries.ledgers():
         ledgers.setdefault(ledger["device"], []).append(ledger)
-    return [_row(d, ledgers.get(d.device, []), d.device in connected, failed_logins.get(d.device)) for d in devices]
+    claimed = site.claims.devices()
+    return [_row(d, ledgers.get(d.device, []), d.device in connected, failed_logins.get(d.device), d.device in claimed) for d in devices]
 
 
 async def show_device(site: SiteReader, device: str, connected: Collection[str], failed_logins: Mapping[str, FailedLogins]) -> DeviceDetails:
@@ -223,7 +269,8 @@ async def show_device(site: SiteReader, device: str, connected: Collection[str],
         for x in ledgers
     ]
     dropped = [DroppedPoints(reason=x["reason"], points=x["points"], last_ms=x["last_ms"], detail=x["detail"]) for x in site.queries.dropped_points(device)]
-    return DeviceDetails(row=_row(found, ledgers, device in connected, failed_logins.get(device)), presence=presence, logs=logs, dropped_points=dropped)
+    row = _row(found, ledgers, device in connected, failed_logins.get(device), device in site.claims.devices())
+    return DeviceDetails(row=row, presence=presence, logs=logs, dropped_points=dropped)
 
 
 async def check_admitted(site: SiteReader, device: str) -> None:
@@ -234,7 +281,7 @@ async def check_admitted(site: SiteReader, device: str) -> None:
     site.registry.get(device).check_admitted()
 
 
-def _row(device: Device, ledgers: Sequence[Row], online: bool, failed: FailedLogins | None) -> DeviceRow:
+def _row(device: Device, ledgers: Sequence[Row], online: bool, failed: FailedLogins | None, claimed: bool) -> DeviceRow:
     return DeviceRow(
         device=device.device,
         role=device.role,
@@ -250,13 +297,13 @@ def _row(device: Device, ledgers: Sequence[Row], online: bool, failed: FailedLog
         failed=failed.times if failed is not None else 0,
         failed_ms=failed.last_ms if failed is not None else None,
         failed_from=failed.source if failed is not None else None,
-        state=_state(device),
+        state=_state(device, claimed=claimed),
     )
 
 
-def _state(device: Device) -> DeviceState:
+def _state(device: Device, *, claimed: bool) -> DeviceState:
     if not device.is_admitted:
         return DeviceState.REVOKED
     if not device.can_log_in:
-        return DeviceState.NO_LOGIN
+        return DeviceState.CLAIMED if claimed else DeviceState.NO_LOGIN
     return DeviceState.OUTSIDE if device.role is Role.LAB else DeviceState.ENROLLED

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from bridge.domain.ledger import Ledger
 from bridge.errors import Refused
+from bridge.ingest.items import GiveUp
 from bridge.operations.ports import Row, SiteContext, SiteReader
 
 GIVEN_UP_MAX: Final = 100_000
@@ -58,7 +59,7 @@ async def give_up(site: SiteContext, device: str, reason: str) -> list[Missing]:
     if (events := sum(one.events for one in lost)) > GIVEN_UP_MAX:
         raise Refused(f"{events} events of {device} are missing, more than {GIVEN_UP_MAX} at a time", fix="enrol it anew under another name")
     for one in lost:
-        await site.give_up(device, one.log, one.last_seq)
+        await site.change(GiveUp(received_ms=site.clock.now_ms(), device=device, log=one.log, last_seq=one.last_seq))
     return lost
 
 

@@ -14,11 +14,12 @@ from bridge.domain.access import Identity
 from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
 from bridge.errors import Refused
-from bridge.ingest.items import AlertMark, Incoming
+from bridge.ingest.items import Incoming, OperatorChange
 from bridge.ingest.steps import BatchTimes
 from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import FigureQueries, ServerFigures
+from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import StoredFact as StoredFact
@@ -237,6 +238,9 @@ class SiteReader(Protocol):
     def audit(self) -> AuditReader: ...
 
     @property
+    def claims(self) -> ClaimReader: ...
+
+    @property
     def queries(self) -> Queries: ...
 
     @property
@@ -271,11 +275,13 @@ class Registry(RegistryReader, Protocol):
         """Enrol a device. Returns its secret."""
         ...
 
-    def rotate(self, device: str, *, now_ms: int, readmit: bool = False) -> str:
-        """Replace a device's secret. Returns the new one."""
+    def faults(self, changes: Sequence[DeviceChange], *, now_ms: int) -> Sequence[Fault]:
+        """Why some of these changes can't be made; none if all can."""
         ...
 
-    def revoke(self, device: str, *, now_ms: int) -> None: ...
+    def apply(self, changes: Sequence[DeviceChange], *, now_ms: int) -> None:
+        """Make changes, all of them or none."""
+        ...
 
     def certify(self, device: str, sha256: str) -> None:
         """Replace the certificate that a device may log in with."""
@@ -294,6 +300,9 @@ class SiteContext(SiteReader, Protocol):
 
     @property
     def audit(self) -> Audit: ...
+
+    @property
+    def claims(self) -> Claims: ...
 
     @property
     def clock(self) -> Clock: ...
@@ -344,12 +353,8 @@ class SiteContext(SiteReader, Protocol):
         """Send events (type, payload) as an identity. Returns their receipts in the same order."""
         ...
 
-    async def give_up(self, device: str, log: bytes, last_seq: int) -> None:
-        """Have what is missing of a device's log, up to a number, not be owed any more."""
-        ...
-
-    async def mark_alert(self, mark: AlertMark) -> None:
-        """Store that alerts are acknowledged or silenced, and show it."""
+    async def change(self, change: OperatorChange) -> None:
+        """Make a change that has no receipt, in its place among the messages. It is stored, and shown, when this returns."""
         ...
 
     def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
@@ -366,6 +371,10 @@ class SiteContext(SiteReader, Protocol):
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
         """Close a device's connections, and if asked end its sessions."""
+        ...
+
+    def identify_anew(self, device: str) -> None:
+        """A device's enrolment was changed: its connections close, and its sessions keep what they may still read."""
         ...
 
     def reload_certificate(self) -> bool:

@@ -9,13 +9,14 @@ from bridge.domain.order.flags import standing_alerts
 from bridge.domain.refs import Ref, RefKind
 from bridge.domain.view import digest8
 from bridge.ingest.batch import NAME_CHARS_MAX, Batch, Refused, Started
-from bridge.ingest.items import AcknowledgeAlert, Alarm, SilenceAlerts
+from bridge.ingest.items import AcknowledgeAlert, Alarm, ShutOut, SilenceAlerts
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from bridge.projections.alert_marks import ALERT_ACKS, ALERT_SILENCES, EVERY, Marks
 from bridge.words import counted
+from devices.protocol.claims import CLAIM_PREFIX
 from devices.protocol.vocabulary import AlertCode, Reason, Role, Severity
 
 
@@ -107,6 +108,11 @@ _COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, Al
 
 _FOLLOWED: Final = frozenset({AlertCode.LOGINS, AlertCode.BACKUP})
 """What raises these says them anew when there are more of them, or for another reason."""
+_ABOUT_DEVICES: Final = (
+    *(AlertCode.GAP, AlertCode.FORBIDDEN, AlertCode.QUARANTINE, AlertCode.DROPPED, AlertCode.LOGINS, AlertCode.CLIENT_ID, AlertCode.PACKET_SIZE),
+    *(AlertCode.CLOCK, AlertCode.NO_POSITION),
+)
+"""Alerts whose subject is a device. None stands for one that is shut out."""
 
 
 _POINTS_FORGOTTEN_MS: Final = 86_400_000
@@ -118,7 +124,7 @@ class Alerts(Quiet):
 
     relations = (ALERTS, ALERT_ACKS, ALERT_SILENCES)
     topics = (TopicFamily("alerts/+/+", frozenset({Role.DESK})),)
-    hears = frozenset({Refused, Alarm, Started, AcknowledgeAlert, SilenceAlerts})
+    hears = frozenset({Refused, Alarm, ShutOut, Started, AcknowledgeAlert, SilenceAlerts})
 
     def __init__(self) -> None:
         self._raised: dict[tuple[str, str], tuple[str, int]] = {}
@@ -138,7 +144,7 @@ class Alerts(Quiet):
         self._about_orders = {}
         self._marks.forget()
 
-    def rule(self, heard: Refused | Alarm | Started | AcknowledgeAlert | SilenceAlerts, batch: Batch) -> None:
+    def rule(self, heard: Refused | Alarm | ShutOut | Started | AcknowledgeAlert | SilenceAlerts, batch: Batch) -> None:
         if isinstance(heard, Refused):
             if heard.reason is Reason.FORBIDDEN and heard.is_first:
                 self._raise_forbidden(batch, heard.device, heard.detail)
@@ -154,6 +160,10 @@ class Alerts(Quiet):
         elif isinstance(heard, SilenceAlerts):
             self._marks.silence(heard, batch)
             self._show(batch, heard.code, heard.subject)
+        elif isinstance(heard, ShutOut):
+            for about in _ABOUT_DEVICES:
+                self._clear(batch, about, heard.device)
+            self._clear(batch, AlertCode.LOGINS, CLAIM_PREFIX + heard.device)
         else:
             for code, subject in sorted(self._raised):
                 if code in _COUNTED_IN_MEMORY:

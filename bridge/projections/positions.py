@@ -8,14 +8,14 @@ from bridge.domain.access import Identity
 from bridge.domain.order.possession import carriers
 from bridge.domain.positions import Fix
 from bridge.ingest.batch import Batch, LocationHeard
-from bridge.ingest.items import Message
+from bridge.ingest.items import Message, ShutOut
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from bridge.projections.orders import ORDER_READERS
-from devices.protocol.vocabulary import OrderState
+from devices.protocol.vocabulary import JobState, OrderState
 
 
 class PositionRow(NamedTuple):
@@ -43,6 +43,8 @@ CARRIED: Final = Relation(
     origin=Origin.DERIVED,
     note="derived: orders out for delivery, and the couriers who have them",
 )
+POSITIONS_GONE: Final = Deletion(POSITIONS, ("device",))
+DROPPED_POINTS_GONE: Final = Deletion(DROPPED_POINTS, ("device",))
 CARRIED_NO_MORE: Final = Deletion(CARRIED, ("courier", "order_id"))
 _NO_ONE: Final[frozenset[str]] = frozenset()
 
@@ -52,7 +54,7 @@ class Positions(Quiet):
 
     relations = (POSITIONS, CARRIED, DROPPED_POINTS)
     topics = (TopicFamily("orders/+/position", ORDER_READERS),)
-    hears = frozenset({LocationHeard})
+    hears = frozenset({LocationHeard, ShutOut})
 
     def __init__(self) -> None:
         self._carriers: dict[str, frozenset[str]] = {}
@@ -66,7 +68,10 @@ class Positions(Quiet):
         self._carriers.clear()
         self._carried.clear()
 
-    def rule(self, heard: LocationHeard, batch: Batch) -> None:
+    def rule(self, heard: LocationHeard | ShutOut, batch: Batch) -> None:
+        if isinstance(heard, ShutOut):
+            self._forget_device(heard, batch)
+            return
         device = heard.identity.device
         entry = batch.device(device)
         for fix in heard.fixes:
@@ -74,6 +79,16 @@ class Positions(Quiet):
                 batch.writes.rows(POSITIONS).append(PositionRow(device, *fix))
                 entry.position_kept_ms = fix.at_ms
         self._show(batch, heard.identity, heard.fixes[-1])
+
+    def _forget_device(self, heard: ShutOut, batch: Batch) -> None:
+        """What a phone has said is deleted. If its courier has another one, that one's next point shows the courier's orders again."""
+        rows = batch.writes.rows(POSITIONS)
+        rows[:] = [row for row in rows if row.device != heard.device]
+        batch.writes.delete(POSITIONS_GONE, heard.device)
+        batch.writes.delete(DROPPED_POINTS_GONE, heard.device)
+        batch.device(heard.device).position_kept_ms = 0
+        for order_id in sorted(self._carried.get(heard.courier or "", ())):
+            _clear(batch, batch.order(order_id))
 
     def _show(self, batch: Batch, identity: Identity, fix: Fix) -> None:
         at_ms, lat_e7, lon_e7, accuracy_m = fix
@@ -88,6 +103,10 @@ class Positions(Quiet):
         """Note who has the orders of this batch. Clear the position of an order that is no longer out for delivery, or has changed hands."""
         for entry in batch.orders.values():
             self._note(entry, batch)
+        for job in batch.jobs_changed.values():
+            if job.state is JobState.RELEASED:  # its courier has no more to do with it; if he still has the parcel, his next point says where it is
+                for order_id in job.orders:
+                    _clear_if_shown(batch, order_id)
         for entry, before in batch.shown_orders:
             if OrderState.OUT_FOR_DELIVERY in before and entry.fold.order.state is not OrderState.OUT_FOR_DELIVERY:
                 _clear(batch, entry)
@@ -119,6 +138,12 @@ class Positions(Quiet):
 
     def sweep(self, batch: Batch) -> None:
         batch.tx.drop_before(POSITIONS, "event_ms", batch.now_ms - batch.rules.positions_keep_ms)
+
+
+def _clear_if_shown(batch: Batch, order_id: str) -> None:
+    entry = batch.order(order_id)
+    if entry.position_ms:
+        _clear(batch, entry)
 
 
 def _clear(batch: Batch, entry: OrderEntry) -> None:

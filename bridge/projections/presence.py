@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from bridge.ingest.accept import BY_SEQ
 from bridge.ingest.batch import Batch, PresenceHeard, Started
-from bridge.ingest.items import Connected, Disconnected, Message, Subscribe
+from bridge.ingest.items import Connected, Disconnected, Message, ShutOut, Subscribe
 from bridge.ingest.retained import RETAINED, retain, retained_at
 from bridge.ingest.seam import Quiet, TopicFamily
 from devices.protocol import messages
@@ -36,13 +36,13 @@ class Presences(Quiet):
 
     relations = (RETAINED,)
     topics = (TopicFamily("devices/+/presence", frozenset({Role.DESK})),)
-    hears = frozenset({PresenceHeard, Connected, Disconnected, Started, Subscribe})
+    hears = frozenset({PresenceHeard, Connected, Disconnected, ShutOut, Started, Subscribe})
 
     def __init__(self) -> None:
         self._changed: dict[str, bytes] = {}
         """What is to be shown, by topic. Of several presences of a device only the last is."""
 
-    def rule(self, heard: PresenceHeard | Connected | Disconnected | Started | Subscribe, batch: Batch) -> None:
+    def rule(self, heard: PresenceHeard | Connected | Disconnected | ShutOut | Started | Subscribe, batch: Batch) -> None:
         if batch.rules.is_lab:
             return  # all its clients have one name
         match heard:
@@ -53,6 +53,10 @@ class Presences(Quiet):
             case Disconnected(device=device, is_lost=is_lost):
                 topic = batch.topics.presence(device)
                 self._disconnect(topic, self._last(topic, batch), is_lost=is_lost)
+            case ShutOut(device=device):
+                topic = batch.topics.presence(device)
+                if topic in self._changed or retained_at(batch, topic):
+                    self._changed[topic] = b""
             case Started():
                 for row in batch.tx.rows(RETAINED):
                     if row.topic.startswith(batch.topics.base) and row.topic.endswith("/presence"):

@@ -10,6 +10,7 @@ from bridge.ingest.ports import StoreUnavailable
 from bridge.serving.authentication import Authentication
 from bridge.serving.outlet import Outlet
 from bridge.serving.tasks import Tasks
+from devices.protocol.claims import CLAIM_PREFIX
 from devices.protocol.vocabulary import AlertCode
 
 logger = logging.getLogger("dockbridge")
@@ -49,15 +50,13 @@ class LoginAlarms:
         logger.warning("a login as %r from %s was refused: %s", failed.name, failed.source, why)
 
     async def _raise(self, failed: Failed) -> None:
-        if await self._authentication.is_enrolled(failed.name) and failed.name not in self._raised:
+        if await self._authentication.is_admitted(failed.name) and failed.name not in self._raised:
             self._tell(failed.name, failed.times, failed.source)
 
     def _tell(self, name: str, times: int, source: str) -> None:
         if self._outlet.broker is not None:
             self._raised[name] = times
-            text = f"{times} logins as device {name} failed, the last from {source}."
-            fix = f"If it is the device itself, give it the right password (`dockbridge device rotate {name}`); if not, find out who uses that address."
-            self._outlet.broker.door.alarm(AlertCode.LOGINS, name, text, fix)
+            self._outlet.broker.door.alarm(AlertCode.LOGINS, name, *_alert(name, times, source))
 
     def look(self, now_s: float) -> None:
         """Forget failures that are no longer recent, and clear their alerts; let the others tell how many there are by now."""
@@ -72,3 +71,14 @@ class LoginAlarms:
                 broker.door.alarm(AlertCode.LOGINS, name, "", "")
             elif recent[name].times > told:
                 self._tell(name, recent[name].times, recent[name].source)
+
+
+def _alert(name: str, times: int, source: str) -> tuple[str, str]:
+    """What has happened, and what to do."""
+    who = "if not, find out who uses that address."
+    if name.startswith(CLAIM_PREFIX):
+        device = name.removeprefix(CLAIM_PREFIX)
+        text = f"{times} tries to redeem the claim of device {device} failed, the last from {source}."
+        return text, f"If it is the device itself, give it a new code (`dockbridge device enrol {device}`); {who}"
+    text = f"{times} logins as device {name} failed, the last from {source}."
+    return text, f"If it is the device itself, give it the right password (`dockbridge device rotate {name}`); {who}"

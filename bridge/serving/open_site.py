@@ -31,6 +31,7 @@ from bridge.serving.outlet import Outlet
 from bridge.serving.parts import Parts
 from bridge.serving.tasks import Tasks
 from bridge.site_folder import clock_after, open_database, take_lock
+from bridge.store.claims import Claims
 from bridge.store.credentials import CredentialsLog
 from bridge.store.epochs import current_epoch
 from bridge.store.known_logins import KnownLogins
@@ -86,7 +87,8 @@ class OpenSite:
         life.callback(self._loop_reader.close)
         self.statuses = Statuses(self._loop_reader, self.topics, _encode_status(self.rules))
         self.log = LogReader(self._loop_reader)
-        self.authentication = Authentication(self.registry)
+        self.claims = Claims(self.engine, self.reader, self.registry)
+        self.authentication = Authentication(self.registry, self.claims, self.clock.now_ms)
         life.callback(self.authentication.close)
         self.store = SqlStore(self.engine)
         self.ingest_of = ingest_of

@@ -16,10 +16,12 @@ from bridge.broker.codec.events import Connect
 from bridge.broker.door import FrontDoor
 from bridge.broker.logins import Logins
 from bridge.broker.store_view import StoreView
+from bridge.domain.access import Identity
 from bridge.ingest.ports import StoreUnavailable
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.ports import FailedLogins
 from bridge.serving.backups import backups_of, make_backups
+from bridge.serving.claims import Redeeming
 from bridge.serving.figures import server_figures
 from bridge.serving.listeners import cant_listen, listeners
 from bridge.serving.login_alarms import LoginAlarms
@@ -48,9 +50,10 @@ class Server:
         self._makes_backups = parts.makes_backups
         self.certificate = ServerCertificate(site.settings.listen, site.directory, site.clock.now_ms)
         self._alarms = LoginAlarms(site.authentication, site.outlet, site.tasks)
+        self._redeeming = Redeeming(site, parts.passed)
         self._broker = parts.broker(
             listeners(site.settings.listen, self.certificate.context),
-            authenticate=site.authentication.by_password,
+            authenticate=self._redeeming.by_password,
             authenticate_certificate=site.authentication.by_certificate,
             remembers=site.registry.remembers,
             logins=Logins(site.known_logins, unknown_names_max=site.settings.broker.failed_names_per_address_max),
@@ -103,7 +106,7 @@ class Server:
 
     def _make_door(self, authenticate: Callable[[Client, Connect], None]) -> FrontDoor:
         site = self._site
-        return FrontDoor(
+        door = FrontDoor(
             decoder=AmqttDecoder(max(FILTERS_MAX, site.settings.broker.subscriptions_max)),
             sink=site.pipeline,
             limits=door_limits(site.settings),
@@ -113,6 +116,8 @@ class Server:
             in_open_job=site.outlet.in_open_job,
             stored=StoreView(site.statuses, site.log),
         )
+        door.subscribing.redeem = self._redeeming.redeem
+        return door
 
     # --- what operators ask -----------------------------------------------------------------------------------------------
 
@@ -146,6 +151,11 @@ class Server:
     def failed_logins(self) -> dict[str, FailedLogins]:
         """Recent failed logins by name."""
         return {name: FailedLogins(f.times, f.last_ms, f.source) for name, f in self._broker.logins.of_names().items()}
+
+    def identify_anew(self, identity: Identity) -> None:
+        """A device's enrolment was changed; see `FrontDoor.identify_anew`."""
+        self._broker.door.identify_anew(identity)
+        self._broker.flush()
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:
         """Close a device's connections, and if asked end its sessions."""

@@ -7,7 +7,7 @@ bridge's state says that it is online.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bridge import __version__
 from bridge.bounds import client_limits
@@ -15,12 +15,13 @@ from bridge.broker.codec.outgoing import Outgoing
 from bridge.broker.door import FrontDoor
 from bridge.broker.restore import restore
 from bridge.domain.access import Identity
-from bridge.ingest.items import EndSession, Message, OpenJobs, Settled
+from bridge.ingest.items import EndSession, Message, OpenJobs, Settled, ShutOut
 from bridge.serving.open_site import OpenSite, encode_anew
 from bridge.serving.parts import SiteBroker
 from bridge.store.message_log import Stored
 from devices.protocol import messages
 from devices.protocol.messages import CONTRACT_VERSION, BridgeState
+from devices.protocol.topics import Topics, unescape
 from devices.protocol.vocabulary import AlertCode
 
 
@@ -31,19 +32,25 @@ async def start(site: OpenSite, broker: SiteBroker) -> None:
         StoreUnavailable: if the store can't be read or written now.
     """
     door = broker.door
+    present: dict[str | None, None] = {}
     for message in site.queries.retained(encode_anew(site.rules)):
         door.retained.put(Outgoing(message.topic, message.payload, message.qos))
+        present[_of_presence(site.topics, message.topic)] = None
     jobs: OpenJobs = await site.writer.run(lambda: site.settler.show_jobs(site.clock.now_ms()))
     for message in jobs.messages:
         door.retained.put(Outgoing(message.topic, message.payload, message.qos))
     site.outlet.show(Settled([], jobs.jobs, []))
     stored: Stored = await site.writer.run(lambda: _stored_sessions(site))
-    identity_of = _identities(site)
+    admitted = site.registry.identities()
+    identity_of = _identities(site, admitted)
     without_device = _restore_sessions(door, stored, identity_of)
     site.outlet.broker = broker
     for sid in without_device:
         site.pipeline.change(EndSession(received_ms=site.clock.now_ms(), sid=sid))
     site.outlet.show(await site.writer.run(lambda: site.settler.mark_all_devices_offline(site.clock.now_ms())))
+    for device in present:
+        if device is not None and device not in admitted and site.lab_identity is None:
+            site.pipeline.change(ShutOut(received_ms=site.clock.now_ms(), device=device))  # a restore has brought back what it had said
     for will in stored.wills:
         door.wills.publish_stored(will, identity_of(will.device))
     for alert in site.queries.alerts():
@@ -53,9 +60,14 @@ async def start(site: OpenSite, broker: SiteBroker) -> None:
     await site.pipeline.drained()
 
 
-def _identities(site: OpenSite) -> Callable[[str], Identity | None]:
+def _of_presence(topics: Topics, topic: str) -> str | None:
+    """The device whose presence a topic has; None if it has none."""
+    before, after = f"{topics.base}/devices/", "/presence"
+    return unescape(topic.removeprefix(before).removesuffix(after)) if topic.startswith(before) and topic.endswith(after) else None
+
+
+def _identities(site: OpenSite, admitted: Mapping[str, Identity]) -> Callable[[str], Identity | None]:
     """The identity of each device that may log in; None for any other."""
-    admitted = site.registry.identities()
 
     def identity_of(device: str) -> Identity | None:
         lab = site.lab_identity

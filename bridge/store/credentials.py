@@ -1,7 +1,8 @@
 """Every change of a device's credentials, in a file beside the database.
 
 A backup knows nothing of what came after it. Without this file, a restore would let a stolen scanner in again, and lock out what was enrolled since. The
-file is append-only: each line is the whole row of a device after a change, or the number of an epoch, as JSON. It holds hashes of secrets, and is as private
+file is append-only: each line is the whole row of a device after a change, the name of one that was
+removed, or the number of an epoch, as JSON. It holds hashes of secrets, and is as private
 as the database.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,10 @@ from sqlalchemy import Connection, delete, insert, select
 
 from bridge.errors import StoreError
 from bridge.store.sqlite import make_private
-from bridge.store.tables import devices
+from bridge.store.tables import claims, devices
 
 _EPOCH: Final = "epoch"
+_REMOVED: Final = "removed"
 
 
 class CredentialsLog:
@@ -28,13 +30,13 @@ class CredentialsLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, row: dict[str, Any]) -> None:
-        """Write a device's row as it will be. Durable when this returns: the database follows.
+    def append(self, rows: Mapping[str, dict[str, Any] | None]) -> None:
+        """Write devices' rows as they will be, None for one that is removed. Durable when this returns: the database follows.
 
         Raises:
             StoreError: if the file can't be written.
         """
-        self._write(row)
+        self._write([row if row is not None else {_REMOVED: device} for device, row in rows.items()])
 
     def append_epoch(self, epoch: int) -> None:
         """Write the number of an epoch that begins.
@@ -42,10 +44,10 @@ class CredentialsLog:
         Raises:
             StoreError: if the file can't be written.
         """
-        self._write({_EPOCH: epoch})
+        self._write([{_EPOCH: epoch}])
 
-    def _write(self, entry: dict[str, Any]) -> None:
-        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+    def _write(self, entries: Sequence[dict[str, Any]]) -> None:
+        line = b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries)
         try:
             make_private(self.path)
             with self.path.open("r+b", buffering=0) as file:
@@ -63,15 +65,20 @@ class CredentialsLog:
         return max((entry[_EPOCH] for entry in self._entries() if _EPOCH in entry), default=0)
 
     def apply(self, connection: Connection) -> list[str]:
-        """Make the devices of a restored database what they were last. Returns the names of those that were different."""
-        last = {entry["device"]: entry for entry in self._entries() if "device" in entry}
+        """Make the devices of a restored database what they were last, and end its claims, which may have been redeemed since. Returns the names of the
+        devices that were different."""
+        last = {entry.get("device") or entry[_REMOVED]: entry for entry in self._entries() if _EPOCH not in entry}
         changed = []
-        for device, row in last.items():
-            stored = connection.execute(select(devices).where(devices.c.device == device)).one_or_none()
-            if stored is None or stored._asdict() != row:
+        for device, entry in last.items():
+            row = entry if "device" in entry else None
+            found = connection.execute(select(devices).where(devices.c.device == device)).one_or_none()
+            stored = found._asdict() if found is not None else None
+            if stored != row:
                 connection.execute(delete(devices).where(devices.c.device == device))
-                connection.execute(insert(devices).values(**row))
+                if row is not None:
+                    connection.execute(insert(devices).values(**row))
                 changed.append(device)
+        connection.execute(delete(claims))
         return changed
 
     def lost(self, connection: Connection) -> list[dict[str, Any]]:
@@ -94,5 +101,5 @@ class CredentialsLog:
                 entry = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(entry, dict) and (entry.keys() == columns or type(entry.get(_EPOCH)) is int):
+            if isinstance(entry, dict) and (entry.keys() == columns or type(entry.get(_EPOCH)) is int or type(entry.get(_REMOVED)) is str):
                 yield entry

@@ -1,37 +1,40 @@
-"""Enrolled devices and their secrets. Secrets are hashed with argon2id (RFC 9106) and shown once, when they are made."""
+"""Enrolled devices and their secrets. Secrets are hashed with argon2id and shown once, when they are made."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, NamedTuple
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import Engine, delete, insert, select
+from msgspec.structs import replace
+from sqlalchemy import Connection, Engine, delete, insert, or_, select
 
 from bridge.domain.access import Identity
-from bridge.errors import NotFound, Refused
+from bridge.errors import BridgeError, NotFound
+from bridge.operations.fleet import ALL_ORDERS, Action, DeviceChange, Fault
 from bridge.operations.ports import Device
+from bridge.passwords import HASHER, hash_secret, new_secret
+from bridge.passwords import matches as _matches
 from bridge.store.credentials import CredentialsLog
+from bridge.store.fleet import ENDS_CLAIM, Row, changed
 from bridge.store.sqlite import translated
-from bridge.store.tables import devices
-from devices.protocol.topics import escape
+from bridge.store.tables import ClaimRow, claims, devices
 from devices.protocol.vocabulary import Role
 
-SECRET_BYTES: Final = 18
-HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-"""OWASP's first choice for argon2id: 19 MiB, two passes. Secrets are random and long, so guessing is hopeless at any cost setting."""
+
+class _Plan(NamedTuple):
+    """What changes make of the rows of devices, and why some can't be made."""
+
+    rows: Mapping[str, Row | None]
+    faults: Sequence[Fault]
+    errors: Sequence[BridgeError]
 
 
-def new_secret() -> str:
-    """A secret that can be used on a command line: it does not begin with `-`, which would look like an option."""
-    while (secret := secrets.token_urlsafe(SECRET_BYTES)).startswith("-"):
-        pass
-    return secret
+def _nothing_else(connection: Connection) -> None:
+    """A change of devices alone."""
 
 
 class Registry:
@@ -73,9 +76,6 @@ class Registry:
         """Whether this secret was correct for this device before; it may have changed since."""
         known = self._verified.get(device)
         return known is not None and hmac.compare_digest(known[1], hmac.new(self._key, secret.encode(), hashlib.sha256).digest())
-
-    def is_enrolled(self, device: str) -> bool:
-        return self._row(device) is not None
 
     def refusal(self, device: str) -> str:
         """Why a login under this name was refused, for the server's log; a client is never told."""
@@ -155,7 +155,59 @@ class Registry:
         """
         return device_of(self._enrolled_row(device)._asdict())
 
-    # --- enrolling --------------------------------------------------------------------------------------------------------
+    # --- changing ---------------------------------------------------------------------------------------------------------
+
+    def faults(self, changes: Sequence[DeviceChange], *, now_ms: int) -> Sequence[Fault]:
+        """Why some of these changes can't be made, one after the other; none if all can."""
+        return self._planned(changes, now_ms).faults
+
+    def apply(self, changes: Sequence[DeviceChange], *, now_ms: int) -> None:
+        """Make changes, one after the other, all of them or none.
+
+        Raises:
+            NotFound: if a device is not enrolled.
+            Refused: if one can't be made.
+        """
+        plan = self._planned(changes, now_ms)
+        if plan.errors:
+            raise plan.errors[0]
+        ended = {c.device for c in changes if c.action in ENDS_CLAIM}
+        issued = [ClaimRow(c.device, c.claim.token_sha256, now_ms, now_ms + c.claim.valid_ms, 0) for c in changes if c.claim is not None]
+
+        def write_claims(connection: Connection) -> None:
+            connection.execute(delete(claims).where(or_(claims.c.expires_ms <= now_ms, claims.c.device.in_(sorted(ended | {c.device for c in issued})))))
+            if issued:
+                connection.execute(insert(claims), [row._asdict() for row in issued])
+
+        self.write(plan.rows, write_claims)
+
+    def _planned(self, changes: Sequence[DeviceChange], now_ms: int) -> _Plan:
+        rows: dict[str, Row | None] = {}
+        faults, errors = [], []
+        for index, change in enumerate(changes):
+            name = change.device
+            try:
+                if name not in rows:
+                    rows[name] = found._asdict() if (found := self._row(name)) is not None else None
+                rows[name] = changed(rows[name], change, now_ms)
+            except BridgeError as error:
+                faults.append(Fault(index, str(error), error.fix))
+                errors.append(error)
+        return _Plan(rows, faults, errors)
+
+    def write(self, rows: Mapping[str, Row | None], also: Callable[[Connection], None] = _nothing_else) -> None:
+        """Write the whole rows of devices, None for one that is removed, and what `also` writes, in one transaction. They go into the log first, so that no
+        restore can undo what was done."""
+        if self._log is not None:
+            self._log.append(rows)
+        with translated(), self._engine.begin() as connection:
+            for device, row in rows.items():
+                connection.execute(delete(devices).where(devices.c.device == device))
+                if row is not None:
+                    connection.execute(insert(devices).values(**row))
+            also(connection)
+        for device in rows:
+            self._verified.pop(device, None)
 
     def add(
         self,
@@ -173,26 +225,13 @@ class Registry:
         Raises:
             Refused: if it is enrolled already, or its name can't be used.
         """
-        _check_name("device", device)
-        if role is Role.COURIER and courier is None:
-            courier = device
-        for what, name in (("courier", courier), ("place", at), ("prefix", orders_prefix)):
-            if name is not None:
-                _check_name(what, name)
-        if (known := self._row(device)) is not None:
-            readmit = " --readmit" if known.revoked_ms is not None else ""
-            raise Refused(f"device {device} is enrolled already", fix=f"`dockbridge device rotate {device}{readmit}` gives it a new secret")
         secret = new_secret() if with_secret else None
-        values = {
-            "device": device,
-            "role": role.value,
-            "courier": courier,
-            "orders_prefix": orders_prefix,
-            "at": at,
-            "created_ms": now_ms,
-            "password_hash": HASHER.hash(secret) if secret else None,
-        }
-        self._write({column.name: values.get(column.name) for column in devices.columns})
+        orders = (orders_prefix or ALL_ORDERS) if role is Role.SYSTEM else orders_prefix
+        change = DeviceChange(action=Action.ADD, device=device, role=role, courier=courier, orders=orders, at=at)
+        if secret is not None:
+            self._check(change, now_ms)
+            change = replace(change, password_hash=hash_secret(secret))
+        self.apply([change], now_ms=now_ms)
         return secret
 
     def rotate(self, device: str, *, now_ms: int, readmit: bool = False) -> str:
@@ -202,12 +241,10 @@ class Registry:
             NotFound: if it is not enrolled.
             Refused: if it was revoked.
         """
-        if not readmit:
-            self.get(device).check_admitted()
-        self.identity(device)
+        change = DeviceChange(action=Action.ROTATE, device=device, readmit=readmit)
+        self._check(change, now_ms)
         secret = new_secret()
-        self._update(device, password_hash=HASHER.hash(secret), rotated_ms=now_ms, revoked_ms=None)
-        self._verified.pop(device, None)
+        self.apply([replace(change, password_hash=hash_secret(secret))], now_ms=now_ms)
         return secret
 
     def revoke(self, device: str, *, now_ms: int) -> None:
@@ -216,9 +253,7 @@ class Registry:
         Raises:
             NotFound: if it is not enrolled.
         """
-        self.identity(device)
-        self._update(device, revoked_ms=now_ms, password_hash=None, certificate_sha256=None)
-        self._verified.pop(device, None)
+        self.apply([DeviceChange(action=Action.REVOKE, device=device)], now_ms=now_ms)
 
     def certify(self, device: str, sha256: str) -> None:
         """Accept this certificate (its SHA-256, hex) for a device from now on, instead of any previous one. Its secret stays valid.
@@ -228,25 +263,21 @@ class Registry:
             Refused: if it was revoked.
         """
         self.get(device).check_admitted()
-        self._update(device, certificate_sha256=sha256)
+        self.write({device: {**self.row_of(device), "certificate_sha256": sha256}})
 
-    def _update(self, device: str, **values: Any) -> None:
-        self._write({**self._enrolled_row(device)._asdict(), **values})
+    def _check(self, change: DeviceChange, now_ms: int) -> None:
+        """Whether a change can be made, before time is spent on a hash."""
+        for error in self._planned([change], now_ms).errors:
+            raise error
 
-    def _write(self, row: dict[str, Any]) -> None:
-        """Write a device's whole row: to the log first, so that no restore can undo what was done."""
-        if self._log is not None:
-            self._log.append(row)
-        with translated(), self._engine.begin() as connection:
-            connection.execute(delete(devices).where(devices.c.device == row["device"]))
-            connection.execute(insert(devices).values(**row))
+    def row_of(self, device: str) -> Row:
+        """The whole row of an enrolled device.
 
-
-def _matches(password_hash: str, secret: str) -> bool:
-    try:
-        return HASHER.verify(password_hash, secret)
-    except (Argon2Error, InvalidHashError):
-        return False
+        Raises:
+            NotFound: if it is not enrolled.
+        """
+        row: Row = self._enrolled_row(device)._asdict()
+        return row
 
 
 def device_of(row: Mapping[str, Any]) -> Device:
@@ -263,12 +294,3 @@ def device_of(row: Mapping[str, Any]) -> Device:
         has_secret=row["password_hash"] is not None,
         certificate_sha256=row["certificate_sha256"],
     )
-
-
-def _check_name(what: str, name: str) -> None:
-    try:
-        escape(name)
-    except ValueError as error:
-        raise Refused(f"{what} {name!r}: {error}", fix="use letters, digits, _ and -") from error
-    if name == "bridge":
-        raise Refused("the name bridge is reserved", fix="choose another name")

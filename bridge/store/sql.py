@@ -90,6 +90,9 @@ class SqlStore:
             connection.close()
 
 
+_NOT_REVOKED: Final = "device NOT IN (SELECT device FROM devices WHERE revoked_ms IS NOT NULL)"
+
+
 class SqlTransaction:
     """An open transaction; see `ports.Transaction`.
 
@@ -195,10 +198,11 @@ class SqlTransaction:
         return {(r[0], r[1]): r[2] for r in rows}
 
     def owing(self, before_ms: int) -> dict[str, int]:
-        return {r[0]: int(r[1]) for r in self._rows("SELECT device, total(owed) FROM ledger WHERE owed > 0 AND updated_ms <= ? GROUP BY device", (before_ms,))}
+        query = f"SELECT device, total(owed) FROM ledger WHERE owed > 0 AND updated_ms <= ? AND {_NOT_REVOKED} GROUP BY device"
+        return {r[0]: int(r[1]) for r in self._rows(query, (before_ms,))}
 
     def quarantine_counts(self) -> dict[str, int]:
-        return {r[0]: r[1] for r in self._rows("SELECT device, count(*) FROM quarantine GROUP BY device")}
+        return {r[0]: r[1] for r in self._rows(f"SELECT device, count(*) FROM quarantine WHERE {_NOT_REVOKED} GROUP BY device")}
 
     # --- sessions ---------------------------------------------------------------------------------------------------------
 

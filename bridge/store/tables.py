@@ -6,7 +6,7 @@ Times are milliseconds since 1970 UTC. `pos` is an event's position in the log: 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 from sqlalchemy.types import TypeEngine
@@ -33,10 +33,23 @@ from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
 from bridge.store.known_logins import KNOWN_LOGINS
 
+
+class ClaimRow(NamedTuple):
+    """A claim that is not redeemed: `token_sha256` is in hex; `handed` is how often a secret was sent for it that was not acknowledged."""
+
+    device: str
+    token_sha256: str
+    created_ms: int
+    expires_ms: int
+    handed: int
+
+
+CLAIMS: Final = Relation(name="claims", row=ClaimRow, key=("device",), origin=Origin.KEPT, note="claims that are not redeemed")
+
 RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
-    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
+    *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES, CLAIMS),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -105,7 +118,7 @@ events, batches, refused = TABLES[EVENTS], TABLES[BATCHES], TABLES[REFUSED]
 placed, receipts, orders, parcels, status_log = TABLES[PLACED], TABLES[RECEIPTS], TABLES[ORDERS], TABLES[PARCELS], TABLES[STATUS_LOG]
 mispicks, dropped_points = TABLES[MISPICKS], TABLES[DROPPED_POINTS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
-audit = TABLES[AUDIT]
+audit, claims = TABLES[AUDIT], TABLES[CLAIMS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]

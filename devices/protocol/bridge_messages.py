@@ -350,6 +350,18 @@ class Alert(Struct, frozen=True, kw_only=True):
     """Until when it is not to disturb anybody, such as by a sound. Left out: it may."""
 
 
+class Credentials(Struct, frozen=True, kw_only=True):
+    """What a device logs in with, for a client that redeems the device's claim. Store it, then acknowledge it: after that the claim is worth nothing. If the
+    connection ends before, the claim brings another password, and this one is void."""
+
+    site: Id
+    """The site: the second level of every topic."""
+    device: Id
+    """The device: its user name, and its client id."""
+    password: Word
+    """Its password from now on, instead of any before."""
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What the server takes from one client, and sends to it."""
 

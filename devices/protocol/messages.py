@@ -9,6 +9,7 @@ from devices.protocol.bridge_messages import (
     Alert,
     Assignment,
     BridgeState,
+    Credentials,
     Eta,
     Expected,
     Last,
@@ -72,6 +73,7 @@ MESSAGES: tuple[Any, ...] = (
     Assignment,
     Alert,
     BridgeState,
+    Credentials,
 )
 """Every payload besides `Event`, which has one form for each row of `BODIES`."""
 
@@ -89,6 +91,7 @@ __all__ = [
     "Alert",
     "Assignment",
     "BridgeState",
+    "Credentials",
     "Eta",
     "Event",
     "Expected",

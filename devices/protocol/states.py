@@ -204,7 +204,7 @@ class AlertCode(StrEnum):
     DROPPED = "dropped"
     """The server dropped messages that waited too long, or were too many, for a client. Subject: its device."""
     LOGINS = "logins"
-    """Logins as a device failed again and again. Subject: the device."""
+    """Logins as a device, or with its claim, failed again and again. Subject: the device; if it was its claim, with `claim:` in front."""
     CLIENT_ID = "client_id"
     """Two programs use one client id and end each other's connections. Subject: the device."""
     PACKET_SIZE = "packet_size"

@@ -75,12 +75,16 @@ TOPIC_TABLE: tuple[TopicRow, ...] = (
         about="Where a courier's phone is. It has no receipt unless it is refused.",
     ),
     TopicRow(
-        *("v1/{site}/devices/{device}/presence", "that device, and its will", "1", "yes", "Presence"),
+        *("v1/{site}/devices/{device}/presence", "that device, and its will", "1", "yes, cleared when the device is shut out", "Presence"),
         about="Whether a device is connected, and what it still has to send. The desk reads it.",
     ),
     TopicRow(
         *("v1/{site}/devices/{device}/receipts", "bridge", "1", "no", "Receipt or ResendRequest"),
         about="The answers to one device. Only that device reads them.",
+    ),
+    TopicRow(
+        *("v1/{site}/devices/{device}/credentials", "bridge", "1", "no", "Credentials"),
+        about="A device's password, once. Only a client that redeems the device's claim reads it.",
     ),
     TopicRow(
         *("v1/{site}/couriers/{courier}/assignments/{job}", "bridge", "1", "yes, cleared when the job closes", "Assignment"),
@@ -135,6 +139,9 @@ class Topics:
 
     def receipts(self, device: str) -> str:
         return f"{self.base}/devices/{escape(device)}/receipts"
+
+    def credentials(self, device: str) -> str:
+        return f"{self.base}/devices/{escape(device)}/credentials"
 
     def assignment(self, courier: str, job: str) -> str:
         return f"{self.base}/couriers/{escape(courier)}/assignments/{escape(job)}"

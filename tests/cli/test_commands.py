@@ -245,14 +245,21 @@ def test_a_job_that_is_closed_already_is_not_released_again(shell: Shell) -> Non
     assert order in shell("jobs", "show", job["job"]).stdout
 
 
-def test_a_fleet_is_enrolled_from_a_file_and_bad_lines_are_named(shell: Shell, tmp_path: Path) -> None:
+def test_a_fleet_is_enrolled_from_a_file_whole_or_not_at_all_and_bad_lines_are_named(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "fleet.csv"
-    file.write_text("device,role,courier,at\nscan-1,,,dock-1\nphone-1,courier,anna,\nthrone,king,,\n,scanner,,\n")
-    done = shell("device", "import", file, "--json", code=1)
+    good = "device,role,courier,at\nscan-1,scanner,,dock-1\nphone-1,courier,anna,\n"
+    file.write_text(f"{good}throne,king,,\n,scanner,,\nscan-2,,,\n")
+    refused = shell("device", "import", file, "--json", code=1)
+    assert refused.stdout == ""
+    assert "line 4: 'king' is not a role; choose one of scanner, courier" in refused.stderr
+    assert "line 5: device ''" in refused.stderr
+    assert "line 6: its role is empty" in refused.stderr
+    assert "3 lines can't be used; nothing was changed" in refused.stderr
+    assert shell.data("device", "list") == []
+    file.write_text(good)
+    done = shell("device", "import", file, "--json")
     assert [(d["device"], d["role"], len(d["secret"])) for d in json.loads(done.stdout)] == [("scan-1", "scanner", 24), ("phone-1", "courier", 24)]
-    assert "line 4: 'king' is not a role. Choose one of scanner, courier" in done.stderr
-    assert "line 5: device ''" in done.stderr
-    assert "2 enrolled, 2 failed" in done.stderr
+    assert "2 enrolled" in done.stderr
     assert {d["device"]: (d["courier"], d["at"]) for d in shell.data("device", "list")} == {"scan-1": (None, "dock-1"), "phone-1": ("anna", None)}
     (tmp_path / "other.csv").write_text("name,role\nscan-2,scanner\n")
     assert "has no column device" in shell("device", "import", tmp_path / "other.csv", code=1).stderr
@@ -558,10 +565,12 @@ def test_access_why_answers_with_the_rule(shell: Shell) -> None:
 
 def test_a_system_is_enrolled_with_the_orders_that_it_serves(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "fleet.csv"
-    file.write_text("device,role,orders\nerp,system,all\nshop2,system,shop2-\nshop3,system,\ndhl,carrier,\n")
+    lines = "device,role,orders\nerp,system,all\nshop2,system,shop2-\ndhl,carrier,\n"
+    file.write_text(f"{lines}shop3,system,\n")
     shell("device", "add", "shop1", "--role", "system", "--orders", "shop1-")
-    done = shell("device", "import", file, code=1)
-    assert "line 4: which orders does this system serve?" in done.stderr
+    assert "line 5: which orders does this system serve?" in shell("device", "import", file, code=1).stderr
+    file.write_text(lines)
+    shell("device", "import", file)
     orders = {d["device"]: d["orders"] for d in shell.data("device", "list")}
     assert orders == {"shop1": "shop1-", "erp": "all", "shop2": "shop2-", "dhl": None}
     rule = shell.data("access", "why", "shop1", "publish", "v1/site/devices/shop1/events/cancelled")["rule"]

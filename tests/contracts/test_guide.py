@@ -17,12 +17,18 @@ from unicodedata import east_asian_width
 import pytest
 from contracts.example_site import RECEIVED_AFTER_MS, ExampleSite
 from helpers.foreign_tools import needs
+from helpers.site import Site
 from msgspec import structs
 from typer.main import get_command
 
+from bridge.claim_terms import terms_of
 from bridge.documents.guide import guide
 from bridge.documents.walk import WALK
 from bridge.entrypoints.cli.main import app
+from bridge.operations import devices
+from bridge.operations.fleet import NewClaim
+from bridge.passwords import token_digest
+from devices.protocol.claims import fingerprint_text
 from devices.protocol.documents.event_examples import DEVICES, SITE
 from devices.protocol.documents.texts import WIDTH
 from devices.protocol.messages import EVENT_KINDS, MESSAGES, PayloadError, decode, load
@@ -76,7 +82,7 @@ def is_a(kind: Any, payload: bytes) -> bool:
 
 def test_every_example_is_a_message_of_the_contract() -> None:
     blocks = JSON.findall(TEXT)
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     assert [text for text in blocks if not any(is_a(kind, text.encode()) for kind in (*MESSAGES, *EVENT_KINDS.values()))] == []
 
 
@@ -100,6 +106,28 @@ def test_its_contents_are_its_chapters() -> None:
     chapters = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
     assert len(contents) == len(chapters)
     assert [chapter for said, chapter in zip(contents, chapters, strict=True) if not chapter.startswith(said)] == []
+
+
+@pytest.mark.slow
+def test_a_claim_is_redeemed_with_its_commands(tmp_path: Path) -> None:
+    """Only the right server gets the token."""
+    for tool in ("mosquitto_sub", "openssl"):
+        needs(tool)
+    (block,) = [b for b in SHELL.findall(TEXT) if "credentials" in b]
+    with Site(tmp_path / "site", listen={"mqtts": "127.0.0.1:0"}, publish={"format": "json"}) as site:
+        host, port = site.addresses["mqtts"]
+        claim = terms_of(site.directory, [f"{host}:{port}"]).claim("scan-07")
+        site.wait_for(devices.add(site.app, "scan-07", Role.SCANNER, claim=NewClaim(token_sha256=token_digest(claim.token), valid_ms=3_600_000)))
+        wrong = claim.text().replace(claim.fingerprint, fingerprint_text(bytes(32)))
+        for text, folder, code in ((wrong, "wrong", 1), (claim.text(), "right", 0)):
+            (tmp_path / folder).mkdir()
+            environment = {**os.environ, "CLAIM": text}
+            done = subprocess.run(["sh", "-c", block], cwd=tmp_path / folder, env=environment, capture_output=True, text=True, timeout=30, check=False)
+            assert (done.returncode != 0) == code, done.stderr
+        said = load(done.stdout.encode())
+        assert (said["site"], said["device"]) == (SITE, "scan-07")
+        assert site.app.registry.verify("scan-07", said["password"]) is not None
+        assert site.on_loop(lambda: site.app.failed_logins) == {}
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import json
 import queue
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -25,6 +26,11 @@ from msgspec import structs
 
 from bridge import recovery
 from bridge.app import ingest_of
+from bridge.claim_terms import terms_of
+from bridge.operations import devices
+from bridge.operations.fleet import NewClaim
+from bridge.passwords import token_digest
+from devices.protocol.claims import fingerprint_text
 from devices.protocol.device_messages import EVENT_KINDS, decode_event
 from devices.protocol.encoding import PayloadError, encode_cbor
 from devices.protocol.vocabulary import DEVELOPER_WARNINGS, EventType, Role, Warn
@@ -72,6 +78,33 @@ point = "committed"
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return laid_out(tmp_path_factory.mktemp("javascript"))
+
+
+@pytest.mark.slow
+def test_a_claim_is_redeemed_once_from_the_right_server(client: Path, tmp_path: Path) -> None:
+    """In Python and in JavaScript, a claim is read alike."""
+    with Site(tmp_path / "site", listen={"mqtts": "127.0.0.1:0"}) as site:
+        host, port = site.addresses["mqtts"]
+        claim = terms_of(site.directory, [f"{host}:{port}"]).claim("scan-07")
+        site.wait_for(devices.add(site.app, "scan-07", Role.SCANNER, claim=NewClaim(token_sha256=token_digest(claim.token), valid_ms=3_600_000)))
+        wrong = replace(claim, fingerprint=fingerprint_text(bytes(32)))
+        said = [_redeemed(client, text, tmp_path / "scan-07.json") for text in (wrong.text(), claim.short_text().lower(), claim.text(), "mqtts://x/y")]
+        assert said == ["WrongServer", "redeemed scan-07 of ams1", "ClaimRefused", "InvalidClaim"]
+        saved = json.loads((tmp_path / "scan-07.json").read_text())
+        assert (tmp_path / "scan-07.json").stat().st_mode & 0o777 == 0o600
+        assert site.app.registry.verify("scan-07", saved["password"]) is not None
+
+
+def _redeemed(client: Path, text: str, store: Path) -> str:
+    script = f"""
+        import mqtt from 'mqtt';
+        import {{ claimMeans }} from './node.js';
+        import {{ redeem }} from './redeem.js';
+        redeem({json.dumps(text)}, claimMeans(mqtt, {json.dumps(str(store))})).then(
+            ({{ site, device }}) => console.log(`redeemed ${{device}} of ${{site}}`), (error) => console.log(error.name));
+    """
+    done = subprocess.run(["node", "--input-type=module", "-e", script], cwd=client, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture

@@ -20,7 +20,12 @@ from bridge.operations.audit import AuditEntry
 from devices.protocol.reasons import CancelReason, HoldReason, UnassignReason
 from devices.protocol.vocabulary import Role
 
-READS = {"imports.submit", *(f"server.{name}" for name in ("about", "batch_times", "connected", "counters", "failed_logins", "figures", "reload_certificate"))}
+READS = {
+    "devices.check",
+    "devices.open_claims",
+    "imports.submit",
+    *(f"server.{name}" for name in ("about", "batch_times", "connected", "counters", "failed_logins", "figures", "reload_certificate")),
+}
 """Calls that are no acts of their own: reads, and portions of an import."""
 
 

@@ -30,10 +30,12 @@ from bridge.errors import NotFound, Refused, StoreError
 from bridge.ingest.items import Incoming
 from bridge.ingest.memory import LEDGER
 from bridge.ingest.ports import StoreUnavailable
+from bridge.operations.fleet import Action, DeviceChange, NewClaim
 from bridge.store import migrate as migrations
 from bridge.store import registry as registries
 from bridge.store import sqlite, tables
 from bridge.store.check import check_database
+from bridge.store.credentials import CredentialsLog
 from bridge.store.migrate import NEWEST, backup, current_revision, known_revisions, migrate
 from bridge.store.queries import Queries
 from bridge.store.registry import Registry
@@ -596,6 +598,23 @@ def test_a_channel_without_a_secret_accepts_no_login(registry: Registry) -> None
     assert registry.add("shop1", Role.SYSTEM, now_ms=NOW_MS, with_secret=False) is None
     assert registry.verify("shop1", "") is None
     assert registry.identity("shop1").role is Role.SYSTEM
+
+
+def test_a_restore_brings_back_no_claim_and_no_removed_device(bench: Bench, tmp_path: Path) -> None:
+    log = CredentialsLog(tmp_path / "credentials.jsonl")
+    registry = Registry(bench.engine, bench.engine, SITE, log)
+    for device in ("scan-1", "scan-2"):
+        registry.add(device, Role.SCANNER, now_ms=NOW_MS, with_secret=False)
+    claim = NewClaim(token_sha256="00", valid_ms=1_000)
+    registry.apply([DeviceChange(action=Action.CLAIM, device=device, claim=claim) for device in ("scan-1", "scan-2")], now_ms=NOW_MS)
+    backup = registry.row_of("scan-1")
+    registry.apply([DeviceChange(action=Action.REMOVE, device="scan-1", revoke=True)], now_ms=NOW_MS)
+    assert bench.rows("SELECT device FROM claims") == [("scan-2",)]
+    with bench.engine.begin() as connection:
+        connection.execute(tables.devices.insert(), [backup])
+        assert log.apply(connection) == ["scan-1"]
+    assert [d.device for d in registry.list()] == ["scan-2"]
+    assert bench.rows("SELECT * FROM claims") == []
 
 
 def test_an_unknown_name_costs_a_verification_too(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

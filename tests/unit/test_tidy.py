@@ -36,6 +36,8 @@ PARAMETERS_MAX: Final = 8
 MANY_PARAMETERS: Final = {
     "receipt.py:receipt_cbor": "keyword-only: the fields of a receipt",
     "torture.py:torture": "a command: each parameter is an option",
+    "device.py:add": "a command: each parameter is an option",
+    "device_enrol.py:import_": "a command: each parameter is an option",
     "order_reads.py:list_": "a command: each parameter is an option",
     "history.py:history": "a command: each parameter is an option",
     "runs.py:run": "a command: each parameter is an option",

@@ -189,6 +189,7 @@ def test_topics_are_built_as_the_table_says() -> None:
         t.location("d"): "v1/ams~201/devices/d/location",
         t.presence("d"): "v1/ams~201/devices/d/presence",
         t.receipts("d"): "v1/ams~201/devices/d/receipts",
+        t.credentials("d"): "v1/ams~201/devices/d/credentials",
         t.assignment("kim", "j 1"): "v1/ams~201/couriers/kim/assignments/j~201",
         t.status("PO 17/3"): "v1/ams~201/orders/PO~2017~2F3/status",
         t.parcel("o", "p#1"): "v1/ams~201/orders/o/parcels/p~231",

@@ -6,31 +6,48 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from bridge.config import CONFIG_NAME, load
-from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, print_table, ranges, say, yes_no
+from bridge.entrypoints.cli.device_enrol import COMMANDS as MANY
+from bridge.entrypoints.cli.device_enrol import (
+    KEEP_IT,
+    AddressOption,
+    MoveTo,
+    ReasonOption,
+    RoleOption,
+    check_changes,
+    claims,
+    enrol,
+    move_jobs,
+    role_of,
+    say_jobs,
+    terms,
+)
+from bridge.entrypoints.cli.handing import handed_out, print_first
+from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, print_table, printable, ranges, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.client import Caller, ask, call
-from bridge.errors import BridgeError
-from bridge.fleet_file import FleetRow, read_fleet
-from bridge.operations import devices, jobs, server
-from bridge.operations.devices import DeviceRow, Enrolled, NewSecret
-from bridge.operations.ports import ENROLLABLE, FailedLogins
+from bridge.operations import devices, server
+from bridge.operations.devices import DeviceRow, Enrolled, NewSecret, Revoked
+from bridge.operations.fleet import Action, DeviceChange
+from bridge.operations.ports import FailedLogins
+from bridge.passwords import hash_secret, new_secret
 from bridge.words import counted
-from devices.protocol.reasons import UnassignReason
-from devices.protocol.vocabulary import Role
 
 app = typer.Typer(no_args_is_help=True, help="Enrol devices, look at them, shut them out.\n\nExample: `dockbridge device add scan-07 --at dock-2`")
 
-ROLES = ", ".join(ENROLLABLE)
-JOBS_NAMED_MAX = 10
-"""Jobs that a message names."""
-RoleOption = Annotated[str, typer.Option("--role", "-r", help=f"What it may do: {ROLES}.")]
 PasswordOnly = Annotated[bool, typer.Option("--password-only", help="Print only the password, for a script.")]
 DeviceArgument = Annotated[str, typer.Argument(help="The device's name.")]
+NamesArgument = Annotated[list[str], typer.Argument(help="The devices' names; `--` before one that begins with -.", metavar="DEVICE...", show_default=False)]
+NamesJson = Annotated[str | None, typer.Option(help="Names that can't be typed, as `device list --json` prints them: '[\"scan\\n7\"]'.", show_default=False)]
+
+for _name, _command in MANY.items():
+    app.command(name=_name)(_command)
+app.add_typer(claims, name="claims")
 
 
 @app.command()
@@ -41,43 +58,50 @@ def add(
     at: Annotated[str | None, typer.Option(help="The place of a fixed scanner, for scans that name none.")] = None,
     orders: Annotated[str | None, typer.Option(help="For a system: it sends and reads about orders whose id begins with this; `all` for every order.")] = None,
     password_only: PasswordOnly = False,
+    qr: Annotated[bool, typer.Option("--qr", help="Print a QR code instead of a password: the device gets its password itself, once.")] = False,
+    address: AddressOption = [],  # noqa: B006 -- Typer's way to say "may be given several times"
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Enrol a device. Its password is printed once, here.
+    """Enrol a device. Its password is printed once, here; or, with --qr, a code that the device redeems.
 
     Example: `dockbridge device add scan-07 --at dock-2`, or for a shop's system `dockbridge device add shop1 --role system --orders shop1-`
     """
-    made = call(site, devices.add, device, _role(role), courier=courier, orders=orders, at=at)
-    if password_only:
-        print(made.secret)
-    else:
-        _print_secrets([made], as_json=as_json)
+    change = DeviceChange(action=Action.ADD, device=device, role=role_of(role), courier=courier, orders=orders, at=at)
+    if qr:
+        with Caller(site) as caller:
+            enrol(caller, site, terms(site, address), [change], sheet=None, as_json=as_json)
+        return
+    with Caller(site) as caller:
+        check_changes(caller, [change])
+        secret = new_secret()
+        hashed = replace(change, password_hash=hash_secret(secret))
+        made = Enrolled(device=device, role=role_of(role), secret=secret)
+        with handed_out("the password", site, [hashed]):
+            print_first(lambda: _print_secret(made, password_only=password_only, as_json=as_json))
+            caller.call(devices.add, device, made.role, courier=courier, orders=orders, at=at, password_hash=hashed.password_hash)
+    _keep_it(password_only=password_only, as_json=as_json)
 
 
-@app.command(name="import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="CSV with the column device and, if needed, role, courier, at, and orders (of a system: a prefix, or all).")],
+@app.command()
+def edit(
+    device: DeviceArgument,
+    courier: Annotated[str | None, typer.Option(help="The courier that a phone belongs to.")] = None,
+    at: Annotated[str | None, typer.Option(help="Its place; empty for none.")] = None,
+    orders: Annotated[str | None, typer.Option(help="Of a system: the prefix of its orders, or `all`.")] = None,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Enrol many devices from a CSV file. Their passwords are printed once, here.
+    """Change what is known of a device, except its name and its role. It connects again, as what it is now.
 
-    Example: `dockbridge device import fleet.csv > passwords.txt`
+    Example: `dockbridge device edit scan-07 --at dock-3`, or `dockbridge device edit phone-2 --courier ben`
     """
-    made: list[Enrolled] = []
-    failed = 0
-    with Caller(site) as caller:
-        for row in read_fleet(file):
-            try:
-                made.append(_enrol(caller, row))
-            except (BridgeError, typer.BadParameter) as error:
-                failed += 1
-                say(f"line {row.line}: {error}")
-    _print_secrets(made, as_json=as_json)
-    say(f"{len(made)} enrolled, {failed} failed")
-    if failed:
-        raise typer.Exit(1)
+    if courier is None and at is None and orders is None:
+        raise typer.BadParameter("say what changes: --courier, --at or --orders", param_hint="--at")
+    call(site, devices.edit, device, courier=courier, orders=orders, at=at)
+    if as_json:
+        print_json(read(site, devices.show_device, device, (), {}).row)
+    say(f"{device} is changed.")
 
 
 @app.command(name="list")
@@ -128,11 +152,15 @@ def rotate(
 
     Example: `dockbridge device rotate scan-07`
     """
-    made = call(site, devices.rotate, device, readmit=readmit)
-    if password_only:
-        print(made.secret)
-    else:
-        _print_secrets([made], as_json=as_json)
+    with Caller(site) as caller:
+        change = DeviceChange(action=Action.ROTATE, device=device, readmit=readmit)
+        check_changes(caller, [change])
+        secret = new_secret()
+        hashed = replace(change, password_hash=hash_secret(secret))
+        with handed_out("the password", site, [hashed]):
+            print_first(lambda: _print_secret(NewSecret(device=device, secret=secret), password_only=password_only, as_json=as_json))
+            caller.call(devices.rotate, device, readmit=readmit, password_hash=hashed.password_hash)
+    _keep_it(password_only=password_only, as_json=as_json)
 
 
 @app.command()
@@ -162,48 +190,84 @@ def certificate(
 
 @app.command()
 def revoke(
-    names: Annotated[list[str], typer.Argument(help="The devices' names.", metavar="DEVICE...")],
-    move_to: Annotated[str | None, typer.Option(help="Give the open jobs of a phone's courier to this courier.", show_default=False)] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "",
+    names: NamesArgument = [],  # noqa: B006 -- Typer's way to say "any number"
+    move_to: MoveTo = None,
+    reason: ReasonOption = "",
+    names_json: NamesJson = None,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
     """Shut devices out. Their connections are closed when this returns; what they have sent stays. `device rotate DEVICE --readmit` lets one in again.
 
+    Their presence, their alerts and their positions are cleared.
+
     Example: `dockbridge device revoke phone-anna --move-to ben --reason stolen`
     """
     with Caller(site) as caller:
-        done = [caller.call(devices.revoke, name, reason) for name in names]
-        moved = [caller.call(jobs.move, job, move_to, UnassignReason.OTHER.value) for one in done for job in one.jobs] if move_to is not None else []
+        done = [caller.call(devices.revoke, name, reason) for name in _names(names, names_json)]
+        moved = move_jobs(caller, done, move_to)
+    _print_shut_out(done, "shut out", moved, move_to, as_json=as_json)
+
+
+@app.command()
+def remove(
+    names: NamesArgument = [],  # noqa: B006 -- as above
+    also_revoke: Annotated[bool, typer.Option("--revoke", help="Also devices that may still log in.")] = False,
+    move_to: MoveTo = None,
+    reason: ReasonOption = "",
+    names_json: NamesJson = None,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Take devices that were shut out off the list. What they have sent stays; what they still owe is given up, and their messages in quarantine are dropped.
+
+    The name can then be used for another device.
+
+    Example: `dockbridge device remove scan-07 --revoke --reason broken`
+    """
+    with Caller(site) as caller:
+        done = [caller.call(devices.remove, name, also_revoke, reason) for name in _names(names, names_json)]
+        moved = move_jobs(caller, done, move_to)
+    _print_shut_out(done, "removed", moved, move_to, as_json=as_json)
+
+
+def _names(typed: list[str], as_json: str | None) -> list[str]:
+    """The devices that are meant. Earlier versions enrolled names that can't be typed; those are given as JSON."""
+    if as_json is None:
+        named = typed
+    else:
+        try:
+            named = [*typed, *msgspec.json.decode(as_json, type=list[str])]
+        except msgspec.DecodeError as error:
+            raise typer.BadParameter(f"not a JSON list of names: {error}", param_hint="--names-json") from error
+    if not named:
+        raise typer.BadParameter("name at least one device", param_hint="DEVICE")
+    return list(dict.fromkeys(named))
+
+
+def _print_shut_out(done: Sequence[Revoked], what: str, moved: int, move_to: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json(done)
     for one in done:
-        say(f"{one.device} is shut out.")
-        if one.jobs and move_to is None:
-            held = ", ".join(one.jobs[:JOBS_NAMED_MAX]) + (f" and {len(one.jobs) - JOBS_NAMED_MAX} more" if len(one.jobs) > JOBS_NAMED_MAX else "")
-            say(f"  {one.courier} has no phone now, and {counted(len(one.jobs), 'open job')}: {held}")
-            say(f"  next: dockbridge jobs move {one.jobs[0]} COURIER, or `dockbridge jobs release --courier {one.courier}`")
+        say(f"{printable(one.device)} is {what}.")
+        if move_to is None:
+            say_jobs(one.courier, one.jobs)
     if moved:
-        say(f"{counted(len(moved), 'job')} moved to {move_to}.")
+        say(f"{counted(moved, 'job')} moved to {move_to}.")
 
 
-def _role(word: str) -> Role:
-    if word not in ENROLLABLE:
-        raise typer.BadParameter(f"{word!r} is not a role. Choose one of {ROLES}", param_hint="--role")
-    return Role(word)
+def _print_secret(made: Enrolled | NewSecret, *, password_only: bool, as_json: bool) -> None:
+    if password_only:
+        print(made.secret)
+    elif as_json:
+        print_json([made])
+    else:
+        print_table(("device", "role", "password"), [(made.device, made.role if isinstance(made, Enrolled) else "", made.secret)])
 
 
-def _enrol(caller: Caller, row: FleetRow) -> Enrolled:
-    return caller.call(devices.add, row.device, _role(row.role or "scanner"), courier=row.courier, orders=row.orders, at=row.at)
-
-
-def _print_secrets(made: Sequence[Enrolled | NewSecret], *, as_json: bool) -> None:
-    if as_json:
-        print_json(made)
-        return
-    print_table(("device", "role", "password"), [(m.device, m.role if isinstance(m, Enrolled) else "", m.secret) for m in made])
-    if made:
-        say("The password is stored only as a hash: keep it now, or make another with `dockbridge device rotate`.")
+def _keep_it(*, password_only: bool, as_json: bool) -> None:
+    if not (password_only or as_json):
+        say(KEEP_IT)
 
 
 def _connected(site: Path) -> Collection[str]:

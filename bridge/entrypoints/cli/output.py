@@ -95,7 +95,7 @@ def is_narrow() -> bool:
 
 def print_command(command: str) -> None:
     """Print a command to stdout as it is typed: never broken, so that it can be copied."""
-    print(f"  {_printable(command)}")
+    print(f"  {printable(command)}")
 
 
 def print_details(row: Mapping[str, Any]) -> None:
@@ -113,10 +113,11 @@ def _detail(name: str, value: Any) -> tuple[str, Any]:
 
 def _cell(cell: Any) -> str:
     """A value as one line of a table. Text from outside must not control the terminal: control characters are printed as escapes."""
-    return cell.hex() if isinstance(cell, bytes) else _printable(str(cell)).replace("[", "\\[")
+    return cell.hex() if isinstance(cell, bytes) else printable(str(cell)).replace("[", "\\[")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text with its control characters as escapes."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

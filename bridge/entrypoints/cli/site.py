@@ -23,7 +23,7 @@ from bridge.entrypoints.cli.certificate import HostOption, print_made
 from bridge.entrypoints.cli.logs import log_as
 from bridge.entrypoints.cli.output import JsonOption, print_json_line, say
 from bridge.errors import BridgeError
-from bridge.ingest.points import POINTS, Passed, ignore_point
+from bridge.ingest.points import CLAIM_STORED, POINTS, Passed, ignore_point
 from bridge.interpreter import loop_runner, tune_garbage_collection
 from devices.protocol.vocabulary import Role
 
@@ -123,7 +123,7 @@ def _lab_settings(listen: str, websocket: str) -> Settings:
 def _killer(text: str) -> Passed:
     """A function that kills the process at a labelled point of the pipeline."""
     label, _, times = text.partition(":")
-    if label not in POINTS or not times.isdecimal():
+    if label not in (*POINTS, CLAIM_STORED) or not times.isdecimal():
         raise typer.BadParameter(f"must be LABEL:N, with one of the labels {', '.join(POINTS)}", param_hint="--kill-at")
     left = int(times)
 

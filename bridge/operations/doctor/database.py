@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings
-from bridge.operations.devices import ALL_ORDERS
 from bridge.operations.doctor.findings import NAMED_MAX, Finding, Trouble, Weight, named
 from bridge.operations.doctor.folder import put_aside
 from bridge.operations.doctor.patient import DatabaseState, Patient
+from bridge.operations.fleet import ALL_ORDERS
 from bridge.operations.ports import Device, OnProgress
 from bridge.words import counted
 from devices.protocol.vocabulary import Role

@@ -611,7 +611,10 @@ export type AlertCode =
    * device.
    */
   | "dropped"
-  /** Logins as a device failed again and again. Subject: the device. */
+  /**
+   * Logins as a device, or with its claim, failed again and again. Subject: the device; if it was
+   * its claim, with `claim:` in front.
+   */
   | "logins"
   /** Two programs use one client id and end each other's connections. Subject: the device. */
   | "client_id"
@@ -1204,6 +1207,20 @@ export interface Limits {
 }
 
 /**
+ * What a device logs in with, for a client that redeems the device's claim. Store it, then
+ * acknowledge it: after that the claim is worth nothing. If the connection ends before, the claim
+ * brings another password, and this one is void.
+ */
+export interface Credentials {
+  /** The site: the second level of every topic. */
+  site: Id;
+  /** The device: its user name, and its client id. */
+  device: Id;
+  /** Its password from now on, instead of any before. */
+  password: Word;
+}
+
+/**
  * An order. `amount_minor` in `currency` is what has to be paid for it; without it, every payment
  * is enough.
  */
@@ -1754,6 +1771,8 @@ export interface Topics {
   "v1/{site}/devices/{device}/presence": Presence;
   /** The answers to one device. Only that device reads them. */
   "v1/{site}/devices/{device}/receipts": Receipt | ResendRequest;
+  /** A device's password, once. Only a client that redeems the device's claim reads it. */
+  "v1/{site}/devices/{device}/credentials": Credentials;
   /** A courier's open jobs. That courier's phone and the desk read them. */
   "v1/{site}/couriers/{courier}/assignments/{job}": Assignment;
   /**

@@ -1,17 +1,20 @@
-/** What a device needs of Node.js: an outbox in a file, and clocks that count while the machine sleeps. */
+/** What a device needs of Node.js: an outbox in a file, clocks that count while the machine sleeps, and the means to redeem a claim. */
 import { createHash } from 'node:crypto';
 import { constants, readFileSync } from 'node:fs';
 import { open, realpath, rename, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { uptime } from 'node:os';
 import { dirname } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { pageClock, systemRandom } from './clock.js';
 import { decode, encode } from './encoding.js';
-import { OutboxError, OutboxLocked } from './errors.js';
+import { OutboxError, OutboxLocked, WrongServer } from './errors.js';
 
 /** The file is written anew when it has twice as many lines as this, or as there are records if those are more. */
 const LINES_WORTH = 1_000;
 const CHANGES_PER_LINE_MAX = 100;
+const AUTHORITY_TIMEOUT_MS = 10_000;
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 
 /**
@@ -191,6 +194,49 @@ function changesOf(line) {
 }
 
 const digest = (/** @type {string} */ text) => createHash('sha256').update(text).digest('hex').slice(0, 8);
+
+/**
+ * What `redeem` needs. The password goes into a file that only its owner may read. @param {typeof import('mqtt')} mqtt @param {string} path
+ * @returns {import('./redeem.js').Means}
+ */
+export function claimMeans(mqtt, path) {
+  return {
+    authority,
+    connect: ({ host, port }, how, tls, ca) => mqtt.connect(`${tls ? 'mqtts' : 'mqtt'}://${host}:${port}`, ca === undefined ? how : { ...how, ca }),
+    async save(redeemed) {
+      const file = await open(`${path}.part`, 'w', 0o600);
+      await file.writeFile(JSON.stringify(redeemed)).then(() => file.sync()).finally(() => file.close());
+      await rename(`${path}.part`, path);
+      await syncFolder(path);
+    },
+  };
+}
+
+/** Nothing is said to the server on this connection: it only shows its certificates. @type {import('./redeem.js').Means['authority']} */
+function authority({ host, port }, { fingerprint }) {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ host, port, servername: /[a-z]/i.test(host) ? host : '', rejectUnauthorized: false }, () => {
+      const seen = new Set();
+      for (let shown = socket.getPeerCertificate(true); shown?.raw && !seen.has(shown.fingerprint256); shown = shown.issuerCertificate) {
+        seen.add(shown.fingerprint256);
+        if (base32(createHash('sha256').update(shown.raw).digest()).startsWith(fingerprint)) {
+          const lines = (shown.raw.toString('base64').match(/.{1,64}/g) ?? []).join('\n');
+          resolve(`-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`);
+        }
+      }
+      socket.destroy();
+      reject(new WrongServer(`${host}:${port}`));
+    });
+    socket.setTimeout(AUTHORITY_TIMEOUT_MS, () => socket.destroy(new Error('no answer in time')));
+    socket.once('error', reject);
+  });
+}
+
+/** RFC 4648 §6, without padding. @param {Uint8Array} bytes */
+function base32(bytes) {
+  const bits = Array.from(bytes, (byte) => byte.toString(2).padStart(8, '0')).join('');
+  return (bits.match(/.{1,5}/g) ?? []).map((five) => BASE32[parseInt(five.padEnd(5, '0'), 2)]).join('');
+}
 
 /** Holds a name that the system frees when this process dies, however it dies. Only Linux and Windows have such names. @param {string} path */
 async function locked(path) {

@@ -168,6 +168,14 @@ MESSAGE_EXAMPLES: Final[dict[str, tuple[Example, ...]]] = {
             fix="Stop the parcel and unload it, or release the hold.",
         ),
     ),
+    "Credentials": (
+        _example(
+            *("redeemed", "What a scanner is sent that redeems its claim."),
+            site=SITE,
+            device="scan-07",
+            password="rAn3OwkeWfyn6w5jvyB0A5aV",  # noqa: S106 -- an example
+        ),
+    ),
     "BridgeState": (
         _example(
             *("online", "The server is there."),
