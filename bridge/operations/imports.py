@@ -11,7 +11,7 @@ from msgspec import Struct
 from bridge.operations import devices
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.shop.assembly import ShopOrder
-from bridge.shop.events import News, Said, order_news
+from bridge.shop.events import SENDING, News, Said, order_news
 from bridge.shop.mapping import ShopMap
 from devices.protocol.messages import Receipt, convert, load
 from devices.protocol.vocabulary import EventType, Outcome, Role
@@ -59,6 +59,7 @@ def _hear(said: Said, kind: EventType, body: dict[str, Any]) -> None:
         if body.get("lines") is not None:
             said.lines = {line["sku"]: line["qty"] for line in body["lines"]}
         said.promise_ms = body.get("promise_ms", said.promise_ms)
+        said.sending |= {name: body[name] for name in SENDING if body.get(name) is not None}
         said.amount_minor = body.get("amount_minor", said.amount_minor)
 
 

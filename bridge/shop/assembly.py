@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bridge.shop import cells
-from bridge.shop.mapping import LEAVE_OUT, ShopMap
+from bridge.shop.mapping import LEAVE_OUT, WAYS, ShopMap
 from bridge.shop.rows import BadRow, Row
 from devices.protocol.vocabulary import OrderState
 
@@ -21,7 +21,8 @@ class ShopOrder:
     """One order of the file, from one or more rows. Times are in ms since 1970 UTC; None if the file does not have the time.
 
     `expected` is the order state to which [status] maps the shop's word. `items` may be empty if the order is cancelled.
-    Without a currency, payment or country of its own, it has the map's.
+    Without a currency, payment or country of its own, it has the map's. `several` names those of `carrier`, `service` and `tracking` of which its rows
+    have more than one: an order has one of each, so that it comes in without them.
     """
 
     order: str
@@ -39,6 +40,11 @@ class ShopOrder:
     currency: str | None = None
     payment: str | None = None
     country: str | None = None
+    ship_by_ms: int | None = None
+    carrier: str | None = None
+    service: str | None = None
+    tracking: str | None = None
+    several: tuple[str, ...] = ()
     items: dict[str, int] = field(default_factory=dict)
 
 
@@ -90,6 +96,7 @@ def _whole(order: str, rows: Sequence[Row], shop: ShopMap) -> ShopOrder | LeftOu
     if not items and expected != OrderState.CANCELLED:
         raise _Stops(first, f"order {order} has no item left: map its status to leave_out, or leave its rows out")
     times = {f"{name}_ms": ms for name, ms in head.times.items()}
+    ways = {name: {said for row in rows if (said := getattr(row, name))} for name in WAYS}
     return ShopOrder(
         order=order,
         line=first,
@@ -101,8 +108,17 @@ def _whole(order: str, rows: Sequence[Row], shop: ShopMap) -> ShopOrder | LeftOu
         currency=head.currency or None,
         payment=head.payment or None,
         country=head.country or None,
+        carrier=_only(ways["carrier"]),
+        service=_only(ways["service"]),
+        tracking=_only(ways["tracking"]),
+        several=tuple(name for name, said in ways.items() if len(said) > 1),
         items=items,
     )
+
+
+def _only(said: set[str]) -> str | None:
+    """What all rows say that say anything; None if they differ."""
+    return next(iter(said)) if len(said) == 1 else None
 
 
 def _head(order: str, rows: Sequence[Row], shop: ShopMap) -> Row:

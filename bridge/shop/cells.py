@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from bridge.shop.currencies import minor_digits
-from bridge.shop.mapping import ISO, ShopMap
+from bridge.shop.mapping import ISO, WAYS, ShopMap
 
 QTY_MAX: Final = 1_000_000
 WHOLE_DIGITS_MAX: Final = 12
@@ -142,6 +142,20 @@ def word(text: str, column: str, words: Mapping[str, str], choices: tuple[str, .
     if found is None:
         raise ValueError(f"{column} is {text!r}, which [{section}] does not map to {' or '.join(choices)}")
     return found
+
+
+def way_to_send(text: str, name: str, column: str, shop: ShopMap) -> str:
+    """A carrier, its service or its number, as the map has it.
+
+    Raises:
+        ValueError: if it is too long, or a spreadsheet has changed a number.
+    """
+    text = shop.carriers.get(text, text) if name == "carrier" else text
+    if len(text) > WAYS[name]:
+        raise ValueError(f"{column} has {len(text)} characters: a {name} has at most {WAYS[name]}")
+    if name == "tracking" and text:
+        check_id(text, name, column, shop)
+    return text
 
 
 def country(text: str, column: str, words: Mapping[str, str]) -> str:

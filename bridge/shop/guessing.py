@@ -29,11 +29,15 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "shipped": ("shipped on date", "fulfilled at", "ship time", "handed to carrier", "shipped at", "shipped"),
     "delivered": ("order complete time", "delivered at", "delivered"),
     "cancelled": ("cancelled at", "canceled at", "cancelled"),
-    "promised": ("maximum estimated delivery date", "delivery date", "estimated ship out date", "estimated delivery", "promised"),
+    "promised": ("maximum estimated delivery date", "latest delivery date", "delivery date", "estimated delivery", "promised"),
     "sku": ("lineitem sku", "sku", "sku reference no", "custom label", "sku code", "order lines product internal reference", "item sku", "article"),
     "qty": ("lineitem quantity", "quantity", "qty", "qty ordered", "quantity refund", "order lines quantity"),
     "amount": ("order total amount", "grand total", "total", "order amount", "item price", "product subtotal", "sold for", "row total", "amount"),
     "currency": ("currency", "order currency code"),
+    "carrier": ("shipping carrier", "carrier name", "carrier", "shipping provider", "shipping provider name"),
+    "service": ("ship service level", "shipping service", "shipping option", "delivery option", "shipping method"),
+    "tracking": ("tracking number", "tracking code", "tracking id", "tracking"),
+    "ship_by": ("estimated ship out date", "latest ship date", "ship by date", "ship by"),
     "country": ("ship country", "country code shipping", "ship to country", "country code", "shipping country"),
 }
 """The names that shops give to our columns, in lower case and without marks; the first that a file has is taken."""

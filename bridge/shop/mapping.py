@@ -15,8 +15,10 @@ from bridge.errors import BridgeError
 from bridge.shop.currencies import minor_digits
 from devices.protocol.vocabulary import OrderState
 
-TIMES: Final = ("created", "paid", "approved", "shipped", "delivered", "cancelled", "promised")
-COLUMNS: Final = ("order", "status", *TIMES, "sku", "qty", "amount", "currency", "payment", "country")
+TIMES: Final = ("created", "paid", "approved", "shipped", "delivered", "cancelled", "promised", "ship_by")
+WAYS: Final = {"carrier": 64, "service": 64, "tracking": 96}
+"""How an order is sent: our columns, and how many characters each may have."""
+COLUMNS: Final = ("order", "status", *TIMES, "sku", "qty", "amount", "currency", "payment", "country", *WAYS)
 """What a shop's columns can contain. `order` and `created` are required."""
 CONTACT_COLUMNS: Final = frozenset({"name", "recipient", "customer", "contact", "email", "phone", "address", "street", "city", "postcode", "zip", "note"})
 """What a later release takes in, sealed."""
@@ -66,6 +68,7 @@ class ShopMap:
     status: Mapping[str, str] = field(default_factory=dict)
     payments: Mapping[str, str] = field(default_factory=dict)
     countries: Mapping[str, str] = field(default_factory=dict)
+    carriers: Mapping[str, str] = field(default_factory=dict)
     leave_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
     patterns: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     time_format: str = "%Y-%m-%d %H:%M:%S"
@@ -149,8 +152,8 @@ _SETTINGS: Final[dict[str, _Setting]] = {
     "negative_qty": _one_of("refuse", "leave_out", "subtract"),
 }
 _REQUIRED: Final = ("name", "prefix", "timezone")
-_SECTIONS: Final = ("channel", "columns", "status", "payment", "country", "leave_out", "patterns")
-_PATTERN_COLUMNS: Final = ("order", "sku")
+_SECTIONS: Final = ("channel", "columns", "status", "payment", "country", "carrier", "leave_out", "patterns")
+_PATTERN_COLUMNS: Final = ("order", "sku", "tracking")
 
 
 def read_map(path: Path) -> ShopMap:
@@ -176,7 +179,7 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=fix)
     columns, status_columns = _columns(path, data)
     channel = _channel(path, data)
-    words = {name: _table(path, data, name) for name in ("status", "payment", "country")}
+    words = {name: _table(path, data, name) for name in ("status", "payment", "country", "carrier")}
     _check_words(path, "status", words["status"], (*STATES, LEAVE_OUT), "which an import can't say")
     _check_words(path, "payment", words["payment"], PAYMENTS, "which is not a way to pay")
     for word, code in words["country"].items():
@@ -192,6 +195,7 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         status=words["status"],
         payments=words["payment"],
         countries=words["country"],
+        carriers=words["carrier"],
         leave_out=_leave_out(path, data),
         patterns=_patterns(path, data),
         strip=tuple(channel.get("strip", ())),
@@ -274,7 +278,7 @@ def _patterns(path: Path, data: dict[str, Any]) -> dict[str, re.Pattern[str]]:
     patterns = {}
     for name, text in _table(path, data, "patterns").items():
         if name not in _PATTERN_COLUMNS:
-            raise MapError(f"{path}: patterns.{name} is not a column with a pattern", fix=f"choose {' or '.join(_PATTERN_COLUMNS)}")
+            raise MapError(f"{path}: patterns.{name} is not a column with a pattern", fix=f"choose one of {', '.join(_PATTERN_COLUMNS)}")
         try:
             patterns[name] = re.compile(text)
         except re.error as error:

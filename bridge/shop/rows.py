@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from bridge.shop import cells
-from bridge.shop.mapping import PAYMENTS, TIMES, ShopMap
+from bridge.shop.mapping import PAYMENTS, TIMES, WAYS, ShopMap
 from devices.protocol.topics import escape
 
 ORDER_ID_CHARS_MAX: Final = 96
@@ -39,6 +39,9 @@ class Row(Struct, array_like=True, omit_defaults=True):
     currency: str = ""
     payment: str = ""
     country: str = ""
+    carrier: str = ""
+    service: str = ""
+    tracking: str = ""
 
 
 class Reader:
@@ -109,6 +112,7 @@ class Reader:
             raise ValueError(f"a sku has at most {SKU_CHARS_MAX} characters")
         if "sku" in columns:
             cells.check_id(sku, "sku", columns["sku"], shop)
+        way = {name: cells.way_to_send(cell.get(name, ""), name, columns[name], shop) for name in WAYS if name in columns}
         times: dict[str, int] = {name: ms for name, column in self._times if (ms := cells.time_ms(cell[name], column, shop)) is not None}
         payment, country = cell.get("payment", ""), cell.get("country", "")
         return Row(
@@ -122,4 +126,5 @@ class Reader:
             currency=cell.get("currency", ""),
             payment=cells.word(payment, columns["payment"], shop.payments, PAYMENTS, "payment") if payment else "",
             country=cells.country(country, columns["country"], shop.countries) if country else "",
+            **way,
         )

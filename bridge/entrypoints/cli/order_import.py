@@ -41,7 +41,10 @@ WAITING_AFTER_S: Final = 10.0
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the files: whole orders and their events, how many were known already, and all that was left out."""
+    """What became of the files: whole orders and their events, how many were known already, and all that was left out.
+
+    `several` counts the orders that came in without their carrier, service or number, because they have more than one.
+    """
 
     orders: int = 0
     events: int = 0
@@ -54,6 +57,7 @@ class Tally:
     left_out_rows: int = 0
     left_out_by_map: int = 0
     unmapped: Counter[str] = field(default_factory=Counter)
+    several: Counter[str] = field(default_factory=Counter)
 
     def add_bad(self, file: Path, rows: list[BadRow]) -> None:
         self.bad_rows += len(rows)
@@ -119,6 +123,7 @@ class Import:
 def _whole_orders(path: Path, file: SortedFile, tally: Tally) -> Iterator[ShopOrder]:
     for found in file.read():
         if isinstance(found, ShopOrder):
+            tally.several.update(found.several)
             yield found
         elif found.bad:
             tally.leave_out(path, found.rows, found.bad)
@@ -220,6 +225,8 @@ def _report(tally: Tally, *, as_json: bool, sent_nothing: bool) -> None:
     if tally.unmapped:
         words = ", ".join(f'"{word}" ({counted(n, "order")})' for word, n in tally.unmapped.most_common(BAD_SHOWN_MAX))
         say(f'Statuses that the map does not name: {words}. Add each to [status] in the map: "word" = "approved", or another state, or "leave_out".')
+    for name, orders in tally.several.items():
+        say(f"{counted(orders, 'order')} came in without {name}: the rows of each have several, and an order has one.")
     for file, row in tally.bad:
         if row.ends_file:
             say(f"{file}: Import stopped at line {row.line}. Fix the file and run the import again. No order of it came in: each may have more rows behind it.")
@@ -241,6 +248,7 @@ def _plain(tally: Tally, *, sent_nothing: bool) -> dict[str, Any]:
         "left_out": {"orders": tally.left_out_orders, "rows": tally.left_out_rows},
         "left_out_by_map": tally.left_out_by_map,
         "unmapped": dict(tally.unmapped),
+        "without": dict(tally.several),
         "bad_rows": [{"file": str(file), **row._asdict()} for file, row in tally.bad],
         "sent": not sent_nothing,
     }
