@@ -176,9 +176,9 @@ class Application:
         """
         return await rebuild_site(self._site, on_progress)
 
-    def drop_quarantined(self, no: int) -> None:
-        """Delete an entry of the quarantine; call it on the writer's thread."""
-        drop_quarantined(self._site.engine, no)
+    def drop_quarantined(self, nos: Sequence[int]) -> None:
+        """Delete entries of the quarantine; call it on the writer's thread."""
+        drop_quarantined(self._site.engine, nos)
 
     def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
         """Store articles, or nothing if one of their codes is taken; call it on the writer's thread.

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bridge.domain.facts import Fact
 from bridge.ingest.log import EventRow
-from devices.protocol.vocabulary import Flag
+from devices.protocol.vocabulary import Flag, Reason
 
 Row = dict[str, Any]
 """A document of the contract (a status, a presence), or a row of a table with its columns as keys."""
@@ -64,6 +64,20 @@ class Wanted(Struct, frozen=True, kw_only=True):
     text: str | None = None
     promise_before_ms: int | None = None
     carrier: str | None = None
+
+
+class Sought(Struct, frozen=True, kw_only=True):
+    """Which messages in quarantine: those that meet every condition that is given.
+
+    Args:
+        device: sent by this device.
+        reason: refused for this reason.
+        before_ms: received before this time.
+    """
+
+    device: str | None = None
+    reason: Reason | None = None
+    before_ms: int | None = None
 
 
 class Seeking(Struct, frozen=True, kw_only=True):

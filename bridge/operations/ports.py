@@ -19,6 +19,7 @@ from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
+from bridge.operations.order_ports import Sought as Sought
 from bridge.operations.order_ports import StoredFact as StoredFact
 from devices.protocol.vocabulary import Role
 
@@ -133,8 +134,12 @@ class Queries(OrderQueries, Protocol):
         """Events with their outcomes, the last arrival first."""
         ...
 
-    def quarantine(self, *, limit: int) -> list[Row]:
+    def quarantine(self, sought: Sought, *, limit: int) -> list[Row]:
         """Quarantined messages without their payloads, the latest first."""
+        ...
+
+    def quarantine_numbers(self, sought: Sought) -> list[int]:
+        """The numbers of quarantined messages, the oldest first."""
         ...
 
     def quarantined(self, no: int) -> Row | None:
@@ -336,8 +341,8 @@ class SiteContext(SiteReader, Protocol):
         """
         ...
 
-    def drop_quarantined(self, no: int) -> None:
-        """Delete an entry of the quarantine; call it on the writer's thread."""
+    def drop_quarantined(self, nos: Sequence[int]) -> None:
+        """Delete entries of the quarantine; call it on the writer's thread."""
         ...
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:

@@ -38,6 +38,7 @@ MANY_PARAMETERS: Final = {
     "receipt.py:receipt_cbor": "keyword-only: the fields of a receipt",
     "torture.py:torture": "a command: each parameter is an option",
     "order_reads.py:list_": "a command: each parameter is an option",
+    "quarantine.py:fix": "a command: each parameter is an option",
     "history.py:history": "a command: each parameter is an option",
     "runs.py:run": "a command: each parameter is an option",
     "sockets.py:run_sockets": "keyword-only: how a run is lived through",

@@ -57,7 +57,17 @@ def print_json(data: Any) -> None:
 
 def print_json_line(data: Any) -> None:
     """Print data as one line of JSON, without delay."""
-    print(json.dumps(data, default=_jsonable, ensure_ascii=False), flush=True)
+    print(json_inline(data), flush=True)
+
+
+def json_inline(value: Any) -> str:
+    """A value as JSON on one line; bytes as lowercase hex."""
+    return json.dumps(value, default=_jsonable, ensure_ascii=False)
+
+
+def print_text(text: str) -> None:
+    """Print a line to stdout as it is: never broken."""
+    print(_printable(text))
 
 
 def _jsonable(value: Any) -> Any:

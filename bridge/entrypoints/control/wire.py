@@ -43,6 +43,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "imports.submit": imports.submit,
     "quarantine.replay": quarantine.replay,
     "quarantine.drop": quarantine.drop,
+    "quarantine.fix": quarantine.fix,
     "missing.give_up": missing.give_up,
     "database.rebuild": database.rebuild,
     "server.about": server.about,
