@@ -16,7 +16,7 @@ from bridge.shop.mapping import ShopMap
 from devices.protocol.messages import Receipt, convert, load
 from devices.protocol.vocabulary import EventType, Outcome, Role
 
-PORTION_EVENTS_MAX: Final = 500
+PORTION_EVENTS_MAX: Final = 1_000
 """Events that are submitted at once, so that the server never holds a whole import in memory."""
 
 

@@ -121,11 +121,25 @@ def time_ms(text: str, column: str, shop: ShopMap) -> int | None:
     return ms
 
 
+_ISO_FORMS: Final = {
+    "%Y-%m-%d %H:%M:%S": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"),
+    "%Y-%m-%d %H:%M": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}"),
+    "%Y-%m-%d": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+}
+"""Formats of which a text in full is ISO 8601 as well: that is read twenty times as fast."""
+
+
+def _is_iso(text: str, time_format: str) -> bool:
+    form = _ISO_FORMS.get(time_format)
+    return form is not None and form.fullmatch(text) is not None
+
+
 @lru_cache(TIMES_KEPT_MAX)
 def read_time(text: str, time_format: str, zone: ZoneInfo) -> int | None:
     """A time in ms since 1970 UTC; None if the text has not this format."""
     try:
-        local = datetime.fromisoformat(text) if time_format == ISO else datetime.strptime(text, time_format)  # noqa: DTZ007 -- the next line sets the zone
+        is_iso = time_format == ISO or _is_iso(text, time_format)
+        local = datetime.fromisoformat(text) if is_iso else datetime.strptime(text, time_format)  # noqa: DTZ007 -- the next line sets the zone
         local = local if local.tzinfo is not None else local.replace(tzinfo=zone)
         return round(local.timestamp() * 1000)
     except (ValueError, OverflowError):

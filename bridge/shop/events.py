@@ -11,10 +11,11 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+import cbor2
+
 from bridge.domain.lifecycle import ORDER_RANK
 from bridge.shop.assembly import ShopOrder
 from bridge.shop.mapping import ShopMap
-from devices.protocol import messages
 from devices.protocol.vocabulary import EventType, OrderState, PodMethod
 
 Payload = tuple[EventType, bytes]
@@ -236,7 +237,7 @@ def _sending(order: ShopOrder) -> dict[str, Any]:
 
 def _lines(order: ShopOrder) -> list[dict[str, Any]]:
     """The items by SKU: the order of a file's rows means nothing."""
-    return [{"sku": sku, "qty": qty} for sku, qty in sorted(order.items.items())]
+    return [{"qty": qty, "sku": sku} for sku, qty in sorted(order.items.items())]
 
 
 # --- what of it is new ------------------------------------------------------------------------------------------------------
@@ -289,17 +290,27 @@ _CHANGED: Final = {
 
 
 def _payload(fact: _Fact, order: str, channel: str, log: bytes, said: Said) -> bytes:
+    """An event in core deterministic encoding. Its keys are written in that order, which takes a third of the time of having them sorted."""
     event = {
         "id": derived_event_id(fact.at_ms, channel, order, fact.kind, *fact.more),
         "log": log,
         "seq": _SEQ.get(fact.kind, _SEQ_AMENDED + said.amendments),
+        "body": _in_order(fact.body),
         "boot": log,
-        "mono_ms": fact.at_ms,
         "at_ms": fact.at_ms,
-        "sent_boot": log,
-        "sent_mono_ms": fact.at_ms,
         "order": order,
         **({"parcel": fact.parcel} if fact.parcel is not None else {}),
-        "body": fact.body,
+        "mono_ms": fact.at_ms,
+        "sent_boot": log,
+        "sent_mono_ms": fact.at_ms,
     }
-    return messages.encode_cbor(event)
+    return cbor2.dumps(event)
+
+
+def _in_order(body: dict[str, Any]) -> dict[str, Any]:
+    """A body with its keys in deterministic order (RFC 8949 §4.2.1: shorter keys first). What is in its lists is in order already."""
+    return {name: body[name] for name in sorted(body, key=_by_length)} if len(body) > 1 else body
+
+
+def _by_length(name: str) -> tuple[int, str]:
+    return len(name), name

@@ -11,7 +11,7 @@ import pytest
 from bridge.shop import MapError, ShopOrder, read_map, read_orders
 from bridge.shop.events import order_events, state_said
 from bridge.shop.guessing import guess_map, map_text
-from devices.protocol.messages import decode_event
+from devices.protocol.messages import decode_event, encode_cbor, load
 
 SHOPS: Final = Path(__file__).parents[2] / "config" / "samples" / "shops"
 
@@ -83,6 +83,7 @@ def test_a_sample_is_read_whole(name: str) -> None:
     for order in orders:
         for kind, payload in order_events(order, shop):
             decode_event(payload, kind)
+            assert payload == encode_cbor(load(payload))
 
 
 def test_every_sample_is_tested() -> None:
