@@ -22,6 +22,7 @@ from bridge.domain.access import Identity, Kind
 from bridge.domain.articles import Article
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
+from bridge.ingest.imported_files import ImportedFileRow
 from bridge.ingest.items import GiveUp, Incoming, Message
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
@@ -35,6 +36,7 @@ from bridge.serving.server import Server, finished
 from bridge.store.articles import put_articles
 from bridge.store.audit import AuditLog
 from bridge.store.database import DatabaseFile, drop_quarantined
+from bridge.store.imported_files import remember_file
 from bridge.store.replaying import Rebuilt
 
 T = TypeVar("T")
@@ -175,6 +177,10 @@ class Application:
             StoreUnavailable: if the store can't take writes now.
         """
         return await rebuild_site(self._site, on_progress)
+
+    def remember_file(self, file: ImportedFileRow, *, files_max: int) -> None:
+        """Store that a file of a watched folder came in; call it on the writer's thread."""
+        remember_file(self._site.engine, file, files_max=files_max)
 
     def drop_quarantined(self, nos: Sequence[int]) -> None:
         """Delete entries of the quarantine; call it on the writer's thread."""

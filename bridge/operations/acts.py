@@ -37,6 +37,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     jobs.release: ("jobs.release", _Kept("job")),
     jobs.move: ("jobs.move", _Kept("job")),
     imports.open_channel: ("orders.import", _Kept("channel")),
+    imports.remember_file: ("orders.import-file", _Kept("name", ("files_max",))),
     quarantine.replay: ("quarantine.replay", _Kept("nos")),
     quarantine.drop: ("quarantine.drop", _Kept("nos")),
     quarantine.fix: ("quarantine.fix", _Kept("no", ("payload",))),

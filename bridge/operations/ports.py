@@ -14,6 +14,7 @@ from bridge.domain.access import Identity
 from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
 from bridge.errors import Refused
+from bridge.ingest.imported_files import ImportedFileRow
 from bridge.ingest.items import Incoming
 from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
@@ -182,6 +183,10 @@ class Queries(OrderQueries, Protocol):
         """
         ...
 
+    def imported_file(self, channel: str, sha256: str) -> ImportedFileRow | None:
+        """The file of a watched folder that had this content, if one came in for this channel."""
+        ...
+
     def alerts(self) -> list[Row]:
         """The alerts that are raised now."""
         ...
@@ -339,6 +344,10 @@ class SiteContext(SiteReader, Protocol):
         Raises:
             Refused: if there would be too many.
         """
+        ...
+
+    def remember_file(self, file: ImportedFileRow, *, files_max: int) -> None:
+        """Store that a file of a watched folder came in; only the newest of each channel are kept. Call it on the writer's thread."""
         ...
 
     def drop_quarantined(self, nos: Sequence[int]) -> None:

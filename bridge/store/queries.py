@@ -10,12 +10,14 @@ from sqlalchemy import Engine, func, select
 
 from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
+from bridge.ingest.imported_files import ImportedFileRow
 from bridge.ingest.items import Message
 from bridge.operations.ports import ArticlePlan, Row
 from bridge.projections.alerts import AlertRow, alert_plain
 from bridge.store import tables as t
 from bridge.store.articles import article_named, articles_page, plan_articles
 from bridge.store.event_queries import EventQueries, order_of
+from bridge.store.imported_files import file_with
 from bridge.store.order_queries import OrderQueries
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
@@ -103,6 +105,10 @@ class Queries(OrderQueries, EventQueries):
     def article_plan(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
         with translated(), self._reader.connect() as connection:
             return plan_articles(connection, articles, articles_max=articles_max)
+
+    def imported_file(self, channel: str, sha256: str) -> ImportedFileRow | None:
+        with translated(), self._reader.connect() as connection:
+            return file_with(connection, channel, sha256)
 
     def alerts(self) -> list[Row]:
         with translated(), self._reader.connect() as connection:

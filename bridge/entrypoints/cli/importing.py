@@ -23,9 +23,13 @@ from bridge.operations.imports import ImportedEvent
 from bridge.shop import BadRow, ShopMap, ShopOrder, sort_file
 from bridge.shop.sorting import SortedFile
 from bridge.site_reader import ReadableSite
+from bridge.words import counted
 from devices.protocol.vocabulary import Outcome
 
+BAD_SHOWN_MAX: Final = 50
+"""Rows that are named in sentences; more are only counted."""
 BAD_KEPT_MAX: Final = 10_000
+"""Rows that are named in data."""
 PORTION_ORDERS_MAX: Final = 200
 """Orders that are compared with what was said before, and sent, at once."""
 WAITING_AFTER_S: Final = 10.0
@@ -158,6 +162,41 @@ class Import:
                 self._tally.known += done.again
         self._tally.types += Counter(event.type.value for event in portion.events)
         self._tally.orders += portion.orders
+
+
+def described(tally: Tally, *, sent: bool) -> Iterator[str]:
+    """What became of the files, in sentences: first the rows that stop orders, then the counts, then what is to be done."""
+    yield from (f"{file}, line {row.line}: {row.reason}" for file, row in tally.bad[:BAD_SHOWN_MAX])
+    if tally.bad_rows > BAD_SHOWN_MAX:
+        yield f"and {tally.bad_rows - min(len(tally.bad), BAD_SHOWN_MAX)} more"
+    kinds = ", ".join(f"{n} {kind}" for kind, n in tally.types.items())
+    new = f"{tally.events - tally.known} new" + (f" ({kinds})" if not sent and kinds else "")
+    what = f"{counted(tally.orders, 'order')}, {counted(tally.events, 'event')}"
+    yield f"{'Imported' if sent else 'Would import'} {what}: {new}, {tally.known} known already"
+    if tally.left_out_by_map:
+        yield f"Left out as the map says: {counted(tally.left_out_by_map, 'order')}"
+    yield from _left_out(tally)
+    if not sent:
+        yield "Nothing was sent."
+    if not (tally.orders or tally.left_out_by_map or tally.bad_rows):
+        yield "There is no order in it."
+
+
+def _left_out(tally: Tally) -> Iterator[str]:
+    if tally.left_out_orders or tally.left_out_rows:
+        orders, rows = counted(tally.left_out_orders, "order"), counted(tally.left_out_rows, "row")
+        yield f"LEFT OUT: {orders} ({rows}). Mend the file or the map, and import the file again: what is stored stays as it is."
+    if tally.unmapped:
+        words = ", ".join(f'"{word}" ({counted(n, "order")})' for word, n in tally.unmapped.most_common(BAD_SHOWN_MAX))
+        yield f'Statuses that the map does not name: {words}. Add each to [status] in the map: "word" = "approved", or another state, or "leave_out".'
+    for name, n in tally.several.items():
+        yield f"{counted(n, 'order')} came in without {name}: the rows of each have several, and an order has one."
+    for file, row in tally.bad:
+        if row.ends_file:
+            why = "No order of it came in: each may have more rows behind it."
+            yield f"{file}: Import stopped at line {row.line}. Fix the file and run the import again. {why}"
+    if rejected := tally.outcomes[Outcome.REJECTED]:
+        yield f"{counted(rejected, 'event')} rejected: see `dockbridge quarantine list`"
 
 
 def sorted_file(path: Path, shop: ShopMap, steps: Steps) -> AbstractContextManager[SortedFile]:

@@ -9,8 +9,9 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.entrypoints.cli.importing import Import, Tally, sorted_file
+from bridge.entrypoints.cli.importing import Import, Tally, described, sorted_file
 from bridge.entrypoints.cli.order_map import map_
+from bridge.entrypoints.cli.order_watch import watch_folder
 from bridge.entrypoints.cli.output import JsonOption, Steps, print_json, say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.control.client import Caller
@@ -18,7 +19,6 @@ from bridge.errors import BridgeError
 from bridge.shop import ShopMap, read_map
 from bridge.shop.sorting import SortedFile
 from bridge.words import counted
-from devices.protocol.vocabulary import Outcome
 
 FAILED: Final = 1
 STOPPED: Final = 130
@@ -77,38 +77,11 @@ def _send(site: Path, shop: ShopMap, steps: Steps, files: dict[Path, SortedFile]
 
 
 def _report(tally: Tally, *, as_json: bool, sent_nothing: bool) -> None:
-    for file, row in tally.bad[:BAD_SHOWN_MAX]:
-        say(f"{file}, line {row.line}: {row.reason}")
-    if tally.bad_rows > BAD_SHOWN_MAX:
-        say(f"and {tally.bad_rows - min(len(tally.bad), BAD_SHOWN_MAX)} more")
     if as_json:
         print_json(tally.plain(sent=not sent_nothing))
-    kinds = ", ".join(f"{n} {kind}" for kind, n in tally.types.items())
-    new = f"{tally.events - tally.known} new" + (f" ({kinds})" if sent_nothing and kinds else "")
-    what = f"{counted(tally.orders, 'order')}, {counted(tally.events, 'event')}"
-    say(f"{'Would import' if sent_nothing else 'Imported'} {what}: {new}, {tally.known} known already")
-    if tally.left_out_by_map:
-        say(f"Left out as the map says: {counted(tally.left_out_by_map, 'order')}")
-    if tally.left_out_orders or tally.left_out_rows:
-        rows = counted(tally.left_out_rows, "row")
-        say(
-            f"LEFT OUT: {counted(tally.left_out_orders, 'order')} ({rows}). Mend the file or the map, and import the file again: what is stored stays as it is."
-        )
-    if tally.unmapped:
-        words = ", ".join(f'"{word}" ({counted(n, "order")})' for word, n in tally.unmapped.most_common(BAD_SHOWN_MAX))
-        say(f'Statuses that the map does not name: {words}. Add each to [status] in the map: "word" = "approved", or another state, or "leave_out".')
-    for name, orders in tally.several.items():
-        say(f"{counted(orders, 'order')} came in without {name}: the rows of each have several, and an order has one.")
-    for file, row in tally.bad:
-        if row.ends_file:
-            say(f"{file}: Import stopped at line {row.line}. Fix the file and run the import again. No order of it came in: each may have more rows behind it.")
-    if rejected := tally.outcomes[Outcome.REJECTED]:
-        say(f"{counted(rejected, 'event')} rejected: see `dockbridge quarantine list`")
-    if sent_nothing:
-        say("Nothing was sent.")
-    if not (tally.orders or tally.left_out_by_map or tally.bad_rows):
-        say("There is no order in it.")
+    for line in described(tally, sent=not sent_nothing):
+        say(line)
 
 
-COMMANDS: Final[dict[str, Callable[..., None]]] = {"import": import_, "map": map_}
+COMMANDS: Final[dict[str, Callable[..., None]]] = {"import": import_, "watch-folder": watch_folder, "map": map_}
 """Commands of `dockbridge orders`, by name."""

@@ -40,6 +40,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "order_acts.void": order_acts.void,
     "order_acts.relabel": order_acts.relabel,
     "imports.open_channel": imports.open_channel,
+    "imports.remember_file": imports.remember_file,
     "imports.submit": imports.submit,
     "quarantine.replay": quarantine.replay,
     "quarantine.drop": quarantine.drop,
