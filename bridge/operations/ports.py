@@ -22,6 +22,7 @@ from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
 from bridge.operations.order_ports import StoredFact as StoredFact
+from bridge.operations.report_ports import ReportQueries
 from devices.protocol.vocabulary import Role
 
 T = TypeVar("T")
@@ -112,7 +113,7 @@ class FailedLogins(NamedTuple):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, Protocol):
+class Queries(OrderQueries, ReportQueries, Protocol):
     """Reads of one site's database.
 
     Raises:
@@ -145,10 +146,6 @@ class Queries(OrderQueries, Protocol):
 
     def quarantined(self, no: int) -> Row | None:
         """One quarantined message, with its payload."""
-        ...
-
-    def mispicks(self, *, by: str, since_ms: int) -> list[Row]:
-        """Refused scans since (the hour of) a time, counted by `article`, `place` or `hour`, and by reason; the most frequent first, hours in their order."""
         ...
 
     def ledgers(self, device: str | None = None) -> list[Row]:

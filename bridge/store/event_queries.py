@@ -1,4 +1,4 @@
-"""Reads of the event log, the quarantine and the counted mispicks, for people."""
+"""Reads of the event log and the quarantine, for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, CompoundSelect, Engine, and_, exists, func
 from bridge.ingest.codes import placed_fact
 from bridge.ingest.log import EventRow
 from bridge.operations.ports import Row, Sought, StoredFact
-from bridge.projections.mispicks import HOUR_MS
 from bridge.store import tables as t
 from bridge.store.sqlite import translated
 from devices.protocol.vocabulary import Outcome
@@ -86,14 +85,6 @@ class EventQueries:
             found = dict(row._mapping)
             stored = found.pop("stored")
             return {**found, "payload": stored if stored is not None else found["payload"]}
-
-    def mispicks(self, *, by: str, since_ms: int) -> list[Row]:
-        column = {"article": t.mispicks.c.article, "place": t.mispicks.c.place, "hour": t.mispicks.c.hour_ms}[by]
-        count = func.count().label("count")
-        query = select(column, t.mispicks.c.reason, count).where(t.mispicks.c.hour_ms > since_ms - HOUR_MS).group_by(column, t.mispicks.c.reason)
-        query = query.order_by(*([column] if by == "hour" else [count.desc(), column]), t.mispicks.c.reason)
-        with translated(), self._reader.connect() as connection:
-            return [dict(r._mapping) for r in connection.execute(query)]
 
 
 def _sought(sought: Sought) -> list[ColumnElement[bool]]:

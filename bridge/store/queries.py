@@ -1,4 +1,5 @@
-"""Reads for operators and for the start of a server; those of orders and of events are in `order_queries.py` and `event_queries.py`. Nothing here writes."""
+"""Reads for operators and for the start of a server; those of orders, events and reports are in
+`order_queries.py`, `event_queries.py` and `report_queries.py`. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from bridge.store.event_queries import EventQueries, order_of
 from bridge.store.imported_files import file_with
 from bridge.store.order_queries import OrderQueries
 from bridge.store.relations import chunks
+from bridge.store.report_queries import ReportQueries
 from bridge.store.sqlite import translated
 from devices.protocol.messages import load
 from devices.protocol.topics import Topics
@@ -41,7 +43,7 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries):
+class Queries(OrderQueries, EventQueries, ReportQueries):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:

@@ -122,11 +122,13 @@ def test_a_file_of_200_mb_and_100_000_rows_comes_in_in_bounded_memory(site: Path
     file = write(tmp_path / "orders.csv", orders, note="x" * 2_000)
     assert file.stat().st_size > 200_000_000
     with Server(site) as server:
-        before = cpu_s(server.pid)
+        assert server.process is not None
+        pid = server.process.pid
+        before = cpu_s(pid)
         run = command(site, "orders", "import", file, "--map", tmp_path / "map.toml")
         _, status, used = os.wait4(run.pid, 0)
         run.returncode = os.waitstatus_to_exitcode(status)
-        of_server = cpu_s(server.pid) - before
+        of_server = cpu_s(pid) - before
     assert run.returncode == 0
     assert used.ru_maxrss * 1024 < MEMORY_BYTES_MAX, f"{used.ru_maxrss // 1024} MiB"
     of_command = used.ru_utime + used.ru_stime
