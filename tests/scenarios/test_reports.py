@@ -89,7 +89,7 @@ def test_devices_are_reported_without_what_one_person_did(site: Site) -> None:
 
 
 def test_reports_are_printed_as_csv_that_a_spreadsheet_does_not_execute(site: Site) -> None:
-    site.tell("scan-1", Role.SCANNER, "pack", site.event("scan-1", 3, "PO-1", {}, parcel="box-2", at="=now()"))
+    site.tell("scan-2", Role.SCANNER, "stage", site.event("scan-2", 3, "PO-2", {"dock": "dock-2"}, parcel="box-1", at="=now()"))
     rows = list(csv.reader(io.StringIO(printed(report.throughput, site, since="2020-01-01", as_csv=True))))
     assert rows[0][1:] == ["place", "events", "orders", "parcels"]
     assert "'=now()" in {row[1] for row in rows}
