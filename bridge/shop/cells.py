@@ -113,7 +113,10 @@ def time_ms(text: str, column: str, shop: ShopMap) -> int | None:
     """
     if not text:
         return None
-    ms = read_time(text, shop.time_format, shop.timezone)
+    plain = text
+    for said, stands_for in shop.time_words:
+        plain = plain.replace(said, stands_for)
+    ms = read_time(plain, shop.time_format, shop.timezone)
     if ms is None:
         raise ValueError(f"{column} is {text!r}, not a time in the format {shop.time_format}")
     if ms < 0:

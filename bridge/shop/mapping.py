@@ -57,18 +57,21 @@ class ShopMap:
     """How to read a shop's file.
 
     `columns` maps our names to the file's, `status` the shop's words to order states; a status in several columns is their words with "/" between.
-    `time_format` is a format of `strptime` or `ISO`, in `timezone` unless a time has its own zone.
+    `time_format` is a format of `strptime` or `ISO`, in `timezone` unless a time has its own zone. A time that stands in several columns is in `joined`; its
+    cells are read with a blank between them. `time_words` are texts in times and what stands for them, the longest first.
     """
 
     channel: str
     prefix: str
     timezone: ZoneInfo
     columns: Mapping[str, str]
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     status_columns: tuple[str, ...] = ()
     status: Mapping[str, str] = field(default_factory=dict)
     payments: Mapping[str, str] = field(default_factory=dict)
     countries: Mapping[str, str] = field(default_factory=dict)
     carriers: Mapping[str, str] = field(default_factory=dict)
+    time_words: tuple[tuple[str, str], ...] = ()
     leave_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
     patterns: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     time_format: str = "%Y-%m-%d %H:%M:%S"
@@ -82,11 +85,18 @@ class ShopMap:
     sheet: str | None = None
     fill_down: bool = True
     amount_per: str | None = None
+    status_per: str = "order"
     decimal: str = "."
     thousands: str = ""
     strip: tuple[str, ...] = ()
     zero_qty: str = "refuse"
     negative_qty: str = "refuse"
+
+    @property
+    def file_columns(self) -> tuple[str, ...]:
+        """Every column of the file that is read."""
+        one = [theirs for ours, theirs in self.columns.items() if ours not in self.joined]
+        return (*one, *(name for names in self.joined.values() for name in names), *self.status_columns, *self.leave_out)
 
     def state_of(self, status: str) -> str | None:
         """The order state for which a status of the file stands; None if it is not mapped."""
@@ -144,7 +154,8 @@ _SETTINGS: Final[dict[str, _Setting]] = {
     ),
     "sheet": _Setting(_is_text, "give the name of a sheet of the workbook"),
     "fill_down": _Setting(lambda v: type(v) is bool, "choose true or false"),
-    "amount_per": _one_of("row", "order"),
+    "amount_per": _one_of("row", "order", "piece"),
+    "status_per": _one_of("order", "row"),
     "decimal": _one_of(".", ","),
     "thousands": _one_of("", ".", ",", " ", "'"),
     "strip": _Setting(lambda v: isinstance(v, list) and all(map(_is_text, v)), 'list the texts beside numbers, for example strip = ["€", "EUR"]'),
@@ -152,7 +163,7 @@ _SETTINGS: Final[dict[str, _Setting]] = {
     "negative_qty": _one_of("refuse", "leave_out", "subtract"),
 }
 _REQUIRED: Final = ("name", "prefix", "timezone")
-_SECTIONS: Final = ("channel", "columns", "status", "payment", "country", "carrier", "leave_out", "patterns")
+_SECTIONS: Final = ("channel", "columns", "status", "payment", "country", "carrier", "time_words", "leave_out", "patterns")
 _PATTERN_COLUMNS: Final = ("order", "sku", "tracking")
 
 
@@ -177,7 +188,7 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         is_contact = unknown[0] == "contact"
         fix = _CONTACT_FIX if is_contact else f"the sections are {', '.join(f'[{s}]' for s in _SECTIONS)}"
         raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=fix)
-    columns, status_columns = _columns(path, data)
+    columns, joined, status_columns = _columns(path, data)
     channel = _channel(path, data)
     words = {name: _table(path, data, name) for name in ("status", "payment", "country", "carrier")}
     _check_words(path, "status", words["status"], (*STATES, LEAVE_OUT), "which an import can't say")
@@ -191,11 +202,13 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         prefix=channel["prefix"],
         timezone=_zone(path, channel["timezone"]),
         columns=columns,
+        joined=joined,
         status_columns=status_columns,
         status=words["status"],
         payments=words["payment"],
         countries=words["country"],
         carriers=words["carrier"],
+        time_words=tuple(sorted(_table(path, data, "time_words").items(), key=_longest_first)),
         leave_out=_leave_out(path, data),
         patterns=_patterns(path, data),
         strip=tuple(channel.get("strip", ())),
@@ -206,14 +219,19 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
 _CONTACT_FIX: Final = "names, addresses, phone numbers and notes come with a later release, which seals them; leave them out"
 
 
-def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """(our name → the file's, but for the status; the columns of the status)."""
+def _longest_first(words: tuple[str, str]) -> tuple[int, str]:
+    return -len(words[0]), words[0]
+
+
+def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """(our name → the file's, but for the status; our times → the file's columns, if they are several; the columns of the status)."""
     given = dict(data.get("columns", {}))
     status = given.pop("status", [])
     status = [status] if isinstance(status, str) else status
     if not isinstance(status, list) or not all(isinstance(s, str) for s in status):
         raise MapError(f"{path}: columns.status must be a string or a list of strings", fix='write status = "Status", or status = ["Paid", "Sent"]')
-    columns = _table(path, {"columns": given}, "columns")
+    joined = {name: tuple(theirs) for name, theirs in given.items() if name in TIMES and _is_texts(theirs)}
+    columns = _table(path, {"columns": {name: " + ".join(joined[name]) if name in joined else theirs for name, theirs in given.items()}}, "columns")
     for name, theirs in (*columns.items(), *(("status", s) for s in status)):
         if name in CONTACT_COLUMNS or (name in COLUMNS and _CONTACT_HEADER.search(theirs)):
             raise MapError(f"{path}: columns.{name} = {theirs!r} would take in who the customer is", fix=_CONTACT_FIX)
@@ -222,7 +240,11 @@ def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], tuple[st
     for name in ("order", "created"):
         if name not in columns:
             raise MapError(f"{path}: columns.{name} is missing", fix="give the name of the file's column")
-    return columns, tuple(status)
+    return columns, joined, tuple(status)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
 
 
 def _channel(path: Path, data: dict[str, Any]) -> dict[str, Any]:

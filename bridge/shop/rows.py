@@ -55,10 +55,11 @@ class Reader:
         self._shop = shop
         self._width = len(header)
         at = {name: i for i, name in enumerate(header)}
-        self._at = {ours: at[theirs] for ours, theirs in shop.columns.items()}
+        self._at = {ours: at[theirs] for ours, theirs in shop.columns.items() if ours not in shop.joined}
+        self._joined_at = {ours: tuple(at[name] for name in names) for ours, names in shop.joined.items()}
         self._status_at = tuple(at[name] for name in shop.status_columns)
         self._leave_out_at = tuple((at[name], words) for name, words in shop.leave_out.items())
-        self._times = tuple((name, shop.columns[name]) for name in TIMES if name in self._at)
+        self._times = tuple((name, shop.columns[name]) for name in TIMES if name in shop.columns)
         self._above: str | None = None
 
     def read(self, line: int, row: Sequence[str]) -> tuple[str | None, Row] | None:
@@ -68,6 +69,8 @@ class Reader:
         if any(at < len(row) and row[at].strip() in words for at, words in self._leave_out_at):
             return None
         cell = {ours: row[at].strip() if at < len(row) else "" for ours, at in self._at.items()}
+        for ours, places in self._joined_at.items():
+            cell[ours] = " ".join(text for at in places if at < len(row) and (text := row[at].strip()))
         status = [row[at].strip() if at < len(row) else "" for at in self._status_at]
         order = self._shop.prefix + cell["order"] if cell["order"] else None
         fault = self._fault(row, cell, order)

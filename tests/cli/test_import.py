@@ -200,10 +200,16 @@ def test_an_order_is_imported_with_its_carrier_and_its_number_when_it_has_one(sh
 
 def test_an_order_with_several_numbers_comes_in_without_one_and_that_is_said(shop: Shop) -> None:
     done = shop.take_in(line("1", sent="DHL,JJD1,"), line("1", sku="ink", sent="DHL,JJD2,"))
-    assert "1 order came in without tracking: the rows of each have several, and an order has one." in done.stderr
+    assert "1 order came in without tracking: the rows of each have several, and an order has one" in done.stderr
     shown = run(show_order(shop.site, f"{shop.prefix}1"))
     assert (shown["carrier"], shown["tracking"]) == ("DHL", None)
     assert "a number that a spreadsheet has shortened" in shop.take_in(line("2", sent="UPS,9.4001E+21,"), code=1).stderr
+
+
+def test_orders_of_the_future_and_rows_without_an_article_are_named(shop: Shop) -> None:
+    done = shop.take_in(line("1", sku="").replace("2026-", "2096-"), line("2"))
+    assert "made in the future, as the file says: is channel.time_format right?" in done.stderr
+    assert 'without an article number: pieces of "item" stand for it' in done.stderr
 
 
 def test_a_cancellation_is_not_taken_back_in_silence(shop: Shop) -> None:

@@ -17,10 +17,12 @@ from threading import Timer
 from typing import Any, Final, NamedTuple
 
 from bridge.entrypoints.cli.output import Steps, say
+from bridge.entrypoints.cli.times import now_ms
 from bridge.entrypoints.control.client import Caller
 from bridge.operations import imports
 from bridge.operations.imports import ImportedEvent
 from bridge.shop import BadRow, ShopMap, ShopOrder, sort_file
+from bridge.shop.mapping import WAYS
 from bridge.shop.sorting import SortedFile
 from bridge.site_reader import ReadableSite
 from bridge.words import counted
@@ -33,13 +35,21 @@ BAD_KEPT_MAX: Final = 10_000
 PORTION_ORDERS_MAX: Final = 200
 """Orders that are compared with what was said before, and sent, at once."""
 WAITING_AFTER_S: Final = 10.0
+_AHEAD_MS: Final = 86_400_000
+"""An order that was made later than this is no matter of time zones: day and month may have been taken for each other."""
+_ODD: Final = {
+    **dict.fromkeys(WAYS, "{orders} came in without {what}: the rows of each have several, and an order has one"),
+    "sku": '{orders} with a row without an article number: pieces of "item" stand for it',
+    "future": "{orders} made in the future, as the file says: is channel.time_format right?",
+}
+"""What is said of orders that are odd."""
 
 
 @dataclass(slots=True)
 class Tally:
     """What became of the files: whole orders and their events, how many were known already, and all that was left out.
 
-    `several` counts the orders that came in without their carrier, service or number, because they have more than one.
+    `odd` counts the orders that came in with something odd: see `ShopOrder`; and with `future` those that say they were made later than now.
     """
 
     orders: int = 0
@@ -53,7 +63,7 @@ class Tally:
     left_out_rows: int = 0
     left_out_by_map: int = 0
     unmapped: Counter[str] = field(default_factory=Counter)
-    several: Counter[str] = field(default_factory=Counter)
+    odd: Counter[str] = field(default_factory=Counter)
 
     def add_bad(self, file: Path, rows: list[BadRow]) -> None:
         self.bad_rows += len(rows)
@@ -75,7 +85,7 @@ class Tally:
             "left_out": {"orders": self.left_out_orders, "rows": self.left_out_rows},
             "left_out_by_map": self.left_out_by_map,
             "unmapped": dict(self.unmapped),
-            "without": dict(self.several),
+            "odd": dict(self.odd),
             "bad_rows": [{"file": str(file), **row._asdict()} for file, row in self.bad],
             "sent": sent,
         }
@@ -189,8 +199,7 @@ def _left_out(tally: Tally) -> Iterator[str]:
     if tally.unmapped:
         words = ", ".join(f'"{word}" ({counted(n, "order")})' for word, n in tally.unmapped.most_common(BAD_SHOWN_MAX))
         yield f'Statuses that the map does not name: {words}. Add each to [status] in the map: "word" = "approved", or another state, or "leave_out".'
-    for name, n in tally.several.items():
-        yield f"{counted(n, 'order')} came in without {name}: the rows of each have several, and an order has one."
+    yield from (_ODD[what].format(what=what, orders=counted(n, "order")) for what, n in tally.odd.items() if n)
     for file, row in tally.bad:
         if row.ends_file:
             why = "No order of it came in: each may have more rows behind it."
@@ -205,9 +214,11 @@ def sorted_file(path: Path, shop: ShopMap, steps: Steps) -> AbstractContextManag
 
 
 def _whole_orders(path: Path, file: SortedFile, tally: Tally) -> Iterator[ShopOrder]:
+    latest_ms = now_ms() + _AHEAD_MS
     for found in file.read():
         if isinstance(found, ShopOrder):
-            tally.several.update(found.several)
+            tally.odd.update(found.odd)
+            tally.odd["future"] += found.created_ms > latest_ms
             yield found
         elif found.bad:
             tally.leave_out(path, found.rows, found.bad)
