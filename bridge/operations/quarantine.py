@@ -11,6 +11,7 @@ from bridge.domain.access import Kind, may_send
 from bridge.domain.view import digest8
 from bridge.errors import NotFound, Refused
 from bridge.ingest.items import Incoming
+from bridge.operations.names import check_device
 from bridge.operations.ports import Row, SiteContext, SiteReader, Sought
 from devices.protocol import messages
 from devices.protocol.messages import Receipt
@@ -47,17 +48,26 @@ class Replayed(NamedTuple):
 
 
 async def list_entries(site: SiteReader, sought: Sought, *, limit: int) -> list[Row]:
-    """Entries without their payloads, the latest first."""
-    return site.queries.quarantine(sought, limit=limit)
+    """Entries without their payloads, the latest first.
+
+    Raises:
+        NotFound: if none is found, and the device is unknown.
+    """
+    found = site.queries.quarantine(sought, limit=limit)
+    if not found and sought.device is not None:
+        check_device(site, sought.device)
+    return found
 
 
 async def find(site: SiteReader, nos: Sequence[int], sought: Sought) -> list[int]:
     """The numbers of entries: those that are named, or those that are sought.
 
     Raises:
-        NotFound: if one that is named does not exist.
+        NotFound: if one that is named does not exist, or none is found and the device is unknown.
     """
     found = site.queries.quarantine_numbers(sought)
+    if not found and sought.device is not None:
+        check_device(site, sought.device)
     if not nos:
         return found
     if missing := sorted(set(nos) - set(found)):

@@ -18,7 +18,7 @@ class Worked(NamedTuple):
 
 
 class DeviceTraffic(NamedTuple):
-    """What came from one device.
+    """What arrived from one device, whenever it happened.
 
     `refused` are events that were rejected or blocked, and messages that never became events. `guessed` are events whose time the device could not tell.
     `delay_ms` is the longest time from an event to its arrival, `error_ms` by how much the time of an event may be wrong at most.
@@ -44,7 +44,7 @@ class ReportQueries(Protocol):
         ...
 
     def traffic(self, *, since_ms: int, until_ms: int) -> list[DeviceTraffic]:
-        """What came from each device that sent something."""
+        """What arrived from each device that sent something."""
         ...
 
     def mispicks(self, *, by: str, since_ms: int, until_ms: int) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Reads for reports: events within a time. The log is read from the first event on that arrived in it: an event arrives after it happened."""
+"""Reads for reports: events within a time. The log is read from the first event on that arrived in it; an event arrives after it happened."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ReportQueries:
         query = (
             select(events.device, func.count(), refused, guessed, func.max(events.received_ms - events.event_ms), func.max(events.error_ms))
             .join(t.receipts, t.receipts.c.pos == events.pos, isouter=True)
-            .where(events.event_ms >= since_ms, events.event_ms < until_ms)
+            .where(events.received_ms >= since_ms, events.received_ms < until_ms)
             .group_by(events.device)
         )
         kept = t.quarantine.c

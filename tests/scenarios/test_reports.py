@@ -93,5 +93,5 @@ def test_reports_are_printed_as_csv_that_a_spreadsheet_does_not_execute(site: Si
     rows = list(csv.reader(io.StringIO(printed(report.throughput, site, since="2020-01-01", as_csv=True))))
     assert rows[0][1:] == ["place", "events", "orders", "parcels"]
     assert "'=now()" in {row[1] for row in rows}
-    assert printed(report.devices, site, as_csv=True).startswith("device,role,at,")
+    assert printed(report.devices, site, as_csv=True).startswith("device,role,at,events,")
     assert printed(report.mispicks, site, as_csv=True) == "article,reason,times\n"

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from msgspec import structs
 
 from bridge.entrypoints.cli.output import CsvOption, JsonOption, print_csv, print_json, print_table, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms, span, time_ms, zone
 from bridge.operations import reports
-from bridge.operations.reports import Area, Grouping
+from bridge.operations.reports import Area, DeviceReport, Grouping
 from bridge.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="Count what happened. No report names a person.\n\nExample: `dockbridge report throughput --by zone`")
@@ -42,8 +43,7 @@ def throughput(
     """
     since_ms, until_ms = _times(since, until)
     rows = read(site, reports.throughput, by=by, since_ms=since_ms, until_ms=until_ms, zone=zone())
-    if as_json:
-        print_json(rows)
+    if _printed_as_json(rows, as_json=as_json, as_csv=as_csv):
         return
     columns = [dated("hour"), *([by.value] if by is not Area.SITE else []), "events", "orders", "parcels"]
     _print(columns, [(moment(r.hour_ms), *([r.area] if by is not Area.SITE else []), r.events, r.orders, r.parcels) for r in rows], as_csv=as_csv)
@@ -63,7 +63,7 @@ def devices(
     as_csv: CsvOption = False,
     tz: TzOption = None,
 ) -> None:
-    """Count what came from each device, and show how it is: what was refused, how late events came, what its clock is worth, what it owes, its battery.
+    """Count what arrived from each device, and show how it is: what was refused, how late events came, what its clock is worth, what it owes, its battery.
 
     Of a courier's phone, what would count that person's work is left out.
 
@@ -71,8 +71,10 @@ def devices(
     """
     since_ms, until_ms = _times(since, until)
     rows = read(site, reports.report_devices, since_ms=since_ms, until_ms=until_ms)
-    if as_json:
-        print_json(rows)
+    if _printed_as_json(rows, as_json=as_json, as_csv=as_csv):
+        return
+    if as_csv:
+        print_csv(DeviceReport.__struct_fields__, [structs.astuple(r) for r in rows])
         return
     columns = ("device", "role", "at", "events", "refused", "time guessed", "latest by", "time may err by", "online", "owes", "backlog", "battery", "firmware")
     cells = [
@@ -84,7 +86,7 @@ def devices(
         )
         for r in rows
     ]
-    _print(columns, cells, as_csv=as_csv)
+    print_table(columns, cells)
 
 
 @app.command()
@@ -103,8 +105,7 @@ def mispicks(
     """
     since_ms, until_ms = _times(since, until, default_ms=0)
     rows = read(site, reports.count_mispicks, by=by, since_ms=since_ms, until_ms=until_ms)
-    if as_json:
-        print_json(rows)
+    if _printed_as_json(rows, as_json=as_json, as_csv=as_csv):
         return
     cells = [(moment(r["hour_ms"]) if by is Grouping.HOUR else r[by.value], r["reason"], r["count"]) for r in rows]
     heading = dated(HEADINGS[by]) if by is Grouping.HOUR else HEADINGS[by]
@@ -121,6 +122,15 @@ def _times(since: str | None, until: str | None, *, default_ms: int | None = Non
     if until_ms <= since_ms:
         raise typer.BadParameter("the end is not after the beginning; without --since, that is midnight", param_hint="--until")
     return since_ms, until_ms
+
+
+def _printed_as_json(rows: Sequence[Any], *, as_json: bool, as_csv: bool) -> bool:
+    """Print rows as JSON, if that is asked for. Returns whether it was."""
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv", param_hint="--csv")
+    if as_json:
+        print_json(rows)
+    return as_json
 
 
 def _print(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_csv: bool) -> None:
