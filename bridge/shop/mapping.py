@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from bridge.errors import BridgeError
 from bridge.shop.currencies import minor_digits
+from bridge.shop.map_checks import doubt_of, fault_of
 from devices.protocol.vocabulary import OrderState
 
 TIMES: Final = ("created", "paid", "approved", "shipped", "delivered", "cancelled", "promised", "ship_by")
@@ -97,6 +98,11 @@ class ShopMap:
         """Every column of the file that is read."""
         one = [theirs for ours, theirs in self.columns.items() if ours not in self.joined]
         return (*one, *(name for names in self.joined.values() for name in names), *self.status_columns, *self.leave_out)
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence about settings that may be meant, but are probably not."""
+        return doubt_of(self.currency, self.strip) if "amount" in self.columns and "currency" not in self.columns else None
 
     def state_of(self, status: str) -> str | None:
         """The order state for which a status of the file stands; None if it is not mapped."""
@@ -259,13 +265,8 @@ def _channel(path: Path, data: dict[str, Any]) -> dict[str, Any]:
     for name in _REQUIRED:
         if not channel.get(name):
             raise MapError(f"{path}: channel.{name} is missing", fix=_EXAMPLE)
-    if "%Z" in channel.get("time_format", ""):
-        fix = "use %z if the times have an offset such as +0100; otherwise write the zone's letters as they are, such as UTC, and set channel.timezone"
-        raise MapError(f"{path}: channel.time_format has %Z, which reads the letters of a time zone and ignores what they say", fix=fix)
-    if channel.get("decimal", ".") == channel.get("thousands", ""):
-        raise MapError(
-            f"{path}: channel.decimal and channel.thousands are both {channel.get('decimal', '.')!r}", fix='for example decimal = ",", thousands = "."'
-        )
+    if (fault := fault_of(channel)) is not None:
+        raise MapError(f"{path}: {fault[0]}", fix=fault[1])
     return channel
 
 

@@ -344,3 +344,42 @@ def test_every_column_of_a_time_must_be_there(tmp_path: Path) -> None:
 def test_a_row_without_an_article_number_is_noted(tmp_path: Path) -> None:
     (order,), _ = read(tmp_path, shop(tmp_path), row(sku=""))
     assert (order.items, order.odd) == ({NO_SKU: 1}, ("sku",))
+
+
+# --- settings that contradict each other, texts that look the same --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("channel", "said"),
+    [
+        ('time_format = "%Y-%m-%dT%H:%M:%SZ"\ntimezone = "Europe/Berlin"', "has Z, and channel.timezone is 'Europe/Berlin'"),
+        ('time_format = "%d.%m.%Y %H:%M UTC"\ntimezone = "Asia/Tokyo"', "has UTC, and channel.timezone is 'Asia/Tokyo'"),
+        ('time_format = "%d/%m/%Y %H:%M %p"', "would read 03:00 PM as three in the morning"),
+        ('time_format = "%d/%m/%Y %I:%M"', "can't tell the morning from the afternoon"),
+    ],
+)
+def test_settings_that_would_read_something_else_than_the_file_says_are_refused(tmp_path: Path, channel: str, said: str) -> None:
+    path = tmp_path / "map.toml"
+    text = MAP.format(channel=channel, columns="", more="", status='"state"').replace('prefix = ""', 'prefix = "s-"')
+    path.write_text(text.replace('timezone = "UTC"\n', "", 1) if "timezone" in channel else text)
+    with pytest.raises(MapError) as refused:
+        read_map(path)
+    assert said in str(refused.value)
+    assert refused.value.fix
+
+
+def test_settings_that_fit_are_taken(tmp_path: Path) -> None:
+    assert shop(tmp_path, 'time_format = "%Y-%m-%dT%H:%M:%SZ"\nstrip = ["€", "EUR"]').doubt is None
+    assert shop(tmp_path, 'time_format = "%m/%d/%Y %I:%M %p"\nstrip = ["$", "kg"]\ncurrency = "CAD"').doubt is None
+    assert shop(tmp_path, 'strip = ["$", "€"]', columns='currency = "cur"').doubt is None
+
+
+def test_a_symbol_of_another_currency_is_named(tmp_path: Path) -> None:
+    assert shop(tmp_path, 'strip = ["US $"]').doubt == "channel.strip has 'US $', and amounts are read in EUR: is channel.currency right?"
+    assert shop(tmp_path, 'strip = ["SGD"]\ncurrency = "MYR"').doubt is not None
+
+
+def test_a_character_that_is_not_seen_is_taken_away_at_the_ends_and_refused_inside(tmp_path: Path) -> None:
+    (order,), bad = read(tmp_path, shop(tmp_path), row("\u200e1", sku="pen\u200b"), row("2", sku="in\u200bk"))
+    assert (order.order, order.items) == ("s-1", {"pen": 1})
+    assert "with a character that is not seen (U+200B)" in bad[0].reason

@@ -62,6 +62,7 @@ class Tally:
     left_out_orders: int = 0
     left_out_rows: int = 0
     left_out_by_map: int = 0
+    rows_left_out_by_map: int = 0
     unmapped: Counter[str] = field(default_factory=Counter)
     odd: Counter[str] = field(default_factory=Counter)
 
@@ -84,6 +85,7 @@ class Tally:
             "new": dict(self.types),
             "left_out": {"orders": self.left_out_orders, "rows": self.left_out_rows},
             "left_out_by_map": self.left_out_by_map,
+            "rows_left_out_by_map": self.rows_left_out_by_map,
             "unmapped": dict(self.unmapped),
             "odd": dict(self.odd),
             "bad_rows": [{"file": str(file), **row._asdict()} for file, row in self.bad],
@@ -183,8 +185,9 @@ def described(tally: Tally, *, sent: bool) -> Iterator[str]:
     new = f"{tally.events - tally.known} new" + (f" ({kinds})" if not sent and kinds else "")
     what = f"{counted(tally.orders, 'order')}, {counted(tally.events, 'event')}"
     yield f"{'Imported' if sent else 'Would import'} {what}: {new}, {tally.known} known already"
-    if tally.left_out_by_map:
-        yield f"Left out as the map says: {counted(tally.left_out_by_map, 'order')}"
+    by_map = ((tally.left_out_by_map, "order"), (tally.rows_left_out_by_map, "row"))
+    if any(n for n, _ in by_map):
+        yield f"Left out as the map says: {', '.join(counted(n, noun) for n, noun in by_map if n)}"
     yield from _left_out(tally)
     if not sent:
         yield "Nothing was sent."
@@ -232,6 +235,7 @@ def _tally_loose(path: Path, file: SortedFile, tally: Tally) -> None:
     tally.add_bad(path, file.loose)
     tally.bad_rows += file.loose_rows - len(file.loose)
     tally.left_out_rows += file.loose_rows
+    tally.rows_left_out_by_map += file.rows_left_out
     if file.stopped is not None:
         tally.add_bad(path, [file.stopped])
         tally.left_out_orders += file.orders

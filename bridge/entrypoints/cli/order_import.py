@@ -43,6 +43,8 @@ def import_(
     Example: `dockbridge orders import orders.csv --map orders.toml --dry-run`
     """
     shop = read_map(mapping)
+    if shop.doubt is not None:
+        say(shop.doubt)
     tally, sent_nothing = Tally(), True
     try:
         with ExitStack() as life:

@@ -215,6 +215,8 @@ def watch_folder(
     """
     limits = load(site / CONFIG_NAME).imports
     shop = read_map(mapping)
+    if shop.doubt is not None:
+        say(shop.doubt)
     if not folder.is_dir():
         raise Refused(f"{folder} is not a folder", fix="make it, and have the shop's files put there")
     watched = Folder(folder, limits)
