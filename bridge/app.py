@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -140,10 +141,21 @@ class Application:
 
     async def submit(self, identity: Identity, events: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
         """Send events as an identity, as (type, payload). Returns their receipts (plain), in the same order."""
-        waiting = []
-        for event_type, payload in events:
-            waiting.append(self.offer(Incoming(identity, Kind.EVENTS, event_type, payload, self.clock.now_ms())))
-        return list(await asyncio.gather(*waiting))
+        receipts: list[dict[str, Any]] = [{}] * len(events)
+        left, done = len(events), asyncio.get_running_loop().create_future()
+
+        def settled(at: int, cbor: bytes) -> None:
+            nonlocal left
+            receipts[at] = cbor2.loads(cbor) if cbor else {}
+            left -= 1
+            if not left and not done.done():
+                done.set_result(None)
+
+        for at, (event_type, payload) in enumerate(events):
+            self.pipeline.offer(Incoming(identity, Kind.EVENTS, event_type, payload, self.clock.now_ms()), partial(settled, at))
+        if events:
+            await done
+        return receipts
 
     def offer(self, incoming: Incoming) -> asyncio.Future[dict[str, Any]]:
         """Hand one message to the pipeline. The future gets its receipt (plain) once it is committed."""
