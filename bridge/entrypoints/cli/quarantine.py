@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -26,6 +26,9 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Look at messages that could not be applied, judge them again, correct or drop them.\n\nExample: `dockbridge quarantine list`",
 )
+COUNTED_MAX: Final = 100_000
+"""Entries that are counted by device and reason before anything is done with them."""
+
 Number = Annotated[int, typer.Argument(help="The entry's number.", min=1)]
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="[NO]…", help="The entries' numbers.", min=1, show_default=False)]
 DeviceOption = Annotated[str | None, typer.Option(help="Only messages of this device.", show_default=False)]
@@ -178,14 +181,11 @@ def _find(site: Path, nos: Sequence[int] | None, sought: Sought, *, everything: 
         raise typer.BadParameter("name entries, or say --all, not both", param_hint="NO")
     found = read(site, quarantine.find, nos or (), sought)
     if len(found) != 1 or not nos:
-        groups = Counter((row["device"], row["reason"]) for row in read(site, quarantine.list_entries, sought, limit=SHOWN_MAX) if row["no"] in set(found))
+        meant = set(found)
+        groups = Counter((row["device"], row["reason"]) for row in read(site, quarantine.list_entries, sought, limit=COUNTED_MAX) if row["no"] in meant)
         about = ", ".join(f"{n} {why} of {device}" for (device, why), n in groups.most_common(10))
         say(counted(len(found), "entry", "entries") + (f": {about}" if about else ""))
     return found
-
-
-SHOWN_MAX = 100_000
-"""Entries that are counted by device and reason."""
 
 
 def _portions(nos: Sequence[int]) -> Iterator[list[int]]:
