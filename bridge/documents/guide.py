@@ -20,11 +20,13 @@ from devices.protocol.documents import descriptions, examples, shapes
 from devices.protocol.documents.event_examples import SITE
 from devices.protocol.documents.texts import WIDTH, fields_of, item, paragraph
 from devices.protocol.encoding import encode_cbor
-from devices.protocol.labels import LABELS
-from devices.protocol.vocabulary import EventType, Next, Outcome, Reason, Role, Tone, Warn
+from devices.protocol.labels import KEPT_ASIDE, LABELS, Label
+from devices.protocol.vocabulary import DEVELOPER_WARNINGS, EventType, Next, Outcome, Reason, Role, Tone, Warn
 
 _FIELD: Final = re.compile(r"{{(\w+)(?: ([\w ]+))?}}")
 _LISTS: Final[dict[str, type[StrEnum]]] = {words.__name__: words for words in (Role, Tone, Outcome, Next, Warn, Reason)}
+_TOLD: Final = frozenset({Next, Warn, Reason})
+"""Lists whose words a worker is told of."""
 _STRUCTS: Final = {
     "event": shapes.event(EventType.LOST),
     "presence": shapes.struct(messages.Presence),
@@ -59,13 +61,33 @@ def _frozen(_: str) -> str:
 
 def _words(name: str) -> str:
     words = _LISTS[name]
-    said = (f"{item(f'`{word}`: {text}')}{_for_people(word) if words is Next else ''}" for word, text in descriptions.of_words(words).items())
-    return "".join(said).rstrip("\n")
+    if words is Warn:  # those for the developer stand in a list of their own
+        return _list(words, lambda word: word not in DEVELOPER_WARNINGS)
+    return _list(words, lambda word: True)
 
 
-def _for_people(word: str) -> str:
-    label = LABELS[Next][word]
-    return f'  "{label.en}" · {label.zh}\n'
+def _developer_warnings(_: str) -> str:
+    return _list(Warn, lambda word: word in DEVELOPER_WARNINGS, are_shown=False)
+
+
+def _list(words: type[StrEnum], is_told: Callable[[str], bool], *, are_shown: bool = True) -> str:
+    """Words with what they mean, and what people read who are told of them."""
+    texts = ((word, text) for word, text in descriptions.of_words(words).items() if is_told(word))
+    return "".join(f"{item(f'`{word}`: {text}')}{_for_people(words, word) if are_shown else ''}" for word, text in texts).rstrip("\n")
+
+
+def _for_people(words: type[StrEnum], word: str) -> str:
+    if words not in _TOLD:
+        return ""
+    labels = [LABELS[words][word], *([KEPT_ASIDE] if word == Next.SET_ASIDE else [])]
+    return "".join(map(_label, labels))
+
+
+def _label(label: Label) -> str:
+    """One line, or two if it does not fit into one."""
+    texts = f'"{label.en}"{" (while not final)" if label is KEPT_ASIDE else ""}', label.zh
+    fits = 6 + len(texts[0]) + 2 * len(label.zh) <= WIDTH
+    return f"  {' · '.join(texts)}\n" if fits else f"  {texts[0]}\n  {texts[1]}\n"
 
 
 def _fields(name: str) -> str:
@@ -123,6 +145,7 @@ def _depth(_: str) -> str:
 
 _PARTS: Final[dict[str, Callable[[str], str]]] = {
     "depth": _depth,
+    "developer_warnings": _developer_warnings,
     "example": _example,
     "fields": _fields,
     "frozen": _frozen,

@@ -18,11 +18,13 @@ from bridge.projections.alerts import AlertRow, alert_plain
 from bridge.store import tables as t
 from bridge.store.articles import article_named, articles_page, plan_articles
 from bridge.store.event_queries import EventQueries, order_of
+from bridge.store.figure_queries import FigureQueries
 from bridge.store.imported_files import file_with
 from bridge.store.order_queries import OrderQueries
 from bridge.store.relations import chunks
 from bridge.store.report_queries import ReportQueries
 from bridge.store.sqlite import translated
+from bridge.store.trace_queries import TraceQueries
 from devices.protocol.messages import load
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
@@ -43,7 +45,7 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries, ReportQueries):
+class Queries(OrderQueries, EventQueries, FigureQueries, TraceQueries, ReportQueries):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:

@@ -258,6 +258,15 @@ ORDER_STATE_LABELS: Final[dict[str, Label]] = {
 """Every word of an order's status, the `partially_…` forms among them."""
 
 
+KEPT_ASIDE: Final = Label("放到一旁：不必重扫，会自动生效", "Set it aside: do not scan it again")
+"""The label of `set_aside` in a receipt that is not final."""
+
+
+def next_label(word: str, *, final: bool) -> Label:
+    """What a worker is told to do by a receipt."""
+    return KEPT_ASIDE if word == Next.SET_ASIDE and not final else label_of(Next, word)
+
+
 def label_of(words: type[StrEnum], word: str) -> Label:
     """The label of a word of a closed list; `UNKNOWN` if the word is not on the list."""
     return LABELS[words].get(word, UNKNOWN)

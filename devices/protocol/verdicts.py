@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     LOST_CLAIM = "lost_claim"
     """A `claim` or `decline` that came too late: the job has changed, or another courier has it."""
     REJECTED = "rejected"
-    """It can never count, for `reason`. Sending it again gets the same answer."""
+    """It does not count, for `reason`, and sending it again changes nothing. Seldom, a later event tells more, and a receipt with a higher `n` follows."""
 
 
 class Tone(StrEnum):
@@ -188,7 +188,7 @@ class Warn(StrEnum):
     SEQ_REUSED = "seq_reused"
     """Another event of this log had the same `seq`: the outbox was restored or copied. The event counts. Start a new log with `seq` 1."""
     UNKNOWN_FIELD = "unknown_field"
-    """The contract does not have some field of the event, and the server did not store it; `detail` names it. Most often it is misspelt."""
+    """The contract does not have some field of the event; `detail` names it. Most often it is misspelt. In an event of a `system` it is not stored."""
     ID_NOT_UUID7 = "id_not_uuid7"
     """The `id` is not a UUIDv7 (RFC 9562): its version or variant is another. Ids that begin with their time keep the server's index small."""
     SEQ_TOO_HIGH = "seq_too_high"

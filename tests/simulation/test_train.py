@@ -60,8 +60,10 @@ def follow(course: Course, trainee: Handheld, *, steps: int) -> None:
 
 def test_a_receipt_in_words() -> None:
     assert in_words({"tone": "ok", "outcome": "applied"}) == "a short beep: go on. It counts."
-    said = in_words({"tone": "stop", "outcome": "blocked", "reason": "held", "next": "set_aside", "warn": ["not_paid"], "detail": "x"})
+    said = in_words({"tone": "stop", "outcome": "blocked", "reason": "held", "next": "set_aside", "warn": ["not_paid"], "detail": "x", "final": True})
     assert said == "a long low tone: stop. It does not count now: the shop holds the order; it is not paid (x). Set it aside, and scan it again later."
+    kept = in_words({"tone": "warn", "outcome": "parked", "reason": "unknown_order", "next": "set_aside", "final": False})
+    assert kept.endswith("Set it aside: do not scan it again.")
     assert in_words({"tone": "stop", "outcome": "rejected", "reason": "invented_later"}) == "a long low tone: stop. It can never count: other."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -33,17 +33,20 @@ from bridge.entrypoints.cli import (
     sim,
     site,
     status,
+    top,
     torture,
+    trace,
 )
+from bridge.entrypoints.cli.logs import is_json, start_log
 from bridge.entrypoints.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
 
+logger = logging.getLogger("dockbridge")
+
 app = typer.Typer(name="dockbridge", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
-LOG_LINE: Final = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z")
-"""A line of the server's log. It begins with the local time and its offset, so that it can be compared with what devices and other machines log."""
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -66,6 +69,8 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 app.command()(site.init)
 app.command()(site.serve)
 app.command()(status.status)
+app.command()(top.top)
+app.command()(trace.trace)
 app.command()(demo.demo)
 app.command()(torture.torture)
 # What is typed after these two, `--help` included, is for the simulator and for the suite.
@@ -91,13 +96,7 @@ app.add_typer(db.app, name="db")
 
 def main() -> None:
     """Run the command. This is the one place that prints an error: what happened, and what to do."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LOG_LINE)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("dockbridge").setLevel(logging.INFO)
-    # Other libraries log tracebacks for input that any client can send; the broker counts it and logs what matters.
-    for name in ("amqtt", "websockets", "asyncio", "transitions"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    start_log()
     sys.exit(_run())
 
 
@@ -106,18 +105,26 @@ def _run() -> int:
     try:
         app(prog_name="dockbridge")
     except BridgeError as error:
-        say(f"error: {error}" + (f"\n  fix: {error.fix}" if error.fix else ""))
+        _print_error(str(error), error.fix)
         return 1
     except StoreUnavailable as error:
-        say(f"error: the database can't be used: {error}\n  fix: {error.fix}")
+        _print_error(f"the database can't be used: {error}", error.fix)
         return 1
     except BrokenPipeError:
         # The reader of our output has closed it; what is still buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, OverflowError, UnicodeError) as error:
-        say(f"error: {error}\n  fix: check the file's name and permissions, and that the text is UTF-8")
+        _print_error(str(error), "check the file's name and permissions, and that the text is UTF-8")
         return 1
     return 0
+
+
+def _print_error(what: str, fix: str | None) -> None:
+    """What happened, and what to do: for people, or as a line of the server's log if that is for programs."""
+    if is_json():
+        logger.critical("%s", "; ".join(filter(None, (what, fix))))
+    else:
+        say(f"error: {what}" + (f"\n  fix: {fix}" if fix else ""))
 
 
 if __name__ == "__main__":

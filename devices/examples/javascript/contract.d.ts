@@ -174,7 +174,10 @@ export type Outcome =
   | "blocked"
   /** A `claim` or `decline` that came too late: the job has changed, or another courier has it. */
   | "lost_claim"
-  /** It can never count, for `reason`. Sending it again gets the same answer. */
+  /**
+   * It does not count, for `reason`, and sending it again changes nothing. Seldom, a later event
+   * tells more, and a receipt with a higher `n` follows.
+   */
   | "rejected";
 
 /**
@@ -450,8 +453,8 @@ export type Warn =
    */
   | "seq_reused"
   /**
-   * The contract does not have some field of the event, and the server did not store it; `detail`
-   * names it. Most often it is misspelt.
+   * The contract does not have some field of the event; `detail` names it. Most often it is
+   * misspelt. In an event of a `system` it is not stored.
    */
   | "unknown_field"
   /**

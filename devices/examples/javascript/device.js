@@ -9,7 +9,7 @@ import { Outbox } from './outbox.js';
 export * from './errors.js';
 
 /** What a server takes with the settings that it comes with. It tells its own limit in `bridge/state`. */
-const PAYLOAD_BYTES_MAX = 261_000;
+const PAYLOAD_BYTES_MAX = 261_888;
 /** What `sent_boot` and `sent_mono_ms` add to a payload at most. */
 const SENT_BYTES_MAX = 48;
 const DIGESTS_MAX = 1_000;

@@ -1,4 +1,4 @@
-"""`firmware-sim run`, `replay`, `list` and `devices`: scenarios, one at a time."""
+"""`firmware-sim run`, `replay`, `list`, `protocol` and `devices`: scenarios, one at a time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shlex
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,14 @@ Seed = Annotated[int | None, typer.Option(help="The same seed is the same run, b
 Load = Annotated[float | None, typer.Option(help="Share of the belts' events.", min=0.0001, max=1, show_default="all; on the simulated link the scenario's")]
 
 
+def protocol() -> None:
+    """Print what a program of `run --client` has to read and write.
+
+    Example: `firmware-sim protocol | less`
+    """
+    typer.echo(files("firmware_sim.link").joinpath("protocol.md").read_text(encoding="utf-8"), nl=False)
+
+
 def run(
     scenario: ScenarioName,
     seed: Seed = None,
@@ -47,7 +56,9 @@ def run(
     report: Annotated[Path | None, typer.Option(help="Write what happened as a page of HTML.", dir_okay=False)] = None,
     host: Annotated[str | None, typer.Option(help="A bridge that runs already; without it --link mqtt starts one of its own.")] = None,
     port: Annotated[int, typer.Option(help="Its MQTT port.", min=1, max=65_535)] = 1883,
-    client: Annotated[str | None, typer.Option(help="Scanners and phones are processes of this command. The README has their protocol.")] = None,
+    client: Annotated[
+        str | None, typer.Option(help="Scanners and phones are processes of this command; `firmware-sim protocol` says how they are spoken to.")
+    ] = None,
     credentials: Annotated[Path | None, typer.Option(help="For --host: what `dockbridge device import --json` prints.", dir_okay=False)] = None,
     timeout: Annotated[float, typer.Option(help="With --link mqtt: give up after so many seconds.", min=1)] = 3_600.0,
     as_json: AsJson = False,

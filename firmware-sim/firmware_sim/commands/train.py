@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from random import SystemRandom
 from typing import Annotated, Any, Final
@@ -43,11 +44,19 @@ COLLEAGUES_ORDERS: Final = 100
 _words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
+class Format(StrEnum):
+    """JSON can be read by a trainee with any tool; CBOR is what a site publishes by default."""
+
+    JSON = "json"
+    CBOR = "cbor"
+
+
 def train(
     tasks: Annotated[int, typer.Option(min=1, max=100, help="Orders to work on.")] = 3,
     folder: Annotated[Path | None, typer.Option(help="The site's folder, made if there is none, and kept.", show_default="a temporary one")] = None,
     listen: Annotated[str, typer.Option(help="host:port of MQTT over TCP, without TLS; port 0 takes a free one.")] = ANY_PORT,
     bot: Annotated[bool, typer.Option("--bot", help="Watch: a simulated trainee does the work, and makes a mistake.")] = False,
+    publish: Annotated[Format, typer.Option(help="How the site writes its messages.")] = Format.JSON,
     alone: Annotated[bool, typer.Option("--alone", help="Without colleagues.")] = False,
     speed: Annotated[float, typer.Option(min=0.1, max=10_000, help="How much faster than people the colleagues and the bot are.")] = 1.0,
     as_json: AsJson = False,
@@ -61,7 +70,7 @@ def train(
     with _folder(folder) as path:
         course = None
         try:
-            with Site(path, name=NAME, listen=listen, settings=_settings(listen), has_control=True) as site, _colleagues(site, speed, alone=alone):
+            with Site(path, name=NAME, listen=listen, settings=_settings(listen, publish), has_control=True) as site, _colleagues(site, speed, alone=alone):
                 passwords = {device: site.enrol_anew(device, role, courier) for device, (role, courier) in ROLES.items()}
                 course = Course(site, plan(_next_number(site), tasks))
                 _welcome(site, passwords, course, as_json=as_json)
@@ -102,14 +111,14 @@ def _folder(given: Path | None) -> Iterator[Path]:
         yield Path(made) / "site"
 
 
-def _settings(listen: str) -> dict[str, dict[str, Any]]:
-    """JSON, so that a trainee can read what the bridge says with any tool. Nothing here is worth TLS: the site is for practice."""
-    from bridge.config import is_loopback, split_address
+def _settings(listen: str, publish: Format) -> dict[str, dict[str, Any]]:
+    """Nothing here is worth TLS: the site is for practice."""
+    from bridge.addresses import is_loopback, split_address
 
     host, _ = split_address("--listen", listen)
     if not is_loopback(host):
         say(f"{listen} is reached by others, without TLS: use it on a network that you trust")
-    return {"publish": {"format": "json"}, "listen": {"allow_plain": not is_loopback(host)}}
+    return {"publish": {"format": publish.value}, "listen": {"allow_plain": not is_loopback(host)}}
 
 
 def _next_number(site: Site) -> int:

@@ -202,7 +202,10 @@ class ForeignHandset(Player):
         except ClientFailed as error:
             self.failed = error
         except (KeyError, ValueError, TypeError) as error:
-            self.failed = ClientFailed(f"the program of {self.device} gave an answer that can't be read: {error!r}")
+            fault = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+            self.failed = ClientFailed(
+                f"the program of {self.device} gave an answer that can't be read: {fault}", fix="firmware-sim protocol says what it should be"
+            )
         finally:
             self._program = None
             await program.kill()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from devices.protocol.labels import label_of
-from devices.protocol.vocabulary import DEVELOPER_WARNINGS, Next, Outcome, Reason, Tone, Warn
+from devices.protocol.labels import label_of, next_label
+from devices.protocol.vocabulary import DEVELOPER_WARNINGS, Outcome, Reason, Tone, Warn
 
 
 def in_words(receipt: dict[str, Any]) -> str:
@@ -16,7 +16,7 @@ def in_words(receipt: dict[str, Any]) -> str:
     said = f"{_lowered(Tone, receipt['tone'])}. {_label(Outcome, receipt['outcome'])}"
     said += f": {'; '.join(why)}" if why else ""
     said += f" ({receipt['detail']})" if receipt.get("detail") else ""
-    return f"{said}. {_label(Next, receipt['next'])}." if "next" in receipt else f"{said}."
+    return f"{said}. {next_label(receipt['next'], final=receipt['final']).en}." if "next" in receipt else f"{said}."
 
 
 def _label(words: type[StrEnum], word: str) -> str:
