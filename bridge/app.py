@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,7 +21,6 @@ import cbor2
 from bridge.clock import Clock
 from bridge.config import DATABASE_NAME, Settings
 from bridge.domain.access import Identity, Kind
-from bridge.domain.articles import Article
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Incoming, Message, OperatorChange
@@ -29,15 +29,15 @@ from bridge.ingest.rules import Rules
 from bridge.ingest.steps import BatchTimes
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import ServerFigures
-from bridge.operations.ports import ArticlePlan, FailedLogins, OnProgress
+from bridge.operations.ports import FailedLogins, OnProgress
 from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.rebuilding import rebuild_site
 from bridge.serving.server import Server, finished
-from bridge.store.articles import put_articles
+from bridge.serving.upkeep import StoreUpkeep
 from bridge.store.audit import AuditLog
-from bridge.store.database import DatabaseFile, drop_quarantined
+from bridge.store.database import DatabaseFile
 from bridge.store.replaying import Rebuilt
 
 T = TypeVar("T")
@@ -76,6 +76,7 @@ class Application:
         self.registry = site.registry
         self.claims = site.claims
         self.queries = site.queries
+        self.upkeep = StoreUpkeep(site)
         self.audit = AuditLog(site.engine, site.reader)
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
         self.console = Console(secrets.token_bytes)
@@ -142,10 +143,21 @@ class Application:
 
     async def submit(self, identity: Identity, events: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
         """Send events as an identity, as (type, payload). Returns their receipts (plain), in the same order."""
-        waiting = []
-        for event_type, payload in events:
-            waiting.append(self.offer(Incoming(identity, Kind.EVENTS, event_type, payload, self.clock.now_ms())))
-        return list(await asyncio.gather(*waiting))
+        receipts: list[dict[str, Any]] = [{}] * len(events)
+        left, done = len(events), asyncio.get_running_loop().create_future()
+
+        def settled(at: int, cbor: bytes) -> None:
+            nonlocal left
+            receipts[at] = cbor2.loads(cbor) if cbor else {}
+            left -= 1
+            if not left and not done.done():
+                done.set_result(None)
+
+        for at, (event_type, payload) in enumerate(events):
+            self.pipeline.offer(Incoming(identity, Kind.EVENTS, event_type, payload, self.clock.now_ms()), partial(settled, at))
+        if events:
+            await done
+        return receipts
 
     def offer(self, incoming: Incoming) -> asyncio.Future[dict[str, Any]]:
         """Hand one message to the pipeline. The future gets its receipt (plain) once it is committed."""
@@ -172,14 +184,6 @@ class Application:
         """Call a function on the writer's thread, between two batches."""
         return await self._site.writer.run(work)
 
-    def try_store(self) -> None:
-        """Commit something that changes nothing; call it on the writer's thread.
-
-        Raises:
-            StoreUnavailable: if the store can't take writes now.
-        """
-        self._site.store.try_commit()
-
     async def rebuild(self, on_progress: OnProgress) -> Rebuilt:
         """Derive everything again from the event log, and compare. `on_progress` is called on the writer's thread.
 
@@ -187,20 +191,6 @@ class Application:
             StoreUnavailable: if the store can't take writes now.
         """
         return await rebuild_site(self._site, on_progress)
-
-    def drop_quarantined(self, no: int) -> None:
-        """Delete an entry of the quarantine; call it on the writer's thread."""
-        drop_quarantined(self._site.engine, no)
-
-    def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
-        """Store articles, or nothing if one of their codes is taken; call it on the writer's thread.
-
-        Raises:
-            Refused: if there would be too many.
-        """
-        plan = put_articles(self._site.engine, articles, articles_max=articles_max)
-        self._site.settler.forget_articles()
-        return plan
 
     def identify_anew(self, device: str) -> None:
         """See `SiteContext.identify_anew`."""

@@ -189,6 +189,17 @@ class ArticleSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportSettings:
+    """Folders from which a shop's files are taken in by themselves (`dockbridge orders watch-folder`)."""
+
+    watch_every_s: float = _setting(5.0, "Seconds from one look into the folder to the next.", least=0.01)
+    watch_still_s: float = _setting(10.0, "Seconds for which a file must stay as it is before it is read: its sender may not be done yet.", least=0.01)
+    watch_files_max: int = _setting(1_000, "Files that are taken in with one look; the oldest first.", least=1)
+    watch_file_bytes_max: int = _setting(1_073_741_824, "Size of a file, in bytes. A larger one is refused.", least=1_024)
+    watch_remembered_max: int = _setting(10_000, "Files of a channel whose content is remembered, so that it does not come in again.", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings:
     """The messages that the bridge publishes."""
 
@@ -240,6 +251,7 @@ class Settings:
     codes: CodeSettings = field(default_factory=CodeSettings)
     payments: PaymentSettings = field(default_factory=PaymentSettings)
     articles: ArticleSettings = field(default_factory=ArticleSettings)
+    imports: ImportSettings = field(default_factory=ImportSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

@@ -254,7 +254,8 @@ class DeviceClock:
             return EventTime(possible.to_ms, source, max(SKEW_NOISE_MS, possible.to_ms - possible.from_ms), Warn.CLOCK_UNKNOWN)
         event_ms = max(possible.from_ms, min(shown_ms + skew_ms, possible.to_ms))
         error_ms = max(event_ms - possible.from_ms, possible.to_ms - event_ms)
-        return EventTime(event_ms, Source.WALL, max(SKEW_NOISE_MS, min(WALL_ERROR_MS_MAX, error_ms)), None, _unit_detail(unit))
+        believed_ms = WALL_ERROR_MS_MAX + abs(skew_ms)  # the clock may have been set since: then the correction is wrong as well
+        return EventTime(event_ms, Source.WALL, max(SKEW_NOISE_MS, min(believed_ms, error_ms)), None, _unit_detail(unit))
 
     def dump(self) -> dict[str, Any]:
         """The clock as plain data for the store."""

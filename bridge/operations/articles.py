@@ -22,7 +22,7 @@ async def put(site: SiteContext, articles: list[Article], articles_max: int) -> 
     if found.taken:
         return found
     others = {*found.added, *found.changed}
-    stored = await site.on_writer(lambda: site.put_articles([a for a in articles if a.sku in others], articles_max=articles_max))
+    stored = await site.on_writer(lambda: site.upkeep.put_articles([a for a in articles if a.sku in others], articles_max=articles_max))
     return structs.replace(stored, same=stored.same + found.same)
 
 

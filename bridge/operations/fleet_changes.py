@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Final
-
 from msgspec import Struct
 
 from bridge.errors import Refused
 from bridge.ingest.items import GiveUp, ShutOut
 from bridge.operations.fleet import Action, DeviceChange, Fault
-from bridge.operations.ports import SiteContext
+from bridge.operations.ports import SiteContext, Sought
 from devices.protocol.claims import CLAIM_PREFIX
-
-QUARANTINE_LOOKED_AT_MAX: Final = 100_000
 
 
 class Applied(Struct, frozen=True, kw_only=True):
@@ -74,6 +69,5 @@ async def _give_up(site: SiteContext, device: str) -> None:
     """What a removed device owes will never come, and what it said that no event became is dropped."""
     for ledger in site.queries.ledgers(device):
         await site.change(GiveUp(received_ms=site.clock.now_ms(), device=device, log=ledger["log"], last_seq=ledger["high"]))
-    for entry in site.queries.quarantine(limit=QUARANTINE_LOOKED_AT_MAX):
-        if entry["device"] == device:
-            await site.on_writer(partial(site.drop_quarantined, entry["no"]))
+    nos = site.queries.quarantine_numbers(Sought(device=device))
+    await site.on_writer(lambda: site.upkeep.drop_quarantined(nos))

@@ -8,15 +8,17 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
+from bridge.ingest.imported_files import ImportedFileRow
 from bridge.operations import devices
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.shop.assembly import ShopOrder
-from bridge.shop.events import News, Said, order_news
+from bridge.shop.events import SENDING, News, Said, order_news
 from bridge.shop.mapping import ShopMap
 from devices.protocol.messages import Receipt, convert, load
 from devices.protocol.vocabulary import EventType, Outcome, Role
 
-PORTION_EVENTS_MAX: Final = 500
+NAME_CHARS_MAX: Final = 200
+PORTION_EVENTS_MAX: Final = 1_000
 """Events that are submitted at once, so that the server never holds a whole import in memory."""
 
 
@@ -59,6 +61,7 @@ def _hear(said: Said, kind: EventType, body: dict[str, Any]) -> None:
         if body.get("lines") is not None:
             said.lines = {line["sku"]: line["qty"] for line in body["lines"]}
         said.promise_ms = body.get("promise_ms", said.promise_ms)
+        said.sending |= {name: body[name] for name in SENDING if body.get(name) is not None}
         said.amount_minor = body.get("amount_minor", said.amount_minor)
 
 
@@ -69,6 +72,17 @@ async def open_channel(site: SiteContext, channel: str) -> None:
         Refused: if a device has this name already.
     """
     await devices.ensure_channel(site, channel, Role.SYSTEM)
+
+
+async def known_file(site: SiteReader, channel: str, sha256: str) -> ImportedFileRow | None:
+    """The file of a watched folder that had this content, if one came in for this channel."""
+    return site.queries.imported_file(channel, sha256)
+
+
+async def remember_file(site: SiteContext, channel: str, sha256: str, name: str, files_max: int) -> None:
+    """Store that a file of a watched folder came in whole. A content that came in once does not come in again."""
+    row = ImportedFileRow(channel, sha256, name[:NAME_CHARS_MAX], site.clock.now_ms())
+    await site.on_writer(lambda: site.upkeep.remember_file(row, files_max=files_max))
 
 
 async def submit(site: SiteContext, channel: str, events: list[ImportedEvent]) -> Submitted:

@@ -21,6 +21,16 @@ def check_courier(site: SiteReader, courier: str) -> None:
     raise NotFound(f"there is no courier {courier}", fix=fix)
 
 
+def check_carrier(site: SiteReader, carrier: str) -> None:
+    """Raises:
+    NotFound: if no order is sent with a carrier of this name.
+    """
+    known = site.queries.carriers()
+    if carrier.lower() not in [name.lower() for name in known]:
+        fix = f"the carriers are {_some(known)}" if known else "map the shop's column of carriers: `carrier` in [columns]"
+        raise NotFound(f"no order is sent with carrier {carrier}", fix=fix)
+
+
 def check_device(site: SiteReader, device: str) -> None:
     """Raises:
     NotFound: if a device is not enrolled, and no event of it is stored.

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bridge.domain.facts import Fact
 from bridge.ingest.log import EventRow
-from devices.protocol.vocabulary import Flag
+from devices.protocol.vocabulary import Flag, Reason
 
 Row = dict[str, Any]
 """A document of the contract (a status, a presence), or a row of a table with its columns as keys."""
@@ -48,6 +48,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
         states, flags: any of these.
         since_before_ms: in their state since before this time.
         channel: the shop's channel that they came through.
+        carrier: the carrier that takes them; upper and lower case are the same.
         courier: in an open job of this courier.
         device: with an event of this device.
         text: part of their id, or of a code on one of their parcels; upper and lower case are the same.
@@ -62,6 +63,21 @@ class Wanted(Struct, frozen=True, kw_only=True):
     device: str | None = None
     text: str | None = None
     promise_before_ms: int | None = None
+    carrier: str | None = None
+
+
+class Sought(Struct, frozen=True, kw_only=True):
+    """Which messages in quarantine: those that meet every condition that is given.
+
+    Args:
+        device: sent by this device.
+        reason: refused for this reason.
+        before_ms: received before this time.
+    """
+
+    device: str | None = None
+    reason: Reason | None = None
+    before_ms: int | None = None
 
 
 class Seeking(Struct, frozen=True, kw_only=True):
@@ -85,7 +101,7 @@ class OrderQueries(Protocol):
     """
 
     def orders(self, wanted: Wanted, *, sort: Sort, after: str | None, limit: int) -> list[Row]:
-        """Statuses of orders, each with its `channel` and `promise_ms`. With `after`, those that follow this order, which has to exist."""
+        """Statuses of orders, each with its `channel`, `carrier` and `promise_ms`. With `after`, those that follow this order, which has to exist."""
         ...
 
     def waiting_orders(self, seeking: Seeking) -> list[str]:
@@ -124,6 +140,10 @@ class OrderQueries(Protocol):
 
     def channels(self) -> list[str]:
         """The channels that orders came through."""
+        ...
+
+    def carriers(self) -> list[str]:
+        """The carriers that orders have."""
         ...
 
     def status_log(self, *, after: int, order_ids: Sequence[str] | None, limit: int) -> list[Row]:

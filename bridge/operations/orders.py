@@ -12,7 +12,7 @@ from bridge.domain.fold import OrderFold, fold
 from bridge.domain.order.courier import duties
 from bridge.domain.view import OrderView
 from bridge.errors import NotFound
-from bridge.operations.names import check_courier, check_device
+from bridge.operations.names import check_carrier, check_courier, check_device
 from bridge.operations.order_ports import Sort, Wanted
 from bridge.operations.ports import Row, SiteReader, StoredFact
 from bridge.operations.stuck import waits_of
@@ -84,10 +84,10 @@ class Changes(Struct, frozen=True, kw_only=True):
 
 
 async def list_orders(site: SiteReader, wanted: Wanted, *, sort: Sort = Sort.CHANGED, after: str | None = None, limit: int) -> list[Row]:
-    """Statuses of orders, each with its `channel` and `promise_ms`; with `after`, those that follow this order.
+    """Statuses of orders, each with its `channel`, `carrier` and `promise_ms`; with `after`, those that follow this order.
 
     Raises:
-        NotFound: if there is no order `after`, or none is found and the site does not know the channel, courier or device.
+        NotFound: if there is no order `after`, or none is found and the site does not know the channel, carrier, courier or device.
     """
     if after is not None and not site.queries.order_states([after]):
         raise NotFound(f"there is no order {after}", fix="give --after the last order of the page before")
@@ -100,6 +100,8 @@ async def list_orders(site: SiteReader, wanted: Wanted, *, sort: Sort = Sort.CHA
 def _check_names(site: SiteReader, wanted: Wanted) -> None:
     if wanted.channel is not None and wanted.channel not in (known := site.queries.channels()):
         raise NotFound(f"no order came through a channel {wanted.channel}", fix=f"the channels are {', '.join(known)}" if known else "import orders first")
+    if wanted.carrier is not None:
+        check_carrier(site, wanted.carrier)
     if wanted.courier is not None:
         check_courier(site, wanted.courier)
     if wanted.device is not None:
@@ -133,7 +135,7 @@ def _details(site: SiteReader, whole: OrderFold) -> Row:
         "channel": created.channel if created is not None else None,
         "payment": created.payment if created is not None else None,
         "paid": order.paid,
-        "promise_ms": created.promise_ms if created is not None else None,
+        **{name: getattr(created, name, None) for name in ("promise_ms", "ship_by_ms", "carrier", "service", "tracking")},
         "lines": [
             {"sku": sku, "ordered": qty, "picked": order.picked.get(sku, 0), "packed": contents.packed.get(sku, 0), "left": left.get(sku, 0)}
             for sku, qty in order.lines.items()

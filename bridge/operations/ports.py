@@ -14,6 +14,7 @@ from bridge.domain.access import Identity
 from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
 from bridge.errors import Refused
+from bridge.ingest.imported_files import ImportedFileRow
 from bridge.ingest.items import Incoming, OperatorChange
 from bridge.ingest.steps import BatchTimes
 from bridge.operations.audit import Audit, AuditReader
@@ -22,8 +23,13 @@ from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
+from bridge.operations.order_ports import Sought as Sought
 from bridge.operations.order_ports import StoredFact as StoredFact
+from bridge.operations.report_ports import ReportQueries
 from bridge.operations.trace_ports import TraceQueries
+from bridge.operations.upkeep_ports import ArticlePlan as ArticlePlan
+from bridge.operations.upkeep_ports import TakenCode as TakenCode
+from bridge.operations.upkeep_ports import Upkeep
 from devices.protocol.vocabulary import Role
 
 T = TypeVar("T")
@@ -65,23 +71,6 @@ class Device(Struct, frozen=True, kw_only=True):
             raise Refused(f"{self.device} is shut out", fix=fix)
 
 
-class TakenCode(NamedTuple):
-    """A code of an article that another article has already."""
-
-    sku: str
-    code: str
-    owner: str
-
-
-class ArticlePlan(Struct, frozen=True, kw_only=True):
-    """What a list of articles changes: the SKUs that are new or other than before, and how many are the same. If codes are taken, nothing is stored."""
-
-    added: list[str]
-    changed: list[str]
-    same: int
-    taken: list[TakenCode]
-
-
 class CheckReport(Struct, frozen=True, kw_only=True):
     """What a check of the database found. `faults` are sentences; there are none if it is sound."""
 
@@ -114,7 +103,7 @@ class FailedLogins(NamedTuple):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, TraceQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, Protocol):
     """Reads of one site's database.
 
     Raises:
@@ -137,16 +126,16 @@ class Queries(OrderQueries, FigureQueries, TraceQueries, Protocol):
         """Events with their outcomes, the last arrival first."""
         ...
 
-    def quarantine(self, *, limit: int) -> list[Row]:
+    def quarantine(self, sought: Sought, *, limit: int) -> list[Row]:
         """Quarantined messages without their payloads, the latest first."""
+        ...
+
+    def quarantine_numbers(self, sought: Sought) -> list[int]:
+        """The numbers of quarantined messages, the oldest first."""
         ...
 
     def quarantined(self, no: int) -> Row | None:
         """One quarantined message, with its payload."""
-        ...
-
-    def mispicks(self, *, by: str, since_ms: int) -> list[Row]:
-        """Refused scans since (the hour of) a time, counted by `article`, `place` or `hour`, and by reason; the most frequent first, hours in their order."""
         ...
 
     def ledgers(self, device: str | None = None) -> list[Row]:
@@ -179,6 +168,10 @@ class Queries(OrderQueries, FigureQueries, TraceQueries, Protocol):
         Raises:
             Refused: if there would be too many.
         """
+        ...
+
+    def imported_file(self, channel: str, sha256: str) -> ImportedFileRow | None:
+        """The file of a watched folder that had this content, if one came in for this channel."""
         ...
 
     def alerts(self) -> list[Row]:
@@ -308,6 +301,9 @@ class SiteContext(SiteReader, Protocol):
     def clock(self) -> Clock: ...
 
     @property
+    def upkeep(self) -> Upkeep: ...
+
+    @property
     def console(self) -> Console: ...
 
     @property
@@ -337,10 +333,6 @@ class SiteContext(SiteReader, Protocol):
     @property
     def failed_logins(self) -> dict[str, FailedLogins]: ...
 
-    def try_store(self) -> None:
-        """Commit something that changes nothing, to see whether the store can; call it on the writer's thread."""
-        ...
-
     async def on_writer(self, work: Callable[[], T]) -> T:
         """Call a function on the writer's thread, between two batches."""
         ...
@@ -355,18 +347,6 @@ class SiteContext(SiteReader, Protocol):
 
     async def change(self, change: OperatorChange) -> None:
         """Make a change that has no receipt, in its place among the messages. It is stored, and shown, when this returns."""
-        ...
-
-    def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
-        """Store articles, or nothing if one of their codes is taken; call it on the writer's thread.
-
-        Raises:
-            Refused: if there would be too many.
-        """
-        ...
-
-    def drop_quarantined(self, no: int) -> None:
-        """Delete an entry of the quarantine; call it on the writer's thread."""
         ...
 
     def disconnect(self, device: str, why: str, *, end_sessions: bool) -> None:

@@ -23,7 +23,7 @@ SWEEP_ORDERS_MAX: Final = 500
 class OrderRow(NamedTuple):
     """An order as it was last published. `state` is empty if it is not shown; `due_ms` is when a sweep must check it even if nothing happened.
 
-    `flags` (with blanks between them), `channel` and `promise_ms` are what people filter by.
+    `flags` (with blanks between them), `channel`, `promise_ms` and `carrier` are what people filter by.
     """
 
     order_id: str
@@ -38,6 +38,7 @@ class OrderRow(NamedTuple):
     flags: str = ""
     channel: str = ""
     promise_ms: int | None = None
+    carrier: str = ""
 
 
 class ParcelRow(NamedTuple):
@@ -159,11 +160,11 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
     entry.state = state
 
 
-def _sought(order: Order, view: OrderView, timed: list[Flag]) -> tuple[str, str, int | None]:
-    """What people filter orders by: flags, channel and promise."""
+def _sought(order: Order, view: OrderView, timed: list[Flag]) -> tuple[str, str, int | None, str]:
+    """What people filter orders by: flags, channel, promise and carrier."""
     flags = " ".join(sorted(view.flags.union(timed))) if view.flags or timed else ""
     created = order.created
-    return (flags, created.channel, created.promise_ms) if created is not None else (flags, "", None)
+    return (flags, created.channel, created.promise_ms, created.carrier or "") if created is not None else (flags, "", None, "")
 
 
 def _settled_due_ms(batch: Batch, order: Order) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bridge.shop import cells
-from bridge.shop.mapping import LEAVE_OUT, ShopMap
-from bridge.shop.rows import BadRow, Row
+from bridge.shop.mapping import LEAVE_OUT, WAYS, ShopMap
+from bridge.shop.rows import NO_SKU, BadRow, Row
 from devices.protocol.vocabulary import OrderState
 
 LINES_MAX: Final = 500
@@ -21,7 +21,8 @@ class ShopOrder:
     """One order of the file, from one or more rows. Times are in ms since 1970 UTC; None if the file does not have the time.
 
     `expected` is the order state to which [status] maps the shop's word. `items` may be empty if the order is cancelled.
-    Without a currency, payment or country of its own, it has the map's.
+    Without a currency, payment or country of its own, it has the map's. `odd` names those of `carrier`, `service` and `tracking` of which its rows have
+    more than one, so that it comes in without; and `sku` if a row has none, although the file has a column for it.
     """
 
     order: str
@@ -39,6 +40,11 @@ class ShopOrder:
     currency: str | None = None
     payment: str | None = None
     country: str | None = None
+    ship_by_ms: int | None = None
+    carrier: str | None = None
+    service: str | None = None
+    tracking: str | None = None
+    odd: tuple[str, ...] = ()
     items: dict[str, int] = field(default_factory=dict)
 
 
@@ -74,6 +80,8 @@ def assemble(order: str, rows: Sequence[Row], shop: ShopMap) -> ShopOrder | Left
 
 
 def _whole(order: str, rows: Sequence[Row], shop: ShopMap) -> ShopOrder | LeftOut:
+    if shop.status_per == "row":
+        rows = _standing(rows, shop)
     head = _head(order, rows, shop)
     first = rows[0].line
     if head.created_ms is None:
@@ -90,6 +98,7 @@ def _whole(order: str, rows: Sequence[Row], shop: ShopMap) -> ShopOrder | LeftOu
     if not items and expected != OrderState.CANCELLED:
         raise _Stops(first, f"order {order} has no item left: map its status to leave_out, or leave its rows out")
     times = {f"{name}_ms": ms for name, ms in head.times.items()}
+    ways = {name: {said for row in rows if (said := getattr(row, name))} for name in WAYS}
     return ShopOrder(
         order=order,
         line=first,
@@ -101,8 +110,24 @@ def _whole(order: str, rows: Sequence[Row], shop: ShopMap) -> ShopOrder | LeftOu
         currency=head.currency or None,
         payment=head.payment or None,
         country=head.country or None,
+        carrier=_only(ways["carrier"]),
+        service=_only(ways["service"]),
+        tracking=_only(ways["tracking"]),
+        odd=(*(name for name, said in ways.items() if len(said) > 1), *(("sku",) if NO_SKU in items and "sku" in shop.columns else ())),
         items=items,
     )
+
+
+def _only(said: set[str]) -> str | None:
+    """What all rows say that say anything; None if they differ."""
+    return next(iter(said)) if len(said) == 1 else None
+
+
+def _standing(rows: Sequence[Row], shop: ShopMap) -> Sequence[Row]:
+    """The rows that count if each has a status of its own: what is cancelled or left out does not, beside what is not."""
+    states = [shop.state_of(row.status) for row in rows]
+    standing = [row for row, state in zip(rows, states, strict=True) if state not in (OrderState.CANCELLED, LEAVE_OUT)]
+    return standing or [row for row, state in zip(rows, states, strict=True) if state == OrderState.CANCELLED] or rows
 
 
 def _head(order: str, rows: Sequence[Row], shop: ShopMap) -> Row:
@@ -113,10 +138,12 @@ def _head(order: str, rows: Sequence[Row], shop: ShopMap) -> Row:
             said, known = getattr(row, name), getattr(head, name)
             if not said and (shop.fill_down or not known):
                 continue
-            if known and said != known:
+            if not known:
+                setattr(head, name, said)
+            elif said != known and not (name == "status" and shop.status_per == "row" and shop.state_of(said) == shop.state_of(known) is not None):
                 what = "status or time" if name in ("created_ms", "status") else name
-                raise _Stops(row.line, f"order {order} has another {what} in line {head.line}")
-            setattr(head, name, said)
+                hint = ': set channel.status_per to "row" if each row has a status of its own' if name == "status" and shop.status_per == "order" else ""
+                raise _Stops(row.line, f"order {order} has another {what} in line {head.line}{hint}")
         for name, ms in row.times.items():
             head.times.setdefault(name, ms)
     return head
@@ -142,10 +169,10 @@ def _items(order: str, rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _amount(order: str, rows: Sequence[Row], currency: str, shop: ShopMap) -> int:
-    """What is to be paid for the order: one amount for each row, or the same total in all of them."""
+    """What is to be paid for the order: one amount for each row or each piece, or the same total in all rows."""
     column = shop.columns.get("amount", "")
     counted = rows if shop.amount_per == "order" else _counted(rows, shop)
-    said = [(row.line, _minor(row, column, currency, shop)) for row in counted if row.amount]
+    said = [(row.line, _minor(row, column, currency, shop) * (abs(row.qty) if shop.amount_per == "piece" else 1)) for row in counted if row.amount]
     different = {minor for _, minor in said}
     if shop.amount_per == "order":
         if len(different) > 1:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bridge.shop.cells import read_time
+from bridge.shop.currencies import minor_digits
 from bridge.shop.mapping import ISO, MapError, ShopMap
 from bridge.shop.table import open_table
 
@@ -23,37 +24,98 @@ _PEEK_BYTES: Final = 65_536
 _DELIMITERS: Final = "\t;,|"
 
 _NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "order": ("order number", "order id", "amazon order id", "increment id", "order reference", "order no", "order", "name", "number"),
-    "created": ("created at", "order date", "purchase date", "order creation date", "creation date", "sale date", "purchased", "created", "date"),
-    "paid": ("payment time", "order paid time", "paid on date", "paid date", "paid at", "paid"),
-    "shipped": ("shipped on date", "fulfilled at", "ship time", "handed to carrier", "shipped at", "shipped"),
+    "order": (
+        "order number",
+        "order id",
+        "amazon order id",
+        "increment id",
+        "order reference",
+        "order no",
+        "order",
+        "po",
+        "name",
+        "number",
+        "transaction id",
+        "reference",
+    ),
+    "created": (
+        "created at",
+        "order date",
+        "purchase date",
+        "order creation date",
+        "creation date",
+        "sale date",
+        "purchased",
+        "created",
+        "create time",
+        "created time",
+        "order date time",
+        "date add",
+        "date",
+    ),
+    "paid": ("payment time", "order paid time", "paid on date", "paid date", "paid time", "date paid", "paid at", "paid"),
+    "shipped": ("shipped on date", "fulfilled at", "ship time", "handed to carrier", "shipped time", "date shipped", "shipped at", "shipped"),
     "delivered": ("order complete time", "delivered at", "delivered"),
     "cancelled": ("cancelled at", "canceled at", "cancelled"),
-    "promised": ("maximum estimated delivery date", "delivery date", "estimated ship out date", "estimated delivery", "promised"),
-    "sku": ("lineitem sku", "sku", "sku reference no", "custom label", "sku code", "order lines product internal reference", "item sku", "article"),
-    "qty": ("lineitem quantity", "quantity", "qty", "qty ordered", "quantity refund", "order lines quantity"),
-    "amount": ("order total amount", "grand total", "total", "order amount", "item price", "product subtotal", "sold for", "row total", "amount"),
+    "promised": ("maximum estimated delivery date", "latest delivery date", "delivery date", "estimated delivery", "promised"),
+    "sku": (
+        "lineitem sku",
+        "sku",
+        "sku reference no",
+        "custom label",
+        "sku code",
+        "order lines product internal reference",
+        "item sku",
+        "seller sku",
+        "product sku",
+        "product number",
+        "product reference",
+        "article",
+    ),
+    "qty": ("lineitem quantity", "quantity", "qty", "qty ordered", "quantity refund", "order lines quantity", "product quantity", "units"),
+    "amount": (
+        "order total amount",
+        "grand total",
+        "total",
+        "order amount",
+        "item price",
+        "product subtotal",
+        "sold for",
+        "row total",
+        "paid price",
+        "total paid",
+        "order total inc tax",
+        "amount total",
+        "gross sales",
+        "amount",
+    ),
     "currency": ("currency", "order currency code"),
+    "carrier": ("shipping carrier", "carrier name", "carrier", "shipping provider", "shipping provider name"),
+    "service": ("ship service level", "shipping service", "shipping option", "delivery option", "shipping method"),
+    "tracking": ("tracking number", "tracking code", "tracking id", "shipping number", "tracking"),
+    "ship_by": ("estimated ship out date", "latest ship date", "ship by date", "ship by"),
     "country": ("ship country", "country code shipping", "ship to country", "country code", "shipping country"),
 }
 """The names that shops give to our columns, in lower case and without marks; the first that a file has is taken."""
 _STATUS: Final = ("financial status", "order status", "status", "state")
 _SECOND_STATUS: Final = "fulfillment status"
 
+_TO_SEND: Final = ("awaiting fulfillment", "awaiting pickup", "acknowledged", "packed", "ready to ship")
 _WORDS: Final[dict[str, str]] = {
     **dict.fromkeys(("pending", "pending payment", "unpaid", "awaiting payment", "created", "new", "on hold", "holded", "authorized"), "pending_payment"),
-    **dict.fromkeys(("paid", "processing", "unshipped", "to ship", "awaiting shipment", "sales order", "approved", "confirmed"), "approved"),
+    **dict.fromkeys(("paid", "processing", "unshipped", "to ship", "awaiting shipment", "sales order", "approved", "confirmed", *_TO_SEND), "approved"),
     **dict.fromkeys(("shipped", "shipping", "fulfilled", "sent", "complete", "awaiting confirmation"), "shipped"),
     **dict.fromkeys(("delivered",), "delivered"),
     **dict.fromkeys(("finished", "completed"), "completed"),
     **dict.fromkeys(("cancelled", "canceled", "voided", "failed", "closed"), "cancelled"),
     **dict.fromkeys(("returned",), "returned"),
-    **dict.fromkeys(("draft", "quotation", "quotation sent"), "leave_out"),
+    **dict.fromkeys(("draft", "quotation", "quotation sent", "incomplete"), "leave_out"),
 }
 _TIME_FORMATS: Final = (
     "%Y-%m-%d %H:%M:%S",
     "%Y-%m-%d %H:%M",
     "%Y-%m-%d %H:%M:%S %z",
+    "%Y-%m-%d %H:%M:%S.%f",
     ISO,
     "%Y-%m-%d",
     "%Y/%m/%d %H:%M:%S",
@@ -61,15 +123,20 @@ _TIME_FORMATS: Final = (
     "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y %H:%M",
     "%d.%m.%Y",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S",
     "%d/%m/%Y %H:%M",
     "%m/%d/%Y %H:%M",
     "%d/%m/%Y",
     "%m/%d/%Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
     "%b-%d-%y",
+    "%d %b %Y %H:%M",
 )
 
 
-_AMBIGUOUS: Final = (frozenset({"%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"}), frozenset({"%d/%m/%Y", "%m/%d/%Y"}))
+_AMBIGUOUS: Final = tuple(frozenset({f"%d/%m/{rest}", f"%m/%d/{rest}"}) for rest in ("%Y %H:%M:%S", "%Y %H:%M", "%Y", "%y"))
 """Formats of which the rows may show nothing but that it is one of them."""
 _NO_ARTICLES: Final = {"lineitem requires shipping": ["false"], "fulfillment channel": ["Amazon"], "product type": ["configurable", "bundle"]}
 """Words of columns whose rows are not sent by the shop, or are no articles."""
@@ -112,12 +179,23 @@ def guess_map(path: Path, encoding: str | None = None) -> Guess:
     plain = {_plain(name): name for name in reversed(header)}
     columns = _columns(path, header, plain)
     cells = {name: [row[at].strip() for row in rows] for at, name in enumerate(header)}
-    guess = Guess(channel=channel, columns=columns, times=_time_formats(cells[str(columns["created"])]))
+    created, order = str(columns["created"]), str(columns["order"])
+    is_described = not _time_formats(cells[created]) and bool(_time_formats(cells[created][1:]))
+    described = cells[order][:1] if is_described else []
+    if is_described:  # the second line explains the columns
+        cells = {name: said[1:] for name, said in cells.items()}
+    texts = cells[created]
+    if _plain(created) == "date" and "time" in plain:
+        columns["created"] = [created, plain["time"]]
+        texts = [f"{day} {time}" for day, time in zip(texts, cells[plain["time"]], strict=True)]
+    guess = Guess(channel=channel, columns=columns, times=_time_formats(texts))
     if "amount" in columns:
         guess.channel |= _marks(cells[str(columns["amount"])]) | _amount_per(cells, columns)
     if "qty" in columns and any(re.fullmatch(r"0([.,]0*)?", text) for text in cells[str(columns["qty"])]):
         guess.channel["zero_qty"] = "leave_out"
     guess.leave_out = {plain[name]: words for name, words in _NO_ARTICLES.items() if name in plain and set(words) & set(cells[plain[name]])}
+    if described:
+        guess.leave_out[order] = described
     if "country" in columns and not all(re.fullmatch("[A-Z]{2}|", text) for text in cells[str(columns["country"])]):
         del columns["country"]  # words would need [country]
     if "status" not in columns and "paid" in columns:
@@ -127,7 +205,8 @@ def guess_map(path: Path, encoding: str | None = None) -> Guess:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", " ", name.lower()).strip()
+    """A name in lower case, its words apart: `orderNumber` and `Order_Number` are `order number`."""
+    return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()).strip()
 
 
 def _form(path: Path, encoding: str | None) -> dict[str, Any]:
@@ -176,7 +255,7 @@ def _marks(texts: Sequence[str]) -> dict[str, Any]:
     beside = {mark.strip() for text in texts for mark in re.findall(r"[^\d.,'-]+", text) if mark.strip()}
     if beside:
         found["strip"] = sorted(beside)
-    if len(beside) == 1 and (currency := _CURRENCIES.get(*beside)) is not None:
+    if len(beside) == 1 and minor_digits(currency := _CURRENCIES.get(mark := beside.pop(), mark)) is not None:
         found["currency"] = currency
     ends = Counter(m[1] for text in texts if (m := re.search(r"([.,])\d{1,2}\D*$", text)))
     if ends[","] > ends["."]:

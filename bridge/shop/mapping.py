@@ -13,10 +13,13 @@ from zoneinfo import ZoneInfo
 
 from bridge.errors import BridgeError
 from bridge.shop.currencies import minor_digits
+from bridge.shop.map_checks import doubt_of, fault_of
 from devices.protocol.vocabulary import OrderState
 
-TIMES: Final = ("created", "paid", "approved", "shipped", "delivered", "cancelled", "promised")
-COLUMNS: Final = ("order", "status", *TIMES, "sku", "qty", "amount", "currency", "payment", "country")
+TIMES: Final = ("created", "paid", "approved", "shipped", "delivered", "cancelled", "promised", "ship_by")
+WAYS: Final = {"carrier": 64, "service": 64, "tracking": 96}
+"""How an order is sent: our columns, and how many characters each may have."""
+COLUMNS: Final = ("order", "status", *TIMES, "sku", "qty", "amount", "currency", "payment", "country", *WAYS)
 """What a shop's columns can contain. `order` and `created` are required."""
 CONTACT_COLUMNS: Final = frozenset({"name", "recipient", "customer", "contact", "email", "phone", "address", "street", "city", "postcode", "zip", "note"})
 """What a later release takes in, sealed."""
@@ -55,17 +58,21 @@ class ShopMap:
     """How to read a shop's file.
 
     `columns` maps our names to the file's, `status` the shop's words to order states; a status in several columns is their words with "/" between.
-    `time_format` is a format of `strptime` or `ISO`, in `timezone` unless a time has its own zone.
+    `time_format` is a format of `strptime` or `ISO`, in `timezone` unless a time has its own zone. A time that stands in several columns is in `joined`; its
+    cells are read with a blank between them. `time_words` are texts in times and what stands for them, the longest first.
     """
 
     channel: str
     prefix: str
     timezone: ZoneInfo
     columns: Mapping[str, str]
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     status_columns: tuple[str, ...] = ()
     status: Mapping[str, str] = field(default_factory=dict)
     payments: Mapping[str, str] = field(default_factory=dict)
     countries: Mapping[str, str] = field(default_factory=dict)
+    carriers: Mapping[str, str] = field(default_factory=dict)
+    time_words: tuple[tuple[str, str], ...] = ()
     leave_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
     patterns: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     time_format: str = "%Y-%m-%d %H:%M:%S"
@@ -79,11 +86,23 @@ class ShopMap:
     sheet: str | None = None
     fill_down: bool = True
     amount_per: str | None = None
+    status_per: str = "order"
     decimal: str = "."
     thousands: str = ""
     strip: tuple[str, ...] = ()
     zero_qty: str = "refuse"
     negative_qty: str = "refuse"
+
+    @property
+    def file_columns(self) -> tuple[str, ...]:
+        """Every column of the file that is read."""
+        one = [theirs for ours, theirs in self.columns.items() if ours not in self.joined]
+        return (*one, *(name for names in self.joined.values() for name in names), *self.status_columns, *self.leave_out)
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence about settings that may be meant, but are probably not."""
+        return doubt_of(self.currency, self.strip) if "amount" in self.columns and "currency" not in self.columns else None
 
     def state_of(self, status: str) -> str | None:
         """The order state for which a status of the file stands; None if it is not mapped."""
@@ -141,7 +160,8 @@ _SETTINGS: Final[dict[str, _Setting]] = {
     ),
     "sheet": _Setting(_is_text, "give the name of a sheet of the workbook"),
     "fill_down": _Setting(lambda v: type(v) is bool, "choose true or false"),
-    "amount_per": _one_of("row", "order"),
+    "amount_per": _one_of("row", "order", "piece"),
+    "status_per": _one_of("order", "row"),
     "decimal": _one_of(".", ","),
     "thousands": _one_of("", ".", ",", " ", "'"),
     "strip": _Setting(lambda v: isinstance(v, list) and all(map(_is_text, v)), 'list the texts beside numbers, for example strip = ["€", "EUR"]'),
@@ -149,8 +169,8 @@ _SETTINGS: Final[dict[str, _Setting]] = {
     "negative_qty": _one_of("refuse", "leave_out", "subtract"),
 }
 _REQUIRED: Final = ("name", "prefix", "timezone")
-_SECTIONS: Final = ("channel", "columns", "status", "payment", "country", "leave_out", "patterns")
-_PATTERN_COLUMNS: Final = ("order", "sku")
+_SECTIONS: Final = ("channel", "columns", "status", "payment", "country", "carrier", "time_words", "leave_out", "patterns")
+_PATTERN_COLUMNS: Final = ("order", "sku", "tracking")
 
 
 def read_map(path: Path) -> ShopMap:
@@ -174,9 +194,9 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         is_contact = unknown[0] == "contact"
         fix = _CONTACT_FIX if is_contact else f"the sections are {', '.join(f'[{s}]' for s in _SECTIONS)}"
         raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=fix)
-    columns, status_columns = _columns(path, data)
+    columns, joined, status_columns = _columns(path, data)
     channel = _channel(path, data)
-    words = {name: _table(path, data, name) for name in ("status", "payment", "country")}
+    words = {name: _table(path, data, name) for name in ("status", "payment", "country", "carrier")}
     _check_words(path, "status", words["status"], (*STATES, LEAVE_OUT), "which an import can't say")
     _check_words(path, "payment", words["payment"], PAYMENTS, "which is not a way to pay")
     for word, code in words["country"].items():
@@ -188,10 +208,13 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         prefix=channel["prefix"],
         timezone=_zone(path, channel["timezone"]),
         columns=columns,
+        joined=joined,
         status_columns=status_columns,
         status=words["status"],
         payments=words["payment"],
         countries=words["country"],
+        carriers=words["carrier"],
+        time_words=tuple(sorted(_table(path, data, "time_words").items(), key=_longest_first)),
         leave_out=_leave_out(path, data),
         patterns=_patterns(path, data),
         strip=tuple(channel.get("strip", ())),
@@ -202,14 +225,19 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
 _CONTACT_FIX: Final = "names, addresses, phone numbers and notes come with a later release, which seals them; leave them out"
 
 
-def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """(our name → the file's, but for the status; the columns of the status)."""
+def _longest_first(words: tuple[str, str]) -> tuple[int, str]:
+    return -len(words[0]), words[0]
+
+
+def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """(our name → the file's, but for the status; our times → the file's columns, if they are several; the columns of the status)."""
     given = dict(data.get("columns", {}))
     status = given.pop("status", [])
     status = [status] if isinstance(status, str) else status
     if not isinstance(status, list) or not all(isinstance(s, str) for s in status):
         raise MapError(f"{path}: columns.status must be a string or a list of strings", fix='write status = "Status", or status = ["Paid", "Sent"]')
-    columns = _table(path, {"columns": given}, "columns")
+    joined = {name: tuple(theirs) for name, theirs in given.items() if name in TIMES and _is_texts(theirs)}
+    columns = _table(path, {"columns": {name: " + ".join(joined[name]) if name in joined else theirs for name, theirs in given.items()}}, "columns")
     for name, theirs in (*columns.items(), *(("status", s) for s in status)):
         if name in CONTACT_COLUMNS or (name in COLUMNS and _CONTACT_HEADER.search(theirs)):
             raise MapError(f"{path}: columns.{name} = {theirs!r} would take in who the customer is", fix=_CONTACT_FIX)
@@ -218,7 +246,11 @@ def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], tuple[st
     for name in ("order", "created"):
         if name not in columns:
             raise MapError(f"{path}: columns.{name} is missing", fix="give the name of the file's column")
-    return columns, tuple(status)
+    return columns, joined, tuple(status)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
 
 
 def _channel(path: Path, data: dict[str, Any]) -> dict[str, Any]:
@@ -233,13 +265,8 @@ def _channel(path: Path, data: dict[str, Any]) -> dict[str, Any]:
     for name in _REQUIRED:
         if not channel.get(name):
             raise MapError(f"{path}: channel.{name} is missing", fix=_EXAMPLE)
-    if "%Z" in channel.get("time_format", ""):
-        fix = "use %z if the times have an offset such as +0100; otherwise write the zone's letters as they are, such as UTC, and set channel.timezone"
-        raise MapError(f"{path}: channel.time_format has %Z, which reads the letters of a time zone and ignores what they say", fix=fix)
-    if channel.get("decimal", ".") == channel.get("thousands", ""):
-        raise MapError(
-            f"{path}: channel.decimal and channel.thousands are both {channel.get('decimal', '.')!r}", fix='for example decimal = ",", thousands = "."'
-        )
+    if (fault := fault_of(channel)) is not None:
+        raise MapError(f"{path}: {fault[0]}", fix=fault[1])
     return channel
 
 
@@ -274,7 +301,7 @@ def _patterns(path: Path, data: dict[str, Any]) -> dict[str, re.Pattern[str]]:
     patterns = {}
     for name, text in _table(path, data, "patterns").items():
         if name not in _PATTERN_COLUMNS:
-            raise MapError(f"{path}: patterns.{name} is not a column with a pattern", fix=f"choose {' or '.join(_PATTERN_COLUMNS)}")
+            raise MapError(f"{path}: patterns.{name} is not a column with a pattern", fix=f"choose one of {', '.join(_PATTERN_COLUMNS)}")
         try:
             patterns[name] = re.compile(text)
         except re.error as error:

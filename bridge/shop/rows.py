@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
+from unicodedata import category
 
 from msgspec import Struct
 
 from bridge.shop import cells
-from bridge.shop.mapping import PAYMENTS, TIMES, ShopMap
+from bridge.shop.mapping import PAYMENTS, TIMES, WAYS, ShopMap
 from devices.protocol.topics import escape
 
 ORDER_ID_CHARS_MAX: Final = 96
 SKU_CHARS_MAX: Final = 96
 NO_SKU: Final = "item"
 """The SKU of a row without one."""
+
+
+_SEEN: Final = ("order", "sku", "tracking")
+"""Columns whose texts people compare with what they see."""
+_INVISIBLE: Final = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\u00ad\u00a0 \t"
+"""What programs leave at the ends of cells."""
 
 
 class BadRow(NamedTuple):
@@ -39,10 +46,13 @@ class Row(Struct, array_like=True, omit_defaults=True):
     currency: str = ""
     payment: str = ""
     country: str = ""
+    carrier: str = ""
+    service: str = ""
+    tracking: str = ""
 
 
 class Reader:
-    """Reads the rows of one file.
+    """Reads the rows of one file. `left_out` counts those that the map leaves out.
 
     Args:
         header: the names of the file's columns.
@@ -52,20 +62,28 @@ class Reader:
         self._shop = shop
         self._width = len(header)
         at = {name: i for i, name in enumerate(header)}
-        self._at = {ours: at[theirs] for ours, theirs in shop.columns.items()}
+        self._at = {ours: at[theirs] for ours, theirs in shop.columns.items() if ours not in shop.joined}
+        self._joined_at = {ours: tuple(at[name] for name in names) for ours, names in shop.joined.items()}
         self._status_at = tuple(at[name] for name in shop.status_columns)
         self._leave_out_at = tuple((at[name], words) for name, words in shop.leave_out.items())
-        self._times = tuple((name, shop.columns[name]) for name in TIMES if name in self._at)
+        self._times = tuple((name, shop.columns[name]) for name in TIMES if name in shop.columns)
         self._above: str | None = None
+        self.left_out = 0
 
     def read(self, line: int, row: Sequence[str]) -> tuple[str | None, Row] | None:
         """(the order to which a row belongs, what it says). None if the map leaves it out, or it is empty; no order if it is not clear to which it belongs."""
         if not any(map(str.strip, row)):
             return None
         if any(at < len(row) and row[at].strip() in words for at, words in self._leave_out_at):
+            self.left_out += 1
             return None
         cell = {ours: row[at].strip() if at < len(row) else "" for ours, at in self._at.items()}
+        for ours, places in self._joined_at.items():
+            cell[ours] = " ".join(text for at in places if at < len(row) and (text := row[at].strip()))
         status = [row[at].strip() if at < len(row) else "" for at in self._status_at]
+        for ours in _SEEN:
+            if not (seen := cell.get(ours, "")).isprintable():
+                cell[ours] = seen.strip(_INVISIBLE)
         order = self._shop.prefix + cell["order"] if cell["order"] else None
         fault = self._fault(row, cell, order)
         if order is None:
@@ -91,6 +109,11 @@ class Reader:
             return f"the row has more or fewer fields than the header: {len(row)}, not {self._width}"
         if any("\0" in c for c in cell.values()):
             return "the row contains a NUL character"
+        for ours in _SEEN:
+            text = cell.get(ours, "")
+            hidden = None if text.isprintable() else next((c for c in text if category(c) == "Cf"), None)
+            if hidden is not None:
+                return f"{self._shop.columns[ours]} is {text!r}, with a character that is not seen (U+{ord(hidden):04X}): another text would look the same"
         if order is None:
             return None
         if len(order) > ORDER_ID_CHARS_MAX:
@@ -109,6 +132,7 @@ class Reader:
             raise ValueError(f"a sku has at most {SKU_CHARS_MAX} characters")
         if "sku" in columns:
             cells.check_id(sku, "sku", columns["sku"], shop)
+        way = {name: cells.way_to_send(cell.get(name, ""), name, columns[name], shop) for name in WAYS if name in columns}
         times: dict[str, int] = {name: ms for name, column in self._times if (ms := cells.time_ms(cell[name], column, shop)) is not None}
         payment, country = cell.get("payment", ""), cell.get("country", "")
         return Row(
@@ -122,4 +146,5 @@ class Reader:
             currency=cell.get("currency", ""),
             payment=cells.word(payment, columns["payment"], shop.payments, PAYMENTS, "payment") if payment else "",
             country=cells.country(country, columns["country"], shop.countries) if country else "",
+            **way,
         )

@@ -30,6 +30,7 @@ class SortedFile:
     """A file that was read once.
 
     `orders` counts its orders, `rows` the rows that belong to one, `loose_rows` those that belong to none; `loose` are the first of these.
+    `rows_left_out` are those that the map leaves out.
 
     If the file can't be read to its end, `stopped` says why, and no order is known to be whole: `read` gives none.
     """
@@ -37,7 +38,7 @@ class SortedFile:
     def __init__(self, database: sqlite3.Connection, shop: ShopMap) -> None:
         self._database = database
         self._shop = shop
-        self.rows = self.orders = self.loose_rows = 0
+        self.rows = self.orders = self.loose_rows = self.rows_left_out = 0
         self.loose: list[BadRow] = []
         self.stopped: BadRow | None = None
 
@@ -63,6 +64,7 @@ class SortedFile:
                         on_rows(self.rows)
             except Stopped as stopped:
                 self.stopped = BadRow(stopped.line, str(stopped), ends_file=True)
+            self.rows_left_out = reader.left_out
             self._write(portion)
         self._database.execute("COMMIT")
         self._sort()

@@ -83,7 +83,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 def _check_header(path: Path, header: Sequence[str], shop: ShopMap) -> None:
     counts = Counter(header)
-    for column in (*shop.columns.values(), *shop.status_columns, *shop.leave_out):
+    for column in shop.file_columns:
         if column not in counts:
             raise MapError(f"{path} has no column {column!r}", fix=f"its columns are {', '.join(header)}; correct the mapping")
         if counts[column] > 1:

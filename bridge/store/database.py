@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Engine, delete
@@ -10,6 +11,7 @@ from bridge.errors import Refused
 from bridge.operations.ports import CheckReport, OnProgress
 from bridge.store.check import check_database
 from bridge.store.migrate import backup
+from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
 from bridge.store.tables import quarantine
 
@@ -37,7 +39,8 @@ class DatabaseFile:
         backup(self.path, to)
 
 
-def drop_quarantined(engine: Engine, no: int) -> None:
-    """Delete an entry from the quarantine."""
+def drop_quarantined(engine: Engine, nos: Sequence[int]) -> None:
+    """Delete entries from the quarantine, all of them at once."""
     with translated(), engine.begin() as connection:
-        connection.execute(delete(quarantine).where(quarantine.c.no == no))
+        for some in chunks(list(nos)):
+            connection.execute(delete(quarantine).where(quarantine.c.no.in_(some)))

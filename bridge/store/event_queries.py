@@ -1,16 +1,15 @@
-"""Reads of the event log, the quarantine and the counted mispicks, for people."""
+"""Reads of the event log and the quarantine, for people."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import cbor2
-from sqlalchemy import CompoundSelect, Engine, and_, exists, func, select
+from sqlalchemy import ColumnElement, CompoundSelect, Engine, and_, exists, func, select
 
 from bridge.ingest.codes import placed_fact
 from bridge.ingest.log import EventRow
-from bridge.operations.ports import Row, StoredFact
-from bridge.projections.mispicks import HOUR_MS
+from bridge.operations.ports import Row, Sought, StoredFact
 from bridge.store import tables as t
 from bridge.store.sqlite import translated
 from devices.protocol.vocabulary import Outcome
@@ -67,11 +66,15 @@ class EventQueries:
         with translated(), self._reader.connect() as connection:
             return [dict(r._mapping) for r in connection.execute(query)]
 
-    def quarantine(self, *, limit: int) -> list[Row]:
+    def quarantine(self, sought: Sought, *, limit: int) -> list[Row]:
         columns = [c for c in t.quarantine.c if c.name != "payload"]
+        query = select(*columns, func.length(t.quarantine.c.payload).label("bytes")).where(*_sought(sought))
         with translated(), self._reader.connect() as connection:
-            query = select(*columns, func.length(t.quarantine.c.payload).label("bytes")).order_by(t.quarantine.c.no.desc()).limit(limit)
-            return [dict(r._mapping) for r in connection.execute(query)]
+            return [dict(r._mapping) for r in connection.execute(query.order_by(t.quarantine.c.no.desc()).limit(limit))]
+
+    def quarantine_numbers(self, sought: Sought) -> list[int]:
+        with translated(), self._reader.connect() as connection:
+            return list(connection.execute(select(t.quarantine.c.no).where(*_sought(sought)).order_by(t.quarantine.c.no)).scalars())
 
     def quarantined(self, no: int) -> Row | None:
         with translated(), self._reader.connect() as connection:
@@ -83,13 +86,18 @@ class EventQueries:
             stored = found.pop("stored")
             return {**found, "payload": stored if stored is not None else found["payload"]}
 
-    def mispicks(self, *, by: str, since_ms: int) -> list[Row]:
-        column = {"article": t.mispicks.c.article, "place": t.mispicks.c.place, "hour": t.mispicks.c.hour_ms}[by]
-        count = func.count().label("count")
-        query = select(column, t.mispicks.c.reason, count).where(t.mispicks.c.hour_ms > since_ms - HOUR_MS).group_by(column, t.mispicks.c.reason)
-        query = query.order_by(*([column] if by == "hour" else [count.desc(), column]), t.mispicks.c.reason)
-        with translated(), self._reader.connect() as connection:
-            return [dict(r._mapping) for r in connection.execute(query)]
+
+def _sought(sought: Sought) -> list[ColumnElement[bool]]:
+    """The conditions on entries of the quarantine."""
+    kept = t.quarantine.c
+    found: list[ColumnElement[bool]] = []
+    if sought.device is not None:
+        found.append(kept.device == sought.device)
+    if sought.reason is not None:
+        found.append(kept.reason == sought.reason)
+    if sought.before_ms is not None:
+        found.append(kept.received_ms < sought.before_ms)
+    return found
 
 
 def order_of() -> Any:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, inspect
 from bridge.errors import StoreError
 from bridge.store.sqlite import DAMAGED, MEND_DAMAGED, PRIMARY, make_private, translated
 
-NEWEST: Final = "0011"
+NEWEST: Final = "0012"
 """The revision that this program needs: the last one in `migrations/versions`; a test compares them."""
 
 

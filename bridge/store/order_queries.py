@@ -56,9 +56,9 @@ class OrderQueries:
             found = [order_id for (order_id,) in connection.execute(ids)]
             rows = {}
             for some in chunks(found):
-                columns = (t.orders.c.order_id, t.orders.c.status, t.orders.c.channel, t.orders.c.promise_ms)
-                for order_id, status, channel, promise_ms in connection.execute(select(*columns).where(t.orders.c.order_id.in_(some))):
-                    rows[order_id] = {**cbor2.loads(status), "channel": channel, "promise_ms": promise_ms}
+                columns = (t.orders.c.order_id, t.orders.c.status, t.orders.c.channel, t.orders.c.carrier, t.orders.c.promise_ms)
+                for order_id, status, channel, carrier, promise_ms in connection.execute(select(*columns).where(t.orders.c.order_id.in_(some))):
+                    rows[order_id] = {**cbor2.loads(status), "channel": channel, "carrier": carrier or None, "promise_ms": promise_ms}
             return [rows[order_id] for order_id in found]
 
     def _orders_of(self, connection: Connection, courier: str | None) -> list[str] | None:
@@ -102,6 +102,11 @@ class OrderQueries:
     def channels(self) -> list[str]:
         with translated(), self._reader.connect() as connection:
             return sorted(connection.execute(select(t.orders.c.channel).where(t.orders.c.state != "").distinct()).scalars())
+
+    def carriers(self) -> list[str]:
+        with translated(), self._reader.connect() as connection:
+            carriers = t.orders.c.carrier
+            return sorted(connection.execute(select(carriers).where(t.orders.c.state != "", carriers != "").distinct()).scalars())
 
     def order(self, order_id: str) -> Row | None:
         with translated(), self._reader.connect() as connection:
@@ -165,6 +170,8 @@ def _conditions(wanted: Wanted, orders_of_courier: list[str] | None) -> list[Col
         found.append(orders.at_ms < wanted.since_before_ms)
     if wanted.channel is not None:
         found.append(orders.channel == wanted.channel)
+    if wanted.carrier is not None:
+        found.append(func.lower(orders.carrier) == wanted.carrier.lower())
     if orders_of_courier is not None:
         found.append(orders.order_id.in_(orders_of_courier))
     if wanted.device is not None:

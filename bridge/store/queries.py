@@ -1,4 +1,5 @@
-"""Reads for operators and for the start of a server; those of orders and of events are in `order_queries.py` and `event_queries.py`. Nothing here writes."""
+"""Reads for operators and for the start of a server; those of orders, events and reports are in
+`order_queries.py`, `event_queries.py` and `report_queries.py`. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from sqlalchemy import Engine, func, select
 
 from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
+from bridge.ingest.imported_files import ImportedFileRow
 from bridge.ingest.items import Message
 from bridge.operations.ports import ArticlePlan, Row
 from bridge.store import tables as t
@@ -17,8 +19,10 @@ from bridge.store.alert_queries import AlertQueries
 from bridge.store.articles import article_named, articles_page, plan_articles
 from bridge.store.event_queries import EventQueries, order_of
 from bridge.store.figure_queries import FigureQueries
+from bridge.store.imported_files import file_with
 from bridge.store.order_queries import OrderQueries
 from bridge.store.relations import chunks
+from bridge.store.report_queries import ReportQueries
 from bridge.store.sqlite import translated
 from bridge.store.trace_queries import TraceQueries
 from devices.protocol.messages import load
@@ -41,7 +45,7 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries):
+class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries, ReportQueries):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:
@@ -104,6 +108,10 @@ class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQuer
     def article_plan(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
         with translated(), self._reader.connect() as connection:
             return plan_articles(connection, articles, articles_max=articles_max)
+
+    def imported_file(self, channel: str, sha256: str) -> ImportedFileRow | None:
+        with translated(), self._reader.connect() as connection:
+            return file_with(connection, channel, sha256)
 
 
 def _job(row: Any) -> Job:

@@ -30,6 +30,14 @@ class Created(Body, frozen=True):
     """What has to be paid, in minor units (cents)."""
     currency: Currency | None = None
     """The currency of the amount."""
+    carrier: Word | None = None
+    """Which carrier takes it, such as `DHL`: a name of the shop's choice."""
+    service: Word | None = None
+    """Which service of the carrier, such as `express`."""
+    tracking: Id | None = None
+    """The number under which the carrier follows it."""
+    ship_by_ms: Uint | None = None
+    """By when it has to leave the warehouse, in ms since 1970 UTC."""
 
 
 class Paid(Body, frozen=True):
@@ -65,6 +73,14 @@ class Amended(Body, frozen=True):
     """What it costs now, all of it, if that was changed, in minor units of `currency`."""
     currency: Currency | None = None
     """The currency of `amount_minor`."""
+    carrier: Word | None = None
+    """Which carrier takes it now, if that was changed. An order is not flagged for `carrier`, `service`, `tracking` or `ship_by` in `changed`."""
+    service: Word | None = None
+    """Which service of the carrier, if that was changed."""
+    tracking: Id | None = None
+    """The number under which the carrier follows it, if that is new or was changed."""
+    ship_by_ms: Uint | None = None
+    """By when it has to leave the warehouse now, if that was changed, in ms since 1970 UTC."""
 
 
 class Released(Body, frozen=True):

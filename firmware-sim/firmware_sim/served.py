@@ -220,10 +220,10 @@ class Site:
 
     def refused(self, device: str | None = None) -> list[dict[str, Any]]:
         """What was put into quarantine, in the order in which it came."""
+        from bridge.operations.ports import Sought
         from bridge.store.queries import Queries
 
-        rows = Queries(self.reader, self.topics).quarantine(limit=EVENTS_MAX)[::-1]
-        return [row for row in rows if device in (None, row["device"])]
+        return Queries(self.reader, self.topics).quarantine(Sought(device=device), limit=EVENTS_MAX)[::-1]
 
     @property
     def reader(self) -> Any:

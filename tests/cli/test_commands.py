@@ -276,7 +276,7 @@ def test_a_rejected_message_is_judged_again_and_dropped(shell: Shell, tmp_path: 
     assert shell.data("quarantine", "show", str(entry["no"]))["decoded"]["body"]["channel"] == unsaid
     assert "created" in shell("quarantine", "show", str(entry["no"])).stdout
     again = shell("quarantine", "replay", str(entry["no"]), "--json", code=1)
-    assert (json.loads(again.stdout)["outcome"], f"entry {entry['no']}: rejected" in again.stderr) == ("rejected", True)
+    assert (json.loads(again.stdout)["replayed"][0]["outcome"], f"entry {entry['no']}: rejected" in again.stderr) == ("rejected", True)
     assert f"Dropped entry {entry['no']}." in shell("quarantine", "drop", str(entry["no"])).stderr
     assert shell.data("quarantine", "list") == []
 

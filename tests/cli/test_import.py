@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from asyncio import run
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from itertools import count
@@ -19,7 +20,10 @@ from helpers.shell import Done
 from bridge.config import parse
 from bridge.entrypoints.cli.order_import import import_
 from bridge.entrypoints.control.client import Caller
+from bridge.errors import NotFound
 from bridge.operations import imports
+from bridge.operations.order_ports import Wanted
+from bridge.operations.orders import list_orders, show_order
 from bridge.site_folder import make_site
 from bridge.site_reader import ReadableSite
 
@@ -37,6 +41,11 @@ promised = "promise"
 sku = "sku"
 qty = "qty"
 amount = "sum"
+carrier = "by"
+tracking = "number"
+ship_by = "out"
+[carrier]
+"DHL Paket" = "DHL"
 [status]
 new = "pending_payment"
 paid = "approved"
@@ -46,7 +55,7 @@ off = "cancelled"
 back = "returned"
 draft = "leave_out"
 """
-HEADER = "no,state,made,promise,sku,qty,sum\n"
+HEADER = "no,state,made,promise,sku,qty,sum,by,number,out\n"
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +73,13 @@ class Shop:
     def __init__(self, site: Path, folder: Path, no: int) -> None:
         self.channel = f"shop{no}"
         self.folder = folder
-        self._prefix = f"{no}-"
+        self.prefix = f"{no}-"
         self.site = ReadableSite(site)
         self.folder_of_site = site
 
     def map(self, channel: str = "") -> Path:
         path = self.folder / "map.toml"
-        path.write_text(MAP.format(name=self.channel, prefix=self._prefix, channel=channel))
+        path.write_text(MAP.format(name=self.channel, prefix=self.prefix, channel=channel))
         return path
 
     def take_in(self, *lines: str, code: int = 0, **options: bool) -> Done:
@@ -91,17 +100,17 @@ class Shop:
 
     def states(self) -> dict[str, str]:
         """The states of those of its orders that exist. They are numbered from 1."""
-        own = self.site.queries.order_states(f"{self._prefix}{no}" for no in range(1, ORDERS_MAX + 1))
-        return {order.removeprefix(self._prefix): state for order, state in sorted(own.items())}
+        own = self.site.queries.order_states(f"{self.prefix}{no}" for no in range(1, ORDERS_MAX + 1))
+        return {order.removeprefix(self.prefix): state for order, state in sorted(own.items())}
 
     def flags(self, order: str) -> list[str]:
-        found = self.site.queries.order(self._prefix + order)
+        found = self.site.queries.order(self.prefix + order)
         assert found is not None
         flags: list[str] = found["status"]["flags"]
         return flags
 
     def kinds(self, order: str) -> list[str]:
-        return [sent.type for sent in self.site.queries.sent(self.channel, [self._prefix + order])]
+        return [sent.type for sent in self.site.queries.sent(self.channel, [self.prefix + order])]
 
 
 NUMBERS = count(1)
@@ -119,8 +128,9 @@ def new(done: Done) -> dict[str, int]:
     return found
 
 
-def line(order: str, *, state: str = "paid", sku: str = "pen", qty: str = "1", amount: str = "", promise: str = "") -> str:
-    return f"{order},{state},2026-11-20 10:00:00,{promise},{sku},{qty},{amount}"
+def line(order: str, *, state: str = "paid", sku: str = "pen", qty: str = "1", amount: str = "", promise: str = "", sent: str = ",,") -> str:
+    """A row; `sent` is its carrier, its number, and by when it has to leave."""
+    return f"{order},{state},2026-11-20 10:00:00,{promise},{sku},{qty},{amount},{sent}"
 
 
 def test_an_order_comes_in_whole_or_not_at_all_and_the_mended_file_works(shop: Shop) -> None:
@@ -174,6 +184,34 @@ def test_an_edit_of_an_order_that_has_left_changes_nothing(shop: Shop) -> None:
     assert "it is shipped already" in shop.take_in(line("1", qty="5"), code=1).stderr
 
 
+def test_an_order_is_imported_with_its_carrier_and_its_number_when_it_has_one(shop: Shop) -> None:
+    by = "2026-11-21 17:00:00"
+    shop.take_in(line("1", sent=f"DHL Paket,,{by}"), line("2", sent="UPS,,"))
+    shown = run(show_order(shop.site, f"{shop.prefix}1"))
+    assert (shown["carrier"], shown["service"], shown["tracking"], shown["ship_by_ms"]) == ("DHL", None, None, 1_795_280_400_000)
+    assert new(shop.take_in(line("1", state="sent", sent=f"DHL Paket,JJD0001,{by}"), line("2", sent="UPS,,"))) == {"pickup": 1, "amended": 1}
+    assert new(shop.take_in(line("1", state="sent", sent=f"DHL Paket,JJD0001,{by}"), line("2", sent="UPS,,"))) == {}
+    assert (run(show_order(shop.site, f"{shop.prefix}1"))["tracking"], shop.states(), shop.flags("1")) == ("JJD0001", {"1": "shipped", "2": "approved"}, [])
+    found = run(list_orders(shop.site, Wanted(carrier="dhl", channel=shop.channel), limit=5))
+    assert [(row["order"], row["carrier"]) for row in found] == [(f"{shop.prefix}1", "DHL")]
+    with pytest.raises(NotFound, match="no order is sent with carrier gls"):
+        run(list_orders(shop.site, Wanted(carrier="gls"), limit=5))
+
+
+def test_an_order_with_several_numbers_comes_in_without_one_and_that_is_said(shop: Shop) -> None:
+    done = shop.take_in(line("1", sent="DHL,JJD1,"), line("1", sku="ink", sent="DHL,JJD2,"))
+    assert "1 order came in without tracking: the rows of each have several, and an order has one" in done.stderr
+    shown = run(show_order(shop.site, f"{shop.prefix}1"))
+    assert (shown["carrier"], shown["tracking"]) == ("DHL", None)
+    assert "a number that a spreadsheet has shortened" in shop.take_in(line("2", sent="UPS,9.4001E+21,"), code=1).stderr
+
+
+def test_orders_of_the_future_and_rows_without_an_article_are_named(shop: Shop) -> None:
+    done = shop.take_in(line("1", sku="").replace("2026-", "2096-"), line("2"))
+    assert "made in the future, as the file says: is channel.time_format right?" in done.stderr
+    assert 'without an article number: pieces of "item" stand for it' in done.stderr
+
+
 def test_a_cancellation_is_not_taken_back_in_silence(shop: Shop) -> None:
     shop.take_in(line("1", state="off"))
     assert "an earlier file cancelled it" in shop.take_in(line("1", state="paid"), code=1).stderr
@@ -217,7 +255,7 @@ def test_an_import_that_was_stopped_says_what_is_stored_and_goes_on_where_it_sto
 
     def stopped_in_the_second_portion(caller: Caller, operation: Any, *arguments: Any) -> Any:
         calls.append(operation)
-        if calls.count(imports.submit) == 3:
+        if calls.count(imports.submit) == 2:
             raise KeyboardInterrupt
         return call(caller, operation, *arguments)
 

@@ -763,3 +763,19 @@ def test_a_claim_has_the_verdict_that_was_decided(outcome: Outcome, reason: Reas
 
 def test_the_same_assignment_twice_is_known() -> None:
     assert story_of(E.ASSIGNED).tell(E.ASSIGNED).outcome is Outcome.NOOP
+
+
+# --- how an order is sent ---------------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_gets_its_carrier_and_number_is_still_the_one_that_was_ordered() -> None:
+    story = story_of(E.PACK)
+    number = bodies.Amended(changed=["carrier", "tracking", "ship_by"], carrier="DHL", tracking="JJD1", ship_by_ms=5)
+    assert story.tell(E.AMENDED, number).outcome is Outcome.APPLIED
+    assert Flag.AMENDED not in story.order.flags
+    assert story.order.created is not None
+    assert (story.order.created.carrier, story.order.created.tracking, story.order.created.ship_by_ms) == ("DHL", "JJD1", 5)
+    story.tell(E.AMENDED, bodies.Amended(changed=["carrier", "address"], carrier="UPS"))
+    assert (story.order.created.carrier, story.order.created.tracking, Flag.AMENDED in story.order.flags) == ("UPS", "JJD1", True)
+    story = story_of(E.PACK, (E.AMENDED, bodies.Amended(changed=["carrier"], lines=[line(MUG, 2)])))
+    assert {Flag.AMENDED, Flag.NEEDS_CONFIRM} <= story.order.flags

@@ -298,3 +298,88 @@ def test_what_was_said_before_decides_what_is_new(tmp_path: Path) -> None:
     assert order_news(order, using, Said(**said)).events == []
     assert [kind for kind, _ in order_news(order, using, Said(**said | {"lines": {NO_SKU: 1}})).events] == ["amended"]
     assert order_news(order, using, Said(**said | {"lines": {NO_SKU: 1}, "state": "shipped"})).problem is not None
+
+
+# --- rows with a status of their own, prices of pieces, times in pieces --------------------------------------------------------
+
+
+def test_rows_may_have_a_status_each_and_cancelled_ones_do_not_count_beside_others(tmp_path: Path) -> None:
+    using = shop(tmp_path, 'status_per = "row"\namount_per = "row"', more='packed = "approved"\ngone = "shipped"')
+    rows = (row("1", amount="3"), row("1", sku="ink", state="packed", amount="4"), row("1", sku="cap", state="off", amount="5"))
+    (order,), bad = read(tmp_path, using, *rows)
+    assert (bad, order.expected, order.items, order.amount_minor) == ([], "approved", {"pen": 1, "ink": 1}, 700)
+    (order,), _ = read(tmp_path, using, row("1", state="off"), row("1", sku="ink", state="off"))
+    assert (order.expected, order.items) == ("cancelled", {"pen": 1, "ink": 1})
+    assert "another status or time in line 2" in reasons(read(tmp_path, using, row("1"), row("1", sku="ink", state="gone")))
+    assert "which [status] does not map" in reasons(read(tmp_path, using, row("1", state="odd"), row("1", sku="ink", state="off")))
+    hint = 'set channel.status_per to "row" if each row has a status of its own'
+    assert hint in reasons(read(tmp_path, shop(tmp_path), row("1"), row("1", sku="ink", state="off")))
+
+
+def test_a_price_may_be_that_of_a_piece(tmp_path: Path) -> None:
+    (order,), _ = read(tmp_path, shop(tmp_path, 'amount_per = "piece"'), row(qty="3", amount="2.50"), row(sku="ink", amount="1"))
+    assert order.amount_minor == 850
+    using = shop(tmp_path, 'amount_per = "piece"\nnegative_qty = "subtract"')
+    (order,), _ = read(tmp_path, using, row(qty="3", amount="2.50"), row(qty="-1", amount="-2.50"))
+    assert (order.items, order.amount_minor) == ({"pen": 2}, 500)
+
+
+def test_words_in_times_stand_for_numbers_and_the_longest_counts_first(tmp_path: Path) -> None:
+    path = tmp_path / "map.toml"
+    shop(tmp_path, 'time_format = "%d-%m-%Y"')
+    path.write_text(path.read_text() + '[time_words]\n"März" = "03"\n"Mär" = "x"\n', encoding="utf-8")
+    orders, bad = read(tmp_path, read_map(path), "1;02-März-2026;ok;pen;1;", "2;02-April-2026;ok;pen;1;")
+    assert [order.created_ms for order in orders] == [1_772_409_600_000]
+    assert [one.reason for one in bad] == ["made is '02-April-2026', not a time in the format %d-%m-%Y"]
+
+
+def test_every_column_of_a_time_must_be_there(tmp_path: Path) -> None:
+    using = shop(tmp_path, columns='shipped = ["day", "hour"]')
+    with pytest.raises(MapError, match="has no column 'hour'"):
+        read(tmp_path, using, f"1;{MADE};ok;pen;1;;2026-11-21", header=f"{HEADER};day")
+    with pytest.raises(MapError, match="must be a string"):
+        shop(tmp_path, columns="shipped = []")
+
+
+def test_a_row_without_an_article_number_is_noted(tmp_path: Path) -> None:
+    (order,), _ = read(tmp_path, shop(tmp_path), row(sku=""))
+    assert (order.items, order.odd) == ({NO_SKU: 1}, ("sku",))
+
+
+# --- settings that contradict each other, texts that look the same --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("channel", "said"),
+    [
+        ('time_format = "%Y-%m-%dT%H:%M:%SZ"\ntimezone = "Europe/Berlin"', "has Z, and channel.timezone is 'Europe/Berlin'"),
+        ('time_format = "%d.%m.%Y %H:%M UTC"\ntimezone = "Asia/Tokyo"', "has UTC, and channel.timezone is 'Asia/Tokyo'"),
+        ('time_format = "%d/%m/%Y %H:%M %p"', "would read 03:00 PM as three in the morning"),
+        ('time_format = "%d/%m/%Y %I:%M"', "can't tell the morning from the afternoon"),
+    ],
+)
+def test_settings_that_would_read_something_else_than_the_file_says_are_refused(tmp_path: Path, channel: str, said: str) -> None:
+    path = tmp_path / "map.toml"
+    text = MAP.format(channel=channel, columns="", more="", status='"state"').replace('prefix = ""', 'prefix = "s-"')
+    path.write_text(text.replace('timezone = "UTC"\n', "", 1) if "timezone" in channel else text)
+    with pytest.raises(MapError) as refused:
+        read_map(path)
+    assert said in str(refused.value)
+    assert refused.value.fix
+
+
+def test_settings_that_fit_are_taken(tmp_path: Path) -> None:
+    assert shop(tmp_path, 'time_format = "%Y-%m-%dT%H:%M:%SZ"\nstrip = ["€", "EUR"]').doubt is None
+    assert shop(tmp_path, 'time_format = "%m/%d/%Y %I:%M %p"\nstrip = ["$", "kg"]\ncurrency = "CAD"').doubt is None
+    assert shop(tmp_path, 'strip = ["$", "€"]', columns='currency = "cur"').doubt is None
+
+
+def test_a_symbol_of_another_currency_is_named(tmp_path: Path) -> None:
+    assert shop(tmp_path, 'strip = ["US $"]').doubt == "channel.strip has 'US $', and amounts are read in EUR: is channel.currency right?"
+    assert shop(tmp_path, 'strip = ["SGD"]\ncurrency = "MYR"').doubt is not None
+
+
+def test_a_character_that_is_not_seen_is_taken_away_at_the_ends_and_refused_inside(tmp_path: Path) -> None:
+    (order,), bad = read(tmp_path, shop(tmp_path), row("\u200e1", sku="pen\u200b"), row("2", sku="in\u200bk"))
+    assert (order.order, order.items) == ("s-1", {"pen": 1})
+    assert "with a character that is not seen (U+200B)" in bad[0].reason

@@ -11,7 +11,7 @@ import pytest
 from bridge.shop import MapError, ShopOrder, read_map, read_orders
 from bridge.shop.events import order_events, state_said
 from bridge.shop.guessing import guess_map, map_text
-from devices.protocol.messages import decode_event
+from devices.protocol.messages import decode_event, encode_cbor, load
 
 SHOPS: Final = Path(__file__).parents[2] / "config" / "samples" / "shops"
 
@@ -71,7 +71,62 @@ EXPECTED: Final[dict[str, dict[str, Seen]]] = {
         "odoo-S00072": Seen("approved", {"LAMP-7": 2}, 3000),
         "odoo-S00074": Seen("cancelled", {"LAMP-7": 1}, 1500),
     },
+    "etsy.csv": {
+        "etsy-3300000002": Seen("shipped", {"CAN-VAN": 1}, 1400),
+        "etsy-3300000001": Seen("approved", {"CAN-VAN": 2, "HOLD-1": 1}, 5050),
+    },
+    "prestashop.csv": {
+        "presta-QWERTYUIB": Seen("shipped", {"INK-2": 2}, 1500),
+        "presta-QWERTYUIC": Seen("cancelled", {"INK-2": 1}, 750),
+        "presta-QWERTYUIA": Seen("approved", {"PEN-1": 3, "DESK-1": 1}, 6470),
+        "presta-QWERTYUID": Seen("pending_payment", {"INK-2": 1}, 750),
+    },
+    "walmart.csv": {
+        "wm-108800000000002": Seen("shipped", {"PEG-10": 1}, 150),
+        "wm-108800000000003": Seen("cancelled", {"TENT-2": 1}, 8900),
+        "wm-108800000000001": Seen("approved", {"TENT-2": 1, "PEG-10": 4}, 11300),
+    },
+    "tiktok.csv": {
+        "tt-576400000000000018": Seen("shipped", {"LIP-4": 1}, 790),
+        "tt-576400000000000017": Seen("approved", {"LIP-3": 2, "LIP-4": 1}, 2380),
+        "tt-576400000000000019": Seen("cancelled", {"LIP-3": 1}, 795),
+    },
+    "lazada.csv": {
+        "laz-400000000000002": Seen("shipped", {"FILM-7": 1}, 490),
+        "laz-400000000000003": Seen("cancelled", {"CASE-7": 1}, 990),
+        "laz-400000000000001": Seen("approved", {"CASE-7": 2}, 1980),
+    },
+    "mercadolibre.csv": {
+        "meli-2000000000000003": Seen("cancelled", {"CABLE-2": 1}, 2990),
+        "meli-2000000000000001": Seen("delivered", {"TV-40": 1}, 123450),
+        "meli-2000000000000002": Seen("approved", {"CABLE-2": 2}, 5980),
+    },
+    "shopware.csv": {
+        "sw-10004": Seen("completed", {"SW-LAMP": 2}, 9800),
+        "sw-10002": Seen("shipped", {"SW-LAMP": 1}, 4900),
+        "sw-10003": Seen("pending_payment", {"SW-LAMP": 1}, 4900),
+        "sw-10001": Seen("approved", {"SW-CHAIR": 2, "SW-TABLE": 1}, 123450),
+        "sw-10005": Seen("cancelled", {"SW-LAMP": 1}, 4900),
+    },
+    "square.csv": {
+        "sq-sqAAAA1": Seen("approved", {"BEAN-1": 2, "FILT-100": 1}, 4350),
+        "sq-sqAAAA2": Seen("approved", {"GRIND-2": 1}, 114900),
+    },
+    "bigcommerce.csv": {
+        "bigc-302": Seen("shipped", {"POT-1": 1}, 2840),
+        "bigc-301": Seen("approved", {"MUG-B": 2, "POT-1": 1}, 12940),
+        "bigc-303": Seen("pending_payment", {"TEA-9": 1}, 990),
+        "bigc-304": Seen("cancelled", {"TEA-9": 1}, 990),
+    },
 }
+NOT_GUESSED: Final = {
+    "etsy.csv": "that a price is that of a piece",
+    "lazada.csv": "that each row has a status of its own",
+    "mercadolibre.csv": "what its columns, in Spanish, mean",
+    "square.csv": "that refunds are left out",
+    "walmart.csv": "which amount is meant",
+}
+"""What a file does not show to a program."""
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -83,6 +138,7 @@ def test_a_sample_is_read_whole(name: str) -> None:
     for order in orders:
         for kind, payload in order_events(order, shop):
             decode_event(payload, kind)
+            assert payload == encode_cbor(load(payload))
 
 
 def test_every_sample_is_tested() -> None:
@@ -99,6 +155,18 @@ def test_currency_payment_and_country_are_those_of_the_order() -> None:
     assert of("ebay.csv")["ebay-12-00001-00001"].country == "US"
 
 
+def test_carriers_numbers_and_times_to_leave_by_are_read() -> None:
+    walmart = of("walmart.csv")["wm-108800000000002"]
+    assert (walmart.carrier, walmart.tracking, walmart.ship_by_ms) == ("FedEx", "770000000001", 1_795_161_600_000)
+    assert of("tiktok.csv")["tt-576400000000000018"].carrier == "J&T Express"
+    assert of("lazada.csv")["laz-400000000000001"].tracking == "LZD0000000001"
+
+
+def test_a_time_may_stand_in_two_columns_or_have_its_month_as_a_word() -> None:
+    assert of("square.csv")["sq-sqAAAA2"].created_ms == 1_795_236_600_000  # 23:50 in New York is the next day in UTC
+    assert of("mercadolibre.csv")["meli-2000000000000002"].created_ms == 1_795_267_800_000
+
+
 def test_a_workbook_is_read_as_it_is(tmp_path: Path) -> None:
     shop = read_map(SHOPS / "shopee.toml")
     as_csv = read_orders(SHOPS / "shopee.csv", shop)
@@ -112,7 +180,7 @@ def test_a_workbook_is_read_as_it_is(tmp_path: Path) -> None:
         read_orders(tmp_path / "old.xls", shop)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", [name for name in EXPECTED if name not in NOT_GUESSED])
 def test_a_first_mapping_is_written_by_looking_at_a_file(name: str, tmp_path: Path) -> None:
     guess = guess_map(SHOPS / name, "gb18030" if name == "aliexpress.csv" else None)
     answers = {"name": "shop1", "timezone": "UTC", "currency": "EUR", "time_format": ""}

@@ -39,6 +39,7 @@ MANY_PARAMETERS: Final = {
     "device.py:add": "a command: each parameter is an option",
     "device_enrol.py:import_": "a command: each parameter is an option",
     "order_reads.py:list_": "a command: each parameter is an option",
+    "quarantine.py:fix": "a command: each parameter is an option",
     "history.py:history": "a command: each parameter is an option",
     "runs.py:run": "a command: each parameter is an option",
     "sockets.py:run_sockets": "keyword-only: how a run is lived through",

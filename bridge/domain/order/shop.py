@@ -14,6 +14,10 @@ from devices.protocol.vocabulary import Flag, OrderState, Outcome, Reason, Warn
 
 _NOT_PAID = Verdict(Outcome.APPLIED, warn=(Warn.NOT_PAID,))
 _STILL_HELD = Verdict(Outcome.NOOP, warn=(Warn.STILL_HELD,))
+_HOW_SENT = frozenset({"carrier", "service", "tracking", "ship_by"})
+"""Changes of how an order is sent: it is still the order that was ordered."""
+_CHANGEABLE = ("promise_ms", "carrier", "service", "tracking", "ship_by_ms")
+"""What an amendment changes of an order's creation."""
 
 
 def created(order: Order, fact: Fact) -> Verdict:
@@ -74,14 +78,16 @@ def approved(order: Order, fact: Fact) -> Verdict:
 
 def amended(order: Order, fact: Fact) -> Verdict:
     body: bodies.Amended = body_of(fact)
-    order.flags.add(Flag.AMENDED)
+    if body.lines is not None or not _HOW_SENT.issuperset(body.changed):
+        order.flags.add(Flag.AMENDED)
     if body.lines is not None:
         order.lines = quantities(body.lines)
         if order.picked or order.parcels:
             order.flags.add(Flag.NEEDS_CONFIRM)
         order.count_packed()
-    if body.promise_ms is not None and order.created is not None:
-        order.created = replace(order.created, promise_ms=body.promise_ms)
+    changes = {name: value for name in _CHANGEABLE if (value := getattr(body, name)) is not None}
+    if changes and order.created is not None:
+        order.created = replace(order.created, **changes)
     if body.amount_minor is not None:
         order.account.owe(body.amount_minor, body.currency)
     return APPLIED

@@ -53,6 +53,10 @@ def map_(
             out.unlink()
             raise
         say(f"Wrote {out}. Check it, then try it: dockbridge orders import {file} --map {out} --dry-run")
+    if "sku" not in guess.columns:
+        say('The file has no column of article numbers: each row would count as a piece of "item". If it has one, add sku to [columns].')
+    if not {"status", "approved", "paid"} & guess.columns.keys():
+        say("It is not clear which column says how orders stand: they would all come in as not paid. If it has one, add status to [columns].")
     if guess.unknown:
         words = ", ".join(f'"{word}"' for word in guess.unknown)
         say(f"It is not clear what {counted(len(guess.unknown), 'status', 'statuses')} mean: {words}. Complete these lines in [status].")

@@ -35,6 +35,7 @@ def list_(
     flag: Annotated[list[Flag] | None, typer.Option(help="Only with this flag; may be given several times.", show_choices=False, show_default=False)] = None,
     older_than: Annotated[str | None, typer.Option(metavar="TIME", help="Only if they are in their state for longer, such as 4h or 2d.")] = None,
     channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
+    carrier: Annotated[str | None, typer.Option(help="Only with this carrier.")] = None,
     courier: Annotated[str | None, typer.Option(help="Only in an open job of this courier.")] = None,
     device: Annotated[str | None, typer.Option(help="Only with an event of this device: a scanner, a phone, a carrier's system.")] = None,
     text: Annotated[str | None, typer.Option(help="Only with this in their id, or in a code of a parcel.")] = None,
@@ -57,6 +58,7 @@ def list_(
         flags=tuple(flag or ()),
         since_before_ms=now_ms() - duration_ms(older_than, "--older-than") if older_than is not None else None,
         channel=channel,
+        carrier=carrier,
         courier=courier,
         device=device,
         text=text,
@@ -70,7 +72,7 @@ def list_(
         for row in rows:
             print_lines(*_lines(row))
     elif rows or wanted == Wanted():
-        columns = ("order", "state", "flags", "%", "parcels", dated("since"), "last", dated("promise"))
+        columns = ("order", "state", "flags", "%", "parcels", dated("since"), "last", "carrier", dated("promise"))
         print_table(columns, [_listed(r) for r in rows])
     if wanted == Wanted():
         counts = read(site, operations.count_orders)
@@ -90,13 +92,14 @@ def _states(words: list[str]) -> tuple[str, ...]:
 
 def _listed(row: Row) -> tuple[object, ...]:
     flags, parcels = " ".join(row["flags"]), row["progress"]["parcels"]
-    return (row["order"], row["state"], flags, row["percent"], parcels, moment(row["at_ms"]), row["last"]["type"], moment(row["promise_ms"]))
+    return (row["order"], row["state"], flags, row["percent"], parcels, moment(row["at_ms"]), row["last"]["type"], row["carrier"], moment(row["promise_ms"]))
 
 
 def _lines(row: Row) -> tuple[str, str]:
     """An order in two lines, for a narrow terminal."""
+    carrier = f", with {row['carrier']}" if row["carrier"] else ""
     promise = f", promised for {moment(row['promise_ms'])}" if row["promise_ms"] is not None else ""
-    about = f"since {moment(row['at_ms'])} {zone_name()}, last {row['last']['type']}, {counted(row['progress']['parcels'], 'parcel')}{promise}"
+    about = f"since {moment(row['at_ms'])} {zone_name()}, last {row['last']['type']}, {counted(row['progress']['parcels'], 'parcel')}{carrier}{promise}"
     return "  ".join((row["order"], row["state"], f"{row['percent']} %", *row["flags"])), about
 
 
@@ -113,7 +116,8 @@ def show(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption = 
     about = [(k, status[k]) for k in ("order", "state", "rev", "percent", "hash")]
     about += [("flags", " ".join(status["flags"])), ("holds", " ".join(f"{h['reason']} (by {h['device']})" for h in found["holds"]))]
     about += [("channel", found["channel"]), ("payment", f"{found['payment']}, {'paid' if found['paid'] else 'not paid'}")]
-    about += [("promise", f"{moment(found['promise_ms'])} {zone_name()}" if found["promise_ms"] is not None else "")]
+    about += [(what, f"{moment(at)} {zone_name()}") for what, at in (("promise", found["promise_ms"]), ("ship by", found["ship_by_ms"])) if at is not None]
+    about += [(what, found[what]) for what in ("carrier", "service", "tracking") if found[what] is not None]
     print_table(("", ""), about)
     print_table(("article", "ordered", "picked", "packed", "left"), [tuple(line.values()) for line in found["lines"]])
     milestones = [(m["state"], moment(m.get("at_ms")), "inferred" if m.get("inferred") else "") for m in status["milestones"]]

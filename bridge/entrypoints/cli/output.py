@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 import time
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Print at most this many rows.")]
 
 DURATIONS: Final = frozenset({"mono_ms", "sent_mono_ms", "error_ms", "delay_ms"})
 """Fields in ms that are durations; all other fields in ms are times."""
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 RANGES_MAX: Final = 10
 """Ranges of numbers that a cell names."""
@@ -57,7 +61,17 @@ def print_json(data: Any) -> None:
 
 def print_json_line(data: Any) -> None:
     """Print data as one line of JSON, without delay."""
-    print(json.dumps(data, default=_jsonable, ensure_ascii=False), flush=True)
+    print(json_inline(data), flush=True)
+
+
+def json_inline(value: Any) -> str:
+    """A value as JSON on one line; bytes as lowercase hex."""
+    return json.dumps(value, default=_jsonable, ensure_ascii=False)
+
+
+def print_text(text: str) -> None:
+    """Print a line to stdout as it is: never broken."""
+    print(printable(text))
 
 
 def _jsonable(value: Any) -> Any:
@@ -78,6 +92,14 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: st
     for row in rows:
         table.add_row(*("" if cell is None else _cell(cell) for cell in row))
     return table
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table to stdout as CSV. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if cell is None else f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row])
 
 
 def print_lines(first: str, *rest: str) -> None:

@@ -2,44 +2,136 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from msgspec import structs
 
-from bridge.entrypoints.cli.output import JsonOption, print_json, print_table
+from bridge.entrypoints.cli.output import CsvOption, JsonOption, print_csv, print_json, print_table, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
-from bridge.entrypoints.cli.times import TzOption, dated, moment, zone
+from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms, span, time_ms, zone
 from bridge.operations import reports
-from bridge.operations.reports import Grouping
+from bridge.operations.reports import Area, DeviceReport, Grouping
+from bridge.words import counted
 
-app = typer.Typer(no_args_is_help=True, help="Count what happened. No report names a person.\n\nExample: `dockbridge report mispicks --by place`")
+app = typer.Typer(no_args_is_help=True, help="Count what happened. No report names a person.\n\nExample: `dockbridge report throughput --by zone`")
 
 HEADINGS: Final = {Grouping.ARTICLE: "article", Grouping.PLACE: "place", Grouping.HOUR: "hour"}
+_END_OF_TIME_MS: Final = 2**62
+
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="Only from this time on, such as 2026-03-01T06:00.", show_default="midnight")]
+SinceEver = Annotated[str | None, typer.Option(metavar="TIME", help="Only from this hour on, such as 2026-03-01T06:00.", show_default="all that is kept")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only before this time.", show_default="now")]
 
 
-@app.callback()
-def report() -> None:
-    """Count what happened."""
+@app.command()
+def throughput(
+    since: Since = None,
+    until: Until = None,
+    by: Annotated[Area, typer.Option(help="Each place, each zone (dock-2 is in dock), or the whole site.")] = Area.PLACE,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+    tz: TzOption = None,
+) -> None:
+    """Count what scanners and couriers did, hour by hour: events, orders and parcels. Refused scans do not count.
+
+    Example: `dockbridge report throughput --since 2026-03-01 --by zone --csv`
+    """
+    since_ms, until_ms = _times(since, until)
+    rows = read(site, reports.throughput, by=by, since_ms=since_ms, until_ms=until_ms, zone=zone())
+    if _printed_as_json(rows, as_json=as_json, as_csv=as_csv):
+        return
+    columns = [dated("hour"), *([by.value] if by is not Area.SITE else []), "events", "orders", "parcels"]
+    _print(columns, [(moment(r.hour_ms), *([r.area] if by is not Area.SITE else []), r.events, r.orders, r.parcels) for r in rows], as_csv=as_csv)
+    if rows:
+        hours = len({r.hour_ms for r in rows})
+        say(f"{counted(sum(r.events for r in rows), 'event')} in {counted(hours, 'hour')} with work")
+    else:
+        say("nothing was scanned in this time")
+
+
+@app.command()
+def devices(
+    since: Since = None,
+    until: Until = None,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+    tz: TzOption = None,
+) -> None:
+    """Count what arrived from each device, and show how it is: what was refused, how late events came, what its clock is worth, what it owes, its battery.
+
+    Of a courier's phone, what would count that person's work is left out.
+
+    Example: `dockbridge report devices --since 2026-03-01`
+    """
+    since_ms, until_ms = _times(since, until)
+    rows = read(site, reports.report_devices, since_ms=since_ms, until_ms=until_ms)
+    if _printed_as_json(rows, as_json=as_json, as_csv=as_csv):
+        return
+    if as_csv:
+        print_csv(DeviceReport.__struct_fields__, [structs.astuple(r) for r in rows])
+        return
+    columns = ("device", "role", "at", "events", "refused", "time guessed", "latest by", "time may err by", "online", "owes", "backlog", "battery", "firmware")
+    cells = [
+        (
+            *(r.device, r.role, r.at, r.events, r.refused, r.guessed),
+            *(span(ms) if ms else "" for ms in (r.delay_ms, r.error_ms)),
+            *("" if r.online is None else yes_no(r.online), r.owes, r.backlog),
+            *(f"{r.battery_percent} %" if r.battery_percent is not None else "", r.firmware),
+        )
+        for r in rows
+    ]
+    print_table(columns, cells)
 
 
 @app.command()
 def mispicks(
-    since: Annotated[datetime | None, typer.Option(help="Only from this hour on, in the time zone of the output.")] = None,
+    since: SinceEver = None,
+    until: Until = None,
     by: Annotated[Grouping, typer.Option(help="Count by article, place or hour.")] = Grouping.ARTICLE,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
     tz: TzOption = None,
 ) -> None:
     """Count scans that were refused and put right: wrong articles, wrong parcels, orders on hold.
 
     Example: `dockbridge report mispicks --since 2026-03-01 --by hour`
     """
-    rows = read(site, reports.count_mispicks, by=by, since_ms=int(since.replace(tzinfo=zone()).timestamp() * 1000) if since else 0)
-    if as_json:
-        print_json(rows)
+    since_ms, until_ms = _times(since, until, default_ms=0)
+    rows = read(site, reports.count_mispicks, by=by, since_ms=since_ms, until_ms=until_ms)
+    if _printed_as_json(rows, as_json=as_json, as_csv=as_csv):
         return
     cells = [(moment(r["hour_ms"]) if by is Grouping.HOUR else r[by.value], r["reason"], r["count"]) for r in rows]
     heading = dated(HEADINGS[by]) if by is Grouping.HOUR else HEADINGS[by]
-    print_table((heading, "reason", "times"), cells)
+    _print((heading, "reason", "times"), cells, as_csv=as_csv)
+
+
+def _times(since: str | None, until: str | None, *, default_ms: int | None = None) -> tuple[int, int]:
+    """The beginning and the end of the time that is asked for."""
+    if default_ms is None:
+        today = datetime.fromtimestamp(now_ms() / 1000, zone()).replace(hour=0, minute=0, second=0, microsecond=0)
+        default_ms = round(today.timestamp() * 1000)
+    since_ms = time_ms(since, "--since") if since is not None else default_ms
+    until_ms = time_ms(until, "--until") if until is not None else _END_OF_TIME_MS
+    if until_ms <= since_ms:
+        raise typer.BadParameter("the end is not after the beginning; without --since, that is midnight", param_hint="--until")
+    return since_ms, until_ms
+
+
+def _printed_as_json(rows: Sequence[Any], *, as_json: bool, as_csv: bool) -> bool:
+    """Print rows as JSON, if that is asked for. Returns whether it was."""
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv", param_hint="--csv")
+    if as_json:
+        print_json(rows)
+    return as_json
+
+
+def _print(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_csv: bool) -> None:
+    (print_csv if as_csv else print_table)(columns, rows)

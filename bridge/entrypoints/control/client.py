@@ -54,6 +54,16 @@ class Caller:
     def __exit__(self, *_: object) -> None:
         self._life.close()
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether operations are carried out by the server: then this process can do something else meanwhile."""
+        return self._socket is not None
+
+    def hang_up(self) -> None:
+        """End the connection to the server at once: a call that waits for its answer fails."""
+        if self._socket is not None:
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def call(self, operation: Callable[Concatenate[SiteContext, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """Carry out an operation.
 

@@ -67,7 +67,7 @@ class Health:
     async def _trial_commit(self) -> str | None:
         """Why it could not commit; None if it could."""
         try:
-            await self._site.on_writer(self._site.try_store)
+            await self._site.on_writer(self._site.upkeep.try_store)
         except StoreUnavailable as error:
             return f"the database can't take writes: {error}; {error.fix}"
         finally:

@@ -1254,6 +1254,14 @@ export interface CreatedBody {
   amount_minor?: Uint;
   /** The currency of the amount. */
   currency?: Currency;
+  /** Which carrier takes it, such as `DHL`: a name of the shop's choice. */
+  carrier?: Word;
+  /** Which service of the carrier, such as `express`. */
+  service?: Word;
+  /** The number under which the carrier follows it. */
+  tracking?: Id;
+  /** By when it has to leave the warehouse, in ms since 1970 UTC. */
+  ship_by_ms?: Uint;
 }
 
 /** An article and how many of it. Lines with the same article add up. */
@@ -1301,6 +1309,17 @@ export interface AmendedBody {
   amount_minor?: Uint;
   /** The currency of `amount_minor`. */
   currency?: Currency;
+  /**
+   * Which carrier takes it now, if that was changed. An order is not flagged for `carrier`,
+   * `service`, `tracking` or `ship_by` in `changed`.
+   */
+  carrier?: Word;
+  /** Which service of the carrier, if that was changed. */
+  service?: Word;
+  /** The number under which the carrier follows it, if that is new or was changed. */
+  tracking?: Id;
+  /** By when it has to leave the warehouse now, if that was changed, in ms since 1970 UTC. */
+  ship_by_ms?: Uint;
 }
 
 /** A body that only gives its reason: a short word, never a sentence with a person in it. */

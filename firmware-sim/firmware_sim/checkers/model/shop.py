@@ -33,7 +33,8 @@ def completed(order: Order, _: Happened) -> None:
 
 
 def amended(order: Order, e: Happened) -> None:
-    order.marks.add("amended")
+    if "lines" in e.body or any(word not in ("carrier", "service", "tracking", "ship_by") for word in e.body["changed"]):
+        order.marks.add("amended")
     if (lines := e.body.get("lines")) is not None:
         order.lines = quantities(lines)
         if order.picked or order.boxes:

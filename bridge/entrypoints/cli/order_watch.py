@@ -1,0 +1,254 @@
+"""`dockbridge orders watch-folder`: a shop's files come in by themselves, each content once.
+
+A file ends in `done/`, or in `refused/` with a text beside it that says why. Every step can be repeated: the events of a file are stored once however often
+it is read, that it came in is stored before it is moved, and a file that was not moved is looked at again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import typer
+
+from bridge.config import CONFIG_NAME, ImportSettings, load
+from bridge.entrypoints.cli.importing import Import, Tally, described, sorted_file
+from bridge.entrypoints.cli.output import JsonOption, Steps, print_json_line, say
+from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.times import moment, zone_name
+from bridge.entrypoints.control.client import Caller
+from bridge.errors import BridgeError, Refused
+from bridge.ingest.ports import StoreUnavailable
+from bridge.operations import imports
+from bridge.shop import MapError, ShopMap, read_map
+
+UNFINISHED: Final = (".part", ".partial", ".tmp", ".filepart", ".crdownload")
+"""Endings of files that programs are still writing."""
+_STOPPED: Final = 130
+_HASH_BYTES: Final = 1_048_576
+
+
+class Outcome(StrEnum):
+    """What became of a file. A known one goes where the done ones are; one that changed meanwhile stays where it is."""
+
+    DONE = "done"
+    KNOWN = "known"
+    REFUSED = "refused"
+    CHANGED = "changed"
+
+
+class _Seen(NamedTuple):
+    """A file as it was when it was last looked at, and since when it is like that."""
+
+    size: int
+    mtime_ns: int
+    since_s: float
+
+
+class Folder:
+    """A folder whose files come in. Times are those of a clock that only goes forward."""
+
+    def __init__(self, path: Path, limits: ImportSettings) -> None:
+        self.path = path
+        self._limits = limits
+        self._seen: dict[Path, _Seen] = {}
+        self._stuck: dict[Path, tuple[int, int]] = {}
+        for name in (Outcome.DONE, Outcome.REFUSED):
+            (path / name).mkdir(exist_ok=True)
+
+    def still(self, now_s: float) -> list[Path]:
+        """The files that have not changed for long enough, the oldest first, `watch_files_max` at most."""
+        seen = {}
+        for file, (size, mtime_ns) in self.files():
+            before = self._seen.get(file)
+            is_same = before is not None and before[:2] == (size, mtime_ns)
+            seen[file] = before if is_same and before is not None else _Seen(size, mtime_ns, now_s)
+        self._seen = seen
+        ready = [f for f, s in seen.items() if now_s - s.since_s >= self._limits.watch_still_s and self._stuck.get(f) != s[:2]]
+        return sorted(ready, key=lambda f: (seen[f].mtime_ns, f.name))[: self._limits.watch_files_max]
+
+    def files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
+        """The files that are there, each with its size and the time of its last change."""
+        for file in self.path.iterdir():
+            if file.name.startswith(".") or file.suffix.lower() in UNFINISHED:
+                continue
+            if (state := _state(file)) is not None:
+                yield file, state
+
+    def move(self, file: Path, to: Outcome, why: str = "") -> Path:
+        """Move a file away; of a refused one, say why in a text beside it."""
+        state = _state(file)
+        target = _free(self.path / to / file.name)
+        try:
+            if why:
+                target.with_name(target.name + ".txt").write_text(why, encoding="utf-8")
+            file.rename(target)
+        except OSError:
+            if state is not None:
+                self._stuck[file] = state
+            raise
+        return target
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """(size, time of the last change in ns); None if there is no such file, or it is something else."""
+    try:
+        found = file.stat()
+        return (found.st_size, found.st_mtime_ns) if file.is_file() else None
+    except FileNotFoundError:
+        return None
+
+
+def _free(target: Path) -> Path:
+    """A path that no file has: with a number, if it is taken."""
+    number = 1
+    found = target
+    while found.exists():
+        number += 1
+        found = target.with_stem(f"{target.stem}-{number}")
+    return found
+
+
+class Taker:
+    """Takes in the files of a folder."""
+
+    def __init__(self, site: Path, folder: Folder, mapping: Path, limits: ImportSettings, *, strict: bool, as_json: bool) -> None:
+        self._site = site
+        self._folder = folder
+        self._mapping = mapping
+        self._limits = limits
+        self._strict = strict
+        self._as_json = as_json
+        self.refused = 0
+
+    def take(self, file: Path) -> None:
+        """Take in one file.
+
+        Raises:
+            BridgeError: if it can't be taken in now, for a reason that is not in the file.
+        """
+        shop = read_map(self._mapping)
+        before = _state(file)
+        if before is None:
+            return
+        if before[0] > self._limits.watch_file_bytes_max:
+            self._refuse(file, Tally(), f"it has {before[0]} bytes, more than imports.watch_file_bytes_max ({self._limits.watch_file_bytes_max})")
+            return
+        sha256 = _sha256(file)
+        known = read(self._site, imports.known_file, shop.channel, sha256)
+        if known is not None:
+            when = f"{moment(known.at_ms)} {zone_name()}"
+            self._end(file, Outcome.KNOWN, Tally(), f"its content came in on {when} as {known.name}, and does not come in again")
+            return
+        try:
+            tally, is_sent = self._import(file, shop)
+        except MapError as error:
+            self._refuse(file, Tally(), f"{error}\nfix: {error.fix}")
+            return
+        if _state(file) != before or _sha256(file) != sha256:
+            self._report(file, Outcome.CHANGED, tally, "it changed while it was read: it is read again once it is still")
+            return
+        if not tally.is_complete:
+            self._refuse(file, tally, "\n".join(described(tally, sent=is_sent)))
+            return
+        with Caller(self._site) as caller:
+            caller.call(imports.remember_file, shop.channel, sha256, file.name, self._limits.watch_remembered_max)
+        self._end(file, Outcome.DONE, tally, "\n".join(described(tally, sent=True)))
+
+    def _import(self, file: Path, shop: ShopMap) -> tuple[Tally, bool]:
+        """Read a file and send what is new. The second value is False if nothing was sent, because something is wrong with it."""
+        tally = Tally()
+        with Steps() as steps, sorted_file(file, shop, steps) as opened:
+            if self._strict:
+                Import(self._site, shop, steps, tally, None).run({file: opened})
+                if not tally.is_complete:
+                    return tally, False
+                tally = Tally()
+            with Caller(self._site) as caller:
+                Import(self._site, shop, steps, tally, caller).run({file: opened})
+        return tally, True
+
+    def _refuse(self, file: Path, tally: Tally, why: str) -> None:
+        self.refused += 1
+        self._end(file, Outcome.REFUSED, tally, why)
+
+    def _end(self, file: Path, outcome: Outcome, tally: Tally, why: str) -> None:
+        is_refused = outcome is Outcome.REFUSED
+        self._folder.move(file, outcome if is_refused else Outcome.DONE, f"{why}\n" if is_refused else "")
+        self._report(file, outcome, tally, why)
+
+    def _report(self, file: Path, outcome: Outcome, tally: Tally, why: str) -> None:
+        if self._as_json:
+            print_json_line({"file": file.name, "outcome": outcome, "why": why, **tally.plain(sent=bool(tally.outcomes))})
+        for line in why.splitlines():
+            say(f"{file.name}: {line}")
+        if outcome is Outcome.REFUSED:
+            say(f"{file.name} is in {Outcome.REFUSED}/, with a text that says why. Mend it and put it into the folder again.")
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while part := opened.read(_HASH_BYTES):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def watch_folder(
+    folder: Annotated[Path, typer.Argument(help="Where the shop's files arrive.")],
+    mapping: Annotated[Path, typer.Option("--map", help="TOML: how to read them. It is read again for each file.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Send nothing of a file in which anything is wrong.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Take in what is there and end, for cron. Exit 1 if a file was refused or is left.")] = False,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Take in each file that arrives in a folder, until Ctrl-C. Done files are moved to done/, others to refused/, with a text that says why.
+
+    A file is read once it has not changed for imports.watch_still_s. A content comes in once, whatever the file's name. Whenever this command is stopped,
+    start it again: nothing is stored twice, and nothing is left out.
+
+    Example: `dockbridge orders watch-folder /srv/shop --map orders.toml`
+    """
+    limits = load(site / CONFIG_NAME).imports
+    shop = read_map(mapping)
+    if shop.doubt is not None:
+        say(shop.doubt)
+    if not folder.is_dir():
+        raise Refused(f"{folder} is not a folder", fix="make it, and have the shop's files put there")
+    watched = Folder(folder, limits)
+    taker = Taker(site, watched, mapping, limits, strict=strict, as_json=as_json)
+    say(f"Watching {folder} for channel {shop.channel}. Press Ctrl-C to end.")
+    try:
+        left = _watch(watched, taker, limits, once=once)
+    except KeyboardInterrupt:
+        say("Stopped. Start it again to go on: nothing is stored twice.")
+        raise typer.Exit(_STOPPED) from None
+    if left or taker.refused:
+        raise typer.Exit(1)
+
+
+def _watch(folder: Folder, taker: Taker, limits: ImportSettings, *, once: bool) -> bool:
+    """Take in what is still. Returns whether something is left, with `once`."""
+    failed = ""
+    is_first = True
+    while True:
+        files = folder.still(time.monotonic())
+        for file in files:
+            try:
+                taker.take(file)
+                failed = ""
+            except (BridgeError, StoreUnavailable, OSError) as error:
+                if str(error) != failed:
+                    say(f"{file.name} waits: {error}")
+                failed = str(error)
+        if once and not is_first:
+            left = [file for file, _ in folder.files()]
+            for file in left:
+                say(f"{file.name} is left: it is still changing, or could not be taken in.")
+            return bool(left)
+        is_first = False
+        time.sleep(limits.watch_still_s if once else limits.watch_every_s)

@@ -1,0 +1,34 @@
+"""What operations write beside the log: see `operations.upkeep_ports.Upkeep`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.domain.articles import Article
+from bridge.ingest.imported_files import ImportedFileRow
+from bridge.operations.upkeep_ports import ArticlePlan
+from bridge.serving.open_site import OpenSite
+from bridge.store.articles import put_articles
+from bridge.store.database import drop_quarantined
+from bridge.store.imported_files import remember_file
+
+
+class StoreUpkeep:
+    """The writes of `Upkeep`, in a site's database."""
+
+    def __init__(self, site: OpenSite) -> None:
+        self._site = site
+
+    def try_store(self) -> None:
+        self._site.store.try_commit()
+
+    def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
+        plan = put_articles(self._site.engine, articles, articles_max=articles_max)
+        self._site.settler.forget_articles()
+        return plan
+
+    def remember_file(self, file: ImportedFileRow, *, files_max: int) -> None:
+        remember_file(self._site.engine, file, files_max=files_max)
+
+    def drop_quarantined(self, nos: Sequence[int]) -> None:
+        drop_quarantined(self._site.engine, nos)

@@ -1,0 +1,143 @@
+"""Large files: an import that is killed in the middle and run again stores everything once, and a file that is larger than the memory comes in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.server import Server
+
+from bridge.config import parse
+from bridge.site_folder import make_site
+from bridge.site_reader import ReadableSite
+
+pytestmark = pytest.mark.slow
+
+MAP = """
+[channel]
+name = "shop1"
+prefix = "s-"
+timezone = "Europe/Berlin"
+amount_per = "row"
+[columns]
+order = "no"
+status = "state"
+created = "made"
+sku = "sku"
+qty = "qty"
+amount = "sum"
+carrier = "carrier"
+[status]
+paid = "approved"
+sent = "shipped"
+"""
+HEADER = "no,state,made,sku,qty,sum,carrier,note\n"
+ROWS_OF_ORDER = 2
+KILLS_MAX = 12
+CPU_S_MAX = 60
+"""Of the command and the server together. They work at the same time: on two cores, that is less than a minute for 100,000 rows."""
+MEMORY_BYTES_MAX = 150 * 1024**2
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    path = tmp_path / "site"
+    make_site(path, parse({"listen": {"mqtt": "127.0.0.1:0"}, "imports": {"watch_every_s": 0.05, "watch_still_s": 0.05}}))
+    (tmp_path / "map.toml").write_text(MAP)
+    return path
+
+
+def rows(orders: int, note: str = "") -> Iterator[str]:
+    yield HEADER
+    for no in range(orders):
+        state = "sent" if no % 4 == 0 else "paid"
+        for line in range(ROWS_OF_ORDER):
+            yield f"{no:06d},{state},2026-11-{1 + no % 28:02d} {no % 24:02d}:00:00,SKU-{no % 997}-{line},1,4.50,DHL,{note}\n"
+
+
+def write(path: Path, orders: int, note: str = "") -> Path:
+    with path.open("w") as file:
+        file.writelines(rows(orders, note))
+    return path
+
+
+def command(site: Path, *words: str | Path) -> subprocess.Popen[bytes]:
+    arguments = [sys.executable, "-m", "bridge.entrypoints.cli.main", *map(str, words), "--site", str(site)]
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def stored(site: Path, orders: int) -> tuple[int, int]:
+    """(how many of the orders are there, how many events)."""
+    queries = ReadableSite(site).queries
+    names = [f"s-{no:06d}" for no in range(orders)]
+    return len(queries.order_states(names)), len(queries.sent("shop1", names))
+
+
+def events_of(orders: int) -> int:
+    return sum(4 if no % 4 == 0 else 3 for no in range(orders))
+
+
+def test_an_import_that_is_killed_again_and_again_stores_everything_once(site: Path, tmp_path: Path) -> None:
+    file, orders = write(tmp_path / "orders.csv", 3_000), 3_000
+    with Server(site):
+        for kill in range(KILLS_MAX):
+            run = command(site, "orders", "import", file, "--map", tmp_path / "map.toml")
+            try:
+                run.wait(1.2 + 0.3 * kill)
+                break
+            except subprocess.TimeoutExpired:
+                run.send_signal(signal.SIGKILL)
+                run.wait()
+        assert command(site, "orders", "import", file, "--map", tmp_path / "map.toml").wait() == 0
+    assert stored(site, orders) == (orders, events_of(orders))
+
+
+def test_a_watched_folder_survives_kills_of_the_command_and_of_the_server(site: Path, tmp_path: Path) -> None:
+    folder, orders = tmp_path / "files", 2_000
+    folder.mkdir()
+    file = write(folder / "orders.csv", orders)
+    for kill in range(KILLS_MAX):
+        with Server(site):
+            run = command(site, "orders", "watch-folder", folder, "--map", tmp_path / "map.toml")
+            time.sleep(1.0 + 0.25 * kill)
+        # The server is killed at the end of its block; the command, half of the time, only after that.
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        if not file.exists():
+            break
+    with Server(site):
+        command(site, "orders", "watch-folder", folder, "--map", tmp_path / "map.toml", "--once").wait()
+    assert [str(path.relative_to(folder)) for path in folder.rglob("*.csv")] == ["done/orders.csv"]
+    assert stored(site, orders) == (orders, events_of(orders))
+
+
+def test_a_file_of_200_mb_and_100_000_rows_comes_in_in_bounded_memory(site: Path, tmp_path: Path) -> None:
+    orders = 100_000 // ROWS_OF_ORDER
+    file = write(tmp_path / "orders.csv", orders, note="x" * 2_000)
+    assert file.stat().st_size > 200_000_000
+    with Server(site) as server:
+        assert server.process is not None
+        pid = server.process.pid
+        before = cpu_s(pid)
+        run = command(site, "orders", "import", file, "--map", tmp_path / "map.toml")
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+        of_server = cpu_s(pid) - before
+    assert run.returncode == 0
+    assert used.ru_maxrss * 1024 < MEMORY_BYTES_MAX, f"{used.ru_maxrss // 1024} MiB"
+    of_command = used.ru_utime + used.ru_stime
+    print(f"command {of_command:.1f} s, server {of_server:.1f} s, {used.ru_maxrss // 1024} MiB")
+    assert of_command + of_server < CPU_S_MAX
+    assert stored(site, orders) == (orders, events_of(orders))
+
+
+def cpu_s(pid: int) -> float:
+    """The processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
