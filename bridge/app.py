@@ -20,13 +20,14 @@ from bridge.clock import Clock
 from bridge.config import DATABASE_NAME, Settings
 from bridge.domain.access import Identity, Kind
 from bridge.domain.articles import Article
+from bridge.errors import Refused
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import GiveUp, Incoming, Message
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
 from bridge.operations.console import Console
-from bridge.operations.ports import ArticlePlan, FailedLogins, OnProgress
+from bridge.operations.ports import ArticlePlan, FailedLogins, OnProgress, Reloaded
 from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
@@ -68,7 +69,6 @@ class Application:
         self._life = life
         self._server: Server | None = None
         self.serving_since_ms: int | None = None
-        self.settings = site.settings
         self.clock = site.clock
         self.registry = site.registry
         self.queries = site.queries
@@ -202,6 +202,22 @@ class Application:
             ConfigError: if it can't be used; the present one stays in use.
         """
         return self._server is not None and self._server.certificate.reload()
+
+    async def reload_settings(self) -> Reloaded:
+        """Read the site's configuration again, and apply what can be applied without a restart.
+
+        Raises:
+            ConfigError: if it can't be used; the present one stays in use.
+            Refused: if no server runs here.
+        """
+        if self._server is None:
+            raise Refused("no server runs for this site", fix="a server reads bridge.toml when it starts: `dockbridge serve`")
+        return await self._server.reloading.reload()
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings; some change when the configuration is read again."""
+        return self._site.settings
 
     @property
     def broker(self) -> SiteBroker | None:

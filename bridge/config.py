@@ -220,6 +220,8 @@ def load(path: Path) -> Settings:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist", fix="give a site's folder with --site DIR, or make one with `dockbridge init DIR`") from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}", fix="let the user who runs this command, or the server, read the file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}", fix="fix that line; `dockbridge config show --defaults` prints a correct file") from error
     return parse(data)

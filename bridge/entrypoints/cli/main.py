@@ -30,6 +30,7 @@ from bridge.entrypoints.cli import (
     orders,
     quarantine,
     report,
+    server,
     sim,
     site,
     status,
@@ -87,6 +88,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
+app.add_typer(server.app, name="server")
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import resource
 import shlex
@@ -18,6 +17,7 @@ from bridge.config import Settings, is_loopback, parse, split_address
 from bridge.domain.access import Identity
 from bridge.entrypoints.cli.certificate import HostOption, print_made
 from bridge.entrypoints.cli.output import JsonOption, print_json_line, say
+from bridge.entrypoints.notify import ServiceManager
 from bridge.errors import BridgeError
 from bridge.ingest.points import POINTS, Passed, ignore_point
 from bridge.interpreter import loop_runner, tune_garbage_collection
@@ -133,12 +133,10 @@ async def serve_site(directory: Path, *, as_json: bool, lab_identity: Identity |
     """Run a site until SIGINT or SIGTERM. `passed` is called at each point of the pipeline (`bridge.ingest.points`)."""
     from bridge.app import Application
     from bridge.entrypoints.control.server import ControlServer
+    from bridge.entrypoints.running import Signals, run_until_stopped
     from bridge.serving.parts import Parts
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    signals, manager = Signals(), ServiceManager()
     _raise_descriptor_limit()
     async with await Application.open(directory, lab_identity=lab_identity, parts=Parts(passed=passed)) as app:
         addresses = {name: f"{name}://{host}:{port}" for name, (host, port) in (await app.serve()).items()}
@@ -149,10 +147,7 @@ async def serve_site(directory: Path, *, as_json: bool, lab_identity: Identity |
             print_json_line({"ready": True, "site": app.settings.site.name, "version": __version__, "addresses": addresses})
         else:
             print(f"dockbridge {__version__} ready: site {app.settings.site.name}, {', '.join(addresses.values())}", flush=True)
-        ended = [asyncio.ensure_future(event.wait()) for event in (stop, app.failed)]
-        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
-        for waiting in ended:
-            waiting.cancel()
+        await run_until_stopped(app, signals, manager)
         say("Stopping. What was received is being stored.")
         await control.stop()
         if app.failed.is_set():

@@ -50,6 +50,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "server.counters": server.counters,
     "server.failed_logins": server.failed_logins,
     "server.reload_certificate": server.reload_certificate,
+    "server.reload": server.reload,
 }
 """What can be called, by name."""
 _NAMES: Final = {operation: name for name, operation in CALLS.items()}
