@@ -31,6 +31,7 @@ from bridge.entrypoints.cli import (
     quarantine,
     report,
     server,
+    service,
     sim,
     site,
     status,
@@ -89,6 +90,7 @@ app.add_typer(certificate.app, name="certificate")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 app.add_typer(server.app, name="server")
+app.add_typer(service.app, name="service")
 
 
 def main() -> None:
