@@ -75,7 +75,9 @@ def commands() -> Iterator[tuple[str, ...]]:
 def test_every_command_has_help_with_an_example(path: tuple[str, ...], command: Any) -> None:
     assert command.help, "no help"
     assert f"Example: `dockbridge {' '.join(path)}" in command.help
-    reads = path[-1] in {"list", "show", "explain", "watch"} and path[0] != "contract"
+    reads = (
+        path[-1] in {"list", "show", "explain", "watch", "stuck", "check", "verify", "status", "missing", "mispicks", "why", "who"} and path[0] != "contract"
+    )
     assert not reads or any("--json" in p.opts for p in command.params), "a read without --json"
 
 

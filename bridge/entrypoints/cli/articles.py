@@ -26,7 +26,7 @@ BAD_SHOWN_MAX = 50
 
 @app.command(name="import")
 def import_(
-    file: Annotated[Path, typer.Argument(help=f"CSV with the columns {', '.join(COLUMNS)}; only sku is required.")],
+    file: Annotated[Path, typer.Argument(help=f"CSV with the columns {', '.join(COLUMNS)}; only sku is required.", readable=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     site: SiteOption = Path(),
     as_json: JsonOption = False,

@@ -57,7 +57,9 @@ def add(
 
 @app.command(name="import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV with the column device and, if needed, role, courier, at, and orders (of a system: a prefix, or all).")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV with the column device and, if needed, role, courier, at, and orders (of a system: a prefix, or all).", readable=False)
+    ],
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -138,8 +140,10 @@ def rotate(
 @app.command()
 def certificate(
     device: DeviceArgument,
-    out: Annotated[Path | None, typer.Option(help="The folder for DEVICE.pem, DEVICE.key and ca.pem.")] = None,
-    accept: Annotated[Path | None, typer.Option(help="Make none: accept this certificate (PEM), issued by the authority in listen.tls_client_ca_file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder for DEVICE.pem, DEVICE.key and ca.pem.", readable=False)] = None,
+    accept: Annotated[
+        Path | None, typer.Option(help="Make none: accept this certificate (PEM), issued by the authority in listen.tls_client_ca_file.", readable=False)
+    ] = None,
     site: SiteOption = Path(),
 ) -> None:
     """Give a device a certificate, so that it needs no password. Its previous certificate is invalid at once.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Run a site as a service of systemd.\n\nExample: `dockbridge service install /srv/ams1`")
 
 UNITS: Final = Path("/etc/systemd/system")
-Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE")]
-FolderOption = Annotated[Path, typer.Option("--unit-folder", help="Where units are kept.")]
+Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE", readable=False)]
+FolderOption = Annotated[Path, typer.Option("--unit-folder", help="Where units are kept.", readable=False)]
 
 
 @app.command()

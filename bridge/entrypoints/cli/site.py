@@ -27,11 +27,11 @@ LAB_LISTEN: Final = "127.0.0.1:1883"
 LAB_IDENTITY: Final = Identity(site="lab", device="anonymous", role=Role.LAB, reads_everything=True)
 """The identity of every client in a laboratory."""
 
-Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE")]
+Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE", readable=False)]
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(help="The folder to create.")],
+    directory: Annotated[Path, typer.Argument(help="The folder to create.", readable=False)],
     name: Annotated[str | None, typer.Option(help="The site's name: the tenant in every topic, v1/NAME/…", show_default="the folder's name")] = None,
     host: HostOption = [],  # noqa: B006 -- Typer's way to say "may be given several times"
     listen: Annotated[str, typer.Option(help="host:port of MQTT over TCP, without TLS; port 0 for any free port, empty for none.")] = "127.0.0.1:1883",
