@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
-from bridge.errors import BridgeError
+from bridge.errors import Refused
 
 CERTIFICATE: Final = "CERTIFICATE"
 PRIVATE_KEY: Final = "PRIVATE KEY"
@@ -87,14 +87,14 @@ def pair_fault(certificate: Path, key: Path) -> Fault | None:
 
 def check_certificate(path: Path) -> None:
     """Raises:
-    BridgeError: if a file has no certificate that can be read. It names the file.
+    Refused: if a file has no certificate that can be read. It names the file.
     """
     try:
         fault = certificate_fault(path)
     except OSError as error:
-        raise BridgeError(f"{path} can't be read: {error.strerror}", fix="check the name, and let the user who runs this command read the file") from error
+        raise Refused(f"{path} can't be read: {error.strerror}", fix="check the name, and let the user who runs this command read the file") from error
     if fault is not None:
-        raise BridgeError(f"{path} {fault.what}", fix=fault.fix)
+        raise Refused(f"{path} {fault.what}", fix=fault.fix)
 
 
 def _labels(data: bytes) -> list[str]:

@@ -38,7 +38,7 @@ def list_certificates(directory: Path) -> list[CertificateRow]:
     """The site's authority and the server's certificate.
 
     Raises:
-        BridgeError: if the folder has no certificates, or a file can't be read as one.
+        Refused: if the folder has no certificates, or a file can't be read as one.
     """
     listen = load(directory / CONFIG_NAME).listen
     authority = directory / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE

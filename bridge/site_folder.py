@@ -62,7 +62,8 @@ def take_lock(path: Path) -> IO[str]:
     try:
         lock = path.open("a+")
     except OSError as error:
-        raise SiteError(f"{path} can't be opened: {error.strerror}", fix="check the folder's permissions") from error
+        fix = "run the command as the owner of the site's folder, or check its permissions"
+        raise SiteError(f"{path} can't be opened: {error.strerror}", fix=fix) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from bridge import certificates
 from bridge.config import ListenSettings
-from bridge.errors import BridgeError, ConfigError, Refused, SiteError
+from bridge.errors import ConfigError, Refused, SiteError
 from bridge.pem import certificate_fault, check_certificate, key_fault, pair_fault
 from bridge.tls import certificate_ends_ms, server_context
 
@@ -269,7 +269,7 @@ def test_what_is_wrong_with_a_file_is_said_in_words(folder: Path, tmp_path: Path
     assert said in str(error)
     assert fix in str(error.fix)
     if setting == "tls_cert_file":
-        with pytest.raises(BridgeError, match=re.escape(f"{file} {said}"[:20])):
+        with pytest.raises(Refused, match=re.escape(f"{file} {said}"[:20])):
             check_certificate(file)
 
 
