@@ -3,9 +3,13 @@ device notices."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import re
 import socket
 import ssl
+import termios
 import threading
 from collections.abc import Iterator
 from dataclasses import Field, fields, replace
@@ -238,3 +242,20 @@ def write(site: Path, **sections: dict[str, Any]) -> None:
 
 def test_the_defaults_are_a_file_that_changes_nothing() -> None:
     assert merged(Settings(), parse({}))[1] == Reloaded(applied=[], needs_restart=[], certificate=False)
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_stops_the_server_that_was_started_in_it(tmp_path: Path) -> None:
+    terminal, line = pty.openpty()
+
+    def take_the_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(line, termios.TIOCSCTTY, 0)
+
+    with Server(tmp_path / "site", prepare=take_the_terminal) as served:
+        os.close(line)
+        assert served.process is not None
+        served.process.send_signal(SIGHUP)
+        until(lambda: bool(served.said("was read again")), "the log")
+        os.close(terminal)
+        assert served.ended() == 0
