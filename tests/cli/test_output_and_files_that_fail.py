@@ -15,12 +15,12 @@ from typing import IO, Any, Final, get_args, get_type_hints
 
 import pytest
 import typer
+from helpers.new_site import new_site
 from helpers.shell import Shell
 from typer.models import ParameterInfo
 
 from bridge.config import parse
 from bridge.entrypoints.cli.main import PIPE_CLOSED, _code_of, app, main
-from bridge.site_folder import make_site
 
 
 def full() -> IO[str]:
@@ -96,7 +96,7 @@ def test_no_path_is_looked_at_before_its_command_runs() -> None:
 
 def test_a_configuration_is_checked_for_people_and_for_programs(tmp_path: Path) -> None:
     site = tmp_path / "ams1"
-    make_site(site, parse({"site": {"name": "ams1"}}))
+    new_site(site, parse({"site": {"name": "ams1"}}))
     dockbridge = Shell(site)
     assert dockbridge.data("config", "check") == {"file": str(site / "bridge.toml"), "faults": []}
     (site / "bridge.toml").write_text('[listen]\nmqtts = "127.0.0.1:0"\n')

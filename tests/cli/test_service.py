@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 from helpers.events import TOPICS
 from helpers.mqtt import PUBACK
+from helpers.new_site import new_site
 from helpers.server import Server
 from helpers.shell import Shell
 
@@ -21,7 +22,6 @@ from bridge import service, service_unit
 from bridge.config import Settings, parse
 from bridge.errors import NoSite, Refused, SiteError
 from bridge.service_unit import unit_of
-from bridge.site_folder import make_site
 from devices.protocol.vocabulary import Role
 
 SRV: Final = Path("/srv/ams1")
@@ -118,7 +118,7 @@ def test_the_name_of_the_unit_is_one_for_systemd() -> None:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(service_unit, "TEMPORARY", ())
-    make_site(tmp_path / "ams1", parse({"site": {"name": "ams1"}}))
+    new_site(tmp_path / "ams1", parse({"site": {"name": "ams1"}}))
     (tmp_path / "units").mkdir()
     return tmp_path / "ams1"
 

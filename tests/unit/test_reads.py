@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers.events import CREATED, SITE, event
+from helpers.new_site import new_site
 from sqlalchemy import Engine
 from sqlalchemy import event as event_of
 
@@ -19,7 +20,6 @@ from bridge.config import parse
 from bridge.entrypoints.cli.main import main
 from bridge.operations import devices, jobs
 from bridge.operations.imports import open_channel
-from bridge.site_folder import make_site
 from devices.protocol.vocabulary import Role
 
 DEVICES = 30
@@ -44,7 +44,7 @@ def statements() -> Iterator[list[str]]:
 def site(tmp_path: Path) -> Path:
     """A site with devices, and orders in jobs of two couriers."""
     folder = tmp_path / "site"
-    make_site(folder, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
+    new_site(folder, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
 
     async def fill() -> None:
         async with await Application.open(folder) as app:
