@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -41,9 +42,15 @@ def statements() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
+def site(filled: Path, tmp_path: Path) -> Path:
+    """The site, for one test to change."""
+    return Path(shutil.copytree(filled, tmp_path / "site"))
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site with devices, and orders in jobs of two couriers."""
-    folder = tmp_path / "site"
+    folder = tmp_path_factory.mktemp("filled") / "site"
     new_site(folder, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
 
     async def fill() -> None:
