@@ -103,7 +103,7 @@ def oldest(tmp_path: Path) -> Path:
     return site_of(OLDEST, tmp_path / "site")
 
 
-@pytest.mark.parametrize("revision", RECORDINGS)
+@pytest.mark.parametrize("revision", [pytest.param(r, marks=[] if r in (OLDEST, "0002", RECORDINGS[-1]) else [pytest.mark.slow]) for r in RECORDINGS])
 def test_a_site_of_each_revision_goes_on_as_it_was(revision: str, tmp_path: Path) -> None:
     site = site_of(revision, tmp_path / "site")
     before, text = seen(site / DATABASE_NAME), dumped(site / DATABASE_NAME)
