@@ -26,7 +26,9 @@ from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import GiveUp, Incoming, Message
 from bridge.ingest.memory import Memory
 from bridge.ingest.rules import Rules
+from bridge.ingest.steps import BatchTimes
 from bridge.operations.console import Console
+from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.ports import ArticlePlan, FailedLogins, OnProgress, Reloaded
 from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
 from bridge.serving.open_site import OpenSite
@@ -76,6 +78,7 @@ class Application:
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
         self.console = Console(secrets.token_bytes)
         self.pipeline = site.pipeline
+        self.settings_changed = site.settings_changed
         self.failed = site.tasks.failed
 
     @classmethod
@@ -168,6 +171,14 @@ class Application:
         """Call a function on the writer's thread, between two batches."""
         return await self._site.writer.run(work)
 
+    def try_store(self) -> None:
+        """Commit something that changes nothing; call it on the writer's thread.
+
+        Raises:
+            StoreUnavailable: if the store can't take writes now.
+        """
+        self._site.store.try_commit()
+
     async def rebuild(self, on_progress: OnProgress) -> Rebuilt:
         """Derive everything again from the event log, and compare. `on_progress` is called on the writer's thread.
 
@@ -233,6 +244,15 @@ class Application:
     def counters(self) -> dict[str, int]:
         """What the broker has counted since its start, and how much it holds now; empty if none runs."""
         return self._server.counters if self._server is not None else {}
+
+    @property
+    def figures(self) -> ServerFigures | None:
+        """The running server in figures; None if none runs."""
+        return self._server.figures if self._server is not None else None
+
+    def batch_times(self, batches: Sequence[int]) -> list[BatchTimes]:
+        """See `SiteContext.batch_times`."""
+        return self.pipeline.steps.of(batches)
 
     @property
     def failed_logins(self) -> dict[str, FailedLogins]:

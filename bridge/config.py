@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 import tomllib
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 from zoneinfo import ZoneInfo
 
+from bridge.addresses import is_loopback, overlap, split_address
 from bridge.domain.facts import Unpaid
 from bridge.errors import ConfigError
 from devices.protocol.topics import escape
@@ -26,6 +26,8 @@ LISTENERS: Final = {"mqtt": False, "mqtts": True, "websocket": False, "wss": Tru
 """The settings of listeners; True if the listener uses TLS."""
 UNPAID_RULES: Final = tuple(rule.value for rule in Unpaid)
 """The values of payments.unpaid."""
+LOG_FORMATS: Final = ("console", "json")
+"""The values of log.format."""
 
 
 def _setting(default: Any, about: str, *, least: float | None = None, most: float | None = None) -> Any:
@@ -106,7 +108,7 @@ class IngestSettings:
     database_log_bytes: int = _setting(
         67_108_864, "Under load, size of the write-ahead log, in bytes, at which SQLite moves its content into the database.", least=1_048_576
     )
-    orders_cached_max: int = _setting(20_000, "Most recently used orders that stay in memory; about 20 kB each.", least=1)
+    orders_cached_max: int = _setting(10_000, "Most recently used orders that stay in memory; about 40 kB each.", least=1)
     devices_cached_max: int = _setting(20_000, "Most recently used devices that stay in memory.", least=1)
     codes_cached_max: int = _setting(40_000, "Most recently used codes that stay in memory; about 2 kB each.", least=1)
     articles_cached_max: int = _setting(20_000, "Most recently used SKUs, and codes of articles, that stay in memory; about 500 bytes each.", least=1)
@@ -192,6 +194,30 @@ class BackupSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """Health and metrics over HTTP: /live, /ready and /metrics (Prometheus)."""
+
+    listen: str = _setting("", "host:port, such as 127.0.0.1:9464; with port 0, the system chooses a free port. Empty: off.")
+    allow_network: bool = _setting(False, "Allow listen outside loopback: whoever reaches it can see, without a login, how busy the site is.")
+    connections_max: int = _setting(32, "Connections at a time. Beyond this, the server closes new ones.", least=1, most=10_000)
+    request_bytes_max: int = _setting(16_384, "Largest head of a request, in bytes.", least=1_024, most=1_048_576)
+    request_timeout_s: float = _setting(15.0, "Seconds that a client may take for a request and for reading its answer.", least=0.1, most=600)
+    read_every_s: float = _setting(
+        10.0, "Shortest interval between two reads of the database for /metrics, in seconds; some figures are read less often.", least=0.0
+    )
+    commit_timeout_s: float = _setting(
+        5.0, "Seconds without a commit, while one is due, after which /ready says that the server is not ready.", least=0.1, most=600
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """The server's log, on stderr."""
+
+    format: str = _setting("console", "Form of its lines: console (time, level, sentence) or json (one object a line).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of a site."""
 
@@ -205,6 +231,8 @@ class Settings:
     articles: ArticleSettings = field(default_factory=ArticleSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    log: LogSettings = field(default_factory=LogSettings)
 
 
 _TYPE_WORDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
@@ -294,10 +322,12 @@ def _check(settings: Settings) -> None:
         escape(settings.site.name)
     except ValueError as error:
         raise ConfigError(f"site.name: {error}", fix="choose a short name, such as main") from error
-    _check_listen(settings.listen)
+    if settings.log.format not in LOG_FORMATS:
+        raise ConfigError(f"log.format is {settings.log.format!r}; it must be console or json", fix='write format = "console" or format = "json"')
+    _check_listen(settings.listen, settings.metrics)
 
 
-def _check_listen(listen: ListenSettings) -> None:
+def _check_listen(listen: ListenSettings, metrics: MetricsSettings) -> None:
     binds = {name: getattr(listen, name) for name in LISTENERS}
     if not any(binds.values()):
         raise ConfigError("every listener is off", fix=f"set an address, such as 127.0.0.1:1883, for at least one of listen.{', listen.'.join(LISTENERS)}")
@@ -314,29 +344,16 @@ def _check_listen(listen: ListenSettings) -> None:
                 f"listen.{name} is {bind}, an address outside loopback without TLS",
                 fix=f"use listen.{'mqtts' if name == 'mqtt' else 'wss'} (or, on a network that you trust, listen.allow_plain = true)",
             )
-    for one, other in combinations(addresses, 2):
-        if _overlap(addresses[one], addresses[other]):
-            raise ConfigError(f"listen.{one} and listen.{other} have the same address, {binds[other]}", fix="give each listener its own port")
-
-
-def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
-    """Whether two listeners can't both have their addresses: 0.0.0.0 means every address, port 0 any free port."""
-    hosts = {"127.0.0.1" if host == "localhost" else host for host, _ in (one, other)}
-    return one[1] == other[1] != 0 and (len(hosts) == 1 or "0.0.0.0" in hosts)  # noqa: S104 -- only compared
-
-
-def split_address(name: str, bind: str) -> tuple[str, int]:
-    """Split a `host:port` into (host, port).
-
-    Raises:
-        ConfigError: if the text does not have this form.
-    """
-    host, _, port = bind.rpartition(":")
-    if ":" in host:
-        raise ConfigError(f"{name} is {bind!r}: the server can't listen on IPv6 addresses yet", fix="use an IPv4 address, such as 127.0.0.1:1883")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
-        raise ConfigError(f"{name} is {bind!r}; it must be host:port", fix="for example 127.0.0.1:1883")
-    return host, int(port)
+    named = {f"listen.{name}": address for name, address in addresses.items()}
+    if metrics.listen:
+        host, _ = named["metrics.listen"] = split_address("metrics.listen", metrics.listen)
+        if not (metrics.allow_network or is_loopback(host)):
+            fix = "listen on 127.0.0.1 (or, on a network that you trust, set metrics.allow_network = true)"
+            raise ConfigError(f"metrics.listen is {metrics.listen}, an address outside loopback, and asks for no login", fix=fix)
+    for one, other in combinations(named, 2):
+        if overlap(named[one], named[other]):
+            host, port = named[other]
+            raise ConfigError(f"{one} and {other} have the same address, {host}:{port}", fix="give each listener its own port")
 
 
 def zone_of(name: str) -> tzinfo:
@@ -346,14 +363,6 @@ def zone_of(name: str) -> tzinfo:
         KeyError, OSError, ValueError: if the machine does not know it.
     """
     return UTC if name == "UTC" else ZoneInfo(name)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host name or address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def render(settings: Settings) -> str:

@@ -12,6 +12,10 @@ BridgeError
 
 from __future__ import annotations
 
+from pathlib import Path
+from traceback import extract_tb
+from typing import Final
+
 
 class BridgeError(Exception):
     """Something went wrong in the bridge."""
@@ -47,3 +51,12 @@ class Refused(BridgeError):
 
 class StoreError(BridgeError):
     """This program can't use the database."""
+
+
+FRAMES_MAX: Final = 4
+
+
+def fault_of(error: BaseException) -> str:
+    """Which kind of error it is and where it was raised, the innermost place first. Its text stays out of logs: it may quote what a client sent."""
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(extract_tb(error.__traceback__)[-FRAMES_MAX:])]
+    return f"{type(error).__name__} at {' < '.join(places) or 'an unknown place'}"

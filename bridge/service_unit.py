@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bridge.addresses import split_address
 from bridge.bounds import DESCRIPTORS_KEPT
-from bridge.config import LISTENERS, Settings, split_address
+from bridge.config import LISTENERS, Settings
 from bridge.errors import Refused
 
 FIRST_FREE_PORT: Final = 1_024

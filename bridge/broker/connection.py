@@ -21,6 +21,7 @@ from bridge.broker.publishing import Publishing
 from bridge.broker.sessions import Session
 from bridge.broker.state import ClientCertificate, State
 from bridge.domain.access import Identity
+from bridge.errors import fault_of
 from bridge.ingest.sessions import WillKey
 
 logger = logging.getLogger("dockbridge.broker")
@@ -201,7 +202,7 @@ class Connection:
             self._refuse(error.code, str(error))
         except Exception as error:  # noqa: BLE001 -- a fault of ours costs the client that found it, and no other
             self._shared.counters.faults += 1
-            logger.error("a fault at the front door, with a packet of %s: %s: %s", self.peer, type(error).__name__, error)
+            logger.error("a fault at the front door, with a packet of %s: %s", self.peer, fault_of(error))
             self.close("the server could not handle a packet")
         self._is_reading = False
         if at:  # a keep-alive asks for packets: bytes of one that does not end are none (3.1.2-24)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from bridge.broker.door import FrontDoor
+from bridge.broker.lag import Lag
 
 TICK_S: Final = 0.5
 GOODBYE_S: Final = 1.0
@@ -34,6 +35,9 @@ class Hub:
         """Those whose handshake is under way."""
         self.hosts: Counter[str] = Counter()
         self.all_gone = asyncio.Event()
+        self.received_bytes = self.sent_bytes = 0
+        """Bytes of MQTT since the start."""
+        self.lag = Lag()
         self._dirty: dict[Wire, None] = {}
 
     def wake(self, wire: Wire) -> None:
@@ -72,12 +76,15 @@ class Hub:
 
     async def tick(self) -> None:
         """Timers, until cancelled: keep-alive, ages, and what is written now and then."""
-        flush_s = self.door.limits.ack_flush_ms / 2_000
+        sleep_s = min(self.door.limits.ack_flush_ms / 2_000, TICK_S)
         ticked_s = 0.0
         while True:
-            await asyncio.sleep(min(flush_s, TICK_S))
+            due_s = self.door.now_s() + sleep_s
+            await asyncio.sleep(sleep_s)
+            now_s = self.door.now_s()
+            self.lag.add(now_s - due_s, now_s)
             self.door.tick_progress()
-            if (now_s := self.door.now_s()) - ticked_s >= TICK_S:
+            if now_s - ticked_s >= TICK_S:
                 ticked_s = now_s
                 self.door.tick()
             self.flush()

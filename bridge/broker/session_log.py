@@ -99,7 +99,8 @@ class SessionLog:
         return held
 
     def _is_owed(self, topic: str) -> bool:
-        return any(qos for _, qos in self._tree.match(topic))
+        subscribers = self._tree.match(topic)
+        return bool(subscribers) and any(qos for _, qos in subscribers)
 
     # --- one batch --------------------------------------------------------------------------------------------------------
 

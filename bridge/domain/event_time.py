@@ -13,6 +13,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from bridge.domain.members import members
 from devices.protocol.vocabulary import Warn
 
 SAMPLE_WINDOW_MS: Final = 3_600_000
@@ -76,6 +77,10 @@ class Shown(StrEnum):
     """It does not count in milliseconds."""
     CONTRADICTED = "contradicted"
     """The device's enrolment, its other events or the reception show that it was wrong in an earlier boot."""
+
+
+_SOURCE: Final = members(Source)
+SHOWN: Final = members(Shown)
 
 
 class Bounds(NamedTuple):
@@ -221,7 +226,7 @@ class DeviceClock:
         """Learn that the device's wall clock showed `at_ms` at `now_ms`. Returns what it is worth."""
         if EARLIEST_MS <= at_ms < LATEST_MS:
             skew_ms = self.skew_ms = now_ms - at_ms
-            return Shown.RIGHT if -CLOCK_OFF_MS < skew_ms < CLOCK_OFF_MS else Shown.OFF
+            return SHOWN.RIGHT if -CLOCK_OFF_MS < skew_ms < CLOCK_OFF_MS else Shown.OFF
         shown_ms, _ = read_wall(at_ms)
         self.skew_ms = now_ms - shown_ms if shown_ms is not None else None
         return Shown.UNIT if shown_ms is not None else Shown.UNSET
@@ -238,7 +243,7 @@ class DeviceClock:
                 return None
             return EventTime(mono_ms + mapping.before, Source.MONO, SKEW_NOISE_MS, Warn.CLOCK_JUMP)
         warn = Warn.CLOCK_JUMP if mapping.jumped else None
-        return EventTime(event_ms if event_ms < received_ms else received_ms, Source.MONO, mapping.error_ms(received_ms), warn)
+        return EventTime(event_ms if event_ms < received_ms else received_ms, _SOURCE.MONO, mapping.error_ms(received_ms), warn)
 
     def by_wall(self, *, at_ms: int, possible: Bounds, received_ms: int) -> EventTime:
         """The time of an event by the device's wall clock, corrected by its last known skew, if that is possible; otherwise the latest possible time."""
@@ -272,7 +277,7 @@ class DeviceClock:
 def system_time(*, at_ms: int, received_ms: int) -> EventTime:
     """The time of a system's fact. A system has a synchronised clock and reports what happened elsewhere, so its time is used as it is, if it is possible."""
     if EARLIEST_MS <= at_ms <= received_ms:
-        return EventTime(at_ms, Source.SYSTEM, 0)
+        return EventTime(at_ms, _SOURCE.SYSTEM, 0)
     shown_ms, unit = read_wall(at_ms)
     if shown_ms is None or shown_ms > received_ms + BOUND_SLACK_MS:
         return EventTime(received_ms, Source.RECEIVED, received_ms - EARLIEST_MS, Warn.CLOCK_UNKNOWN)

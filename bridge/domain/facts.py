@@ -7,9 +7,12 @@ event of its log had before, because its outbox was restored or copied.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from devices.protocol.bodies import Body
 from devices.protocol.vocabulary import DEVELOPER_WARNINGS, Next, Outcome, Reason, Role, Tone, Warn
@@ -46,8 +49,13 @@ class Decided:
     reason: Reason | None
 
 
-class Fact:
-    """One stored event as the fold sees it. Plain slots, because millions are made.
+_ORDERED_BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
+_NO_UID: Final = ("", b"")
+_NO_KEY: Final[FactKey] = (0, 0, "", b"", 0, b"")
+
+
+class Fact(Struct, kw_only=True, eq=False, gc=False):
+    """One stored event as the fold sees it. A struct that the garbage collector passes over, because millions are made and none refers to another.
 
     `fault` is the reason of a rejection that the event itself shows (an unreadable code, say): it proves nothing, and the fold rejects it. `pos` is its place
     in the event log. `named` is the order that the device named, `code` the normal form of the scanned code, `keys` are all codes that it mentions.
@@ -59,116 +67,58 @@ class Fact:
     `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count
     here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned, or the code that a label of another
     order took from a parcel of this one.
+
+    The last four follow from the others and are not given: `uid` is its identity within a site, `order_ms` and `key` are its place.
     """
 
-    __slots__ = (
-        "arrived_in",
-        "article",
-        "at",
-        "body",
-        "code",
-        "courier",
-        "device",
-        "doubt",
-        "event_ms",
-        "fault",
-        "id",
-        "inside",
-        "key",
-        "keys",
-        "log",
-        "named",
-        "order_ms",
-        "parcel",
-        "pos",
-        "received_ms",
-        "refusal",
-        "role",
-        "seq",
-        "seq_reused",
-        "terms",
-        "type",
-        "uid",
-        "warn",
-    )
+    id: bytes
+    device: str
+    role: str
+    type: str
+    log: bytes
+    seq: int
+    event_ms: int
+    received_ms: int
+    body: Body | Decided
+    parcel: str | None = None
+    code: str | None = None
+    at: str | None = None
+    courier: str | None = None
+    terms: str | None = None
+    fault: str | None = None
+    named: str | None = None
+    keys: tuple[str, ...] = ()
+    pos: int = 0
+    doubt: str | None = None
+    article: str | None = None
+    seq_reused: bool = False
+    arrived_in: str | None = None
+    refusal: Reason | None = None
+    warn: tuple[Warn, ...] = ()
+    inside: tuple[str, ...] | None = None
+    uid: tuple[str, bytes] = _NO_UID
+    ordered_by_seq: bool = False
+    order_ms: int = 0
+    key: FactKey = _NO_KEY
 
-    def __init__(
-        self,
-        *,
-        id: bytes,  # noqa: A002 -- the contract's word
-        device: str,
-        role: str,
-        type: str,  # noqa: A002 -- the contract's word
-        log: bytes,
-        seq: int,
-        event_ms: int,
-        received_ms: int,
-        body: Body | Decided,
-        parcel: str | None = None,
-        code: str | None = None,
-        at: str | None = None,
-        courier: str | None = None,
-        terms: str | None = None,
-        fault: str | None = None,
-        named: str | None = None,
-        keys: tuple[str, ...] = (),
-        pos: int = 0,
-        doubt: str | None = None,
-        article: str | None = None,
-        seq_reused: bool = False,
-    ) -> None:
-        self.pos = pos
-        self.id = id
-        self.device = device
-        self.uid = (device, id)
-        """An event's identity within a site."""
-        self.role = role
-        self.type = type
-        self.log = log
-        self.seq = seq
-        self.event_ms = event_ms
-        self.received_ms = received_ms
-        self.body = body
-        self.parcel = parcel
-        self.code = code
-        self.at = at
-        self.courier = courier
-        self.terms = terms
-        self.fault = fault
-        self.named = named
-        self.keys = keys
-        self.doubt = doubt
-        self.article = article
-        self.seq_reused = seq_reused
-        self.arrived_in: str | None = None
-        self.refusal: Reason | None = None
-        self.warn: tuple[Warn, ...] = ()
-        self.inside: tuple[str, ...] | None = None
-        self.place(event_ms)
+    def __post_init__(self) -> None:
+        self.uid = (self.device, self.id)
+        self.ordered_by_seq = self.role in _ORDERED_BY_SEQ and not self.seq_reused
+        self.place(self.event_ms)
 
     def place(self, order_ms: int) -> None:
         """Give the fact its place among the facts of its device."""
         self.order_ms = order_ms
-        self.key: FactKey = (0 if self.type == "created" else 1, order_ms, self.device, self.log, self.seq, self.id)
+        self.key = (0 if self.type == "created" else 1, order_ms, self.device, self.log, self.seq, self.id)
 
     def copy(self) -> Fact:
         """The same event, to be placed in another order."""
-        twin = Fact.__new__(Fact)
-        for name in Fact.__slots__:
-            setattr(twin, name, getattr(self, name))
-        return twin
+        return copy(self)
 
     @property
     def takes_label(self) -> bool:
         """Whether it is the label of another order, which this order's parcel bore before."""
         return self.inside is not None and self.type == "labelled"
-
-    @property
-    def ordered_by_seq(self) -> bool:
-        return self.role in _ORDERED_BY_SEQ and not self.seq_reused
-
-
-_ORDERED_BY_SEQ = frozenset({Role.SCANNER, Role.COURIER})
 
 
 class Verdict(NamedTuple):

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from bridge.domain.facts import APPLIED, DECIDED, Decided, Fact, Verdict, refusal, same_answer
+from bridge.domain.members import OUTCOME
 from bridge.domain.order import Order, apply
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType, Outcome, Reason, Role
@@ -131,7 +132,7 @@ class OrderFold:
     def _late(self, fact: Fact, *, is_same: bool) -> Verdict:
         verdict = self.verdicts[fact.uid]
         is_last = bool(self.facts) and fact is self.facts[-1]
-        if verdict.outcome is Outcome.APPLIED and fact.type not in _NEVER_LATE and not is_last and is_same:
+        if verdict.outcome is OUTCOME.APPLIED and fact.type not in _NEVER_LATE and not is_last and is_same:
             return verdict._replace(outcome=Outcome.LATE)
         return verdict
 

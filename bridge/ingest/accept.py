@@ -16,6 +16,7 @@ from bridge.domain.event_time import AHEAD_MS, UNBOUNDED, DeviceClock, EventTime
 from bridge.domain.facts import Fact
 from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
+from bridge.domain.members import E, members
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Answer, Batch, Sent
 from bridge.ingest.codes import COMMON
@@ -59,13 +60,14 @@ class Trimmed(NamedTuple):
 
 Decoded = Event[Body] | Trimmed | Presence | Locations | tuple[Reason, str] | None
 """A decoded message: a reason and a sentence if it is refused, None outside v1/."""
+_KIND: Final = members(Kind)
 
 
 def decode(incoming: Incoming) -> Decoded:
     """Decode a message."""
     kind = incoming.kind
     try:
-        if kind is Kind.EVENTS:
+        if kind is _KIND.EVENTS:
             event_type = EVENT_TYPES[incoming.event_type or ""]
             return _decode_trimmed(incoming, event_type) if incoming.identity.role in CUT else _decode_whole(incoming.payload, event_type)
         if kind is Kind.PRESENCE:
@@ -176,7 +178,7 @@ def bound_of(batch: Batch, device: str, event: Event[Body], event_type: EventTyp
         return None
     for order_id in order_ids:
         facts = batch.order(order_id).fold.facts
-        if len(facts) < rules.order_repeats_max and len(facts) < rules.order_events_max:
+        if len(facts) < rules.order_bound_from:
             continue
         if event_type not in _ADDING and _repeats(facts, device, event, event_type, code, rules.order_repeats_max):
             return Doubt(Reason.REPEATED, f"this device has said the same of order {order_id} {rules.order_repeats_max} times in a row (orders.repeats_max)")
@@ -246,7 +248,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
             doubt = Doubt(Reason.UNKNOWN_JOB, f"there is no job {event.body.job}")
     elif isinstance(event.body, bodies.Assigned) and event.order is not None and gate.is_full(event.body, event.order, batch):
         order_id, doubt = None, Doubt(Reason.TOO_MANY_EVENTS, f"job {event.body.job} has {jobs.ORDERS_MAX} orders")
-    about = picked(batch, event, code, when.event_ms) if event_type is EventType.PICK and doubt is None else NOTHING
+    about = picked(batch, event, code, when.event_ms) if event_type is E.PICK and doubt is None else NOTHING
     if about.wrong is not None:
         doubt = Doubt(Reason.WRONG_SKU, about.wrong)
     detail = doubt.detail if doubt is not None else about.detail or when.detail
@@ -282,7 +284,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         event.at or identity.at,
         doubt.fault.value if doubt else None,
         detail if trimmed is None else _sentences(detail, trimmed),
-        PLAIN[batch.rules.unpaid] if event_type is EventType.CREATED else None,
+        PLAIN[batch.rules.unpaid] if event_type is E.CREATED else None,
         trimmed.payload if trimmed else incoming.payload,
         about.article,
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import cbor2
 
 from bridge.domain.access import Identity
 from bridge.domain.codes.place import Placing
-from bridge.domain.event_time import Shown
+from bridge.domain.event_time import SHOWN, Shown
 from bridge.domain.facts import APPLIED, Decided, Fact, Verdict
 from bridge.domain.jobs import Job
 from bridge.domain.ledger import Ledger
@@ -159,6 +160,8 @@ class Batch:
     """
 
     __slots__ = (
+        "_by_id",
+        "_indexed",
         "_used",
         "answers",
         "arrived",
@@ -171,7 +174,6 @@ class Batch:
         "ledgers",
         "logged",
         "memory",
-        "new_facts",
         "no",
         "now_ms",
         "orders",
@@ -222,7 +224,8 @@ class Batch:
         """Events that came in this batch, by (device, id)."""
         self.arrived: list[Arrived] = []
         """Events that came in this batch and are in no order yet."""
-        self.new_facts: dict[bytes, list[Fact]] = {}
+        self._by_id: dict[bytes, list[Fact]] = {}
+        self._indexed = 0
         """The facts of this batch by the id of their event, which several devices may use."""
         self.placings: dict[int, Placing] = {}
         """Where events belong that were placed, or placed again, in this batch, by position in the log."""
@@ -272,7 +275,7 @@ class Batch:
 
     def saw_clock(self, device: str, shown: Shown) -> None:
         """Record what a device's wall clock is worth. In one batch, a doubt stays whatever follows."""
-        if shown is not Shown.RIGHT or device not in self.clocks:
+        if shown is not SHOWN.RIGHT or device not in self.clocks:
             self.clocks[device] = shown
 
     def ledger(self, device: str, log: bytes) -> Ledger:
@@ -297,9 +300,14 @@ class Batch:
     def arrive(self, arrived: Arrived) -> None:
         """Take a new event; `entering.flush` puts it into its orders. A later message may repeat it or change its verdict, so it is remembered."""
         self.arrived.append(arrived)
-        fact = arrived.fact
-        self.seen[fact.uid] = arrived
-        self.new_facts.setdefault(fact.id, []).append(fact)
+        self.seen[arrived.fact.uid] = arrived
+
+    def new_facts(self, event_id: bytes) -> Sequence[Fact]:
+        """The new events with an id, from any device. Few events name another one, so ids are indexed only when one does."""
+        for arrived in islice(self.seen.values(), self._indexed, None):
+            self._by_id.setdefault(arrived.fact.id, []).append(arrived.fact)
+        self._indexed = len(self.seen)
+        return self._by_id.get(event_id, ())
 
     # --- articles ---------------------------------------------------------------------------------------------------------
 

@@ -16,10 +16,10 @@ from bridge.domain.codes.place import Placer, Placing
 from bridge.domain.codes.reading import history_of
 from bridge.domain.codes.rules import CREATED_BEFORE_MS, DEPTH_MAX, matches
 from bridge.domain.facts import Fact
+from bridge.domain.members import E
 from bridge.domain.refs import code_ref
 from bridge.ingest.codes import COMMON
 from bridge.ingest.evidence import BESIDE, CLOSING, Evidence
-from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Outcome, Reason
 
 if TYPE_CHECKING:

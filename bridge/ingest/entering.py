@@ -38,7 +38,7 @@ def flush(batch: Batch) -> None:
         for one in arrived:
             _enter(batch, one, placed.fresh[one.fact.pos], changes)
         if not batch.is_replay:
-            batch.writes.rows(EVENTS).extend(one.row for one in arrived)
+            batch.writes.rows(EVENTS).extend([one.row for one in arrived])
         for move in placed.moved:
             _move(batch, move, changes)
         fold_all(batch, arrived, placed, changes)

@@ -11,12 +11,12 @@ from bridge.domain.codes.evidence import CUSTODY, TERMINAL, key_of, may_void
 from bridge.domain.codes.place import Placing
 from bridge.domain.codes.rules import COMMON_ORDERS_MAX
 from bridge.domain.facts import Fact
+from bridge.domain.members import E
 from bridge.domain.refs import event_ref
 from bridge.ingest.codes import COMMON, placing_of
 from bridge.ingest.log import stored_fact
 from bridge.ingest.memory import CodeEntry
 from devices.protocol import bodies
-from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Outcome, Warn
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class Evidence:
 
     def _named_by(self, ref: bytes) -> list[Fact]:
         """The events with an id, from any device."""
-        found = {f.uid: f for f in self._batch.new_facts.get(ref, ())}
+        found = {f.uid: f for f in self._batch.new_facts(ref)}
         for row, rows in self._batch.tx.events_named(ref):
             if (row.device, row.id) not in found:
                 fact = found[(row.device, row.id)] = stored_fact(row)

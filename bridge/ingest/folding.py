@@ -9,6 +9,7 @@ import cbor2
 
 from bridge.domain.codes.place import Placing
 from bridge.domain.facts import DECIDED, Decided, Fact, Verdict, refusal, same_answer
+from bridge.domain.members import OUTCOME
 from bridge.domain.refs import Ref, code_ref, event_ref, order_ref
 from bridge.ingest.batch import Answer, Arrived, Batch, Ruled
 from bridge.ingest.coding import Placed
@@ -70,7 +71,7 @@ def _answer(batch: Batch, arrived: Arrived, placing: Placing, said: dict[str, tu
         verdict = _verdict(placing, of_orders)
     answer.verdict = verdict
     answer.detail = arrived.detail or (count_moved(placing, of_orders) if fact.code is not None else None)
-    if verdict.outcome is Outcome.PARKED:
+    if verdict.outcome is OUTCOME.PARKED:
         park(batch, arrived.row, _awaited(fact, placing, verdict), entries[0].fold.id if entries else None, fact.received_ms)
     rule(batch, arrived.row, arrived.body, verdict, entries)
 

@@ -200,6 +200,8 @@ class Settled(NamedTuple):
     jobs: list[Job]
     outcomes: list[bytes]
     """One receipt (CBOR) per item of the batch, in the same order; empty for everything except events."""
+    batch: int = 0
+    """Its number in the event log; 0 if nothing of it is there."""
 
     @property
     def messages(self) -> list[Message]:

@@ -51,7 +51,7 @@ def fault_of_access(batch: Batch, incoming: Incoming, event: Event[Body], event_
 def _voided(batch: Batch, ref: bytes) -> Orders:
     """The orders of the events with this id."""
     flush(batch)  # it may have arrived in this batch
-    new = batch.new_facts.get(ref, ())
+    new = batch.new_facts(ref)
     found = [batch.placings[fact.pos] for fact in new]
     found += [batch.placings.get(row.pos) or placing_of(row, rows) for row, rows in batch.tx.events_named(ref)]
     return [order_id for placing in found for order_id in placing.order_ids or (None,)] or [None]

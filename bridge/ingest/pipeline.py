@@ -14,12 +14,14 @@ from typing import Final, Protocol, TypeVar
 
 from bridge.config import IngestSettings
 from bridge.domain.access import Kind
+from bridge.errors import fault_of
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Acknowledge, Alarm, Announce, Change, Connected, Disconnected, Incoming, Item, OpenJobs, Settled
 from bridge.ingest.points import Passed, ignore_point
 from bridge.ingest.ports import Store, StoreUnavailable, Transaction
 from bridge.ingest.rules import Rules
 from bridge.ingest.settle import mark_all_devices_offline, settle, show_jobs, sweep
+from bridge.ingest.steps import Steps
 
 logger = logging.getLogger("dockbridge.ingest")
 
@@ -68,12 +70,22 @@ class Pipeline:
 
     Args:
         on_room: called when the queue has room again after `is_full` was true.
+        steps: hears how far each batch is.
 
     Attributes:
         limits: may be replaced at any time.
     """
 
-    def __init__(self, writer: Writer, outlet: Outlet, limits: Limits, on_room: Callable[[], None] | None = None, passed: Passed = ignore_point) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        outlet: Outlet,
+        limits: Limits,
+        on_room: Callable[[], None] | None = None,
+        passed: Passed = ignore_point,
+        steps: Steps | None = None,
+    ) -> None:
+        self.steps = steps if steps is not None else Steps()
         self._writer = writer
         self._outlet = outlet
         self.limits = limits
@@ -96,6 +108,11 @@ class Pipeline:
     def waiting(self) -> int:
         """Messages that wait for the store, without those of the batch in progress."""
         return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of their payloads."""
+        return self._bytes
 
     @property
     def is_full(self) -> bool:
@@ -128,11 +145,14 @@ class Pipeline:
             self._passed("taken")
             while batch:
                 settled = await self._store([incoming for incoming, _ in batch])
+                self.steps.committed(settled.batch, len(settled.outcomes))
                 self._outlet.show(settled)
+                self.steps.shown()
                 self._passed("shown")
                 _acknowledge(batch, settled)
                 self._passed("acknowledged")
                 self._outlet.flush()
+                self.steps.answered()
                 self._passed("flushed")
                 # If a batch failed because of its content, only its first part is committed; the rest is the next batch.
                 batch = batch[len(settled.outcomes) :]
@@ -155,6 +175,7 @@ class Pipeline:
         """Commit a batch. If the store can't be written, retry until it can."""
         delay_s = self.limits.retry_first_s
         while True:
+            self.steps.begun()
             try:
                 settled = await self._writer.commit(batch)
             except StoreUnavailable as error:
@@ -185,7 +206,7 @@ def _acknowledge(batch: Sequence[_Waiting], settled: Settled) -> None:
         try:
             acknowledge(outcome)
         except Exception as error:  # noqa: BLE001 -- one failed acknowledgement must not prevent the others
-            logger.error("an acknowledgement failed: %s: %s", type(error).__name__, error)
+            logger.error("an acknowledgement failed: %s", fault_of(error))
 
 
 class Settler:
@@ -227,7 +248,7 @@ class Settler:
                 if isinstance(item, Incoming):
                     return self._quarantine(item, error)
                 if isinstance(item, (Alarm, Announce, Connected, Disconnected)):
-                    logger.error("the bridge could not publish a message of its own (%s: %s)", type(error).__name__, error)
+                    logger.error("the bridge could not publish a message of its own: %s", fault_of(error))
                     return Settled([], [], [b""])
                 raise StoreUnavailable(f"a session could not be changed: {error}") from error
             return self.commit(batch[: len(batch) // 2])
@@ -271,7 +292,7 @@ class Settler:
         return result
 
     def _quarantine(self, poison: Incoming, error: Exception) -> Settled:
-        logger.error("a message of %s caused an error (%s: %s); it is in quarantine", poison.identity.device, type(error).__name__, error)
+        logger.error("a message of %s caused an error, %s; it is in quarantine", poison.identity.device, fault_of(error))
         try:
             return self._try([poison._replace(kind=Kind.POISON, detail=f"{type(error).__name__} while it was processed")])
         except StoreUnavailable:

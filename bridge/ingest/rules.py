@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
@@ -45,3 +45,8 @@ class Rules:
     """How often the database was restored from a backup."""
     is_lab: bool = False
     """A lab publishes nothing of its own: a client that subscribes to `#` receives only what other clients publish."""
+    order_bound_from: int = field(init=False)
+    """With fewer events than this, no bound of an order is reached."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order_bound_from", min(self.order_events_max, self.order_repeats_max))

@@ -35,7 +35,7 @@ def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
     """
     batch = ingest.batch(tx, max(i.received_ms for i in items))
     messages = [decode(i) if isinstance(i, Incoming) else None for i in items]
-    events = [m.event if isinstance(m, Trimmed) else m for m in messages if isinstance(m, Event | Trimmed)]
+    events = [m.event if isinstance(m, Trimmed) else m for m in messages if isinstance(m, (Event, Trimmed))]
     batch.known = tx.known([e.id for e in events]) if events else {}
     batch.memory.load_orders({e.order for e in events if e.order is not None}, tx)
     for item, message in zip(items, messages, strict=True):
@@ -78,7 +78,8 @@ def finish(batch: Batch, ingest: Ingest, kind: str) -> Settled:
     for projection in ingest.projections:
         projection.finish(batch)
     writes = batch.writes
-    if writes.touches(Origin.LOG, Origin.DERIVED):
+    is_logged = writes.touches(Origin.LOG, Origin.DERIVED)
+    if is_logged:
         writes.rows(BATCHES).append(BatchRow(batch.no, batch.now_ms, kind))
         ingest.memory.next_batch = batch.no + 1
     published = batch.published
@@ -87,7 +88,7 @@ def finish(batch: Batch, ingest: Ingest, kind: str) -> Settled:
     effects = ingest.session_log.take(published, writes, batch.now_ms)
     batch.tx.write(writes)
     ingest.memory.trim()
-    return Settled(effects, list(batch.jobs_changed.values()), batch.outcomes)
+    return Settled(effects, list(batch.jobs_changed.values()), batch.outcomes, batch.no if is_logged else 0)
 
 
 def _message(batch: Batch, incoming: Incoming, message: Decoded, ingest: Ingest) -> Answer | Sent | None:

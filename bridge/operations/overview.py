@@ -44,7 +44,7 @@ async def overview(site: SiteReader, *, now_ms: int, connected: Collection[str] 
     return Overview(
         devices=_counts(await devices.list_devices(site, connected or (), {}), now_ms, is_running=connected is not None),
         orders=site.queries.order_counts(),
-        stuck=await stuck.count_stuck(site, now_ms=now_ms),
+        stuck=stuck.count_stuck(site.queries, now_ms=now_ms),
         quarantined=site.queries.quarantine_count(),
         alerts=site.queries.alerts(),
     )

@@ -15,11 +15,14 @@ from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
 from bridge.errors import Refused
 from bridge.ingest.items import Incoming
+from bridge.ingest.steps import BatchTimes
 from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
+from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import StoredFact as StoredFact
+from bridge.operations.trace_ports import TraceQueries
 from devices.protocol.vocabulary import Role
 
 T = TypeVar("T")
@@ -121,7 +124,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, Protocol):
     """Reads of one site's database.
 
     Raises:
@@ -321,7 +324,20 @@ class SiteContext(SiteReader, Protocol):
         ...
 
     @property
+    def figures(self) -> ServerFigures | None:
+        """The running server in figures; None if none runs."""
+        ...
+
+    def batch_times(self, batches: Sequence[int]) -> list[BatchTimes]:
+        """How long each step of these batches of the event log took; those that this process has not stored, or no longer remembers, are left out."""
+        ...
+
+    @property
     def failed_logins(self) -> dict[str, FailedLogins]: ...
+
+    def try_store(self) -> None:
+        """Commit something that changes nothing, to see whether the store can; call it on the writer's thread."""
+        ...
 
     async def on_writer(self, work: Callable[[], T]) -> T:
         """Call a function on the writer's thread, between two batches."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from bridge import __version__
+from bridge.ingest.steps import BatchTimes
+from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.ports import FailedLogins, Reloaded, SiteContext
 
 
@@ -23,6 +25,16 @@ async def about(site: SiteContext) -> About | None:
 async def counters(site: SiteContext) -> dict[str, int]:
     """What the broker has counted since its start, and how much it holds now; empty if none runs."""
     return site.counters
+
+
+async def figures(site: SiteContext) -> ServerFigures | None:
+    """The running server in figures; None if none runs."""
+    return site.figures
+
+
+async def batch_times(site: SiteContext, batches: list[int]) -> list[BatchTimes]:
+    """How long each step of these batches of the event log took; those that the server has not stored itself, or no longer remembers, are left out."""
+    return site.batch_times(batches)
 
 
 async def failed_logins(site: SiteContext) -> dict[str, FailedLogins]:

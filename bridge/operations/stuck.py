@@ -16,7 +16,7 @@ from bridge.domain.order.flags import FLAG_LIFE
 from bridge.domain.view import flags_of
 from bridge.errors import NotFound
 from bridge.operations.console import CONSOLE
-from bridge.operations.order_ports import Row, Seeking
+from bridge.operations.order_ports import OrderQueries, Row, Seeking
 from bridge.operations.ports import SiteReader
 from bridge.operations.waits import ENDED, FLAGS, PARCELS, STATES, Wait
 from bridge.words import counted
@@ -89,9 +89,9 @@ def _look(site: SiteReader, candidates: list[str], *, portion: int, now_ms: int)
                 yield order_id, waits_of(fold(order_id, facts), status, now_ms=now_ms)
 
 
-async def count_stuck(site: SiteReader, *, now_ms: int) -> int:
+def count_stuck(queries: OrderQueries, *, now_ms: int) -> int:
     """How many orders have a flag or a state that waits for a person."""
-    return len(site.queries.waiting_orders(seeking(now_ms)))
+    return len(queries.waiting_orders(seeking(now_ms)))
 
 
 def seeking(now_ms: int) -> Seeking:

@@ -41,6 +41,7 @@ class Receipts(Quiet):
         outcomes = batch.outcomes
         written: dict[int, bytes] = {}
         shelf_of = batch.shelf_of()
+        lefts: dict[str, Sequence[tuple[str, int]]] = {}
         topics: dict[str, str] = {}
         for answer in batch.answers:
             if answer is None:
@@ -49,7 +50,7 @@ class Receipts(Quiet):
             if isinstance(answer, Answer):
                 receipt = written.get(answer.event.pos)
                 if receipt is None:
-                    receipt = written[answer.event.pos] = _write(batch, rows, answer, shelf_of)
+                    receipt = written[answer.event.pos] = _write(batch, rows, answer, _left(lefts, answer), shelf_of)
                 else:
                     receipt = once_more(receipt)
                 device = answer.event.device
@@ -58,16 +59,26 @@ class Receipts(Quiet):
             _send(batch, topics, device, receipt)
             outcomes.append(receipt)
         for answer in batch.revised.values():
-            _send(batch, topics, answer.event.device, _write(batch, rows, answer, shelf_of))
+            _send(batch, topics, answer.event.device, _write(batch, rows, answer, _left(lefts, answer), shelf_of))
 
 
-def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, shelf_of: ShelfOf | None) -> bytes:
+def _left(lefts: dict[str, Sequence[tuple[str, int]]], answer: Answer) -> Sequence[tuple[str, int]]:
+    """What is left to pick, if a receipt lists it. It is the same for all of a batch: an order's lines are counted once."""
+    if not answer.left or answer.entry is None:
+        return ()
+    order_id = answer.entry.fold.id
+    left = lefts.get(order_id)
+    if left is None:
+        left = lefts[order_id] = answer.entry.fold.order.left_to_pick()
+    return left
+
+
+def _write(batch: Batch, rows: list[ReceiptRow], answer: Answer, left: Sequence[tuple[str, int]], shelf_of: ShelfOf | None) -> bytes:
     """Store a receipt, and return what is sent. It is encoded once for both, unless the site's articles say where the lines left are found, or the database
     was restored once: that is only sent, because a replay can't know it."""
-    entry, verdict = answer.entry, answer.verdict
+    verdict = answer.verdict
     if (doubt := answer.doubt) is not None:
         verdict = verdict._replace(warn=(*verdict.warn, *map(Warn, doubt.split()))[:WARNS_MAX])
-    left = entry.fold.order.left_to_pick() if answer.left and entry is not None else ()
     receipt = _encoded(batch, answer, verdict, left)
     reason = PLAIN[verdict.reason] if verdict.reason is not None else None
     rows.append(ReceiptRow(answer.event.pos, answer.event.device, answer.n, PLAIN[verdict.outcome], reason, receipt))

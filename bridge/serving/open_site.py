@@ -25,6 +25,7 @@ from bridge.ingest.pipeline import Pipeline, Settler
 from bridge.ingest.ports import StoreUnavailable
 from bridge.ingest.replay import NoSessions
 from bridge.ingest.rules import Rules
+from bridge.ingest.steps import Steps
 from bridge.serving.authentication import Authentication
 from bridge.serving.outlet import Outlet
 from bridge.serving.parts import Parts
@@ -97,7 +98,10 @@ class OpenSite:
         life.push_async_callback(self.writer.close)
         self.known_logins = KnownLogins(self._loop_reader, self.store, self.writer.run, self.clock.now_ms)
         self.outlet = Outlet()
-        self.pipeline = Pipeline(self.writer, self.outlet, pipeline_limits(settings), self.outlet.resume_reading, parts.passed)
+        self.settings_changed: list[Callable[[Settings], None]] = []
+        """Called with the settings once they were read again."""
+        steps = Steps(self.clock.now_ms, self.clock.now_s)
+        self.pipeline = Pipeline(self.writer, self.outlet, pipeline_limits(settings), self.outlet.resume_reading, parts.passed, steps)
         self.tasks = Tasks()
         life.push_async_callback(self.tasks.close)
         self.tasks.spawn("pipeline", self.pipeline.run())

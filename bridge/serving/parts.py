@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from bridge.broker.door import FrontDoor
 from bridge.broker.embedded import EmbeddedBroker
+from bridge.broker.lag import Lag
 from bridge.broker.logins import Logins
 from bridge.ingest.pipeline import Settler
 from bridge.ingest.points import Passed, ignore_point
@@ -26,6 +27,9 @@ class SiteBroker(Protocol):
     door: FrontDoor
     logins: Logins
     is_stopping: bool
+    received_bytes: int
+    sent_bytes: int
+    lag: Lag
 
     async def start(self) -> None: ...
 

@@ -40,6 +40,7 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
     "payments": {"unpaid"},
     "articles": {"articles_max", "codes_per_article_max", "file_bytes_max", "language"},
     "backup": {"folder", "every_h", "keep"},
+    "log": {"format"},
 }
 """By section, the settings that hold once they are read again. Any other needs a restart: what it sizes, opens or encodes is made at the start."""
 
@@ -74,6 +75,8 @@ class Reloading:
         await site.writer.run(lambda: site.settler.use_rules(rules))
         site.rules, site.settings = rules, now
         site.pipeline.limits = pipeline_limits(now)
+        for changed in site.settings_changed:
+            changed(now)
         self._broker.door.use_limits(door_limits(now))
         self._broker.logins.unknown_names_max = now.broker.failed_names_per_address_max
         if client_limits(now) != client_limits(before):

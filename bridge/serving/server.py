@@ -17,8 +17,10 @@ from bridge.broker.door import FrontDoor
 from bridge.broker.logins import Logins
 from bridge.broker.store_view import StoreView
 from bridge.ingest.ports import StoreUnavailable
+from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.ports import FailedLogins
 from bridge.serving.backups import make_backups
+from bridge.serving.figures import server_figures
 from bridge.serving.listeners import cant_listen, listeners
 from bridge.serving.login_alarms import LoginAlarms
 from bridge.serving.open_site import OpenSite
@@ -76,6 +78,7 @@ class Server:
         except BaseException:
             self._site.outlet.broker = None
             raise
+        self._since_ms = self._site.clock.now_ms()
         tasks = self._site.tasks
         self._broker.watch(tasks.ended)
         tasks.spawn("sweep", sweep(self._site, self._alarms))
@@ -135,6 +138,11 @@ class Server:
             "store_failing": int(pipeline.store_failing),
         }
         return now | door.counters.plain()
+
+    @property
+    def figures(self) -> ServerFigures:
+        """What has been counted since the start, and how much is held now."""
+        return server_figures(self._site, self._broker, self.counters, self._since_ms)
 
     @property
     def failed_logins(self) -> dict[str, FailedLogins]:

@@ -16,9 +16,11 @@ from bridge.projections.alerts import AlertRow, alert_plain
 from bridge.store import tables as t
 from bridge.store.articles import article_named, articles_page, plan_articles
 from bridge.store.event_queries import EventQueries, order_of
+from bridge.store.figure_queries import FigureQueries
 from bridge.store.order_queries import OrderQueries
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
+from bridge.store.trace_queries import TraceQueries
 from devices.protocol.messages import load
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
@@ -39,7 +41,7 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries):
+class Queries(OrderQueries, EventQueries, FigureQueries, TraceQueries):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:

@@ -61,6 +61,16 @@ class SqlStore:
             with suppress(sqlite3.Error):
                 self._driver().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
+    def try_commit(self) -> None:
+        """Commit a page that is as it was before, through to the disk.
+
+        Raises:
+            StoreUnavailable: if the database can't take writes now.
+        """
+        with self.transaction() as tx:
+            version = tx.connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            tx.connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
+
     def finish(self) -> None:
         """Empty the write-ahead log and close the connection: otherwise, the next process that opens the database would have to read the log first."""
         if self._connection is not None:

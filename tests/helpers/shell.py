@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bridge.entrypoints.cli.logs import NOISY
 from bridge.entrypoints.cli.main import main
 from helpers.forked import Forked
 
@@ -67,7 +68,7 @@ class Shell:
 
     def _here(self, words: list[str]) -> Done:
         out, err = io.StringIO(), io.StringIO()
-        loggers = [logging.getLogger(name) for name in ("dockbridge", "amqtt", "websockets", "asyncio", "transitions")]
+        loggers = [logging.getLogger(name) for name in ("dockbridge", *NOISY)]
         levels = [logger.level for logger in loggers]
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "argv", ["dockbridge", *words])

@@ -179,7 +179,7 @@ def test_pages_give_every_order_that_waits_once(site: Site, shell: Callable[[str
     assert [w.order for w in (*found.orders, *rest.orders)] == ["PO-11", "PO-12", "PO-13"]
     assert rest.after is None
     assert json.loads(shell("dockbridge orders stuck --older-than 1h --json"))["orders"] == []
-    assert site.wait_for(stuck.count_stuck(site.app, now_ms=site.now_ms())) == 3
+    assert stuck.count_stuck(site.app.queries, now_ms=site.now_ms()) == 3
 
 
 def test_the_status_of_a_site_is_one_screen(site: Site, shell: Callable[[str], str]) -> None:

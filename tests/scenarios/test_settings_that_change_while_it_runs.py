@@ -43,6 +43,7 @@ READ_WHEN_NEEDED: Final = {
     *("site.timezone", "articles.articles_max", "articles.codes_per_article_max", "articles.file_bytes_max"),  # by commands
     *("backup.folder", "backup.every_h", "backup.keep", "orders.sweep_every_s"),  # by tasks of the server, from the settings of the moment
     *("listen.tls_cert_file", "listen.tls_key_file"),  # by the reload itself
+    "log.format",  # see test_sighup_the_command_and_what_the_service_manager_hears
     "broker.failed_names_per_address_max",  # see test_limits_hold_at_once_and_connections_stay
 }
 
@@ -216,19 +217,22 @@ def test_sighup_the_command_and_what_the_service_manager_hears(tmp_path: Path) -
             served.process.send_signal(SIGHUP)
             until(lambda: bool(served.said("restart the server to apply listen.mqtt")), "the log")
             assert served.said("bridge.toml was read again: orders.attempts_max changed")
-            write(site, orders={"attempts_max": 0})
+            write(site, log={"format": "json"})
+            served.process.send_signal(SIGHUP)
+            until(lambda: bool(served.said('"message": "bridge.toml was read again')), "a line for programs")
+            write(site, orders={"attempts_max": 0}, log={"format": "json"})
             served.process.send_signal(SIGHUP)
             until(lambda: bool(served.said("SIGHUP: orders.attempts_max is 0; the minimum is 1")), "the log")
             scanner.ping()
         dockbridge = Shell(site)
         assert "orders.attempts_max is 0" in dockbridge("server", "reload", code=1).stderr
         write(site, orders={"attempts_max": 6})
-        assert dockbridge.data("server", "reload") == {"applied": ["orders.attempts_max"], "needs_restart": [], "certificate": False}
-        assert [who.endswith(" (SIGHUP)") for (who,) in served.rows("SELECT who FROM audit ORDER BY no")] == [True, True, True, False, False, False]
+        assert dockbridge.data("server", "reload") == {"applied": ["orders.attempts_max", "log.format"], "needs_restart": [], "certificate": False}
+        assert [who.endswith(" (SIGHUP)") for (who,) in served.rows("SELECT who FROM audit ORDER BY no")] == [True, True, True, True, False, False, False]
         assert dockbridge.data("server", "health")["unstored"] == 0
         assert served.end(SIGTERM) == 0
         reload = ["RELOADING=1\nMONOTONIC_USEC=…", "READY=1"]
-        assert manager.states == ["READY=1", *reload, *reload, "STOPPING=1"]
+        assert manager.states == ["READY=1", *reload, *reload, *reload, "STOPPING=1"]
         assert "no server runs" in dockbridge("server", "health", code=1).stderr
 
 

@@ -17,7 +17,7 @@ from helpers.waiting import DEADLINE_S, until
 
 from bridge.broker.logins import FREE
 from bridge.broker.losses import CALM_S
-from bridge.entrypoints.cli.main import LOG_LINE
+from bridge.entrypoints.cli.logs import LINES
 from bridge.entrypoints.control.client import call
 from bridge.operations import devices
 from devices.protocol.vocabulary import AlertCode, Role
@@ -88,7 +88,7 @@ def test_the_log_says_why_a_login_was_refused_and_the_client_is_not_told(site: S
 
 
 def test_a_line_of_the_log_begins_with_its_date_and_offset() -> None:
-    line = LOG_LINE.format(logging.makeLogRecord({"created": 1_790_000_000.0, "levelname": "WARNING", "msg": "a login was refused"}))
+    line = LINES["console"].format(logging.makeLogRecord({"created": 1_790_000_000.0, "levelname": "WARNING", "msg": "a login was refused"}))
     assert datetime.strptime(line.split()[0], "%Y-%m-%dT%H:%M:%S%z").timestamp() == 1_790_000_000
     assert line.split(maxsplit=1)[1] == "WARNING a login was refused"
 

@@ -140,6 +140,10 @@ def test_the_fix_of_a_wrong_value_is_a_line_that_is_right() -> None:
         ({"listen": {"mqtt": "127.0.0.1:1883", "websocket": "127.0.0.1:1883"}}, "listen.mqtt and listen.websocket have the same address, 127.0.0.1:1883"),
         ({"listen": {"mqtt": "localhost:1883", "wss": "127.0.0.1:1883"}}, "listen.mqtt and listen.wss have the same address"),
         ({"listen": {"mqtts": "10.0.0.1:8883", "wss": "0.0.0.0:8883"}}, "listen.mqtts and listen.wss have the same address"),
+        ({"metrics": {"listen": "9464"}}, "metrics.listen is '9464'; it must be host:port"),
+        ({"metrics": {"listen": "0.0.0.0:9464"}}, "metrics.listen is 0.0.0.0:9464, an address outside loopback, and asks for no login"),
+        ({"metrics": {"listen": "localhost:1883"}}, "listen.mqtt and metrics.listen have the same address, localhost:1883"),
+        ({"log": {"format": "xml"}}, "log.format is 'xml'; it must be console or json"),
         ({"listen": {"tls_cert_file": ""}}, "listen.tls_cert_file is empty"),
         ({"listen": {"tls_key_file": ""}}, "listen.tls_key_file is empty"),
         ({"listen": {"wss": "0.0.0.0:8884", "tls_cert_file": "", "tls_key_file": ""}}, "listen.tls_cert_file is empty"),
@@ -162,6 +166,12 @@ def test_outside_loopback_without_tls_is_refused_unless_the_operator_insists(nam
     assert "allow_plain" in str(error.fix)
     assert getattr(parse({"listen": {"mqtt": "", name: bind, "allow_plain": True}}).listen, name) == bind
     assert getattr(parse({"listen": {"mqtt": "", with_tls: bind}}).listen, with_tls) == bind
+
+
+def test_metrics_leave_loopback_only_if_the_operator_insists() -> None:
+    assert not parse({}).metrics.listen, "off, unless it is asked for"
+    assert "metrics.allow_network" in str(refused({"metrics": {"listen": "10.0.0.1:9464"}}).fix)
+    assert parse({"metrics": {"listen": "10.0.0.1:9464", "allow_network": True}}).metrics.listen == "10.0.0.1:9464"
 
 
 def test_listeners_beside_each_other_have_their_own_ports_or_machines_addresses() -> None:

@@ -44,6 +44,7 @@ class SocketWire(Wire, asyncio.Protocol):
         data = self.connection.take_output()
         if data and not self._transport.is_closing():
             self._transport.write(data)
+            self.hub.sent_bytes += len(data)
             if self.connection.has_more:
                 asyncio.get_running_loop().call_soon(self._send_more)
         if self.connection.state is State.CLOSED:

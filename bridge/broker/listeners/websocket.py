@@ -100,6 +100,7 @@ class WebSocketWire(Wire):
                 self._out.clear()
                 if data:
                     await self._websocket.send(data)
+                    self.hub.sent_bytes += len(data)
                 connection.is_full = False
                 connection.send_more()
                 self.hub.flush()

@@ -88,6 +88,7 @@ class Wire(ABC):
 
     def received(self, data: bytes) -> None:
         """Bytes came."""
+        self.hub.received_bytes += len(data)
         self.connection.receive(data)
         self.hub.flush()
         if self.connection.is_early and not self._is_early:

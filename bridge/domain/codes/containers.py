@@ -11,8 +11,8 @@ from typing import Final
 from bridge.domain.codes.evidence import CUSTODY, Known, TimeKey, key_of, time_key
 from bridge.domain.codes.rules import DEPTH_MAX, INSIDE_MAX, REOPENED_AFTER_MS
 from bridge.domain.facts import Fact
+from bridge.domain.members import E
 from devices.protocol import bodies
-from devices.protocol.vocabulary import EventType as E
 
 _CHECK_SCANS: Final = frozenset({E.STAGE, E.LOAD, E.DEPART, E.ARRIVE})
 """Scans of a child that take it out of nothing: it is only checked that it is there."""

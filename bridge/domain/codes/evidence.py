@@ -19,9 +19,9 @@ from typing import Final, Protocol
 
 from bridge.domain.barcodes import Unreadable, code_key
 from bridge.domain.facts import Decided, Fact
+from bridge.domain.members import E
 from devices.protocol import bodies
 from devices.protocol.bodies import Body
-from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Role
 
 CUSTODY: Final = frozenset(

@@ -14,7 +14,7 @@ from bridge.domain.barcodes import Kind, Unreadable, code_key
 from bridge.domain.codes.evidence import BACKWARD, CUSTODY, KEYS_CACHED_MAX, TERMINAL, Known, TimeKey, key_of, replaced, time_key
 from bridge.domain.codes.rules import CREATED_BEFORE_MS, DatedRules, matches
 from bridge.domain.facts import Fact
-from devices.protocol.vocabulary import EventType as E
+from bridge.domain.members import E
 from devices.protocol.vocabulary import LabelKind
 
 LONG_AGO: Final = -(10**18)
@@ -65,12 +65,16 @@ NOBODY: Final = Holder()
 
 def is_article(key: str) -> bool:
     """Whether a code is an article's number (GTIN): it says nothing about an order unless a device says that it is a label."""
-    return _kind(key) is Kind.GTIN
+    return _kind(key) is _GTIN
 
 
 def is_asset(key: str) -> bool:
     """Whether a code is a returnable asset (GRAI, GIAI): a container, whatever the site's patterns say."""
-    return _kind(key) is Kind.CONTAINER
+    return _kind(key) is _CONTAINER
+
+
+_GTIN: Final = Kind.GTIN
+_CONTAINER: Final = Kind.CONTAINER
 
 
 @lru_cache(KEYS_CACHED_MAX)

@@ -14,7 +14,7 @@ from bridge.domain.codes.history import History, Holder
 from bridge.domain.codes.reading import order_named_by
 from bridge.domain.codes.rules import NEAR_MS, DatedRules
 from bridge.domain.facts import Fact
-from devices.protocol.vocabulary import EventType as E
+from bridge.domain.members import E
 from devices.protocol.vocabulary import Next, Outcome, Reason, Warn
 
 _PREPARATION: Final = frozenset({E.PICK, E.PACK, E.UNPACK})

@@ -8,7 +8,7 @@ from bridge.domain.codes.evidence import Known, replaced, time_key
 from bridge.domain.codes.history import LONG_AGO, History, Place, Uid, place_of
 from bridge.domain.codes.rules import CREATED_BEFORE_MS, DatedRules
 from bridge.domain.facts import Fact
-from devices.protocol.vocabulary import EventType as E
+from bridge.domain.members import E
 
 
 def history_of(key: str, known: Known, rules: DatedRules, *, before: Fact | None = None, without: Fact | None = None) -> History:

@@ -7,20 +7,23 @@ must not go on; `flags.py` has the life of every flag and alert.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from bridge.domain.facts import DECIDED, Fact, Verdict, refusal
 from bridge.domain.lifecycle import PREPARATION
+from bridge.domain.members import OUTCOME, E
 from bridge.domain.order import courier, movement, shop, warehouse
 from bridge.domain.order.blocks import MAY_BE_BLOCKED, block_of
 from bridge.domain.order.book import derived_parcel_id, unseen_parcel_id
 from bridge.domain.order.movement import DEBOUNCE_MS, apply_movement, movement_to
 from bridge.domain.order.order import MOVING, PARTIALLY, Handler, Order, unclear_scan
 from bridge.domain.order.parcel import Parcel
-from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Next, Outcome, Reason, Warn
+from devices.protocol.vocabulary import Next, Reason, Warn
 
 __all__ = ["DEBOUNCE_MS", "HANDLERS", "Order", "Parcel", "apply", "derived_parcel_id", "unseen_parcel_id"]
+
+VERDICTS_CACHED_MAX: Final = 8_192
 
 _ABOUT_PARCELS: Final = MOVING - PREPARATION | {E.STAGE, E.BORDER_ENTERED, E.STOP_ARRIVED, E.DAMAGED, E.FOUND}
 
@@ -79,27 +82,31 @@ HANDLERS: Final[dict[str, Handler]] = {
 def apply(order: Order, fact: Fact) -> Verdict:
     """Apply one fact. The verdict says what it did and which state the order has after it."""
     if (reason := fact.refusal if fact.fault is None else Reason(fact.fault)) is not None:
-        return refusal(Outcome.REJECTED, reason)._replace(state=order.state_word)
+        return refusal(OUTCOME.REJECTED, reason)._replace(state=order.state_word)
     kind = fact.type
     if kind in MAY_BE_BLOCKED and (block := block_of(order, fact)):
-        return refusal(Outcome.BLOCKED, block)._replace(state=order.state_word)
+        return refusal(OUTCOME.BLOCKED, block)._replace(state=order.state_word)
     odd = fact.warn
     if fact.code is not None and kind in _ABOUT_PARCELS:
         is_unclear, doubt = unclear_scan(order, fact)
         if is_unclear:
-            return Verdict(Outcome.PARKED, Reason.UNKNOWN_PARCEL, next=Next.SCAN_PARCEL, state=order.state_word)
+            return Verdict(OUTCOME.PARKED, Reason.UNKNOWN_PARCEL, next=Next.SCAN_PARCEL, state=order.state_word)
         if doubt is not None:
             odd = (*odd, doubt)
     known = len(order.parcels)
     outcome, reason, warn, following, _, parcel = HANDLERS[kind](order, fact)
-    if outcome is Outcome.NOOP and len(order.parcels) > known:
-        outcome = Outcome.APPLIED  # it moved nothing, but the order has a parcel more
-    if outcome is Outcome.APPLIED:
+    if outcome is OUTCOME.NOOP and len(order.parcels) > known:
+        outcome = OUTCOME.APPLIED  # it moved nothing, but the order has a parcel more
+    if outcome is OUTCOME.APPLIED:
         if kind != DECIDED:
             order.last = (kind, fact.event_ms)
         order.update_state(fact)
-    if odd and outcome in (Outcome.APPLIED, Outcome.NOOP):
+    if odd and outcome in (OUTCOME.APPLIED, OUTCOME.NOOP):
         warn = tuple(dict.fromkeys((*warn, *odd)))
         if Warn.LABEL_MOVED in odd:
             following = following or Next.CALL_DESK  # two boxes may bear each other's labels
-    return Verdict(outcome, reason, warn, following, PARTIALLY[order.state] if order.partial else order.state, parcel)
+    return _verdict(outcome, reason, warn, following, PARTIALLY[order.state] if order.partial else order.state, parcel)
+
+
+_verdict: Final = lru_cache(VERDICTS_CACHED_MAX)(Verdict)
+"""Orders keep the verdict of every fact, and most are equal."""

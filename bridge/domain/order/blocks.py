@@ -15,8 +15,8 @@ MAY_BE_BLOCKED: Final = frozenset[str]().union(*FORBIDS.values())
 
 def block_of(order: Order, fact: Fact) -> Reason | None:
     """Why a fact must not happen now; None if it may."""
-    if fact.takes_label:
-        return None  # it is no work on this order
+    if (order.paid and not order.flags and not order.holds and not order.cancelled and not order.cancelled_parcels) or fact.takes_label:
+        return None  # nearly always; a label of another order is no work on this one
     for reason, holds in _CONDITIONS[fact.type]:
         if holds(order, fact):
             return reason

@@ -16,9 +16,9 @@ from typing import Final
 from bridge.domain.codes.evidence import CUSTODY, key_of, replaced
 from bridge.domain.codes.history import is_article
 from bridge.domain.facts import Fact, FactKey
+from bridge.domain.members import E
 from bridge.domain.order.labels import FIRST, Labels, Unit
 from devices.protocol import bodies
-from devices.protocol.vocabulary import EventType as E
 
 _BOOKED: Final = CUSTODY | {E.PACK, E.LABELLED, E.UNPACK}
 
@@ -259,7 +259,10 @@ class Book:
         unit.id = unit_id
 
     def _known(self, name: str) -> Unit | None:
-        return next((u for u in self._units if u.id == name), None) or self._aliases.get(name)
+        for unit in self._units:
+            if unit.id == name:
+                return unit
+        return self._aliases.get(name)
 
     def _named(self, name: str) -> Unit:
         """The parcel with a name. The only parcel without one takes it."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from bridge.domain.facts import APPLIED, NOOP, Decided, Fact, Verdict, refusal
 from bridge.domain.jobs import derived_job_id
 from bridge.domain.lifecycle import DEAD, IN_CUSTODY
+from bridge.domain.members import E
 from bridge.domain.order.order import CourierJob, Order, body_of, close_cases, named_parcel
 from bridge.domain.order.parcel import Parcel
 from bridge.domain.order.possession import job_of
 from devices.protocol import bodies
-from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Flag, Outcome, ParcelState, Reason
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from bridge.domain.facts import APPLIED, NOOP, Fact, Unpaid, Verdict, refusal
 from bridge.domain.lifecycle import CUSTODY_FACTS, DEAD, MOVES, OUTBOUND, PARCEL_TABLE, PREPARATION, SHOWN_AS, Step
+from bridge.domain.members import FLAG, ORDER, OUTCOME, PARCEL, E
 from bridge.domain.order.order import Handler, Order, body_of, close_cases, known_parcel, quantities
 from bridge.domain.order.parcel import ROAD_FLAGS, Parcel
 from bridge.domain.order.possession import CHANGES_HANDS, take
@@ -20,8 +21,6 @@ from devices.protocol.vocabulary import (
     DamageSeverity,
     Flag,
     Next,
-    OrderState,
-    Outcome,
     ParcelState,
     Payment,
     Reason,
@@ -30,7 +29,6 @@ from devices.protocol.vocabulary import (
     Warn,
     Waypoint,
 )
-from devices.protocol.vocabulary import EventType as E
 
 DEBOUNCE_MS: Final = 1500
 """The same scan of the same device within this time is a double scan; it adds nothing."""
@@ -43,7 +41,7 @@ def apply_movement(order: Order, fact: Fact, step: str | None = None, where: str
     """Find the parcels that a movement is about, move them, and warn of anything odd. The step is the event type unless another is given."""
     parcels, contradicts = order.find_or_add(fact)
     if contradicts and fact.type in PREPARATION:
-        return refusal(Outcome.REJECTED, Reason.WRONG_PARCEL)
+        return refusal(OUTCOME.REJECTED, Reason.WRONG_PARCEL)
     warn: tuple[Warn, ...] = (Warn.MISLOAD,) if contradicts else ()
     before = order.all_packed
     changed = move_parcels(order, parcels, step or fact.type, fact, where or fact.at)
@@ -89,7 +87,7 @@ def move_parcels(order: Order, parcels: Iterable[Parcel], step: str, fact: Fact,
             changed = True
         elif step in MOVES and _confirm_inferred_milestone(order, parcel, MOVES[step].to, fact.event_ms):
             changed = True
-        if where is not None and parcel.where != where and parcel.state not in (ParcelState.DELIVERED, ParcelState.DESTROYED):
+        if where is not None and parcel.where != where and parcel.state not in (PARCEL.DELIVERED, PARCEL.DESTROYED):
             parcel.where = where
             changed = True
     return changed
@@ -97,33 +95,33 @@ def move_parcels(order: Order, parcels: Iterable[Parcel], step: str, fact: Fact,
 
 def _enter(order: Order, parcel: Parcel, to: ParcelState, fact: Fact, step: str, where: str | None) -> None:
     """Enter a state, and drop the flags whose cause this ends."""
-    if parcel.state is ParcelState.RETURNED and to in OUTBOUND:
+    if parcel.state is PARCEL.RETURNED and to in OUTBOUND:
         parcel.attempts = 0  # it goes out anew
     parcel.enter(to, fact.event_ms, step)
-    if to is ParcelState.DELIVERED:
+    if to is PARCEL.DELIVERED:
         parcel.where = where  # it is no longer where it was last seen
     if parcel.cases:
         parcel.cases -= _ENDED_BY.get(to, _LOST_CASE) | (_DAMAGE_CASE | _LABEL_CASE if step == E.UNPACK else frozenset())
     if parcel.flags:
-        parcel.flags.discard(Flag.LOST)
+        parcel.flags.discard(FLAG.LOST)
         if to not in OUTBOUND:
             parcel.flags -= ROAD_FLAGS
-        if to is ParcelState.DELIVERED or to in DEAD:
-            parcel.flags.discard(Flag.CUSTOMS_HOLD)
+        if to is PARCEL.DELIVERED or to in DEAD:
+            parcel.flags.discard(FLAG.CUSTOMS_HOLD)
         if step == E.UNPACK:
-            parcel.flags.discard(Flag.DAMAGED)
+            parcel.flags.discard(FLAG.DAMAGED)
     if step == E.UNPACK:
-        order.flags.discard(Flag.DAMAGED)
+        order.flags.discard(FLAG.DAMAGED)
 
 
-ENDED: Final = DEAD | {ParcelState.DELIVERED}
+ENDED: Final = DEAD | {PARCEL.DELIVERED}
 """Nobody has to do anything more about a parcel in these states."""
 _LOST_CASE: Final = frozenset({AlertCode.LOST})
 _DAMAGE_CASE: Final = frozenset({AlertCode.DAMAGED})
 _LABEL_CASE: Final = frozenset({AlertCode.LABEL_MOVED})
 _ENDED_BY: Final = dict.fromkeys(ENDED, _LOST_CASE | _LABEL_CASE) | {
-    ParcelState.LOST: _LABEL_CASE,
-    ParcelState.RETURNED: _LOST_CASE | _DAMAGE_CASE | _LABEL_CASE,
+    PARCEL.LOST: _LABEL_CASE,
+    PARCEL.RETURNED: _LOST_CASE | _DAMAGE_CASE | _LABEL_CASE,
 }
 """What a parcel's new state ends; every other state but `lost` ends that it is lost."""
 
@@ -154,14 +152,14 @@ def _flag_odd_custody(order: Order, fact: Fact, parcels: list[Parcel], *, was_pa
     """A hold or a cancellation does not undo what happened: the fact is applied, flagged, and answered with `stop`. What is on its way back may move."""
     warn: tuple[Warn, ...] = ()
     outbound = [p for p in parcels if p.state in OUTBOUND]
-    if outbound and (order.holds or Flag.NEEDS_CONFIRM in order.flags):
+    if outbound and (order.holds or FLAG.NEEDS_CONFIRM in order.flags):
         for parcel in outbound:
-            parcel.flags.add(Flag.MOVED_ON_HOLD)
+            parcel.flags.add(FLAG.MOVED_ON_HOLD)
         warn += (Warn.MOVED_ON_HOLD,)
     if order.cancelled or order.cancelled_parcels:
         unwanted = [p for p in outbound if order.is_cancelled(p)]
         for parcel in unwanted:
-            parcel.flags.add(Flag.CANCEL_REQUESTED)
+            parcel.flags.add(FLAG.CANCEL_REQUESTED)
         warn += (Warn.MOVED_AFTER_CANCEL,) if unwanted else ()
     if fact.type == E.LOAD and not was_packed and order.created is not None and not order.created.allow_partial:
         warn += (Warn.INCOMPLETE,)
@@ -181,9 +179,9 @@ def customs_entered(order: Order, fact: Fact) -> Verdict:
 
 def customs_held(order: Order, fact: Fact) -> Verdict:
     """Flag what customs can hold: neither what was delivered, nor what is gone."""
-    parcels = [p for p in order.find_or_add(fact)[0] if p.state is not ParcelState.DELIVERED and p.state not in DEAD]
+    parcels = [p for p in order.find_or_add(fact)[0] if p.state is not PARCEL.DELIVERED and p.state not in DEAD]
     verdict = apply_movement(order, fact)
-    return _set_flag(order, parcels, Flag.CUSTOMS_HOLD, verdict) if parcels else verdict
+    return _set_flag(order, parcels, FLAG.CUSTOMS_HOLD, verdict) if parcels else verdict
 
 
 def customs_cleared(order: Order, fact: Fact) -> Verdict:
@@ -192,11 +190,11 @@ def customs_cleared(order: Order, fact: Fact) -> Verdict:
     destination = order.created.dest_country if order.created is not None else None
     # Goods are often cleared before they come. Without a known destination only an entry says in which direction they were cleared.
     arrived = body.country == destination if destination is not None else all(p.customs_direction == CustomsDirection.IMPORT for p in parcels)
-    unflagged = any(Flag.CUSTOMS_HOLD in p.flags for p in parcels)
+    unflagged = any(FLAG.CUSTOMS_HOLD in p.flags for p in parcels)
     for parcel in parcels:
-        parcel.flags.discard(Flag.CUSTOMS_HOLD)
+        parcel.flags.discard(FLAG.CUSTOMS_HOLD)
     verdict = apply_movement(order, fact, Step.CLEARED_AT_DESTINATION if arrived else Step.CLEARED_ON_THE_WAY)
-    return verdict._replace(outcome=Outcome.APPLIED) if unflagged else verdict
+    return verdict._replace(outcome=OUTCOME.APPLIED) if unflagged else verdict
 
 
 def border_entered(order: Order, fact: Fact) -> Verdict:
@@ -206,7 +204,7 @@ def border_entered(order: Order, fact: Fact) -> Verdict:
     passed = [p for p in order.find_or_add(fact)[0] if Waypoint.BORDER_ENTERED not in p.milestones]
     for parcel in passed:
         parcel.milestones[Waypoint.BORDER_ENTERED] = (fact.event_ms, False)
-    return verdict._replace(outcome=Outcome.APPLIED) if passed else verdict
+    return verdict._replace(outcome=OUTCOME.APPLIED) if passed else verdict
 
 
 # --- at the recipient's door ----------------------------------------------------------------------------------------------
@@ -214,9 +212,9 @@ def border_entered(order: Order, fact: Fact) -> Verdict:
 
 def attempt_failed(order: Order, fact: Fact) -> Verdict:
     verdict = apply_movement(order, fact)
-    if verdict.outcome is Outcome.APPLIED:
+    if verdict.outcome is OUTCOME.APPLIED:
         for parcel in order.find_or_add(fact)[0]:
-            parcel.attempts += parcel.state is ParcelState.ATTEMPT_FAILED
+            parcel.attempts += parcel.state is PARCEL.ATTEMPT_FAILED
     return verdict
 
 
@@ -224,7 +222,7 @@ def available_for_pickup(order: Order, fact: Fact) -> Verdict:
     body: bodies.AvailableForPickup = body_of(fact)
     verdict = apply_movement(order, fact, where=body.point)
     for parcel in order.find_or_add(fact)[0]:
-        parcel.collected = parcel.collected or parcel.state is ParcelState.AVAILABLE_FOR_PICKUP
+        parcel.collected = parcel.collected or parcel.state is PARCEL.AVAILABLE_FOR_PICKUP
     return verdict
 
 
@@ -236,7 +234,7 @@ def delivery(order: Order, fact: Fact) -> Verdict:
     warn: tuple[Warn, ...] = (Warn.NOT_SCANNED,) if is_unseen and any(p.state in _IN_THE_HALL for p in parcels) else ()
     if fact.role == Role.SCANNER:
         for parcel in parcels:
-            parcel.collected = parcel.collected or parcel.state is not ParcelState.DELIVERED
+            parcel.collected = parcel.collected or parcel.state is not PARCEL.DELIVERED
     verdict = apply_movement(order, fact)
     is_news = body.collected is not None and not order.paid
     if body.collected is not None and is_news:
@@ -246,10 +244,10 @@ def delivery(order: Order, fact: Fact) -> Verdict:
             close_cases(order)
         if not order.paid and (order.terms is not None or (order.created is not None and order.created.payment == Payment.ON_DELIVERY)):
             warn += (Warn.NOT_PAID,)  # as long as a parcel is to come, its courier may bring the money
-    return verdict._replace(outcome=Outcome.APPLIED if is_news else verdict.outcome, warn=verdict.warn + warn)
+    return verdict._replace(outcome=OUTCOME.APPLIED if is_news else verdict.outcome, warn=verdict.warn + warn)
 
 
-_IN_THE_HALL: Final = frozenset({ParcelState.PACKED, ParcelState.STAGED})
+_IN_THE_HALL: Final = frozenset({PARCEL.PACKED, PARCEL.STAGED})
 
 
 def _collect(order: Order, fact: Fact, collected: bodies.Collected) -> None:
@@ -257,11 +255,11 @@ def _collect(order: Order, fact: Fact, collected: bodies.Collected) -> None:
         order.account.receive(collected.amount_minor, collected.currency, in_cash=collected.tender == Tender.CASH)
     if order.account.is_settled:
         order.paid = True
-        order.milestones[OrderState.PAID] = (fact.event_ms, False)
+        order.milestones[ORDER.PAID] = (fact.event_ms, False)
 
 
 def _is_all_delivered(order: Order) -> bool:
-    return all(p.state is ParcelState.DELIVERED for p in order.parcels.values() if p.state not in DEAD)
+    return all(p.state is PARCEL.DELIVERED for p in order.parcels.values() if p.state not in DEAD)
 
 
 # --- the way back ---------------------------------------------------------------------------------------------------------
@@ -271,17 +269,17 @@ def returned(order: Order, fact: Fact) -> Verdict:
     """What came back: whole parcels, or only some of the goods of parcels that were delivered. The rest stays delivered."""
     body: bodies.Returned = body_of(fact)
     if body.items is not None:
-        parcels = [p for p in order.find_or_add(fact)[0] if p.state in _AFTER_DELIVERY and ParcelState.DELIVERED in p.milestones]
+        parcels = [p for p in order.find_or_add(fact)[0] if p.state in _AFTER_DELIVERY and PARCEL.DELIVERED in p.milestones]
         if parcels:
             return _return_part(order, fact, parcels, body)
     verdict = apply_movement(order, fact, where=body.dock)
     for parcel in order.parcels.values():
-        if parcel.state is ParcelState.RETURNED:
-            parcel.flags.discard(Flag.PART_RETURNED)
+        if parcel.state is PARCEL.RETURNED:
+            parcel.flags.discard(FLAG.PART_RETURNED)
     return verdict
 
 
-_AFTER_DELIVERY: Final = frozenset({ParcelState.DELIVERED, ParcelState.RETURNING})
+_AFTER_DELIVERY: Final = frozenset({PARCEL.DELIVERED, PARCEL.RETURNING})
 
 
 def _return_part(order: Order, fact: Fact, parcels: list[Parcel], body: bodies.Returned) -> Verdict:
@@ -296,14 +294,14 @@ def _return_part(order: Order, fact: Fact, parcels: list[Parcel], body: bodies.R
         if all(parcel.returned.get(sku, 0) >= qty for sku, qty in contents.items()):
             move_parcels(order, [parcel], E.RETURNED, fact, body.dock)
             take(order, fact, [parcel])
-            parcel.flags.discard(Flag.PART_RETURNED)
+            parcel.flags.discard(FLAG.PART_RETURNED)
         elif parcel.returned:
-            if parcel.state is ParcelState.RETURNING:
-                parcel.enter(ParcelState.DELIVERED, fact.event_ms, fact.type)
-            parcel.flags.add(Flag.PART_RETURNED)
+            if parcel.state is PARCEL.RETURNING:
+                parcel.enter(PARCEL.DELIVERED, fact.event_ms, fact.type)
+            parcel.flags.add(FLAG.PART_RETURNED)
     order.count_packed()
     warn = (Warn.TOO_MANY,) if any(qty > 0 for qty in back.values()) else ()
-    return Verdict(Outcome.APPLIED, warn=warn, parcel=parcels[0].id if len(parcels) == 1 else None)
+    return Verdict(OUTCOME.APPLIED, warn=warn, parcel=parcels[0].id if len(parcels) == 1 else None)
 
 
 # --- damage and loss ------------------------------------------------------------------------------------------------------
@@ -314,19 +312,19 @@ def damaged(order: Order, fact: Fact) -> Verdict:
     parcels = order.find_or_add(fact)[0]  # before the move: if it leaves no live parcel, those that were gone before are not meant
     verdict = apply_movement(order, fact, Step.DAMAGED_BEYOND_USE) if body.severity == DamageSeverity.TOTAL else apply_movement(order, fact)
     for parcel in parcels:
-        if parcel.state is not ParcelState.RETURNED:
+        if parcel.state is not PARCEL.RETURNED:
             parcel.cases.add(AlertCode.DAMAGED)
-    return _set_flag(order, parcels, Flag.DAMAGED, verdict)
+    return _set_flag(order, parcels, FLAG.DAMAGED, verdict)
 
 
 def lost(order: Order, fact: Fact) -> Verdict:
-    parcels = [p for p in order.find_or_add(fact)[0] if p.state is not ParcelState.LOST]
+    parcels = [p for p in order.find_or_add(fact)[0] if p.state is not PARCEL.LOST]
     for parcel in parcels:
         parcel.before_lost = parcel.state
     verdict = apply_movement(order, fact)
     for parcel in parcels:
-        if parcel.state is ParcelState.LOST:
-            parcel.flags.add(Flag.LOST)
+        if parcel.state is PARCEL.LOST:
+            parcel.flags.add(FLAG.LOST)
             parcel.cases.add(AlertCode.LOST)
     return verdict
 
@@ -336,11 +334,11 @@ def found(order: Order, fact: Fact) -> Verdict:
     named = known_parcel(order, fact)
     names_none = fact.parcel is None and fact.code is None
     candidates = [named] if named is not None else list(order.parcels.values()) if names_none else []
-    parcels = [p for p in candidates if p.state is ParcelState.LOST]
+    parcels = [p for p in candidates if p.state is PARCEL.LOST]
     for parcel in parcels:
         parcel.state = parcel.before_lost
         parcel.at_ms = fact.event_ms
-        parcel.flags.discard(Flag.LOST)
+        parcel.flags.discard(FLAG.LOST)
         parcel.cases.discard(AlertCode.LOST)
     order.count_packed()
     return judge_scan(order, fact, bool(parcels), parcels)
@@ -354,4 +352,4 @@ def _set_flag(order: Order, parcels: list[Parcel], flag: Flag, verdict: Verdict)
     for parcel in parcels:
         fresh = fresh or flag not in parcel.flags
         parcel.flags.add(flag)
-    return verdict._replace(outcome=Outcome.APPLIED) if fresh else verdict
+    return verdict._replace(outcome=OUTCOME.APPLIED) if fresh else verdict

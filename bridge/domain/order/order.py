@@ -11,20 +11,20 @@ from typing import Any, Final, NamedTuple
 
 from bridge.domain.facts import Fact, Verdict
 from bridge.domain.lifecycle import DEAD, IN_CUSTODY, MOVES, ORDER_IMPLIED, ORDER_RANK, OUTBOUND, PERCENT, SHOWN_AS
+from bridge.domain.members import FLAG, ORDER, PARCEL, E
 from bridge.domain.order.book import Book, is_booked
 from bridge.domain.order.contents import Contents, contents_of, packed_if_none_gone
 from bridge.domain.order.parcel import Parcel
 from bridge.domain.order.payment import Account
 from devices.protocol import bodies
-from devices.protocol.vocabulary import EventType as E
-from devices.protocol.vocabulary import Flag, OrderState, Outcome, ParcelState, Payment, Reason, Warn, partially
+from devices.protocol.vocabulary import Flag, OrderState, Outcome, Payment, Reason, Warn, partially
 
 MOVING: Final = frozenset(MOVES) | {E.CUSTOMS_CLEARED}
 """Events that take a parcel somewhere: each is proof enough that there is one."""
 PARTIALLY: Final = {state: partially(state) for state in OrderState}
 """The word that is shown for a state if the parcels differ."""
-_PACKED_RANK = ORDER_RANK[OrderState.PACKED]
-_SHIPPED_RANK = ORDER_RANK[OrderState.SHIPPED]
+_PACKED_RANK = ORDER_RANK[ORDER.PACKED]
+_SHIPPED_RANK = ORDER_RANK[ORDER.SHIPPED]
 
 
 class CourierJob(NamedTuple):
@@ -92,7 +92,7 @@ class Order:
         self.picked: dict[str, int] = {}
         self.short: set[str] = set()
         self.paid = self.approved = self.completed = self.cancelled = False
-        self.state = OrderState.PENDING_PAYMENT
+        self.state = ORDER.PENDING_PAYMENT
         self.partial = False
         self.changed_ms = 0
         self.last: tuple[str, int] = (E.CREATED, 0)
@@ -118,13 +118,13 @@ class Order:
         """Whether every parcel of it has left the warehouse; what was lost, destroyed or cancelled has not."""
         if not self.parcels:
             return False
-        states = {p.state for p in self.parcels.values() if p.state not in DEAD or p.state is ParcelState.RETURNED}
-        return bool(states) and all(s in IN_CUSTODY or s is ParcelState.RETURNED for s in states)
+        states = {p.state for p in self.parcels.values() if p.state not in DEAD or p.state is PARCEL.RETURNED}
+        return bool(states) and all(s in IN_CUSTODY or s is PARCEL.RETURNED for s in states)
 
     @property
     def is_delivered(self) -> bool:
         """Whether its recipient has all that is to come."""
-        return self.state in (OrderState.DELIVERED, OrderState.COMPLETED) and not self.partial
+        return self.state in (ORDER.DELIVERED, ORDER.COMPLETED) and not self.partial
 
     @property
     def returned(self) -> dict[str, int]:
@@ -151,7 +151,7 @@ class Order:
         self.partial = partial
         if reached not in self.milestones:
             self.reach(reached, at_ms)
-        if not self.paid or Flag.NOT_PAID in self.flags:
+        if not self.paid or FLAG.NOT_PAID in self.flags:
             self._flag_unpaid()
 
     def _flag_unpaid(self) -> None:
@@ -161,8 +161,8 @@ class Order:
         elif self.created.payment == Payment.PREPAID:
             owes = self.owes_before_shipping and any(p.state in OUTBOUND for p in self.parcels.values())
         else:
-            owes = (Flag.NOT_PAID in self.flags or self.is_delivered) and any(p.state in OUTBOUND for p in self.parcels.values())
-        (self.flags.add if owes else self.flags.discard)(Flag.NOT_PAID)
+            owes = (FLAG.NOT_PAID in self.flags or self.is_delivered) and any(p.state in OUTBOUND for p in self.parcels.values())
+        (self.flags.add if owes else self.flags.discard)(FLAG.NOT_PAID)
 
     def _derived(self) -> tuple[OrderState, bool, OrderState]:
         """(state, whether parcels differ, the state that the whole order has reached)."""
@@ -185,29 +185,29 @@ class Order:
             state = self._none_live()
             return state, False, state
         if rank >= _PACKED_RANK and not self._goes_as_it_is(rank):
-            return OrderState.PACKED, True, OrderState.PICKING
-        if lowest is OrderState.DELIVERED and self.completed and not differ:
-            lowest = OrderState.COMPLETED
+            return ORDER.PACKED, True, ORDER.PICKING
+        if lowest is ORDER.DELIVERED and self.completed and not differ:
+            lowest = ORDER.COMPLETED
         return lowest, differ, lowest
 
     def _goes_as_it_is(self, rank: int) -> bool:
         """Whether nothing more is to come: all is packed, or what is missing was reported and the rest has left."""
-        return self.all_packed or (Flag.SHORT in self.flags and rank >= _SHIPPED_RANK)
+        return self.all_packed or (FLAG.SHORT in self.flags and rank >= _SHIPPED_RANK)
 
     def _without_parcels(self) -> OrderState:
         if self.cancelled:
-            return OrderState.CANCELLED
+            return ORDER.CANCELLED
         if self.picked:
-            return OrderState.PICKING
+            return ORDER.PICKING
         if self.approved:
-            return OrderState.APPROVED
-        return OrderState.PAID if self.paid else OrderState.PENDING_PAYMENT
+            return ORDER.APPROVED
+        return ORDER.PAID if self.paid else ORDER.PENDING_PAYMENT
 
     def _none_live(self) -> OrderState:
         states = {p.state for p in self.parcels.values()}
-        if ParcelState.RETURNED in states:
-            return OrderState.RETURNED
-        return OrderState.CANCELLED if states == {ParcelState.CANCELLED} else OrderState.EXCEPTION
+        if PARCEL.RETURNED in states:
+            return ORDER.RETURNED
+        return ORDER.CANCELLED if states == {PARCEL.CANCELLED} else ORDER.EXCEPTION
 
     def reach(self, state: OrderState, at_ms: int) -> None:
         """Record a milestone, and as inferred those before it that it proves."""
@@ -215,7 +215,7 @@ class Order:
         for implied in ORDER_IMPLIED.get(state, ()):
             if implied in self.milestones:
                 continue
-            if implied is OrderState.OUT_FOR_DELIVERY and all(p.collected for p in self.parcels.values() if p.state not in DEAD):
+            if implied is ORDER.OUT_FOR_DELIVERY and all(p.collected for p in self.parcels.values() if p.state not in DEAD):
                 continue
             self.milestones[implied] = (at_ms, True)
 
@@ -232,16 +232,16 @@ class Order:
         """
         if self.cancelled:
             self.all_packed = True
-            self.flags.discard(Flag.SHORT)
+            self.flags.discard(FLAG.SHORT)
             return
         if not self.short and (packed := packed_if_none_gone(self.lines, self.parcels.values())) is not None:
             self.all_packed = packed is self.lines or all(packed.get(sku, 0) >= qty for sku, qty in self.lines.items())
-            self.flags.discard(Flag.SHORT)
+            self.flags.discard(FLAG.SHORT)
             return
         contents = self.contents()
         self.all_packed = contents.is_complete
         self.short = {sku for sku in self.short if contents.is_missing(sku)}
-        (self.flags.add if self.short or contents.is_gone else self.flags.discard)(Flag.SHORT)
+        (self.flags.add if self.short or contents.is_gone else self.flags.discard)(FLAG.SHORT)
 
     def percent(self) -> int:
         """How far the order is, 0 to 100, as the mean of its live parcels."""
@@ -249,7 +249,7 @@ class Order:
         if not live:
             return PERCENT[self.state]
         mean = sum(live) // len(live)
-        return mean if self._goes_as_it_is(ORDER_RANK[self.state]) else min(mean, PERCENT[OrderState.PACKED] - 1)
+        return mean if self._goes_as_it_is(ORDER_RANK[self.state]) else min(mean, PERCENT[ORDER.PACKED] - 1)
 
     def left_to_pick(self) -> list[tuple[str, int]]:
         """(sku, qty) of what is neither picked nor packed yet; what was lost has to be picked again."""
@@ -293,7 +293,7 @@ class Order:
         """Add a parcel that a fact has shown to exist."""
         parcel = self.parcels[parcel_id] = Parcel(parcel_id, at_ms)
         if self.cancelled:
-            parcel.state = ParcelState.CANCELLED  # only an event that takes it out of the warehouse makes it live again
+            parcel.state = PARCEL.CANCELLED  # only an event that takes it out of the warehouse makes it live again
         return parcel
 
     def parcel_of(self, fact: Fact, parcel_id: str) -> Parcel:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.domain.lifecycle import IMPLIED, IMPLIED_BY
-from devices.protocol.vocabulary import AlertCode, EventType, Flag, ParcelState, Waypoint
+from bridge.domain.members import FLAG, PARCEL, E
+from devices.protocol.vocabulary import AlertCode, Flag, ParcelState, Waypoint
 
-_FULL: Final = frozenset({ParcelState.PACKED, *(state for state, implied in IMPLIED.items() if ParcelState.PACKED in implied)})
+_FULL: Final = frozenset({PARCEL.PACKED, *(state for state, implied in IMPLIED.items() if PARCEL.PACKED in implied)})
 """A parcel in one of these states was packed, even if no pack event has arrived."""
 
 
-ROAD_FLAGS: Final = frozenset({Flag.MOVED_ON_HOLD, Flag.CANCEL_REQUESTED})
+ROAD_FLAGS: Final = frozenset({FLAG.MOVED_ON_HOLD, FLAG.CANCEL_REQUESTED})
 """Flags of a parcel that someone should stop. They end when it is back, on its way back, or gone."""
-CASE_FLAGS: Final = ROAD_FLAGS | {Flag.WRONG_COURIER}
+CASE_FLAGS: Final = ROAD_FLAGS | {FLAG.WRONG_COURIER}
 """Flags that end when the order is closed: nobody has to do anything about them any more."""
 
 
@@ -50,8 +51,8 @@ class Parcel:
 
     def __init__(self, parcel_id: str, at_ms: int) -> None:
         self.id = parcel_id
-        self.state = ParcelState.PLANNED
-        self.before_lost = ParcelState.PLANNED
+        self.state = PARCEL.PLANNED
+        self.before_lost = PARCEL.PLANNED
         self.flags: set[Flag] = set()
         self.cases: set[AlertCode] = set()
         self.where: str | None = None
@@ -71,14 +72,14 @@ class Parcel:
         """Enter a state by a step, and record the milestones that this reaches and proves."""
         self.state = state
         self.at_ms = at_ms
-        self.refused = step == EventType.REFUSED
+        self.refused = step == E.REFUSED
         if state in _FULL or step in IMPLIED_BY:
             self.is_packed = True
-        elif state is ParcelState.PICKING:
+        elif state is PARCEL.PICKING:
             self.is_packed = self.has_pack_event = False
             self.items = None
         for implied in IMPLIED.get(state) or IMPLIED_BY.get(step, ()):
-            if implied not in self.milestones and not (implied is ParcelState.OUT_FOR_DELIVERY and self.collected):
+            if implied not in self.milestones and not (implied is PARCEL.OUT_FOR_DELIVERY and self.collected):
                 self.milestones[implied] = (at_ms, True)
         if state not in self.milestones:
             self.milestones[state] = (at_ms, False)
@@ -93,5 +94,5 @@ class Parcel:
         if self.is_packed:
             return False
         self.is_packed = True
-        self.milestones.setdefault(ParcelState.PACKED, (at_ms, False))
+        self.milestones.setdefault(PARCEL.PACKED, (at_ms, False))
         return True

@@ -7,9 +7,9 @@ from typing import Final
 
 from bridge.domain.facts import Fact
 from bridge.domain.lifecycle import IN_CUSTODY
+from bridge.domain.members import E
 from bridge.domain.order.order import CourierJob, Order
 from bridge.domain.order.parcel import Parcel
-from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Flag, ParcelState, Warn
 
 TAKES: Final = frozenset({E.PICKUP, E.OUT_FOR_DELIVERY})

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from bridge.domain.barcodes import ordered_sku, same_article
 from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict, refusal
+from bridge.domain.members import E
 from bridge.domain.order.movement import ENDED, judge_scan, move_parcels
 from bridge.domain.order.order import Order, body_of
 from bridge.domain.order.parcel import Parcel
 from devices.protocol import bodies
 from devices.protocol.vocabulary import AlertCode, Flag, Outcome, Payment, Reason, Warn
-from devices.protocol.vocabulary import EventType as E
 
 
 def stand_in_log(order: Order, fact: Fact) -> Verdict:

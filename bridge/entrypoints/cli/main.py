@@ -39,11 +39,16 @@ from bridge.entrypoints.cli import (
     sim,
     site,
     status,
+    top,
     torture,
+    trace,
 )
+from bridge.entrypoints.cli.logs import is_json, start_log
 from bridge.entrypoints.cli.output import say
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
+
+logger = logging.getLogger("dockbridge")
 
 app = typer.Typer(name="dockbridge", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -62,8 +67,6 @@ _FIXES: Final = {
 }
 """The fix for an error of the operating system."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-LOG_LINE: Final = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z")
-"""A line of the server's log. It begins with the local time and its offset, so that it can be compared with what devices and other machines log."""
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -86,6 +89,8 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 app.command()(site.init)
 app.command()(site.serve)
 app.command()(status.status)
+app.command()(top.top)
+app.command()(trace.trace)
 app.command()(demo.demo)
 app.command()(torture.torture)
 # What is typed after these two, `--help` included, is for the simulator and for the suite.
@@ -113,13 +118,7 @@ app.add_typer(service.app, name="service")
 
 def main() -> None:
     """Run the command. This is the one place that prints an error: what happened, and what to do."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LOG_LINE)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("dockbridge").setLevel(logging.INFO)
-    # Other libraries log tracebacks for input that any client can send; the broker counts it and logs what matters.
-    for name in ("amqtt", "websockets", "asyncio", "transitions"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    start_log()
     sys.exit(_run())
 
 
@@ -168,7 +167,11 @@ def _code_of(command: Callable[[], None]) -> int:
 
 
 def _failed(what: str, fix: str | None) -> int:
-    say(f"error: {what}" + (f"\n  fix: {fix}" if fix else ""))
+    """Say what happened, and what to do: for people, or as a line of the server's log if that is for programs."""
+    if is_json():
+        logger.critical("%s", "; ".join(filter(None, (what, fix))))
+    else:
+        say(f"error: {what}" + (f"\n  fix: {fix}" if fix else ""))
     return 1
 
 

@@ -68,11 +68,16 @@ def _jsonable(value: Any) -> Any:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """Print a table to stdout. If a terminal is too narrow, long values are broken, never cut; times are not even broken."""
+    _stdout().print(table_of(columns, rows, title=title))
+
+
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> Table:
+    """The table that `print_table` prints."""
     headings = (Column(_cell(c), no_wrap=True, overflow="crop") if isinstance(c, Dated) else Column(_cell(c), overflow="fold") for c in columns)
     table = Table(*headings, title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for row in rows:
         table.add_row(*("" if cell is None else _cell(cell) for cell in row))
-    _stdout().print(table)
+    return table
 
 
 def print_lines(first: str, *rest: str) -> None:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import shlex
 import signal
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from bridge import __version__
-from bridge.config import Settings, is_loopback, parse, split_address
+from bridge.addresses import is_loopback, split_address
+from bridge.config import CONFIG_NAME, Settings, load, parse
 from bridge.domain.access import Identity
 from bridge.entrypoints.cli.certificate import HostOption, print_made
+from bridge.entrypoints.cli.logs import log_as
 from bridge.entrypoints.cli.output import JsonOption, print_json_line, say
 from bridge.entrypoints.notify import ServiceManager
 from bridge.errors import BridgeError
 from bridge.ingest.points import POINTS, Passed, ignore_point
 from bridge.interpreter import loop_runner, tune_garbage_collection
 from devices.protocol.vocabulary import Role
+
+logger = logging.getLogger("dockbridge")
 
 LAB_LISTEN: Final = "127.0.0.1:1883"
 LAB_IDENTITY: Final = Identity(site="lab", device="anonymous", role=Role.LAB, reads_everything=True)
@@ -76,6 +82,8 @@ def serve(
     passed = _killer(kill_at) if kill_at else ignore_point
     _check_together(context, lab=lab)
     if not lab:
+        if (directory / CONFIG_NAME).exists():
+            log_as(load(directory / CONFIG_NAME).log.format)
         loop_runner()(serve_site(directory, as_json=as_json, passed=passed))
         return
     from bridge.site_folder import make_site
@@ -138,8 +146,15 @@ async def serve_site(directory: Path, *, as_json: bool, lab_identity: Identity |
 
     signals, manager = Signals(), ServiceManager()
     _raise_descriptor_limit()
-    async with await Application.open(directory, lab_identity=lab_identity, parts=Parts(passed=passed)) as app:
-        addresses = {name: f"{name}://{host}:{port}" for name, (host, port) in (await app.serve()).items()}
+    async with await Application.open(directory, lab_identity=lab_identity, parts=Parts(passed=passed)) as app, AsyncExitStack() as life:
+        http = {}
+        if app.settings.metrics.listen:
+            from bridge.entrypoints.http.serving import serve_metrics  # a web server, which most sites do without
+
+            metrics = await serve_metrics(app, directory)
+            life.push_async_callback(metrics.stop)
+            http["metrics"] = f"http://{metrics.address[0]}:{metrics.address[1]}"
+        addresses = {name: f"{name}://{host}:{port}" for name, (host, port) in (await app.serve()).items()} | http
         control = ControlServer(app, directory)
         await control.start()
         tune_garbage_collection()
@@ -147,8 +162,9 @@ async def serve_site(directory: Path, *, as_json: bool, lab_identity: Identity |
             print_json_line({"ready": True, "site": app.settings.site.name, "version": __version__, "addresses": addresses})
         else:
             print(f"dockbridge {__version__} ready: site {app.settings.site.name}, {', '.join(addresses.values())}", flush=True)
+        app.settings_changed.append(lambda now: log_as(now.log.format))
         await run_until_stopped(app, signals, manager)
-        say("Stopping. What was received is being stored.")
+        logger.info("stopping: what was received is being stored")
         await control.stop()
         if app.failed.is_set():
             raise BridgeError("the server stopped after a failure; nothing that was acknowledged is lost", fix="start it again, and report the line above")

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import typer
-from msgspec import Struct
 from msgspec.structs import asdict
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, load
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, moment, now_ms, span, zone_name
 from bridge.entrypoints.control.client import ask
-from bridge.errors import Refused
 from bridge.operations import overview as operations
 from bridge.operations import server
+from bridge.operations.figure_ports import ServerFigures
+from bridge.operations.live import step_ms
 from bridge.operations.overview import Overview
 from bridge.operations.ports import Row
 from bridge.operations.server import About
 from bridge.words import counted
 from devices.protocol.vocabulary import Severity
+
+if TYPE_CHECKING:
+    from bridge.surroundings import Surroundings
 
 MEANINGS = {
     "connected": "connections now",
@@ -56,16 +57,26 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
 
     Example: `dockbridge status`
     """
+    from bridge.surroundings import look_around  # what certificates need takes its time to load
+
     about = ask(site, server.about)
-    counters = (ask(site, server.counters) if about is not None else None) or {}
+    held = ask(site, server.figures) if about is not None else None
+    counters = held.counters if held is not None else {}
     now = now_ms()
     found = read(site, operations.overview, now_ms=now, connected=ask(site, server.connected) if about is not None else None)
-    things = _things(site)
+    things = look_around(site)
     if as_json:
-        plain = {"running": about is not None, "server": about, "counters": counters, **asdict(found), **asdict(things)}
+        plain = {
+            "running": about is not None,
+            "server": about,
+            "counters": counters,
+            "step_ms": step_ms(held) if held is not None else {},
+            **asdict(found),
+            **asdict(things),
+        }
         print_json(plain)
     else:
-        print_table(("", ""), _screen(about, counters, found, things, now))
+        print_table(("", ""), _screen(about, held, found, things, now))
         _print_counters(counters)
         _print_alerts(found.alerts)
     if about is None:
@@ -73,44 +84,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
         raise typer.Exit(1)
 
 
-class _Certificate(NamedTuple):
-    certificate: str
-    ends_ms: int
-
-
-class _Things(Struct, frozen=True, kw_only=True):
-    """What is seen from outside the database. `backup_ms` is the time of the last backup in the site's folder of backups; `backups` says if it has one."""
-
-    site: str
-    disk_free_bytes: int
-    database_bytes: int
-    certificates: list[_Certificate]
-    backups: bool
-    backup_ms: int | None
-
-
-def _things(site: Path) -> _Things:
-    from bridge.serving.backups import backups_of
-    from bridge.site_certificates import list_certificates  # loading what certificates need takes its time
-
-    settings = load(site / CONFIG_NAME)
-    try:
-        certificates = [_Certificate(row.certificate, row.ends_ms) for row in list_certificates(site)]
-    except Refused:
-        certificates = []
-    backups = backups_of(site, settings)
-    made = backups.made() if backups is not None else []
-    return _Things(
-        site=settings.site.name,
-        disk_free_bytes=shutil.disk_usage(site).free,
-        database_bytes=sum(file.stat().st_size for file in site.glob(f"{DATABASE_NAME}*")),
-        certificates=certificates,
-        backups=backups is not None,
-        backup_ms=int(made[-1][0].timestamp() * 1000) if made else None,
-    )
-
-
-def _screen(about: About | None, counters: dict[str, int], found: Overview, things: _Things, now: int) -> list[tuple[str, str]]:
+def _screen(about: About | None, held: ServerFigures | None, found: Overview, things: Surroundings, now: int) -> list[tuple[str, str]]:
     devices, orders = found.devices, found.orders
     states = ", ".join(f"{count} {state}" for state, count in sorted(orders.items()))
     critical = sum(alert["severity"] == Severity.CRITICAL for alert in found.alerts)
@@ -123,7 +97,8 @@ def _screen(about: About | None, counters: dict[str, int], found: Overview, thin
             "server",
             f"version {about.version}, up since {moment(about.since_ms)} {zone_name()} ({span(now - about.since_ms)})" if about is not None else "not running",
         ),
-        ("store", _store(counters) if about is not None else "open to commands"),
+        ("store", store_of(held.counters) if held is not None else "open to commands"),
+        *([("a batch", steps_of(step_ms(held)))] if held is not None else []),
         (
             "devices",
             f"{devices.enrolled}: {on}{devices.off} off, {devices.silent} of them silent for a day; {owing}",
@@ -132,19 +107,33 @@ def _screen(about: About | None, counters: dict[str, int], found: Overview, thin
         ("stuck", f"{found.stuck}" + ("; `dockbridge orders stuck` says what moves them on" if found.stuck else "")),
         ("quarantine", counted(found.quarantined, "message")),
         ("alerts", f"{len(found.alerts)}" + (f", {critical} critical" if critical else "")),
-        ("disk", f"{things.disk_free_bytes / 1e9:.1f} GB free; the database has {things.database_bytes / 1e6:.1f} MB"),
+        ("disk", disk_of(things)),
         ("certificates", "; ".join(ends) or "none"),
-        ("last backup", _backup(things, now)),
+        ("last backup", backup_of(things, now)),
     ]
 
 
-def _store(counters: dict[str, int]) -> str:
+def steps_of(step_ms: dict[str, float]) -> str:
+    """How long the steps of a batch took, in words, and which was the slowest."""
+    if not step_ms:
+        return "no batch"
+    return ", ".join(f"{step} {took_ms:.1f} ms" for step, took_ms in step_ms.items()) + f"; slowest: {max(step_ms, key=step_ms.__getitem__)}"
+
+
+def disk_of(things: Surroundings) -> str:
+    """The disk and what the database takes of it, in words."""
+    return f"{things.disk_free_bytes / 1e9:.1f} GB free; the database has {things.database_bytes / 1e6:.1f} MB, its log {things.wal_bytes / 1e6:.1f} MB"
+
+
+def store_of(counters: dict[str, int]) -> str:
+    """Whether the running server's store takes writes, in words."""
     if counters.get("store_failing"):
         return "FAILS: until it takes writes nothing is acknowledged; the server's log gives the reason"
     return f"takes writes; {counted(counters.get('unstored', 0), 'message')} in the backlog"
 
 
-def _backup(things: _Things, now: int) -> str:
+def backup_of(things: Surroundings, now: int) -> str:
+    """The last backup, in words."""
     if not things.backups:
         return "off (backup.folder is empty)"
     return f"{moment(things.backup_ms)} {zone_name()} ({span(now - things.backup_ms)} ago)" if things.backup_ms is not None else "none yet"

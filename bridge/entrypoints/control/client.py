@@ -75,7 +75,7 @@ def call(directory: Path, operation: Callable[Concatenate[SiteContext, P], Await
         return caller.call(operation, *args, **kwargs)
 
 
-def ask(directory: Path, operation: Callable[[SiteContext], Awaitable[R]]) -> R | None:
+def ask(directory: Path, operation: Callable[Concatenate[SiteContext, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R | None:
     """Carry out an operation on the running server. Returns None if none runs.
 
     Raises:
@@ -85,7 +85,7 @@ def ask(directory: Path, operation: Callable[[SiteContext], Awaitable[R]]) -> R 
     if connection is None:
         return None
     with connection:
-        return _ask(connection, operation)
+        return _ask(connection, operation, *args, **kwargs)
 
 
 async def _open(directory: Path) -> Application:

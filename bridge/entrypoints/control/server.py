@@ -17,7 +17,7 @@ from typing import Final
 from bridge.config import SOCKET_NAME
 from bridge.entrypoints.control.users import user_behind
 from bridge.entrypoints.control.wire import LINE_BYTES_MAX, at_socket, decode_call, encode_error, encode_progress, encode_result
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, fault_of
 from bridge.ingest.ports import StoreUnavailable
 from bridge.operations.acts import carry_out
 from bridge.operations.ports import OnProgress, SiteContext
@@ -76,8 +76,8 @@ class ControlServer:
             return encode_error(str(error), error.fix)
         except StoreUnavailable as error:
             return encode_error(f"the database can't take writes: {error}", error.fix)
-        except Exception as error:
-            logger.exception("a command failed")
+        except Exception as error:  # noqa: BLE001 -- it fails the command that found it, and no other
+            logger.error("a command failed: %s", fault_of(error))
             return encode_error(f"the server failed to carry it out ({type(error).__name__})", "see its log, and report what it says")
 
 

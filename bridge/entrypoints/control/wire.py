@@ -48,6 +48,8 @@ CALLS: Final[Mapping[str, Operation]] = {
     "server.about": server.about,
     "server.connected": server.connected,
     "server.counters": server.counters,
+    "server.figures": server.figures,
+    "server.batch_times": server.batch_times,
     "server.failed_logins": server.failed_logins,
     "server.reload_certificate": server.reload_certificate,
     "server.reload": server.reload,

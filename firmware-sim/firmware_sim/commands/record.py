@@ -13,7 +13,8 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from bridge.config import CONFIG_NAME, Settings, load, split_address
+from bridge.addresses import split_address
+from bridge.config import CONFIG_NAME, Settings, load
 from firmware_sim.commands.new import refuse_to_overwrite, write_new
 from firmware_sim.commands.output import say
 from firmware_sim.errors import NotAdmitted, NotReachable, SimError

@@ -104,7 +104,7 @@ def _folder(given: Path | None) -> Iterator[Path]:
 
 def _settings(listen: str) -> dict[str, dict[str, Any]]:
     """JSON, so that a trainee can read what the bridge says with any tool. Nothing here is worth TLS: the site is for practice."""
-    from bridge.config import is_loopback, split_address
+    from bridge.addresses import is_loopback, split_address
 
     host, _ = split_address("--listen", listen)
     if not is_loopback(host):

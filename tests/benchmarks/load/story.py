@@ -135,7 +135,7 @@ def events_of(
         orders: their numbers.
         log: the first half of every device's log id.
         seqs: the last number of each device in its log; numbering continues from there, and this is updated.
-        order_every_ms: the time between the beginnings of two orders; at 0 all begin at once.
+        order_every_ms: the time between the beginnings of two orders, in the mean: those of a block begin together, so that no device's counter goes back.
     """
     rng = random.Random(seed)
     topics = Topics(SITE)
@@ -150,9 +150,9 @@ def events_of(
         number = order % (shops if who == "shop" else scanners)
         device = f"{who}-{number}"
         seq = seqs[device] = seqs.get(device, 0) + 1
-        since_ms = step + int(order * order_every_ms)
+        since_ms = step + int(order // devices * devices * order_every_ms)
         at_ms = base_ms + since_ms
-        event_id = at_ms.to_bytes(6, "big") + b"\x70" + rng.randbytes(9)
+        event_id = at_ms.to_bytes(6, "big") + b"\x70" + rng.randbytes(1) + bytes((0x80 | rng.getrandbits(6),)) + rng.randbytes(7)
         fields = {
             "id": event_id,
             "log": log + number.to_bytes(4, "big"),
