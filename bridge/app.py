@@ -78,6 +78,7 @@ class Application:
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
         self.console = Console(secrets.token_bytes)
         self.pipeline = site.pipeline
+        self.settings = site.settings
         self.settings_changed = site.settings_changed
         self.failed = site.tasks.failed
 
@@ -223,12 +224,9 @@ class Application:
         """
         if self._server is None:
             raise Refused("no server runs for this site", fix="a server reads bridge.toml when it starts: `dockbridge serve`")
-        return await self._server.reloading.reload()
-
-    @property
-    def settings(self) -> Settings:
-        """Its settings; some change when the configuration is read again."""
-        return self._site.settings
+        done = await self._server.reloading.reload()
+        self.settings = self._site.settings
+        return done
 
     @property
     def broker(self) -> SiteBroker | None:

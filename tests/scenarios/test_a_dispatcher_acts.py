@@ -20,7 +20,16 @@ from bridge.operations.audit import AuditEntry
 from devices.protocol.reasons import CancelReason, HoldReason, UnassignReason
 from devices.protocol.vocabulary import Role
 
-READS = {"imports.submit", "server.about", "server.connected", "server.counters", "server.failed_logins", "server.reload_certificate"}
+READS = {
+    "imports.submit",
+    "server.about",
+    "server.connected",
+    "server.counters",
+    "server.failed_logins",
+    "server.reload_certificate",
+    "server.figures",
+    "server.batch_times",
+}
 """Calls that are no acts of their own: reads, and portions of an import."""
 
 
