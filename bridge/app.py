@@ -21,6 +21,7 @@ import cbor2
 from bridge.clock import Clock
 from bridge.config import DATABASE_NAME, Settings
 from bridge.domain.access import Identity, Kind
+from bridge.errors import Refused
 from bridge.ingest import seam
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.items import Incoming, Message, OperatorChange
@@ -29,7 +30,7 @@ from bridge.ingest.rules import Rules
 from bridge.ingest.steps import BatchTimes
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import ServerFigures
-from bridge.operations.ports import FailedLogins, OnProgress
+from bridge.operations.ports import FailedLogins, OnProgress, Reloaded
 from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
@@ -71,7 +72,6 @@ class Application:
         self._life = life
         self._server: Server | None = None
         self.serving_since_ms: int | None = None
-        self.settings = site.settings
         self.clock = site.clock
         self.registry = site.registry
         self.claims = site.claims
@@ -81,6 +81,8 @@ class Application:
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
         self.console = Console(secrets.token_bytes)
         self.pipeline = site.pipeline
+        self.settings = site.settings
+        self.settings_changed = site.settings_changed
         self.failed = site.tasks.failed
 
     @classmethod
@@ -209,6 +211,19 @@ class Application:
             ConfigError: if it can't be used; the present one stays in use.
         """
         return self._server is not None and self._server.certificate.reload()
+
+    async def reload_settings(self) -> Reloaded:
+        """Read the site's configuration again, and apply what can be applied without a restart.
+
+        Raises:
+            ConfigError: if it can't be used; the present one stays in use.
+            Refused: if no server runs here.
+        """
+        if self._server is None:
+            raise Refused("no server runs for this site", fix="a server reads bridge.toml when it starts: `dockbridge serve`")
+        done = await self._server.reloading.reload()
+        self.settings = self._site.settings
+        return done
 
     @property
     def broker(self) -> SiteBroker | None:

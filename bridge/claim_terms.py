@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from bridge import certificates
 from bridge.addresses import is_loopback, split_address
-from bridge.config import CONFIG_NAME, ListenSettings, load
+from bridge.config import CONFIG_NAME, ListenSettings
+from bridge.config_file import load
 from bridge.errors import ConfigError, Refused
 from bridge.passwords import new_token
 from bridge.site_certificates import is_made_here, own_names

@@ -19,7 +19,8 @@ from msgspec import Struct
 from sqlalchemy import Engine
 
 from bridge.bounds import rules_of
-from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, Settings, load
+from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, Settings
+from bridge.config_file import load
 from bridge.errors import NoSite, StoreError
 from bridge.ingest.ports import StoreUnavailable
 from bridge.ingest.replay import NoSessions

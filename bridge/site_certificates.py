@@ -9,8 +9,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from bridge import certificates
-from bridge.config import CONFIG_NAME, ListenSettings, load
+from bridge.config import CONFIG_NAME, ListenSettings
+from bridge.config_file import load
 from bridge.errors import Refused
+from bridge.pem import check_certificate
 from devices.protocol.topics import escape
 
 
@@ -37,7 +39,7 @@ def list_certificates(directory: Path) -> list[CertificateRow]:
     """The site's authority and the server's certificate.
 
     Raises:
-        Refused: if the folder has no certificates.
+        Refused: if the folder has no certificates, or a file can't be read as one.
     """
     listen = load(directory / CONFIG_NAME).listen
     authority = directory / certificates.FOLDER_NAME / certificates.AUTHORITY_FILE
@@ -49,6 +51,7 @@ def list_certificates(directory: Path) -> list[CertificateRow]:
 
 
 def _row(name: str, path: Path) -> CertificateRow:
+    check_certificate(path)
     found = certificates.describe(path.read_bytes())
     ends_ms = int(found.not_after.timestamp() * 1000)
     return CertificateRow(certificate=name, subject=found.subject, names=list(found.names), ends_ms=ends_ms, sha256=found.fingerprint, file=str(path))
@@ -70,6 +73,8 @@ def renew(directory: Path, hosts: list[str]) -> certificates.Described:
         # The names are stored nowhere else, and a device rejects a certificate without the name by which it reaches the server.
         fix = "give each name and address by which devices reach this machine: `dockbridge certificate renew --host NAME`"
         raise Refused(f"{present} is missing, so its names are unknown", fix=fix)
+    if not hosts:
+        check_certificate(present)
     names = [*hosts, *own_names()] if hosts else list(certificates.describe(present.read_bytes()).names)
     return make(directory, settings.site.name, names)
 
@@ -142,6 +147,7 @@ def accept_for_device(path: Path, device: str) -> DeviceCertificate:
         certificate = path.read_bytes()
     except OSError as error:
         raise Refused(f"{path} can't be read: {error.strerror}", fix="give a file with the device's certificate (PEM)") from error
+    check_certificate(path)
     return _for_device(certificate, device)
 
 

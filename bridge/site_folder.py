@@ -15,7 +15,8 @@ from typing import IO, Final
 from sqlalchemy import Engine
 
 from bridge.clock import Clock, anchored_clock
-from bridge.config import CERTIFICATES_NAME, CONFIG_NAME, DATABASE_NAME, Settings, render
+from bridge.config import CERTIFICATES_NAME, CONFIG_NAME, DATABASE_NAME, Settings
+from bridge.config_file import render
 from bridge.domain.codes.rules import HOUR_MS
 from bridge.errors import SiteError, SiteInUse, StoreError
 from bridge.ingest.ports import StoreUnavailable
@@ -109,7 +110,8 @@ def take_lock(path: Path) -> IO[str]:
     try:
         lock = path.open("a+")
     except OSError as error:
-        raise SiteError(f"{path} can't be opened: {error.strerror}", fix="check the folder's permissions") from error
+        fix = "run the command as the owner of the site's folder, or check its permissions"
+        raise SiteError(f"{path} can't be opened: {error.strerror}", fix=fix) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, NAME_A_SITE, load
+from bridge.config import CONFIG_NAME, DATABASE_NAME, NAME_A_SITE
+from bridge.config_file import load
 from bridge.errors import NoSite
 from bridge.site_folder import check_present
 from bridge.store.audit import AuditLog
 from bridge.store.claims import Claims
 from bridge.store.database import DatabaseFile
+from bridge.store.migrate import check_current
 from bridge.store.queries import Queries
 from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine
@@ -24,7 +26,7 @@ class ReadableSite:
 
     Raises:
         NoSite: if the folder is not a site.
-        StoreError: if its database is missing or empty.
+        StoreError: if its database is missing or empty, or has the form of another version.
         ConfigError: if its configuration is wrong.
     """
 
@@ -35,6 +37,7 @@ class ReadableSite:
         check_present(path)
         name = load(directory / CONFIG_NAME).site.name
         reader = open_engine(path, read_only=True)
+        check_current(reader, path)
         self.queries = Queries(reader, Topics(name))
         self.audit = AuditLog(reader, reader)
         self.registry = Registry(reader, reader, name)

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, load
+from bridge.config import CONFIG_NAME, DATABASE_NAME
+from bridge.config_file import load
 from bridge.errors import Refused
 from bridge.serving.backups import backups_of
 from bridge.site_certificates import list_certificates

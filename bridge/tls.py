@@ -29,7 +29,11 @@ def server_context(listen: ListenSettings, directory: Path) -> ssl.SSLContext | 
         try:
             context.load_verify_locations(authority)
         except ssl.SSLError as error:
-            raise ConfigError(f"listen.tls_client_ca_file: {authority} contains no certificate", fix="give a file with certificates (PEM)") from error
+            from bridge import pem  # loading it takes longer than everything else here
+
+            fault = pem.certificate_fault(authority)
+            what, fix = fault if fault is not None else (f"can't be used: {_reason(error)}", "give a file with certificates (PEM)")
+            raise ConfigError(f"listen.tls_client_ca_file: {authority} {what}", fix=fix) from error
         # A device without a certificate logs in with its password; a certificate that a device presents must be valid.
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
@@ -46,9 +50,7 @@ def load_certificate(context: ssl.SSLContext, listen: ListenSettings, directory:
     try:
         context.load_cert_chain(certificate, key, password="")  # an encrypted key is an error, not a question at the terminal
     except (ssl.SSLError, ValueError) as error:
-        what = f"listen.tls_cert_file {certificate} and listen.tls_key_file {key} can't be used together"
-        reason = getattr(error, "reason", None) or str(error)
-        raise ConfigError(f"{what}: {reason}", fix="give a certificate chain (PEM) and its own key (PEM, not encrypted)") from error
+        raise _explained(certificate, key, error) from error
 
 
 def certificate_ends_ms(path: Path) -> int | None:
@@ -59,6 +61,26 @@ def certificate_ends_ms(path: Path) -> int | None:
         return int(certificates.not_after(path.read_bytes()).timestamp() * 1000)
     except (OSError, BridgeError):
         return None
+
+
+def _explained(certificate: Path, key: Path, error: Exception) -> ConfigError:
+    """Why a certificate and its key can't be used."""
+    from bridge import pem
+
+    if (fault := pem.certificate_fault(certificate)) is not None:
+        return ConfigError(f"listen.tls_cert_file: {certificate} {fault.what}", fix=fault.fix)
+    if (fault := pem.key_fault(key)) is not None:
+        return ConfigError(f"listen.tls_key_file: {key} {fault.what}", fix=fault.fix)
+    what = f"listen.tls_cert_file {certificate} and listen.tls_key_file {key} can't be used together"
+    if (fault := pem.pair_fault(certificate, key)) is not None:
+        return ConfigError(f"{what}: {fault.what}", fix=fault.fix)
+    return ConfigError(f"{what}: {_reason(error)}", fix="give a certificate chain (PEM) and its own key (PEM, not encrypted)")
+
+
+def _reason(error: Exception) -> str:
+    """OpenSSL's reason: a constant such as EE_KEY_TOO_SMALL."""
+    reason: str | None = getattr(error, "reason", None)
+    return reason.replace("_", " ").lower() if reason else str(error)
 
 
 def _readable(setting: str, path: Path, fix: str) -> Path:

@@ -88,6 +88,12 @@ class FrontDoor:
         self._stored = stored
         self._housekept_s = now_s()
 
+    def use_limits(self, limits: DoorLimits) -> None:
+        """Go on with other limits, also for connections that stand. What was sized by the old ones keeps its size."""
+        self.limits = self.shared.limits = limits
+        for connection in self.connections:
+            connection.pace.limits = limits
+
     # --- messages out -----------------------------------------------------------------------------------------------------
 
     def publish(self, message: Message) -> None:

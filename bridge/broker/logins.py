@@ -103,7 +103,7 @@ class Logins:
 
     def __init__(self, known: Known, *, unknown_names_max: int) -> None:
         self.known = known
-        self._unknown_names_max = unknown_names_max
+        self.unknown_names_max = unknown_names_max
         self._names: OrderedDict[str, Failures] = OrderedDict()
         self._pairs: OrderedDict[tuple[str, str], _Pair] = OrderedDict()
         self._unknown: dict[str, _Unknown] = {}
@@ -118,7 +118,7 @@ class Logins:
         name = name[:NAME_CHARS_MAX]
         pair, unknown = self._pairs.get((name, source)), self._unknown.get(source)
         own_s = _left_s(pair.times - FREE, pair.last_s, now_s) if pair is not None else 0.0
-        address_s = _left_s(unknown.names - self._unknown_names_max, unknown.last_s, now_s) if unknown is not None else 0.0
+        address_s = _left_s(unknown.names - self.unknown_names_max, unknown.last_s, now_s) if unknown is not None else 0.0
         if address_s and not self.known.has(name, source):
             return Brake(max(own_s, address_s), ((Line.UNKNOWN, source, ""),))
         return Brake(own_s, ((Line.NAME, source, name), (Line.NAMES, source, ""))) if own_s else None
@@ -153,7 +153,7 @@ class Logins:
         self._names[name] = counted = Failures(failures.times + 1 if failures is not None else 1, now_s, now_ms, source)
         if len(self._names) > NAMES_MAX:
             self._names.popitem(last=False)
-        return Failed(name, source, counted.times, after if before < self._unknown_names_max <= after else None)
+        return Failed(name, source, counted.times, after if before < self.unknown_names_max <= after else None)
 
     def of_names(self) -> dict[str, Failures]:
         return dict(self._names)

@@ -16,7 +16,7 @@ KEEP_ALIVE_FACTOR: Final = 1.5
 class Pace:
     """The timers of one connection."""
 
-    __slots__ = ("_counted_s", "_keep_alive_s", "_limits", "_paused", "_since_s", "heard_s", "may_send")
+    __slots__ = ("_counted_s", "_keep_alive_s", "_paused", "_since_s", "heard_s", "limits", "may_send")
 
     def __init__(self, limits: DoorLimits, now_s: float) -> None:
         self.may_send = limits.publish_rate_max * BURST_S
@@ -27,7 +27,7 @@ class Pace:
         self._counted_s = now_s
         self._keep_alive_s = 0.0
         self._paused = False
-        self._limits = limits
+        self.limits = limits
 
     def authenticating(self, now_s: float) -> None:
         """CONNECT came: the time for the login begins."""
@@ -47,11 +47,11 @@ class Pace:
 
     def has_waited(self, now_s: float) -> bool:
         """Whether a login has waited for the store for as long as a client may take to begin one (broker.connect_timeout_s)."""
-        return now_s - self._since_s > self._limits.connect_timeout_s
+        return now_s - self._since_s > self.limits.connect_timeout_s
 
     def too_silent(self, state: State, now_s: float) -> str | None:
         """Why the connection is to be closed for its silence; None if it is not."""
-        limits = self._limits
+        limits = self.limits
         if state is State.NEW and not self._paused and now_s - self._since_s > limits.connect_timeout_s:
             return "no CONNECT in time (broker.connect_timeout_s)"
         if state in (State.AUTHENTICATING, State.OPENING) and now_s - self._since_s > limits.authentication_timeout_s:
@@ -62,7 +62,7 @@ class Pace:
 
     def throttle_s(self, now_s: float) -> float:
         """Seconds for which nothing more is to be read from the client, because it publishes or subscribes faster than it may (broker.publish_rate_max)."""
-        rate = self._limits.publish_rate_max
+        rate = self.limits.publish_rate_max
         self.may_send = min(self.may_send + (now_s - self._counted_s) * rate, rate * BURST_S)
         self._counted_s = now_s
         return -self.may_send / rate if self.may_send < 0 else 0.0

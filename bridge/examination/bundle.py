@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge import __version__
-from bridge.config import BackupSettings, ListenSettings, Settings, render
+from bridge.config import BackupSettings, ListenSettings, Settings
+from bridge.config_file import render
 from bridge.errors import BridgeError, Refused
 from bridge.examination.site import ExaminedSite
 from bridge.ingest.ports import StoreUnavailable

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from bridge import __version__
-from bridge.config import CONFIG_NAME, LOCK_NAME, SOCKET_NAME, Settings, load
+from bridge.config import CONFIG_NAME, LOCK_NAME, SOCKET_NAME, Settings
+from bridge.config_file import load
 from bridge.errors import BridgeError
 from bridge.examination.books import SiteDatabase
 from bridge.examination.files import SiteCertificates, SiteFolder

@@ -33,6 +33,7 @@ from bridge.ingest.items import (
 )
 from bridge.ingest.points import Passed, ignore_point
 from bridge.ingest.ports import Store, StoreUnavailable, Transaction
+from bridge.ingest.rules import Rules
 from bridge.ingest.settle import mark_all_devices_offline, settle, show_jobs, sweep
 from bridge.ingest.steps import Steps
 
@@ -84,6 +85,9 @@ class Pipeline:
     Args:
         on_room: called when the queue has room again after `is_full` was true.
         steps: hears how far each batch is.
+
+    Attributes:
+        limits: may be replaced at any time.
     """
 
     def __init__(
@@ -98,7 +102,7 @@ class Pipeline:
         self.steps = steps if steps is not None else Steps()
         self._writer = writer
         self._outlet = outlet
-        self._limits = limits
+        self.limits = limits
         self._on_room = on_room
         self._passed = passed
         self._waiting: deque[_Waiting] = deque()
@@ -127,7 +131,7 @@ class Pipeline:
     @property
     def is_full(self) -> bool:
         """Whether senders should pause. `offer` still accepts messages: nothing that was read is dropped."""
-        full = len(self._waiting) >= self._limits.queue_messages_max or self._bytes >= self._limits.queue_bytes_max
+        full = len(self._waiting) >= self.limits.queue_messages_max or self._bytes >= self.limits.queue_bytes_max
         self._was_full = self._was_full or full
         return full
 
@@ -177,13 +181,13 @@ class Pipeline:
             self._arrived.clear()
             self._idle.set()
             await self._arrived.wait()
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch_messages_max))]
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self.limits.batch_messages_max))]
         self._bytes -= sum(len(incoming.payload) for incoming, _ in batch)
         return batch
 
     async def _store(self, batch: Sequence[Item]) -> Settled:
         """Commit a batch. If the store can't be written, retry until it can."""
-        delay_s = self._limits.retry_first_s
+        delay_s = self.limits.retry_first_s
         while True:
             self.steps.begun()
             try:
@@ -193,7 +197,7 @@ class Pipeline:
                     self.failing.set()
                     logger.error("the store can't take writes (%s); the server acknowledges nothing until it can: %s", error, error.fix)
                 await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, self._limits.retry_max_s)
+                delay_s = min(delay_s * 2, self.limits.retry_max_s)
             else:
                 if self.failing.is_set():
                     self.failing.clear()
@@ -201,7 +205,7 @@ class Pipeline:
                 return settled
 
     def _make_room(self) -> None:
-        if self._was_full and len(self._waiting) * 2 <= self._limits.queue_messages_max and self._bytes * 2 <= self._limits.queue_bytes_max:
+        if self._was_full and len(self._waiting) * 2 <= self.limits.queue_messages_max and self._bytes * 2 <= self.limits.queue_bytes_max:
             self._was_full = False
             if self._on_room is not None:
                 self._on_room()
@@ -233,6 +237,10 @@ class Settler:
     def forget(self) -> None:
         """Drop what is cached from the store, because something else has written to it."""
         self._ingest.forget()
+
+    def use_rules(self, rules: Rules) -> None:
+        """Settle by other rules from the next batch on."""
+        self._ingest.rules = rules
 
     def forget_articles(self) -> None:
         """Drop what is cached of the articles, because they have changed."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, quarantine
+from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, quarantine, server
 from bridge.operations.audit import AuditEntry
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.who import WHO
@@ -61,6 +61,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     order_acts.complete: ("orders.complete", _Kept("order")),
     order_acts.void: ("events.void", _Kept("event")),
     order_acts.relabel: ("parcels.relabel", _Kept("order")),
+    server.reload: ("server.reload", _Kept(None)),
 }
 """Every operation that changes something for others, by the name that the log gives it."""
 

@@ -100,6 +100,17 @@ class FailedLogins(NamedTuple):
     source: str
 
 
+class Reloaded(Struct, frozen=True, kw_only=True):
+    """What reading the configuration again has done. Settings are named `section.name`.
+
+    `certificate` says whether the server's certificate was read again, too: only if a listener uses TLS.
+    """
+
+    applied: list[str]
+    needs_restart: list[str]
+    certificate: bool
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
@@ -362,6 +373,15 @@ class SiteContext(SiteReader, Protocol):
 
         Raises:
             ConfigError: if it can't be used; the present one stays in use.
+        """
+        ...
+
+    async def reload_settings(self) -> Reloaded:
+        """Read the configuration again, and apply what can be applied.
+
+        Raises:
+            ConfigError: if it can't be used; the present one stays in use.
+            Refused: if no server runs here.
         """
         ...
 

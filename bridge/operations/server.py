@@ -1,4 +1,4 @@
-"""What the running server counts, its alerts, and its certificate."""
+"""What the running server counts, its alerts, its certificate and its settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from msgspec import Struct
 from bridge import __version__
 from bridge.ingest.steps import BatchTimes
 from bridge.operations.figure_ports import ServerFigures
-from bridge.operations.ports import FailedLogins, SiteContext
+from bridge.operations.ports import FailedLogins, Reloaded, SiteContext
 
 
 class About(Struct, frozen=True, kw_only=True):
@@ -54,3 +54,13 @@ async def reload_certificate(site: SiteContext) -> bool:
         ConfigError: if it can't be used; the present one stays in use.
     """
     return site.reload_certificate()
+
+
+async def reload(site: SiteContext) -> Reloaded:
+    """Read the configuration again, and apply what can be applied without a restart. No connection is closed.
+
+    Raises:
+        ConfigError: if the configuration or the certificate can't be used; the present ones stay in use.
+        Refused: if no server runs here.
+    """
+    return await site.reload_settings()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bridge.config import DATABASE_NAME, Settings
+from bridge.config import DATABASE_NAME, BackupSettings, Settings
 from bridge.errors import StoreError
 from bridge.store.migrate import backup
 from devices.protocol.topics import escape
@@ -82,26 +82,35 @@ def backups_of(directory: Path, settings: Settings) -> Backups | None:
     return Backups(settings.site.name, directory / folder, keep=settings.backup.keep) if folder else None
 
 
-async def make_backups(site: OpenSite, backups: Backups) -> None:
-    """Make a backup whenever one is due, until cancelled."""
-    every = timedelta(hours=site.settings.backup.every_h)
-    due = _now(site) + timedelta(seconds=FIRST_AFTER_S)
-    if made := backups.made():
-        due = made[-1][0] + every
+async def make_backups(site: OpenSite) -> None:
+    """Make a backup whenever one is due by the settings of the moment, until cancelled."""
+    first_due = _now(site) + timedelta(seconds=FIRST_AFTER_S)
+    failed: tuple[BackupSettings, datetime] | None = None
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        now = _now(site)
-        if now < due:
+        now, settings, backups = _now(site), site.settings.backup, backups_of(site.directory, site.settings)
+        retry_due = failed[1] if failed is not None and failed[0] == settings else None
+        if backups is None or now < (retry_due or _due(site, backups) or first_due):
             continue
         try:
             await asyncio.to_thread(backups.make, site.directory / DATABASE_NAME, now)
         except StoreError as error:
             logger.error("the backup failed: %s; %s", error, error.fix)
             _alarm(site, f"The scheduled backup failed: {error}.", str(error.fix))
-            due = now + min(every, timedelta(seconds=RETRY_S))
+            failed = settings, now + min(_every(site), timedelta(seconds=RETRY_S))
         else:
             _alarm(site, "", "")
-            due = now + every
+            failed = None
+
+
+def _due(site: OpenSite, backups: Backups) -> datetime | None:
+    """When the next backup is due; None if there is none yet."""
+    made = backups.made()
+    return made[-1][0] + _every(site) if made else None
+
+
+def _every(site: OpenSite) -> timedelta:
+    return timedelta(hours=site.settings.backup.every_h)
 
 
 def _now(site: OpenSite) -> datetime:

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from bridge.bounds import pipeline_limits, rules_of
 from bridge.broker.session_log import SessionLog
 from bridge.clock import Clock
-from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, Settings, load
+from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, Settings
+from bridge.config_file import load
 from bridge.domain.access import Identity
 from bridge.errors import NoSite, StoreError
 from bridge.ingest import seam
@@ -100,6 +101,8 @@ class OpenSite:
         life.push_async_callback(self.writer.close)
         self.known_logins = KnownLogins(self._loop_reader, self.store, self.writer.run, self.clock.now_ms)
         self.outlet = Outlet()
+        self.settings_changed: list[Callable[[Settings], None]] = []
+        """Called with the settings once they were read again."""
         steps = Steps(self.clock.now_ms, self.clock.now_s)
         self.pipeline = Pipeline(self.writer, self.outlet, pipeline_limits(settings), self.outlet.resume_reading, parts.passed, steps)
         self.tasks = Tasks()

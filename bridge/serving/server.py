@@ -20,13 +20,14 @@ from bridge.domain.access import Identity
 from bridge.ingest.ports import StoreUnavailable
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.ports import FailedLogins
-from bridge.serving.backups import backups_of, make_backups
+from bridge.serving.backups import make_backups
 from bridge.serving.claims import Redeeming
 from bridge.serving.figures import server_figures
 from bridge.serving.listeners import cant_listen, listeners
 from bridge.serving.login_alarms import LoginAlarms
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import Parts
+from bridge.serving.reloading import Reloading
 from bridge.serving.server_certificate import ServerCertificate
 from bridge.serving.start import announce_state, start
 from bridge.serving.sweeping import sweep
@@ -40,6 +41,7 @@ class Server:
 
     Attributes:
         certificate: the server's certificate.
+        reloading: applies a changed configuration.
 
     Raises:
         ConfigError: if the certificate can't be used.
@@ -61,6 +63,7 @@ class Server:
             anybody=site.lab_identity,
             make_door=self._make_door,
         )
+        self.reloading = Reloading(site, self._broker, self.certificate)
 
     async def start(self) -> dict[str, tuple[str, int]]:
         """Restore what the store has, and listen. Returns (host, port) of each listener.
@@ -82,9 +85,8 @@ class Server:
         tasks = self._site.tasks
         self._broker.watch(tasks.ended)
         tasks.spawn("sweep", sweep(self._site, self._alarms))
-        backups = backups_of(self._site.directory, self._site.settings) if self._makes_backups and self._site.lab_identity is None else None
-        if backups is not None:
-            tasks.spawn("backups", make_backups(self._site, backups))
+        if self._makes_backups and self._site.lab_identity is None:
+            tasks.spawn("backups", make_backups(self._site))
         if self.certificate.context is not None:
             tasks.spawn("certificate watch", self.certificate.watch())
         return self._broker.addresses()

@@ -34,16 +34,21 @@ class ServerCertificate:
         self._now_ms = now_ms
         self.context = server_context(listen, directory)
 
-    def reload(self) -> bool:
+    def reload(self, listen: ListenSettings | None = None) -> bool:
         """Use the certificate as it now is in its file, for every connection from now on. Returns False if no listener uses TLS.
+
+        Args:
+            listen: the settings that name the file, if they have changed.
 
         Raises:
             ConfigError: if it can't be used; the present one stays in use.
         """
         if self.context is None:
             return False
-        server_context(self._listen, self._directory)  # a trial, so that a key that does not fit leaves the context in use as it is
-        load_certificate(self.context, self._listen, self._directory)
+        listen = listen if listen is not None else self._listen
+        server_context(listen, self._directory)  # a trial, so that a key that does not fit leaves the context in use as it is
+        load_certificate(self.context, listen, self._directory)
+        self._listen = listen
         return True
 
     async def watch(self) -> None:

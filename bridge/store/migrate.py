@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, inspect
 
 from bridge.errors import StoreError
+from bridge.ingest.ports import StoreUnavailable
 from bridge.store.sqlite import DAMAGED, MEND_DAMAGED, PRIMARY, make_private, translated
 
 NEWEST: Final = "0012"
@@ -41,14 +42,44 @@ def migrate(engine: Engine, path: Path, *, keeps_copy: bool = True) -> Path | No
         if current == NEWEST:
             return None
         if current is not None and current not in known_revisions():
-            raise StoreError(
-                f"the database is at revision {current}, which this version does not know",
-                fix="install the version of dockbridge that wrote it, or a newer one",
-            )
-        copy = backup(path, path.with_name(f"{path.stem}-before-{NEWEST}.db")) if current is not None and keeps_copy else None
+            raise _too_new(current, path)
+        copy = backup(path, _copy_before(NEWEST, path)) if current is not None and keeps_copy else None
         with engine.connect() as connection, connection.begin():
             _upgrade(connection)
         return copy
+
+
+def check_current(engine: Engine, path: Path) -> None:
+    """Make sure that a database has the form of this version, before something reads it.
+
+    Raises:
+        StoreError: if a newer version wrote it, or this version has not upgraded it yet.
+    """
+    try:
+        with translated(), engine.connect() as connection:
+            current = current_revision(connection)
+    except StoreUnavailable:
+        return  # whatever reads it says why
+    if current in (NEWEST, None):
+        return
+    if current not in known_revisions():
+        raise _too_new(current, path)
+    raise StoreError(
+        f"the database has the form of an older version (revision {current}; this one needs {NEWEST})",
+        fix="start the server with this version: `dockbridge serve` copies the database, and then upgrades it",
+    )
+
+
+def _copy_before(revision: str, path: Path) -> Path:
+    """The copy that an upgrade to a revision makes first."""
+    return path.with_name(f"{path.stem}-before-{revision}.db")
+
+
+def _too_new(current: str, path: Path) -> StoreError:
+    fix = "install the version of dockbridge that wrote it, or a newer one"
+    if (copy := _copy_before(current, path)).exists():
+        fix += f"; or go back to the copy from before its upgrade, without what was stored since: `dockbridge db restore {copy}`"
+    return StoreError(f"the database is at revision {current}, which this version does not know: a newer version has upgraded it", fix=fix)
 
 
 def known_revisions() -> list[str]:

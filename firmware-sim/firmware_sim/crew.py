@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.config import Settings
-from bridge.config import parse as parse_settings
+from bridge.config_file import parse as parse_settings
 from devices.protocol.vocabulary import Role
 from firmware_sim import belts
 from firmware_sim.firmware.base import Firmware

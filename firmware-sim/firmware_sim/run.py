@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, parse, render
+from bridge.config import CONFIG_NAME, DATABASE_NAME
+from bridge.config_file import parse, render
 from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine

@@ -51,7 +51,8 @@ class Site:
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         has_control: bool = False,
     ) -> None:
-        from bridge.config import CONFIG_NAME, load, parse  # here and below: a caller that only imports this module does not wait for them
+        from bridge.config import CONFIG_NAME
+        from bridge.config_file import load, parse  # here and below: a caller that only imports this module does not wait for them
         from bridge.site_folder import make_site
 
         self.folder = folder

@@ -152,7 +152,8 @@ class ServerThread:
 
     def _keep_port(self) -> None:
         """Write a free port that was taken into the site's settings: its devices find it there after a restart."""
-        from bridge.config import CONFIG_NAME, load, render
+        from bridge.config import CONFIG_NAME
+        from bridge.config_file import load, render
 
         path = self._folder / CONFIG_NAME
         settings = load(path)

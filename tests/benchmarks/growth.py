@@ -23,7 +23,8 @@ from benchmarks.rounds import OURS, Measurement, Spread, Target, alternate, row
 from benchmarks.rounds import Row as ReportRow
 from benchmarks.servers.ours import PASSWORD, Ours, count_events
 from benchmarks.servers.process import CHECKOUT, Server, environment
-from bridge.config import DATABASE_NAME, parse
+from bridge.config import DATABASE_NAME
+from bridge.config_file import parse
 from bridge.site_folder import make_site
 from devices.protocol.vocabulary import Role
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -35,11 +36,18 @@ from firmware_sim.demo import plan_demo
 SAMPLES = ROOT / "config" / "samples"
 
 
+@pytest.fixture(scope="module")
+def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site as `dockbridge init` leaves it."""
+    site = tmp_path_factory.mktemp("initial") / "site"
+    Shell(site)("init", site, "--listen", "127.0.0.1:0", "--mqtts", "127.0.0.1:0")
+    return site
+
+
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    run = Shell(tmp_path / "site")
-    run("init", run.site, "--listen", "127.0.0.1:0", "--mqtts", "127.0.0.1:0")
-    return run
+def shell(initial: Path, tmp_path: Path) -> Shell:
+    """The shell of a site that one test may change."""
+    return Shell(Path(shutil.copytree(initial, tmp_path / "site")))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +83,9 @@ def commands() -> Iterator[tuple[str, ...]]:
 def test_every_command_has_help_with_an_example(path: tuple[str, ...], command: Any) -> None:
     assert command.help, "no help"
     assert f"Example: `dockbridge {' '.join(path)}" in command.help
-    reads = path[-1] in {"list", "show", "explain", "watch"} and path[0] != "contract"
+    reads = (
+        path[-1] in {"list", "show", "explain", "watch", "stuck", "check", "verify", "status", "missing", "mispicks", "why", "who"} and path[0] != "contract"
+    )
     assert not reads or any("--json" in p.opts for p in command.params), "a read without --json"
 
 

@@ -17,7 +17,7 @@ import typer
 from helpers.server import Server
 from helpers.shell import Done
 
-from bridge.config import parse
+from bridge.config_file import parse
 from bridge.entrypoints.cli.order_import import import_
 from bridge.entrypoints.control.client import Caller
 from bridge.errors import NotFound

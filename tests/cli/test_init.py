@@ -8,7 +8,7 @@ import pytest
 from helpers.shell import Shell
 
 from bridge import site_certificates, site_folder
-from bridge.config import parse
+from bridge.config_file import parse
 from bridge.errors import NoSite, SiteError
 from bridge.serving.open_site import OpenSite
 from bridge.site_folder import make_site

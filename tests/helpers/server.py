@@ -22,15 +22,16 @@ from typing import Any, Final, Self
 
 from argon2 import PasswordHasher
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, parse
+from bridge.config import CONFIG_NAME, DATABASE_NAME
+from bridge.config_file import parse
 from bridge.entrypoints.control.client import ask
 from bridge.operations.server import counters
-from bridge.site_folder import make_site
 from bridge.store.registry import HASHER
 from devices.protocol.vocabulary import Role
 from helpers.events import SITE
 from helpers.forked import Forked
 from helpers.mqtt import Address, MqttWire
+from helpers.new_site import new_site
 
 Process = subprocess.Popen[str] | Forked
 WITH_FAULTS: Final = Path(__file__).with_name("serve_with_faults.py")
@@ -245,7 +246,7 @@ class Server(ServerProcess):
         if faults is not None:
             faults.mkdir()
         if not (directory / CONFIG_NAME).exists():
-            make_site(directory, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, **settings}))
+            new_site(directory, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, **settings}))
 
     @property
     def database(self) -> Path:

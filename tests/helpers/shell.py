@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import pytest
 
 from bridge.entrypoints.cli.logs import NOISY
 from bridge.entrypoints.cli.main import main
+from helpers.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
@@ -29,8 +31,9 @@ class Done(NamedTuple):
     stderr: str
 
 
-PROCESSES = ("serve", "demo")
-"""Commands that need a process of their own. The others run in this process: starting one takes longer than most of them run."""
+FORKED = ("serve",)
+FRESH = ("demo",)
+"""Commands that need a process of their own, forked or from scratch. The others run in this process: starting one takes longer than most of them run."""
 
 
 class Shell:
@@ -48,9 +51,20 @@ class Shell:
     def attempt(self, *arguments: str | Path) -> Done:
         """Runs it, however it ends."""
         words = list(map(str, arguments))
-        done = self._process(words) if words[0] in PROCESSES else self._here(words)
+        run = self._forked if words[0] in FORKED else self._process if words[0] in FRESH else self._here
+        done = run(words)
         assert "Traceback" not in done.stderr, done.stderr
         return done
+
+    def _forked(self, words: list[str]) -> Done:
+        with tempfile.NamedTemporaryFile("r") as errors:
+            process = Forked(["dockbridge", *words], log=Path(errors.name), environment=self.environment, folder=ROOT)
+            try:
+                code = process.wait(TIMEOUT_S)
+                return Done(code, process.stdout.read(), errors.read())
+            finally:
+                process.kill()
+                process.stdout.close()
 
     def _process(self, words: list[str]) -> Done:
         command = [sys.executable, "-m", "bridge.entrypoints.cli.main", *words]

@@ -18,12 +18,12 @@ import uvloop
 
 from bridge import certificates
 from bridge.app import Application
-from bridge.config import parse
+from bridge.config_file import parse
 from bridge.ingest.items import Message
-from bridge.site_folder import make_site
 from devices.protocol.vocabulary import Role
 from helpers.events import CREATED, SITE, event
 from helpers.mqtt import MqttWire
+from helpers.new_site import new_site
 from helpers.waiting import DEADLINE_S
 
 
@@ -41,7 +41,7 @@ class Site:
         self.addresses: dict[str, tuple[str, int]] = {}
         self._seq = 0
         if not (directory / "bridge.toml").exists():
-            make_site(directory, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, **settings}))
+            new_site(directory, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}, **settings}))
             if {"mqtts", "wss"} & settings.get("listen", {}).keys():
                 now = datetime.now(UTC)
                 certificates.make_authority(self.tls, SITE, now)

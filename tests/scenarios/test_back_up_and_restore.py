@@ -16,7 +16,8 @@ from helpers.site import Site
 
 from bridge import recovery
 from bridge.app import ingest_of
-from bridge.config import CREDENTIALS_NAME, DATABASE_NAME, parse
+from bridge.config import CREDENTIALS_NAME, DATABASE_NAME
+from bridge.config_file import parse
 from bridge.errors import SiteInUse, StoreError
 from bridge.recovery import Restored
 from bridge.site_folder import make_site

@@ -28,7 +28,8 @@ from helpers.site import Site
 
 from bridge import certificates, site_certificates
 from bridge.certificates import LEAF_VALID
-from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME, parse
+from bridge.config import CONFIG_NAME, DATABASE_NAME, LOCK_NAME
+from bridge.config_file import parse
 from bridge.examination.files import SiteFolder
 from bridge.examination.machine import ThisMachine
 from bridge.examination.site import ExaminedSite

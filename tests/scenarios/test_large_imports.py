@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers.server import Server
 
-from bridge.config import parse
+from bridge.config_file import parse
 from bridge.site_folder import make_site
 from bridge.site_reader import ReadableSite
 

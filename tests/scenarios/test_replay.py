@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from bridge.shop import ShopMap, ShopOrder, order_events, read_map, read_orders
 from devices.protocol.vocabulary import Outcome, Role
 from firmware_sim import cli
+from firmware_sim.link import mqtt
 from firmware_sim.replay import Agreement, Cast, Replayed, handed_out_ms, handed_over_ms, replay
 
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"
@@ -112,8 +113,12 @@ def test_a_second_replay_changes_nothing(site: Site, cast: Cast, orders: list[Sh
     assert second.ok
 
 
-def test_a_replay_before_its_import_says_what_is_missing(site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap) -> None:
-    before = replayed(site, cast, orders[:4], shop)
+def test_a_replay_before_its_import_says_what_is_missing(
+    site: Site, cast: Cast, orders: list[ShopOrder], shop: ShopMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(mqtt, "QUIET_S", 0.5)  # what is missing does not come later
+        before = replayed(site, cast, orders[:4], shop)
     assert not before.ok
     assert before.agreements[Agreement.MISSING] == 4
     assert set(before.record.outcomes) == {Outcome.PARKED}
@@ -156,7 +161,8 @@ def test_the_command_prints_json_and_ends_with_zero(site: Site, cast: Cast, orde
     assert said["agreements"] == {"agrees": 24, "differs": 0, "missing": 0}
 
 
-def test_the_command_exits_with_1_if_orders_are_missing(site: Site, cast: Cast) -> None:
+def test_the_command_exits_with_1_if_orders_are_missing(site: Site, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "QUIET_S", 0.5)
     logins = [x for part, device in vars_of(cast) for x in (f"--{part}", f"{device}:{cast.passwords[device]}")]
     done = CliRunner().invoke(cli.app, arguments(site, *logins, "--speed", "0"))
     assert done.exit_code == cli.FAILED

@@ -12,12 +12,14 @@ import cbor2
 import pytest
 from helpers.bench import Bench
 from helpers.events import CREATED, IDENTITIES, SITE, TOPICS, event
+from helpers.new_site import new_site
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.app import Application
 from bridge.article_file import read_articles
-from bridge.config import ArticleSettings, parse
+from bridge.config import ArticleSettings
+from bridge.config_file import parse
 from bridge.domain.articles import Article, ArticleFlag
 from bridge.domain.facts import Verdict
 from bridge.errors import Refused
@@ -25,7 +27,6 @@ from bridge.ingest.articles import Catalogue
 from bridge.ingest.receipt import Shelf, receipt_cbor
 from bridge.operations import articles
 from bridge.operations.ports import ArticlePlan
-from bridge.site_folder import make_site
 from bridge.store import tables
 from bridge.store.articles import put_articles
 from bridge.store.memory import MemoryStore
@@ -300,7 +301,7 @@ def test_the_catalogue_keeps_few_articles_and_asks_for_none_if_there_are_none() 
 
 
 def test_an_open_site_uses_a_new_list_at_once(tmp_path: Path) -> None:
-    make_site(tmp_path / "site", parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
+    new_site(tmp_path / "site", parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
 
     async def outcomes() -> list[Any]:
         async with await Application.open(tmp_path / "site") as app:

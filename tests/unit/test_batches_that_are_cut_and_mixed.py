@@ -16,7 +16,7 @@ from helpers.events import BOOT, BOOT_MS, CREATED, DELIVERY, IDENTITIES, LINES, 
 from helpers.waiting import DEADLINE_S
 
 from bridge.app import Application
-from bridge.config import parse
+from bridge.config_file import parse
 from bridge.domain.access import Kind
 from bridge.ingest.items import Incoming, Settled
 from bridge.ingest.pipeline import Limits, Pipeline, Settler

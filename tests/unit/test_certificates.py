@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import ssl
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import certificates
 from bridge.config import ListenSettings
 from bridge.errors import ConfigError, Refused, SiteError
+from bridge.pem import certificate_fault, check_certificate, key_fault, pair_fault
 from bridge.tls import certificate_ends_ms, server_context
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -114,7 +121,7 @@ def test_certificates_say_what_they_are(folder: Path) -> None:
 
 
 def test_a_fingerprint_is_what_openssl_prints(folder: Path) -> None:
-    pem = (folder / "server.pem").read_text()
+    pem = (folder / "ca.pem").read_text()
     digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest().upper()
     assert certificates.fingerprint(pem.encode()) == ":".join(digest[i : i + 2] for i in range(0, 64, 2))
 
@@ -197,26 +204,101 @@ def test_a_key_that_is_missing_is_named(folder: Path) -> None:
     assert "listen.tls_key_file: /nowhere.key does not exist" in str(refused(folder, tls_key_file="/nowhere.key"))
 
 
-def test_a_key_that_does_not_fit_is_named(folder: Path) -> None:
-    assert "can't be used together: KEY_VALUES_MISMATCH" in str(refused(folder, tls_key_file="ca.key"))
+def pem(folder: Path, name: str) -> bytes:
+    return (folder / name).read_bytes()
 
 
-def test_a_file_that_is_not_an_authority_is_named(folder: Path) -> None:
-    assert "server.key contains no certificate" in str(refused(folder, tls_client_ca_file="server.key"))
+def key(folder: Path) -> Any:
+    return load_pem_private_key(pem(folder, "server.key"), None)
+
+
+def locked(folder: Path, form: PrivateFormat) -> bytes:
+    encoded: bytes = key(folder).private_bytes(Encoding.PEM, form, BestAvailableEncryption(b"secret"))
+    return encoded
+
+
+WRONG_CERTIFICATES: dict[str, tuple[Callable[[Path], bytes], str, str]] = {
+    "empty": (lambda f: b"", "is empty", "certificate chain"),
+    "blank": (lambda f: b" \n", "is empty", "certificate chain"),
+    "a key": (lambda f: pem(f, "server.key"), "contains a private key, and no certificate", "were swapped"),
+    "a request": (
+        lambda f: pem(f, "server.pem").replace(b"CERTIFICATE", b"CERTIFICATE REQUEST"),
+        "contains a certificate request, and no certificate",
+        "chain",
+    ),
+    "cut": (lambda f: pem(f, "server.pem")[:300], "ends in the middle of a certificate", "copy the file again"),
+    "a chain that is cut": (lambda f: pem(f, "server.pem") + pem(f, "ca.pem")[:300], "ends in the middle of a certificate", "copy the file again"),
+    "damaged": (lambda f: pem(f, "server.pem").replace(b"MII", b"AAA", 1), "contains a damaged certificate", "issued again"),
+    "DER": (lambda f: load_pem_x509_certificate(pem(f, "server.pem")).public_bytes(Encoding.DER), "in the form DER, not PEM", "openssl x509 -inform DER -in"),
+    "PKCS#12": (lambda f: b"\x30\x82\x03\x01rest", "is not PEM, but perhaps PKCS#12", "openssl pkcs12"),
+    "a text": (lambda f: b"hello\n", "is not PEM: it contains no certificate", "certificate chain"),
+}
+WRONG_KEYS: dict[str, tuple[Callable[[Path], bytes], str, str]] = {
+    "empty": (lambda f: b"", "is empty", "private key (PEM, not encrypted)"),
+    "a certificate": (lambda f: pem(f, "server.pem"), "contains a certificate, and no private key", "were swapped"),
+    "a public key": (
+        lambda f: key(f).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+        "contains a public key, and no private key",
+        "private key",
+    ),
+    "encrypted": (lambda f: locked(f, PrivateFormat.PKCS8), "is encrypted", "openssl pkey -in"),
+    "encrypted as OpenSSL used to": (lambda f: locked(f, PrivateFormat.TraditionalOpenSSL), "is encrypted", "openssl pkey -in"),
+    "cut": (lambda f: pem(f, "server.key")[:100], "ends in the middle of the key", "copy the file again"),
+    "damaged": (lambda f: pem(f, "server.key").replace(b"MI", b"AA", 1), "contains a damaged key", "copy the file again"),
+    "DER": (
+        lambda f: key(f).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+        "contains a key in the form DER",
+        "openssl pkey -inform DER -in",
+    ),
+    "a text": (lambda f: b"hello\n", "is not PEM: it contains no key", "private key"),
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "make", "said", "fix"),
+    [
+        *(pytest.param("tls_cert_file", *row, id=f"certificate: {name}") for name, row in WRONG_CERTIFICATES.items()),
+        *(pytest.param("tls_key_file", *row, id=f"key: {name}") for name, row in WRONG_KEYS.items()),
+        *(pytest.param("tls_client_ca_file", *WRONG_CERTIFICATES[name], id=f"authority: {name}") for name in ("empty", "a key", "cut", "DER", "a text")),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_words(folder: Path, tmp_path: Path, setting: str, make: Callable[[Path], bytes], said: str, fix: str) -> None:
+    file = tmp_path / "wrong file"
+    file.write_bytes(make(folder))
+    error = refused(folder, **{setting: str(file)})
+    assert str(error).startswith(f"listen.{setting}: {file} ")
+    assert said in str(error)
+    assert fix in str(error.fix)
+    if setting == "tls_cert_file":
+        with pytest.raises(Refused, match=re.escape(f"{file} {said}"[:20])):
+            check_certificate(file)
+
+
+def test_a_key_that_does_not_fit_is_named(folder: Path, tmp_path: Path) -> None:
+    other = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "other.key").write_bytes(other)
+    said = str(refused(folder, tls_key_file=str(tmp_path / "other.key")))
+    assert "can't be used together: the key is not that of the certificate of CN=" in said
+    (tmp_path / "chain.pem").write_bytes(pem(folder, "ca.pem") + pem(folder, "server.pem"))
+    turned = refused(folder, tls_cert_file=str(tmp_path / "chain.pem"))
+    assert "the key is that of a later certificate in the chain" in str(turned)
+    assert turned.fix == "put the server's own certificate first"
+
+
+def test_a_key_with_its_parameters_in_front_is_a_key(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "with.key").write_bytes(b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + pem(folder, "server.key"))
+    assert key_fault(tmp_path / "with.key") is None
+    assert certificate_fault(folder / "server.pem") is None
+    assert pair_fault(folder / "server.pem", folder / "server.key") is None
+
+
+def test_an_authority_that_is_not_there_is_named(folder: Path) -> None:
     assert "listen.tls_client_ca_file: /nowhere.pem does not exist" in str(refused(folder, tls_client_ca_file="/nowhere.pem"))
 
 
 def test_a_file_that_can_t_be_read_is_named(folder: Path, tmp_path: Path) -> None:
     error = refused(folder, tls_key_file=str(tmp_path))
     assert f"listen.tls_key_file: {tmp_path} can't be read" in str(error)
-
-
-def test_an_encrypted_key_is_an_error_and_not_a_question(folder: Path, tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
-
-    key = load_pem_private_key((folder / "server.key").read_bytes(), None)
-    (tmp_path / "locked.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
-    assert "can't be used together" in str(refused(folder, tls_key_file=str(tmp_path / "locked.key")))
 
 
 def test_a_site_without_tls_needs_no_certificate(tmp_path: Path) -> None:

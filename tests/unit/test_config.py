@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.config import BrokerSettings, IngestSettings, ListenSettings, OrderSettings, PublishSettings, Settings, SiteSettings, load, parse, render
+from bridge.config import BrokerSettings, IngestSettings, ListenSettings, OrderSettings, PublishSettings, Settings, SiteSettings
+from bridge.config_file import load, parse, render
 from bridge.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[2] / "config" / "bridge.toml"

@@ -10,9 +10,10 @@ from typing import Any, get_type_hints
 
 import pytest
 from helpers.events import CREATED, SITE, event
+from helpers.new_site import new_site
 
 from bridge.app import Application
-from bridge.config import parse
+from bridge.config_file import parse
 from bridge.entrypoints.control import server as control_server
 from bridge.entrypoints.control import wire
 from bridge.entrypoints.control.client import Caller, ask, call
@@ -22,13 +23,12 @@ from bridge.operations import database, devices, imports, jobs, quarantine, serv
 from bridge.operations.devices import Enrolled
 from bridge.operations.imports import ImportedEvent
 from bridge.operations.ports import SiteContext
-from bridge.site_folder import make_site
 from devices.protocol.vocabulary import EventType, Role
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    make_site(tmp_path / "site", parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
+    new_site(tmp_path / "site", parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
     return tmp_path / "site"
 
 
@@ -127,7 +127,7 @@ def test_every_operation_that_changes_a_site_can_be_called() -> None:
 def deep(tmp_path: Path) -> Path:
     """A site whose socket has a path that is too long for a socket address."""
     folder = tmp_path / ("deep" * 30) / "site"
-    make_site(folder, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
+    new_site(folder, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
     return folder
 
 

@@ -22,7 +22,7 @@ USE: Final = """
 import asyncio, json, sqlite3, sys
 from pathlib import Path
 from bridge.app import Application
-from bridge.config import parse
+from bridge.config_file import parse
 from bridge.site_folder import make_site
 from devices.protocol.vocabulary import Role
 from firmware_sim.run import run_simulated
@@ -83,7 +83,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tree with every example in it."""
     folder = tmp_path_factory.mktemp("tree")
     for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.egg-info"))
     for file, kind, text in examples():
         path = folder / file
         if kind == "python":

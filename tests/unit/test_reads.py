@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -11,15 +12,15 @@ from pathlib import Path
 
 import pytest
 from helpers.events import CREATED, SITE, event
+from helpers.new_site import new_site
 from sqlalchemy import Engine
 from sqlalchemy import event as event_of
 
 from bridge.app import Application
-from bridge.config import parse
+from bridge.config_file import parse
 from bridge.entrypoints.cli.main import main
 from bridge.operations import devices, jobs
 from bridge.operations.imports import open_channel
-from bridge.site_folder import make_site
 from devices.protocol.vocabulary import Role
 
 DEVICES = 30
@@ -41,10 +42,16 @@ def statements() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
+def site(filled: Path, tmp_path: Path) -> Path:
+    """The site, for one test to change."""
+    return Path(shutil.copytree(filled, tmp_path / "site"))
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site with devices, and orders in jobs of two couriers."""
-    folder = tmp_path / "site"
-    make_site(folder, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
+    folder = tmp_path_factory.mktemp("filled") / "site"
+    new_site(folder, parse({"site": {"name": SITE}, "listen": {"mqtt": "127.0.0.1:0"}}))
 
     async def fill() -> None:
         async with await Application.open(folder) as app:

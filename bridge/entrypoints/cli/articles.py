@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from bridge.article_file import COLUMNS, BadCell, ReadArticles, read_articles
-from bridge.config import CONFIG_NAME, load
+from bridge.config import CONFIG_NAME
+from bridge.config_file import load
 from bridge.domain.articles import Article
 from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_details, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
@@ -26,7 +27,7 @@ BAD_SHOWN_MAX = 50
 
 @app.command(name="import")
 def import_(
-    file: Annotated[Path, typer.Argument(help=f"CSV with the columns {', '.join(COLUMNS)}; only sku is required.")],
+    file: Annotated[Path, typer.Argument(help=f"CSV with the columns {', '.join(COLUMNS)}; only sku is required.", readable=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     site: SiteOption = Path(),
     as_json: JsonOption = False,

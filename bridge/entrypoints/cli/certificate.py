@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec.structs import asdict
 
-from bridge.config import CONFIG_NAME, load
+from bridge.config import CONFIG_NAME
+from bridge.config_file import load
 from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.control.client import call

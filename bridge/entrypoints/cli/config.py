@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
-from bridge.config import CONFIG_NAME, Settings, load, render
+from bridge.config import CONFIG_NAME, Settings
+from bridge.config_file import load, render
 from bridge.entrypoints.cli.output import JsonOption, print_json, say
 from bridge.entrypoints.cli.reading import SiteOption
+from bridge.errors import ConfigError
 from bridge.tls import server_context
 
 app = typer.Typer(no_args_is_help=True, help="Look at a site's settings.\n\nExample: `dockbridge config check --site ams1`")
@@ -35,10 +37,18 @@ def show(
 
 
 @app.command()
-def check(site: SiteOption = Path()) -> None:
+def check(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
     """Check a site's settings and its certificate files, without starting a server.
 
     Example: `dockbridge config check --site ams1`
     """
-    server_context(load(site / CONFIG_NAME).listen, site)
-    say(f"{site / CONFIG_NAME} has no faults.")
+    file, faults = site / CONFIG_NAME, []
+    try:
+        server_context(load(file).listen, site)
+    except ConfigError as error:
+        faults.append({"what": str(error), "fix": error.fix})
+        raise
+    finally:
+        if as_json:
+            print_json({"file": str(file), "faults": faults})
+    say(f"{file} has no faults.")

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, load
+from bridge.config import CONFIG_NAME, DATABASE_NAME
+from bridge.config_file import load
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, progress, ranges, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import dated, moment, zone_name
@@ -63,7 +64,9 @@ def check(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
 
 @app.command()
 def backup(
-    to: Annotated[Path | None, typer.Argument(help="The file to write.", show_default="a new one in backup.folder, like the scheduled ones")] = None,
+    to: Annotated[
+        Path | None, typer.Argument(help="The file to write.", show_default="a new one in backup.folder, like the scheduled ones", readable=False)
+    ] = None,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -93,7 +96,7 @@ def _scheduled(site: Path) -> Path:
     return backups.make(site / DATABASE_NAME, datetime.now(UTC))
 
 
-FileArgument = Annotated[Path, typer.Argument(help="The backup.", metavar="FILE")]
+FileArgument = Annotated[Path, typer.Argument(help="The backup.", metavar="FILE", readable=False)]
 
 
 @app.command()
@@ -147,9 +150,9 @@ def restore(
 
 @app.command()
 def salvage(
-    to: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")],
+    to: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE", readable=False)],
     site: SiteOption = Path(),
-    source: Annotated[Path | None, typer.Option("--from", help="The damaged database, if it is not the site's own.")] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="The damaged database, if it is not the site's own.", readable=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a new database of what can be read of a damaged one. Take a backup if you have one: this is for when there is none.

@@ -10,7 +10,8 @@ import msgspec
 import typer
 from msgspec.structs import asdict, replace
 
-from bridge.config import CONFIG_NAME, load
+from bridge.config import CONFIG_NAME
+from bridge.config_file import load
 from bridge.entrypoints.cli.device_enrol import COMMANDS as MANY
 from bridge.entrypoints.cli.device_enrol import (
     KEEP_IT,
@@ -166,8 +167,10 @@ def rotate(
 @app.command()
 def certificate(
     device: DeviceArgument,
-    out: Annotated[Path | None, typer.Option(help="The folder for DEVICE.pem, DEVICE.key and ca.pem.")] = None,
-    accept: Annotated[Path | None, typer.Option(help="Make none: accept this certificate (PEM), issued by the authority in listen.tls_client_ca_file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder for DEVICE.pem, DEVICE.key and ca.pem.", readable=False)] = None,
+    accept: Annotated[
+        Path | None, typer.Option(help="Make none: accept this certificate (PEM), issued by the authority in listen.tls_client_ca_file.", readable=False)
+    ] = None,
     site: SiteOption = Path(),
 ) -> None:
     """Give a device a certificate, so that it needs no password. Its previous certificate is invalid at once.

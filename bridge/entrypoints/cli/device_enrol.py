@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from msgspec.structs import replace
 
-from bridge.config import CONFIG_NAME, load
+from bridge.config import CONFIG_NAME
+from bridge.config_file import load
 from bridge.entrypoints.cli.handing import handed_out, print_first
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, printable, say
 from bridge.entrypoints.cli.reading import SiteOption, read

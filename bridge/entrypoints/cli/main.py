@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated, Final
 
 import typer
 
@@ -32,6 +36,8 @@ from bridge.entrypoints.cli import (
     orders,
     quarantine,
     report,
+    server,
+    service,
     sim,
     site,
     status,
@@ -49,6 +55,20 @@ logger = logging.getLogger("dockbridge")
 app = typer.Typer(name="dockbridge", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
+PIPE_CLOSED: Final = 128 + signal.SIGPIPE
+"""The exit code of a program whose output nobody reads any more, as shells report it."""
+_FIXES: Final = {
+    errno.EACCES: "let this user read it (and write it, if the command does), or run the command as its owner",
+    errno.EPERM: "run the command as the owner of the file",
+    errno.ENOENT: "check the name",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENOTDIR: "check the name: a part of it is a file, not a folder",
+    errno.ENOSPC: "free some space on the disk",
+    errno.EDQUOT: "free some space: this user's quota is used up",
+    errno.EROFS: "choose a file system that is mounted read-write",
+}
+"""The fix for an error of the operating system."""
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -96,6 +116,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
+app.add_typer(server.app, name="server")
+app.add_typer(service.app, name="service")
 
 
 def main() -> None:
@@ -105,30 +127,56 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command that was typed. On wrong usage Typer itself prints the right one and exits with 2."""
+    """Run the command that was typed, and write out what it printed. Returns the exit code."""
     try:
-        app(prog_name="dockbridge")
-    except BridgeError as error:
-        _print_error(str(error), error.fix)
-        return 1
-    except StoreUnavailable as error:
-        _print_error(f"the database can't be used: {error}", error.fix)
-        return 1
+        code = _code_of(lambda: app(prog_name="dockbridge"))
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output has closed it; what is still buffered must not raise again at exit.
+        code = PIPE_CLOSED
+    except OSError as error:
+        say(f"error: the output can't be written: {error.strerror}\n  fix: {_FIXES.get(error.errno or 0, 'check where it goes')}")
+        code = 1
+    else:
+        return code
+    with suppress(OSError):  # what is still buffered must not raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, OverflowError, UnicodeError) as error:
-        _print_error(str(error), "check the file's name and permissions, and that the text is UTF-8")
-        return 1
+    return code
+
+
+def _code_of(command: Callable[[], None]) -> int:
+    """Run a command. On wrong usage Typer itself prints the right one and exits with 2.
+
+    Raises:
+        OSError: if its output can't be written.
+    """
+    try:
+        command()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Typer's way to end when the reader of our output has gone
+            raise BrokenPipeError from end
+        return end.code if isinstance(end.code, int) else 0
+    except BridgeError as error:
+        return _failed(str(error), error.fix)
+    except StoreUnavailable as error:
+        return _failed(f"the database can't be used: {error}", error.fix)
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:
+            # What has failed has no name: one byte more raises the error again if it is the output.
+            os.write(sys.stdout.fileno(), b"\n")
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return _failed(f"{where}{error.strerror or error}", _FIXES.get(error.errno or 0, "check the file's name and permissions"))
+    except (OverflowError, UnicodeError) as error:
+        return _failed(str(error), "check the file's name, and that its text is UTF-8")
     return 0
 
 
-def _print_error(what: str, fix: str | None) -> None:
-    """What happened, and what to do: for people, or as a line of the server's log if that is for programs."""
+def _failed(what: str, fix: str | None) -> int:
+    """Say what happened, and what to do: for people, or as a line of the server's log if that is for programs."""
     if is_json():
         logger.critical("%s", "; ".join(filter(None, (what, fix))))
     else:
         say(f"error: {what}" + (f"\n  fix: {fix}" if fix else ""))
+    return 1
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ BAD_SHOWN_MAX: Final = 50
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="The shop's exports: CSV, TSV or .xlsx; - for standard input.")],
-    mapping: Annotated[Path, typer.Option("--map", help="TOML: how to read them. `orders map` writes a first one.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="The shop's exports: CSV, TSV or .xlsx; - for standard input.", readable=False)],
+    mapping: Annotated[Path, typer.Option("--map", help="TOML: how to read them. `orders map` writes a first one.", readable=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done. Nothing is sent.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Send nothing if anything is wrong.")] = False,
     site: SiteOption = Path(),

@@ -23,8 +23,8 @@ _QUESTIONS: Final = {
 
 
 def map_(
-    file: Annotated[Path, typer.Argument(help="The shop's export: CSV, TSV or .xlsx.")],
-    out: Annotated[Path | None, typer.Option(help="Write the mapping to this file.", show_default="print it")] = None,
+    file: Annotated[Path, typer.Argument(help="The shop's export: CSV, TSV or .xlsx.", readable=False)],
+    out: Annotated[Path | None, typer.Option(help="Write the mapping to this file.", show_default="print it", readable=False)] = None,
     name: Annotated[str | None, typer.Option(help="The shop's channel.", show_default="ask")] = None,
     timezone: Annotated[str | None, typer.Option(help="The time zone of times without one.", show_default="ask")] = None,
     currency: Annotated[str | None, typer.Option(help="The currency, if no column says it.", show_default="ask")] = None,

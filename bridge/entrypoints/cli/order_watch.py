@@ -15,7 +15,8 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from bridge.config import CONFIG_NAME, ImportSettings, load
+from bridge.config import CONFIG_NAME, ImportSettings
+from bridge.config_file import load
 from bridge.entrypoints.cli.importing import Import, Tally, described, sorted_file
 from bridge.entrypoints.cli.output import JsonOption, Steps, print_json_line, say
 from bridge.entrypoints.cli.reading import SiteOption, read

@@ -19,7 +19,9 @@ R = TypeVar("R")
 SiteOption = Annotated[
     Path,
     # Eager: an option that is a time of day is read in the time zone of the site.
-    typer.Option("--site", "-s", envvar="DOCKBRIDGE_SITE", help="The site's folder.", show_default="this folder", callback=remember_site, is_eager=True),
+    typer.Option(
+        "--site", "-s", envvar="DOCKBRIDGE_SITE", help="The site's folder.", show_default="this folder", callback=remember_site, is_eager=True, readable=False
+    ),
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import resource
@@ -17,11 +16,13 @@ import typer
 
 from bridge import __version__
 from bridge.addresses import is_loopback, split_address
-from bridge.config import CONFIG_NAME, Settings, load, parse
+from bridge.config import CONFIG_NAME, Settings
+from bridge.config_file import load, parse
 from bridge.domain.access import Identity
 from bridge.entrypoints.cli.certificate import HostOption, print_made
 from bridge.entrypoints.cli.logs import log_as
 from bridge.entrypoints.cli.output import JsonOption, print_json_line, say
+from bridge.entrypoints.notify import ServiceManager
 from bridge.errors import BridgeError
 from bridge.ingest.points import CLAIM_STORED, POINTS, Passed, ignore_point
 from bridge.interpreter import loop_runner, tune_garbage_collection
@@ -33,11 +34,11 @@ LAB_LISTEN: Final = "127.0.0.1:1883"
 LAB_IDENTITY: Final = Identity(site="lab", device="anonymous", role=Role.LAB, reads_everything=True)
 """The identity of every client in a laboratory."""
 
-Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE")]
+Directory = Annotated[Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE", readable=False)]
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(help="The folder to create.")],
+    directory: Annotated[Path, typer.Argument(help="The folder to create.", readable=False)],
     name: Annotated[str | None, typer.Option(help="The site's name: the tenant in every topic, v1/NAME/…", show_default="the folder's name")] = None,
     host: HostOption = [],  # noqa: B006 -- Typer's way to say "may be given several times"
     listen: Annotated[str, typer.Option(help="host:port of MQTT over TCP, without TLS; port 0 for any free port, empty for none.")] = "127.0.0.1:1883",
@@ -141,12 +142,10 @@ async def serve_site(directory: Path, *, as_json: bool, lab_identity: Identity |
     """Run a site until SIGINT or SIGTERM. `passed` is called at each point of the pipeline (`bridge.ingest.points`)."""
     from bridge.app import Application
     from bridge.entrypoints.control.server import ControlServer
+    from bridge.entrypoints.running import Signals, run_until_stopped
     from bridge.serving.parts import Parts
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    signals, manager = Signals(), ServiceManager()
     _raise_descriptor_limit()
     async with await Application.open(directory, lab_identity=lab_identity, parts=Parts(passed=passed)) as app, AsyncExitStack() as life:
         http = {}
@@ -164,10 +163,8 @@ async def serve_site(directory: Path, *, as_json: bool, lab_identity: Identity |
             print_json_line({"ready": True, "site": app.settings.site.name, "version": __version__, "addresses": addresses})
         else:
             print(f"dockbridge {__version__} ready: site {app.settings.site.name}, {', '.join(addresses.values())}", flush=True)
-        ended = [asyncio.ensure_future(event.wait()) for event in (stop, app.failed)]
-        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
-        for waiting in ended:
-            waiting.cancel()
+        app.settings_changed.append(lambda now: log_as(now.log.format))
+        await run_until_stopped(app, signals, manager)
         logger.info("stopping: what was received is being stored")
         await control.stop()
         if app.failed.is_set():

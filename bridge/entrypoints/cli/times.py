@@ -11,7 +11,8 @@ from typing import Annotated, Final
 import typer
 
 from bridge.clock import anchored_clock
-from bridge.config import CONFIG_NAME, load, zone_of
+from bridge.config import CONFIG_NAME
+from bridge.config_file import load, zone_of
 from bridge.errors import BridgeError
 
 _YEAR_10000_MS: Final = 253_402_300_800_000

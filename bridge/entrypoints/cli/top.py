@@ -28,7 +28,7 @@ SLOW_EVERY_S: Final = 10.0
 """How old the number of stuck orders, and what is seen of the site's folder, may be."""
 
 Directory = Annotated[
-    Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE", callback=remember_site, is_eager=True)
+    Path, typer.Argument(help="The site's folder.", show_default="this folder", envvar="DOCKBRIDGE_SITE", callback=remember_site, is_eager=True, readable=False)
 ]
 
 

@@ -44,8 +44,10 @@ def torture(
             help="Its password. Other users of this machine can read a command line: prefer --password-file.",
         ),
     ] = None,
-    password_file: Annotated[Path | None, typer.Option(help="A file whose first line is the password for the other broker.")] = None,
-    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Make the site in this folder, and keep it.", show_default="a temporary folder")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="A file whose first line is the password for the other broker.", readable=False)] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Make the site in this folder, and keep it.", show_default="a temporary folder", readable=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Kill a server with SIGKILL, again and again under load, and print the fate of every message.

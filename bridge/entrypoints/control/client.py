@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from bridge.config import SOCKET_NAME
 from bridge.entrypoints.control.users import own_user
 from bridge.entrypoints.control.wire import Progress, at_socket, decode_answer, encode_call, progress_of
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, Refused
 from bridge.operations.acts import carry_out
 from bridge.operations.ports import SiteContext
 
@@ -106,10 +106,20 @@ async def _open(directory: Path) -> Application:
 
 
 def _connected(directory: Path) -> socket.socket | None:
-    """A connection to the running server; None if none runs."""
+    """A connection to the running server; None if none runs.
+
+    Raises:
+        Refused: if the server is another user's.
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         at_socket(directory / SOCKET_NAME, connection.connect)
+    except PermissionError as error:
+        connection.close()
+        raise Refused(
+            f"{directory / SOCKET_NAME} is the server's, and {own_user()} may not use it",
+            fix="run the command as the owner of the site's folder, with sudo -u NAME",
+        ) from error
     except OSError:
         connection.close()
         return None
@@ -117,6 +127,20 @@ def _connected(directory: Path) -> socket.socket | None:
 
 
 def _ask(connection: socket.socket, operation: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
+    try:
+        result: R = _answered(connection, operation, *args, **kwargs)
+    except ConnectionError as error:
+        fix = "see its log, then run the command again: nothing is done twice"
+        raise BridgeError("the server ended the connection before it answered", fix=fix) from error
+    return result
+
+
+def _answered(connection: socket.socket, operation: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
+    """The server's answer.
+
+    Raises:
+        ConnectionError: if the server ended the connection first.
+    """
     connection.sendall(encode_call(operation, *args, **kwargs))
     on_progress = progress_of(operation, *args, **kwargs)
     with connection.makefile("rb") as lines:
@@ -127,7 +151,7 @@ def _ask(connection: socket.socket, operation: Callable[..., Awaitable[R]], *arg
                 return result
             if on_progress is not None:
                 on_progress(*answer)
-    raise BridgeError("the server ended the connection before it answered", fix="see its log, then run the command again: nothing is done twice")
+    raise ConnectionError("the connection has ended")
 
 
 __all__ = ["Caller", "ask", "call"]

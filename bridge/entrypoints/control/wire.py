@@ -63,6 +63,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "server.batch_times": server.batch_times,
     "server.failed_logins": server.failed_logins,
     "server.reload_certificate": server.reload_certificate,
+    "server.reload": server.reload,
 }
 """What can be called, by name."""
 _NAMES: Final = {operation: name for name, operation in CALLS.items()}

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 
 from bridge.addresses import split_address
-from bridge.config import CONFIG_NAME, Settings, load
+from bridge.config import CONFIG_NAME, Settings
+from bridge.config_file import load
 from firmware_sim.commands.new import refuse_to_overwrite, write_new
 from firmware_sim.commands.output import say
 from firmware_sim.errors import NotAdmitted, NotReachable, SimError

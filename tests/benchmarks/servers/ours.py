@@ -16,7 +16,8 @@ from helpers.server import ServerProcess, enrol
 from benchmarks.machine import Cores
 from benchmarks.servers.process import Processes, Server
 from bridge import certificates
-from bridge.config import DATABASE_NAME, parse
+from bridge.config import DATABASE_NAME
+from bridge.config_file import parse
 from bridge.site_folder import make_site
 from devices.protocol.vocabulary import Role
 
