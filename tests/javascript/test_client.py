@@ -277,8 +277,9 @@ def test_it_refuses_what_the_server_would_refuse_and_nothing_else(verdicts: subp
     assert verdicts.stdout is not None
     verdicts.stdin.write("".join(f"{event_type} {payload.hex()}\n" for payload in payloads))
     verdicts.stdin.flush()
-    for payload in payloads:
-        assert bool(verdicts.stdout.readline().strip()) is _is_refused(payload, event_type), payload.hex()
+    said = [json.loads(verdicts.stdout.readline()) for _ in payloads]
+    for payload, fault in zip(payloads, said, strict=True):
+        assert bool(fault) is _is_refused(payload, event_type), (fault, payload.hex())
 
 
 def _without_null(value: Any) -> Any:

@@ -56,7 +56,9 @@ AddressOption = Annotated[
     list[str],
     typer.Option("--address", help="HOST or HOST:PORT by which devices reach the server; several times if there are several.", show_default="as certified"),
 ]
-SheetOption = Annotated[Path | None, typer.Option(help="Write a sheet to print, with a card for each device: FILE.html or FILE.svg.", show_default=False)]
+SheetOption = Annotated[
+    Path | None, typer.Option(help="A sheet to print, with a card for each device: FILE.html or FILE.svg.", show_default=False, readable=False)
+]
 MoveTo = Annotated[str | None, typer.Option(help="Give the open jobs of a phone's courier to this courier.", show_default=False)]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the audit log.")]
 
@@ -67,9 +69,11 @@ claims = typer.Typer(no_args_is_help=True, help="QR codes that are not redeemed.
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV with the columns action, device, role, courier, at and orders; only device is always needed.")],
+    file: Annotated[Path, typer.Argument(help="CSV with the columns action, device, role, courier, at, orders; only device is always needed.", readable=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    secrets: Annotated[Path | None, typer.Option(help="Write the passwords to this new file (mode 0600) instead of stdout.", show_default=False)] = None,
+    secrets: Annotated[
+        Path | None, typer.Option(help="Write passwords to this new file (mode 0600), not to stdout.", show_default=False, readable=False)
+    ] = None,
     sheet: SheetOption = None,
     address: AddressOption = [],  # noqa: B006 -- Typer's way to say "may be given several times"
     also_revoke: Annotated[bool, typer.Option("--revoke", help="Let lines remove devices that may still log in.")] = False,

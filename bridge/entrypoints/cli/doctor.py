@@ -29,10 +29,10 @@ _SIGNS: Final = (CONFIG_NAME, DATABASE_NAME, CERTIFICATES_NAME, HALF_MADE)
 def doctor(
     context: typer.Context,
     directory: Directory = Path(),
-    site: Annotated[Path | None, typer.Option("--site", "-s", hidden=True, help="The site's folder, as other commands take it.")] = None,
+    site: Annotated[Path | None, typer.Option("--site", "-s", hidden=True, help="The site's folder, as other commands take it.", readable=False)] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Compare every order with its events, not only some; on a large site this takes minutes.")] = False,
     stopped: Annotated[bool, typer.Option("--stopped", help="The server is stopped on purpose: that is no fault.")] = False,
-    bundle: Annotated[Path | None, typer.Option(help="Write what support needs into this archive (.tar.gz or .zip): no secrets, no personal data.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="An archive for support (.tar.gz or .zip), without secrets and personal data.", readable=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Examine a site: configuration, certificates, clocks, disk, database, server, devices. Each fault is named with what mends it.

@@ -200,8 +200,8 @@ def _sha256(file: Path) -> str:
 
 
 def watch_folder(
-    folder: Annotated[Path, typer.Argument(help="Where the shop's files arrive.")],
-    mapping: Annotated[Path, typer.Option("--map", help="TOML: how to read them. It is read again for each file.")],
+    folder: Annotated[Path, typer.Argument(help="Where the shop's files arrive.", readable=False)],
+    mapping: Annotated[Path, typer.Option("--map", help="TOML: how to read them. It is read again for each file.", readable=False)],
     strict: Annotated[bool, typer.Option("--strict", help="Send nothing of a file in which anything is wrong.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Take in what is there and end, for cron. Exit 1 if a file was refused or is left.")] = False,
     site: SiteOption = Path(),

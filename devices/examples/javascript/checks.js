@@ -60,18 +60,19 @@ const [id, word, code, eventId, uint, count] = [text(96), text(64), text(512), b
 const [country, currency] = [text(2, /^[A-Z]{2}$/), text(3, /^[A-Z]{3}$/)];
 const [lines, codes] = [list(map({ sku: id, qty: count }), 1, 500), list(code, 1, 500)];
 const [nothing, because, atHub, atBorder] = [map({}), map({ reason: word }), map({ hub: id }), map({ country })];
+const shipping = { 'carrier?': word, 'service?': word, 'tracking?': id, 'ship_by_ms?': uint };
 const podMethod = oneOf('code', 'pin', 'photo', 'signature', 'left_safe', 'neighbour', 'locker', 'station', 'counter', 'scan', 'none');
 
 /** The body of each event type. The repository has a test that holds this table against the server's. @type {Record<string, Check>} */
 const BODIES = {
   created: map({
     channel: word, lines, allow_partial: flag, payment: oneOf('prepaid', 'on_delivery'), 'dest_country?': country, 'promise_ms?': uint, 'mode?': word,
-    'stops?': list(id, 0, 64), 'amount_minor?': uint, 'currency?': currency,
+    'stops?': list(id, 0, 64), 'amount_minor?': uint, 'currency?': currency, ...shipping,
   }),
   paid: map({ amount_minor: uint, currency }),
   refunded: map({ amount_minor: uint, currency, reason: word }),
   approved: nothing,
-  amended: map({ changed: list(word, 1, 64), 'lines?': lines, 'promise_ms?': uint, 'amount_minor?': uint, 'currency?': currency }),
+  amended: map({ changed: list(word, 1, 64), 'lines?': lines, 'promise_ms?': uint, 'amount_minor?': uint, 'currency?': currency, ...shipping }),
   held: because,
   released: map({ 'reason?': word, 'all?': flag }),
   cancelled: map({ reason: word, 'since_ms?': uint }),
