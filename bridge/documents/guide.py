@@ -30,6 +30,7 @@ _TOLD: Final = frozenset({Next, Warn, Reason})
 _STRUCTS: Final = {
     "event": shapes.event(EventType.LOST),
     "presence": shapes.struct(messages.Presence),
+    "locations": shapes.struct(messages.LocationBatch),
     "receipt": shapes.struct(messages.Receipt),
 }
 _CONSTANTS: Final = (
