@@ -145,6 +145,7 @@ def test_alerts_at_the_command_line(site: Site) -> None:
 
 @pytest.mark.slow
 def test_what_is_typed_wrong_about_alerts_is_said(site: Site) -> None:
+    site.stop()
     shell = Shell(site.directory)
     assert "can't be the subject" in shell("alerts", "silence", "gap", "", "--for", "8h", "--reason", "?", code=1).stderr
     assert "--for" in shell("alerts", "silence", "gap", "--reason", "?", code=2).stderr

@@ -38,6 +38,7 @@ from bridge.operations.doctor.findings import Finding, Trouble, Weight
 from bridge.operations.doctor.patient import Running
 from bridge.operations.doctor.people import ALERTS
 from bridge.site_folder import make_site, take_lock
+from bridge.store.migrate import NEWEST
 from devices.protocol.vocabulary import AlertCode, Role
 
 DAY_MS: Final = 86_400_000
@@ -255,8 +256,8 @@ def back_by_hand(case: Case) -> None:
 
 
 def new_device_gone(case: Case) -> None:
-    Shell(case.folder)("device", "add", "phone 9", "--role", "courier", "--courier", "anna")
-    case.sql("DELETE FROM devices WHERE device = 'phone 9'")
+    Shell(case.folder)("device", "add", "phone-9", "--role", "courier", "--courier", "anna")
+    case.sql("DELETE FROM devices WHERE device = 'phone-9'")
 
 
 def changed_audit(case: Case) -> None:
@@ -358,9 +359,11 @@ def locked(case: Case, says: Running | None) -> None:
 
 
 def old_form(case: Case) -> None:
-    case.sql("UPDATE alembic_version SET version_num = '0009'")
-    case.sql("DROP TABLE alert_acks")
-    case.sql("DROP TABLE alert_silences")
+    """The newest migration is undone."""
+    assert NEWEST == "0012", "undo the one that is the newest now"
+    case.sql("UPDATE alembic_version SET version_num = '0011'")
+    case.sql("DROP TABLE imported_files")
+    case.sql("ALTER TABLE orders DROP COLUMN carrier")
 
 
 def newer_form(case: Case) -> None:
