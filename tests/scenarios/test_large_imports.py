@@ -40,8 +40,6 @@ sent = "shipped"
 HEADER = "no,state,made,sku,qty,sum,carrier,note\n"
 ROWS_OF_ORDER = 2
 KILLS_MAX = 12
-CPU_S_MAX = 60
-"""Of the command and the server together. They work at the same time: on two cores, that is less than a minute for 100,000 rows."""
 MEMORY_BYTES_MAX = 150 * 1024**2
 
 
