@@ -87,7 +87,7 @@ def test_a_program_that_ends_after_it_was_told_to_has_not_failed_its_command() -
 def test_a_run_ends_with_the_words_of_a_program_that_failed(tmp_path: Path) -> None:
     told = tmp_path / "told"
     script = f"""read line; echo "$line" >> {told}; echo '{{"n": 1}}'; cat > /dev/null"""
-    with pytest.raises(ClientFailed, match="an answer that can't be read: KeyError"):
+    with pytest.raises(ClientFailed, match="an answer that can't be read: the field 'backlog' is missing"):
         run_sockets(parse(SMALL, "small.toml"), 1, speed=50, timeout_s=30, client=("sh", "-c", script))
     start = json.loads(told.read_text().splitlines()[0])
     assert start["do"] == "start"
