@@ -39,6 +39,7 @@ from bridge.serving.server import Server, finished
 from bridge.serving.upkeep import StoreUpkeep
 from bridge.store.audit import AuditLog
 from bridge.store.database import DatabaseFile
+from bridge.store.people import People
 from bridge.store.replaying import Rebuilt
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ class Application:
         self.clock = site.clock
         self.registry = site.registry
         self.claims = site.claims
+        self.people = People(site.engine, site.reader, site.credentials)
         self.queries = site.queries
         self.upkeep = StoreUpkeep(site)
         self.audit = AuditLog(site.engine, site.reader)

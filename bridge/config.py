@@ -190,6 +190,16 @@ class ImportSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleSettings:
+    """People who work with the site under their own names (`dockbridge people`)."""
+
+    people_max: int = _setting(1_000, "People of the site, disabled ones included.", least=1, most=100_000)
+    tokens_max: int = _setting(20, "Tokens of one person that have not expired.", least=1, most=1_000)
+    token_days: int = _setting(90, "Days for which a token is valid, if `people token` does not say otherwise.", least=1, most=3_650)
+    password_chars_min: int = _setting(12, "Shortest password of a person, in characters.", least=8, most=128)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings:
     """The messages that the bridge publishes."""
 
@@ -242,6 +252,7 @@ class Settings:
     payments: PaymentSettings = field(default_factory=PaymentSettings)
     articles: ArticleSettings = field(default_factory=ArticleSettings)
     imports: ImportSettings = field(default_factory=ImportSettings)
+    people: PeopleSettings = field(default_factory=PeopleSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

@@ -1,4 +1,4 @@
-"""Secrets of devices and tokens of claims: made at random, shown once, stored as hashes."""
+"""Secrets of devices, tokens of claims and of people's commands: made at random, shown once, stored as hashes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from devices.protocol.claims import TOKEN_CHARS
 
 SECRET_BYTES: Final = 18
+PERSON_TOKEN_BYTES: Final = 32
+PERSON_TOKEN_PREFIX: Final = "dockbridge_"  # noqa: S105 -- how every token begins
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """OWASP's first choice for argon2id (RFC 9106): 19 MiB, two passes. Secrets are random and long, so guessing is hopeless at any cost setting."""
 
@@ -45,3 +47,13 @@ def new_token() -> str:
 def token_digest(token: str) -> str:
     """What is stored of a token: its SHA-256 (hex). It is quick, because a token is random, and worth nothing after a day."""
     return hashlib.sha256(token.upper().encode()).hexdigest()
+
+
+def new_person_token() -> str:
+    """The token of a person's commands: 256 random bits, and a beginning by which programs that look for leaked secrets know it."""
+    return PERSON_TOKEN_PREFIX + secrets.token_urlsafe(PERSON_TOKEN_BYTES)
+
+
+def person_token_digest(token: str) -> str:
+    """What is stored of a person's token: its SHA-256 (hex). It is quick, because a token is too long to guess."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -65,7 +65,8 @@ class LostSince(Struct, frozen=True, kw_only=True):
 
 
 class Restored(Struct, frozen=True, kw_only=True):
-    """What a restore has done. `lost` is None if the replaced database could not be read. `devices` are those whose credentials were set as they were last."""
+    """What a restore has done. `lost` is None if the replaced database could not be read. `devices` and `people` are those whose credentials were set as they
+    were last."""
 
     epoch: int
     events: int
@@ -74,6 +75,7 @@ class Restored(Struct, frozen=True, kw_only=True):
     kept_aside: str | None
     lost: list[LostSince] | None
     devices: list[str]
+    people: list[str]
 
 
 class Salvaged(Struct, frozen=True, kw_only=True):
@@ -123,7 +125,7 @@ def restore(directory: Path, file: Path, ingest_of: IngestOf, on_step: OnStep, *
         on_step("comparing it with the present database")
         lost = _lost_since(present, ready.path)
         with ready.engine.begin() as connection:
-            devices = log.apply(connection)
+            devices, people = log.apply(connection), log.apply_people(connection)
         epoch = begin_epoch(ready.engine, now_ms=_now_ms(), after=max(log.epoch(), _epoch_of(present)))
         log.append_epoch(epoch)
         ready.close()
@@ -138,6 +140,7 @@ def restore(directory: Path, file: Path, ingest_of: IngestOf, on_step: OnStep, *
             kept_aside=str(aside) if aside is not None else None,
             lost=lost,
             devices=devices,
+            people=people,
         )
 
 

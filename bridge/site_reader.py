@@ -12,6 +12,7 @@ from bridge.store.audit import AuditLog
 from bridge.store.claims import Claims
 from bridge.store.database import DatabaseFile
 from bridge.store.migrate import check_current
+from bridge.store.people import People
 from bridge.store.queries import Queries
 from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine
@@ -41,5 +42,6 @@ class ReadableSite:
         self.queries = Queries(reader, Topics(name))
         self.audit = AuditLog(reader, reader)
         self.registry = Registry(reader, reader, name)
+        self.people = People(reader, reader)
         self.claims = Claims(reader, reader, self.registry)
         self.database = DatabaseFile(path, reader)

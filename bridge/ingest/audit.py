@@ -8,7 +8,8 @@ from bridge.ingest.relation import Origin, Relation
 
 
 class AuditRow(NamedTuple):
-    """An act. `details` are its other arguments, in CBOR; `chain` is SHA-256 over the chain of the entry before and this entry's other fields."""
+    """An act. `who` is the user of the operating system, and `person` the one whose token came with it. `details` are its other arguments, in CBOR; `chain` is
+    SHA-256 over the chain of the entry before and this entry's other fields, without `person` if it is None."""
 
     no: int
     at_ms: int
@@ -18,6 +19,7 @@ class AuditRow(NamedTuple):
     reason: str | None
     failed: str | None
     details: bytes
+    person: str | None
     chain: bytes
 
 

@@ -9,16 +9,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, quarantine, server
+from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
 from bridge.operations.audit import AuditEntry
+from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext, SiteReader
+from bridge.operations.rights import check_may
 from bridge.operations.who import WHO
 
 Operation = Callable[..., Awaitable[Any]]
 
 NAME_CHARS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 200
-PRIVATE: Final = ("password_hash", "claim")
+PRIVATE: Final = ("password_hash", "claim", "token_sha256")
 
 
 class _Kept(NamedTuple):
@@ -48,6 +50,13 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     jobs.move: ("jobs.move", _Kept("job")),
     imports.open_channel: ("orders.import", _Kept("channel")),
     imports.remember_file: ("orders.import-file", _Kept("name", ("files_max",))),
+    people.add: ("people.add", _Kept("name", ("people_max",))),
+    people.edit: ("people.edit", _Kept("name")),
+    people.disable: ("people.disable", _Kept("name")),
+    people.enable: ("people.enable", _Kept("name")),
+    people.set_password: ("people.password", _Kept("name")),
+    people.add_token: ("people.token", _Kept("name", ("tokens_max",))),
+    people.revoke_token: ("people.revoke-token", _Kept("name")),
     quarantine.replay: ("quarantine.replay", _Kept("nos")),
     quarantine.drop: ("quarantine.drop", _Kept("nos")),
     quarantine.fix: ("quarantine.fix", _Kept("no", ("payload",))),
@@ -66,25 +75,42 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
 """Every operation that changes something for others, by the name that the log gives it."""
 
 
-async def carry_out(site: SiteContext, who: str, operation: Operation, arguments: Mapping[str, Any]) -> Any:
-    """Carry out an operation in the name of a person. If it is an act, it is in the audit log.
+async def carry_out(site: SiteContext, who: str, operation: Operation, arguments: Mapping[str, Any], credential: Credential | None = None) -> Any:
+    """Carry out an operation in the name of a user of the operating system, or of the person whose credential came with it: then only what their role allows.
+    If it is an act, it is in the audit log.
 
     Raises:
-        BridgeError: if it can't be carried out.
+        BridgeError: if it can't be carried out, the token is not valid, or the person may not do this.
     """
     WHO.set(who[:NAME_CHARS_MAX])
-    if operation not in ACTS:
-        return await operation(site, **arguments)
-    act, kept = ACTS[operation]
-    await _note(site, who, act, kept, arguments, None)
+    asks = _Asks(site, who[:NAME_CHARS_MAX], None, operation, arguments)
     try:
+        if credential is not None:
+            person = site.people.proven(credential, now_ms=site.clock.now_ms())
+            asks = asks._replace(person=person.name)
+            check_may(site, person, operation, arguments)
+        await _note(asks, None)
         return await operation(site, **arguments)
     except BridgeError as error:
-        await _note(site, who, act, kept, arguments, str(error)[:TEXT_CHARS_MAX])
+        await _note(asks, str(error)[:TEXT_CHARS_MAX])
         raise
 
 
-async def _note(site: SiteContext, who: str, act: str, kept: _Kept, arguments: Mapping[str, Any], failed: str | None) -> None:
+class _Asks(NamedTuple):
+    """Who asks for what; `person` is None as long as no token has proved one."""
+
+    site: SiteContext
+    who: str
+    person: str | None
+    operation: Operation
+    arguments: Mapping[str, Any]
+
+
+async def _note(asks: _Asks, failed: str | None) -> None:
+    """Write an act into the log; anything else leaves no entry."""
+    if asks.operation not in ACTS:
+        return
+    (act, kept), site, arguments = ACTS[asks.operation], asks.site, asks.arguments
     subject = arguments.get(kept.subject) if kept.subject is not None else None
     reason = arguments.get("reason")
     left_out = {kept.subject, "reason", *kept.counted, kept.changes, *PRIVATE}
@@ -96,7 +122,8 @@ async def _note(site: SiteContext, who: str, act: str, kept: _Kept, arguments: M
     await site.on_writer(
         lambda: site.audit.append(
             at_ms=at_ms,
-            who=who[:NAME_CHARS_MAX],
+            who=asks.who,
+            person=asks.person,
             act=act,
             subject=str(subject)[:TEXT_CHARS_MAX] if subject is not None else None,
             reason=str(reason)[:TEXT_CHARS_MAX] if reason is not None else None,

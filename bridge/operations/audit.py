@@ -9,7 +9,8 @@ from msgspec import Struct
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True):
-    """An act of a person. `subject` is whom or what it is about. `failed` says why it was not done, in an entry of its own after that of the act.
+    """An act of a person. `who` is the user of the operating system, `person` the one whose token came with it, None if none did. `subject` is whom or what it
+    is about. `failed` says why it was not done, in an entry of its own after that of the act; if it was not allowed, that is the only entry.
 
     `is_sound` is False from the first entry on that does not follow from the one before: somebody has changed the log.
     """
@@ -17,6 +18,7 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     no: int
     at_ms: int
     who: str
+    person: str | None
     act: str
     subject: str | None
     reason: str | None
@@ -37,6 +39,17 @@ class AuditReader(Protocol):
 class Audit(AuditReader, Protocol):
     """The audit log, for writing on the writer's thread."""
 
-    def append(self, *, at_ms: int, who: str, act: str, subject: str | None, reason: str | None, details: dict[str, Any], failed: str | None = None) -> None:
+    def append(
+        self,
+        *,
+        at_ms: int,
+        who: str,
+        act: str,
+        subject: str | None,
+        reason: str | None,
+        details: dict[str, Any],
+        person: str | None = None,
+        failed: str | None = None,
+    ) -> None:
         """Add an entry. Durable when this returns."""
         ...

@@ -112,10 +112,7 @@ async def void(site: SiteContext, event: str, reason: VoidReason = VoidReason.DI
         NotFound: if there is no such event.
         Refused: if it can't be taken back.
     """
-    try:
-        ref = bytes.fromhex(event.replace("-", ""))
-    except ValueError:
-        ref = b""
+    ref = event_ref(event)
     found = site.queries.events_with_id(ref)
     if not found:
         raise NotFound(f"there is no event {event}", fix="`dockbridge events list --order ORDER --json` shows the ids of its events")
@@ -142,6 +139,14 @@ async def relabel(site: SiteContext, order: str, code: str, replaces: str | None
         raise Refused(f"order {order} has several parcels", fix=f"name one with --parcel: {', '.join(parcels)}; or the old label with --replaces")
     body = {"code": code, "kind": "plain", **({"replaces": replaces} if replaces else {})}
     return await events.send(site, EventType.LABELLED, order, body, parcel=parcel)
+
+
+def event_ref(event: str) -> bytes:
+    """An event's id from its text, with or without hyphens; empty if it is none."""
+    try:
+        return bytes.fromhex(event.replace("-", ""))
+    except ValueError:
+        return b""
 
 
 def _status(site: SiteContext, order: str) -> Row:

@@ -25,6 +25,7 @@ from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
 from bridge.operations.order_ports import StoredFact as StoredFact
+from bridge.operations.people_ports import People, PeopleReader
 from bridge.operations.report_ports import ReportQueries
 from bridge.operations.trace_ports import TraceQueries
 from bridge.operations.upkeep_ports import ArticlePlan as ArticlePlan
@@ -245,6 +246,9 @@ class SiteReader(Protocol):
     def claims(self) -> ClaimReader: ...
 
     @property
+    def people(self) -> PeopleReader: ...
+
+    @property
     def queries(self) -> Queries: ...
 
     @property
@@ -307,6 +311,9 @@ class SiteContext(SiteReader, Protocol):
 
     @property
     def claims(self) -> Claims: ...
+
+    @property
+    def people(self) -> People: ...
 
     @property
     def clock(self) -> Clock: ...

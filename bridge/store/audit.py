@@ -27,12 +27,23 @@ class AuditLog:
         self._reader = reader
         self._table = audit
 
-    def append(self, *, at_ms: int, who: str, act: str, subject: str | None, reason: str | None, details: dict[str, Any], failed: str | None = None) -> None:
+    def append(
+        self,
+        *,
+        at_ms: int,
+        who: str,
+        act: str,
+        subject: str | None,
+        reason: str | None,
+        details: dict[str, Any],
+        person: str | None = None,
+        failed: str | None = None,
+    ) -> None:
         """Add an entry. Durable when this returns."""
         with translated(), self._engine.begin() as connection:
             last = connection.execute(select(self._table.c.no, self._table.c.chain).order_by(self._table.c.no.desc()).limit(1)).one_or_none()
             no, before = (last.no + 1, last.chain) if last is not None else (1, FIRST)
-            row = AuditRow(no, at_ms, who, act, subject, reason, failed, cbor2.dumps(details, canonical=True), b"")
+            row = AuditRow(no, at_ms, who, act, subject, reason, failed, cbor2.dumps(details, canonical=True), person, b"")
             connection.execute(insert(self._table).values(**row._replace(chain=_chain(before, row))._asdict()))
 
     def entries(self, *, after: int = 0) -> Iterator[AuditEntry]:
@@ -49,6 +60,7 @@ class AuditLog:
                         no=row.no,
                         at_ms=row.at_ms,
                         who=row.who,
+                        person=row.person,
                         act=row.act,
                         subject=row.subject,
                         reason=row.reason,
@@ -60,4 +72,5 @@ class AuditLog:
 
 
 def _chain(before: bytes, row: AuditRow) -> bytes:
-    return hashlib.sha256(before + cbor2.dumps(row[:-1], canonical=True)).digest()
+    entry = row[:-1] if row.person is not None else row[:-2]  # entries from before there were people keep their hashes
+    return hashlib.sha256(before + cbor2.dumps(entry, canonical=True)).digest()

@@ -20,6 +20,7 @@ from bridge.ingest.imported_files import IMPORTED_FILES
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
 from bridge.ingest.memory import CLOCKS, LEDGER, SHIFTS
+from bridge.ingest.people import PEOPLE, PERSON_TOKENS
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import RETAINED
 from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS, WILLS
@@ -51,7 +52,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
-    *(CLAIMS, IMPORTED_FILES),
+    *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -121,6 +122,7 @@ placed, receipts, orders, parcels, status_log = TABLES[PLACED], TABLES[RECEIPTS]
 mispicks, dropped_points = TABLES[MISPICKS], TABLES[DROPPED_POINTS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
 audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_FILES]
+people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]

@@ -206,7 +206,7 @@ def test_the_event_of_an_act_names_who_acted(site: Site) -> None:
         "UPDATE audit SET who = 'piet' WHERE no = 2",
         "UPDATE audit SET at_ms = at_ms + 1 WHERE no = 2",
         "DELETE FROM audit WHERE no = 2",
-        "INSERT INTO audit SELECT 99, at_ms, who, act, subject, reason, failed, details, chain FROM audit WHERE no = 3",
+        "INSERT INTO audit SELECT 99, at_ms, who, act, subject, reason, failed, details, chain, person FROM audit WHERE no = 3",
     ],
 )
 def test_a_log_that_was_changed_shows_it(site: Site, change: str) -> None:

@@ -87,10 +87,10 @@ def test_what_is_not_a_call_gets_a_sentence_and_what_to_do(folder: Path, line: b
 
 
 def test_a_call_carries_its_arguments_and_its_result_with_their_types() -> None:
-    asked = wire.decode_call(wire.encode_call(devices.add, "scan-1", Role.SCANNER, at="dock-2"))
+    asked = wire.decode_call(wire.encode_call(None, devices.add, "scan-1", Role.SCANNER, at="dock-2"))
     assert (asked.operation, asked.arguments["role"], asked.arguments["courier"]) == (devices.add, Role.SCANNER, None)
     events = [ImportedEvent(EventType.CREATED, b"\x00\xff")]
-    assert wire.decode_call(wire.encode_call(imports.submit, "shop1", events)).arguments == {"channel": "shop1", "events": events}
+    assert wire.decode_call(wire.encode_call(None, imports.submit, "shop1", events)).arguments == {"channel": "shop1", "events": events}
     enrolled = Enrolled(device="scan-1", role=Role.SCANNER, secret="s")
     assert wire.decode_answer(wire.encode_result(enrolled), devices.add) == enrolled
     assert wire.decode_answer(wire.encode_result(2), quarantine.drop) == 2

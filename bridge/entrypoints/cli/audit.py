@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="See what people did, and that nobo
 
 @app.command(name="list")
 def list_(
-    who: Annotated[str | None, typer.Option(help="Only acts of this user.")] = None,
+    who: Annotated[str | None, typer.Option(help="Only acts of this user, or of this person.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only acts about this order, device, job or entry.")] = None,
     limit: LimitOption = 50,
     site: SiteOption = Path(),
@@ -31,12 +31,12 @@ def list_(
 
     Example: `dockbridge audit list --subject PO-17`
     """
-    found = [e for e in read(site, acts.audit) if who in (None, e.who) and subject in (None, e.subject)][::-1][:limit]
+    found = [e for e in read(site, acts.audit) if who in (None, e.who, e.person) and subject in (None, e.subject)][::-1][:limit]
     if as_json:
         print_json(found)
         return
-    rows = [(e.no, moment(e.at_ms), e.who, e.act, e.subject, e.reason, f"failed: {e.failed}" if e.failed else _details(e.details)) for e in found]
-    print_table(("no", dated("at"), "who", "act", "about", "reason", ""), rows)
+    rows = [(e.no, moment(e.at_ms), e.who, e.person, e.act, e.subject, e.reason, f"failed: {e.failed}" if e.failed else _details(e.details)) for e in found]
+    print_table(("no", dated("at"), "who", "person", "act", "about", "reason", ""), rows)
 
 
 @app.command()

@@ -139,6 +139,8 @@ def restore(
         say(f"  The database that was here is in {done.kept_aside}.")
     if done.devices:
         say(f"  {counted(len(done.devices), 'device')} set as last enrolled, rotated or revoked: {', '.join(done.devices[:NAMED_MAX])}")
+    if done.people:
+        say(f"  {counted(len(done.people), 'person', 'people')} set as last added, changed or disabled: {', '.join(done.people[:NAMED_MAX])}")
     if done.lost is None:
         say("  What was stored after the backup can't be told: there was no database that could be read.")
     elif done.lost:

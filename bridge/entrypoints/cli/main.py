@@ -34,6 +34,7 @@ from bridge.entrypoints.cli import (
     order_reads,
     order_stuck,
     orders,
+    people,
     quarantine,
     report,
     server,
@@ -47,6 +48,7 @@ from bridge.entrypoints.cli import (
 )
 from bridge.entrypoints.cli.logs import is_json, start_log
 from bridge.entrypoints.cli.output import say
+from bridge.entrypoints.control.asker import TOKEN, TOKEN_FILE, ask_as
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
 
@@ -79,13 +81,22 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="NAME", envvar="DOCKBRIDGE_AS", help=f"Act as this person, with the token in {TOKEN}, or in the file that {TOKEN_FILE} names."
+        ),
+    ] = None,
+) -> None:
     """Turn the scans of a warehouse and its couriers into the state of every order, and never lose one.
 
     Start with `dockbridge demo`, then make a site of your own.
 
     Example: `dockbridge init ams1 --host bridge.example.com`, then `dockbridge serve ams1`
     """
+    ask_as(person)
 
 
 app.command()(site.init)
@@ -106,6 +117,7 @@ for name, command in {**order_import.COMMANDS, **order_reads.COMMANDS, **order_s
 app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")
 app.add_typer(quarantine.app, name="quarantine")

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from bridge.config import SOCKET_NAME
+from bridge.entrypoints.control.asker import credential
 from bridge.entrypoints.control.users import own_user
 from bridge.entrypoints.control.wire import Progress, at_socket, decode_answer, encode_call, progress_of
 from bridge.errors import BridgeError, Refused
 from bridge.operations.acts import carry_out
+from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext
 
 if TYPE_CHECKING:
@@ -25,15 +27,18 @@ R = TypeVar("R")
 
 
 class Caller:
-    """Calls operations of one site. Use it as a context manager: it is connected to the server, or has the site open, inside the block.
+    """Calls operations of one site, in the name of a person if the command has `--as`. Use it as a context manager: it is connected to the server, or has the
+    site open, inside the block.
 
     Raises:
         NoSite: if there is no site in the folder.
+        Refused: if `--as` comes without a token that can be used.
         SiteError: if no server runs and the site can't be opened.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._credential = credential()
         self._socket: socket.socket | None = None
         self._runner: asyncio.Runner | None = None
         self._app: Application | None = None
@@ -71,11 +76,11 @@ class Caller:
             BridgeError: if it can't be carried out.
         """
         if self._socket is not None:
-            return _ask(self._socket, operation, *args, **kwargs)
+            return _ask(self._socket, self._credential, operation, *args, **kwargs)
         assert self._runner is not None
         assert self._app is not None
         arguments = inspect.signature(operation).bind(self._app, *args, **kwargs).arguments
-        result: R = self._runner.run(carry_out(self._app, own_user(), operation, dict(list(arguments.items())[1:])))
+        result: R = self._runner.run(carry_out(self._app, own_user(), operation, dict(list(arguments.items())[1:]), self._credential))
         return result
 
 
@@ -86,7 +91,7 @@ def call(directory: Path, operation: Callable[Concatenate[SiteContext, P], Await
 
 
 def ask(directory: Path, operation: Callable[Concatenate[SiteContext, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R | None:
-    """Carry out an operation on the running server. Returns None if none runs.
+    """Carry out an operation on the running server, in the name of a person if the command has `--as`. Returns None if none runs.
 
     Raises:
         BridgeError: if it can't be carried out.
@@ -95,7 +100,7 @@ def ask(directory: Path, operation: Callable[Concatenate[SiteContext, P], Awaita
     if connection is None:
         return None
     with connection:
-        return _ask(connection, operation, *args, **kwargs)
+        return _ask(connection, credential(), operation, *args, **kwargs)
 
 
 async def _open(directory: Path) -> Application:
@@ -126,22 +131,22 @@ def _connected(directory: Path) -> socket.socket | None:
     return connection
 
 
-def _ask(connection: socket.socket, operation: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
+def _ask(connection: socket.socket, credential: Credential | None, operation: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
     try:
-        result: R = _answered(connection, operation, *args, **kwargs)
+        result: R = _answered(connection, credential, operation, *args, **kwargs)
     except ConnectionError as error:
         fix = "see its log, then run the command again: nothing is done twice"
         raise BridgeError("the server ended the connection before it answered", fix=fix) from error
     return result
 
 
-def _answered(connection: socket.socket, operation: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
+def _answered(connection: socket.socket, credential: Credential | None, operation: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
     """The server's answer.
 
     Raises:
         ConnectionError: if the server ended the connection first.
     """
-    connection.sendall(encode_call(operation, *args, **kwargs))
+    connection.sendall(encode_call(credential, operation, *args, **kwargs))
     on_progress = progress_of(operation, *args, **kwargs)
     with connection.makefile("rb") as lines:
         while (line := lines.readline()).endswith(b"\n"):

@@ -71,7 +71,7 @@ class ControlServer:
             call = decode_call(line)
             if call.has_progress:
                 call.arguments["on_progress"] = _reporter(writer)
-            return encode_result(await carry_out(self._site, who, call.operation, call.arguments))
+            return encode_result(await carry_out(self._site, who, call.operation, call.arguments, call.credential))
         except BridgeError as error:
             return encode_error(str(error), error.fix)
         except StoreUnavailable as error:
