@@ -83,7 +83,7 @@ _RECEIPT_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         Reason.TOO_MANY_EVENTS: ("此设备对该订单上报的事件过多", "This device has sent too many events of the order"),
         Reason.REPEATED: ("此设备已多次上报相同内容", "This device has said the same too often"),
         Reason.POISON: ("服务器无法处理此事件", "The server could not handle it"),
-        Reason.UNKNOWN_JOB: ("暂无此任务", "There is no such job yet"),
+        Reason.UNKNOWN_JOB: ("没有此任务", "There is no such job"),
         Reason.UNKNOWN_ORDER: ("暂无此订单", "There is no such order yet"),
         Reason.UNKNOWN_PARCEL: ("暂无此包裹", "There is no such parcel yet"),
         Reason.UNKNOWN_REFERENCE: ("所引用的事件尚未收到", "The event that it refers to has not come yet"),
