@@ -12,6 +12,7 @@ from bridge.config import CONFIG_NAME
 from bridge.config_file import load
 from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, say
 from bridge.entrypoints.cli.reading import SiteOption
+from bridge.entrypoints.control.asker import check_owner
 from bridge.entrypoints.control.client import call
 from bridge.errors import Refused
 from bridge.operations import server
@@ -51,6 +52,7 @@ def renew(host: HostOption = [], site: SiteOption = Path()) -> None:  # noqa: B0
     """
     from bridge import site_certificates
 
+    check_owner("certificate renew")
     print_made(site, site_certificates.renew(site, host))
     call(site, server.reload_certificate)
 

@@ -13,6 +13,7 @@ from bridge.config_file import load
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, progress, ranges, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import dated, moment, zone_name
+from bridge.entrypoints.control.asker import check_owner
 from bridge.entrypoints.control.client import call
 from bridge.errors import Refused, StoreError
 from bridge.operations import database
@@ -76,6 +77,7 @@ def backup(
 
     Example: `dockbridge db backup /mnt/backup/ams1.db`
     """
+    check_owner("db backup")
     if to is None:
         to = _scheduled(site)
     else:
@@ -130,6 +132,7 @@ def restore(
     from bridge import recovery
     from bridge.app import ingest_of
 
+    check_owner("db restore")
     done = recovery.restore(site, file, ingest_of, _say_step, derive=derive)
     if as_json:
         print_json(done)
@@ -164,6 +167,7 @@ def salvage(
     from bridge import recovery
     from bridge.app import ingest_of
 
+    check_owner("db salvage")
     done = recovery.salvage(site, to, ingest_of, _say_step, file=source)
     if as_json:
         print_json(done)

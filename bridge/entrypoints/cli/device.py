@@ -31,6 +31,7 @@ from bridge.entrypoints.cli.handing import handed_out, print_first
 from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, print_table, printable, ranges, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment
+from bridge.entrypoints.control.asker import check_owner
 from bridge.entrypoints.control.client import Caller, ask, call
 from bridge.operations import devices, server
 from bridge.operations.devices import DeviceRow, Enrolled, NewSecret, Revoked
@@ -181,6 +182,8 @@ def certificate(
 
     if (out is None) == (accept is None):
         raise typer.BadParameter("give a folder for a new certificate, or --accept an existing one", param_hint="--out")
+    if out is not None:
+        check_owner("device certificate --out")
     read(site, devices.check_admitted, device)
     made = issue_for_device(site, device, out) if out is not None else accept_for_device(accept or Path(), device)
     if made.files:

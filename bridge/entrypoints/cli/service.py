@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, say, yes_no
+from bridge.entrypoints.control.asker import check_owner
 from bridge.entrypoints.control.client import ask
 from bridge.operations import server
 
@@ -39,6 +40,7 @@ def install(
     """
     from bridge import service  # here and below: only these commands need what a server is bounded by
 
+    check_owner("service install")
     site = directory.absolute().resolve()
     unit = service.make_unit(site, user, is_for_here=not print_)
     if print_:
@@ -66,6 +68,7 @@ def uninstall(
     """
     from bridge import service
 
+    check_owner("service uninstall")
     unit = _own(directory)
     path = folder / unit.name
     if dry_run:

@@ -22,6 +22,7 @@ from bridge.domain.access import Identity
 from bridge.entrypoints.cli.certificate import HostOption, print_made
 from bridge.entrypoints.cli.logs import log_as
 from bridge.entrypoints.cli.output import JsonOption, print_json_line, say
+from bridge.entrypoints.control.asker import check_owner
 from bridge.entrypoints.notify import ServiceManager
 from bridge.errors import BridgeError
 from bridge.ingest.points import CLAIM_STORED, POINTS, Passed, ignore_point
@@ -80,6 +81,7 @@ def serve(
 
     Example: `dockbridge serve ams1`, or, to point other MQTT tools and test suites at the broker, `dockbridge serve --lab`
     """
+    check_owner("serve")
     passed = _killer(kill_at) if kill_at else ignore_point
     _check_together(context, lab=lab)
     if not lab:

@@ -29,6 +29,17 @@ def ask_as(person: str | None) -> None:
     _PERSON[:] = [person] if person is not None else []
 
 
+def check_owner(command: str) -> None:
+    """Make sure that a command that works on the site's folder itself is not given in a person's name: no role is asked for there.
+
+    Raises:
+        Refused: if it is.
+    """
+    if _PERSON:
+        fix = "leave --as out, and unset DOCKBRIDGE_AS: the owner of the site's folder gives it in their own name"
+        raise Refused(f"`dockbridge {command}` works on the site's folder itself, which no role allows", fix=fix)
+
+
 def credential() -> Credential | None:
     """The person in whose name commands are given, with their token; None if it is the user of the operating system.
 
