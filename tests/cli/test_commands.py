@@ -249,7 +249,8 @@ def test_a_job_that_is_closed_already_is_not_released_again(shell: Shell) -> Non
     order = shell.data("orders", "list", "--state", "approved")[0]["order"]
     shell("device", "add", "anna", "--role", "courier")
     (job,) = shell.data("jobs", "assign", order, "anna")
-    assert "is released" in shell("jobs", "release", job["job"]).stderr
+    released = shell("jobs", "release", job["job"], "--json")
+    assert ("is released" in released.stderr, json.loads(released.stdout)) == (True, {"released": [job["job"]]})
     assert "was closed already" in shell("jobs", "release", job["job"]).stderr
     assert f"{job['job']}" in shell("jobs", "list").stdout
     assert order in shell("jobs", "show", job["job"]).stdout
@@ -287,7 +288,8 @@ def test_a_rejected_message_is_judged_again_and_dropped(shell: Shell, tmp_path: 
     assert "created" in shell("quarantine", "show", str(entry["no"])).stdout
     again = shell("quarantine", "replay", str(entry["no"]), "--json", code=1)
     assert (json.loads(again.stdout)["replayed"][0]["outcome"], f"entry {entry['no']}: rejected" in again.stderr) == ("rejected", True)
-    assert f"Dropped entry {entry['no']}." in shell("quarantine", "drop", str(entry["no"])).stderr
+    dropped = shell("quarantine", "drop", str(entry["no"]), "--json")
+    assert (f"Dropped entry {entry['no']}." in dropped.stderr, json.loads(dropped.stdout)) == (True, {"found": [entry["no"]], "dropped": 1})
     assert shell.data("quarantine", "list") == []
 
 
