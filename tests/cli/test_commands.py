@@ -435,7 +435,8 @@ def test_an_address_in_use_is_named_with_its_setting_and_the_others_are_not(tmp_
 
 def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "site")
-    shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "")
+    made = shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "").stderr
+    assert f"made site site in {shell.site}" in made, "it is named by its folder"
     assert "no listener uses TLS" in shell("certificate", "reload", code=1).stderr
     (shell.site / "tls" / "server.pem").unlink()
     shell("config", "check")
