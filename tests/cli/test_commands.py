@@ -404,6 +404,12 @@ def test_a_device_gets_a_certificate_at_the_command_line(served: Shell, tmp_path
     served("device", "add", "scan-08")
     assert "is for scan-07, not for scan-08" in served("device", "certificate", "scan-08", "--accept", out / "scan-07.pem", code=1).stderr
     served("device", "certificate", "scan-07", "--accept", out / "scan-07.pem")
+    assert "for one device" in served("device", "certificate", "scan-07", "scan-08", "--accept", out / "scan-07.pem", code=2).stderr
+    many = tmp_path / "many"
+    assert "no device scan-09" in served("device", "certificate", "scan-08", "scan-09", "--out", many, code=1).stderr
+    assert not many.exists()
+    served("device", "certificate", "scan-07", "scan-08", "--out", many)
+    assert sorted(p.name for p in many.iterdir()) == ["ca.pem", "scan-07.key", "scan-07.pem", "scan-08.key", "scan-08.pem"]
     served("device", "revoke", "scan-07")
     assert served.data("device", "show", "scan-07")["certificate"] is None
     assert "is shut out" in served("device", "certificate", "scan-07", "--out", out, code=1).stderr
