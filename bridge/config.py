@@ -13,6 +13,8 @@ SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
 CREDENTIALS_NAME: Final = "credentials.jsonl"
 CERTIFICATES_NAME: Final = "tls"
+LOG_PINNED_FACTOR: Final = 2
+"""The write-ahead log is pinned if more than so many times `ingest.database_log_bytes` of it can't be moved into the database."""
 NAME_A_SITE: Final = "give a site's folder with --site DIR (or `dockbridge serve DIR`), or make one with `dockbridge init DIR`"
 """What to do if a folder is not a site."""
 LISTENERS: Final = {"mqtt": False, "mqtts": True, "websocket": False, "wss": True}

@@ -34,7 +34,7 @@ from bridge.store.migrate import backup, migrate
 from bridge.store.queries import newest_ms
 from bridge.store.replaying import rebuild
 from bridge.store.salvaging import salvage_tables
-from bridge.store.sqlite import open_engine
+from bridge.store.sqlite import PRIVATE, open_engine
 
 READY_NAME: Final = "restoring.db"
 BESIDE: Final = ("", "-wal", "-shm")
@@ -149,28 +149,32 @@ def salvage(directory: Path, to: Path, ingest_of: IngestOf, on_step: OnStep, *, 
 
     Raises:
         NoSite, SiteInUse: see `OpenSite`.
-        StoreError: if nothing of it can be read, or the new file exists or can't be written.
+        StoreError: if nothing of it can be read, or the new file exists.
+        OSError: if the new file can't be written.
     """
     with ExitStack() as life:
         settings = _settings(directory)
         life.enter_context(take_lock(directory / LOCK_NAME))
         if to.exists():
             raise StoreError(f"{to} exists already", fix="choose another name, or remove it first")
-        new = _Ready(to, settings, life, keeps=True)
+        new = _Ready(to.with_name(f"{to.name}.part"), settings, life)
         on_step("reading what can be read")
         unreadable = salvage_tables(file or directory / DATABASE_NAME, new.empty())
         new.derive(ingest_of, on_step)
         report = new.prove(on_step)
+        new.close()
+        os.replace(new.path, to)
+        _sync(to.parent)
         return Salvaged(file=str(to), events=report.events, orders=report.orders, unreadable=unreadable)
 
 
 class _Ready:
-    """A database that is being made ready, in a file of its own; removed in the end, unless it was renamed or `keeps`."""
+    """A database that is being made ready, in a file of its own; removed in the end, unless it was renamed."""
 
-    def __init__(self, path: Path, settings: Settings, life: ExitStack, *, keeps: bool = False) -> None:
+    def __init__(self, path: Path, settings: Settings, life: ExitStack) -> None:
         self.path = path
         self._settings = settings
-        life.callback(self._remove if not keeps else self.close)
+        life.callback(self._remove)
         self._engine: Engine | None = None
 
     @property
@@ -181,6 +185,8 @@ class _Ready:
 
     def empty(self) -> Engine:
         """An empty database of this version."""
+        self._remove()
+        self.path.touch(mode=PRIVATE)
         migrate(self.engine, self.path)
         claim(self.engine, self._settings.site.name)
         return self.engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from bridge.ingest.pipeline import Settler
 from bridge.store.sql import SqlStore
 
 T = TypeVar("T")
+logger = logging.getLogger("dockbridge")
 
 CALM_MESSAGES: Final = 50
 """After a batch of at most this size there is time for a checkpoint. Under load, a COMMIT does it once the log has `ingest.database_log_bytes`."""
@@ -41,6 +43,7 @@ class ThreadWriter:
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._checkpointed_s = 0.0
+        self._is_pinned = False
 
     async def commit(self, batch: Sequence[Item]) -> Settled:
         settled = await self.run(lambda: self._settler.commit(batch))
@@ -53,7 +56,16 @@ class ThreadWriter:
         now_s = time.monotonic()
         if now_s - self._checkpointed_s >= CHECKPOINT_EVERY_S:
             self._checkpointed_s = now_s
-            self._thread.submit(self._store.checkpoint)
+            self._thread.submit(self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        pinned_bytes = self._store.checkpoint()
+        if pinned_bytes and not self._is_pinned:
+            said = "%.0f MB of the write-ahead log can't be moved into the database, because some program reads it for long: `dockbridge doctor` names it"
+            logger.warning(said, pinned_bytes / 1e6)
+        elif self._is_pinned and not pinned_bytes:
+            logger.warning("the write-ahead log is moved into the database again")
+        self._is_pinned = bool(pinned_bytes)
 
     async def run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

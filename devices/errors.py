@@ -65,7 +65,7 @@ class NotDelivered(DeviceError, TimeoutError):
 
 
 class RefusedByServer(NotDelivered):
-    """The server refuses this device: check its name and password; what was scanned is safe in the outbox."""
+    """The server refuses this device: check its site, name and password; what was scanned is safe in the outbox."""
 
 
 class EventTooLarge(DeviceError):

@@ -69,21 +69,32 @@ def redeem(claim: str, store: str | Path, *, timeout_s: float = TIMEOUT_S) -> Re
         raise InvalidClaim(str(error)) from None  # the cause would show the token
     path, ends_s = Path(store), time.monotonic() + timeout_s
     known = stored(path)
-    if known is not None and (known.site, known.device) == (wanted.site, wanted.device) and _logs_in(known, ends_s):
+    if known is not None and _is_of(known, wanted) and _logs_in(known, ends_s):
         return known
     _check_writable(path)
     why: list[str] = []
+    foreign: WrongServer | None = None
     for host, port in wanted.addresses:
         try:
             redeemed = _redeem_at(wanted, host, port, path, ends_s)
             break
+        except WrongServer as error:
+            foreign = error  # another program may have the port of one address; the site's own may have that of the next
         except (OSError, _Lost) as error:
             why.append(f"{host}:{port}: {error}")
     else:
-        raise ServerNotReached("; ".join(why))
+        raise foreign or ServerNotReached("; ".join(why))
     if not _logs_in(redeemed, ends_s):
         raise ClaimRefused("another device has redeemed this claim at the same moment: make a new one")
     return redeemed
+
+
+def _is_of(known: Redeemed, wanted: Claim) -> bool:
+    """Whether a store is of the device and the server of a claim, as they are now."""
+    is_there = (known.site, known.device, known.tls) == (wanted.site, wanted.device, wanted.tls) and (known.host, known.port) in wanted.addresses
+    if not wanted.fingerprint or known.ca is None:
+        return is_there and not wanted.fingerprint and known.ca is None
+    return is_there and wanted.accepts(hashlib.sha256(ssl.PEM_cert_to_DER_cert(known.ca)).digest())
 
 
 def stored(store: str | Path) -> Redeemed | None:

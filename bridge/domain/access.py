@@ -150,7 +150,8 @@ def may_publish(identity: Identity, topic: str) -> tuple[Answer, Publishing | No
         return Answer(False, "role lab does not publish in v1/"), None
     own = [*Topics(identity.site).base.split("/"), "devices", escape(identity.device)]
     if levels[: len(own)] != own:
-        return Answer(False, f"a device publishes only below its own devices/{{device}}/, which is {'/'.join(own)}/ here"), None
+        elsewhere = "" if levels[1:2] == own[1:2] else f", and this is site {identity.site}: the client is set up for another"
+        return Answer(False, f"a device publishes only below its own devices/{{device}}/, which is {'/'.join(own)}/ here{elsewhere}"), None
     rest = levels[len(own) :]
     if rest == ["location"] and identity.role is not Role.COURIER:
         return Answer(False, "only role courier publishes its location"), Publishing(Kind.LOCATION)

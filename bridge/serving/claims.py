@@ -45,8 +45,14 @@ class Redeeming:
         """The identity of a device. A login says that its secret has arrived."""
         identity = await self._authentication.by_password(device, secret)
         if identity is not None and identity.redeems is None and device in self._unconfirmed:
-            self._tasks.run_errand(f"end the claim of {device}", self._end(device, None))
+            self._tasks.run_errand(f"end the claim of {device}", self._confirm(device, secret))
         return identity
+
+    async def _confirm(self, device: str, secret: str) -> None:
+        """End the claim if the login was with the secret that is stored now: while it was checked, the claim may have brought another one."""
+        async with self._turn:
+            if await self._authentication.by_password(device, secret) is not None:
+                await self._end(device, None)
 
     def redeem(self, session: ClaimSession) -> None:
         """A client has subscribed to its credentials: store a secret, then send it."""

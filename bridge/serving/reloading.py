@@ -101,9 +101,12 @@ def merged(running: Settings, wanted: Settings) -> tuple[Settings, Reloaded]:
 
 def _load(site: OpenSite) -> Settings:
     try:
-        return load(site.directory / CONFIG_NAME)
+        wanted = load(site.directory / CONFIG_NAME)
+        if wanted.site.name != site.settings.site.name:  # a file that was cut short has no name
+            raise ConfigError(f"site.name is {wanted.site.name}, and this server serves {site.settings.site.name}", fix="look whether the file is whole")
     except ConfigError as error:
         raise ConfigError(f"{error} (the server goes on with the settings that it has)", fix=error.fix) from error
+    return wanted
 
 
 def _log(done: Reloaded) -> None:

@@ -171,13 +171,17 @@ class Registry:
         plan = self._planned(changes, now_ms)
         if plan.errors:
             raise plan.errors[0]
-        ended = {c.device for c in changes if c.action in ENDS_CLAIM}
-        issued = [ClaimRow(c.device, c.claim.token_sha256, now_ms, now_ms + c.claim.valid_ms, 0) for c in changes if c.claim is not None]
+        last: dict[str, ClaimRow | None] = {}
+        for c in changes:
+            if c.claim is not None:
+                last[c.device] = ClaimRow(c.device, c.claim.token_sha256, now_ms, now_ms + c.claim.valid_ms, 0)
+            elif c.action in ENDS_CLAIM:
+                last[c.device] = None
 
         def write_claims(connection: Connection) -> None:
-            connection.execute(delete(claims).where(or_(claims.c.expires_ms <= now_ms, claims.c.device.in_(sorted(ended | {c.device for c in issued})))))
-            if issued:
-                connection.execute(insert(claims), [row._asdict() for row in issued])
+            connection.execute(delete(claims).where(or_(claims.c.expires_ms <= now_ms, claims.c.device.in_(sorted(last)))))
+            if issued := [row._asdict() for row in last.values() if row is not None]:
+                connection.execute(insert(claims), issued)
 
         self.write(plan.rows, write_claims)
 
@@ -196,16 +200,16 @@ class Registry:
         return _Plan(rows, faults, errors)
 
     def write(self, rows: Mapping[str, Row | None], also: Callable[[Connection], None] = _nothing_else) -> None:
-        """Write the whole rows of devices, None for one that is removed, and what `also` writes, in one transaction. They go into the log first, so that no
-        restore can undo what was done."""
-        if self._log is not None:
-            self._log.append(rows)
+        """Write the whole rows of devices, None for one that is removed, and what `also` writes, in one transaction. They go into the log right before the
+        commit, so that no restore can undo what was done, and the log says nothing that could not be written."""
         with translated(), self._engine.begin() as connection:
             for device, row in rows.items():
                 connection.execute(delete(devices).where(devices.c.device == device))
                 if row is not None:
                     connection.execute(insert(devices).values(**row))
             also(connection)
+            if self._log is not None:
+                self._log.append(rows)
         for device in rows:
             self._verified.pop(device, None)
 

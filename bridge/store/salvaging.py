@@ -34,7 +34,8 @@ def salvage_tables(file: Path, into: Engine) -> dict[str, int]:
                 if unreadable := _copy(source, table, into):
                     gaps[table.name] = unreadable
     except sqlite3.Error as error:
-        raise StoreError(f"nothing of {file} can be read: {error}", fix="restore a backup with `dockbridge db restore FILE`") from error
+        fix = "restore a backup with `dockbridge db restore FILE`; without one, move bridge.toml away and begin anew with `dockbridge init`"
+        raise StoreError(f"nothing of {file} can be read: {error}", fix=fix) from error
     return gaps
 
 

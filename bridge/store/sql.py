@@ -14,13 +14,14 @@ from typing import Any, Final, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from bridge.config import LOG_PINNED_FACTOR
 from bridge.domain.facts import Fact
 from bridge.ingest.codes import PLACED, PlacedRow, placed_fact
 from bridge.ingest.log import EventRow
 from bridge.ingest.ports import StoredOrder, StoredReceipt, StoredVerdict
 from bridge.ingest.relation import Origin, Relation, Writes
 from bridge.store.relations import EVENT_COLUMNS, chunks, marks, select, select_any, write
-from bridge.store.sqlite import FINISH_MS, translated
+from bridge.store.sqlite import FINISH_MS, PAGE_BYTES, translated
 
 _END_OF_LOG: Final = 2**62
 """A position that no event has."""
@@ -50,16 +51,23 @@ class SqlStore:
                 self.close()
                 raise
 
-    def checkpoint(self) -> None:
+    def checkpoint(self) -> int:
         """Move committed pages from the write-ahead log into the database, between two transactions. Pages that can't be moved now stay in the log, where
         they are safe.
 
         Only the writer may do this: in SQLite before 3.51.3, a second connection that checkpoints while this one restarts the log can damage the database
         (sqlite.org/wal.html, "the WAL-reset bug").
+
+        Returns:
+            The bytes of the log that a reader pins; 0 if it holds no more than a server under load leaves there.
         """
         if self._connection is not None:
             with suppress(sqlite3.Error):
-                self._driver().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                ((_, pages, moved),) = self._driver().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                ((pages_under_load,),) = self._driver().execute("PRAGMA wal_autocheckpoint").fetchall()
+                if pages - moved > LOG_PINNED_FACTOR * pages_under_load:
+                    return int(pages - moved) * PAGE_BYTES
+        return 0
 
     def try_commit(self) -> None:
         """Commit a page that is as it was before, through to the disk.

@@ -28,7 +28,7 @@ PRIVATE: Final = 0o600
 READER_CACHE_BYTES: Final = 4_194_304
 LOG_BYTES: Final = 4_194_304
 """Size at which the write-ahead log is moved into the database: SQLite's own default."""
-_PAGE_BYTES: Final = 4_096
+PAGE_BYTES: Final = 4_096
 _FULL: Final = 2
 MEND_DAMAGED: Final = (
     "stop the server, and put a backup in its place with `dockbridge db restore FILE`; without a backup, `dockbridge db salvage FILE` saves what can be read"
@@ -90,7 +90,7 @@ def connect(path: Path, *, read_only: bool, cache_bytes: int = READER_CACHE_BYTE
         if connection.execute("PRAGMA synchronous").fetchone()[0] != _FULL:
             connection.close()
             raise sqlite3.OperationalError("the database does not accept synchronous=FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={log_bytes // _PAGE_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={log_bytes // PAGE_BYTES}")
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute(f"PRAGMA cache_size=-{cache_bytes // 1024}")
     return connection

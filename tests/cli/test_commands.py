@@ -249,7 +249,8 @@ def test_a_job_that_is_closed_already_is_not_released_again(shell: Shell) -> Non
     order = shell.data("orders", "list", "--state", "approved")[0]["order"]
     shell("device", "add", "anna", "--role", "courier")
     (job,) = shell.data("jobs", "assign", order, "anna")
-    assert "is released" in shell("jobs", "release", job["job"]).stderr
+    released = shell("jobs", "release", job["job"], "--json")
+    assert ("is released" in released.stderr, json.loads(released.stdout)) == (True, {"released": [job["job"]]})
     assert "was closed already" in shell("jobs", "release", job["job"]).stderr
     assert f"{job['job']}" in shell("jobs", "list").stdout
     assert order in shell("jobs", "show", job["job"]).stdout
@@ -287,7 +288,8 @@ def test_a_rejected_message_is_judged_again_and_dropped(shell: Shell, tmp_path: 
     assert "created" in shell("quarantine", "show", str(entry["no"])).stdout
     again = shell("quarantine", "replay", str(entry["no"]), "--json", code=1)
     assert (json.loads(again.stdout)["replayed"][0]["outcome"], f"entry {entry['no']}: rejected" in again.stderr) == ("rejected", True)
-    assert f"Dropped entry {entry['no']}." in shell("quarantine", "drop", str(entry["no"])).stderr
+    dropped = shell("quarantine", "drop", str(entry["no"]), "--json")
+    assert (f"Dropped entry {entry['no']}." in dropped.stderr, json.loads(dropped.stdout)) == (True, {"found": [entry["no"]], "dropped": 1})
     assert shell.data("quarantine", "list") == []
 
 
@@ -402,6 +404,12 @@ def test_a_device_gets_a_certificate_at_the_command_line(served: Shell, tmp_path
     served("device", "add", "scan-08")
     assert "is for scan-07, not for scan-08" in served("device", "certificate", "scan-08", "--accept", out / "scan-07.pem", code=1).stderr
     served("device", "certificate", "scan-07", "--accept", out / "scan-07.pem")
+    assert "for one device" in served("device", "certificate", "scan-07", "scan-08", "--accept", out / "scan-07.pem", code=2).stderr
+    many = tmp_path / "many"
+    assert "no device scan-09" in served("device", "certificate", "scan-08", "scan-09", "--out", many, code=1).stderr
+    assert not many.exists()
+    served("device", "certificate", "scan-07", "scan-08", "--out", many)
+    assert sorted(p.name for p in many.iterdir()) == ["ca.pem", "scan-07.key", "scan-07.pem", "scan-08.key", "scan-08.pem"]
     served("device", "revoke", "scan-07")
     assert served.data("device", "show", "scan-07")["certificate"] is None
     assert "is shut out" in served("device", "certificate", "scan-07", "--out", out, code=1).stderr
@@ -433,7 +441,8 @@ def test_an_address_in_use_is_named_with_its_setting_and_the_others_are_not(tmp_
 
 def test_a_site_without_tls_says_so(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "site")
-    shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "")
+    made = shell("init", shell.site, "--listen", "127.0.0.1:0", "--mqtts", "").stderr
+    assert f"made site site in {shell.site}" in made, "it is named by its folder"
     assert "no listener uses TLS" in shell("certificate", "reload", code=1).stderr
     (shell.site / "tls" / "server.pem").unlink()
     shell("config", "check")

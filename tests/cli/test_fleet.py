@@ -76,7 +76,9 @@ def test_a_device_with_a_bad_name_of_an_earlier_version_can_still_be_shut_out_an
     engine.dispose()
     shell("device", "revoke", "--", "-x")
     names = json.dumps([d for d in known(shell) if d != "-x"])
-    assert r"a\nb is shut out." in shell("device", "revoke", "a+b", "--names-json", names).stderr
+    shut_out = shell("device", "revoke", "a+b", "--names-json", names, "--json")
+    assert r"a\nb is shut out." in shut_out.stderr
+    assert {"device": "a\nb", "courier": None, "jobs": []} in json.loads(shut_out.stdout)
     shell("device", "remove", "--names-json", json.dumps(list(known(shell))))
     assert known(shell) == {}
     assert "not a JSON list of names" in shell("device", "remove", "--names-json", "x", code=2).stderr

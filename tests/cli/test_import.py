@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
+import resource
+import signal
 import sys
+import threading
 from asyncio import run
-from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,8 +21,11 @@ import pytest
 import typer
 from helpers.server import Server
 from helpers.shell import Done
+from helpers.waiting import until
 
+from bridge.config import LOCK_NAME
 from bridge.config_file import parse
+from bridge.entrypoints.cli import importing, output
 from bridge.entrypoints.cli.order_import import import_
 from bridge.entrypoints.control.client import Caller
 from bridge.errors import NotFound
@@ -62,7 +70,7 @@ HEADER = "no,state,made,promise,sku,qty,sum,by,number,out\n"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A served site. Each test has a shop, and so a channel, of its own."""
     path = tmp_path_factory.mktemp("import") / "site"
-    make_site(path, parse({"listen": {"mqtt": "127.0.0.1:0"}}))
+    make_site(path, parse({"listen": {"mqtt": "127.0.0.1:0"}, "ingest": {"retry_max_s": 0.2}}))
     with Server(path):
         yield path
 
@@ -265,3 +273,52 @@ def test_an_import_that_was_stopped_says_what_is_stored_and_goes_on_where_it_sto
     again = json.loads(shop.take_in(*rows).stdout)
     assert (again["events"], again["again"]) == (900, 600)
     assert list(shop.states().values()) == ["approved"] * 300
+
+
+@contextmanager
+def full_disk(site: Path) -> Iterator[None]:
+    """The server can't make any file longer."""
+    server = int((site / LOCK_NAME).read_text())
+    resource.prlimit(server, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.prlimit(server, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def test_an_import_says_that_the_server_can_not_store_and_goes_on_once_it_can(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "WAITING_AFTER_S", 0.1)
+    said: list[str] = []
+    monkeypatch.setattr(importing, "say", said.append)
+    rows = [line(str(n)) for n in range(1, 4)]
+    call, full = Caller.call, ExitStack()
+
+    def call_with_a_disk_that_fills(caller: Caller, operation: Any, *arguments: Any) -> Any:
+        if operation is imports.submit:
+            full.enter_context(full_disk(shop.folder_of_site))
+        return call(caller, operation, *arguments)
+
+    def wait_and(work: Callable[[], object]) -> threading.Thread:
+        thread = threading.Thread(target=lambda: (until(lambda: said, "that the import says why it waits"), work()))
+        thread.start()
+        return thread
+
+    monkeypatch.setattr(Caller, "call", call_with_a_disk_that_fills)
+    with full:
+        operator = wait_and(lambda: os.kill(os.getpid(), signal.SIGINT))
+        stopped = shop.take_in(*rows, code=130)
+        operator.join()
+    assert "has not stored anything for 0 s. It goes on as soon as it can: see its log; is its disk full?" in said.pop()
+    assert "Stopped: 0 of 3 orders are stored. Orders that were on their way may be, too." in stopped.stderr
+    with full:
+        mender = wait_and(full.close)
+        shop.take_in(*rows, line("4"))
+        mender.join()
+    assert shop.states() == dict.fromkeys("1234", "approved")
+    assert shop.kinds("1") == ["created", "paid", "approved"], "once, although it was on its way when the import was stopped"
+
+
+def test_an_import_into_a_pipe_says_how_far_it_is(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "LINE_EVERY_S", 0.0)
+    said = shop.take_in(line("1"), line("2")).stderr
+    assert re.search(r"^importing: \d of 2$", said, re.MULTILINE), said

@@ -8,7 +8,7 @@ import pytest
 from helpers.shell import Shell
 
 from bridge import site_certificates, site_folder
-from bridge.config_file import parse
+from bridge.config_file import load, parse
 from bridge.errors import NoSite, SiteError
 from bridge.serving.open_site import OpenSite
 from bridge.site_folder import make_site
@@ -68,6 +68,14 @@ def test_an_init_that_was_killed_is_run_again(tmp_path: Path, monkeypatch: pytes
     assert {path.name for path in site.iterdir()} == MADE
     assert {path.name for path in tmp_path.iterdir()} == {"ams1"}
     assert site_certificates.list_certificates(site)
+
+
+def test_what_is_said_of_a_new_site_is_true(tmp_path: Path) -> None:
+    said = Shell(tmp_path)("init", tmp_path / "rot1").stderr
+    settings = load(tmp_path / "rot1" / "bridge.toml")
+    assert (settings.site.name, settings.listen.mqtt) == ("rot1", "127.0.0.1:1883")
+    assert "it names this machine only" in said
+    assert "localhost" in site_certificates.made(tmp_path / "rot1").names
 
 
 def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,11 +94,13 @@ def test_no_path_is_looked_at_before_its_command_runs() -> None:
     assert [name for name, info in found.items() if info.readable] == [], "give these readable=False"
 
 
-def test_a_configuration_is_checked_for_people_and_for_programs(tmp_path: Path) -> None:
+def test_a_site_is_checked_and_copied_for_people_and_for_programs(tmp_path: Path) -> None:
     site = tmp_path / "ams1"
     new_site(site, parse({"site": {"name": "ams1"}}))
     dockbridge = Shell(site)
     assert dockbridge.data("config", "check") == {"file": str(site / "bridge.toml"), "faults": []}
+    copy = tmp_path / "copy.db"
+    assert dockbridge.data("db", "backup", copy) == {"file": str(copy), "bytes": copy.stat().st_size}
     (site / "bridge.toml").write_text('[listen]\nmqtts = "127.0.0.1:0"\n')
     done = dockbridge("config", "check", "--json", code=1)
     assert '"what": "listen.tls_cert_file: ' in done.stdout

@@ -153,3 +153,25 @@ def test_only_the_newest_files_are_remembered(site: Site) -> None:
     for no in range(4):
         site.wait_for(imports.remember_file(site.app, "other", f"hash-{no}", f"{no}.csv", 2))
     assert [site.app.queries.imported_file("other", f"hash-{no}") is not None for no in range(4)] == [False, False, True, True]
+
+
+def test_links_and_names_that_are_no_text_are_left_and_stop_nothing(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("no,state,made\n")
+    (shop.folder / "link.csv").symlink_to(tmp_path / "secret")
+    (shop.folder / "loop.csv").symlink_to("loop.csv")
+    odd = shop.folder / b"\xb6\xa9.csv".decode(errors="surrogateescape")
+    odd.write_text(HEADER)
+    shop.put("good.csv", "9001")
+    assert [row["file"] for row in shop.take_in()] == ["good.csv"]
+    assert "its name is not UTF-8. Rename it." in shop.said
+    assert odd.exists()
+
+
+def test_the_reason_of_one_file_does_not_overwrite_another_that_was_refused(shop: Shop) -> None:
+    text = shop.put("a.csv.txt", "9002", state="never heard of")
+    content = text.read_text()
+    shop.take_in(code=1)
+    shop.put("a.csv", "9003", state="never heard of")
+    shop.take_in(code=1)
+    assert (shop.folder / "refused" / "a.csv.txt").read_text() == content
+    assert (shop.folder / "refused" / "a-2.csv.txt").exists()

@@ -226,9 +226,7 @@ def test_a_head_that_is_too_long_is_refused(watched: Watched) -> None:
 def test_connections_beyond_the_limit_are_closed_and_the_others_are_served(watched: Watched) -> None:
     held = [watched.connect() for _ in range(METRICS["connections_max"])]  # type: ignore[call-overload]
     try:
-        for one in held:  # each is answered, so all of them are in
-            one.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert one.recv(1_000).startswith(b"HTTP/1.1 200 OK")
+        until(lambda: len(watched.server._server.server_state.connections) == len(held), "all of them are in")
         with watched.connect() as beyond, suppress(ConnectionError):
             assert beyond.recv(100) == b""
     finally:
@@ -242,3 +240,18 @@ def test_an_address_that_is_taken_is_named_with_its_setting(watched: Watched) ->
     host, port = watched.server.address
     with pytest.raises(SiteError, match=rf"metrics.listen: can't listen on {host}:{port}: Address already in use"):
         watched.site.wait_for(HttpServer.start("metrics.listen", f"{host}:{port}", [], watched.server.bounds))
+
+
+def test_a_connection_is_for_one_request_and_its_body_is_not_read(watched: Watched) -> None:
+    with watched.connect() as client:
+        client.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        answers = b""
+        while part := client.recv(4_096):
+            answers += part
+    assert answers.count(b"HTTP/1.1 200") == 1
+    assert b"connection: close" in answers.lower()
+    with watched.connect() as client:
+        client.sendall(b"POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 405 ")
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            client.sendall(b"x" * 100_000_000)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from helpers.events import TOPICS
+from helpers.shell import Shell
 from helpers.site import Site
 
 from bridge import recovery
@@ -213,8 +214,8 @@ def test_another_sites_database_is_not_served(site: Site, tmp_path: Path) -> Non
         site.start()
 
 
-def test_what_can_be_read_of_a_damaged_database_is_salvaged(site: Site, tmp_path: Path) -> None:
-    """A bad sector in the middle of the events: the orders before and after it are there again."""
+def test_each_advice_about_a_damaged_database_leads_to_what_can_be_read_of_it(site: Site, tmp_path: Path) -> None:
+    """A bad sector in the middle of the events: each command says what to type, and the orders before and after it are there again."""
     site.create(*(f"PO-{n}" for n in range(4, 400)))
     site.enrol("scan-1")
     site.stop()
@@ -224,11 +225,29 @@ def test_what_can_be_read_of_a_damaged_database_is_salvaged(site: Site, tmp_path
     with path.open("r+b") as file:
         file.seek((page - 1) * PAGE_BYTES)
         file.write(b"\xa5" * PAGE_BYTES)
-    done = recovery.salvage(site.directory, tmp_path / "saved.db", ingest_of, lambda _step: None)
-    assert done.unreadable == {"events": 1}
-    assert 350 < done.events < 399
-    assert restore(site, tmp_path / "saved.db").orders == done.orders
+    shell, copy = Shell(site.directory), tmp_path / "copy.db"
+    for words in (("check",), ("backup", copy)):
+        refused = shell("db", *words, code=1).stderr
+        assert "database disk image is malformed" in refused
+        assert "stop the server, and put a backup in its place with `dockbridge db restore FILE`" in refused
+        assert "without a backup, `dockbridge db salvage FILE` saves what can be read" in refused
+    assert not copy.exists()
+    done = shell("db", "salvage", tmp_path / "saved.db", "--json")
+    saved = json.loads(done.stdout)
+    assert saved["unreadable"] == {"events": 1}
+    assert 350 < saved["events"] < 399
+    assert f"Restored {saved['events']} events" in shell(*done.stderr.rpartition("next: dockbridge ")[2].split()).stderr
+    assert shell("db", "check").stderr.startswith("No faults")
     site.start()
     with site.client("scan-1") as wire:
         wire.goodbye()
     assert {"PO-1", "PO-399"} <= set(orders(site))
+
+
+def test_a_salvage_that_fails_leaves_nothing_that_could_be_taken_for_a_backup(site: Site, tmp_path: Path) -> None:
+    site.stop()
+    (site.directory / DATABASE_NAME).write_bytes(b"\xa5" * 9 * PAGE_BYTES)
+    shell, saved = Shell(site.directory), tmp_path / "saved.db"
+    assert "without one, move bridge.toml away and begin anew with `dockbridge init`" in shell("db", "salvage", saved, code=1).stderr
+    assert not list(tmp_path.glob("saved.db*"))
+    assert "/nowhere/saved.db" in shell("db", "salvage", "/nowhere/saved.db", code=1).stderr, "the new file is blamed, not the database"

@@ -390,7 +390,7 @@ def test_a_refused_login_is_visible_and_heals(broker: FakeBroker, at: dict[str, 
         with pytest.raises(RefusedByServer):
             scanner.wait_connected(DEADLINE_S)
         assert scanner.connection.refused
-        with pytest.raises(RefusedByServer, match="check its name and password"):
+        with pytest.raises(RefusedByServer, match="check its site, name and password"):
             scan.receipt(timeout_s=0)
         assert not scan.acknowledged
         broker.until(lambda: broker.connections >= 2)

@@ -145,11 +145,14 @@ def test_a_file_with_a_fault_changes_nothing_and_is_in_the_audit_log(site: Site)
     (site.directory / CONFIG_NAME).write_text(text.replace("attempts_max = ", "attempts_max = -"))
     with pytest.raises(ConfigError, match=r"orders.attempts_max is -\d; the minimum is 1 \(the server goes on with the settings that it has\)"):
         site.wait_for(carry_out(site.app, "ada", server.reload, {}))
+    (site.directory / CONFIG_NAME).write_text("")  # an editor, or a full disk, has cut it
+    with pytest.raises(ConfigError, match=r"site\.name is main, and this server serves ams1"):
+        site.wait_for(carry_out(site.app, "ada", server.reload, {}))
     (site.directory / CONFIG_NAME).write_text(text)
     assert site.app.settings == before
-    last = site.rows("SELECT who, act, failed FROM audit ORDER BY no DESC LIMIT 2")
-    assert [(who, act) for who, act, _ in last] == [("ada", "server.reload")] * 2
-    assert "orders.attempts_max" in last[0][2]
+    last = site.rows("SELECT who, act, failed FROM audit ORDER BY no DESC LIMIT 4")
+    assert [(who, act) for who, act, _ in last] == [("ada", "server.reload")] * 4
+    assert [text in last[place][2] for place, text in ((0, "site.name"), (2, "orders.attempts_max"))] == [True, True]
 
 
 def test_another_certificate_is_used_for_those_who_come_and_one_that_does_not_fit_for_nobody(site: Site) -> None:

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,8 @@ from helpers.server import SECRET, Server
 from helpers.site import Site
 from helpers.waiting import until
 
+from bridge import writer
+from bridge.config import DATABASE_NAME
 from bridge.entrypoints.control.client import call
 from bridge.errors import Refused
 from bridge.operations import devices
@@ -282,6 +284,26 @@ def test_a_server_that_finds_its_database_locked_says_so_and_ends(tmp_path: Path
     assert len(server.said("error: ")) == 1
     assert "locked" in server.said("error: ")[0]
     assert not server.said("Traceback")
+
+
+def test_a_program_that_pins_the_write_ahead_log_is_said_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "CHECKPOINT_EVERY_S", 0.0)
+    with Site(tmp_path / "site", ingest={"database_log_bytes": 1_048_576}) as site, closing(sqlite3.connect(site.directory / DATABASE_NAME)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM events").fetchall() == [(0,)]
+        site.enrol("printer", Role.LAB)
+        with site.client("printer") as printer:
+            for no in range(1, 16):
+                printer.publish(f"labels/{no}", bytes(200_000), packet_id=no, retain=True)
+            acknowledged(printer, *range(1, 16))
+        site.create("PO-1")
+        until(lambda: "MB of the write-ahead log can't be moved into the database" in caplog.text, "word of the reader")
+        reader.rollback()
+        site.create("PO-2")
+        until(lambda: "the write-ahead log is moved into the database again" in caplog.text, "word of its end")
+    assert caplog.text.count("can't be moved") == 1
 
 
 # --- a slow database ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from bridge.broker.door import FrontDoor
 from bridge.broker.limits import DoorLimits
 from bridge.broker.notices import EVERY_S, LINES_MAX, Notices
 from bridge.ingest.items import Change
+from devices.protocol.topics import Topics
 
 SECRET = "a text that is nobody's business"
 
@@ -130,6 +131,13 @@ def test_a_will_that_is_not_allowed_is_said(said: Say) -> None:
     (line,) = said()
     assert line.startswith("a login was refused, of 'scan-1' at 10.0.0.7: the will's topic is not allowed")
     assert SECRET not in line
+    assert "set up for another" not in line
+
+
+def test_a_device_that_is_set_up_for_another_site_is_said(said: Say) -> None:
+    Door().client("scan-1", will=(Topics("main").presence("scan-1"), b""))
+    (line,) = said()
+    assert "which is v1/ams1/devices/scan-1/ here, and this is site ams1: the client is set up for another" in line
 
 
 def test_a_client_of_another_protocol_level_is_said(said: Say) -> None:

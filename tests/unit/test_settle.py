@@ -272,6 +272,15 @@ def test_what_was_denied_is_answered_kept_and_raises_one_alert(bench: Bench) -> 
     assert len(bench.rows("SELECT 1 FROM quarantine")) == 2
 
 
+def test_the_alert_about_messages_in_quarantine_counts_on(bench: Bench) -> None:
+    for n in (1, 50):
+        bench.send(*(bench.message("scan-1", "pack", b"%d" % no) for no in range(n)))
+        bench.sweep()
+        alert = bench.show(TOPICS.alert("quarantine", "scan-1"))
+        assert alert is not None
+        assert alert["text"].startswith(f"{n} message")
+
+
 # --- codes --------------------------------------------------------------------------------------------------------------------
 
 SSCC = "340123450000000024"
@@ -512,6 +521,11 @@ def test_what_waits_beyond_its_deadline_raises_an_alert_that_goes_when_it_is_app
     alert = bench.show(TOPICS.alert("parked", "PO-1"))
     assert alert is not None
     assert (alert["subject"], alert["text"]) == ("PO-1", "1 event waiting for order PO-1 to be created.")
+    bench.tell("scan-1", "stage", "PO-1", {"dock": "d1"})
+    bench.sweep(bench.rules.parked_deadline_ms + 60_000)
+    followed = bench.show(TOPICS.alert("parked", "PO-1"))
+    assert followed is not None
+    assert followed["text"] == "2 events waiting for order PO-1 to be created."
     bench.create("PO-1")
     bench.sweep()
     assert bench.show(TOPICS.alert("parked", "PO-1")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -167,7 +168,7 @@ def test_a_time_may_stand_in_two_columns_or_have_its_month_as_a_word() -> None:
     assert of("mercadolibre.csv")["meli-2000000000000002"].created_ms == 1_795_267_800_000
 
 
-def test_a_workbook_is_read_as_it_is(tmp_path: Path) -> None:
+def test_a_workbook_is_read_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = read_map(SHOPS / "shopee.toml")
     as_csv = read_orders(SHOPS / "shopee.csv", shop)
     book = openpyxl.Workbook()
@@ -178,6 +179,9 @@ def test_a_workbook_is_read_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "old.xls").write_bytes(b"\xd0\xcf\x11\xe0" + b"\0" * 100)
     with pytest.raises(MapError, match="old format"):
         read_orders(tmp_path / "old.xls", shop)
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(MapError, match="is a workbook, and openpyxl is not installed"):
+        read_orders(tmp_path / "orders.xlsx", shop)
 
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if name not in NOT_GUESSED])

@@ -167,29 +167,33 @@ def rotate(
 
 @app.command()
 def certificate(
-    device: DeviceArgument,
+    names: NamesArgument,
     out: Annotated[Path | None, typer.Option(help="The folder for DEVICE.pem, DEVICE.key and ca.pem.", readable=False)] = None,
     accept: Annotated[
         Path | None, typer.Option(help="Make none: accept this certificate (PEM), issued by the authority in listen.tls_client_ca_file.", readable=False)
     ] = None,
     site: SiteOption = Path(),
 ) -> None:
-    """Give a device a certificate, so that it needs no password. Its previous certificate is invalid at once.
+    """Give devices a certificate each, so that they need no password. Their previous certificates are invalid at once.
 
-    Example: `dockbridge device certificate scan-07 --out scan-07`
+    Example: `dockbridge device certificate scan-07 scan-08 --out certificates`
     """
     from bridge.site_certificates import accept_for_device, issue_for_device  # only this command pays for loading it
 
     if (out is None) == (accept is None):
         raise typer.BadParameter("give a folder for a new certificate, or --accept an existing one", param_hint="--out")
+    if accept is not None and len(names) > 1:
+        raise typer.BadParameter("a certificate is for one device: name only that", param_hint="--accept")
     if out is not None:
         check_owner("device certificate --out")
-    read(site, devices.check_admitted, device)
-    made = issue_for_device(site, device, out) if out is not None else accept_for_device(accept or Path(), device)
-    if made.files:
-        say(f"{made.files[0]}, {made.files[1]} and {made.files[2]} are in {out}")
-    call(site, devices.certify, device, made.sha256)
-    say(f"{device} is known by the certificate {made.fingerprint}")
+    for device in names:
+        read(site, devices.check_admitted, device)
+    for device in names:
+        made = issue_for_device(site, device, out) if out is not None else accept_for_device(accept or Path(), device)
+        if made.files:
+            say(f"{made.files[0]}, {made.files[1]} and {made.files[2]} are in {out}")
+        call(site, devices.certify, device, made.sha256)
+        say(f"{device} is known by the certificate {made.fingerprint}")
     if not load(site / CONFIG_NAME).listen.tls_client_ca_file:
         say('The server does not ask for client certificates yet: set listen.tls_client_ca_file = "tls/ca.pem" and restart it.')
 

@@ -65,7 +65,7 @@ def import_(
 
 def _send(site: Path, shop: ShopMap, steps: Steps, files: dict[Path, SortedFile], tally: Tally) -> None:
     """Send what is new. However it ends early, it is said how much is stored."""
-    stored = "{} of {} are stored. Run the command again to go on: nothing is stored twice."
+    stored = "{} of {} are stored. Orders that were on their way may be, too. Run the command again to go on: nothing is stored twice."
     total = counted(sum(file.orders for file in files.values()), "order")
     try:
         with Caller(site) as caller:

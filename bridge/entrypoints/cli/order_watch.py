@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Final, NamedTuple
 
 import typer
@@ -30,6 +31,7 @@ from bridge.shop import MapError, ShopMap, read_map
 UNFINISHED: Final = (".part", ".partial", ".tmp", ".filepart", ".crdownload")
 """Endings of files that programs are still writing."""
 _STOPPED: Final = 130
+_CHANGED: Final = "it changed while it was read: it is read again once it is still"
 _HASH_BYTES: Final = 1_048_576
 
 
@@ -42,11 +44,13 @@ class Outcome(StrEnum):
     CHANGED = "changed"
 
 
+_State = tuple[int, int, int]
+
+
 class _Seen(NamedTuple):
     """A file as it was when it was last looked at, and since when it is like that."""
 
-    size: int
-    mtime_ns: int
+    state: _State
     since_s: float
 
 
@@ -57,28 +61,37 @@ class Folder:
         self.path = path
         self._limits = limits
         self._seen: dict[Path, _Seen] = {}
-        self._stuck: dict[Path, tuple[int, int]] = {}
+        self._stuck: dict[Path, _State] = {}
+        self._skipped: set[Path] = set()
         for name in (Outcome.DONE, Outcome.REFUSED):
             (path / name).mkdir(exist_ok=True)
 
     def still(self, now_s: float) -> list[Path]:
         """The files that have not changed for long enough, the oldest first, `watch_files_max` at most."""
         seen = {}
-        for file, (size, mtime_ns) in self.files():
+        for file, state in self.files():
             before = self._seen.get(file)
-            is_same = before is not None and before[:2] == (size, mtime_ns)
-            seen[file] = before if is_same and before is not None else _Seen(size, mtime_ns, now_s)
+            seen[file] = before if before is not None and before.state == state else _Seen(state, now_s)
         self._seen = seen
-        ready = [f for f, s in seen.items() if now_s - s.since_s >= self._limits.watch_still_s and self._stuck.get(f) != s[:2]]
-        return sorted(ready, key=lambda f: (seen[f].mtime_ns, f.name))[: self._limits.watch_files_max]
+        ready = [f for f, s in seen.items() if now_s - s.since_s >= self._limits.watch_still_s and self._stuck.get(f) != s.state]
+        return sorted(ready, key=lambda f: (seen[f].state[1], f.name))[: self._limits.watch_files_max]
 
-    def files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
+    def files(self) -> Iterator[tuple[Path, _State]]:
         """The files that are there, each with its size and the time of its last change."""
         for file in self.path.iterdir():
             if file.name.startswith(".") or file.suffix.lower() in UNFINISHED:
                 continue
+            if not _is_text(file.name):
+                self._skip(file)
+                continue
             if (state := _state(file)) is not None:
                 yield file, state
+
+    def _skip(self, file: Path) -> None:
+        """A name that is not UTF-8 can't be stored or printed: say so once."""
+        if file not in self._skipped:
+            self._skipped.add(file)
+            say(f"{file.name!a} is left: its name is not UTF-8. Rename it.")
 
     def move(self, file: Path, to: Outcome, why: str = "") -> Path:
         """Move a file away; of a refused one, say why in a text beside it."""
@@ -95,20 +108,28 @@ class Folder:
         return target
 
 
-def _state(file: Path) -> tuple[int, int] | None:
-    """(size, time of the last change in ns); None if there is no such file, or it is something else."""
+def _state(file: Path) -> _State | None:
+    """(size, time of the last change in ns, the file itself); None if there is no such file, or it is something else: a link may lead anywhere."""
     try:
-        found = file.stat()
-        return (found.st_size, found.st_mtime_ns) if file.is_file() else None
-    except FileNotFoundError:
+        found = file.lstat()
+    except OSError:
         return None
+    return (found.st_size, found.st_mtime_ns, found.st_ino) if S_ISREG(found.st_mode) else None
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _free(target: Path) -> Path:
-    """A path that no file has: with a number, if it is taken."""
+    """A path that no file has, and no text beside one: with a number, if it is taken."""
     number = 1
     found = target
-    while found.exists():
+    while found.exists() or found.with_name(f"{found.name}.txt").exists():
         number += 1
         found = target.with_stem(f"{target.stem}-{number}")
     return found
@@ -148,16 +169,22 @@ class Taker:
         try:
             tally, is_sent = self._import(file, shop)
         except MapError as error:
-            self._refuse(file, Tally(), f"{error}\nfix: {error.fix}")
+            if _state(file) != before:
+                self._report(file, Outcome.CHANGED, Tally(), _CHANGED)
+            else:
+                self._refuse(file, Tally(), f"{error}\nfix: {error.fix}")
             return
         if _state(file) != before or _sha256(file) != sha256:
-            self._report(file, Outcome.CHANGED, tally, "it changed while it was read: it is read again once it is still")
+            self._report(file, Outcome.CHANGED, tally, _CHANGED)
             return
         if not tally.is_complete:
             self._refuse(file, tally, "\n".join(described(tally, sent=is_sent)))
             return
         with Caller(self._site) as caller:
             caller.call(imports.remember_file, shop.channel, sha256, file.name, self._limits.watch_remembered_max)
+        if _state(file) != before:  # meanwhile the shop has put another one in its place
+            self._report(file, Outcome.CHANGED, tally, _CHANGED)
+            return
         self._end(file, Outcome.DONE, tally, "\n".join(described(tally, sent=True)))
 
     def _import(self, file: Path, shop: ShopMap) -> tuple[Tally, bool]:

@@ -1,6 +1,7 @@
 """The one HTTP stack: Starlette on uvicorn, in the server's own event loop. What it serves is handed in as routes.
 
-A client costs little, whatever it does: connections, heads of requests and the time for each are bounded, and nothing is logged per request.
+A client costs little, whatever it does: connections, heads of requests and the time for each are bounded, a connection is for one request, whose body is not
+read, and nothing is logged per request.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ from bridge.errors import SiteError, fault_of
 logger = logging.getLogger("dockbridge.http")
 
 BACKLOG: Final = 128
-KEEP_ALIVE_S: Final = 5
-"""How long a connection may wait for its next request."""
 STOP_S: Final = 1
 """How long a stopping server waits for answers that are under way."""
 
@@ -66,6 +65,7 @@ class HttpServer:
             raise SiteError(f"{setting}: can't listen on {bind}: {reason}", fix=fix) from error
         listener.setblocking(False)
         app = Starlette(routes=list(routes), exception_handlers={Exception: _failed})
+        app.router.redirect_slashes = False  # it would send a client to whatever host its request names
         config = _Config(app, bounds)
         config.load()
         # Not `Server.serve`: that installs signal handlers, and those are `dockbridge serve`'s own.
@@ -102,7 +102,7 @@ class _Config(uvicorn.Config):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
+            headers=[("connection", "close")],
             timeout_graceful_shutdown=STOP_S,
             h11_max_incomplete_event_size=bounds.request_bytes_max,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from bridge.config import CONFIG_NAME, DATABASE_NAME, Settings
+from bridge.config import CONFIG_NAME, DATABASE_NAME, LOG_PINNED_FACTOR, Settings
 from bridge.operations.doctor.findings import NAMED_MAX, Finding, Trouble, Weight, named
 from bridge.operations.doctor.folder import put_aside
 from bridge.operations.doctor.patient import DatabaseState, Patient
@@ -16,8 +16,6 @@ from devices.protocol.vocabulary import Role
 
 SAMPLE_ORDERS: Final = 200
 """Orders whose states are compared with their events, without --deep."""
-PINNED_FACTOR: Final = 2
-"""The write-ahead log is pinned if so many times `ingest.database_log_bytes` of it are not moved."""
 S: Final = DatabaseState
 _GONE: Final = {
     S.MISSING: (Trouble.DATABASE_MISSING, f"{DATABASE_NAME} is missing, and {CONFIG_NAME} is here: this site had a database"),
@@ -98,7 +96,7 @@ def retained(patient: Patient) -> Iterable[Finding]:
 def write_ahead_log(patient: Patient) -> Iterable[Finding]:
     assert isinstance(patient.settings, Settings)
     waits = patient.database.unmoved_log_bytes
-    if waits <= PINNED_FACTOR * patient.settings.ingest.database_log_bytes:
+    if waits <= LOG_PINNED_FACTOR * patient.settings.ingest.database_log_bytes:
         return
     readers = [holder for holder in patient.database.readers() if holder.pid is not None]
     by = f"; {', '.join(f'{r.name} (process {r.pid})' for r in readers[:NAMED_MAX])} has it open" if readers else ""
