@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ def changed(decoded: Any, sets: Mapping[str, str], unsets: Sequence[str], event_
     Raises:
         Refused: if there is no such field to change.
     """
-    value = copy.deepcopy(decoded)
+    value = _copied(decoded)
     for path in unsets:
         _put(value, path, _GONE)
     for path, text in sets.items():
@@ -84,11 +83,20 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
+def _copied(value: Any) -> Any:
+    """A copy of maps and lists; some values of CBOR can't be copied, and need not be."""
+    if isinstance(value, dict):
+        return {name: _copied(inner) for name, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
 def _value_of(path: str, text: str) -> Any:
     """The value that a person wrote for a field: JSON, or else a text; hex for a field of bytes."""
     name = path.rpartition(".")[2]
     try:
         json.loads(text)
+    except RecursionError as error:
+        raise Refused(f"{path} can't be set to that: it is nested too deep", fix="write a number, true, false, or a text") from error
     except ValueError:
         text = json.dumps(text)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence, Set
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
@@ -14,6 +14,9 @@ from bridge.passwords import token_digest
 from bridge.store.registry import Registry
 from bridge.store.sqlite import translated
 from bridge.store.tables import claims
+
+HANDED_MAX: Final = 20
+"""Secrets that one claim brings at most: each makes the one before void, and is a line in the log of credentials."""
 
 
 class Claims:
@@ -36,13 +39,15 @@ class Claims:
         row = self._row(device)
         if row is None:
             return "the device has no claim that is not redeemed"
+        if row.handed >= HANDED_MAX:
+            return "the claim was redeemed too often without an answer that its secret has arrived"
         return "the claim has expired" if row.expires_ms <= now_ms else "the token is wrong"
 
     def hand_out(self, redeems: Redeems, password_hash: str, *, now_ms: int) -> int | None:
         """Give a device a new secret, by its hash, in place of any other. The claim goes on until it is known that the secret has arrived. Returns which one of
         the claim it is: an earlier one is void. None if the claim ended meanwhile."""
         row, device = self._valid(redeems, now_ms), redeems.device
-        if row is None:
+        if row is None or row.handed >= HANDED_MAX:
             return None
         nth: int = row.handed + 1
 

@@ -56,7 +56,7 @@ def say(text: str) -> None:
 
 def print_json(data: Any) -> None:
     """Print data as one JSON document; bytes as lowercase hex."""
-    print(json.dumps(data, default=_jsonable, ensure_ascii=False, indent=2))
+    print(json.dumps(_with_text_keys(data), default=_jsonable, ensure_ascii=False, indent=2))
 
 
 def print_json_line(data: Any) -> None:
@@ -66,12 +66,19 @@ def print_json_line(data: Any) -> None:
 
 def json_inline(value: Any) -> str:
     """A value as JSON on one line; bytes as lowercase hex."""
-    return json.dumps(value, default=_jsonable, ensure_ascii=False)
+    return json.dumps(_with_text_keys(value), default=_jsonable, ensure_ascii=False)
 
 
 def print_text(text: str) -> None:
     """Print a line to stdout as it is: never broken."""
     print(printable(text))
+
+
+def _with_text_keys(value: Any) -> Any:
+    """The same with keys that JSON has: what a client sent as CBOR may have others."""
+    if isinstance(value, dict):
+        return {k if isinstance(k, str) else k.hex() if isinstance(k, bytes) else str(k): _with_text_keys(v) for k, v in value.items()}
+    return [_with_text_keys(v) for v in value] if isinstance(value, list) else value
 
 
 def _jsonable(value: Any) -> Any:
