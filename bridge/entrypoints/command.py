@@ -22,6 +22,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         run()
+    except KeyboardInterrupt:  # before the command itself had begun
+        raise SystemExit(128 + signal.SIGINT) from None
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
