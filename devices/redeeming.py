@@ -92,8 +92,8 @@ def redeem(claim: str, store: str | Path, *, timeout_s: float = TIMEOUT_S) -> Re
 def _is_of(known: Redeemed, wanted: Claim) -> bool:
     """Whether a store is of the device and the server of a claim, as they are now."""
     is_there = (known.site, known.device, known.tls) == (wanted.site, wanted.device, wanted.tls) and (known.host, known.port) in wanted.addresses
-    if not wanted.fingerprint or known.ca is None:
-        return is_there and not wanted.fingerprint and known.ca is None
+    if known.ca is None:
+        return is_there and not wanted.fingerprint
     return is_there and wanted.accepts(hashlib.sha256(ssl.PEM_cert_to_DER_cert(known.ca)).digest())
 
 

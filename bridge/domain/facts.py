@@ -49,7 +49,12 @@ class Decided:
     reason: Reason | None
 
 
-_ORDERED_BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
+BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
+"""Roles whose seq numbers are a promise; a ledger tracks which of them came. Systems, carriers and desks retry and reorder, so their numbers prove nothing.
+
+A number never identifies an event. The ledger counts and warns of one that another event had before: its outbox was restored from a backup, or copied. For a
+system it is not even counted: the import of a shop's file has one log per order, which is more logs than there can be ledgers.
+"""
 _NO_UID: Final = ("", b"")
 _NO_KEY: Final[FactKey] = (0, 0, "", b"", 0, b"")
 
@@ -103,7 +108,7 @@ class Fact(Struct, kw_only=True, eq=False, gc=False):
 
     def __post_init__(self) -> None:
         self.uid = (self.device, self.id)
-        self.ordered_by_seq = self.role in _ORDERED_BY_SEQ and not self.seq_reused
+        self.ordered_by_seq = self.role in BY_SEQ and not self.seq_reused
         self.place(self.event_ms)
 
     def place(self, order_ms: int) -> None:

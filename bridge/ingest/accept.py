@@ -13,7 +13,7 @@ from bridge.domain import barcodes, event_time, jobs
 from bridge.domain.access import Kind
 from bridge.domain.codes.evidence import CUSTODY
 from bridge.domain.event_time import AHEAD_MS, UNBOUNDED, DeviceClock, EventTime, Shown
-from bridge.domain.facts import Fact
+from bridge.domain.facts import BY_SEQ, Fact
 from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.members import E, members
@@ -33,12 +33,6 @@ from devices.protocol.messages import EVENT_KINDS, Event, Locations, PayloadErro
 from devices.protocol.unknown_fields import cut_unknown
 from devices.protocol.vocabulary import EventType, LabelKind, Reason, Role, Warn
 
-BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})
-"""Roles whose seq numbers are a promise; a ledger tracks which of them came. Systems, carriers and desks retry and reorder, so their numbers prove nothing.
-
-A number never identifies an event. The ledger counts and warns of one that another event had before: its outbox was restored from a backup, or copied. For a
-system it is not even counted: the import of a shop's file has one log per order, which is more logs than there can be ledgers.
-"""
 CUT: Final = frozenset({Role.SYSTEM, Role.CARRIER, Role.DESK})
 """Roles whose unknown fields are not stored: they may hold personal data. Those of scanners and couriers are kept: firmware may be newer than its server."""
 FIELDS_NAMED_MAX: Final = 5

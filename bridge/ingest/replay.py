@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from bridge.domain.event_time import span
-from bridge.domain.facts import DECIDED
-from bridge.ingest.accept import ABOUT_JOBS, BY_SEQ
+from bridge.domain.facts import BY_SEQ, DECIDED
+from bridge.ingest.accept import ABOUT_JOBS
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Arrived, Batch
 from bridge.ingest.entering import flush

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from bridge.ingest.accept import BY_SEQ
+from bridge.domain.facts import BY_SEQ
 from bridge.ingest.batch import Batch, PresenceHeard, Started
 from bridge.ingest.items import Connected, Disconnected, Message, ShutOut, Subscribe
 from bridge.ingest.retained import RETAINED, retain, retained_at

@@ -348,7 +348,7 @@ def test_a_rejected_creation_creates_nothing(tmp_path: Path) -> None:
 
 
 def test_a_number_may_be_used_again_and_a_scanner_is_warned(tmp_path: Path) -> None:
-    """See `accept.BY_SEQ` for why the numbers of systems are not even counted."""
+    """See `facts.BY_SEQ` for why the numbers of systems are not even counted."""
     with Bench(tmp_path / "site.db") as bench:
         bench.tell("shop1", "created", "o-1", CREATED, seq=7)
         receipt = bench.tell("shop1", "created", "o-2", CREATED, seq=7, id=event_id("scan-1", 99))

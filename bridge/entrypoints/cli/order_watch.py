@@ -32,7 +32,6 @@ UNFINISHED: Final = (".part", ".partial", ".tmp", ".filepart", ".crdownload")
 """Endings of files that programs are still writing."""
 _STOPPED: Final = 130
 _CHANGED: Final = "it changed while it was read: it is read again once it is still"
-_HASH_BYTES: Final = 1_048_576
 
 
 class Outcome(StrEnum):
@@ -219,11 +218,8 @@ class Taker:
 
 
 def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
     with file.open("rb") as opened:
-        while part := opened.read(_HASH_BYTES):
-            digest.update(part)
-    return digest.hexdigest()
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def watch_folder(
