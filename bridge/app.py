@@ -78,8 +78,9 @@ class Application:
         self.claims = site.claims
         self.people = People(site.engine, site.reader, site.credentials)
         self.queries = site.queries
+        self.vault = site.vault
         self.upkeep = StoreUpkeep(site)
-        self.audit = AuditLog(site.engine, site.reader)
+        self.audit = AuditLog(site.engine, site.reader, site.vault)
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
         self.console = Console(secrets.token_bytes)
         self.pipeline = site.pipeline

@@ -47,6 +47,7 @@ def rules_of(settings: Settings) -> Rules:
         status_keep_ms=int(orders.status_keep_days * DAY_MS),
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
         quarantine_entries_max=settings.ingest.quarantine_entries_max,
+        quarantine_keep_ms=int(settings.privacy.quarantine_keep_days * DAY_MS),
         positions_keep_ms=int(orders.positions_keep_days * DAY_MS),
         position_every_ms=int(orders.position_every_s * 1000),
         points=PointRules(accuracy_max_m=orders.position_accuracy_max_m, speed_max_m_s=orders.position_speed_max_m_s),

@@ -6,6 +6,7 @@ An act is in the log before it is done; if it fails, a second entry says so. So 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
@@ -126,7 +127,7 @@ async def _note(asks: _Asks, failed: str | None) -> None:
             person=asks.person,
             act=act,
             subject=str(subject)[:TEXT_CHARS_MAX] if subject is not None else None,
-            reason=str(reason)[:TEXT_CHARS_MAX] if reason is not None else None,
+            reason=reason if isinstance(reason, StrEnum) else str(reason)[:TEXT_CHARS_MAX] if reason is not None else None,
             details=details,
             failed=failed,
         )

@@ -51,5 +51,5 @@ class Audit(AuditReader, Protocol):
         person: str | None = None,
         failed: str | None = None,
     ) -> None:
-        """Add an entry. Durable when this returns."""
+        """Add an entry. A reason is sealed, if it is not a member of a closed list. Durable when this returns."""
         ...

@@ -40,10 +40,12 @@ from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader
 from bridge.store.queries import Queries
 from bridge.store.replaying import derive_after_upgrade
+from bridge.store.sealing import seal_after_upgrade
 from bridge.store.sql import SqlStore
 from bridge.store.sqlite import open_engine
 from bridge.store.statuses import Statuses
 from bridge.store.tables import make_missing
+from bridge.vault import KeyFolder, folder_of_keys
 from devices.protocol.topics import Topics
 
 IngestOf = Callable[[Rules, Settings, seam.SessionLog], Ingest]
@@ -78,7 +80,10 @@ class OpenSite:
         path = directory / DATABASE_NAME
         self.engine, self.clock = _open_database(path, settings, clock, life)
         self.started_ms = self.clock.now_ms()
-        self.rules = replace(rules_of(settings), epoch=current_epoch(self.engine), is_lab=lab_identity is not None)
+        self.keys = KeyFolder(folder_of_keys(directory, settings.privacy.keys_folder), settings.site.name)
+        self.vault = parts.vault(self.keys, self.clock.now_ms())
+        seal_after_upgrade(self.engine, self.vault)
+        self.rules = replace(rules_of(settings), epoch=current_epoch(self.engine), is_lab=lab_identity is not None, sealer=self.vault)
         self.reader = open_engine(path, read_only=True)
         life.callback(self.reader.dispose)
         self.queries = Queries(self.reader, self.topics)
