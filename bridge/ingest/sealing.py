@@ -28,15 +28,19 @@ OF_PEOPLE: Final = frozenset({Role.SYSTEM, Role.CARRIER, Role.DESK})
 unknown fields of scanners and couriers are kept, sealed: firmware may be newer than its server."""
 
 
-class Sealer(Protocol):
+class Recogniser(Protocol):
+    """Recognises what it has seen before."""
+
+    def mac(self, plain: bytes) -> bytes:
+        """16 bytes by which the same is recognised, and that say nothing without the site's key."""
+        ...
+
+
+class Sealer(Recogniser, Protocol):
     """Seals with the site's key."""
 
     def seal(self, plain: bytes, about: bytes) -> bytes:
         """Seal something; it can only be opened again as being about the same."""
-        ...
-
-    def mac(self, plain: bytes) -> bytes:
-        """16 bytes by which the same is recognised, and that say nothing without the site's key."""
         ...
 
 
@@ -154,7 +158,12 @@ def mac_of(sealer: Sealer, said: Mapping[str, Any]) -> bytes:
 
 def hashes_of(sealer: Sealer, order_id: str, contact: Mapping[str, Any]) -> list[HashRow]:
     """The keyed hashes of a contact."""
-    return [HashRow(order_id, kind, sealer.mac(f"{kind}:{text}".encode())) for kind, text in sought_by(contact)]
+    return [HashRow(order_id, kind, hash_of(sealer, kind, text)) for kind, text in sought_by(contact)]
+
+
+def hash_of(sealer: Recogniser, kind: str, text: str) -> bytes:
+    """The keyed hash under which an order is found."""
+    return sealer.mac(f"{kind}:{text}".encode())
 
 
 def sought_by(contact: Mapping[str, Any]) -> list[tuple[str, str]]:

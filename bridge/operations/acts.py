@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import alerts, articles, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
 from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext, SiteReader
@@ -21,7 +21,7 @@ Operation = Callable[..., Awaitable[Any]]
 
 NAME_CHARS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 200
-PRIVATE: Final = ("password_hash", "claim", "token_sha256")
+PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text")
 
 
 class _Kept(NamedTuple):
@@ -38,6 +38,10 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.silence: ("alerts.silence", _Kept("subject")),
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
+    contacts.show: ("contacts.show", _Kept("order")),
+    contacts.find: ("contacts.find", _Kept(None)),
+    contacts.note: ("orders.note", _Kept("order")),
+    quarantine.look: ("quarantine.show", _Kept("no")),
     devices.add: ("device.add", _Kept("device")),
     devices.edit: ("device.edit", _Kept("device")),
     devices.rotate: ("device.rotate", _Kept("device")),

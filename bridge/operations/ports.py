@@ -27,7 +27,7 @@ from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
 from bridge.operations.order_ports import StoredFact as StoredFact
 from bridge.operations.people_ports import People, PeopleReader
-from bridge.operations.privacy_ports import Opener
+from bridge.operations.privacy_ports import Opener, PrivacyQueries
 from bridge.operations.report_ports import ReportQueries
 from bridge.operations.trace_ports import TraceQueries
 from bridge.operations.upkeep_ports import ArticlePlan as ArticlePlan
@@ -117,7 +117,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, Protocol):
     """Reads of one site's database.
 
     Raises:

@@ -76,6 +76,15 @@ async def find(site: SiteReader, nos: Sequence[int], sought: Sought) -> list[int
     return list(dict.fromkeys(nos))
 
 
+async def look(site: SiteContext, no: int) -> None:
+    """Someone looks at what is in an entry. It may hold personal data, so that this is an act.
+
+    Raises:
+        NotFound: if there is no such entry.
+    """
+    _entry(site, no)
+
+
 async def show_entry(site: SiteReader, no: int) -> Entry:
     """One entry.
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import alerts, articles, audit, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
 from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole, Right
 from bridge.operations.ports import SiteContext
 from devices.protocol.reasons import GUARDED_HOLDS
@@ -28,7 +28,9 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
         *(devices.add, devices.edit, devices.rotate, devices.revoke, devices.remove, devices.apply, devices.revoke_claims, devices.certify),
         *(devices.check, devices.open_claims),
     ),
-    Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix),
+    Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix, quarantine.look),
+    Right.AUDIT: (audit.look,),
+    Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),
         *(missing.give_up, database.rebuild, server.reload, server.reload_certificate),

@@ -22,6 +22,7 @@ from bridge.entrypoints.cli import (
     bench,
     certificate,
     config,
+    contacts,
     contract,
     db,
     demo,
@@ -112,10 +113,11 @@ app.command(context_settings=PASSED_ON, add_help_option=False)(sim.sim)
 app.command(context_settings=PASSED_ON, add_help_option=False)(bench.bench)
 app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
-for name, command in {**order_import.COMMANDS, **order_reads.COMMANDS, **order_stuck.COMMANDS, **order_acts.COMMANDS}.items():
+for name, command in {**order_import.COMMANDS, **order_reads.COMMANDS, **order_stuck.COMMANDS, **order_acts.COMMANDS, "note": contacts.note}.items():
     orders.app.command(name)(command)
 app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
+app.add_typer(contacts.app, name="contacts")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")
