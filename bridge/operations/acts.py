@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
 from bridge.operations import alerts, articles, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import audit as audit_log
 from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext, SiteReader
@@ -38,6 +39,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.silence: ("alerts.silence", _Kept("subject")),
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
+    audit_log.look: ("audit.list", _Kept(None)),
     contacts.show: ("contacts.show", _Kept("order")),
     contacts.find: ("contacts.find", _Kept(None)),
     contacts.note: ("orders.note", _Kept("order")),

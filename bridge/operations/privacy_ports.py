@@ -18,7 +18,11 @@ class Opener(Protocol):
         ...
 
     def mac(self, plain: bytes) -> bytes:
-        """See `ingest.sealing.Sealer`."""
+        """See `ingest.sealing.Recogniser`."""
+        ...
+
+    def macs(self, plain: bytes) -> list[bytes]:
+        """See `ingest.sealing.Recogniser`."""
         ...
 
 
@@ -46,8 +50,8 @@ class PrivacyQueries(Protocol):
         """The payload of an event as it is stored, by its position in the log."""
         ...
 
-    def orders_with_hash(self, digest: bytes, *, limit: int) -> list[str]:
-        """Orders whose contact has this keyed hash (`ingest.sealing.hashes_of`)."""
+    def orders_with_hash(self, hashes: Sequence[bytes], *, limit: int) -> list[str]:
+        """Orders whose contact has one of these keyed hashes (`ingest.sealing.hashes_sought`)."""
         ...
 
     def forgotten(self, order_id: str) -> int | None:

@@ -19,6 +19,7 @@ WallClock = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 """How many: pieces, or answers."""
 ID_CHARS_MAX: Final = 96
+"""Characters of the id of a business."""
 Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARS_MAX, pattern=NO_NUL)]
 """An id of a business: an order, a parcel, an article, a place, a courier, a job. Ids that become topic levels have at most 96 characters once escaped."""
 Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
