@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from bridge.ingest.sealing import ForgottenRow
+from bridge.ingest.sealing import ForgottenRow, Sealer
 
 
 class Opener(Protocol):
@@ -26,6 +26,10 @@ class Opener(Protocol):
     def macs(self, plain: bytes) -> list[bytes]:
         """See `ingest.sealing.Recogniser`."""
         ...
+
+
+class Sealing(Sealer, Opener, Protocol):
+    """Seals with the site's newest key, and opens with each."""
 
 
 class SealedPart(NamedTuple):
