@@ -6,7 +6,8 @@ import asyncio
 import logging
 from functools import partial
 
-from bridge.domain.codes.rules import DAY_MS
+from bridge.operations import retention
+from bridge.operations.privacy import keep_ms
 from bridge.serving.open_site import OpenSite
 from bridge.store import forgetting
 from bridge.store.audit import AuditLog
@@ -25,7 +26,7 @@ async def trim(site: OpenSite) -> None:
     """
     settings, engine = site.settings.privacy, site.engine
     now_ms = site.clock.now_ms()
-    before_ms = now_ms - int(settings.contact_keep_days * DAY_MS)
+    before_ms = now_ms - keep_ms(retention.CONTACT, site.settings)
     limit = settings.forget_orders_max
     forgotten = 0
     for _ in range(PORTIONS_MAX):
@@ -38,7 +39,7 @@ async def trim(site: OpenSite) -> None:
             await site.writer.run(partial(forgetting.forget_orders, engine, due.old, now_ms))
         forgotten += len(due.old) + len(due.requested)
     loose = await site.writer.run(lambda: forgetting.drop_loose(engine, before_ms, limit=limit))
-    audit, audit_before_ms = AuditLog(engine, site.reader, site.vault), now_ms - int(settings.audit_keep_days * DAY_MS)
+    audit, audit_before_ms = AuditLog(engine, site.reader, site.vault), now_ms - keep_ms(retention.ACTS, site.settings)
     await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
     if forgotten or loose:
         await site.writer.run(lambda: forgetting.empty_log(engine))

@@ -38,6 +38,7 @@ from bridge.entrypoints.cli import (
     order_stuck,
     orders,
     people,
+    privacy,
     quarantine,
     report,
     server,
@@ -134,6 +135,7 @@ app.add_typer(contract.app, name="contract")
 app.add_typer(config.app, name="config")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(audit.app, name="audit")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 app.add_typer(server.app, name="server")
