@@ -52,6 +52,7 @@ def make_site(directory: Path, settings: Settings, also: Callable[[Path], object
     if (directory / CONFIG_NAME).exists():
         raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this site")
     half = half_made(directory)
+    keys = KeyFolder(folder_of_keys(directory, settings.privacy.keys_folder), settings.site.name)
     try:
         _clear_half_made(directory, half)
         if (path := directory / DATABASE_NAME).exists() and path.stat().st_size:
@@ -68,7 +69,6 @@ def make_site(directory: Path, settings: Settings, also: Callable[[Path], object
             also(half)
         (half / CONFIG_NAME).write_text(render(settings), encoding="utf-8")
         _move_whole(half, directory)
-        keys = KeyFolder(folder_of_keys(directory, settings.privacy.keys_folder), settings.site.name)
         if not keys.keys():
             keys.make(now_ms=time.time_ns() // 1_000_000)
     except (OSError, StoreUnavailable) as error:
