@@ -7,6 +7,7 @@ types, without a row fails `test_each_door_has_a_row`.
 from __future__ import annotations
 
 import base64
+import http.client
 import inspect
 import logging
 import sqlite3
@@ -18,12 +19,14 @@ from typing import Any, Final, NamedTuple, get_type_hints
 
 import cbor2
 import pytest
-from helpers.events import CREATED
+from helpers.events import CREATED, SITE
 from helpers.shell import Shell
 from helpers.site import Site
+from helpers.waiting import DEADLINE_S
 
 from bridge.config import DATABASE_NAME
 from bridge.entrypoints.control.server import ControlServer
+from bridge.entrypoints.http.serving import serve_metrics
 from bridge.errors import BridgeError
 from bridge.operations import contacts, people
 from bridge.operations.acts import ACTS, PRIVATE, carry_out
@@ -252,7 +255,10 @@ def log(house: Warehouse) -> Iterator[list[str]]:
 
 @pytest.fixture(scope="module")
 def sown(house: Warehouse, log: list[str]) -> Warehouse:
-    """A site with something planted at each door."""
+    """A site with something planted at each door, whose desk is away, and has subscribed to everything that it may read."""
+    house.site.enrol("desk-1", Role.DESK)
+    with house.site.client("desk-1", clean=False) as desk:
+        desk.subscribe(*(f"v1/{SITE}/{what}/#" for what in ("orders", "alerts", "couriers")))
     for door in DOORS:
         door(house, door.__name__)
     return house
@@ -290,7 +296,7 @@ def test_nothing_is_retained_or_waits_for_a_session(sown: Warehouse) -> None:
     assert broker is not None
     retained = {topic: message.payload for topic, message in sown.site.on_loop(broker.door.retained.every).items()}
     rows = {f"{table} {n}": repr(row).encode() for table in ("message_log", "orders", "parcels", "alerts", "receipts") for n, row in _rows(sown.site, table)}
-    assert rows
+    assert {row.partition(" ")[0] for row in rows} >= {"message_log", "orders", "alerts", "receipts"}
     assert found_in(retained) == []
     assert found_in(rows) == []
 
@@ -319,6 +325,19 @@ def test_no_command_tells_it_to_those_who_may_not_know(sown: Warehouse) -> None:
     assert b"which may not" in said["contacts show PO-1"]
     assert [(door, place) for door, place in found_in(said) if door != "reason_at_an_alert"] == []
     assert {place for _, place in found_in(said)} <= {"status", "alerts list --json"}, "what people say of alerts is for all who look"
+
+
+def test_nothing_is_in_the_metrics(sown: Warehouse) -> None:
+    server = sown.site.wait_for(serve_metrics(sown.site.app, sown.site.directory))
+    connection = http.client.HTTPConnection(*server.address, timeout=DEADLINE_S)
+    try:
+        connection.request("GET", "/metrics")
+        metrics = connection.getresponse().read()
+    finally:
+        connection.close()
+        sown.site.wait_for(server.stop())
+    assert b"dockbridge_" in metrics
+    assert found_in({"metrics": metrics}) == []
 
 
 def test_the_bundle_for_support_holds_nothing(sown: Warehouse, tmp_path: Path) -> None:
