@@ -31,19 +31,22 @@ async def trim(site: OpenSite) -> None:
     forgotten = 0
     for _ in range(PORTIONS_MAX):
         due = await asyncio.to_thread(forgetting.due, site.reader, before_ms, limit=limit)
-        if not due.old and not due.requested:
-            break
         if due.requested:
             await site.writer.run(partial(_forget_as_asked, site, due.requested, now_ms))
         if due.old:
             await site.writer.run(partial(forgetting.forget_orders, engine, due.old, now_ms))
-        forgotten += len(due.old) + len(due.requested)
-    loose = await site.writer.run(lambda: forgetting.drop_loose(engine, before_ms, limit=limit))
+        loose = await asyncio.to_thread(forgetting.loose, site.reader, before_ms, limit=limit) if not due.old else []
+        if loose:
+            await site.writer.run(partial(forgetting.drop_parts, engine, loose))
+        done = len(due.old) + len(due.requested) + len(loose)
+        forgotten += done
+        if not done:
+            break
     audit, audit_before_ms = AuditLog(engine, site.reader, site.vault), now_ms - keep_ms(retention.ACTS, site.settings)
     await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
-    if forgotten or loose:
+    if forgotten:
         await site.writer.run(lambda: forgetting.empty_log(engine))
-        logger.info("the personal data of %d orders was kept long enough and is destroyed", forgotten)
+        logger.info("personal data of %d orders and messages was kept long enough and is destroyed", forgotten)
 
 
 def _forget_as_asked(site: OpenSite, orders: list[str], now_ms: int) -> None:
