@@ -10,8 +10,23 @@ from msgspec import Struct
 from bridge.ingest.sealing import ForgottenRow, Sealer
 
 
+class KeyHere(Protocol):
+    """A key that is in the site's folder of keys. `backed_up_ms` is when its recovery sheet was made, 0 if none was."""
+
+    @property
+    def id(self) -> bytes: ...
+
+    @property
+    def backed_up_ms(self) -> int: ...
+
+
 class Opener(Protocol):
     """Opens what was sealed with the site's keys."""
+
+    @property
+    def keys(self) -> Sequence[KeyHere]:
+        """All of them, the oldest first."""
+        ...
 
     def open(self, sealed: bytes, about: bytes) -> bytes:
         """Raises:
@@ -50,6 +65,10 @@ class PrivacyQueries(Protocol):
 
     def sealed_parts(self, order_ids: Sequence[str]) -> list[SealedPart]:
         """The sealed parts of these orders, by order, in the order of arrival."""
+        ...
+
+    def rows_by_key(self) -> dict[bytes, int]:
+        """How many rows are sealed with each key, by its id."""
         ...
 
     def payload_at(self, pos: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from bridge.store import forgetting
 from bridge.store.sealing import rows_by_key, wrap_anew
 from bridge.vault import SiteKey, key_part
 from bridge.words import counted
+
+logger = logging.getLogger("dockbridge")
 
 HOUR_MS: Final = 3_600_000
 _COPIES: Final = (f"{Path(DATABASE_NAME).stem}-before-*.db", "replaced-*/*.db")
@@ -119,3 +122,13 @@ class SitePrivacy:
         for path in sorted(self._site.directory.rglob("*")):
             if path.is_file() and path not in copies and not (self._site.settings.backup.folder and path.resolve().is_relative_to(backups)):
                 yield path
+
+
+def warn_without_sheet(site: OpenSite) -> None:
+    """Say at a start that a key is nowhere but in its folder, once something is sealed with it."""
+    rows = rows_by_key(site.reader)
+    for key in site.vault.keys:
+        if rows.get(key.id) and not key.backed_up_ms:
+            logger.warning("key %s has no recovery sheet: if %s is lost, so is who gets the orders; run `dockbridge keys backup`", key.id.hex(), site.keys.path)
+    for key_id in sorted(rows.keys() - {key.id for key in site.vault.keys}):
+        logger.warning("key %s is missing, which seals %d rows; type it in from its recovery sheet: `dockbridge keys restore`", key_id.hex(), rows[key_id])

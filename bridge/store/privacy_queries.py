@@ -10,6 +10,7 @@ from bridge.ingest.sealing import ForgottenRow
 from bridge.operations.privacy_ports import SealedPart
 from bridge.store import tables as t
 from bridge.store.relations import chunks
+from bridge.store.sealing import rows_by_key
 from bridge.store.sqlite import translated
 
 
@@ -28,6 +29,9 @@ class PrivacyQueries:
                 for some in chunks(list(order_ids))
                 for row in connection.execute(query.where(t.sealed.c.order_id.in_(some)).order_by(t.sealed.c.order_id, t.sealed.c.pos))
             ]
+
+    def rows_by_key(self) -> dict[bytes, int]:
+        return rows_by_key(self._reader)
 
     def payload_at(self, pos: int) -> bytes:
         with translated(), self._reader.connect() as connection:

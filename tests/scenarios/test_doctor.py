@@ -39,6 +39,7 @@ from bridge.operations.doctor.patient import Running
 from bridge.operations.doctor.people import ALERTS
 from bridge.site_folder import make_site, take_lock
 from bridge.store.migrate import NEWEST
+from bridge.vault import KeyFolder, Vault, folder_of_keys
 from devices.protocol.vocabulary import AlertCode, Role
 
 DAY_MS: Final = 86_400_000
@@ -153,6 +154,22 @@ def remove(name: str) -> Callable[[Case], None]:
         case.undo = lambda: (path.write_bytes(data), path.chmod(mode))
 
     return plant
+
+
+def sealed_row(case: Case) -> Path:
+    """Something is sealed with the key of a site; returns the file of that key."""
+    keys = KeyFolder(folder_of_keys(case.folder, ""), SITE)
+    key = keys.make(now_ms=1)
+    vault = Vault(keys.keys)
+    case.sql("INSERT INTO sealed (pos, order_id, received_ms, sealed, mac) VALUES (999999, NULL, 1, ?, x'')", vault.seal(b"someone", b"an order"))
+    return keys.path / f"{key.id.hex()}.key"
+
+
+def lost_key(case: Case) -> None:
+    path = sealed_row(case)
+    text = path.read_text()
+    path.unlink()
+    case.undo = lambda: (path.write_text(text.replace('"backed_up_ms": 0', '"backed_up_ms": 1')), path.chmod(0o600))
 
 
 def empty_database(case: Case) -> None:
@@ -415,6 +432,8 @@ SLOW: Final = {
     "the zone is unknown": Fault(T.CONFIG_WRONG, lambda case: case.setting('timezone = "UTC"', 'timezone = "Mars/Olympus"'), undo),
     "the configuration is gone": Fault(T.CONFIG_MISSING, remove(CONFIG_NAME), undo),
     "another site's database": Fault(T.DATABASE_FOREIGN, lambda case: case.sql("UPDATE site SET name = 'rotterdam'")),
+    "a key is lost": Fault(T.KEY_MISSING, lost_key, undo),
+    "a key has no recovery sheet": Fault(T.KEY_WITHOUT_SHEET, sealed_row),
     "the clock is behind": Fault(T.CLOCK_BEHIND, lambda case: setattr(case, "later_ms", -DAY_MS // 24), lambda case: setattr(case, "later_ms", 0)),
     "a command was killed": Fault(T.LEFTOVERS, left_files),
     "the disk is nearly full": Fault(T.DISK_FULL, small_disk, undo),
