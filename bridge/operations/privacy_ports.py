@@ -22,6 +22,14 @@ class Opener(Protocol):
         ...
 
 
+class Sealing(Opener, Protocol):
+    """Seals with the newest of the site's keys, too."""
+
+    def seal(self, plain: bytes, about: bytes) -> bytes:
+        """Seal something; it can only be opened again as being about the same."""
+        ...
+
+
 class SealedPart(NamedTuple):
     """The sealed part of an event that names an order, with the event's present outcome."""
 

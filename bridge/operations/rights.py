@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, audit, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import alerts, articles, audit, contacts, database, devices, imports, jobs, logins, missing, order_acts, people, quarantine, server
 from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole, Right
 from bridge.operations.ports import SiteContext
 from devices.protocol.reasons import GUARDED_HOLDS
@@ -33,6 +33,7 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),
+        *(people.set_totp, people.remove_totp, logins.log_in),
         *(missing.give_up, database.rebuild, server.reload, server.reload_certificate),
     ),
 }

@@ -35,6 +35,7 @@ MAY: Final[dict[str, frozenset[PersonRole]]] = {
     **dict.fromkeys(("imports.open_channel", "imports.remember_file", "imports.submit"), FLOOR),
     **dict.fromkeys(("quarantine.replay", "quarantine.drop", "quarantine.fix"), ONLY_LEAD),
     **dict.fromkeys((f"people.{name}" for name in ("add", "edit", "disable", "enable", "set_password", "add_token", "revoke_token")), OWNER),
+    **dict.fromkeys(("people.set_totp", "people.remove_totp", "logins.log_in"), OWNER),
     **dict.fromkeys(("missing.give_up", "database.rebuild", "server.reload", "server.reload_certificate"), OWNER),
     **dict.fromkeys((f"server.{name}" for name in ("about", "connected", "counters", "figures", "batch_times", "failed_logins")), EVERYONE),
 }
@@ -66,7 +67,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def may(site: Site, role: PersonRole, operation: Operation, arguments: dict[str, Any]) -> bool:
-    person = Person(name="kim", role=role, created_ms=0, disabled_ms=None, has_password=False, tokens=1)
+    person = Person(name="kim", role=role, created_ms=0, disabled_ms=None, has_password=False, totp_ms=None, recovery_codes=0, tokens=1)
     try:
         check_may(site.app, person, operation, arguments)
     except Refused:

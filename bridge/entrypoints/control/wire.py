@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, audit, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import alerts, articles, audit, contacts, database, devices, imports, jobs, logins, missing, order_acts, people, quarantine, server
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
@@ -64,6 +64,9 @@ CALLS: Final[Mapping[str, Operation]] = {
     "people.set_password": people.set_password,
     "people.add_token": people.add_token,
     "people.revoke_token": people.revoke_token,
+    "people.set_totp": people.set_totp,
+    "people.remove_totp": people.remove_totp,
+    "logins.log_in": logins.log_in,
     "quarantine.look": quarantine.look,
     "quarantine.replay": quarantine.replay,
     "quarantine.drop": quarantine.drop,
