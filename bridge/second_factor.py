@@ -49,10 +49,15 @@ def step_at(at_ms: int) -> int:
     return at_ms // 1000 // STEP_S
 
 
+def code_of(secret: str, step: int) -> str:
+    """The code of a step of time."""
+    return _totp(secret).generate(step * STEP_S).decode()
+
+
 def step_of(secret: str, code: str, at_ms: int) -> int | None:
     """The step of time that a code is of, if that is the present one or one beside it. It takes as long whatever the code is."""
-    totp, now, typed = _totp(secret), step_at(at_ms), plain(code).encode()
-    found = [step for step in range(max(0, now - DRIFT_STEPS), now + DRIFT_STEPS + 1) if hmac.compare_digest(totp.generate(step * STEP_S), typed)]
+    now, typed = step_at(at_ms), _plain(code).encode()
+    found = [step for step in range(max(0, now - DRIFT_STEPS), now + DRIFT_STEPS + 1) if hmac.compare_digest(code_of(secret, step).encode(), typed)]
     return found[-1] if found else None
 
 
@@ -64,10 +69,10 @@ def new_recovery_codes() -> list[str]:
 
 def recovery_digest(code: str) -> str:
     """What is stored of a recovery code: its SHA-256 (hex). It is quick, because a code is too long to guess."""
-    return hashlib.sha256(plain(code).encode()).hexdigest()
+    return hashlib.sha256(_plain(code).encode()).hexdigest()
 
 
-def plain(code: str) -> str:
+def _plain(code: str) -> str:
     """A code as it is compared, however it was typed."""
     return "".join(code.split()).replace("-", "").upper()
 

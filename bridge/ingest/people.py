@@ -29,10 +29,10 @@ class PersonTokenRow(NamedTuple):
 
 
 class SecondFactorRow(NamedTuple):
-    """The second factor of a person. `secret` is sealed, in Base64; `last_step` is the step of time whose code was used last: it and those before are void."""
+    """The second factor of a person. `secret` is sealed; `last_step` is the step of time whose code was used last: it and those before are void."""
 
     person: str
-    secret: str
+    secret: bytes
     created_ms: int
     last_step: int
 

@@ -6,7 +6,6 @@ reason, and nothing of what was typed: a name only if it is a person's.
 
 from __future__ import annotations
 
-import base64
 from functools import cache
 from math import ceil
 from typing import Final, NamedTuple, NoReturn
@@ -118,7 +117,7 @@ def _secret_of(site: SiteContext, login: Login | None) -> tuple[str | None, str]
     if login is None or login.secret is None:
         return None, "they have no second factor"
     try:
-        return site.vault.open(base64.b64decode(login.secret), about_factor(login.name)).decode(), "the code is wrong"
+        return site.vault.open(login.secret, about_factor(login.name)).decode(), "the code is wrong"
     except BridgeError as error:
         return None, f"their second factor can't be checked: {error}"
 

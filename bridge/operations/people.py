@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 from msgspec import Struct
 
 from bridge.errors import Refused
@@ -100,7 +98,7 @@ async def set_totp(site: SiteContext, name: str, totp_secret: str, totp_code: st
     step = step_of(totp_secret, totp_code, site.clock.phone_ms()) if is_secret(totp_secret) else None
     if step is None:
         raise Refused("this is not the present code of the new secret", fix="type the code that the app shows now; its clock and the server's must be right")
-    sealed = base64.b64encode(site.vault.seal(totp_secret.encode(), about_factor(name))).decode()
+    sealed = site.vault.seal(totp_secret.encode(), about_factor(name))
     now_ms = site.clock.now_ms()
     await site.on_writer(lambda: site.people.set_factor(name, NewFactor(sealed, step, tuple(recovery_sha256)), now_ms=now_ms))
 

@@ -100,21 +100,21 @@ class NewToken(NamedTuple):
 
 
 class NewFactor(NamedTuple):
-    """A second factor to be stored: its secret (sealed, in Base64), the step of time of the code that confirmed it, the SHA-256 (hex) of each recovery code."""
+    """A second factor to be stored: its secret (sealed), the step of time of the code that confirmed it, the SHA-256 (hex) of each recovery code."""
 
-    secret: str
+    secret: bytes
     step: int
     recovery_sha256: tuple[str, ...]
 
 
 class Login(NamedTuple):
-    """What a person's login is checked against. `secret` is that of their second factor, sealed, in Base64."""
+    """What a person's login is checked against. `secret` is that of their second factor, sealed."""
 
     name: str
     role: PersonRole
     is_enabled: bool
     password_hash: str | None
-    secret: str | None
+    secret: bytes | None
     last_step: int
     recovery_sha256: frozenset[str]
 

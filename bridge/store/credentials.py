@@ -8,6 +8,7 @@ and is as private as the database.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from bridge.errors import StoreError
+from bridge.ingest.people import SecondFactorRow
 from bridge.second_factor import DRIFT_STEPS, step_at
 from bridge.store.sqlite import make_private
 from bridge.store.tables import claims, devices, people, person_tokens, recovery_codes, second_factors
@@ -28,18 +30,13 @@ Row = dict[str, Any]
 
 
 class PersonRows(NamedTuple):
-    """What is stored of a person: their row, those of their tokens, that of their second factor, and those of its recovery codes. Lines of the file from before
-    there were second factors have none."""
+    """What is stored of a person: their row, those of their tokens, that of their second factor (`factor_as_text`), and those of its recovery codes. Lines of
+    the file from before there were second factors have none."""
 
     person: Row
     tokens: list[Row]
     factor: Row | None = None
     recovery: Sequence[Row] = ()
-
-    @property
-    def factors(self) -> list[Row]:
-        """The row of the second factor, if there is one."""
-        return [self.factor] if self.factor is not None else []
 
     @property
     def comparable(self) -> tuple[Any, ...]:
@@ -167,7 +164,8 @@ def write_person(connection: Connection, rows: PersonRows) -> None:
     name = rows.person["name"]
     connection.execute(delete(people).where(people.c.name == name))
     connection.execute(insert(people).values(**rows.person))
-    for table, new in zip(_OWN, (rows.tokens, rows.factors, list(rows.recovery)), strict=True):
+    factors = [{**rows.factor, "secret": base64.b64decode(rows.factor["secret"])}] if rows.factor is not None else []
+    for table, new in zip(_OWN, (rows.tokens, factors, list(rows.recovery)), strict=True):
         connection.execute(delete(table).where(table.c.person == name))
         if new:
             connection.execute(insert(table), new)
@@ -180,14 +178,22 @@ _OWN: Final = (person_tokens, second_factors, recovery_codes)
 def _stored(connection: Connection, name: str) -> PersonRows | None:
     """What is stored of a person; None if there is none."""
     row = connection.execute(select(people).where(people.c.name == name)).one_or_none()
-    tokens, factors, recovery = ([r._asdict() for r in connection.execute(select(table).where(table.c.person == name))] for table in _OWN)
-    return PersonRows(row._asdict(), tokens, factors[0] if factors else None, recovery) if row is not None else None
+    tokens, factors, recovery = (connection.execute(select(table).where(table.c.person == name)).all() for table in _OWN)
+    if row is None:
+        return None
+    factor = factor_as_text(SecondFactorRow(*factors[0])) if factors else None
+    return PersonRows(row._asdict(), [t._asdict() for t in tokens], factor, [r._asdict() for r in recovery])
+
+
+def factor_as_text(row: SecondFactorRow) -> Row:
+    """The row of a second factor as it stands in the file: its secret, which is sealed, in Base64."""
+    return {**row._asdict(), "secret": base64.b64encode(row.secret).decode()}
 
 
 def _person_rows(entry: Row) -> PersonRows | None:
     """What a line says of a person; None if it says something else."""
     rows = PersonRows(entry.get("person", {}), entry.get("tokens", {}), entry.get("factor"), entry.get("recovery", []))
-    own = zip(_OWN, (rows.tokens, rows.factors, rows.recovery), strict=True)
+    own = zip(_OWN, (rows.tokens, [rows.factor] if rows.factor is not None else [], rows.recovery), strict=True)
     is_sound = _has(rows.person, people) and all(isinstance(found, list) and all(_has(row, table) for row in found) for table, found in own)
     return rows if is_sound else None
 

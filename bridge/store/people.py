@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from sqlalchemy import Engine, func, select, update
@@ -13,10 +14,11 @@ from bridge.errors import NotFound, Refused
 from bridge.ingest.people import PersonRow, PersonTokenRow, RecoveryCodeRow, SecondFactorRow
 from bridge.operations.people_ports import Credential, Login, NewFactor, NewToken, Person, PersonRole, PersonToken, UsedCode
 from bridge.passwords import person_token_digest
-from bridge.store.credentials import CredentialsLog, PersonRows, write_person
+from bridge.store.credentials import CredentialsLog, PersonRows, factor_as_text, write_person
 from bridge.store.fleet import check_name
 from bridge.store.sqlite import translated
 from bridge.store.tables import people, person_tokens, recovery_codes, second_factors
+from bridge.vault import SealError
 from bridge.words import counted
 
 
@@ -156,12 +158,16 @@ class People:
             raise NotFound(f"{name} has no second factor", fix=f"make one with `dockbridge people totp {name}`")
         self._write(stored._replace(factor=None, recovery=()))
 
-    def wrap_factors_anew(self, wrap: Callable[[str], str]) -> None:
-        """Put other sealed secrets in the place of those that are stored: the site has a new key."""
+    def wrap_factors_anew(self, wrap: Callable[[bytes], bytes]) -> int:
+        """Wrap the keys of second factors with the site's newest key, here and in the file. Those whose key is missing stay as they are. Returns how many."""
+        changed = 0
         for person in self.everyone():
             stored = self._stored(person.name)
-            if stored.factor is not None:
-                self._write(stored._replace(factor=stored.factor._replace(secret=wrap(stored.factor.secret))))
+            with suppress(SealError):
+                if stored.factor is not None and (secret := wrap(stored.factor.secret)) != stored.factor.secret:
+                    self._write(stored._replace(factor=stored.factor._replace(secret=secret)))
+                    changed += 1
+        return changed
 
     def admit(self, login: Login, code: UsedCode) -> bool:
         stored = self._find(login.name)
@@ -193,7 +199,7 @@ class People:
         rows = PersonRows(
             stored.row._asdict(),
             [t._asdict() for t in stored.tokens],
-            stored.factor._asdict() if stored.factor is not None else None,
+            factor_as_text(stored.factor) if stored.factor is not None else None,
             [r._asdict() for r in stored.recovery],
         )
         if self._log is not None:

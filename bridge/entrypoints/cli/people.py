@@ -269,7 +269,10 @@ def _said_if_void(site: Path, before: Person) -> Iterator[None]:
         if now.totp_ms != before.totp_ms:
             say("It was stored, although the command did not end well: what was shown is valid.")
         else:
-            say("What was shown is void" + (": the second factor from before is still the one." if before.totp_ms is not None else "."))
+            say(
+                "What was shown is void: "
+                + ("the second factor from before still holds." if before.totp_ms is not None else f"{now.name} has no second factor.")
+            )
         raise
 
 

@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "second_factors",
         sa.Column("person", sa.String(), autoincrement=False, nullable=False),
-        sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_step", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("person", name=op.f("pk_second_factors")),
