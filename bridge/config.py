@@ -207,7 +207,9 @@ class PeopleSettings:
     address_failures_max: int = _setting(20, "Logins from one address that may fail in a row before the next one has to wait.", least=1, most=10_000)
     address_failure_forget_s: float = _setting(30.0, "Seconds after which one failed login from an address is forgotten.", least=0.1, most=86_400)
     failures_remembered_max: int = _setting(10_000, "Names, and addresses, whose failed logins are remembered.", least=100, most=1_000_000)
-    logins_at_once_max: int = _setting(16, "Logins of people that are checked or wait for it at a time. More are turned away.", least=1, most=1_000)
+    logins_at_once_max: int = _setting(
+        16, "Logins of people from inside, and as many from outside, that are checked or wait for it at a time. More are turned away.", least=1, most=1_000
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

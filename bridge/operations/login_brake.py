@@ -90,7 +90,8 @@ class LoginBrake:
         self.rules = rules
         self._names = _Places()
         self._addresses = _Places()
-        self._under_way = 0
+        self._under_way = {True: 0, False: 0}
+        """Inside, and outside."""
 
     def needs_code(self, source: Source) -> bool:
         """Whether a login from there needs a code."""
@@ -112,19 +113,19 @@ class LoginBrake:
             places.give_back(key, allowance)
 
     @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """A login is checked inside the block.
+    def under_way(self, source: Source) -> Iterator[None]:
+        """A login is checked in the block.
 
         Raises:
-            Refused: if there are too many.
+            Refused: if there are too many. Those from outside do not count for those from inside.
         """
-        if self._under_way >= self.rules.at_once_max:
+        if self._under_way[source.is_inside] >= self.rules.at_once_max:
             raise Refused("too many people log in at this moment", fix="try again in a few seconds")
-        self._under_way += 1
+        self._under_way[source.is_inside] += 1
         try:
             yield
         finally:
-            self._under_way -= 1
+            self._under_way[source.is_inside] -= 1
 
     def _both(self, name: str, source: Source) -> tuple[tuple[_Places, Allowance, str], ...]:
         where = "inside" if source.is_inside else "outside"

@@ -66,7 +66,7 @@ async def log_in(site: SiteContext, name: str, password: str, code: str, address
     """
     source = source_of(address)
     asked = _Asked(name, password, code.strip(), WHO.get() or _SERVER, source, site.logins.needs_code(source))
-    with site.logins.under_way():
+    with site.logins.under_way(source):
         slowed = site.logins.take(name, source, site.clock.now_s())
         if slowed is not None:
             await _refuse(site, asked, slowed)

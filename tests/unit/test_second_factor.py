@@ -170,9 +170,12 @@ def test_what_is_remembered_is_bounded() -> None:
     assert max(map(len, kept)) < 200
 
 
-def test_only_so_many_logins_are_checked_at_once() -> None:
-    brake = LoginBrake(rules())
-    with brake.under_way(), brake.under_way(), pytest.raises(Refused, match="too many people log in at this moment"), brake.under_way():
-        pass
-    with brake.under_way():
+def test_only_so_many_logins_are_checked_at_once_and_strangers_turn_nobody_inside_away() -> None:
+    brake, outside, inside = LoginBrake(rules()), source_of("203.0.113.7"), source_of("192.168.1.20")
+    with brake.under_way(outside), brake.under_way(outside):
+        with pytest.raises(Refused, match="too many people log in at this moment"), brake.under_way(outside):
+            pass
+        with brake.under_way(inside):
+            pass
+    with brake.under_way(outside):
         pass

@@ -250,7 +250,7 @@ def _confirm(site: Path, name: str, secret: str, recovery_sha256: list[str], rea
         except Refused as error:
             if not left:
                 raise
-            say(f"{error}. {error.fix}")
+            say(f"{error}: {error.fix}")
         else:
             return
 
@@ -269,10 +269,8 @@ def _said_if_void(site: Path, before: Person) -> Iterator[None]:
         if now.totp_ms != before.totp_ms:
             say("It was stored, although the command did not end well: what was shown is valid.")
         else:
-            say(
-                "What was shown is void: "
-                + ("the second factor from before still holds." if before.totp_ms is not None else f"{now.name} has no second factor.")
-            )
+            holds = "the second factor from before still holds" if before.totp_ms is not None else f"{now.name} has no second factor"
+            say(f"What was shown is void: {holds}.")
         raise
 
 
