@@ -36,6 +36,7 @@ from bridge.operations.ports import FailedLogins, OnProgress, Reloaded
 from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
+from bridge.serving.privacy import SitePrivacy
 from bridge.serving.rebuilding import rebuild_site
 from bridge.serving.server import Server, finished
 from bridge.serving.upkeep import StoreUpkeep
@@ -81,6 +82,7 @@ class Application:
         self.people = People(site.engine, site.reader, site.credentials)
         self.queries = site.queries
         self.vault = site.vault
+        self.privacy = SitePrivacy(site, self.people)
         self.upkeep = StoreUpkeep(site)
         self.audit = AuditLog(site.engine, site.reader, site.vault)
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)

@@ -1,4 +1,4 @@
-"""What people's logins need of a site that is opened for writing."""
+"""What people and their logins need of a site that is opened for writing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from bridge.operations.login_brake import LoginBrake
-from bridge.operations.privacy_ports import Sealing
+from bridge.operations.people_ports import People
 
 T = TypeVar("T")
 
 
 class LoginContext(Protocol):
-    """The part of `ports.SiteContext` that is about logins."""
+    """The part of `ports.SiteContext` that is about people."""
 
     @property
-    def vault(self) -> Sealing: ...
+    def people(self) -> People: ...
 
     @property
     def logins(self) -> LoginBrake: ...

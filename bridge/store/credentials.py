@@ -9,18 +9,15 @@ and is as private as the database.
 from __future__ import annotations
 
 import base64
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
-from bridge.errors import StoreError
 from bridge.ingest.people import SecondFactorRow
 from bridge.second_factor import DRIFT_STEPS, step_at
-from bridge.store.sqlite import make_private
+from bridge.store.json_lines import JsonLines
 from bridge.store.tables import claims, devices, people, person_tokens, recovery_codes, second_factors
 
 _EPOCH: Final = "epoch"
@@ -49,7 +46,7 @@ class CredentialsLog:
     """The file of one site."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._lines = JsonLines(path)
 
     def append(self, rows: Mapping[str, dict[str, Any] | None]) -> None:
         """Write devices' rows as they will be, None for one that is removed. Durable when this returns: the database follows.
@@ -57,7 +54,7 @@ class CredentialsLog:
         Raises:
             StoreError: if the file can't be written.
         """
-        self._write([row if row is not None else {_REMOVED: device} for device, row in rows.items()])
+        self._lines.append([row if row is not None else {_REMOVED: device} for device, row in rows.items()])
 
     def append_epoch(self, epoch: int) -> None:
         """Write the number of an epoch that begins.
@@ -65,7 +62,7 @@ class CredentialsLog:
         Raises:
             StoreError: if the file can't be written.
         """
-        self._write([{_EPOCH: epoch}])
+        self._lines.append([{_EPOCH: epoch}])
 
     def append_person(self, rows: PersonRows) -> None:
         """Write what is stored of a person, as it will be.
@@ -73,21 +70,7 @@ class CredentialsLog:
         Raises:
             StoreError: if the file can't be written.
         """
-        self._write([rows._asdict()])
-
-    def _write(self, entries: Sequence[dict[str, Any]]) -> None:
-        line = b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries)
-        try:
-            make_private(self.path)
-            with self.path.open("r+b", buffering=0) as file:
-                end = file.seek(0, os.SEEK_END)
-                if end:
-                    file.seek(end - 1)
-                    line = line if file.read(1) == b"\n" else b"\n" + line  # a crash has cut the last line
-                file.write(line)
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StoreError(f"{self.path} can't be written: {error.strerror}", fix="check the folder's permissions and free space") from error
+        self._lines.append([rows._asdict()])
 
     def epoch(self) -> int:
         """The latest epoch that began, 0 if none did."""
@@ -133,30 +116,14 @@ class CredentialsLog:
     def _entries(self) -> Iterator[Row]:
         """What was written of devices and epochs, in its order."""
         columns = _columns(devices)
-        for entry in self._lines():
+        for entry in self._lines.entries():
             if entry.keys() == columns or type(entry.get(_EPOCH)) is int or type(entry.get(_REMOVED)) is str:
                 yield entry
 
     def _people(self) -> dict[str, PersonRows]:
         """What was written last of each person."""
-        found = filter(None, map(_person_rows, self._lines()))
+        found = filter(None, map(_person_rows, self._lines.entries()))
         return {rows.person["name"]: rows for rows in found}
-
-    def _lines(self) -> Iterator[Row]:
-        """What was written, in its order. A line that a crash has cut is left out."""
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StoreError(f"{self.path} can't be read: {error.strerror}", fix="check the file's permissions") from error
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict):
-                yield entry
 
 
 def write_person(connection: Connection, rows: PersonRows) -> None:

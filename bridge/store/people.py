@@ -158,13 +158,13 @@ class People:
             raise NotFound(f"{name} has no second factor", fix=f"make one with `dockbridge people totp {name}`")
         self._write(stored._replace(factor=None, recovery=()))
 
-    def wrap_factors_anew(self, wrap: Callable[[bytes], bytes]) -> int:
-        """Wrap the keys of second factors with the site's newest key, here and in the file. Those whose key is missing stay as they are. Returns how many."""
+    def wrap_factors_anew(self, wrap: Callable[[bytes], bytes], *, rows_max: int) -> int:
+        """Wrap the keys of some second factors with the site's newest key, here and in the file; not those whose key is missing. Returns how many."""
         changed = 0
         for person in self.everyone():
             stored = self._stored(person.name)
             with suppress(SealError):
-                if stored.factor is not None and (secret := wrap(stored.factor.secret)) != stored.factor.secret:
+                if changed < rows_max and stored.factor is not None and (secret := wrap(stored.factor.secret)) != stored.factor.secret:
                     self._write(stored._replace(factor=stored.factor._replace(secret=secret)))
                     changed += 1
         return changed
