@@ -59,12 +59,14 @@ class _Checked(NamedTuple):
 
 
 async def log_in(site: SiteContext, name: str, password: str, code: str, address: str) -> LoggedIn:
-    """Log a person in, from the address of their client. `code` is of their second factor, or a recovery code; it may be empty where none is needed.
+    """Log a person in, from the address of their client (not that of a proxy before the server: everyone would count as inside). `code` is of their second
+    factor, or a recovery code; it may be empty where none is needed.
 
     Raises:
         Refused: if anything is wrong, not saying what; or if too many logins have failed under this name or from this address.
     """
     source = source_of(address)
+    name, password, code = (typed.encode(errors="replace").decode() for typed in (name, password, code))  # halves of characters are wrong, and no fault
     asked = _Asked(name, password, code.strip(), WHO.get() or _SERVER, source, site.logins.needs_code(source))
     with site.logins.under_way(source):
         slowed = site.logins.take(name, source, site.clock.now_s())

@@ -211,10 +211,13 @@ def wrong_code(maria: Person, step: int) -> str:
 WRONG: Final = (
     Wrong("there is no such person", name="piet"),
     Wrong("there is no such person", name=PASSWORD, password="maria"),
+    Wrong("there is no such person", name="maria\ud800"),
     Wrong("the password is wrong", password="correct horse batterx"),
     Wrong("the password is wrong", password="correct horse batterx", code=wrong_code),
     Wrong("the password is wrong", password="correct horse batterx", address=INSIDE),
+    Wrong("the password is wrong", password="half a character \ud800"),
     Wrong("the code is wrong", code=wrong_code),
+    Wrong("the code is wrong", code=lambda _maria, _step: "\ud800"),
     Wrong("a code is needed from this address", code=no_code),
     Wrong("a code is needed from this address", name="lea", code=no_code),
     Wrong("they have no second factor", name="lea"),
