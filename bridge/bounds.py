@@ -16,6 +16,7 @@ from bridge.domain.positions import PointRules
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
 from bridge.operations import retention
+from bridge.operations.login_brake import Allowance, LoginRules, TotpRule
 from bridge.operations.privacy import keep_ms
 from devices.protocol.messages import PUBLISH_OVERHEAD_BYTES, encode_json
 from devices.protocol.messages import Limits as ClientLimits
@@ -57,6 +58,18 @@ def rules_of(settings: Settings) -> Rules:
         language=settings.articles.language,
         quiet_after_ms=int(orders.quiet_after_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
+    )
+
+
+def login_rules(settings: Settings) -> LoginRules:
+    """The rules by which people log in."""
+    people = settings.people
+    return LoginRules(
+        totp=TotpRule(people.totp),
+        of_name=Allowance(people.name_failures_max, people.name_failure_forget_s),
+        of_address=Allowance(people.address_failures_max, people.address_failure_forget_s),
+        remembered_max=people.failures_remembered_max,
+        at_once_max=people.logins_at_once_max,
     )
 
 

@@ -38,7 +38,7 @@ Operation = Callable[..., Awaitable[Any]]
 
 NAME_CHARS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 200
-PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text")
+PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text", "totp_secret", "totp_code", "recovery_sha256")
 
 
 class _Kept(NamedTuple):
@@ -88,6 +88,8 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     people.set_password: ("people.password", _Kept("name")),
     people.add_token: ("people.token", _Kept("name", ("tokens_max",))),
     people.revoke_token: ("people.revoke-token", _Kept("name")),
+    people.set_totp: ("people.totp", _Kept("name")),
+    people.remove_totp: ("people.remove-totp", _Kept("name")),
     quarantine.replay: ("quarantine.replay", _Kept("nos")),
     quarantine.drop: ("quarantine.drop", _Kept("nos")),
     quarantine.fix: ("quarantine.fix", _Kept("no", ("payload",))),

@@ -101,8 +101,11 @@ MARKS: Final = Kept(
 PEOPLE: Final = Kept(
     "people who log in",
     Whose.STAFF,
-    ("people.name", "people.role", "people.password_hash", "person_tokens.person", "person_tokens.name", "person_tokens.token_sha256"),
-    "names in the clear; secrets hashed (argon2id, SHA-256)",
+    (
+        *("people.name", "people.role", "people.password_hash", "person_tokens.person", "person_tokens.name", "person_tokens.token_sha256"),
+        *("second_factors.person", "second_factors.secret", "second_factors.last_step", "recovery_codes.person", "recovery_codes.code_sha256"),
+    ),
+    "names in the clear; secrets hashed (argon2id, SHA-256), those of second factors sealed",
     "to let in those who may",
     _INTEREST,
     "the owner of the site's folder",
@@ -190,7 +193,7 @@ ALSO_NOT_PERSONAL: Final = frozenset(
         *("jobs.job", "jobs.rev", "jobs.state", "jobs.orders", "known_logins.seen_ms"),
         *(f"orders.{name}" for name in ("rev", "state", "hash", "timed", "at_ms", "updated_ms", "due_ms", "flags", "channel", "promise_ms", "carrier")),
         *(f"parcels.{name}" for name in ("parcel", "state", "hash", "codes", "status")),
-        *("people.created_ms", "people.disabled_ms", "person_tokens.created_ms", "person_tokens.expires_ms"),
+        *("people.created_ms", "people.disabled_ms", "person_tokens.created_ms", "person_tokens.expires_ms", "second_factors.created_ms"),
         *(
             f"quarantine.{name}"
             for name in ("no", "device", "event_type", "received_ms", "reason", "detail", "digest", "pos", "is_sealed", "expires_ms", "order_id")

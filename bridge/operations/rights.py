@@ -17,6 +17,7 @@ from bridge.operations import (
     imports,
     jobs,
     keys,
+    logins,
     missing,
     order_acts,
     people,
@@ -51,6 +52,7 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.FORGET: (forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),
+        *(people.set_totp, people.remove_totp, logins.log_in),
         *(keys.status, keys.backed_up, keys.restored, keys.rotate, keys.destroy),
         *(missing.give_up, database.rebuild, server.reload, server.reload_certificate),
     ),

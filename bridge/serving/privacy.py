@@ -15,6 +15,7 @@ from bridge.searching import forms_of, search
 from bridge.serving.backups import backups_of
 from bridge.serving.open_site import OpenSite
 from bridge.store import forgetting
+from bridge.store.people import People
 from bridge.store.sealing import rows_by_key, wrap_anew
 from bridge.vault import SiteKey, key_part
 from bridge.words import counted
@@ -29,8 +30,9 @@ _COPIES: Final = (f"{Path(DATABASE_NAME).stem}-before-*.db", "replaced-*/*.db")
 class SitePrivacy:
     """The writes and searches of one site."""
 
-    def __init__(self, site: OpenSite) -> None:
+    def __init__(self, site: OpenSite, people: People) -> None:
         self._site = site
+        self._people = people
 
     def forget(self, orders: Sequence[str], *, at_ms: int) -> list[bytes]:
         keys = [key_part(row.sealed) for row in forgetting.wrapped_keys(self._site.reader, orders)]
@@ -89,7 +91,9 @@ class SitePrivacy:
         self._site.vault.reload()
 
     def wrap_anew(self, *, rows_max: int) -> int:
-        return wrap_anew(self._site.engine, self._site.vault, rows_max=rows_max)
+        # People first: their sealed secrets are in the file beside the database, too.
+        wrapped = self._people.wrap_factors_anew(self._site.vault.wrap_anew, rows_max=rows_max)
+        return wrapped or wrap_anew(self._site.engine, self._site.vault, rows_max=rows_max)
 
     def mark_backed_up(self, key: str, *, now_ms: int) -> None:
         self._site.keys.put(self._found(key)._replace(backed_up_ms=now_ms))

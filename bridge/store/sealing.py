@@ -47,6 +47,7 @@ SEALED_COLUMNS: Final = (
     _Column(t.sealed, t.sealed.c.sealed, (t.sealed.c.pos,)),
     _Column(t.quarantine, t.quarantine.c.payload, (t.quarantine.c.no,)),
     _Column(t.audit, t.audit.c.sealed, (t.audit.c.no,)),
+    _Column(t.second_factors, t.second_factors.c.secret, (t.second_factors.c.person,)),
 )
 """Every column that holds sealed parts."""
 

@@ -35,6 +35,7 @@ MAY: Final[dict[str, frozenset[PersonRole]]] = {
     **dict.fromkeys(("imports.open_channel", "imports.remember_file", "imports.submit"), FLOOR),
     **dict.fromkeys(("quarantine.replay", "quarantine.drop", "quarantine.fix"), ONLY_LEAD),
     **dict.fromkeys((f"people.{name}" for name in ("add", "edit", "disable", "enable", "set_password", "add_token", "revoke_token")), OWNER),
+    **dict.fromkeys(("people.set_totp", "people.remove_totp", "logins.log_in"), OWNER),
     "audit.look": frozenset({LEAD, PRIVACY}),
     "quarantine.look": ONLY_LEAD,
     **dict.fromkeys(("contacts.show", "contacts.find", "contacts.note"), FLOOR | {PRIVACY}),
@@ -71,7 +72,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def may(site: Site, role: PersonRole, operation: Operation, arguments: dict[str, Any]) -> bool:
-    person = Person(name="kim", role=role, created_ms=0, disabled_ms=None, has_password=False, tokens=1)
+    person = Person(name="kim", role=role, created_ms=0, disabled_ms=None, has_password=False, totp_ms=None, recovery_codes=0, tokens=1)
     try:
         check_may(site.app, person, operation, arguments)
     except Refused:
