@@ -13,6 +13,7 @@ from bridge.errors import BridgeError
 from bridge.operations import (
     alerts,
     articles,
+    audit_log,
     contacts,
     database,
     devices,
@@ -27,7 +28,6 @@ from bridge.operations import (
     server,
     subjects,
 )
-from bridge.operations import audit as audit_log
 from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext, SiteReader

@@ -9,7 +9,7 @@ from bridge.errors import Refused
 from bridge.operations import (
     alerts,
     articles,
-    audit,
+    audit_log,
     contacts,
     database,
     devices,
@@ -47,7 +47,7 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
         *(devices.check, devices.open_claims),
     ),
     Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix, quarantine.look),
-    Right.AUDIT: (audit.look,),
+    Right.AUDIT: (audit_log.look,),
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
     Right.FORGET: (forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
     Right.OWN: (
@@ -118,8 +118,3 @@ def check_may(site: SiteContext, person: Person, operation: Operation, arguments
 def roles_with(right: Right) -> list[PersonRole]:
     """The roles that have a right."""
     return [role for role in PersonRole if right in RIGHTS[role]]
-
-
-def has_command(right: Right) -> bool:
-    """Whether there is an operation yet that needs a right."""
-    return right in NEEDS.values() or any(right is more for _, more in MORE.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,7 +54,7 @@ class SitePrivacy:
     async def prove(self, texts: Sequence[str], keys: Sequence[bytes]) -> Proof:
         is_empty = await self._site.writer.run(lambda: forgetting.empty_log(self._site.engine))
         needles = [form for text in texts for form in forms_of(text)] + list(keys)
-        searched = await asyncio.to_thread(search, list(self._files()), needles)
+        searched = await self._site.aside(search, list(self._files()), needles)
         return Proof(searched=[SearchedFile(file=s.file, bytes=s.bytes, found=s.found) for s in searched], log_is_empty=is_empty)
 
     def backups(self) -> list[BackupLeft]:

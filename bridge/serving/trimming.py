@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import partial
 
@@ -30,12 +29,12 @@ async def trim(site: OpenSite) -> None:
     limit = settings.forget_orders_max
     forgotten = 0
     for _ in range(PORTIONS_MAX):
-        due = await asyncio.to_thread(forgetting.due, site.reader, before_ms, limit=limit)
+        due = await site.aside(forgetting.due, site.reader, before_ms, limit=limit)
         if due.requested:
             await site.writer.run(partial(_forget_as_asked, site, due.requested, now_ms))
         if due.old:
             await site.writer.run(partial(forgetting.forget_orders, engine, due.old, now_ms))
-        loose = await asyncio.to_thread(forgetting.loose, site.reader, before_ms, limit=limit) if not due.old else []
+        loose = await site.aside(forgetting.loose, site.reader, before_ms, limit=limit) if not due.old else []
         if loose:
             await site.writer.run(partial(forgetting.drop_parts, engine, loose))
         done = len(due.old) + len(due.requested) + len(loose)
@@ -43,7 +42,8 @@ async def trim(site: OpenSite) -> None:
         if not done:
             break
     audit, audit_before_ms = AuditLog(engine, site.reader, site.vault), now_ms - keep_ms(retention.ACTS, site.settings)
-    await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
+    if await site.aside(audit.begins_before, audit_before_ms):
+        await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
     if forgotten:
         await site.writer.run(lambda: forgetting.empty_log(engine))
         logger.info("personal data of %d orders and messages was kept long enough and is destroyed", forgotten)

@@ -36,7 +36,7 @@ MAY: Final[dict[str, frozenset[PersonRole]]] = {
     **dict.fromkeys(("quarantine.replay", "quarantine.drop", "quarantine.fix"), ONLY_LEAD),
     **dict.fromkeys((f"people.{name}" for name in ("add", "edit", "disable", "enable", "set_password", "add_token", "revoke_token")), OWNER),
     **dict.fromkeys(("people.set_totp", "people.remove_totp", "logins.log_in"), OWNER),
-    "audit.look": frozenset({LEAD, PRIVACY}),
+    "audit_log.look": frozenset({LEAD, PRIVACY}),
     "quarantine.look": ONLY_LEAD,
     **dict.fromkeys(("contacts.show", "contacts.find", "contacts.note"), FLOOR | {PRIVACY}),
     **dict.fromkeys(("forgetting.forget", "forgetting.legal_hold", "forgetting.lift_legal_hold", "subjects.export_subject"), frozenset({PRIVACY})),

@@ -12,7 +12,7 @@ from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_json, p
 from bridge.entrypoints.cli.reading import SiteOption, read_as
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.errors import BridgeError
-from bridge.operations import acts, audit
+from bridge.operations import acts, audit_log
 from bridge.operations.audit import AuditEntry
 from bridge.words import counted
 
@@ -32,7 +32,7 @@ def list_(
 
     Example: `dockbridge audit list --subject PO-17`
     """
-    found = [e for e in read_as(site, audit.look, acts.audit) if who in (None, e.who, e.person) and subject in (None, e.subject)][::-1][:limit]
+    found = [e for e in read_as(site, audit_log.look, acts.audit) if who in (None, e.who, e.person) and subject in (None, e.subject)][::-1][:limit]
     if as_json:
         print_json(found)
         return
@@ -46,7 +46,7 @@ def verify(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
 
     Example: `dockbridge audit verify`
     """
-    entries = read_as(site, audit.look, acts.audit)
+    entries = read_as(site, audit_log.look, acts.audit)
     wrong = next((e.no for e in entries if not e.is_sound), None)
     last = entries[-1].chain.hex() if entries else None
     if as_json:
@@ -62,7 +62,7 @@ def export(site: SiteOption = Path()) -> None:
 
     Example: `dockbridge audit export > audit-2026.jsonl`
     """
-    for entry in read_as(site, audit.look, acts.audit):
+    for entry in read_as(site, audit_log.look, acts.audit):
         print_json_line({name: value for name, value in asdict(entry).items() if name != "is_sound"})
 
 

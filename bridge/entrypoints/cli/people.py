@@ -21,8 +21,7 @@ from bridge.entrypoints.control.client import Caller, call
 from bridge.errors import BridgeError, Refused
 from bridge.ingest.ports import StoreUnavailable
 from bridge.operations import logins, people
-from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole, Right
-from bridge.operations.rights import has_command
+from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole
 from bridge.passwords import hash_secret, new_person_token, person_token_digest
 from bridge.second_factor import new_recovery_codes, new_secret, recovery_digest, uri_of
 from bridge.words import counted
@@ -75,7 +74,7 @@ def roles(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({role: [right for right in MEANING if right in RIGHTS[role]] for role in PersonRole})
         return
-    rows = [(_meaning(right), *(_mark(right in RIGHTS[role]) for role in PersonRole), _mark(True)) for right in MEANING]
+    rows = [(MEANING[right], *(_mark(right in RIGHTS[role]) for role in PersonRole), _mark(True)) for right in MEANING]
     print_table(("may", *PersonRole, OWNER), rows)
 
 
@@ -280,10 +279,6 @@ def _who(person: Person) -> tuple[str, str, str, str]:
 
 def _limits(site: Path) -> PeopleSettings:
     return load(site / CONFIG_NAME).people
-
-
-def _meaning(right: Right) -> str:
-    return MEANING[right] if has_command(right) else f"{MEANING[right]} (no command does this yet)"
 
 
 def _mark(may: bool) -> str:

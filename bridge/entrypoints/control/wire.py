@@ -20,7 +20,7 @@ from bridge.errors import Refused
 from bridge.operations import (
     alerts,
     articles,
-    audit,
+    audit_log,
     contacts,
     database,
     devices,
@@ -47,7 +47,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "alerts.silence": alerts.silence,
     "alerts.unsilence": alerts.unsilence,
     "articles.put": articles.put,
-    "audit.look": audit.look,
+    "audit_log.look": audit_log.look,
     "forgetting.forget": forgetting.forget,
     "subjects.export_subject": subjects.export_subject,
     "keys.status": keys.status,
