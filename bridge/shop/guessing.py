@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from bridge.shop.cells import read_time
 from bridge.shop.currencies import minor_digits
 from bridge.shop.mapping import ISO, MapError, ShopMap
-from bridge.shop.table import open_table
+from bridge.shop.table import named, open_table
 
 ROWS_MAX: Final = 5_000
 """Rows at which a guess looks."""
@@ -235,7 +235,7 @@ def _columns(path: Path, header: Sequence[str], plain: Mapping[str, str]) -> dic
     columns: dict[str, str | list[str]] = {ours: plain[n] for ours, names in _NAMES.items() if (n := next((n for n in names if n in plain), None))}
     for ours in ("order", "created"):
         if ours not in columns:
-            fix = f"its columns are {', '.join(header)}; write the mapping by hand, from config/samples/orders.toml"
+            fix = f"{named(header)}; write the mapping by hand, from config/samples/orders.toml"
             raise MapError(f"{path} does not show which column is {ours!r}", fix=fix)
     status = next((plain[n] for n in _STATUS if n in plain), None)
     if status is not None:
