@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from typing import Final
-from unicodedata import category, normalize
+from unicodedata import normalize
 
 
 class Kind(StrEnum):
@@ -57,9 +57,12 @@ def kind_by_name(column: str) -> Kind | None:
     return next((kind for kind, names in _NAMES.items() if names.search(plain)), None)
 
 
+_ACCENTS: Final = frozenset(map(chr, range(0x300, 0x370)))
+
+
 def _plain(name: str) -> str:
     """A name in lower case, without accents, its words apart: `taxNumber` and `Tax_Number` are `tax number`."""
-    letters = "".join(c for c in normalize("NFKD", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)) if category(c) != "Mn")
+    letters = "".join(c for c in normalize("NFKD", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)) if c not in _ACCENTS)
     return re.sub(r"[\W_]+", " ", normalize("NFC", letters).casefold()).strip()
 
 

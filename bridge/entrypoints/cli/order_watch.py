@@ -109,7 +109,7 @@ class Folder:
         return target
 
     def delete_done(self, now_s: float) -> int:
-        """Delete the files that have been in done/ for `watch_keep_days`, by the time (in s since 1970 UTC) at which they were moved there. Returns how many."""
+        """Delete the files that were moved to done/ more than `watch_keep_days` before `now_s`, in s since 1970 UTC. Returns how many."""
         keep_s = self._limits.watch_keep_days * _DAY_S
         if not keep_s:
             return 0
@@ -268,22 +268,26 @@ def watch_folder(
         raise typer.Exit(1)
 
 
-def _delete_done(folder: Folder, limits: ImportSettings) -> None:
+def _delete_done(folder: Folder, limits: ImportSettings, failed: str) -> str:
+    """Delete what is old enough. Returns why that failed, if so; said once, if it is not what was said before."""
     try:
         deleted = folder.delete_done(now_ms() / 1_000)
     except OSError as error:
-        say(f"Files in {Outcome.DONE}/ can't be deleted: {error.strerror}. Let this user write there, or delete them by hand.")
-        return
+        why = f"Files in {Outcome.DONE}/ can't be deleted: {error.strerror}. Let this user write there, or delete them by hand."
+        if why != failed:
+            say(why)
+        return why
     if deleted:
         say(f"Deleted {counted(deleted, 'file')} in {Outcome.DONE}/, after {limits.watch_keep_days:g} days (imports.watch_keep_days).")
+    return ""
 
 
 def _watch(folder: Folder, taker: Taker, limits: ImportSettings, *, once: bool) -> bool:
     """Take in what is still. Returns whether something is left, with `once`."""
-    failed = ""
+    failed = not_deleted = ""
     is_first = True
     while True:
-        _delete_done(folder, limits)
+        not_deleted = _delete_done(folder, limits, not_deleted)
         files = folder.still(time.monotonic())
         for file in files:
             try:
