@@ -50,8 +50,8 @@ class ContactReader:
         self._said: Contact = NOBODY
 
     def cells(self, row: Sequence[str]) -> tuple[str, ...]:
-        """The texts of the mapped columns, in the order of `fields`."""
-        return tuple(" ".join([text for at in places if at < len(row) and (text := row[at].strip())]) for _, _, places in self._places)
+        """The texts of the mapped columns of a whole row, in the order of `fields`."""
+        return tuple([row[at[0]].strip() if len(at) == 1 else " ".join([text for i in at if (text := row[i].strip())]) for _, _, at in self._places])
 
     @property
     def fields(self) -> tuple[tuple[str, ContactColumn], ...]:

@@ -68,6 +68,7 @@ def _plain(name: str) -> str:
 
 # --- texts ------------------------------------------------------------------------------------------------------------------
 
+_SHORTEST: Final = 11
 _MAYBE: Final = re.compile(r"\d{11}|\d{3}\.\d{3}\.\d{3}-|\d\d\.\d{3}\.\d{3}/|\d{4}[ -]\d{4}|[A-Za-z]{2}\d\d[ -]?[A-Za-z0-9]{4}")
 """What each of the numbers below has in it."""
 _RESIDENT: Final = re.compile(r"(?<![0-9A-Za-z])\d{17}[\dXx](?![0-9A-Za-z])")
@@ -75,8 +76,7 @@ _IBAN: Final = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d\d(?:[ -]?[A-Z0-9]){11,30}")
 _IBAN_CHARS: Final = range(15, 35)
 _BRAZILIAN: Final = re.compile(r"(?<!\d)(?:\d{3}\.\d{3}\.\d{3}-\d\d|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d)(?!\d)")
 _CARD: Final = re.compile(r"(?<![\dA-Za-z])(?:\d{13,19}|(?:\d{4}[ -]){3}\d{4}(?:[ -]\d{1,3})?|\d{4}[ -]\d{6}[ -]\d{4,5})(?![\dA-Za-z])")
-_CPF_DIGITS: Final = 11
-_CNPJ_DIGITS: Final = 14
+_BRAZILIAN_DIGITS: Final = (11, 14)
 _SCHEMES: Final[tuple[tuple[range, int, tuple[int, ...]], ...]] = (
     (range(4, 5), 1, (13, 16, 19)),  # Visa
     (range(51, 56), 2, (16,)),  # Mastercard
@@ -94,9 +94,14 @@ _SCHEMES: Final[tuple[tuple[range, int, tuple[int, ...]], ...]] = (
 """(the first digits, how many these are, how many digits the whole number has)."""
 
 
+def may_have_number(text: str) -> bool:
+    """Whether a text has the form of any of the numbers below in it. Most cells have not: this is asked of each."""
+    return len(text) >= _SHORTEST and _MAYBE.search(text) is not None
+
+
 def certain(text: str) -> Kind | None:
-    """Of what a number in a text certainly is the number; None if there is none. The texts of most cells take a fraction of a microsecond."""
-    if not _MAYBE.search(text):
+    """Of what a number in a text certainly is the number; None if there is none."""
+    if not may_have_number(text):
         return None
     text = normalize("NFKC", text).upper()
     if any(map(_is_resident, _RESIDENT.findall(text))):
@@ -108,7 +113,7 @@ def certain(text: str) -> Kind | None:
 
 def card_in(text: str, *, digits_min: int = 13) -> Kind | None:
     """Whether a text has the number of a payment card in it, of so many digits at least. One number in ten with its first digits looks like one."""
-    if not _MAYBE.search(text):
+    if not may_have_number(text):
         return None
     found = ("".join(filter(str.isdigit, number)) for number in _CARD.findall(normalize("NFKC", text)))
     return Kind.CARD if any(len(digits) >= digits_min and is_card(digits) for digits in found) else None
@@ -116,7 +121,7 @@ def card_in(text: str, *, digits_min: int = 13) -> Kind | None:
 
 def likely(text: str) -> Kind | None:
     """Of what a text, as a whole, may be the number: plain digits with the right check digits."""
-    if text.isascii() and text.isdigit() and len(text) in (_CPF_DIGITS, _CNPJ_DIGITS) and _is_brazilian(text):
+    if text.isascii() and text.isdigit() and len(text) in _BRAZILIAN_DIGITS and _is_brazilian(text):
         return Kind.TAX
     return card_in(text)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from bridge.shop.contact_map import ContactColumn, leave_it, sealed_setting
-from bridge.shop.identity_numbers import Kind, card_in, certain, likely
+from bridge.shop.identity_numbers import Kind, card_in, certain, likely, may_have_number
 from bridge.shop.mapping import ShopMap
 
 Judge = Callable[[str], Kind | None]
@@ -65,7 +65,7 @@ class _Column:
 
     def look(self, text: str) -> Kind | None:
         """Of what a cell has a number; None if it has none."""
-        if self.is_sampled and text not in self._seen:
+        if self.is_sampled and text and text not in self._seen:
             self._seen.add(text)
             if (kind := likely(text)) is not None:
                 self._hits[kind] += 1
@@ -88,19 +88,22 @@ class NumberWatch:
 
     def __init__(self, shop: ShopMap, fields: Sequence[tuple[str, ContactColumn]]) -> None:
         self._names = shop.columns
-        self._ours = {
-            name: _Column(theirs, leave_it(theirs), _OURS[name], is_sampled=name in _AS_A_WHOLE and name not in shop.patterns)
+        self._ours = [
+            (name, _Column(theirs, leave_it(theirs), _OURS[name], is_sampled=name in _AS_A_WHOLE and name not in shop.patterns))
             for name, theirs in shop.columns.items()
             if name in _OURS
-        }
+        ]
         self._status = [_Column(theirs, leave_it(theirs), _in_words, is_sampled=False) for theirs in shop.status_columns]
         self._contact = [None if column.sealed else _contact_column(name, column, shop) for name, column in fields]
         self._before: Sequence[str] = ()
 
     def fault(self, cell: Mapping[str, str], status: Sequence[str], contact: Sequence[str]) -> str | None:
         """What is wrong with a row; None if it has no such number. The number is not quoted."""
-        ours = ((column, cell[name]) for name, column in self._ours.items())
-        found = _first(ours) or _first(zip(self._status, status, strict=True))
+        for name, column in self._ours:
+            text = cell[name]
+            if (column.is_sampled or may_have_number(text)) and (kind := column.look(text)) is not None:
+                return _sentence(column.label, kind, column.fix)
+        found = _first(zip(self._status, status, strict=True))
         if found is None and contact != self._before:
             found = _first(zip(self._contact, contact, strict=True))
             if found is None:
@@ -114,7 +117,7 @@ class NumberWatch:
     @property
     def suspect(self) -> Suspect | None:
         """A column that is one of such numbers as a whole, once all rows were read."""
-        columns = (column for column in (*self._ours.values(), *self._contact) if column is not None)
+        columns = (column for column in (*(column for _, column in self._ours), *self._contact) if column is not None)
         return next((Suspect(column.label, kind, column.fix) for column in columns if (kind := column.kind)), None)
 
 
@@ -125,7 +128,7 @@ def _contact_column(name: str, column: ContactColumn, shop: ShopMap) -> _Column:
 
 def _first(cells: Iterable[tuple[_Column | None, str]]) -> str | None:
     for column, text in cells:
-        if text and column is not None and (kind := column.look(text)) is not None:
+        if text and column is not None and (column.is_sampled or may_have_number(text)) and (kind := column.look(text)) is not None:
             return _sentence(column.label, kind, column.fix)
     return None
 

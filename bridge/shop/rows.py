@@ -95,7 +95,7 @@ class Reader:
             if not (seen := cell.get(ours, "")).isprintable():
                 cell[ours] = seen.strip(_INVISIBLE)
         order = self._shop.prefix + cell["order"] if cell["order"] else None
-        contact = self._contact.cells(row)
+        contact = self._contact.cells(row) if len(row) == self._width else ()
         fault = self._unusable(row, cell, contact) or self._watch.fault(cell, status, contact) or self._fault(cell, order)
         if order is None:
             is_further = not cell["created"] and not any(status)
@@ -118,7 +118,7 @@ class Reader:
         """What makes a row unusable whatever it says."""
         if len(row) != self._width:
             return f"the row has more or fewer fields than the header: {len(row)}, not {self._width}"
-        if any("\0" in c for c in (*cell.values(), *contact)):
+        if "\0" in "".join((*cell.values(), *contact)):
             return "the row contains a NUL character"
         return None
 
