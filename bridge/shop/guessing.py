@@ -204,6 +204,7 @@ def guess_map(path: Path, encoding: str | None = None) -> Guess:
     if described:
         guess.leave_out[order] = described
     _guess_contact(guess, plain, cells)
+    columns = guess.columns
     if "country" in columns and not _are_codes(cells[str(columns["country"])]):
         del columns["country"]  # words would need [country]
     if "status" not in columns and "paid" in columns:
@@ -215,6 +216,7 @@ def guess_map(path: Path, encoding: str | None = None) -> Guess:
 def _guess_contact(guess: Guess, plain: Mapping[str, str], cells: Mapping[str, Sequence[str]]) -> None:
     taken = {name for names in guess.columns.values() for name in ([names] if isinstance(names, str) else names)}
     guess.numbers = number_columns(cells, taken)
+    guess.columns = {ours: theirs for ours, theirs in guess.columns.items() if str(theirs) not in guess.numbers or ours in ("order", "created")}
     guess.contact = guess_contact(plain, taken, guess.numbers)
     if "country" in guess.contact:
         guess.has_country_words = not _are_codes(cells[guess.contact["country"].columns[0]])

@@ -20,9 +20,10 @@ from helpers.site import Site
 from bridge.config import DATABASE_NAME
 from bridge.entrypoints.cli.order_import import import_
 from bridge.entrypoints.control.server import ControlServer
-from bridge.operations import contacts
+from bridge.operations import contacts, events
 from bridge.site_reader import ReadableSite
 from devices.protocol.messages import load
+from devices.protocol.vocabulary import EventType
 
 MAP: Final = """
 [channel]
@@ -175,15 +176,6 @@ def test_a_row_that_does_not_fit_is_named_and_not_quoted(shop: Shop, tmp_path: P
     assert not any(secret in shop.said + why for secret in (*SECRETS, "Otto", "4.917"))
 
 
-def test_a_file_without_its_first_line_is_refused_without_naming_a_customer(shop: Shop) -> None:
-    shop.file.write_text(line("1") + "\n" + line("2") + "\n")
-    for command in (("import", shop.file, "--map", shop.map), ("map", shop.file, "--name", "x", "--timezone", "UTC")):
-        done = shop.shell("orders", *command, code=1)
-        shop.hear(done)
-        assert "its first line does not look like the names of columns" in done.stderr
-    assert not any(secret in shop.said for secret in SECRETS)
-
-
 def test_an_identity_number_comes_in_where_the_map_says_so(shop: Shop) -> None:
     shop.write(line("1", ANNA.replace("ring at Zauberer", "11010519491231002X")))
     done = shop.shell("orders", "import", shop.file, "--map", shop.map, code=1)
@@ -225,8 +217,18 @@ def test_who_was_forgotten_stays_forgotten(tmp_path: Path) -> None:
 def test_an_amendment_says_that_the_contact_changed_and_not_to_what(shop: Shop, served: Site) -> None:
     shop.take_in(line("1"))
     shop.take_in(line("1", ANNA.replace("Musterweg 17", "Neuegasse 3")))
-    sent = [load(event.payload) for event in served.app.queries.sent(shop.channel, [f"{shop.channel}-1"])]
+    sent = [load(stored.payload) for stored in served.app.queries.sent(shop.channel, [f"{shop.channel}-1"])]
     assert [event["body"] for event in sent if "changed" in event["body"]] == [{"changed": ["contact"]}]
     found = served.app.queries.order(f"{shop.channel}-1")
     assert found is not None
     assert found["status"]["flags"] == []
+
+
+def test_what_the_desk_has_corrected_stays_until_the_shop_says_something_new(shop: Shop, served: Site) -> None:
+    shop.take_in(line("1"))
+    body = {"changed": ["contact"], "contact": {"name": "Anna Beispielfrau", "street": "Right Street 1"}}
+    served.wait_for(events.send(served.app, EventType.AMENDED, f"{shop.channel}-1", body))
+    assert shop.take_in(line("1"))["new"] == {}
+    assert shop.contact("1")["street"] == "Right Street 1"
+    assert shop.take_in(line("1", ANNA.replace("Musterweg 17", "Neuegasse 3")))["new"] == {"amended": 1}
+    assert shop.contact("1")["street"] == "Neuegasse 3"

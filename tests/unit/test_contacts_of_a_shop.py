@@ -165,6 +165,16 @@ def test_a_section_that_can_not_be_used_is_refused_with_a_fix(tmp_path: Path, co
     assert fix in str(caught.value.fix)
 
 
+def test_a_file_without_names_of_columns_is_refused_without_naming_a_customer(tmp_path: Path) -> None:
+    for line in ("1;2026-11-20 10:00:00;Zauberer;Musterweg 17", "1;yesterday;Zauberer;anna@muster.example"):
+        (tmp_path / "orders.csv").write_text(f"{line}\n{line}\n")
+        for look in (lambda: read_orders(tmp_path / "orders.csv", shop(tmp_path, 'name = "who"')), lambda: guess_map(tmp_path / "orders.csv")):
+            with pytest.raises(MapError) as caught:
+                look()
+            assert "its first line does not look like the names of columns" in str(caught.value.fix)
+            assert "Zauberer" not in f"{caught.value} {caught.value.fix}"
+
+
 # --- numbers of identity documents, tax offices, banks and cards ------------------------------------------------------------
 
 OF: Final[dict[Kind, tuple[str, ...]]] = {
@@ -329,8 +339,8 @@ def test_a_column_of_plain_numbers_is_refused_as_a_whole(tmp_path: Path) -> None
 
 
 def test_a_first_mapping_marks_what_is_personal_and_leaves_out_numbers(tmp_path: Path) -> None:
-    header = "订单号,Order Date,Order Number,收件人,手机,详细地址,邮编,国家,身份证号,Extra code"
-    rows = [f"x,2026-11-20 10:00:00,{no},王伟,1381234567{no},测试路 1,010000,China,,52998224725" for no in range(3)]
+    header = "订单号,Order Date,Order Number,收件人,手机,详细地址,邮编,国家,身份证号,Extra code,SKU"
+    rows = [f"x,2026-11-20 10:00:00,{no},王伟,1381234567{no},测试路 1,010000,China,,52998224725,11010519491231002X" for no in range(3)]
     (tmp_path / "orders.csv").write_text("\n".join((header, *rows)) + "\n", encoding="utf-8")
     guess = guess_map(tmp_path / "orders.csv")
     assert {name: column.columns for name, column in guess.contact.items()} == {
@@ -340,7 +350,8 @@ def test_a_first_mapping_marks_what_is_personal_and_leaves_out_numbers(tmp_path:
         "postcode": ("邮编",),
         "country": ("国家",),
     }
-    assert guess.numbers == {"身份证号": Kind.IDENTITY, "Extra code": Kind.TAX}
+    assert guess.numbers == {"身份证号": Kind.IDENTITY, "Extra code": Kind.TAX, "SKU": Kind.IDENTITY}
+    assert "sku" not in guess.columns
     text = map_text(guess, "orders.csv")
     assert "# Personal data: who gets an order, and where. It is sealed before it is stored." in text
     assert '# country = "国家"   # map its words in [country] first' in text
