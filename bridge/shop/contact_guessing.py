@@ -1,4 +1,4 @@
-"""Which columns of a shop's file say who gets an order, by their names; and which look like numbers of identity cards, tax offices, banks or cards."""
+"""Which columns of a shop's file say who gets an order, by their names; and which look like numbers that must not come in."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def guess_contact(plain: Mapping[str, str], taken: Collection[str], numbers: Col
 
 
 def number_columns(cells: Mapping[str, Sequence[str]], taken: Collection[str]) -> dict[str, Kind]:
-    """The columns that look like numbers of identity cards, tax offices, banks or payment cards, by their names or by what is in them."""
+    """The columns that look like numbers of identity documents, taxpayers, bank accounts or payment cards, by their names or by what is in them."""
     return {name: kind for name, texts in cells.items() if (kind := kind_by_name(name) or _kind_of(texts, is_taken=name in taken)) is not None}
 
 
@@ -209,7 +209,7 @@ def contact_lines(contact: Mapping[str, ContactColumn], numbers: Mapping[str, Ki
         line = f"{field} = {json.dumps(column.columns[0] if len(column.columns) == 1 else column.columns, ensure_ascii=False)}"
         lines.append(f"# {line}   # map its words in [country] first" if field == "country" and has_country_words else line)
     lines += [
-        f"# {name!r} is left out: it looks like numbers of {kind}. If customs need it: {sealed_setting('identity', _one(name))}"
+        f"# {name!r} is left out: it looks like the number of {kind}. If customs need it: {sealed_setting('identity', _one(name))}"
         for name, kind in numbers.items()
     ]
     return lines

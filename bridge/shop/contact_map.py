@@ -34,8 +34,8 @@ CONTACT_FIX: Final = "write it in [contact], which is sealed before it is stored
 
 
 class ContactColumn(NamedTuple):
-    """Where a field stands: in these columns, whose texts are joined with a blank. `sealed` is True if the map says that numbers of identity cards, tax
-    offices, banks or payment cards are meant to be in it."""
+    """Where a field stands: in these columns, whose texts are joined with a blank. `sealed` is True if the map says that numbers of identity
+    documents, taxpayers, bank accounts or payment cards are meant to be in it."""
 
     columns: tuple[str, ...]
     sealed: bool = False
@@ -88,7 +88,7 @@ def _faults(found: Contacts) -> Iterator[Fault]:
             yield f"contact.{name} has {len(column.columns)} columns", f"choose one of them; {', '.join(SEVERAL)} may have several"
         if name == "identity" and not column.sealed:
             meant = f"if customs need the number, write {sealed_setting(name, column)}; if not, leave the column out"
-            yield "contact.identity is for numbers of identity documents or tax offices", meant
+            yield "contact.identity is for the number of an identity document or a taxpayer", meant
         for theirs in column.columns:
             if not column.sealed and (fault := by_name(f"contact.{name}", theirs)) is not None:
                 yield fault
@@ -97,11 +97,11 @@ def _faults(found: Contacts) -> Iterator[Fault]:
 
 
 def by_name(setting: str, column: str) -> Fault | None:
-    """What is wrong with a column whose name says that it has numbers of identity cards, tax offices, banks or payment cards."""
+    """What is wrong with a column whose name says that it has numbers of identity documents, taxpayers, bank accounts or payment cards."""
     kind = kind_by_name(column)
     if kind is None:
         return None
-    return f"{setting} = {column!r} looks like a column with numbers of {kind}", leave_it(column)
+    return f"{setting} = {column!r} looks like a column with the number of {kind}", leave_it(column)
 
 
 def leave_it(column: str) -> str:

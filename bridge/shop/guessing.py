@@ -150,7 +150,7 @@ _UTC: Final = ZoneInfo("UTC")
 @dataclass(slots=True, kw_only=True)
 class Guess:
     """What a file shows. `unknown` are its statuses of which it is not clear what they mean, with the number of rows that have each. `numbers` are the columns
-    that look like numbers of identity cards, tax offices, banks or payment cards, which are not mapped."""
+    that look like numbers of identity documents, taxpayers, bank accounts or payment cards, which are not mapped."""
 
     channel: dict[str, Any]
     columns: dict[str, str | list[str]]

@@ -1,4 +1,4 @@
-"""Numbers of identity cards, tax offices, banks and payment cards: what a column's name, or a text, says of them.
+"""Numbers of identity documents, taxpayers, bank accounts and payment cards: what a column's name, or a text, says of them.
 
 Evidence has two strengths. A *certain* number can be nothing else, wherever it stands in a text: its form and its check digits say so. A *likely* one is a
 plain number with the right check digits, as one in ten to one in a hundred others have them: what it proves depends on the column in which it stands.
@@ -13,12 +13,12 @@ from unicodedata import normalize
 
 
 class Kind(StrEnum):
-    """What a number is the number of, as it is written in messages."""
+    """What a number is the number of, as messages have it."""
 
-    IDENTITY = "identity documents"
-    TAX = "tax offices"
-    BANK = "bank accounts"
-    CARD = "payment cards"
+    IDENTITY = "an identity document"
+    TAX = "a taxpayer"
+    BANK = "a bank account"
+    CARD = "a payment card"
 
 
 # --- names of columns -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Looks in each row for numbers of identity cards, tax offices, banks and payment cards, which come in only where the map says so."""
+"""Looks in each row for numbers of identity documents, taxpayers, bank accounts and payment cards, which come in only where the map says so."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OURS: Final[dict[str, Judge]] = {
 }
 """How the cells of our columns are judged. Order numbers, SKUs and waybills are long numbers themselves. Times and quantities can't be anything else."""
 _OF_CONTACT: Final[dict[str, Judge]] = {"phone": _in_phone, "note": _in_note}
-"""How the fields of a contact are judged that are not only words: a phone number, or one in a note, may look like a number of a tax office."""
+"""How the fields of a contact are judged that are not only words: a phone number, or one in a note, may look like that of a taxpayer."""
 _AS_A_WHOLE: Final = ("order", "sku", "tracking", "phone", "note")
 """Columns that are judged as a whole as well, unless [patterns] says how their texts look."""
 
@@ -134,4 +134,4 @@ def _first(cells: Iterable[tuple[_Column | None, str]]) -> str | None:
 
 
 def _sentence(column: str, kind: Kind, fix: str) -> str:
-    return f"{column} has what looks like a number of {kind}: {fix}"
+    return f"{column} has what looks like the number of {kind}: {fix}"

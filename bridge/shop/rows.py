@@ -77,7 +77,7 @@ class Reader:
 
     @property
     def suspect(self) -> Suspect | None:
-        """A column that is one of numbers of identity cards, tax offices, banks or payment cards, once all rows were read."""
+        """A column that is one of numbers of identity documents, taxpayers, bank accounts or payment cards, once all rows were read."""
         return self._watch.suspect
 
     def read(self, line: int, row: Sequence[str]) -> tuple[str | None, Row] | None:

@@ -66,7 +66,7 @@ class SortedFile:
             self.rows_left_out = reader.left_out
             self._write(portion)
         if (suspect := reader.suspect) is not None:
-            raise MapError(f"{path}: the column {suspect.column!r} has what looks like numbers of {suspect.kind}", fix=suspect.fix)
+            raise MapError(f"{path}: most cells of the column {suspect.column!r} look like the number of {suspect.kind}", fix=suspect.fix)
         self._database.execute("COMMIT")
         self._sort()
 

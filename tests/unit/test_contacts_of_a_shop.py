@@ -155,7 +155,7 @@ def test_a_cell_that_does_not_fit_is_named_with_its_fix_and_not_quoted(tmp_path:
         ('name = {column = "a", sealed = "yes"}', "contact.name is not a column", "sealed = true"),
         ('phone = ["a", "b"]', "contact.phone has 2 columns", "choose one of them"),
         ('lat = "a"', "contact has only one of lat and lon", "name both columns, or none"),
-        ('identity = "a"', "contact.identity is for numbers of identity documents", 'write identity = {column = "a", sealed = true}'),
+        ('identity = "a"', "contact.identity is for the number of an identity document", 'write identity = {column = "a", sealed = true}'),
     ],
 )
 def test_a_section_that_can_not_be_used_is_refused_with_a_fix(tmp_path: Path, contact: str, said: str, fix: str) -> None:
@@ -175,7 +175,7 @@ def test_a_file_without_names_of_columns_is_refused_without_naming_a_customer(tm
             assert "Zauberer" not in f"{caught.value} {caught.value.fix}"
 
 
-# --- numbers of identity documents, tax offices, banks and cards ------------------------------------------------------------
+# --- numbers of identity documents, taxpayers, bank accounts and cards -------------------------------------------------------
 
 OF: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.IDENTITY: (
@@ -260,7 +260,7 @@ def test_columns_are_refused_by_their_names_wherever_they_are_mapped(tmp_path: P
     for kind, names in OF.items():
         for name in names:
             for setting in ({"columns": f'sku = "{name}"'}, {"columns": f'status = ["{name}"]'}, {"contact": f'note = "{name}"'}):
-                with pytest.raises(MapError, match=f"looks like a column with numbers of {kind}") as caught:
+                with pytest.raises(MapError, match=f"looks like a column with the number of {kind}") as caught:
                     shop(tmp_path, **setting)
                 assert f'identity = {{column = "{name}", sealed = true}}' in str(caught.value.fix)
             shop(tmp_path, f'identity = {{column = "{name}", sealed = true}}')
@@ -313,7 +313,7 @@ def test_rows_are_refused_by_what_is_in_them_and_it_is_not_quoted(tmp_path: Path
         for setting in settings:
             orders, reasons = read(tmp_path, shop(tmp_path, **setting), "a", *numbers)
             assert orders == []
-            assert [reason.split(": ")[0] for reason in reasons] == [f"a has what looks like a number of {kind}" for kind in numbers.values()]
+            assert [reason.split(": ")[0] for reason in reasons] == [f"a has what looks like the number of {kind}" for kind in numbers.values()]
             assert not any(number in reason for number in numbers for reason in reasons)
     assert read(tmp_path, shop(tmp_path, 'note = "a"'), "a", *INNOCENT)[1] == []
 
@@ -322,13 +322,13 @@ def test_a_number_in_another_column_is_not_quoted_either(tmp_path: Path) -> None
     for columns in ('qty = "a"', 'amount = "a"', 'paid = "a"', 'currency = "a"'):
         for number in ("11010519491231002X", "529.982.247-25"):
             _, (reason,) = read(tmp_path, shop(tmp_path, columns=columns), "a", number)
-            assert reason.startswith("a has what looks like a number of ")
+            assert reason.startswith("a has what looks like the number of ")
 
 
 def test_a_column_of_plain_numbers_is_refused_as_a_whole(tmp_path: Path) -> None:
     people = ("52998224725", "11144477735", "12345678909", "98765432100", "39053344705")
     for setting in ({"columns": 'sku = "a"'}, {"contact": 'phone = "a"'}, {"contact": 'note = "a"'}):
-        with pytest.raises(MapError, match="the column 'a' has what looks like numbers of tax offices"):
+        with pytest.raises(MapError, match="most cells of the column 'a' look like the number of a taxpayer"):
             read(tmp_path, shop(tmp_path, **setting), "a", *people)
         assert read(tmp_path, shop(tmp_path, **setting), "a", *people[:2], "13812345678", "13812345679")[1] == []
     said = shop(tmp_path, columns='sku = "a"', more='[patterns]\nsku = "[0-9]{11}"')
@@ -355,4 +355,4 @@ def test_a_first_mapping_marks_what_is_personal_and_leaves_out_numbers(tmp_path:
     text = map_text(guess, "orders.csv")
     assert "# Personal data: who gets an order, and where. It is sealed before it is stored." in text
     assert '# country = "国家"   # map its words in [country] first' in text
-    assert "# '身份证号' is left out: it looks like numbers of identity documents." in text
+    assert "# '身份证号' is left out: it looks like the number of an identity document." in text

@@ -60,7 +60,7 @@ def map_(
     if guess.contact:
         say(f"[contact] has personal data, which is sealed before it is stored: {', '.join(guess.contact)}. Leave out what is not needed to deliver.")
     for column, kind in guess.numbers.items():
-        say(f"{column!r} is left out: it looks like numbers of {kind}.")
+        say(f"{column!r} is left out: it looks like the number of {kind}.")
     if guess.unknown:
         words = ", ".join(f'"{word}"' for word in guess.unknown)
         say(f"It is not clear what {counted(len(guess.unknown), 'status', 'statuses')} mean: {words}. Complete these lines in [status].")
