@@ -15,6 +15,9 @@ from bridge.domain.facts import Unpaid
 from bridge.domain.positions import PointRules
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
+from bridge.operations import retention
+from bridge.operations.login_brake import Allowance, LoginRules, TotpRule
+from bridge.operations.privacy import keep_ms
 from devices.protocol.messages import PUBLISH_OVERHEAD_BYTES, encode_json
 from devices.protocol.messages import Limits as ClientLimits
 
@@ -47,14 +50,26 @@ def rules_of(settings: Settings) -> Rules:
         status_keep_ms=int(orders.status_keep_days * DAY_MS),
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
         quarantine_entries_max=settings.ingest.quarantine_entries_max,
-        quarantine_keep_ms=int(settings.privacy.quarantine_keep_days * DAY_MS),
-        positions_keep_ms=int(orders.positions_keep_days * DAY_MS),
+        quarantine_keep_ms=keep_ms(retention.MESSAGES, settings),
+        positions_keep_ms=keep_ms(retention.POSITIONS, settings),
         position_every_ms=int(orders.position_every_s * 1000),
         points=PointRules(accuracy_max_m=orders.position_accuracy_max_m, speed_max_m_s=orders.position_speed_max_m_s),
         position_alert_after_ms=int(orders.position_alert_after_s * 1000),
         language=settings.articles.language,
         quiet_after_ms=int(orders.quiet_after_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
+    )
+
+
+def login_rules(settings: Settings) -> LoginRules:
+    """The rules by which people log in."""
+    people = settings.people
+    return LoginRules(
+        totp=TotpRule(people.totp),
+        of_name=Allowance(people.name_failures_max, people.name_failure_forget_s),
+        of_address=Allowance(people.address_failures_max, people.address_failure_forget_s),
+        remembered_max=people.failures_remembered_max,
+        at_once_max=people.logins_at_once_max,
     )
 
 

@@ -11,6 +11,7 @@ CONFIG_NAME: Final = "bridge.toml"
 DATABASE_NAME: Final = "dockbridge.db"
 SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
+PRIVACY_NAME: Final = "privacy.jsonl"
 CREDENTIALS_NAME: Final = "credentials.jsonl"
 CERTIFICATES_NAME: Final = "tls"
 LOG_PINNED_FACTOR: Final = 2
@@ -23,6 +24,8 @@ UNPAID_RULES: Final = tuple(rule.value for rule in Unpaid)
 """The values of payments.unpaid."""
 LOG_FORMATS: Final = ("console", "json")
 """The values of log.format."""
+TOTP_RULES: Final = ("outside", "always", "never")
+"""The values of people.totp."""
 
 
 def _setting(default: Any, about: str, *, least: float | None = None, most: float | None = None) -> Any:
@@ -202,6 +205,15 @@ class PeopleSettings:
     tokens_max: int = _setting(20, "Tokens of one person that have not expired.", least=1, most=1_000)
     token_days: int = _setting(90, "Days for which a token is valid, if `people token` does not say otherwise.", least=1, most=3_650)
     password_chars_min: int = _setting(12, "Shortest password of a person, in characters.", least=8, most=128)
+    totp: str = _setting("outside", "When a login needs a code beside the password: outside (from an address that is not in a private network), always, never.")
+    name_failures_max: int = _setting(5, "Logins under one name that may fail in a row before the next one has to wait.", least=1, most=1_000)
+    name_failure_forget_s: float = _setting(300.0, "Seconds after which one failed login of a name is forgotten.", least=0.1, most=86_400)
+    address_failures_max: int = _setting(20, "Logins from one address that may fail in a row before the next one has to wait.", least=1, most=10_000)
+    address_failure_forget_s: float = _setting(30.0, "Seconds after which one failed login from an address is forgotten.", least=0.1, most=86_400)
+    failures_remembered_max: int = _setting(10_000, "Names, and addresses, whose failed logins are remembered.", least=100, most=1_000_000)
+    logins_at_once_max: int = _setting(
+        16, "Logins of people from inside, and as many from outside, that are checked or wait for it at a time. More are turned away.", least=1, most=1_000
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo
 
 from bridge.addresses import is_loopback, overlap, split_address
-from bridge.config import LISTENERS, LOG_FORMATS, NAME_A_SITE, UNPAID_RULES, ListenSettings, MetricsSettings, Settings
+from bridge.config import LISTENERS, LOG_FORMATS, NAME_A_SITE, TOTP_RULES, UNPAID_RULES, ListenSettings, MetricsSettings, Settings
 from bridge.errors import ConfigError
 from devices.protocol.topics import escape
 
@@ -106,6 +106,8 @@ def _check(settings: Settings) -> None:
         raise ConfigError(f"site.name: {error}", fix="choose a short name, such as main") from error
     if settings.log.format not in LOG_FORMATS:
         raise ConfigError(f"log.format is {settings.log.format!r}; it must be console or json", fix='write format = "console" or format = "json"')
+    if settings.people.totp not in TOTP_RULES:
+        raise ConfigError(f"people.totp is {settings.people.totp!r}; it must be one of {', '.join(TOTP_RULES)}", fix='write totp = "outside", if in doubt')
     _check_listen(settings.listen, settings.metrics)
 
 

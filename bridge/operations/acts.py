@@ -10,7 +10,24 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import alerts, articles, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    contacts,
+    database,
+    devices,
+    forgetting,
+    imports,
+    jobs,
+    keys,
+    missing,
+    order_acts,
+    people,
+    quarantine,
+    server,
+    subjects,
+)
+from bridge.operations import audit as audit_log
 from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext, SiteReader
@@ -21,7 +38,7 @@ Operation = Callable[..., Awaitable[Any]]
 
 NAME_CHARS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 200
-PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text")
+PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text", "totp_secret", "totp_code", "recovery_sha256")
 
 
 class _Kept(NamedTuple):
@@ -38,6 +55,15 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.silence: ("alerts.silence", _Kept("subject")),
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
+    audit_log.look: ("audit.list", _Kept(None)),
+    forgetting.forget: ("forget", _Kept("order")),
+    subjects.export_subject: ("export-subject", _Kept("order")),
+    keys.backed_up: ("keys.backup", _Kept("key")),
+    keys.restored: ("keys.restore", _Kept("key")),
+    keys.rotate: ("keys.rotate", _Kept(None, ("on_progress",))),
+    keys.destroy: ("keys.destroy", _Kept("key")),
+    forgetting.legal_hold: ("orders.legal-hold", _Kept("order")),
+    forgetting.lift_legal_hold: ("orders.legal-hold.lift", _Kept("order")),
     contacts.show: ("contacts.show", _Kept("order")),
     contacts.find: ("contacts.find", _Kept(None)),
     contacts.note: ("orders.note", _Kept("order")),
@@ -62,6 +88,8 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     people.set_password: ("people.password", _Kept("name")),
     people.add_token: ("people.token", _Kept("name", ("tokens_max",))),
     people.revoke_token: ("people.revoke-token", _Kept("name")),
+    people.set_totp: ("people.totp", _Kept("name")),
+    people.remove_totp: ("people.remove-totp", _Kept("name")),
     quarantine.replay: ("quarantine.replay", _Kept("nos")),
     quarantine.drop: ("quarantine.drop", _Kept("nos")),
     quarantine.fix: ("quarantine.fix", _Kept("no", ("payload",))),

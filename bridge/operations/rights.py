@@ -6,7 +6,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, audit, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    audit,
+    contacts,
+    database,
+    devices,
+    forgetting,
+    imports,
+    jobs,
+    keys,
+    logins,
+    missing,
+    order_acts,
+    people,
+    quarantine,
+    server,
+    subjects,
+)
 from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole, Right
 from bridge.operations.ports import SiteContext
 from devices.protocol.reasons import GUARDED_HOLDS
@@ -31,8 +49,11 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix, quarantine.look),
     Right.AUDIT: (audit.look,),
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
+    Right.FORGET: (forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),
+        *(people.set_totp, people.remove_totp, logins.log_in),
+        *(keys.status, keys.backed_up, keys.restored, keys.rotate, keys.destroy),
         *(missing.give_up, database.rebuild, server.reload, server.reload_certificate),
     ),
 }

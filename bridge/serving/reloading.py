@@ -40,7 +40,11 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
     "codes": {"containers", "look_ahead_days", "reuse_after_days", "forget_after_days"},
     "payments": {"unpaid"},
     "articles": {"articles_max", "codes_per_article_max", "file_bytes_max", "language"},
-    "people": {"people_max", "tokens_max", "token_days", "password_chars_min"},  # only commands read it
+    "people": {
+        *("people_max", "tokens_max", "token_days", "password_chars_min"),  # only commands read them
+        *("totp", "name_failures_max", "name_failure_forget_s", "address_failures_max", "address_failure_forget_s"),
+        *("failures_remembered_max", "logins_at_once_max"),
+    },
     "backup": {"folder", "every_h", "keep"},
     "log": {"format"},
 }

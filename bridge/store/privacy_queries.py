@@ -10,6 +10,7 @@ from bridge.ingest.sealing import ForgottenRow
 from bridge.operations.privacy_ports import SealedPart
 from bridge.store import tables as t
 from bridge.store.relations import chunks
+from bridge.store.sealing import rows_by_key
 from bridge.store.sqlite import translated
 
 
@@ -29,13 +30,16 @@ class PrivacyQueries:
                 for row in connection.execute(query.where(t.sealed.c.order_id.in_(some)).order_by(t.sealed.c.order_id, t.sealed.c.pos))
             ]
 
+    def rows_by_key(self) -> dict[bytes, int]:
+        return rows_by_key(self._reader)
+
     def payload_at(self, pos: int) -> bytes:
         with translated(), self._reader.connect() as connection:
             payload: bytes = connection.execute(select(t.events.c.payload).where(t.events.c.pos == pos)).scalar_one()
             return payload
 
-    def orders_with_hash(self, digest: bytes, *, limit: int) -> list[str]:
-        found = select(t.contact_hashes.c.order_id).where(t.contact_hashes.c.hash == digest).distinct().order_by(t.contact_hashes.c.order_id).limit(limit)
+    def orders_with_hash(self, hashes: Sequence[bytes], *, limit: int) -> list[str]:
+        found = select(t.contact_hashes.c.order_id).where(t.contact_hashes.c.hash.in_(hashes)).distinct().order_by(t.contact_hashes.c.order_id).limit(limit)
         with translated(), self._reader.connect() as connection:
             return list(connection.execute(found).scalars())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from msgspec.structs import asdict
@@ -13,6 +13,7 @@ from bridge.entrypoints.cli.reading import SiteOption, read_as
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.errors import BridgeError
 from bridge.operations import acts, audit
+from bridge.operations.audit import AuditEntry
 from bridge.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="See what people did, and that nobody has changed the log of it.\n\nExample: `dockbridge audit list`")
@@ -35,7 +36,7 @@ def list_(
     if as_json:
         print_json(found)
         return
-    rows = [(e.no, moment(e.at_ms), e.who, e.person, e.act, e.subject, e.reason, f"failed: {e.failed}" if e.failed else _details(e.details)) for e in found]
+    rows = [(e.no, moment(e.at_ms), e.who, e.person, e.act, e.subject, e.reason, _what(e)) for e in found]
     print_table(("no", dated("at"), "who", "person", "act", "about", "reason", ""), rows)
 
 
@@ -65,5 +66,6 @@ def export(site: SiteOption = Path()) -> None:
         print_json_line({name: value for name, value in asdict(entry).items() if name != "is_sound"})
 
 
-def _details(details: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in details.items())
+def _what(entry: AuditEntry) -> str:
+    details = (f"{name}={value}" for name, value in entry.details.items())
+    return " ".join((*details, f"failed: {entry.failed}") if entry.failed else details)
