@@ -11,7 +11,7 @@ from bridge.shop.map_checks import Fault
 
 TEXTS: Final = {
     "name": 200,
-    "phone": 64,
+    "phone": 50,
     "company": 200,
     "street": 200,
     "extra": 200,

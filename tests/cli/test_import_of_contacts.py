@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import sqlite3
@@ -21,6 +20,7 @@ from bridge.config import DATABASE_NAME
 from bridge.entrypoints.cli.order_import import import_
 from bridge.entrypoints.control.server import ControlServer
 from bridge.operations import contacts, events
+from bridge.searching import forms_of, search
 from bridge.site_reader import ReadableSite
 from devices.protocol.messages import load
 from devices.protocol.vocabulary import EventType
@@ -187,14 +187,8 @@ def test_an_identity_number_comes_in_where_the_map_says_so(shop: Shop) -> None:
 
 def test_nothing_of_it_is_open_in_the_site(shop: Shop) -> None:
     shop.take_in(line("1"))
-    found = [(path.name, secret) for path in shop.site.rglob("*") if path.is_file() for secret in SECRETS if any(w in path.read_bytes() for w in spelt(secret))]
-    assert found == []
-
-
-def spelt(secret: str) -> list[bytes]:
-    """A text as it may stand in a file: plain, as UTF-16, or as base64 from any of its bytes."""
-    plain = secret.encode()
-    return [plain, secret.encode("utf-16-le"), secret.encode("utf-16-be"), *(base64.b64encode(plain[at : at + (len(plain) - at) // 3 * 3]) for at in range(3))]
+    forms = [form for secret in SECRETS for form in forms_of(secret)]
+    assert [found for found in search((path for path in shop.site.rglob("*") if path.is_file()), forms) if found.found] == []
 
 
 def test_who_was_forgotten_stays_forgotten(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@ memory comes in."""
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from helpers.server import Server
 
 from bridge.config_file import parse
+from bridge.searching import forms_of, search
 from bridge.site_folder import make_site
 from bridge.site_reader import ReadableSite
 
@@ -183,11 +183,9 @@ def how_many(site: Path) -> int:
 
 def named_in(site: Path) -> list[str]:
     """The files of a site, and of its keys, in which the name can be read: as text, as UTF-16, or as base64 from any of its bytes."""
-    plain = NAME.encode()
-    spelt = [plain, NAME.encode("utf-16-le"), NAME.encode("utf-16-be"), *(base64.b64encode(plain[at : at + (len(plain) - at) // 3 * 3]) for at in range(3))]
     files = [path for folder in (site, site.with_name("site.keys")) for path in folder.rglob("*") if path.is_file()]
     assert files
-    return [path.name for path in files if any(way in path.read_bytes() for way in spelt)]
+    return [searched.file for searched in search(files, list(forms_of(NAME))) if searched.found]
 
 
 def cpu_s(pid: int) -> float:
