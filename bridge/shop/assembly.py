@@ -207,5 +207,5 @@ def _minor(row: Row, column: str, currency: str, shop: ShopMap) -> int:
     try:
         minor = cells.minor_units(row.amount, column, currency, shop, may_be_negative=is_back)
     except ValueError as error:
-        raise _Stops(row.line, str(error)) from None
+        raise _Stops(row.line, cells.said(error, (row.amount, currency), shop)) from None
     return -abs(minor) if is_back else minor

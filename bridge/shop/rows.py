@@ -108,11 +108,11 @@ class Reader:
                 return None, Row(line, fault=f"{self._shop.columns['order']} is empty")
         self._above = order
         if fault is not None:
-            return order, Row(line, fault=fault)
+            return order, Row(line, fault=cells.said(fault, cell.values(), self._shop))
         try:
             return order, self._say(line, cell, status, contact)
         except ValueError as error:
-            return order, Row(line, fault=self._watch.fault_if_quoted(cell) or str(error))
+            return order, Row(line, fault=self._watch.fault_if_quoted(cell) or cells.said(error, cell.values(), self._shop))
 
     def _unusable(self, row: Sequence[str], cell: Mapping[str, str], contact: Sequence[str]) -> str | None:
         """What makes a row unusable whatever it says."""

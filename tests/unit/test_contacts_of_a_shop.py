@@ -144,6 +144,15 @@ def test_a_cell_that_does_not_fit_is_named_with_its_fix_and_not_quoted(tmp_path:
     assert cell.split(";")[0] not in reason
 
 
+@pytest.mark.parametrize("column", ["qty", "amount", "paid", "currency", "payment", "country", "sku"])
+def test_a_row_that_is_out_of_place_does_not_show_who_is_in_another_column(tmp_path: Path, column: str) -> None:
+    patterns = '[patterns]\nsku = "[0-9]+"'
+    for contact, is_quoted in (("", True), ('name = "b"', False)):
+        using = shop(tmp_path, contact, columns=f'{column} = "a"' + ('\namount = "b"' if column == "currency" else ""), more=patterns)
+        _, (reason,) = read(tmp_path, using, "a;b", "Zauberer 7;1")
+        assert ("Zauberer" in reason) is is_quoted, reason
+
+
 @pytest.mark.parametrize(
     ("contact", "said", "fix"),
     [
