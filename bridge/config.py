@@ -192,6 +192,9 @@ class ImportSettings:
     watch_files_max: int = _setting(1_000, "Files that are taken in with one look; the oldest first.", least=1)
     watch_file_bytes_max: int = _setting(1_073_741_824, "Size of a file, in bytes. A larger one is refused.", least=1_024)
     watch_remembered_max: int = _setting(10_000, "Files of a channel whose content is remembered, so that it does not come in again.", least=1)
+    watch_keep_days: float = _setting(
+        30.0, "Days after which a file is deleted that came in and is in done/: it says who the shop's customers are. 0: it is kept.", least=0.0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

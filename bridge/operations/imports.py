@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from bridge.ingest.imported_files import ImportedFileRow
 from bridge.operations import devices
+from bridge.operations.contacts import opened
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.shop.assembly import ShopOrder
 from bridge.shop.events import SENDING, News, Said, order_news
@@ -48,6 +49,7 @@ async def plan(site: SiteReader, shop: ShopMap, orders: Sequence[ShopOrder]) -> 
         if said[order.order].state is not None and order.expected not in (None, said[order.order].state):
             found = site.queries.order(order.order)
             said[order.order].parcels = tuple(p["parcel"] for p in found["parcels"]) if found is not None else ()
+    _hear_contacts(site, shop.channel, {order.order: said[order.order] for order in orders if order.contact})
     return [order_news(order, shop, said[order.order]) for order in orders]
 
 
@@ -63,6 +65,19 @@ def _hear(said: Said, kind: EventType, body: dict[str, Any]) -> None:
         said.promise_ms = body.get("promise_ms", said.promise_ms)
         said.sending |= {name: body[name] for name in SENDING if body.get(name) is not None}
         said.amount_minor = body.get("amount_minor", said.amount_minor)
+
+
+def _hear_contacts(site: SiteReader, channel: str, said: dict[str, Said]) -> None:
+    """Open what the channel has said last of who gets these orders. What others have said since, such as the desk, is not changed by a file that says the same.
+
+    Raises:
+        BridgeError: if the key is missing with which it was sealed.
+    """
+    for part in site.queries.sealed_parts(list(said)):
+        if part.device == channel and (contact := opened(site, part).get("contact")):
+            said[part.order].contact = contact
+    for order_id in site.queries.forgotten_among(list(said)):
+        said[order_id].is_forgotten = True
 
 
 async def open_channel(site: SiteContext, channel: str) -> None:

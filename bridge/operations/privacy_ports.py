@@ -83,6 +83,10 @@ class PrivacyQueries(Protocol):
         """When an order was forgotten, in ms since 1970 UTC; None if it was not."""
         ...
 
+    def forgotten_among(self, order_ids: Sequence[str]) -> list[str]:
+        """Those of these orders that were forgotten."""
+        ...
+
     def legal_holds(self) -> list[ForgottenRow]:
         """Orders that must not be forgotten yet, and since when."""
         ...

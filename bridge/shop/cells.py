@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -21,6 +21,14 @@ _SHORTENED: Final = re.compile(r"-?\d+(?:[.,]\d+)?[eE]\+\d+")
 """What a spreadsheet makes of a long number."""
 _BLANKS: Final = re.compile(r"[\s\u00a0\u202f]+")
 _COUNTRY: Final = re.compile("[A-Z]{2}")
+
+
+def said(reason: object, texts: Iterable[str], shop: ShopMap) -> str:
+    """Why a row can't be used. If the map has a contact, none of its texts is quoted: in a row that is out of place, each may be a customer's."""
+    found = str(reason)
+    for text in texts if shop.contact else ():
+        found = found.replace(repr(text), "'…'") if text else found
+    return found
 
 
 def check_id(text: str, name: str, column: str, shop: ShopMap) -> None:

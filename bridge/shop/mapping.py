@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bridge.errors import BridgeError
+from bridge.shop.contact_map import CONTACT_FIX, FIELDS, ContactColumn, by_name, read_contact
 from bridge.shop.currencies import minor_digits
 from bridge.shop.map_checks import doubt_of, fault_of
 from devices.protocol.vocabulary import OrderState
@@ -21,8 +22,8 @@ WAYS: Final = {"carrier": 64, "service": 64, "tracking": 96}
 """How an order is sent: our columns, and how many characters each may have."""
 COLUMNS: Final = ("order", "status", *TIMES, "sku", "qty", "amount", "currency", "payment", "country", *WAYS)
 """What a shop's columns can contain. `order` and `created` are required."""
-CONTACT_COLUMNS: Final = frozenset({"name", "recipient", "customer", "contact", "email", "phone", "address", "street", "city", "postcode", "zip", "note"})
-"""What a later release takes in, sealed."""
+_CONTACT_COLUMNS: Final = frozenset({*FIELDS, "recipient", "customer", "contact", "email", "address", "zip"}) - {"country"}
+"""What belongs into [contact]."""
 _CONTACT_HEADER: Final = re.compile(r"e-?mail|phone|(?:^|[\W_])(?:tel|fax|street|address\d?|recipient|buyer[-_ ]name|postcode|zip)(?:$|[\W_])", re.IGNORECASE)
 LEAVE_OUT: Final = "leave_out"
 """What [status] says of orders that are not to be imported."""
@@ -58,8 +59,9 @@ class ShopMap:
     """How to read a shop's file.
 
     `columns` maps our names to the file's, `status` the shop's words to order states; a status in several columns is their words with "/" between.
-    `time_format` is a format of `strptime` or `ISO`, in `timezone` unless a time has its own zone. A time that stands in several columns is in `joined`; its
-    cells are read with a blank between them. `time_words` are texts in times and what stands for them, the longest first.
+    `contact` maps the fields of who gets an order. `time_format` is a format of `strptime` or `ISO`, in `timezone` unless a time has its own zone. A time that
+    stands in several columns is in `joined`; its cells are read with a blank between them. `time_words` are texts in times and what stands for them, the
+    longest first.
     """
 
     channel: str
@@ -68,6 +70,7 @@ class ShopMap:
     columns: Mapping[str, str]
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     status_columns: tuple[str, ...] = ()
+    contact: Mapping[str, ContactColumn] = field(default_factory=dict)
     status: Mapping[str, str] = field(default_factory=dict)
     payments: Mapping[str, str] = field(default_factory=dict)
     countries: Mapping[str, str] = field(default_factory=dict)
@@ -97,7 +100,8 @@ class ShopMap:
     def file_columns(self) -> tuple[str, ...]:
         """Every column of the file that is read."""
         one = [theirs for ours, theirs in self.columns.items() if ours not in self.joined]
-        return (*one, *(name for names in self.joined.values() for name in names), *self.status_columns, *self.leave_out)
+        several = [*self.joined.values(), *(column.columns for column in self.contact.values())]
+        return (*one, *(name for names in several for name in names), *self.status_columns, *self.leave_out)
 
     @property
     def doubt(self) -> str | None:
@@ -169,8 +173,8 @@ _SETTINGS: Final[dict[str, _Setting]] = {
     "negative_qty": _one_of("refuse", "leave_out", "subtract"),
 }
 _REQUIRED: Final = ("name", "prefix", "timezone")
-_SECTIONS: Final = ("channel", "columns", "status", "payment", "country", "carrier", "time_words", "leave_out", "patterns")
-_PATTERN_COLUMNS: Final = ("order", "sku", "tracking")
+_SECTIONS: Final = ("channel", "columns", "contact", "status", "payment", "country", "carrier", "time_words", "leave_out", "patterns")
+_PATTERN_COLUMNS: Final = ("order", "sku", "tracking", "phone", "postcode")
 
 
 def read_map(path: Path) -> ShopMap:
@@ -191,9 +195,7 @@ def read_map(path: Path) -> ShopMap:
 def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
     unknown = sorted(set(data) - set(_SECTIONS))
     if unknown:
-        is_contact = unknown[0] == "contact"
-        fix = _CONTACT_FIX if is_contact else f"the sections are {', '.join(f'[{s}]' for s in _SECTIONS)}"
-        raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=fix)
+        raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=f"the sections are {', '.join(f'[{s}]' for s in _SECTIONS)}")
     columns, joined, status_columns = _columns(path, data)
     channel = _channel(path, data)
     words = {name: _table(path, data, name) for name in ("status", "payment", "country", "carrier")}
@@ -209,6 +211,7 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         timezone=_zone(path, channel["timezone"]),
         columns=columns,
         joined=joined,
+        contact=_contact(path, data),
         status_columns=status_columns,
         status=words["status"],
         payments=words["payment"],
@@ -220,9 +223,6 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         strip=tuple(channel.get("strip", ())),
         **chosen,
     )
-
-
-_CONTACT_FIX: Final = "names, addresses, phone numbers and notes come with a later release, which seals them; leave them out"
 
 
 def _longest_first(words: tuple[str, str]) -> tuple[int, str]:
@@ -239,14 +239,23 @@ def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], dict[str
     joined = {name: tuple(theirs) for name, theirs in given.items() if name in TIMES and _is_texts(theirs)}
     columns = _table(path, {"columns": {name: " + ".join(joined[name]) if name in joined else theirs for name, theirs in given.items()}}, "columns")
     for name, theirs in (*columns.items(), *(("status", s) for s in status)):
-        if name in CONTACT_COLUMNS or (name in COLUMNS and _CONTACT_HEADER.search(theirs)):
-            raise MapError(f"{path}: columns.{name} = {theirs!r} would take in who the customer is", fix=_CONTACT_FIX)
+        if name in _CONTACT_COLUMNS or (name in COLUMNS and _CONTACT_HEADER.search(theirs)):
+            raise MapError(f"{path}: columns.{name} = {theirs!r} would take in who the customer is", fix=CONTACT_FIX)
+        if (fault := by_name(f"columns.{name}", theirs)) is not None:
+            raise MapError(f"{path}: {fault[0]}", fix=fault[1])
         if name not in COLUMNS:
             raise MapError(f"{path}: columns.{name} is not a known column", fix=f"choose one of {', '.join(COLUMNS)}")
     for name in ("order", "created"):
         if name not in columns:
             raise MapError(f"{path}: columns.{name} is missing", fix="give the name of the file's column")
     return columns, joined, tuple(status)
+
+
+def _contact(path: Path, data: dict[str, Any]) -> Mapping[str, ContactColumn]:
+    found = read_contact(data.get("contact", {}))
+    if isinstance(found, tuple):
+        raise MapError(f"{path}: {found[0]}", fix=found[1])
+    return found
 
 
 def _is_texts(value: Any) -> bool:

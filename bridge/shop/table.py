@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import zipfile
 from collections import Counter
@@ -19,6 +20,8 @@ STANDARD_INPUT: Final = Path("-")
 LINES_MAX: Final = 5_000_000
 _WORKBOOK: Final = b"PK\x03\x04"
 _OLD_WORKBOOK: Final = b"\xd0\xcf\x11\xe0"
+_DIGITS: Final = re.compile(r"\d{4}")
+"""What orders have, in dates, numbers and postcodes, and names of columns have not."""
 _EXACT_DIGITS_MAX: Final = 15
 """A spreadsheet keeps so many digits of a number. Of a longer one it has changed the rest to zeros."""
 
@@ -85,9 +88,16 @@ def _check_header(path: Path, header: Sequence[str], shop: ShopMap) -> None:
     counts = Counter(header)
     for column in shop.file_columns:
         if column not in counts:
-            raise MapError(f"{path} has no column {column!r}", fix=f"its columns are {', '.join(header)}; correct the mapping")
+            raise MapError(f"{path} has no column {column!r}", fix=f"{named(header)}; correct the mapping")
         if counts[column] > 1:
             raise MapError(f"{path} has {counts[column]} columns {column!r}, and it is not clear which one is meant", fix="rename the others in the file")
+
+
+def named(header: Sequence[str]) -> str:
+    """The columns of a file, for messages: not if its first line may be a customer's."""
+    if any("@" in name or _DIGITS.search(name) for name in header):
+        return "its first line does not look like the names of columns: if they are in a later line, set channel.skip_lines"
+    return f"its columns are {', '.join(header)}"
 
 
 # --- CSV --------------------------------------------------------------------------------------------------------------------

@@ -47,6 +47,11 @@ class PrivacyQueries:
         with translated(), self._reader.connect() as connection:
             return connection.execute(select(t.forgotten.c.at_ms).where(t.forgotten.c.order_id == order_id)).scalar_one_or_none()
 
+    def forgotten_among(self, order_ids: Sequence[str]) -> list[str]:
+        query = select(t.forgotten.c.order_id)
+        with translated(), self._reader.connect() as connection:
+            return [found for some in chunks(list(order_ids)) for found in connection.execute(query.where(t.forgotten.c.order_id.in_(some))).scalars()]
+
     def legal_holds(self) -> list[ForgottenRow]:
         with translated(), self._reader.connect() as connection:
             return [ForgottenRow(*row) for row in connection.execute(select(t.legal_holds).order_by(t.legal_holds.c.order_id))]

@@ -40,6 +40,7 @@ _AHEAD_MS: Final = 86_400_000
 _ODD: Final = {
     **dict.fromkeys(WAYS, "{orders} came in without {what}: the rows of each have several, and an order has one"),
     "sku": '{orders} with a row without an article number: pieces of "item" stand for it',
+    "contact": "{orders} came in without a contact: the shop hides names or phone numbers behind *",
     "future": "{orders} made in the future, as the file says: is channel.time_format right?",
 }
 """What is said of orders that are odd."""
