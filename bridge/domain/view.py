@@ -14,6 +14,7 @@ import cbor2
 from bridge.domain.encoding import EMPTY_ARRAY, TRUE, array, integer, map_head, text, words
 from bridge.domain.lifecycle import LATE_RISK_SHARE, ORDER_RANK, RANK
 from bridge.domain.order import Order, Parcel
+from bridge.domain.order.sending import NOTHING, Sending, sending_of
 from devices.protocol.bridge_messages import HOLDS_MAX
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType, Flag, OrderState, ParcelState, Waypoint
 
@@ -96,15 +97,27 @@ def _flags(flags: set[Flag]) -> bytes:
     return array([_WORDS[f] for f in sorted(flags)]) if flags else EMPTY_ARRAY
 
 
-def _parcel_fields(parcel: Parcel, codes: list[str], order_id: bytes) -> tuple[int, bytes, bytes]:
+def _parcel_fields(parcel: Parcel, codes: list[str], order_id: bytes, sending: Sending) -> tuple[int, bytes, bytes]:
     """(number of fields, the fields as CBOR before and after the place of `epoch`) of a parcel's part of the fold's output."""
     where = (_WHERE, text(parcel.where)) if parcel.where is not None else ()
     borne = (_CODES, array([text(code) for code in codes])) if codes else ()
     attempts = (_ATTEMPTS, integer(parcel.attempts)) if parcel.attempts else ()
     state = (_FLAGS, _flags(parcel.flags), _ORDER, order_id, _STATE, _WORDS[parcel.state])
-    rest = (_PARCEL, text(parcel.id), *attempts, _MILESTONES, _milestones(parcel.milestones))
+    rest: tuple[bytes, ...] = (_PARCEL, text(parcel.id))
     count = 6 + (parcel.where is not None) + bool(codes) + (parcel.attempts > 0)
+    if sending is NOTHING:
+        rest = (*rest, *attempts)
+    else:
+        carrier, service, tracking = sending
+        by = (*_optional(_CARRIER, carrier), *_optional(_SERVICE, service))
+        rest = (*rest, *by, *attempts, *_optional(_TRACKING, tracking))
+        count += sum(word is not None for word in sending)
+    rest = (*rest, _MILESTONES, _milestones(parcel.milestones))
     return count, b"".join((_AT_MS, integer(parcel.at_ms), *borne)), b"".join((*state, *where, *rest))
+
+
+def _optional(key: bytes, value: str | None) -> tuple[bytes, ...]:
+    return (key, text(value)) if value is not None else ()
 
 
 class OrderView:
@@ -123,7 +136,7 @@ class OrderView:
         """The hash of each parcel."""
         encoded = []
         for parcel in sorted(order.parcels.values(), key=_by_id) if len(order.parcels) > 1 else order.parcels.values():
-            fields = self._parcels[parcel.id] = _parcel_fields(parcel, order.codes(parcel), order_id)
+            fields = self._parcels[parcel.id] = _parcel_fields(parcel, order.codes(parcel), order_id, sending_of(order, parcel))
             core = map_head(fields[0]) + fields[1] + fields[2]
             encoded.append(core)
             self.parcels[parcel.id] = digest8(core)
@@ -167,6 +180,7 @@ _WORDS: Final = words(ParcelState, OrderState, Waypoint, Flag, EventType) | {wor
 _AT_MS, _CODES, _FLAGS, _ORDER, _STATE, _WHERE, _TYPE, _LAST = map(text, ("at_ms", "codes", "flags", "order", "state", "where", "type", "last"))
 _PARCEL, _PARCELS, _MILESTONES, _INFERRED, _PERCENT, _PROGRESS = map(text, ("parcel", "parcels", "milestones", "inferred", "percent", "progress"))
 _PACKED_KEY, _SHIPPED_KEY, _DELIVERED_KEY, _EXCEPTIONS_KEY = map(text, ("packed", "shipped", "delivered", "exceptions"))
+_CARRIER, _SERVICE, _TRACKING = map(text, ("carrier", "service", "tracking"))
 _REV, _UPDATED_MS, _HOLDS, _ATTEMPTS, _EPOCH = map(text, ("rev", "updated_ms", "holds", "attempts", "epoch"))
 _HASH: Final = text("hash") + b"\x48"
 """The key, and the head of the byte string of 8 that follows."""

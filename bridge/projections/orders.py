@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from bridge.domain.facts import BRIDGE, Decided
 from bridge.domain.order import Order
 from bridge.domain.order.courier import may_complete
+from bridge.domain.order.sending import sending_of
 from bridge.domain.view import SETTLED, OrderView, timed_flags
 from bridge.ingest.batch import Arrived, Batch, ShownOrder
 from bridge.ingest.log import PLAIN, Asked, decided_row, fact_of
@@ -42,7 +43,7 @@ class OrderRow(NamedTuple):
 
 
 class ParcelRow(NamedTuple):
-    """A parcel as it was last published; `codes` has one code in each line."""
+    """A parcel as it was last published; `codes` has one code in each line. `carrier`, `service` and `tracking` are its own, or else its order's."""
 
     order_id: str
     parcel: str
@@ -50,6 +51,9 @@ class ParcelRow(NamedTuple):
     hash: bytes
     codes: str
     status: bytes
+    carrier: str = ""
+    service: str = ""
+    tracking: str = ""
 
 
 class StatusLogRow(NamedTuple):
@@ -187,7 +191,9 @@ def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
         if before != (digest, codes):
             is_other_for_couriers = is_other_for_couriers or before is None or before[1] != codes
             status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
-            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[order.parcels[parcel_id].state], digest, codes, status))
+            parcel = order.parcels[parcel_id]
+            sent = (word or "" for word in sending_of(order, parcel))
+            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[parcel.state], digest, codes, status, *sent))
             if before is None or before[0] != digest:
                 epoch = batch.rules.epoch
                 batch.publish(batch.topics.parcel(order.id, parcel_id), status if not epoch else view.parcel_status_cbor(parcel_id, rev=entry.rev, epoch=epoch))

@@ -41,7 +41,8 @@ class Order:
     applied. `holds` maps the reason of a hold to the device that set it. `terms` is the rule for unpaid orders under which it was created.
 
     `assigned` is the job of the whole order, `parcel_jobs` that of single parcels by their id, or by the code that they will bear; None if it was taken
-    back. `cancelled_parcels` are the parcels that are cancelled while the order is not, named in the same way.
+    back. `cancelled_parcels` are the parcels that are cancelled while the order is not, and `sendings` how single parcels are sent (`sending.Own`), named in
+    the same way.
 
     `decisions` are the outcomes of couriers' answers by (device, event id). `book` knows which parcel an event is about, from the facts in `booked`.
     `last_scans` holds the event_ms of the last scan by (device, type, code or parcel).
@@ -72,6 +73,7 @@ class Order:
         "parcels",
         "partial",
         "picked",
+        "sendings",
         "short",
         "state",
         "terms",
@@ -85,6 +87,7 @@ class Order:
         self.assigned: CourierJob | None = None
         self.parcel_jobs: dict[str, CourierJob | None] = {}
         self.cancelled_parcels: set[str] = set()
+        self.sendings: dict[str, Any] = {}
         self.lines: dict[str, int] = {}
         self.parcels: dict[str, Parcel] = {}
         self.holds: dict[str, str] = {}
