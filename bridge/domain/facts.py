@@ -68,7 +68,7 @@ class Fact(Struct, kw_only=True, eq=False, gc=False):
     another event of its log had its number before. `courier` is the courier that the device was bound to; `terms` is the site's rule for unpaid orders when the
     event was stored (an `Unpaid`), None for events of the first edition. `article` is the SKU of the article that a pick scanned, if the site's list of
     articles had it on arrival. `carrier` is the carrier that the event means, as the site's settings had it on arrival, if it names one in another spelling
-    or is the scan at a vehicle or dock of one.
+    or is the scan at a vehicle or dock of one; `pickups` are the next pickups of all carriers after it, if an order may count from it.
 
     `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count
     here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned, or the code that a label of another
@@ -98,6 +98,7 @@ class Fact(Struct, kw_only=True, eq=False, gc=False):
     doubt: str | None = None
     article: str | None = None
     carrier: str | None = None
+    pickups: str | None = None
     seq_reused: bool = False
     arrived_in: str | None = None
     refusal: Reason | None = None

@@ -14,6 +14,8 @@ import cbor2
 from bridge.domain.encoding import EMPTY_ARRAY, TRUE, array, integer, map_head, text, words
 from bridge.domain.lifecycle import LATE_RISK_SHARE, ORDER_RANK, RANK
 from bridge.domain.order import Order, Parcel
+from bridge.domain.order.loading import is_with_carriers
+from bridge.domain.order.promise import ship_by
 from bridge.domain.order.sending import NOTHING, Sending, sending_of
 from devices.protocol.bridge_messages import HOLDS_MAX
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType, Flag, OrderState, ParcelState, Waypoint
@@ -40,10 +42,13 @@ def flags_of(order: Order) -> set[Flag]:
     return flags
 
 
-def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int, late_risk_before_ms: int = 0) -> tuple[list[Flag], int | None]:
+def timed_flags(
+    order: Order, *, now_ms: int, silent_after_ms: int, carrier_silent_after_ms: int | None = None, late_risk_before_ms: int = 0
+) -> tuple[list[Flag], int | None]:
     """(the flags that only the passing of time sets, when the next of them is due). They are published, but are not part of the hash.
 
-    `late_risk` is set before the promise is broken: by the whole lead if the order is still in the warehouse, by less the nearer it is.
+    `late_risk` is set before the promise is broken: by the whole lead if the order is still in the warehouse, by less the nearer it is. It is also set when
+    an order is still there although it had to leave. `carrier_silent_after_ms` holds for an order that carriers have: they may send no scans of theirs.
     """
     if order.created is None or order.state in SETTLED:
         return [], None
@@ -52,8 +57,12 @@ def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int, late_risk_be
         lead_ms = int(late_risk_before_ms * LATE_RISK_SHARE[order.state])
         limits.append((order.created.promise_ms - lead_ms, Flag.LATE_RISK))
     if ORDER_RANK.get(order.state, 0) >= ORDER_RANK[OrderState.SHIPPED]:
-        limits.append((order.last[1] + silent_after_ms, Flag.SILENT))
-    return [flag for at_ms, flag in limits if at_ms < now_ms], min((at_ms + 1 for at_ms, _ in limits if at_ms >= now_ms), default=None)
+        after_ms = carrier_silent_after_ms if carrier_silent_after_ms is not None and is_with_carriers(order) else silent_after_ms
+        limits.append((order.last[1] + after_ms, Flag.SILENT))
+    elif (leave_ms := ship_by(order)) is not None:
+        limits.append((leave_ms, Flag.LATE_RISK))
+    flags = dict.fromkeys(flag for at_ms, flag in limits if at_ms < now_ms)
+    return list(flags), min((at_ms + 1 for at_ms, _ in limits if at_ms >= now_ms), default=None)
 
 
 def _milestones(reached: dict[Any, tuple[int, bool]]) -> bytes:

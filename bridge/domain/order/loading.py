@@ -10,12 +10,14 @@ from bridge.domain.lifecycle import IN_CUSTODY
 from bridge.domain.members import E
 from bridge.domain.order.order import Order
 from bridge.domain.order.parcel import Load, Parcel
+from bridge.domain.order.possession import job_of
 from bridge.domain.order.sending import carrier_of, is_same
 from devices.protocol import bodies
-from devices.protocol.vocabulary import Flag, Next, Warn
+from devices.protocol.vocabulary import Flag, Next, ParcelState, Warn
 
 LEAVES: Final = frozenset({E.LOAD, E.PICKUP})
 """By these a parcel leaves the warehouse."""
+_ON_ITS_WAY: Final = IN_CUSTODY - {ParcelState.DELIVERED}
 SCANS_KEPT_MAX: Final = 8
 """Scans by which a parcel was given to one carrier that are kept apart; more of them add nothing."""
 
@@ -72,3 +74,16 @@ def right_carrier(order: Order, parcels: Iterable[Parcel]) -> None:
     for parcel in parcels:
         if parcel.load is not None and Flag.WRONG_CARRIER in parcel.flags and is_same(parcel.load.carrier, carrier_of(order, parcel)):
             parcel.flags.discard(Flag.WRONG_CARRIER)
+
+
+def holder_of(order: Order, parcel: Parcel) -> str | None:
+    """The carrier that has a parcel, if it has left with one and no courier of ours has it, or is to."""
+    if parcel.state not in _ON_ITS_WAY or parcel.courier is not None or job_of(order, parcel) is not None:
+        return None
+    return (parcel.load.carrier if parcel.load is not None else None) or carrier_of(order, parcel)
+
+
+def is_with_carriers(order: Order) -> bool:
+    """Whether carriers have all parcels of an order that are on their way."""
+    away = [p for p in order.parcels.values() if p.state in _ON_ITS_WAY]
+    return bool(away) and all(holder_of(order, p) is not None for p in away)

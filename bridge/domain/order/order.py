@@ -38,7 +38,8 @@ class Order:
     """An order as its facts so far make it. `milestones` maps a state to (when first reached, whether that was inferred).
 
     `lines` and `picked` are (sku → qty); `short` are the skus that were missing at their shelf; `last` is (type, event_ms) of the last event that was
-    applied. `holds` maps the reason of a hold to the device that set it. `terms` is the rule for unpaid orders under which it was created.
+    applied. `holds` maps the reason of a hold to the device that set it. `terms` is the rule for unpaid orders under which it was created, `pickups`
+    are those that it was in time for (`promise.py`).
 
     `assigned` is the job of the whole order, `parcel_jobs` that of single parcels by their id, or by the code that they will bear; None if it was taken
     back. `cancelled_parcels` are the parcels that are cancelled while the order is not, and `sendings` how single parcels are sent (`sending.Own`), named in
@@ -73,6 +74,7 @@ class Order:
         "parcels",
         "partial",
         "picked",
+        "pickups",
         "sendings",
         "short",
         "state",
@@ -83,6 +85,7 @@ class Order:
         self.id = order_id
         self.created: bodies.Created | None = None
         self.terms: str | None = None
+        self.pickups: str | None = None
         self.account = Account()
         self.assigned: CourierJob | None = None
         self.parcel_jobs: dict[str, CourierJob | None] = {}

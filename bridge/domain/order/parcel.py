@@ -62,6 +62,7 @@ class Parcel:
         "refused",
         "returned",
         "state",
+        "weight_g",
         "where",
     )
 
@@ -72,6 +73,7 @@ class Parcel:
         self.flags: set[Flag] = set()
         self.cases: set[AlertCode] = set()
         self.where: str | None = None
+        self.weight_g: int | None = None
         self.items: dict[str, int] | None = None
         self.is_packed = self.has_pack_event = False
         self.at_ms = at_ms
@@ -96,7 +98,7 @@ class Parcel:
             self.is_packed = True
         elif state is PARCEL.PICKING:
             self.is_packed = self.has_pack_event = False
-            self.items = None
+            self.items = self.weight_g = None
         for implied in IMPLIED.get(state) or IMPLIED_BY.get(step, ()):
             if implied not in self.milestones and not (implied is PARCEL.OUT_FOR_DELIVERY and self.collected):
                 self.milestones[implied] = (at_ms, True)

@@ -79,7 +79,8 @@ def carrier_of(order: Order, parcel: Parcel) -> str | None:
 
 
 def _own(order: Order, parcel_id: str) -> Own | None:
-    return next((order.sendings[name] for name in order.book.names(parcel_id) if name in order.sendings), None)
+    own: Own | None = order.sendings.get(parcel_id)
+    return own or next((order.sendings[name] for name in order.book.names(parcel_id) if name in order.sendings), None)
 
 
 # --- what changes it ------------------------------------------------------------------------------------------------------

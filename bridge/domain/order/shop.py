@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict, refusal
 from bridge.domain.lifecycle import OUTBOUND, Step
+from bridge.domain.order import promise
 from bridge.domain.order.loading import right_carrier
 from bridge.domain.order.movement import move_parcels
 from bridge.domain.order.order import Order, body_of, close_cases, named_parcel, quantities
@@ -30,6 +31,7 @@ def created(order: Order, fact: Fact) -> Verdict:
     order.terms = fact.terms
     order.account.owe(body.amount_minor, body.currency)
     order.lines = quantities(body.lines)
+    promise.begin(order, fact)
     return APPLIED
 
 
@@ -43,6 +45,8 @@ def paid(order: Order, fact: Fact) -> Verdict:
     if not order.account.is_settled:
         return _NOT_PAID
     settle(order, fact)
+    if not was_paid:
+        promise.count_from_payment(order, fact)
     return NOOP if was_paid else APPLIED
 
 
@@ -91,7 +95,9 @@ def amended(order: Order, fact: Fact) -> Verdict:
     if name is not None:
         amend_parcel(order, parcel, name, fact)
     else:
+        before = order.created.carrier if order.created is not None else None
         amend_order(order, fact)
+        promise.count_anew(order, before, fact)
     right_carrier(order, order.parcels.values())
     changes = {name: value for name in _TIMES if (value := getattr(body, name)) is not None}
     if changes and order.created is not None:

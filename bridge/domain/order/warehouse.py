@@ -73,6 +73,8 @@ def pack(order: Order, fact: Fact) -> Verdict:
         changed = True
     changed = parcel.mark_packed(fact.event_ms) or changed
     parcel.has_pack_event = True
+    if body.weight_g is not None:
+        parcel.weight_g = body.weight_g  # it may be weighed again
     if order.book.puts_code(fact):
         parcel.cases.discard(AlertCode.LABEL_MOVED)
         changed = True
