@@ -16,6 +16,7 @@ from bridge.ingest.audit import AUDIT
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.epochs import EPOCHS, SITE
+from bridge.ingest.handovers import HANDED, HANDOVERS
 from bridge.ingest.imported_files import IMPORTED_FILES
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
@@ -52,7 +53,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
-    *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS),
+    *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS, HANDOVERS, HANDED),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -131,6 +132,7 @@ mispicks, dropped_points = TABLES[MISPICKS], TABLES[DROPPED_POINTS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
 audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_FILES]
 people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
+handovers, handed = TABLES[HANDOVERS], TABLES[HANDED]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]

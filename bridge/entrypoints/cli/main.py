@@ -20,6 +20,8 @@ from bridge.entrypoints.cli import (
     articles,
     audit,
     bench,
+    carrier_board,
+    carrier_handover,
     certificate,
     config,
     contract,
@@ -117,6 +119,9 @@ for name, command in {**order_import.COMMANDS, **order_reads.COMMANDS, **order_s
 app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
 app.add_typer(jobs.app, name="jobs")
+for name, command in {**carrier_board.COMMANDS, **carrier_handover.COMMANDS}.items():
+    carrier_board.app.command(name)(command)
+app.add_typer(carrier_board.app, name="carriers")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")
