@@ -48,8 +48,8 @@ T = TypeVar("T")
 def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) -> Ingest:
     """Everything that acts on a batch. The order of the projections is the order of their effects."""
     held = jobs.Jobs()
-    shown = (orders.Orders(), held, positions.Positions(), presence.Presences(), resending.Resending())
-    projections = (*shown, consignments.Consignments(), quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
+    shown = (orders.Orders(), consignments.Consignments(), held, positions.Positions(), presence.Presences(), resending.Resending())
+    projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
     caches = settings.ingest
     memory = Memory(
         orders_max=caches.orders_cached_max,
