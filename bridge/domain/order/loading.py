@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from bridge.domain.facts import Fact, Verdict
-from bridge.domain.lifecycle import DEAD, IN_CUSTODY
+from bridge.domain.lifecycle import DEAD, IN_CUSTODY, OUTBOUND
 from bridge.domain.members import E
 from bridge.domain.order.order import Order
 from bridge.domain.order.parcel import Load, Parcel
@@ -17,6 +17,7 @@ from devices.protocol.vocabulary import Flag, Next, ParcelState, Warn
 
 LEAVES: Final = frozenset({E.LOAD, E.PICKUP})
 """By these a parcel leaves the warehouse."""
+_GOING_OUT: Final = OUTBOUND - {ParcelState.DELIVERED}
 _ON_ITS_WAY: Final = IN_CUSTODY - {ParcelState.DELIVERED}
 SCANS_KEPT_MAX: Final = 8
 """Scans by which a parcel was given to one carrier that are kept apart; more of them add nothing."""
@@ -37,8 +38,8 @@ def give(order: Order, fact: Fact, parcels: Iterable[Parcel]) -> Given:
     is_news = False
     wrong: dict[str, None] = {}
     for parcel in parcels:
-        if parcel.state not in IN_CUSTODY:
-            continue
+        if parcel.state not in _GOING_OUT:
+            continue  # what comes back may come with any carrier
         right = carrier_of(order, parcel)
         is_news = _note(parcel, Load(carrier, vehicle, fact.event_ms, (fact.pos,)), right) or is_news
         if carrier is not None and right is not None:
