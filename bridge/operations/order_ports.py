@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from bridge.domain.facts import Fact
 from bridge.ingest.log import EventRow
+from bridge.operations.handover_ports import HandoverQueries
 from devices.protocol.vocabulary import Flag, Reason
 
 Row = dict[str, Any]
@@ -93,8 +94,8 @@ class Seeking(Struct, frozen=True, kw_only=True):
     parcels: dict[str, int]
 
 
-class OrderQueries(Protocol):
-    """Reads of orders.
+class OrderQueries(HandoverQueries, Protocol):
+    """Reads of orders, and of what carriers take of them.
 
     Raises:
         StoreUnavailable: from every method, if the database can't be read.
