@@ -34,6 +34,7 @@ from bridge.operations.ports import FailedLogins, OnProgress, Reloaded
 from bridge.projections import alerts, consignments, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
+from bridge.serving.privacy import SitePrivacy
 from bridge.serving.rebuilding import rebuild_site
 from bridge.serving.server import Server, finished
 from bridge.serving.upkeep import StoreUpkeep
@@ -78,8 +79,10 @@ class Application:
         self.claims = site.claims
         self.people = People(site.engine, site.reader, site.credentials)
         self.queries = site.queries
+        self.vault = site.vault
+        self.privacy = SitePrivacy(site)
         self.upkeep = StoreUpkeep(site)
-        self.audit = AuditLog(site.engine, site.reader)
+        self.audit = AuditLog(site.engine, site.reader, site.vault)
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
         self.console = Console(secrets.token_bytes)
         self.pipeline = site.pipeline

@@ -17,6 +17,8 @@ from bridge.domain.facts import Unpaid
 from bridge.domain.positions import PointRules
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
+from bridge.operations import retention
+from bridge.operations.privacy import keep_ms
 from devices.protocol.messages import PUBLISH_OVERHEAD_BYTES, encode_json
 from devices.protocol.messages import Limits as ClientLimits
 
@@ -51,7 +53,8 @@ def rules_of(settings: Settings) -> Rules:
         status_keep_ms=int(orders.status_keep_days * DAY_MS),
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
         quarantine_entries_max=settings.ingest.quarantine_entries_max,
-        positions_keep_ms=int(orders.positions_keep_days * DAY_MS),
+        quarantine_keep_ms=keep_ms(retention.MESSAGES, settings),
+        positions_keep_ms=keep_ms(retention.POSITIONS, settings),
         position_every_ms=int(orders.position_every_s * 1000),
         points=PointRules(accuracy_max_m=orders.position_accuracy_max_m, speed_max_m_s=orders.position_speed_max_m_s),
         position_alert_after_ms=int(orders.position_alert_after_s * 1000),

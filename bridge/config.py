@@ -12,6 +12,7 @@ CONFIG_NAME: Final = "bridge.toml"
 DATABASE_NAME: Final = "dockbridge.db"
 SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
+PRIVACY_NAME: Final = "privacy.jsonl"
 CREDENTIALS_NAME: Final = "credentials.jsonl"
 CERTIFICATES_NAME: Final = "tls"
 LOG_PINNED_FACTOR: Final = 2
@@ -253,6 +254,19 @@ class PeopleSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacySettings:
+    """Personal data: where the keys are with which it is sealed, and how long it is kept. `dockbridge privacy show` prints what is kept, and why."""
+
+    keys_folder: str = _setting(
+        "", "Where the site's keys are. Relative paths start beside the site's folder. Empty: a folder beside it, named like it with .keys at the end."
+    )
+    contact_keep_days: float = _setting(90.0, "Days after its end for which an order's contact data and notes are kept.", least=0.001)
+    quarantine_keep_days: float = _setting(14.0, "Days for which messages of systems in quarantine are kept: they may hold personal data.", least=0.001)
+    audit_keep_days: float = _setting(730.0, "Days for which the audit log is kept.", least=1.0)
+    forget_orders_max: int = _setting(200, "Orders that are forgotten in one transaction, between two batches of scans.", least=1, most=10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings:
     """The messages that the bridge publishes."""
 
@@ -308,6 +322,7 @@ class Settings:
     articles: ArticleSettings = field(default_factory=ArticleSettings)
     imports: ImportSettings = field(default_factory=ImportSettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

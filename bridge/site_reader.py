@@ -16,6 +16,7 @@ from bridge.store.people import People
 from bridge.store.queries import Queries
 from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine
+from bridge.vault import KeyFolder, Vault, folder_of_keys
 from devices.protocol.topics import Topics
 
 
@@ -36,11 +37,13 @@ class ReadableSite:
         if not (directory / CONFIG_NAME).exists():
             raise NoSite(f"{directory.absolute()} is not a site", fix=NAME_A_SITE)
         check_present(path)
-        name = load(directory / CONFIG_NAME).site.name
+        settings = load(directory / CONFIG_NAME)
+        name = settings.site.name
         reader = open_engine(path, read_only=True)
         check_current(reader, path)
         self.queries = Queries(reader, Topics(name))
-        self.audit = AuditLog(reader, reader)
+        self.vault = Vault(KeyFolder(folder_of_keys(directory, settings.privacy.keys_folder), name).keys)
+        self.audit = AuditLog(reader, reader, self.vault)
         self.registry = Registry(reader, reader, name)
         self.people = People(reader, reader)
         self.claims = Claims(reader, reader, self.registry)

@@ -16,109 +16,68 @@ from bridge.domain.event_time import AHEAD_MS, UNBOUNDED, DeviceClock, EventTime
 from bridge.domain.facts import BY_SEQ, Fact
 from bridge.domain.ledger import Ledger
 from bridge.domain.lifecycle import INSTRUCTIONS
-from bridge.domain.members import E, members
+from bridge.domain.members import E
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Answer, Batch, Sent
 from bridge.ingest.carrying import CARRIED, NO_CARRYING, carrying_of
 from bridge.ingest.codes import COMMON
+from bridge.ingest.decoding import Trimmed
 from bridge.ingest.items import GiveUp, Incoming
 from bridge.ingest.log import PLAIN, REFUSED, EventRow, RefusedRow
 from bridge.ingest.picking import NOTHING, picked
 from bridge.ingest.ports import StoredReceipt
 from bridge.ingest.receipt import once_more, same_content
 from bridge.ingest.refusing import readable_ids, refuse
+from bridge.ingest.sealing import (
+    CONTACT_HASHES,
+    FORGOTTEN,
+    SEALED,
+    Private,
+    about_event,
+    hashes_of,
+    recognises,
+    seal_private,
+)
 from bridge.ingest.seam import JobGate
-from devices.protocol import bodies, messages
+from devices.protocol import bodies
 from devices.protocol.bodies import Body
-from devices.protocol.messages import EVENT_KINDS, Event, Locations, PayloadError, Presence
-from devices.protocol.unknown_fields import cut_unknown
-from devices.protocol.vocabulary import EventType, LabelKind, Reason, Role, Warn
+from devices.protocol.messages import Event
+from devices.protocol.private import PRIVATE_FIELDS
+from devices.protocol.vocabulary import EventType, LabelKind, Reason, Warn
 
-CUT: Final = frozenset({Role.SYSTEM, Role.CARRIER, Role.DESK})
-"""Roles whose unknown fields are not stored: they may hold personal data. Those of scanners and couriers are kept: firmware may be newer than its server."""
-FIELDS_NAMED_MAX: Final = 5
-"""Unknown fields that a receipt names."""
-EVENT_TYPES: Final = {t.value: t for t in EventType}
 SEQ_COUNTED_MAX: Final = 1_000_000_000
 """The highest number that a log can have counted to: at ten events a second, that takes three years. A time since 1970 is higher, in any unit. Smaller gaps are
 left to the ledger and its alert: what a device has scanned last may overtake all that waits in it."""
 
 
-class Trimmed(NamedTuple):
-    """An event with fields that the contract does not have: the payload that is stored, without them if its role is one of `CUT`, and the sentence that names
-    them."""
-
-    event: Event[Body]
-    payload: bytes
-    detail: str
-
-
-Decoded = Event[Body] | Trimmed | Presence | Locations | tuple[Reason, str] | None
-"""A decoded message: a reason and a sentence if it is refused, None outside v1/."""
-_KIND: Final = members(Kind)
-
-
-def decode(incoming: Incoming) -> Decoded:
-    """Decode a message."""
-    kind = incoming.kind
-    try:
-        if kind is _KIND.EVENTS:
-            event_type = EVENT_TYPES[incoming.event_type or ""]
-            return _decode_trimmed(incoming, event_type) if incoming.identity.role in CUT else _decode_whole(incoming.payload, event_type)
-        if kind is Kind.PRESENCE:
-            return messages.decode(incoming.payload, Presence)
-        if kind is Kind.LOCATION:
-            return messages.decode_locations(incoming.payload)
-    except PayloadError as error:
-        return Reason.MALFORMED, str(error)
-    if kind is Kind.PLAIN:
-        return None
-    if kind is Kind.POISON:
-        return Reason.POISON, incoming.detail or ""
-    is_unknown = incoming.event_type is not None and incoming.event_type not in EVENT_TYPES
-    return Reason.UNKNOWN_TYPE if is_unknown else Reason.FORBIDDEN, incoming.detail or ""
-
-
-def _decode_trimmed(incoming: Incoming, event_type: EventType) -> Event[Body] | Trimmed:
-    """Decode an event of a role whose unknown fields are cut."""
-    plain = messages.load(incoming.payload)
-    event = messages.event_of(plain, event_type)
-    kept, unknown = cut_unknown(plain, EVENT_KINDS[event_type])
-    return Trimmed(event, messages.encode_cbor(kept), _name_unknown(unknown)) if unknown else event
-
-
-def _decode_whole(payload: bytes, event_type: EventType) -> Event[Body] | Trimmed:
-    """Decode an event of a role whose unknown fields are kept, and named: its firmware may be newer than this server, or a field may be misspelt."""
-    plain = messages.load(payload)
-    event = messages.event_of(plain, event_type)
-    if _ENVELOPE.issuperset(plain) and _BODIES[event_type].issuperset(plain["body"]):
-        return event
-    return Trimmed(event, payload, _name_unknown(cut_unknown(plain, EVENT_KINDS[event_type])[1], "not in the contract"))
-
-
-_ENVELOPE: Final = frozenset(Event.__struct_fields__)
-_BODIES: Final = {event_type: frozenset(body.__struct_encode_fields__) for event_type, body in bodies.BODIES.items()}
-
-
-def _name_unknown(paths: list[str], what: str = "not in the contract, and not stored") -> str:
-    named = ", ".join(path if path.isprintable() else ascii(path) for path in paths[:FIELDS_NAMED_MAX])
-    more = f" and {len(paths) - FIELDS_NAMED_MAX} more" if len(paths) > FIELDS_NAMED_MAX else ""
-    return f"{what}: {named}{more}"
-
-
 # --- an event ---------------------------------------------------------------------------------------------------------------
 
 
-def admit(batch: Batch, incoming: Incoming, event: Event[Body]) -> Answer | Sent | None:
+def admit(batch: Batch, incoming: Incoming, event: Event[Body], trimmed: Trimmed | None) -> Answer | Sent | None:
     """Admit an event whose id is new, and return None. Otherwise return the answer to a repeat, or to an id that was used for another event."""
     uid = (incoming.identity.device, event.id)
     if (twin := batch.seen.get(uid)) is not None:
-        if twin.row.type != incoming.event_type or not same_content(twin.row.payload, incoming.payload, event, EventType(twin.row.type)):
+        if not _is_same(batch, incoming, event, trimmed, (twin.row.pos, twin.row.type, twin.row.payload)):
             return refuse(batch, incoming, Reason.ID_REUSED, _ID_REUSED)
         return twin.answer
     if (stored := batch.known.get(uid)) is not None:
-        return _again(batch, incoming, event, stored)
+        return _again(batch, incoming, event, trimmed, stored)
     return None
+
+
+def _is_same(batch: Batch, incoming: Incoming, event: Event[Body], trimmed: Trimmed | None, stored: tuple[int, str, bytes]) -> bool:
+    """Whether an event that is sent again is the stored one, given as (position in the log, type, payload)."""
+    pos, event_type, payload = stored
+    sent = incoming.payload if trimmed is None else trimmed.payload
+    if event_type != incoming.event_type or not same_content(payload, sent, event, EventType(event_type)):
+        return False
+    if event_type not in PRIVATE_FIELDS:
+        return True
+    sealed = batch.writes.keyed(SEALED).get(pos) or next(iter(batch.tx.rows(SEALED, pos=pos)), None)
+    if sealed is None:
+        return True  # it had no personal data, or that was forgotten
+    said = trimmed.private.said if trimmed is not None and trimmed.private is not None else {}
+    return recognises(batch.rules.sealer, sealed.mac, said)
 
 
 _ID_REUSED: Final = "this id was used for another event"
@@ -254,12 +213,16 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         odd.append(about.warn)
     if seq_reused:
         odd.append(Warn.SEQ_REUSED)
-    if trimmed is not None:
+    if trimmed is not None and trimmed.detail is not None:
         odd.append(Warn.UNKNOWN_FIELD)
+        detail = f"{detail}; {trimmed.detail}" if detail else trimmed.detail
     if batch.sent_back or not is_by_the_book(event, ledger):
         odd += slips_of(batch, identity.device, event, ledger)
+    pos = batch.next_pos()
+    if trimmed is not None and trimmed.private is not None:
+        keep_private(batch, identity.device, event, trimmed.private, (pos, incoming.received_ms))
     return EventRow(
-        batch.next_pos(),
+        pos,
         batch.no,
         event.id,
         identity.device,
@@ -278,7 +241,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         code,
         event.at or identity.at,
         doubt.fault.value if doubt else None,
-        detail if trimmed is None else _sentences(detail, trimmed),
+        detail,
         PLAIN[batch.rules.unpaid] if event_type is E.CREATED else None,
         trimmed.payload if trimmed else incoming.payload,
         about.article,
@@ -286,8 +249,16 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
     )
 
 
-def _sentences(one: str | None, trimmed: Trimmed) -> str:
-    return f"{one}; {trimmed.detail}" if one else trimmed.detail
+def keep_private(batch: Batch, device: str, event: Event[Body], private: Private, at: tuple[int, int]) -> None:
+    """Seal what was taken out of an event, at (its position in the log, the time of its reception); not if its order was forgotten."""
+    (pos, received_ms), order_id, sealer = at, event.order, batch.rules.sealer
+    if order_id is not None and batch.tx.rows(FORGOTTEN, order_id=order_id):
+        return
+    about = about_event(device, event.id)
+    batch.writes.keyed(SEALED)[pos] = seal_private(sealer, private, pos=pos, order_id=order_id, received_ms=received_ms, about=about)
+    if order_id is not None and "contact" in private.said:
+        for row in hashes_of(sealer, order_id, private.said["contact"]):
+            batch.writes.keyed(CONTACT_HASHES)[row] = row
 
 
 def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, *, seq_reused: bool = False) -> EventTime:
@@ -331,9 +302,9 @@ def _worth(when: EventTime) -> Shown:
     return Shown.UNIT if when.detail is not None else Shown.RIGHT
 
 
-def _again(batch: Batch, incoming: Incoming, event: Event[Body], stored: StoredReceipt) -> Sent:
+def _again(batch: Batch, incoming: Incoming, event: Event[Body], trimmed: Trimmed | None, stored: StoredReceipt) -> Sent:
     """Answer a resent event with its current receipt."""
-    if stored.type != incoming.event_type or not same_content(stored.event_payload, incoming.payload, event, EventType(stored.type)):
+    if not _is_same(batch, incoming, event, trimmed, (stored.pos, stored.type, stored.event_payload)):
         return refuse(batch, incoming, Reason.ID_REUSED, _ID_REUSED)
     device = incoming.identity.device
     if event.sent_boot == event.boot and incoming.identity.role in BY_SEQ:

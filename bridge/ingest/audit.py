@@ -8,8 +8,12 @@ from bridge.ingest.relation import Origin, Relation
 
 
 class AuditRow(NamedTuple):
-    """An act. `who` is the user of the operating system, and `person` the one whose token came with it. `details` are its other arguments, in CBOR; `chain` is
-    SHA-256 over the chain of the entry before and this entry's other fields, without `person` if it is None."""
+    """An act. `who` is the user of the operating system, and `person` the one whose token came with it. `details` are its other arguments, in CBOR.
+
+    `sealed` is what was typed as its reason, sealed; None if there is none, or it was forgotten. `reason` is one from a closed list, or from before there were
+    keys. `chain` is SHA-256 over the chain of the entry before and this entry's other fields, without `sealed`, and without `person` and `sealed_sha256` if
+    they are None: so the chain holds when a reason is forgotten.
+    """
 
     no: int
     at_ms: int
@@ -21,6 +25,18 @@ class AuditRow(NamedTuple):
     details: bytes
     person: str | None
     chain: bytes
+    sealed: bytes | None
+    sealed_sha256: bytes | None
 
 
+class AuditStartRow(NamedTuple):
+    """The last entry whose time to be kept was over: its number, and its chain, from which the first entry that is left follows."""
+
+    no: int
+    chain: bytes
+
+
+AUDIT_START: Final = Relation(
+    name="audit_start", row=AuditStartRow, key=("no",), origin=Origin.KEPT, note="the last entry of the audit log whose time to be kept was over"
+)
 AUDIT: Final = Relation(name="audit", row=AuditRow, key=("no",), origin=Origin.KEPT, note="append-only: what people did, chained by hash")

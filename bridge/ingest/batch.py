@@ -54,7 +54,8 @@ class Ruled(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A message that never becomes an event."""
+    """A message that never becomes an event. With `expires_ms`, it is kept until then at most. `is_first` is False if the same message is in quarantine
+    already; then `sealed` is empty."""
 
     device: str
     event_type: str | None
@@ -62,9 +63,10 @@ class Refused(NamedTuple):
     reason: Reason
     detail: str
     digest: bytes
-    payload: bytes
+    sealed: bytes
+    expires_ms: int | None
+    order_id: str | None
     is_first: bool
-    """False if the same message is in quarantine already."""
 
 
 class PresenceHeard(NamedTuple):

@@ -12,6 +12,7 @@ from bridge.ingest.epochs import in_epoch
 from bridge.ingest.items import Incoming
 from bridge.ingest.log import BRIDGE_LOG
 from bridge.ingest.receipt import DETAIL_CHARS_MAX
+from bridge.ingest.sealing import OF_PEOPLE, about_message
 from devices.protocol import bodies, messages
 from devices.protocol.messages import PayloadError
 from devices.protocol.vocabulary import Outcome, Reason, Tone
@@ -31,7 +32,9 @@ def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, kept: 
     again = (device, digest) in batch.refused or batch.tx.is_quarantined(device, digest)
     batch.refused.add((device, digest))
     payload = incoming.payload if kept is None else kept
-    batch.heard(Refused(device, incoming.event_type, incoming.received_ms, reason, detail, digest, payload, not again))
+    sealed = b"" if again else batch.rules.sealer.seal(payload, about_message(device, digest))
+    expires_ms = incoming.received_ms + batch.rules.quarantine_keep_ms if incoming.identity.role in OF_PEOPLE else None
+    batch.heard(Refused(device, incoming.event_type, incoming.received_ms, reason, detail, digest, sealed, expires_ms, order_of(payload), not again))
     next_step = NEXT_STEP.get(reason)
     plain: dict[str, Any] = {
         **_free_ids(batch, incoming, reason),
@@ -68,6 +71,16 @@ def _free_ids(batch: Batch, incoming: Incoming, reason: Reason) -> dict[str, Any
     event_id, uid = ids.get("id"), (incoming.identity.device, ids.get("id"))
     is_taken = event_id is not None and (uid in batch.seen or uid in batch.tx.known([event_id]))
     return {} if is_taken else ids
+
+
+def order_of(payload: bytes) -> str | None:
+    """The order that a refused message names, if that can be read: it is forgotten with the order."""
+    try:
+        plain = messages.load(payload)
+    except PayloadError:
+        return None
+    order = plain.get("order") if isinstance(plain, dict) else None
+    return order if isinstance(order, str) and 0 < len(order) <= bodies.ID_CHARS_MAX else None
 
 
 def readable_ids(payload: bytes) -> dict[str, Any]:

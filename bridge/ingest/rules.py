@@ -12,6 +12,7 @@ from bridge.domain.carriers import CarrierRules
 from bridge.domain.codes.rules import CodeRules
 from bridge.domain.facts import Unpaid
 from bridge.domain.positions import PointRules
+from bridge.ingest.sealing import NoSealer, Sealer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,10 @@ class Rules:
     """Encodes published payloads; maps have their keys in deterministic order."""
     epoch: int = 0
     """How often the database was restored from a backup."""
+    sealer: Sealer = NoSealer()  # noqa: RUF009 -- it has no state
+    """Seals personal data, and what is quarantined."""
+    quarantine_keep_ms: int = 1_209_600_000
+    """How long what systems sent, and what could not be applied, is kept."""
     is_lab: bool = False
     """A lab publishes nothing of its own: a client that subscribes to `#` receives only what other clients publish."""
     order_bound_from: int = field(init=False)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.ingest.accept import ABOUT_JOBS, EVENT_TYPES, Decoded, Trimmed, admit, count_refused, decode, give_up, row_of
+from bridge.ingest.accept import ABOUT_JOBS, admit, count_refused, give_up, row_of
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Answer, Arrived, Batch, PresenceHeard, Sent, Started
+from bridge.ingest.decoding import EVENT_TYPES, Decoded, Trimmed, decode
 from bridge.ingest.entering import flush
 from bridge.ingest.items import Change, DropWill, GiveUp, Incoming, Item, Message, OpenJobs, Settled
 from bridge.ingest.locating import locate
@@ -119,7 +120,7 @@ def _settle_with(settles: IncomingIdRow | DropWill, batch: Batch, ingest: Ingest
 
 
 def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest, trimmed: Trimmed | None = None) -> Answer | Sent:
-    if (answer := admit(batch, incoming, event)) is not None:
+    if (answer := admit(batch, incoming, event, trimmed)) is not None:
         return answer
     event_type = EVENT_TYPES[incoming.event_type or ""]
     if event_type in ABOUT_JOBS:

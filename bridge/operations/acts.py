@@ -6,10 +6,29 @@ An act is in the log before it is done; if it fails, a second entry says so. So 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import alerts, articles, database, devices, handovers, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    contacts,
+    database,
+    devices,
+    forgetting,
+    handovers,
+    imports,
+    jobs,
+    keys,
+    missing,
+    order_acts,
+    people,
+    quarantine,
+    server,
+    subjects,
+)
+from bridge.operations import audit as audit_log
 from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext, SiteReader
@@ -20,7 +39,7 @@ Operation = Callable[..., Awaitable[Any]]
 
 NAME_CHARS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 200
-PRIVATE: Final = ("password_hash", "claim", "token_sha256")
+PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text")
 
 
 class _Kept(NamedTuple):
@@ -38,6 +57,19 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
     handovers.close: ("carriers.handover", _Kept("carrier", ("window",))),
+    audit_log.look: ("audit.list", _Kept(None)),
+    forgetting.forget: ("forget", _Kept("order")),
+    subjects.export_subject: ("export-subject", _Kept("order")),
+    keys.backed_up: ("keys.backup", _Kept("key")),
+    keys.restored: ("keys.restore", _Kept("key")),
+    keys.rotate: ("keys.rotate", _Kept(None, ("on_progress",))),
+    keys.destroy: ("keys.destroy", _Kept("key")),
+    forgetting.legal_hold: ("orders.legal-hold", _Kept("order")),
+    forgetting.lift_legal_hold: ("orders.legal-hold.lift", _Kept("order")),
+    contacts.show: ("contacts.show", _Kept("order")),
+    contacts.find: ("contacts.find", _Kept(None)),
+    contacts.note: ("orders.note", _Kept("order")),
+    quarantine.look: ("quarantine.show", _Kept("no")),
     devices.add: ("device.add", _Kept("device")),
     devices.edit: ("device.edit", _Kept("device")),
     devices.rotate: ("device.rotate", _Kept("device")),
@@ -129,7 +161,7 @@ async def _note(asks: _Asks, failed: str | None) -> None:
             person=asks.person,
             act=act,
             subject=str(subject)[:TEXT_CHARS_MAX] if subject is not None else None,
-            reason=str(reason)[:TEXT_CHARS_MAX] if reason is not None else None,
+            reason=reason if isinstance(reason, StrEnum) else str(reason)[:TEXT_CHARS_MAX] if reason is not None else None,
             details=details,
             failed=failed,
         )

@@ -28,6 +28,10 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     is_sound: bool
 
 
+async def look(site: object) -> None:
+    """Ask whether the audit log may be read: only someone with the right to may."""
+
+
 class AuditReader(Protocol):
     """The audit log."""
 
@@ -51,5 +55,5 @@ class Audit(AuditReader, Protocol):
         person: str | None = None,
         failed: str | None = None,
     ) -> None:
-        """Add an entry. Durable when this returns."""
+        """Add an entry. A reason is sealed, if it is not a member of a closed list. Durable when this returns."""
         ...

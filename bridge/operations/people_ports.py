@@ -27,6 +27,8 @@ class Right(StrEnum):
     MOVED_LABELS = "moved_labels"
     DEVICES = "devices"
     MEND = "mend"
+    CONTACTS = "contacts"
+    AUDIT = "audit"
     FORGET = "forget"
     OWN = "own"
 
@@ -38,18 +40,20 @@ MEANING: Final[Mapping[Right, str]] = {
     Right.MOVED_LABELS: "acknowledge and silence alerts about labels that were moved",
     Right.DEVICES: "enrol devices, change them and shut them out",
     Right.MEND: "import articles, and replay, fix and drop messages in quarantine",
+    Right.CONTACTS: "see who gets an order, and notes about it",
+    Right.AUDIT: "read the audit log",
     Right.FORGET: "forget people, and export what is stored about them",
     Right.OWN: "change people, the server and the database",
 }
 """What each right allows, in the order in which it is printed."""
 
-_DESK: Final = frozenset({Right.LOOK, Right.WORK})
+_DESK: Final = frozenset({Right.LOOK, Right.WORK, Right.CONTACTS})
 
 RIGHTS: Final[Mapping[PersonRole, frozenset[Right]]] = {
     PersonRole.VIEWER: frozenset({Right.LOOK}),
     PersonRole.DESK: _DESK,
-    PersonRole.LEAD: _DESK | {Right.LIFT_GUARDED, Right.MOVED_LABELS, Right.DEVICES, Right.MEND},
-    PersonRole.PRIVACY: frozenset({Right.LOOK, Right.FORGET}),
+    PersonRole.LEAD: _DESK | {Right.LIFT_GUARDED, Right.MOVED_LABELS, Right.DEVICES, Right.MEND, Right.AUDIT},
+    PersonRole.PRIVACY: frozenset({Right.LOOK, Right.CONTACTS, Right.AUDIT, Right.FORGET}),
 }
 """What each role may do. The owner of the site's folder, who gives commands without a person's name, may do everything."""
 

@@ -17,6 +17,7 @@ from bridge.errors import Refused
 from bridge.ingest.imported_files import ImportedFileRow
 from bridge.ingest.items import Incoming, OperatorChange
 from bridge.ingest.steps import BatchTimes
+from bridge.operations.alert_ports import AlertQueries
 from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import FigureQueries, ServerFigures
@@ -26,6 +27,7 @@ from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
 from bridge.operations.order_ports import StoredFact as StoredFact
 from bridge.operations.people_ports import People, PeopleReader
+from bridge.operations.privacy_ports import Opener, Privacy, PrivacyQueries, Sealing
 from bridge.operations.report_ports import ReportQueries
 from bridge.operations.trace_ports import TraceQueries
 from bridge.operations.upkeep_ports import ArticlePlan as ArticlePlan
@@ -115,7 +117,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, Protocol):
     """Reads of one site's database.
 
     Raises:
@@ -186,14 +188,6 @@ class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, Protocol
         """The file of a watched folder that had this content, if one came in for this channel."""
         ...
 
-    def alerts(self) -> list[Row]:
-        """The alerts that are raised now, the oldest first, with what people said of them: see `operations.alerts.AlertNow`. A silence may be over."""
-        ...
-
-    def silences(self) -> list[Row]:
-        """What is silenced: `code`, `subject` (empty: every one), `until_ms`, `at_ms`, `who` and `reason`. It may be over."""
-        ...
-
 
 class RegistryReader(Protocol):
     """Who is enrolled.
@@ -238,6 +232,9 @@ class Database(Protocol):
 
 class SiteReader(Protocol):
     """A site for reading; it does not matter whether a server runs."""
+
+    @property
+    def vault(self) -> Opener: ...
 
     @property
     def audit(self) -> AuditReader: ...
@@ -320,6 +317,12 @@ class SiteContext(SiteReader, Protocol):
 
     @property
     def upkeep(self) -> Upkeep: ...
+
+    @property
+    def privacy(self) -> Privacy: ...
+
+    @property
+    def vault(self) -> Sealing: ...
 
     @property
     def console(self) -> Console: ...

@@ -11,6 +11,7 @@ from bridge.domain.access import Kind, may_send
 from bridge.domain.view import digest8
 from bridge.errors import NotFound, Refused
 from bridge.ingest.items import Incoming
+from bridge.ingest.sealing import about_message
 from bridge.operations.names import check_device
 from bridge.operations.ports import Row, SiteContext, SiteReader, Sought
 from devices.protocol import messages
@@ -75,6 +76,15 @@ async def find(site: SiteReader, nos: Sequence[int], sought: Sought) -> list[int
     return list(dict.fromkeys(nos))
 
 
+async def look(site: SiteContext, no: int) -> None:
+    """Someone looks at what is in an entry. It may hold personal data, so that this is an act.
+
+    Raises:
+        NotFound: if there is no such entry.
+    """
+    _entry(site, no)
+
+
 async def show_entry(site: SiteReader, no: int) -> Entry:
     """One entry.
 
@@ -110,7 +120,7 @@ async def replay(site: SiteContext, nos: list[int]) -> list[Replayed]:
     """
     done = []
     for no in nos:
-        row = site.queries.quarantined(no)
+        row = _quarantined(site, no)
         if row is None:
             continue  # it left the quarantine since it was found
         try:
@@ -195,10 +205,18 @@ async def _judge(site: SiteContext, row: Row, event_type: str | None, payload: b
 
 
 def _entry(site: SiteReader, no: int) -> Row:
-    row = site.queries.quarantined(no)
+    row = _quarantined(site, no)
     if row is None:
         raise _not_found(no)
     return row
+
+
+def _quarantined(site: SiteReader, no: int) -> Row | None:
+    """An entry with its payload as it came."""
+    row = site.queries.quarantined(no)
+    if row is None or not row["is_sealed"]:
+        return row
+    return {**row, "payload": site.vault.open(row["payload"], about_message(row["device"], row["digest"]))}
 
 
 def _not_found(*nos: int) -> NotFound:

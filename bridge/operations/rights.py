@@ -6,7 +6,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, database, devices, handovers, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    audit,
+    contacts,
+    database,
+    devices,
+    forgetting,
+    handovers,
+    imports,
+    jobs,
+    keys,
+    missing,
+    order_acts,
+    people,
+    quarantine,
+    server,
+    subjects,
+)
 from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole, Right
 from bridge.operations.ports import SiteContext
 from devices.protocol.reasons import GUARDED_HOLDS
@@ -28,9 +46,13 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
         *(devices.add, devices.edit, devices.rotate, devices.revoke, devices.remove, devices.apply, devices.revoke_claims, devices.certify),
         *(devices.check, devices.open_claims),
     ),
-    Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix),
+    Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix, quarantine.look),
+    Right.AUDIT: (audit.look,),
+    Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
+    Right.FORGET: (forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),
+        *(keys.status, keys.backed_up, keys.restored, keys.rotate, keys.destroy),
         *(missing.give_up, database.rebuild, server.reload, server.reload_certificate),
     ),
 }

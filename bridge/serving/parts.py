@@ -18,6 +18,7 @@ from bridge.ingest.points import Passed, ignore_point
 from bridge.store.credentials import CredentialsLog
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore
+from bridge.vault import KeyFolder, Vault, open_vault
 from bridge.writer import SiteWriter, ThreadWriter
 
 
@@ -55,6 +56,7 @@ class Parts:
     writer: Callable[[Settler, SqlStore], SiteWriter] = ThreadWriter
     broker: Callable[..., SiteBroker] = EmbeddedBroker
     registry: Callable[[Engine, Engine, str, CredentialsLog], Registry] = Registry
+    vault: Callable[[KeyFolder, int], Vault] = open_vault
     passed: Passed = ignore_point
     makes_backups: bool = True
     """A simulation makes none: its days pass in seconds."""

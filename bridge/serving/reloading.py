@@ -75,7 +75,7 @@ class Reloading:
 
     async def _apply(self, now: Settings) -> None:
         site, before = self._site, self._site.settings
-        rules = replace(rules_of(now), epoch=site.rules.epoch, is_lab=site.rules.is_lab, encode=site.rules.encode)
+        rules = replace(rules_of(now), epoch=site.rules.epoch, is_lab=site.rules.is_lab, encode=site.rules.encode, sealer=site.vault)
         await site.writer.run(lambda: site.settler.use_rules(rules))
         site.rules, site.settings = rules, now
         site.pipeline.limits = pipeline_limits(now)

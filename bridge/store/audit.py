@@ -1,30 +1,37 @@
 """The audit log: every act of a person, in the order in which they were asked for. Each entry holds the hash of the one before, so that none can be changed,
-left out or put in between without it being seen; only the end can be cut off, and a copy of the last hash, kept elsewhere, shows that."""
+left out or put in between without it being seen; only the end can be cut off, and a copy of the last hash, kept elsewhere, shows that. What people typed as
+a reason is sealed: it may name someone."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from enum import StrEnum
+from itertools import takewhile
 from typing import Any, Final
 
 import cbor2
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select
 
-from bridge.ingest.audit import AuditRow
+from bridge.ingest.audit import AuditRow, AuditStartRow
 from bridge.operations.audit import AuditEntry
 from bridge.store.sqlite import translated
-from bridge.store.tables import audit
+from bridge.store.tables import audit, audit_start
+from bridge.vault import SealError, Vault, lasting_part
 
 FIRST: Final = bytes(32)
 """What stands for the hash before the first entry."""
+FORGOTTEN_REASON: Final = "(forgotten)"
+SEALED_REASON: Final = "(sealed with a key that is not here)"
 
 
 class AuditLog:
-    """Writes with the same engine as all other writes; call `append` on the writer's thread."""
+    """Writes with the same engine as all other writes; call what writes on the writer's thread."""
 
-    def __init__(self, engine: Engine, reader: Engine) -> None:
+    def __init__(self, engine: Engine, reader: Engine, vault: Vault) -> None:
         self._engine = engine
         self._reader = reader
+        self._vault = vault
         self._table = audit
 
     def append(
@@ -39,21 +46,38 @@ class AuditLog:
         person: str | None = None,
         failed: str | None = None,
     ) -> None:
-        """Add an entry. Durable when this returns."""
+        """See `operations.audit.Audit.append`."""
         with translated(), self._engine.begin() as connection:
             last = connection.execute(select(self._table.c.no, self._table.c.chain).order_by(self._table.c.no.desc()).limit(1)).one_or_none()
-            no, before = (last.no + 1, last.chain) if last is not None else (1, FIRST)
-            row = AuditRow(no, at_ms, who, act, subject, reason, failed, cbor2.dumps(details, canonical=True), person, b"")
+            start = _start(connection)
+            no, before = (last.no + 1, last.chain) if last is not None else (start.no + 1, start.chain)
+            word = reason.value if isinstance(reason, StrEnum) else None
+            sealed = self._vault.seal(reason.encode(), _about(no)) if reason and word is None else None
+            digest = hashlib.sha256(lasting_part(sealed)).digest() if sealed is not None else None
+            row = AuditRow(no, at_ms, who, act, subject, word, failed, cbor2.dumps(details, canonical=True), person, b"", sealed, digest)
             connection.execute(insert(self._table).values(**row._replace(chain=_chain(before, row))._asdict()))
+
+    def trim(self, before_ms: int, *, rows_max: int) -> int:
+        """Drop the oldest entries, those from before a time; what remains still follows from what is kept of them. Returns how many."""
+        with translated(), self._engine.begin() as connection:
+            columns = (self._table.c.no, self._table.c.at_ms, self._table.c.chain)
+            old = connection.execute(select(*columns).order_by(self._table.c.no).limit(rows_max)).all()
+            gone = list(takewhile(lambda row: row.at_ms < before_ms, old))
+            if gone:
+                connection.execute(delete(self._table).where(self._table.c.no <= gone[-1].no))
+                connection.execute(delete(audit_start))
+                connection.execute(insert(audit_start).values(no=gone[-1].no, chain=gone[-1].chain))
+            return len(gone)
 
     def entries(self, *, after: int = 0) -> Iterator[AuditEntry]:
         """The entries after a number, in their order; `is_sound` is False from the first one on that does not follow from the one before."""
         with translated(), self._reader.connect() as connection:
             rows = connection.execute(select(self._table).order_by(self._table.c.no))
-            before, no, is_sound = FIRST, 0, True
+            no, before = _start(connection)
+            is_sound = True
             for found in rows:
                 row = AuditRow(*found)
-                is_sound = is_sound and row.no == no + 1 and row.chain == _chain(before, row)
+                is_sound = is_sound and row.no == no + 1 and row.chain == _chain(before, row) and _is_as_it_was(row)
                 before, no = row.chain, row.no
                 if row.no > after:
                     yield AuditEntry(
@@ -63,14 +87,38 @@ class AuditLog:
                         person=row.person,
                         act=row.act,
                         subject=row.subject,
-                        reason=row.reason,
+                        reason=self._reason(row),
                         failed=row.failed,
                         details=cbor2.loads(row.details),
                         chain=row.chain,
                         is_sound=is_sound,
                     )
 
+    def _reason(self, row: AuditRow) -> str | None:
+        if row.sealed is None:
+            return row.reason if row.sealed_sha256 is None else FORGOTTEN_REASON
+        try:
+            return self._vault.open(row.sealed, _about(row.no)).decode()
+        except SealError:
+            return SEALED_REASON
+
+
+def _start(connection: Connection) -> AuditStartRow:
+    """What the first entry follows from."""
+    found = connection.execute(select(audit_start).order_by(audit_start.c.no.desc()).limit(1)).one_or_none()
+    return AuditStartRow(*found) if found is not None else AuditStartRow(0, FIRST)
+
+
+def _about(no: int) -> bytes:
+    return b"audit\0" + str(no).encode()
+
+
+def _is_as_it_was(row: AuditRow) -> bool:
+    return row.sealed is None or hashlib.sha256(lasting_part(row.sealed)).digest() == row.sealed_sha256
+
 
 def _chain(before: bytes, row: AuditRow) -> bytes:
-    entry = row[:-1] if row.person is not None else row[:-2]  # entries from before there were people keep their hashes
+    # Entries from before there were people, or sealed reasons, keep their hashes.
+    later = (row.person, row.sealed_sha256) if row.sealed_sha256 is not None else (row.person,) if row.person is not None else ()
+    entry = (*row[: row._fields.index("person")], *later)
     return hashlib.sha256(before + cbor2.dumps(entry, canonical=True)).digest()

@@ -21,6 +21,7 @@ from bridge.store.event_queries import EventQueries, order_of
 from bridge.store.figure_queries import FigureQueries
 from bridge.store.imported_files import file_with
 from bridge.store.order_queries import OrderQueries
+from bridge.store.privacy_queries import PrivacyQueries
 from bridge.store.relations import chunks
 from bridge.store.report_queries import ReportQueries
 from bridge.store.sqlite import translated
@@ -45,7 +46,7 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries, ReportQueries):
+class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries, ReportQueries, PrivacyQueries):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, Larg
 from sqlalchemy.types import TypeEngine
 
 from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
-from bridge.ingest.audit import AUDIT
+from bridge.ingest.audit import AUDIT, AUDIT_START
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.epochs import EPOCHS, SITE
@@ -24,6 +24,7 @@ from bridge.ingest.memory import CLOCKS, LEDGER, SHIFTS
 from bridge.ingest.people import PEOPLE, PERSON_TOKENS
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import RETAINED
+from bridge.ingest.sealing import CONTACT_HASHES, FORGET_REQUESTS, FORGOTTEN, LEGAL_HOLDS, SEALED
 from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS, WILLS
 from bridge.ingest.waiting import PARKED
 from bridge.projections.alert_marks import ALERT_ACKS, ALERT_SILENCES
@@ -54,7 +55,9 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
-    *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS, HANDOVERS, HANDED, CONSIGNMENTS),
+    *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS, AUDIT_START),
+    *(HANDOVERS, HANDED, CONSIGNMENTS),
+    *(SEALED, CONTACT_HASHES, FORGOTTEN, LEGAL_HOLDS, FORGET_REQUESTS),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -126,6 +129,8 @@ parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], T
 audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_FILES]
 people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
 handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONSIGNMENTS]
+audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
+forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]

@@ -14,8 +14,10 @@ from devices.protocol.body_parts import Codes, Dimensions, EventIds, Lines
 from devices.protocol.body_parts import Line as Line
 from devices.protocol.body_parts import Nothing as Nothing
 from devices.protocol.choices import CustomsDirection, DamageSeverity, LabelKind, PodMethod, Tender, VoidReason
+from devices.protocol.fields import ID_CHARS_MAX as ID_CHARS_MAX
 from devices.protocol.fields import UINT_MAX as UINT_MAX
 from devices.protocol.fields import Code, Count, Country, Currency, EventId, Grams, Id, ProofHash, Small, Uint, Word
+from devices.protocol.private import NoteAdded as NoteAdded
 from devices.protocol.shop_bodies import Amended as Amended
 from devices.protocol.shop_bodies import Assigned as Assigned
 from devices.protocol.shop_bodies import Cancelled as Cancelled
@@ -270,6 +272,7 @@ BODIES: Final[dict[EventType, type[Body]]] = {
     EventType.RELEASED: Released,
     EventType.CANCELLED: Cancelled,
     EventType.COMPLETED: Nothing,
+    EventType.NOTE_ADDED: NoteAdded,
     EventType.SHIFT_STARTED: ShiftStarted,
     EventType.SHIFT_ENDED: Nothing,
     EventType.BREAK_STARTED: Nothing,

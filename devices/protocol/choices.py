@@ -25,6 +25,17 @@ class LabelKind(StrEnum):
     """Any other text, as it is."""
 
 
+class Audience(StrEnum):
+    """For whom a note is."""
+
+    DESK = "desk"
+    """The people of the site."""
+    COURIER = "courier"
+    """Whoever brings the order, too."""
+    CUSTOMER = "customer"
+    """Whoever gets the order, too."""
+
+
 class CustomsDirection(StrEnum):
     """Why goods are cleared in a country."""
 

@@ -13,6 +13,7 @@ from devices.protocol.reason_labels import REASON_LABELS
 from devices.protocol.vocabulary import (
     PARTIAL_STATES,
     AlertCode,
+    Audience,
     CustomsDirection,
     DamageSeverity,
     EventType,
@@ -212,6 +213,11 @@ _OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
     Payment: {
         Payment.PREPAID: ("先付款", "Prepaid"),
         Payment.ON_DELIVERY: ("货到付款", "Paid on delivery"),
+    },
+    Audience: {
+        Audience.DESK: ("内部人员", "The people of the site"),
+        Audience.COURIER: ("配送员也可见", "The courier, too"),
+        Audience.CUSTOMER: ("收件人也可见", "The recipient, too"),
     },
     LabelKind: {
         LabelKind.SSCC: ("物流单元条码（SSCC）", "SSCC"),

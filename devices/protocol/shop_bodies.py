@@ -5,6 +5,7 @@ from __future__ import annotations
 from devices.protocol.body_parts import Body, Lines, StopIds, Words
 from devices.protocol.choices import Payment
 from devices.protocol.fields import Country, Currency, Id, Uint, Word
+from devices.protocol.private import Contact
 
 
 class Created(Body, frozen=True):
@@ -38,6 +39,8 @@ class Created(Body, frozen=True):
     """The number under which the carrier follows it."""
     ship_by_ms: Uint | None = None
     """By when it has to leave the warehouse, in ms since 1970 UTC."""
+    contact: Contact | None = None
+    """Who gets it, and where. The server seals it, and shows it only to those who need it."""
 
 
 class Paid(Body, frozen=True):
@@ -82,6 +85,8 @@ class Amended(Body, frozen=True):
     """The number under which the carrier follows it, if that is new or was changed."""
     ship_by_ms: Uint | None = None
     """By when it has to leave the warehouse now, if that was changed, in ms since 1970 UTC."""
+    contact: Contact | None = None
+    """Who gets it now, and where, if that was changed: all of it. An order is not flagged for `contact` in `changed`."""
 
 
 class Released(Body, frozen=True):

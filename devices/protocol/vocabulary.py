@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from devices.protocol.choices import CustomsDirection, DamageSeverity, LabelKind, Payment, PodMethod, Tender, VoidReason
+from devices.protocol.choices import Audience, CustomsDirection, DamageSeverity, LabelKind, Payment, PodMethod, Tender, VoidReason
 from devices.protocol.states import (
     OPEN_JOB_STATES,
     ORDER_STATE_WORDS,
@@ -68,6 +68,8 @@ class EventType(StrEnum):
     """The order, or only the named parcel, is not wanted any more: `cancelled`, if it is still in the house. What is on its way is to come back."""
     COMPLETED = "completed"
     """The shop closes a delivered order: `completed`. The server does so itself after some days."""
+    NOTE_ADDED = "note_added"
+    """Someone wrote something about an order. The server seals the text, and shows it only to those for whom it is."""
     # whose hands a device is in
     SHIFT_STARTED = "shift_started"
     """A worker takes the device. What it sends from now on was done by them. It also makes receipts of earlier scans `quiet`."""
@@ -159,6 +161,7 @@ __all__ = [
     "PARTIAL_STATES",
     "TIMED_FLAGS",
     "AlertCode",
+    "Audience",
     "CustomsDirection",
     "DamageSeverity",
     "EventType",

@@ -109,6 +109,7 @@ EVENT_WORDS: Final[Mapping[EventType, Words]] = {
     E.HELD: _only("订单已暂停", "Order put on hold"),
     E.RELEASED: _only("订单已恢复", "Hold lifted"),
     E.CANCELLED: Words(None, D.INACTIVE, A.CANCELLED, P.CANCELLED, None, T.CANCELLED, "订单已取消", "Order cancelled"),
+    E.NOTE_ADDED: _only("已添加备注", "Note added"),
     E.COMPLETED: _only("订单已完成", "Order completed"),
     E.SHIFT_STARTED: _only("开始当班", "Shift started"),
     E.SHIFT_ENDED: _only("结束当班", "Shift ended"),

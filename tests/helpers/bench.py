@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -23,10 +24,12 @@ from bridge.ingest.ports import Store, Transaction
 from bridge.ingest.relation import Writes
 from bridge.ingest.replay import NoSessions
 from bridge.ingest.rules import Rules
+from bridge.ingest.sealing import about_message
 from bridge.store.migrate import migrate
 from bridge.store.replaying import Rebuilt, rebuild
 from bridge.store.sql import SqlStore
 from bridge.store.sqlite import open_engine
+from bridge.vault import ID_BYTES, KEY_BYTES, SiteKey, Vault
 from helpers.events import CREATED, IDENTITIES, NOW_MS, SITE, TOPICS, event
 
 _CACHES = Settings(ingest=IngestSettings(orders_cached_max=100, devices_cached_max=100))
@@ -34,7 +37,11 @@ _CACHES = Settings(ingest=IngestSettings(orders_cached_max=100, devices_cached_m
 
 def settler_on(store: Store, rules: Rules, caches: Settings = _CACHES) -> Settler:
     """The settler of production, with small caches."""
-    return Settler(store, ingest_of(rules, caches, SessionLog()))
+    return Settler(store, ingest_of(replace(rules, sealer=VAULT), caches, SessionLog()))
+
+
+VAULT = Vault(lambda: [SiteKey(bytes(ID_BYTES), "ams1", bytes(range(KEY_BYTES)), 1)])
+"""Seals and opens in tests."""
 
 
 MARK = b"skull and crossbones"
@@ -95,7 +102,7 @@ class Bench:
         self.path = path
         self.engine = open_engine(path)
         self.store = SqlStore(self.engine)
-        self.rules = Rules(site=SITE, **rules)
+        self.rules = Rules(site=SITE, sealer=VAULT, **rules)
         self.settler = settler_on(self.store, self.rules)
         self.now_ms = NOW_MS
         self.shown: list[Message] = []
@@ -184,6 +191,11 @@ class Bench:
             return connection.execute(query, values).fetchall()
         finally:
             connection.close()
+
+    def quarantined(self) -> list[bytes]:
+        """What is in quarantine and in no log, as it came."""
+        rows = self.rows("SELECT device, digest, payload FROM quarantine WHERE pos IS NULL ORDER BY no")
+        return [VAULT.open(sealed, about_message(device, digest)) for device, digest, sealed in rows]
 
     def dump(self, *tables: str) -> dict[str, list[tuple[Any, ...]]]:
         return {t: sorted(self.rows(f"SELECT * FROM {t}"), key=repr) for t in tables}

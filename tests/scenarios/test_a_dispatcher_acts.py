@@ -24,6 +24,7 @@ READS = {
     "devices.check",
     "devices.open_claims",
     "imports.submit",
+    "keys.status",
     *(f"server.{name}" for name in ("about", "batch_times", "connected", "counters", "failed_logins", "figures", "reload_certificate")),
 }
 """Calls that are no acts of their own: reads, and portions of an import."""
@@ -206,14 +207,18 @@ def test_the_event_of_an_act_names_who_acted(site: Site) -> None:
         "UPDATE audit SET who = 'piet' WHERE no = 2",
         "UPDATE audit SET at_ms = at_ms + 1 WHERE no = 2",
         "DELETE FROM audit WHERE no = 2",
-        "INSERT INTO audit SELECT 99, at_ms, who, act, subject, reason, failed, details, chain, person FROM audit WHERE no = 3",
+        "INSERT INTO audit SELECT 99, at_ms, who, act, subject, reason, failed, details, chain, person, sealed, sealed_sha256 FROM audit WHERE no = 3",
+        "UPDATE audit SET no = CASE no WHEN 2 THEN -3 WHEN 3 THEN -2 ELSE no END; UPDATE audit SET no = abs(no)",
+        "UPDATE audit SET sealed = x'00' WHERE no = 4",
+        "UPDATE audit SET sealed_sha256 = NULL WHERE no = 4",
     ],
 )
 def test_a_log_that_was_changed_shows_it(site: Site, change: str) -> None:
     for order in ("PO-1", "PO-2", "PO-3"):
         act(site, order_acts.hold, order=order, reason=HoldReason.STOCK)
+    act(site, order_acts.amend, order="PO-1", lines={"MUG": 2}, reason="Ada Vos has called")
     with closing(sqlite3.connect(site.directory / DATABASE_NAME)) as connection:
-        connection.execute(change)
+        connection.executescript(change)
         connection.commit()
     assert not all(e.is_sound for e in log(site))
 

@@ -115,7 +115,7 @@ def test_a_person_in_the_audit_log_can_not_be_changed_unseen(site: Site, order: 
         connection.execute(f"UPDATE audit SET person = {change} WHERE person = 'maria'")
         connection.commit()
     engine = open_engine(tmp_path / "copy.db", read_only=True)
-    assert not list(AuditLog(engine, engine).entries())[-1].is_sound
+    assert not list(AuditLog(engine, engine, site.app.vault).entries())[-1].is_sound
     engine.dispose()
 
 

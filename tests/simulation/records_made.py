@@ -133,6 +133,8 @@ class Run:
         with sqlite3.connect(self.bench.path) as connection:
             connection.row_factory = sqlite3.Row
             tables = {t: [dict(r) for r in connection.execute(f"SELECT * FROM {t}")] for t in TABLES}
+        for row, payload in zip((r for r in tables["quarantine"] if r["pos"] is None), self.bench.quarantined(), strict=True):
+            row["payload"] = payload
         connection.close()
         self.record.ended_ms = self.now_ms
         self.record.expected.update(expected)

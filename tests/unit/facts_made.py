@@ -47,7 +47,7 @@ TERMS: Final = (None, "warn", "block_pick")
 SHIFT: Final = (E.SHIFT_STARTED, E.SHIFT_ENDED, E.BREAK_STARTED, E.BREAK_ENDED)
 
 USUAL: Final[dict[E, str]] = (
-    dict.fromkeys((E.CREATED, E.PAID, E.REFUNDED, E.APPROVED, E.COMPLETED), "shop")
+    dict.fromkeys((E.CREATED, E.PAID, E.REFUNDED, E.APPROVED, E.COMPLETED, E.NOTE_ADDED), "shop")
     | dict.fromkeys((E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.ASSIGNED, E.UNASSIGNED, E.CASH_COUNTED), "desk")
     | dict.fromkeys((*SHIFT, E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.DAMAGED, E.LOST, E.FOUND, E.VOID), "pack-1")
     | dict.fromkeys((E.STAGE, E.LOAD, E.UNLOAD, E.DEPART, E.ARRIVE, E.RETURNED, E.DESTROYED), "dock-2")
@@ -82,6 +82,7 @@ PLAIN_BODY: Final[dict[E, Body]] = {
     E.RELEASED: bodies.Released(reason="fraud"),
     E.CANCELLED: bodies.Cancelled(reason="asked"),
     E.COMPLETED: bodies.Nothing(),
+    E.NOTE_ADDED: bodies.NoteAdded(text="", audience="desk"),
     E.SHIFT_STARTED: bodies.ShiftStarted(worker="w-7"),
     E.SHIFT_ENDED: bodies.Nothing(),
     E.BREAK_STARTED: bodies.Nothing(),

@@ -27,6 +27,7 @@ held                     .       .      x      .     x    .
 released                 .       .      x      .     x    .
 cancelled                .       .      x      .     x    .
 completed                .       .      x      .     x    .
+note_added               .       .      x      .     x    .
 shift_started            x       x      .      .     .    .
 shift_ended              x       x      .      .     .    .
 break_started            x       x      .      .     .    .

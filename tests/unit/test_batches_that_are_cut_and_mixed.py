@@ -333,7 +333,7 @@ def test_what_of_a_batch_is_committed_is_shown_although_the_rest_must_wait(bench
     diary = Diary(settler_on(Fussy(bench.store), bench.rules))
     pipeline = Pipeline(diary, diary, Limits(retry_first_s=0.001, retry_max_s=0.001))
     pipeline.offer(bench.draft("scan-1", "pack", "PO-1"), diary.acknowledge)
-    pipeline.offer(bench.draft("scan-1", "pack", "PO-2", note=MARK), diary.acknowledge)
+    pipeline.offer(bench.draft("scan-1", "pack", "PO-2", at=MARK.decode()), diary.acknowledge)
     run(work_off(pipeline))
     assert diary.steps == [("shown", TOPICS.status("PO-1")), ("acknowledged", "applied"), ("away",), ("shown",), ("acknowledged", "rejected")]
     assert bench.rows("SELECT order_id, state FROM orders ORDER BY 1") == [("PO-1", "packed"), ("PO-2", "paid")]

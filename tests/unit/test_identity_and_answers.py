@@ -9,13 +9,14 @@ from typing import Any
 
 import cbor2
 import pytest
-from helpers.bench import Bench
+from helpers.bench import VAULT, Bench
 from helpers.events import BOOT_MS, CREATED, IDENTITIES, TOPICS, event, event_id, log_of
 
 from bridge.domain.access import Kind
 from bridge.domain.ledger import GAPS_MAX
 from bridge.ingest.items import Incoming
-from devices.protocol.messages import encode_cbor, encode_json
+from bridge.ingest.sealing import about_event
+from devices.protocol.messages import encode_cbor, encode_json, load
 
 Receipt = dict[str, Any]
 HOUR_MS = 3_600_000
@@ -362,7 +363,9 @@ def test_f9_an_unknown_field_of_a_scanner_or_courier_is_kept_and_named(bench: Be
         assert "unknown_field" in receipt["warn"]
         assert receipt["detail"] == "not in the contract: model"
         assert receipt["tone"] == ("warn" if "not_listed" in receipt["warn"] else "ok")
-        assert bench.rows("SELECT payload FROM events WHERE id = ?", receipt["id"]) == [(draft.payload,)]
+        ((payload, sealed),) = bench.rows("SELECT payload, sealed FROM events JOIN sealed USING (pos) WHERE id = ?", receipt["id"])
+        assert b"hh-20" not in payload
+        assert load(VAULT.open(sealed, about_event(device, receipt["id"]))) == {"whole": draft.payload}
 
 
 def test_an_event_without_unknown_fields_is_stored_as_it_came(bench: Bench) -> None:
@@ -377,7 +380,7 @@ def test_what_is_refused_is_kept_without_the_fields_too(bench: Bench) -> None:
     draft = bench.draft("shop-a", "held", "PO-1", {"reason": "address"}, customer_name="Ada Vos")
     (receipt,) = bench.send(draft)
     assert (receipt["reason"], receipt["digest"]) == ("forbidden", digest(draft.payload))
-    ((kept,),) = bench.rows("SELECT payload FROM quarantine")
+    (kept,) = bench.quarantined()
     assert b"Ada" not in kept
 
 

@@ -108,7 +108,7 @@ def test_events_that_are_no_steps_move_no_parcel() -> None:
         *(E.CREATED, E.PAID, E.APPROVED, E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.COMPLETED),
         *(E.SHIFT_STARTED, E.SHIFT_ENDED, E.BREAK_STARTED, E.BREAK_ENDED),
         *(E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.ASSIGNED, E.UNASSIGNED, E.CUSTOMS_CLEARED, E.CLAIM, E.DECLINE, E.FOUND, E.VOID),
-        *(E.REFUNDED, E.CASH_COUNTED),
+        *(E.REFUNDED, E.CASH_COUNTED, E.NOTE_ADDED),
     }
     assert not [pair for pair in PARCEL_TABLE if pair[1] in rest]
 

@@ -196,13 +196,13 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 @pytest.mark.parametrize("poisonous", [[1], [32], [7, 8], [1, 16, 17, 32], list(range(1, 33))], ids=str)
 def test_a_poisonous_message_is_found_and_the_others_go_on(bench: Bench, caplog: pytest.LogCaptureFixture, poisonous: list[int]) -> None:
     settler = settler_on(Marked(bench.store), Rules(site=SITE))
-    batch = [message(i, event("scan-1", i, None, {"worker": "w"}, note=MARK if i in poisonous else b"")) for i in range(1, 33)]
+    batch = [message(i, event("scan-1", i, None, {"worker": "w"}, at=MARK.decode() if i in poisonous else "dock-1")) for i in range(1, 33)]
     settled = commit_all(settler, batch)
     rejected = [i for i, receipt in enumerate(receipts(settled), 1) if receipt["outcome"] == "rejected"]
     assert rejected == poisonous
     assert {receipts(settled)[i - 1]["reason"] for i in poisonous} == {"poison"}
     assert [seq for (seq,) in bench.rows("SELECT seq FROM events ORDER BY pos")] == [i for i in range(1, 33) if i not in poisonous]
-    assert bench.rows("SELECT payload FROM quarantine WHERE reason = 'poison' ORDER BY no") == [(batch[i - 1].payload,) for i in poisonous]
+    assert bench.quarantined() == [batch[i - 1].payload for i in poisonous]
     assert len([m for m in settled.messages if m.topic.endswith("/receipts")]) == 32
     assert len(caplog.records) == len(poisonous)
 
@@ -212,7 +212,7 @@ def test_what_comes_after_a_poisonous_message_is_settled_as_if_it_had_not_been(b
     settler = settler_on(Marked(bench.store), Rules(site=SITE))
     pack = bench.draft("scan-1", "pack", "PO-1")
     stage = bench.draft("scan-2", "stage", "PO-1", {"dock": "d1"})
-    poison = bench.draft("scan-1", "load", "PO-1", {"vehicle": "v1"}, note=MARK)
+    poison = bench.draft("scan-1", "load", "PO-1", {"vehicle": "v1"}, at=MARK.decode())
     assert [r["outcome"] for r in receipts(commit_all(settler, [pack, poison, stage]))] == ["applied", "rejected", "applied"]
     assert [r["outcome"] for r in receipts(commit_all(settler, [pack, poison, stage]))] == ["applied", "rejected", "applied"]
     assert bench.rows("SELECT state FROM parcels") == [("staged",)]
@@ -257,7 +257,7 @@ def test_no_payload_stops_its_neighbours(bench: Bench, payload: bytes, outcome: 
     assert receipts[2]["outcome"] in ("applied", "noop")
     assert receipts[1].get("reason") == ("malformed" if outcome == "rejected" else None)
     if outcome == "rejected":
-        assert bench.rows("SELECT payload FROM quarantine") == [(payload,)]
+        assert bench.quarantined() == [payload]
 
 
 # --- a store that is unavailable ----------------------------------------------------------------------------------------------

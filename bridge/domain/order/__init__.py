@@ -37,6 +37,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     E.RELEASED: shop.released,
     E.CANCELLED: shop.cancelled,
     E.COMPLETED: shop.completed,
+    E.NOTE_ADDED: shop.noted,
     E.SHIFT_STARTED: warehouse.stand_in_log,
     E.SHIFT_ENDED: warehouse.stand_in_log,
     E.BREAK_STARTED: warehouse.stand_in_log,

@@ -17,8 +17,8 @@ from devices.protocol.vocabulary import Flag, OrderState, Outcome, Reason, Warn
 
 _NOT_PAID = Verdict(Outcome.APPLIED, warn=(Warn.NOT_PAID,))
 _STILL_HELD = Verdict(Outcome.NOOP, warn=(Warn.STILL_HELD,))
-_HOW_SENT = frozenset({"carrier", "service", "tracking", "ship_by"})
-"""Changes of how an order is sent: it is still the order that was ordered."""
+_STILL_ORDERED = frozenset({"carrier", "service", "tracking", "ship_by", "contact"})
+"""Changes of how and to whom an order is sent: it is still what was ordered."""
 _TIMES = ("promise_ms", "ship_by_ms")
 """What an amendment changes of an order's creation, besides how it is sent."""
 
@@ -84,7 +84,7 @@ def approved(order: Order, fact: Fact) -> Verdict:
 
 def amended(order: Order, fact: Fact) -> Verdict:
     body: bodies.Amended = body_of(fact)
-    if body.lines is not None or not _HOW_SENT.issuperset(body.changed):
+    if body.lines is not None or not _STILL_ORDERED.issuperset(body.changed):
         order.flags.add(Flag.AMENDED)
     if body.lines is not None:
         order.lines = quantities(body.lines)
@@ -174,4 +174,9 @@ def completed(order: Order, fact: Fact) -> Verdict:
     if not order.is_delivered:
         return Verdict(Outcome.APPLIED, warn=(Warn.NOT_DELIVERED,))
     close_cases(order)
+    return APPLIED
+
+
+def noted(order: Order, fact: Fact) -> Verdict:
+    """A note changes nothing about an order; what it says is sealed, and in no fold."""
     return APPLIED

@@ -9,10 +9,10 @@ import typer
 from msgspec.structs import asdict
 
 from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_json, print_json_line, print_table, say
-from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.reading import SiteOption, read_as
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.errors import BridgeError
-from bridge.operations import acts
+from bridge.operations import acts, audit
 from bridge.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="See what people did, and that nobody has changed the log of it.\n\nExample: `dockbridge audit list`")
@@ -31,7 +31,7 @@ def list_(
 
     Example: `dockbridge audit list --subject PO-17`
     """
-    found = [e for e in read(site, acts.audit) if who in (None, e.who, e.person) and subject in (None, e.subject)][::-1][:limit]
+    found = [e for e in read_as(site, audit.look, acts.audit) if who in (None, e.who, e.person) and subject in (None, e.subject)][::-1][:limit]
     if as_json:
         print_json(found)
         return
@@ -45,7 +45,7 @@ def verify(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
 
     Example: `dockbridge audit verify`
     """
-    entries = read(site, acts.audit)
+    entries = read_as(site, audit.look, acts.audit)
     wrong = next((e.no for e in entries if not e.is_sound), None)
     last = entries[-1].chain.hex() if entries else None
     if as_json:
@@ -61,7 +61,7 @@ def export(site: SiteOption = Path()) -> None:
 
     Example: `dockbridge audit export > audit-2026.jsonl`
     """
-    for entry in read(site, acts.audit):
+    for entry in read_as(site, audit.look, acts.audit):
         print_json_line({name: value for name, value in asdict(entry).items() if name != "is_sound"})
 
 

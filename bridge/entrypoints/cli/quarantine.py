@@ -11,7 +11,7 @@ import typer
 
 from bridge.entrypoints.cli.editing import edited_text
 from bridge.entrypoints.cli.output import JsonOption, LimitOption, json_inline, print_details, print_json, print_table, print_text, say
-from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.reading import SiteOption, read, read_as
 from bridge.entrypoints.cli.times import TzOption, dated, duration_ms, moment, now_ms
 from bridge.entrypoints.control.client import Caller, call
 from bridge.errors import Refused
@@ -73,7 +73,7 @@ def show(no: Number, site: SiteOption = Path(), as_json: JsonOption = False, tz:
 
     Example: `dockbridge quarantine show 3`
     """
-    entry = read(site, quarantine.show_entry, no)
+    entry = read_as(site, quarantine.look, quarantine.show_entry, no)
     if as_json:
         print_json({**entry.row, "decoded": entry.decoded, "path": entry.path, "fault": entry.fault})
         return
@@ -210,7 +210,7 @@ def fix(
 
     Example: `dockbridge quarantine fix 3 --set body.lines[0].qty=2`
     """
-    entry = read(site, quarantine.show_entry, no)
+    entry = read_as(site, quarantine.look, quarantine.show_entry, no)
     quarantine.check_fixable(entry.row)
     kind = event_type or str(entry.row["event_type"])
     value = _corrected(entry, _assignments(sets or []), unsets or [], kind, edit=edit)

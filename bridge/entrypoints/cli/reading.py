@@ -10,6 +10,8 @@ from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 import typer
 
 from bridge.entrypoints.cli.times import remember_site
+from bridge.entrypoints.control.asker import credential
+from bridge.entrypoints.control.client import call
 from bridge.operations.ports import SiteReader
 from bridge.site_reader import ReadableSite
 
@@ -34,4 +36,21 @@ def read(directory: Path, operation: Callable[Concatenate[SiteReader, P], Corout
     return asyncio.run(operation(ReadableSite(directory), *args, **kwargs))
 
 
-__all__ = ["SiteOption", "read"]
+def read_as(
+    directory: Path,
+    look: Callable[..., Coroutine[Any, Any, None]],
+    operation: Callable[Concatenate[SiteReader, P], Coroutine[Any, Any, R]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Like `read`, for what not every role may read: in a person's name, `look` says first whether they may.
+
+    Raises:
+        BridgeError: if it can't be carried out, or the person may not.
+    """
+    if credential() is not None:
+        call(directory, look, *args)
+    return read(directory, operation, *args, **kwargs)
+
+
+__all__ = ["SiteOption", "read", "read_as"]

@@ -17,7 +17,25 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, database, devices, handovers, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    audit,
+    contacts,
+    database,
+    devices,
+    forgetting,
+    handovers,
+    imports,
+    jobs,
+    keys,
+    missing,
+    order_acts,
+    people,
+    quarantine,
+    server,
+    subjects,
+)
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
@@ -29,6 +47,19 @@ CALLS: Final[Mapping[str, Operation]] = {
     "alerts.silence": alerts.silence,
     "alerts.unsilence": alerts.unsilence,
     "articles.put": articles.put,
+    "audit.look": audit.look,
+    "forgetting.forget": forgetting.forget,
+    "subjects.export_subject": subjects.export_subject,
+    "keys.status": keys.status,
+    "keys.backed_up": keys.backed_up,
+    "keys.restored": keys.restored,
+    "keys.rotate": keys.rotate,
+    "keys.destroy": keys.destroy,
+    "forgetting.legal_hold": forgetting.legal_hold,
+    "forgetting.lift_legal_hold": forgetting.lift_legal_hold,
+    "contacts.show": contacts.show,
+    "contacts.find": contacts.find,
+    "contacts.note": contacts.note,
     "devices.add": devices.add,
     "devices.edit": devices.edit,
     "devices.rotate": devices.rotate,
@@ -61,6 +92,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "people.set_password": people.set_password,
     "people.add_token": people.add_token,
     "people.revoke_token": people.revoke_token,
+    "quarantine.look": quarantine.look,
     "quarantine.replay": quarantine.replay,
     "quarantine.drop": quarantine.drop,
     "quarantine.fix": quarantine.fix,

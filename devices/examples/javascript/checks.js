@@ -60,8 +60,13 @@ const [id, word, code, eventId, uint, count] = [text(96), text(64), text(512), b
 const [country, currency] = [text(2, /^[A-Z]{2}$/), text(3, /^[A-Z]{3}$/)];
 const [lines, codes] = [list(map({ sku: id, qty: count }), 1, 500), list(code, 1, 500)];
 const [nothing, because, atHub, atBorder] = [map({}), map({ reason: word }), map({ hub: id }), map({ country })];
+const contact = map({
+  'name?': text(200), 'phone?': text(50), 'company?': text(200), 'street?': text(200), 'extra?': text(200), 'city?': text(200), 'region?': text(200),
+  'postcode?': text(32), 'country?': country, 'locale?': text(35, /^[^\0]{2,}$/u),
+  'lat_e7?': integer(-900_000_000, 900_000_000), 'lon_e7?': integer(-1_800_000_000, 1_800_000_000), 'note?': text(1_000, /^[^\0]*$/u), 'identity?': text(200),
+});
 const carriage = { 'carrier?': word, 'service?': word };
-const shipping = { ...carriage, 'tracking?': id, 'ship_by_ms?': uint };
+const shipping = { ...carriage, 'tracking?': id, 'ship_by_ms?': uint, 'contact?': contact };
 const podMethod = oneOf('code', 'pin', 'photo', 'signature', 'left_safe', 'neighbour', 'locker', 'station', 'counter', 'scan', 'none');
 
 /** The body of each event type. The repository has a test that holds this table against the server's. @type {Record<string, Check>} */
@@ -78,6 +83,7 @@ const BODIES = {
   released: map({ 'reason?': word, 'all?': flag }),
   cancelled: map({ reason: word, 'since_ms?': uint }),
   completed: nothing,
+  note_added: map({ text: text(1_000, /^[^\0]*$/u), audience: oneOf('desk', 'courier', 'customer') }),
   shift_started: map({ worker: word }),
   shift_ended: nothing,
   break_started: nothing,

@@ -663,6 +663,15 @@ export type Payment =
   /** At the door: its stop in the courier's assignment then has the handling `collect_payment`. */
   | "on_delivery";
 
+/** For whom a note is. */
+export type Audience =
+  /** The people of the site. */
+  | "desk"
+  /** Whoever brings the order, too. */
+  | "courier"
+  /** Whoever gets the order, too. */
+  | "customer";
+
 /** What a label's code is. */
 export type LabelKind =
   /**
@@ -1287,6 +1296,8 @@ export interface CreatedBody {
   tracking?: Id;
   /** By when it has to leave the warehouse, in ms since 1970 UTC. */
   ship_by_ms?: Uint;
+  /** Who gets it, and where. The server seals it, and shows it only to those who need it. */
+  contact?: Contact;
 }
 
 /** An article and how many of it. Lines with the same article add up. */
@@ -1295,6 +1306,38 @@ export interface Line {
   sku: Id;
   /** How many pieces. */
   qty: Count;
+}
+
+/** Who gets an order, and where. Every field may be left out. */
+export interface Contact {
+  /** The recipient. */
+  name?: string;
+  /** Their telephone number. */
+  phone?: string;
+  /** Their company. */
+  company?: string;
+  /** Street and number. */
+  street?: string;
+  /** What else leads to the door: a building, floor, or entrance. */
+  extra?: string;
+  /** The city. */
+  city?: string;
+  /** A state, province or district. */
+  region?: string;
+  /** The postcode. */
+  postcode?: string;
+  /** The country. */
+  country?: Country;
+  /** The language in which they are told about their order. */
+  locale?: string;
+  /** Where it is: latitude. */
+  lat_e7?: LatE7;
+  /** Where it is: longitude. */
+  lon_e7?: LonE7;
+  /** What they ask of the courier. */
+  note?: string;
+  /** A number of their identity card or tax office, where customs ask for it. */
+  identity?: string;
 }
 
 /** A payment. */
@@ -1349,6 +1392,11 @@ export interface AmendedBody {
   tracking?: Id;
   /** By when it has to leave the warehouse now, if that was changed, in ms since 1970 UTC. */
   ship_by_ms?: Uint;
+  /**
+   * Who gets it now, and where, if that was changed: all of it. An order is not flagged for
+   * `contact` in `changed`.
+   */
+  contact?: Contact;
 }
 
 /** A body that only gives its reason: a short word, never a sentence with a person in it. */
@@ -1373,6 +1421,14 @@ export interface CancelledBody {
    * When the shop cancelled, in ms since 1970 UTC: shown instead, if the server learns of it later.
    */
   since_ms?: Uint;
+}
+
+/** A note about an order. */
+export interface NoteAddedBody {
+  /** What it says. */
+  text: string;
+  /** For whom it is. */
+  audience: Audience;
 }
 
 /** A worker and a device. */
@@ -1671,6 +1727,11 @@ export interface Bodies {
   cancelled: CancelledBody;
   /** The shop closes a delivered order: `completed`. The server does so itself after some days. */
   completed: NothingBody;
+  /**
+   * Someone wrote something about an order. The server seals the text, and shows it only to those
+   * for whom it is.
+   */
+  note_added: NoteAddedBody;
   /**
    * A worker takes the device. What it sends from now on was done by them. It also makes receipts
    * of earlier scans `quiet`.

@@ -67,11 +67,17 @@ _ABROAD: Final = (*_LOADED, E.DEPART, E.BORDER_ENTERED)
 _AT_THE_DOOR: Final = (*_LABELLED, E.ASSIGNED, E.CLAIM, E.PICKUP, E.OUT_FOR_DELIVERY)
 
 
+_CONTACT: Final = {"name": "M. Jansen", "phone": "+31 20 555 0100", "street": "Keizersgracht 1", "city": "Amsterdam", "postcode": "1015 CJ", "locale": "nl"}
 _STORY: Final = (
     _told(E.SHIFT_STARTED, Role.SCANNER, body={"worker": "w-231"}),
     _told(E.BREAK_STARTED, Role.SCANNER, E.SHIFT_STARTED),
     _told(E.BREAK_ENDED, Role.SCANNER, E.SHIFT_STARTED, E.BREAK_STARTED),
-    _told(E.CREATED, Role.SYSTEM, order=ORDER, body={"channel": "web", "lines": LINES, "allow_partial": False, "payment": "prepaid", "dest_country": "NL"}),
+    _told(
+        E.CREATED,
+        Role.SYSTEM,
+        order=ORDER,
+        body={"channel": "web", "lines": LINES, "allow_partial": False, "payment": "prepaid", "dest_country": "NL", "contact": _CONTACT},
+    ),
     _told(E.PAID, Role.SYSTEM, E.CREATED, order=ORDER, body={"amount_minor": 2490, "currency": "EUR"}),
     _told(E.APPROVED, Role.SYSTEM, *_BOUGHT, order=ORDER),
     _told(E.AMENDED, Role.SYSTEM, E.CREATED, order=ORDER, body={"changed": ["lines"], "lines": [{"sku": "MUG-RED", "qty": 2}]}),
@@ -113,6 +119,7 @@ _STORY: Final = (
     _told(E.LOST, Role.SCANNER, *_LABELLED, code=LABEL),
     _told(E.FOUND, Role.SCANNER, *_LABELLED, E.LOST, code=LABEL),
     _told(E.DESTROYED, Role.SCANNER, *_LABELLED, E.DAMAGED, code=LABEL, body={"reason": "damaged"}),
+    _told(E.NOTE_ADDED, Role.DESK, E.CREATED, order=ORDER, body={"text": "Ring twice.", "audience": "courier"}),
     _told(E.CASH_COUNTED, Role.DESK, body={"courier": COURIER, "amount_minor": 12_050, "currency": "EUR"}),
     _told(E.SHIFT_ENDED, Role.SCANNER, E.SHIFT_STARTED),
 )

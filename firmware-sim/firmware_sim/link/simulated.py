@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from bridge.config import DATABASE_NAME
 from bridge.ingest.ports import NOT_YET
+from bridge.ingest.sealing import about_message
+from bridge.vault import Vault
 from firmware_sim.firmware import actions
 from firmware_sim.firmware.base import Firmware
 from firmware_sim.link.client import Numbers
@@ -127,7 +129,7 @@ class SimulatedRun:
         assert retained is not NOT_YET
         self.record.end.retained = {topic: retained[topic].payload for topic in sorted(retained)}
         await self.site.app.close()
-        self.record.end.tables = read_tables(self.site.folder / DATABASE_NAME)
+        self.record.end.tables = read_tables(self.site.folder / DATABASE_NAME, self.site.vault)
 
     @property
     def is_finished(self) -> bool:
@@ -142,8 +144,12 @@ class SimulatedRun:
         return True
 
 
-def read_tables(path: Path) -> dict[str, list[Row]]:
-    """The rows of a site's database that a record keeps."""
+def read_tables(path: Path, vault: Vault) -> dict[str, list[Row]]:
+    """The rows of a site's database that a record keeps; what is sealed in quarantine, as it came."""
     with closing(sqlite3.connect(path)) as db:
         db.row_factory = sqlite3.Row
-        return {table: [dict(row) for row in db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")] for table in TABLES}  # noqa: S608 -- names of ours
+        tables = {table: [dict(row) for row in db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")] for table in TABLES}  # noqa: S608 -- names of ours
+    for row in tables["quarantine"]:
+        if row["is_sealed"]:
+            row["payload"] = vault.open(row["payload"], about_message(row["device"], row["digest"]))
+    return tables

@@ -31,6 +31,7 @@ from bridge.ingest.ports import StoreUnavailable
 from bridge.serving.parts import Parts
 from bridge.store.registry import Registry
 from bridge.store.sql import SqlStore
+from bridge.vault import ID_BYTES, KEY_BYTES, SiteKey, Vault
 from firmware_sim.link.virtual import VirtualLoop
 from firmware_sim.record import (
     Committed,
@@ -179,6 +180,7 @@ class SimulatedSite:
         self.is_full = False
         self._run = run
         self._disk = run.stream("disk")
+        self.vault = Vault(lambda: [SiteKey(bytes(ID_BYTES), "simulated", bytes(KEY_BYTES), 0)], run.stream("seal").randbytes)
         self._identities: dict[str, Identity] = {}
         self._armed: tuple[str, int] | None = None
         self._is_dying = False
@@ -196,6 +198,7 @@ class SimulatedSite:
                 writer=lambda settler, store: SimulatedWriter(self, settler, store),
                 broker=self._make_broker,
                 registry=lambda engine, reader, site, _log: Enrolled(engine, reader, site, self._identities),
+                vault=lambda _keys, _now_ms: self.vault,
                 passed=self._passed,
                 makes_backups=False,
             )

@@ -17,6 +17,7 @@ from bridge.config import DATABASE_NAME
 from bridge.site_folder import make_site
 from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine
+from bridge.vault import KeyFolder, Vault, folder_of_keys
 from devices.protocol.vocabulary import Role
 from firmware_sim.crew import Crew, Kinds, build, settings_of
 from firmware_sim.errors import BadScenario, NoPassword
@@ -100,7 +101,8 @@ def run_sockets(
         else:
             site = folder or Path(made) / "site"
             _run(live(_make_site(site, scenario, crew), Path(made), site))
-            record.end.tables = read_tables(site / DATABASE_NAME)
+            keys = KeyFolder(folder_of_keys(site, ""), settings_of(scenario).site.name)
+            record.end.tables = read_tables(site / DATABASE_NAME, Vault(keys.keys))
     record.ended_ms = now_ms()
     return record
 

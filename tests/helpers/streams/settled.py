@@ -34,13 +34,14 @@ from bridge.projections.receipts import RECEIPTS
 from devices.protocol.messages import encode_cbor
 from devices.protocol.vocabulary import Outcome, Role
 from firmware_sim.checkers.model.codes.told import Told
+from helpers.bench import VAULT
 from helpers.events import SITE
 from helpers.streams.writing import CONTAINERS
 
 Uid = tuple[str, bytes]
 """(device, id): an event's identity within a site."""
 
-RULES: Final = Rules(site=SITE, codes=CodeRules(containers=CONTAINERS))
+RULES: Final = Rules(site=SITE, sealer=VAULT, codes=CodeRules(containers=CONTAINERS))
 USUAL: Final = Settings()
 FORGETFUL: Final = Settings(ingest=IngestSettings(orders_cached_max=1, devices_cached_max=1))
 """Caches that hold next to nothing between batches."""

@@ -78,7 +78,7 @@ READ: Final[dict[str, Callable[[Order, Happened], None]]] = {
     **dict.fromkeys(_STEPS, journey.step),
     "found": journey.found,
     **{f.__name__: f for f in (dispatch.assigned, dispatch.unassigned, dispatch.decided)},
-    **dict.fromkeys(("claim", "decline", "shift_started", "shift_ended", "break_started", "break_ended", "cash_counted"), dispatch.nothing),
+    **dict.fromkeys(("claim", "decline", "shift_started", "shift_ended", "break_started", "break_ended", "cash_counted", "note_added"), dispatch.nothing),
     **dict.fromkeys(("aggregated", "disaggregated"), dispatch.nothing),
 }
 """What each event type does to an order. A test proves that no type is missing."""

@@ -34,7 +34,7 @@ def completed(order: Order, _: Happened) -> None:
 
 
 def amended(order: Order, e: Happened) -> None:
-    if "lines" in e.body or any(word not in ("carrier", "service", "tracking", "ship_by") for word in e.body["changed"]):
+    if "lines" in e.body or any(word not in ("carrier", "service", "tracking", "ship_by", "contact") for word in e.body["changed"]):
         order.marks.add("amended")
     if (lines := e.body.get("lines")) is not None:
         order.lines = quantities(lines)
