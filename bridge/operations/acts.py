@@ -18,6 +18,7 @@ from bridge.operations import (
     database,
     devices,
     forgetting,
+    handovers,
     imports,
     jobs,
     keys,
@@ -32,7 +33,7 @@ from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.rights import check_may
-from bridge.operations.who import WHO
+from bridge.operations.who import PERSON, WHO
 
 Operation = Callable[..., Awaitable[Any]]
 
@@ -55,6 +56,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.silence: ("alerts.silence", _Kept("subject")),
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
+    handovers.close: ("carriers.handover", _Kept("carrier", ("window",))),
     audit_log.look: ("audit.list", _Kept(None)),
     forgetting.forget: ("forget", _Kept("order")),
     subjects.export_subject: ("export-subject", _Kept("order")),
@@ -116,11 +118,13 @@ async def carry_out(site: SiteContext, who: str, operation: Operation, arguments
         BridgeError: if it can't be carried out, the token is not valid, or the person may not do this.
     """
     WHO.set(who[:NAME_CHARS_MAX])
+    PERSON.set(None)
     asks = _Asks(site, who[:NAME_CHARS_MAX], None, operation, arguments)
     try:
         if credential is not None:
             person = site.people.proven(credential, now_ms=site.clock.now_ms())
             asks = asks._replace(person=person.name)
+            PERSON.set(person.name)
             check_may(site, person, operation, arguments)
         await _note(asks, None)
         return await operation(site, **arguments)

@@ -131,6 +131,18 @@ ORDERS: Final = Kept(
     "everyone who may look",
     "ten years, by law: nothing removes them",
 )
+HANDOVERS: Final = Kept(
+    "closed lists of what carriers took",
+    Whose.STAFF,
+    ("handovers.closed_by", "handovers.content"),
+    "the name of who closed a list in the clear; order and tracking numbers",
+    "to prove what was handed over",
+    _INTEREST,
+    "viewer, desk, lead, privacy",
+    "the closing",
+    "carriers.handovers_keep_days",
+    3_650,
+)
 ADDRESSES: Final = Kept(
     "addresses of the network from which devices log in",
     Whose.WORKERS,
@@ -141,7 +153,7 @@ ADDRESSES: Final = Kept(
     "the owner of the site's folder",
     "the oldest go when there are too many",
 )
-TABLE: Final = (CONTACT, MESSAGES, POSITIONS, ACTS, MARKS, PEOPLE, COURIERS, ORDERS, ADDRESSES)
+TABLE: Final = (CONTACT, MESSAGES, POSITIONS, ACTS, MARKS, PEOPLE, COURIERS, ORDERS, HANDOVERS, ADDRESSES)
 
 NOT_PERSONAL: Final[Mapping[str, str]] = {
     "alerts": "what is wrong, with orders and devices; no words of people",
@@ -154,11 +166,13 @@ NOT_PERSONAL: Final[Mapping[str, str]] = {
     "clocks": "clocks of devices",
     "code_rules": "settings",
     "codes": "codes of labels",
+    "consignments": "carriers, tracking numbers and scans of parcels",
     "cursors": "positions in the log",
     "dropped_points": "counts of points, without coordinates",
     "epochs": "restores",
     "forget_requests": "order numbers",
     "forgotten": "order numbers",
+    "handed": "scans that are on closed lists",
     "imported_files": "names and hashes of files",
     "incoming_ids": "packet ids",
     "inside": "containers",
@@ -189,9 +203,13 @@ ALSO_NOT_PERSONAL: Final = frozenset(
             for name in ("device", "role", "orders_prefix", "at", "password_hash", "created_ms", "rotated_ms", "revoked_ms", "certificate_sha256")
         ),
         *(f"events.{name}" for name in ("pos", "batch", "id", "device", "role", "type", "log", "seq", "received_ms", "event_ms", "source", "error_ms", "warn")),
-        *(f"events.{name}" for name in ("stream", "code", "at", "fault", "detail", "terms", "article")),
+        *(f"events.{name}" for name in ("stream", "code", "at", "fault", "detail", "terms", "article", "carrier", "pickups")),
+        *(f"handovers.{name}" for name in ("no", "carrier", "closed_ms", "parcels", "wrong", "missing")),
         *("jobs.job", "jobs.rev", "jobs.state", "jobs.orders", "known_logins.seen_ms"),
-        *(f"orders.{name}" for name in ("rev", "state", "hash", "timed", "at_ms", "updated_ms", "due_ms", "flags", "channel", "promise_ms", "carrier")),
+        *(
+            f"orders.{name}"
+            for name in ("rev", "state", "hash", "timed", "at_ms", "updated_ms", "due_ms", "flags", "channel", "promise_ms", "carrier", "ship_by_ms")
+        ),
         *(f"parcels.{name}" for name in ("parcel", "state", "hash", "codes", "status")),
         *("people.created_ms", "people.disabled_ms", "person_tokens.created_ms", "person_tokens.expires_ms", "second_factors.created_ms"),
         *(

@@ -14,6 +14,7 @@ from bridge.operations import (
     database,
     devices,
     forgetting,
+    handovers,
     imports,
     jobs,
     keys,
@@ -37,7 +38,7 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.LOOK: (server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins),
     Right.WORK: (
         *(alerts.acknowledge, alerts.silence, alerts.unsilence),
-        *(jobs.assign, jobs.release, jobs.move),
+        *(jobs.assign, jobs.release, jobs.move, handovers.close),
         *(imports.open_channel, imports.remember_file, imports.submit),
         *(order_acts.hold, order_acts.release, order_acts.confirm, order_acts.cancel, order_acts.amend, order_acts.complete),
         *(order_acts.void, order_acts.relabel),

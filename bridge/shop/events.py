@@ -25,6 +25,7 @@ Payload = tuple[EventType, bytes]
 
 SENDING: Final = ("carrier", "service", "tracking", "ship_by_ms")
 """The fields of an order's creation that say how it is sent."""
+_OF_CARRIER: Final = ("service", "tracking")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -265,7 +266,10 @@ def _changes(order: ShopOrder, state: OrderState, shop: ShopMap, said: Said) -> 
     until it has arrived, another contact."""
     if state is OrderState.CANCELLED or said.state in _ENDED:
         return []
-    body = {name: value for name, value in _sending(order).items() if value != said.sending.get(name)}
+    sending = _sending(order)
+    body = {name: value for name, value in sending.items() if value != said.sending.get(name)}
+    if "carrier" in body:  # with another carrier, the service and the number of the one before end
+        body |= {name: sending[name] for name in _OF_CARRIER if name in sending}
     if state not in _THROUGH:
         body |= _contents(order, shop, said)
     if state not in _ARRIVED and order.contact not in (NOBODY, said.contact) and not said.is_forgotten:

@@ -16,6 +16,7 @@ from bridge.ingest.audit import AUDIT, AUDIT_START
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.epochs import EPOCHS, SITE
+from bridge.ingest.handovers import HANDED, HANDOVERS
 from bridge.ingest.imported_files import IMPORTED_FILES
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
@@ -28,6 +29,7 @@ from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIP
 from bridge.ingest.waiting import PARKED
 from bridge.projections.alert_marks import ALERT_ACKS, ALERT_SILENCES
 from bridge.projections.alerts import ALERTS
+from bridge.projections.consignments import CONSIGNMENTS
 from bridge.projections.jobs import JOBS
 from bridge.projections.mispicks import MISPICKS
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
@@ -54,6 +56,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
     *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS, AUDIT_START),
+    *(HANDOVERS, HANDED, CONSIGNMENTS),
     *(SEALED, CONTACT_HASHES, FORGOTTEN, LEGAL_HOLDS, FORGET_REQUESTS),
     *(SECOND_FACTORS, RECOVERY_CODES),
 )
@@ -127,6 +130,7 @@ parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], T
 audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_FILES]
 people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
 second_factors, recovery_codes = TABLES[SECOND_FACTORS], TABLES[RECOVERY_CODES]
+handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONSIGNMENTS]
 audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
 forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]

@@ -20,6 +20,8 @@ from bridge.entrypoints.cli import (
     articles,
     audit,
     bench,
+    carrier_board,
+    carrier_handover,
     certificate,
     config,
     contacts,
@@ -125,6 +127,9 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(jobs.app, name="jobs")
+for name, command in {**carrier_board.COMMANDS, **carrier_handover.COMMANDS}.items():
+    carrier_board.app.command(name)(command)
+app.add_typer(carrier_board.app, name="carriers")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")
