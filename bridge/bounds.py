@@ -10,6 +10,7 @@ import cbor2
 
 from bridge.broker.limits import DoorLimits
 from bridge.config import Settings
+from bridge.config_file import hours_of_channels
 from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
 from bridge.domain.facts import Unpaid
 from bridge.domain.positions import PointRules
@@ -47,6 +48,8 @@ def rules_of(settings: Settings) -> Rules:
         status_keep_ms=int(orders.status_keep_days * DAY_MS),
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
         quarantine_entries_max=settings.ingest.quarantine_entries_max,
+        stale_after_ms=int(settings.imports.stale_h * HOUR_MS),
+        stale_channels=tuple((channel, int(hours * HOUR_MS)) for channel, hours in hours_of_channels(settings.imports.stale_channels).items()),
         positions_keep_ms=int(orders.positions_keep_days * DAY_MS),
         position_every_ms=int(orders.position_every_s * 1000),
         points=PointRules(accuracy_max_m=orders.position_accuracy_max_m, speed_max_m_s=orders.position_speed_max_m_s),

@@ -18,6 +18,7 @@ from bridge.ingest.imported_files import ImportedFileRow
 from bridge.ingest.items import Incoming, OperatorChange
 from bridge.ingest.steps import BatchTimes
 from bridge.operations.audit import Audit, AuditReader
+from bridge.operations.carrier_ports import CarrierQueries
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
@@ -115,7 +116,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, CarrierQueries, Protocol):
     """Reads of one site's database.
 
     Raises:

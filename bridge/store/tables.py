@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeEngine
 
 from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
 from bridge.ingest.audit import AUDIT
+from bridge.ingest.channel_files import CHANNEL_FILES, DENIALS, EXPORTS
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.epochs import EPOCHS, SITE
@@ -33,6 +34,7 @@ from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
 from bridge.projections.positions import CARRIED, POSITIONS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
+from bridge.projections.tracking_numbers import TRACKING_NUMBERS
 from bridge.store.known_logins import KNOWN_LOGINS
 
 
@@ -53,6 +55,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
     *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS),
+    *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -123,6 +126,8 @@ mispicks, dropped_points = TABLES[MISPICKS], TABLES[DROPPED_POINTS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
 audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_FILES]
 people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
+codes, tracking_numbers = TABLES[CODES], TABLES[TRACKING_NUMBERS]
+channel_files, exports, denials = TABLES[CHANNEL_FILES], TABLES[EXPORTS], TABLES[DENIALS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]

@@ -20,6 +20,7 @@ from bridge.entrypoints.cli import (
     articles,
     audit,
     bench,
+    carriers,
     certificate,
     config,
     contract,
@@ -116,6 +117,7 @@ for name, command in {**order_import.COMMANDS, **order_reads.COMMANDS, **order_s
     orders.app.command(name)(command)
 app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
+app.add_typer(carriers.app, name="carriers")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")

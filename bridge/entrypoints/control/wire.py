@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import alerts, articles, carrier_files, database, devices, exports, imports, jobs, missing, order_acts, people, quarantine, server
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
@@ -50,7 +50,11 @@ CALLS: Final[Mapping[str, Operation]] = {
     "order_acts.complete": order_acts.complete,
     "order_acts.void": order_acts.void,
     "order_acts.relabel": order_acts.relabel,
+    "carrier_files.open_channel": carrier_files.open_channel,
+    "carrier_files.deny": carrier_files.deny,
+    "exports.remember": exports.remember,
     "imports.open_channel": imports.open_channel,
+    "imports.note_file": imports.note_file,
     "imports.remember_file": imports.remember_file,
     "imports.submit": imports.submit,
     "people.add": people.add,
