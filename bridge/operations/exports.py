@@ -1,13 +1,172 @@
 """Changes of orders for a shop's upload: what left, with which carrier and number, and what was cancelled; each change once.
 
 What changed follows from the log alone: an order as its events up to one position make it is compared with what they make up to another. So nothing but the
-position has to be stored, and a file that is made again is the same.
+positions is stored, and a file that is made again is the same. What the shop itself has said, it is not told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from bridge.domain.facts import Fact
+from bridge.domain.fold import OrderFold, fold
+from bridge.domain.lifecycle import CUSTODY_FACTS, IN_CUSTODY
+from bridge.domain.order import Order, Parcel
+from bridge.errors import NotFound
 from bridge.ingest.channel_files import ExportRow
-from bridge.operations.ports import SiteContext
+from bridge.operations.ports import SiteContext, SiteReader
+from devices.protocol import bodies
+from devices.protocol.choices import LabelKind
+from devices.protocol.reasons import CancelReason, known
+from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState
+
+PORTION_ORDERS_MAX: Final = 200
+"""Orders that are read at once."""
+_COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
+_OUT: Final = IN_CUSTODY | {ParcelState.RETURNED}
+
+
+class What(StrEnum):
+    """What has happened to an order or parcel."""
+
+    SHIPPED = "shipped"
+    """It left, or another carrier or number is known of it."""
+    CANCELLED = "cancelled"
+    """The order was cancelled before it left."""
+    TAKEN_BACK = "taken_back"
+    """An earlier file said that it left, and it did not."""
+
+
+class Sent(Struct, frozen=True, kw_only=True):
+    """One change. `parcel` is None if the order as a whole is meant; `reason` is that of a cancellation, from the closed list.
+
+    `is_only` says that the parcel is the order's only one.
+    """
+
+    order: str
+    what: What
+    at_ms: int
+    parcel: str | None = None
+    carrier: str | None = None
+    service: str | None = None
+    tracking: str | None = None
+    reason: str | None = None
+    is_only: bool = True
+
+
+class Span(NamedTuple):
+    """Changes between two positions of the event log: behind the first, up to and with the second."""
+
+    after_pos: int
+    upto_pos: int
+
+
+async def span_since_last(site: SiteReader, channel: str, form: str) -> Span:
+    """What has happened since the channel's last file in a form; since the beginning, if there was none."""
+    _check_channel(site, channel)
+    last = site.queries.exported(channel, form)
+    end = site.queries.log_end()
+    return Span(min(last.upto_pos, end) if last is not None else 0, end)
+
+
+async def span_of_last(site: SiteReader, channel: str, form: str) -> Span:
+    """What the channel's last file in a form had.
+
+    Raises:
+        NotFound: if there was none.
+    """
+    last = site.queries.exported(channel, form)
+    if last is None:
+        _check_channel(site, channel)
+        raise NotFound(f"channel {channel} had no file for {form} yet", fix="make the first one with --changed-since last, without --again")
+    return Span(last.after_pos, last.upto_pos)
+
+
+async def span_since(site: SiteReader, channel: str, at_ms: int) -> Span:
+    """What has happened since a time."""
+    _check_channel(site, channel)
+    return Span(site.queries.log_before(at_ms), site.queries.log_end())
+
+
+def _check_channel(site: SiteReader, channel: str) -> None:
+    if channel not in (known := site.queries.channels()):
+        raise NotFound(f"no order came through a channel {channel}", fix=f"the channels are {', '.join(known)}" if known else "import orders first")
+
+
+def changes(site: SiteReader, channel: str, span: Span) -> Iterator[Sent]:
+    """A channel's changes in a span, by order."""
+    found = site.queries.changed_orders(channel, after_pos=span.after_pos, upto_pos=span.upto_pos)
+    for start in range(0, len(found), PORTION_ORDERS_MAX):
+        for order, (_, facts) in sorted(site.queries.stories(found[start : start + PORTION_ORDERS_MAX]).items()):
+            yield from _changes_of(order, channel, facts, span)
+
+
+def _changes_of(order: str, channel: str, facts: Sequence[Fact], span: Span) -> list[Sent]:
+    now = _as_of(order, channel, facts, span.upto_pos)
+    before = _as_of(order, channel, facts, span.after_pos) if any(fact.pos <= span.after_pos for fact in facts) else {}
+    gone = [_taken_back(one) for key, one in before.items() if key not in now and one.what is What.SHIPPED]
+    return [*gone, *(one for key, one in now.items() if before.get(key) != one)]
+
+
+def _taken_back(one: Sent) -> Sent:
+    return Sent(order=one.order, what=What.TAKEN_BACK, at_ms=one.at_ms, parcel=one.parcel, is_only=one.is_only)
+
+
+def _as_of(order_id: str, channel: str, facts: Sequence[Fact], pos: int) -> dict[str | None, Sent]:
+    """What there is to say of an order at a position of the log, by parcel."""
+    # Each fold places facts anew, so it gets copies: the next one must not see these places.
+    whole = fold(order_id, [fact.copy() for fact in facts if fact.pos <= pos])
+    if not whole.exists:
+        return {}
+    order = whole.order
+    if order.state is OrderState.CANCELLED:
+        told = _last(whole, channel, EventType.CANCELLED)
+        if told is None:
+            return {}
+        assert isinstance(told.body, bodies.Cancelled)
+        at_ms = order.milestones[OrderState.CANCELLED][0] if OrderState.CANCELLED in order.milestones else told.event_ms
+        return {None: Sent(order=order_id, what=What.CANCELLED, at_ms=at_ms, reason=known(CancelReason, told.body.reason).value)}
+    left = [parcel for parcel in order.parcels.values() if parcel.state in _OUT and _left_by_us(whole, channel, parcel)]
+    return {parcel.id: _sent(whole, order, parcel) for parcel in left}
+
+
+def _last(whole: OrderFold, channel: str, kind: EventType) -> Fact | None:
+    """The last event of a type that counts, and that the shop itself did not send."""
+    return next((f for f in reversed(whole.facts) if f.type == kind and f.device != channel and whole.verdicts[f.uid].outcome in _COUNTED), None)
+
+
+def _left_by_us(whole: OrderFold, channel: str, parcel: Parcel) -> bool:
+    """Whether anybody but the shop says that a parcel left."""
+    return any(
+        f.type in CUSTODY_FACTS and f.device != channel and (verdict := whole.verdicts[f.uid]).outcome in _COUNTED and verdict.parcel in (None, parcel.id)
+        for f in whole.facts
+    )
+
+
+def _sent(whole: OrderFold, order: Order, parcel: Parcel) -> Sent:
+    created = order.created
+    assert created is not None
+    at_ms = parcel.milestones[ParcelState.SHIPPED][0] if ParcelState.SHIPPED in parcel.milestones else parcel.at_ms
+    return Sent(
+        order=order.id,
+        what=What.SHIPPED,
+        at_ms=at_ms,
+        parcel=parcel.id,
+        carrier=created.carrier,
+        service=created.service,
+        tracking=_waybill(whole, parcel) or created.tracking,
+        is_only=len(order.parcels) == 1,
+    )
+
+
+def _waybill(whole: OrderFold, parcel: Parcel) -> str | None:
+    """The carrier's number on a parcel's label."""
+    labels = {f.code: f for f in whole.facts if isinstance(f.body, bodies.Labelled) and f.body.kind == LabelKind.WAYBILL}
+    return next((code for code in reversed(whole.order.codes(parcel)) if code in labels), None)
 
 
 async def remember(site: SiteContext, channel: str, form: str, after_pos: int, upto_pos: int) -> None:

@@ -31,6 +31,7 @@ from bridge.entrypoints.cli import (
     events,
     jobs,
     order_acts,
+    order_export,
     order_import,
     order_reads,
     order_stuck,
@@ -113,7 +114,7 @@ app.command(context_settings=PASSED_ON, add_help_option=False)(sim.sim)
 app.command(context_settings=PASSED_ON, add_help_option=False)(bench.bench)
 app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
-for name, command in {**order_import.COMMANDS, **order_reads.COMMANDS, **order_stuck.COMMANDS, **order_acts.COMMANDS}.items():
+for name, command in {**order_import.COMMANDS, **order_export.COMMANDS, **order_reads.COMMANDS, **order_stuck.COMMANDS, **order_acts.COMMANDS}.items():
     orders.app.command(name)(command)
 app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
