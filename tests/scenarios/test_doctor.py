@@ -458,6 +458,8 @@ SLOW: Final = {
     "packets are too large": Fault(T.PACKET_TOO_LARGE, lambda case: case.alert(AlertCode.PACKET_SIZE, "scan-1"), acknowledge),
     "messages were dropped": Fault(T.MESSAGES_DROPPED, lambda case: case.alert(AlertCode.DROPPED, "scan-1"), acknowledge),
     "a phone has no position": Fault(T.NO_POSITION, lambda case: case.alert(AlertCode.NO_POSITION, "phone-1"), acknowledge),
+    "a channel sends no files": Fault(T.CHANNEL_STALE, lambda case: case.alert(AlertCode.STALE_CHANNEL, "shop1"), acknowledge),
+    "a carrier contradicts a scan": Fault(T.CARRIER_CONTRADICTS, lambda case: case.alert(AlertCode.CONTRADICTION, "PO-9"), acknowledge),
     "events wait for their order": Fault(T.EVENTS_PARKED, lambda case: case.alert(AlertCode.PARKED, "PO-9"), acknowledge),
     "a message is in quarantine": Fault(
         T.QUARANTINE, lambda case: case.sql("INSERT INTO quarantine VALUES (7, 'scan-1', 'pack', 1, 'malformed', 'no body', x'01', NULL, x'ff')")

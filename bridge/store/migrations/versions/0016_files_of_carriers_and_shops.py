@@ -16,12 +16,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    _make("tracking_numbers", "derived: the orders of carriers' numbers", _key("number"), _key("order_id"))
-    at = sa.Column("at_ms", sa.BigInteger(), nullable=False)
-    _make("channel_files", "when the last file of each channel came in", _key("channel"), _text("name"), at.copy())
-    positions = (sa.Column(name, sa.BigInteger(), nullable=False) for name in ("after_pos", "upto_pos"))
-    _make("exports", "which changes the last file for a shop had", _key("channel"), _key("form"), *positions, at.copy())
-    _make("denials", "parcels that carriers say they lack", _key("order_id"), _key("parcel"), _key("channel"), _text("status"), at.copy())
+    _make("tracking_numbers", "derived: the orders of carriers' numbers", ["number", "order_id"])
+    _make("channel_files", "when the last file of each channel came in", ["channel"], _text("name"), _number("at_ms"))
+    spans = (_number("after_pos"), _number("upto_pos"), _number("at_ms"))
+    _make("exports", "which changes the last file for a shop had", ["channel", "form"], *spans)
+    _make("denials", "parcels that carriers say they lack", ["order_id", "parcel", "channel"], _text("status"), _number("at_ms"))
     connection = op.get_bind()
     query = "SELECT e.order_id, e.payload FROM events e WHERE e.type IN ('created', 'amended') AND e.order_id IS NOT NULL"
     rows = set()
@@ -34,14 +33,15 @@ def upgrade() -> None:
         connection.exec_driver_sql("INSERT INTO tracking_numbers (number, order_id) VALUES (?, ?)", sorted(rows))
 
 
-def _make(table: str, comment: str, *columns: sa.Column[Any]) -> None:
-    keys = [column.name for column in columns if column.info.get("key")]
-    op.create_table(table, *columns, sa.PrimaryKeyConstraint(*keys, name=op.f(f"pk_{table}")), comment=comment, sqlite_with_rowid=False)
-
-
-def _key(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.String(), autoincrement=False, nullable=False, info={"key": True})
+def _make(table: str, comment: str, keys: list[str], *columns: sa.Column[Any]) -> None:
+    key_columns = [sa.Column(name, sa.String(), autoincrement=False, nullable=False) for name in keys]
+    key = sa.PrimaryKeyConstraint(*keys, name=op.f(f"pk_{table}"))
+    op.create_table(table, *key_columns, *columns, key, comment=comment, sqlite_with_rowid=False)
 
 
 def _text(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.String(), nullable=False)
+
+
+def _number(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.BigInteger(), nullable=False)
