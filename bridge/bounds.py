@@ -9,8 +9,9 @@ from typing import Final
 import cbor2
 
 from bridge.broker.limits import DoorLimits
+from bridge.carrier_settings import carrier_rules
 from bridge.config import Settings
-from bridge.config_file import hours_of_channels
+from bridge.config_file import hours_of_channels, zone_of
 from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
 from bridge.domain.facts import Unpaid
 from bridge.domain.positions import PointRules
@@ -44,6 +45,8 @@ def rules_of(settings: Settings) -> Rules:
         late_risk_before_ms=int(orders.late_risk_before_h * HOUR_MS),
         mispicks_keep_ms=int(orders.mispicks_keep_days * DAY_MS),
         unpaid=Unpaid(settings.payments.unpaid),
+        carriers=carrier_rules(settings.carriers, settings.cutoffs, zone_of(settings.site.timezone)),
+        carrier_silent_after_ms=int(settings.carriers.silent_after_h * HOUR_MS),
         silent_after_ms=int(orders.silent_after_h * HOUR_MS),
         status_keep_ms=int(orders.status_keep_days * DAY_MS),
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -29,12 +30,17 @@ def _setting(default: Any, about: str, *, least: float | None = None, most: floa
     return field(default=default, metadata={"about": about, "least": least, "most": most})
 
 
+def _sections(kind: type[Any], about: str, example: str) -> Any:
+    """Sections below a section, one for each name that the site chooses."""
+    return field(default_factory=dict, metadata={"about": about, "sections": kind, "example": example})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSettings:
     """The identity of this site."""
 
     name: str = _setting("main", "The site's name: the tenant in every topic, v1/{name}/…")
-    timezone: str = _setting("UTC", "The time zone in which commands print times, such as Europe/Amsterdam.")
+    timezone: str = _setting("UTC", "The time zone in which commands print times and [cutoffs] are meant, such as Europe/Amsterdam.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +177,51 @@ class PaymentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierSettings:
+    """One carrier. Upper and lower case are the same; commas stand between several."""
+
+    names: str = _setting("", "Other names of it in shops' exports. Example: DHL Express, Deutsche Post")
+    vehicles: str = _setting("", "Vehicles that are its own: a load into one is for this carrier.")
+    docks: str = _setting("", "Docks at which it loads, if neither the scan nor the vehicle says whose it is.")
+    devices: str = _setting("", "Devices that load for it, if nothing else says whose vehicle it is.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriersSettings:
+    """Carriers that take parcels. A parcel that is loaded for another carrier than its own is answered with stop."""
+
+    silent_after_h: float = _setting(168.0, "Hours without an event after which the server flags an order that carriers have as silent.", least=0.001)
+    handover_days: float = _setting(7.0, "Days that a loaded parcel waits to be put on the list of a handover.", least=0.01, most=365)
+    handovers_keep_days: float = _setting(730.0, "Days for which closed lists are kept.", least=1)
+    each: Mapping[str, CarrierSettings] = _sections(CarrierSettings, "One section for each carrier.", "DHL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutoffSettings:
+    """When a carrier comes. An order that is paid before the cutoff has to leave with that pickup: 14:00/17:30 is a cutoff at 14:00 and a pickup at 17:30.
+
+    Without a pickup it has to leave that day. Commas stand between several of a day; empty: the carrier does not come.
+    """
+
+    mon: str = _setting("", "Monday.")
+    tue: str = _setting("", "Tuesday.")
+    wed: str = _setting("", "Wednesday.")
+    thu: str = _setting("", "Thursday.")
+    fri: str = _setting("", "Friday.")
+    sat: str = _setting("", "Saturday.")
+    sun: str = _setting("", "Sunday.")
+    holidays: str = _setting("", "Days on which this carrier does not come, such as 2026-12-25, with commas between them.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutoffsSettings:
+    """Cutoffs (截单) of carriers, by site.timezone. They give an order without a promise the time by which it has to leave; a change moves no earlier order."""
+
+    holidays: str = _setting("", "Days on which no carrier comes, such as 2026-12-25, with commas between them.")
+    each: Mapping[str, CutoffSettings] = _sections(CutoffSettings, "One section for each carrier.", "DHL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArticleSettings:
     """The list of articles (`dockbridge articles import`). Without one, scans of articles are only compared with the SKU that the device names."""
 
@@ -255,6 +306,8 @@ class Settings:
     orders: OrderSettings = field(default_factory=OrderSettings)
     codes: CodeSettings = field(default_factory=CodeSettings)
     payments: PaymentSettings = field(default_factory=PaymentSettings)
+    carriers: CarriersSettings = field(default_factory=CarriersSettings)
+    cutoffs: CutoffsSettings = field(default_factory=CutoffsSettings)
     articles: ArticleSettings = field(default_factory=ArticleSettings)
     imports: ImportSettings = field(default_factory=ImportSettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)

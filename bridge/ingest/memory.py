@@ -23,7 +23,7 @@ from bridge.domain.refs import Ref, RefKind
 from bridge.ingest.articles import Catalogue
 from bridge.ingest.codes import CODE_RULES, CODES, COMMON, INSIDE, WAITING, placing_of, rules_of
 from bridge.ingest.log import stored_fact
-from bridge.ingest.ports import StoredOrder, Transaction
+from bridge.ingest.ports import ShownParcel, StoredOrder, Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 
 
@@ -64,8 +64,7 @@ CLOCKS: Final = Relation(name="clocks", row=ClockRow, key=("device",), origin=Or
 
 
 class OrderEntry:
-    """An order in memory: its fold, what was last published of it, and the codes that it knows of, except its own id. `parcels` has the hash and the codes of
-    each parcel."""
+    """An order in memory: its fold, what was last published of it and of its parcels, and the codes that it knows of, except its own id."""
 
     __slots__ = ("codes", "collects", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
 
@@ -74,7 +73,7 @@ class OrderEntry:
         self.rev = 0
         self.hash = b""
         self.timed = ""
-        self.parcels: dict[str, tuple[bytes, str]] = {}
+        self.parcels: dict[str, ShownParcel] = {}
         self.position_ms = 0
         self.state = ""
         self.collects = False

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import alerts, articles, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import alerts, articles, carrier_files, database, devices, exports, imports, jobs, missing, order_acts, people, quarantine, server
 from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext, SiteReader
@@ -48,6 +48,8 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     jobs.assign: ("jobs.assign", _Kept("order")),
     jobs.release: ("jobs.release", _Kept("job")),
     jobs.move: ("jobs.move", _Kept("job")),
+    carrier_files.open_channel: ("carriers.import", _Kept("channel")),
+    exports.remember: ("orders.export", _Kept("channel")),
     imports.open_channel: ("orders.import", _Kept("channel")),
     imports.remember_file: ("orders.import-file", _Kept("name", ("files_max",))),
     people.add: ("people.add", _Kept("name", ("people_max",))),

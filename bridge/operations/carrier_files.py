@@ -16,6 +16,7 @@ from bridge.domain.contradictions import Contradiction, Denial, Kind, contradict
 from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.order import Order
+from bridge.domain.order.sending import sending_of
 from bridge.ingest.channel_files import DenialRow
 from bridge.operations import devices
 from bridge.operations.imports import ImportedEvent
@@ -139,8 +140,12 @@ def _holds(order: Order, number: str | None) -> bool:
 
 
 def _parcel_with(order: Order, number: str | None) -> str | None:
-    """The parcel that bears a number."""
-    return next((p.id for p in order.parcels.values() if number is not None and number in order.codes(p)), None)
+    """The parcel that bears a number, or else the only one that is sent under it."""
+    if number is None:
+        return None
+    bearer = next((p.id for p in order.parcels.values() if number in order.codes(p)), None)
+    sent = [p.id for p in order.parcels.values() if _key(sending_of(order, p).tracking) == number] if bearer is None else []
+    return bearer or (sent[0] if len(sent) == 1 else None)
 
 
 def _key(number: str | None) -> str | None:

@@ -16,11 +16,11 @@ from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.lifecycle import CUSTODY_FACTS, IN_CUSTODY
 from bridge.domain.order import Order, Parcel
+from bridge.domain.order.sending import sending_of
 from bridge.errors import NotFound
 from bridge.ingest.channel_files import ExportRow
 from bridge.operations.ports import SiteContext, SiteReader
 from devices.protocol import bodies
-from devices.protocol.choices import LabelKind
 from devices.protocol.reasons import CancelReason, known
 from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState
 
@@ -42,10 +42,7 @@ class What(StrEnum):
 
 
 class Sent(Struct, frozen=True, kw_only=True):
-    """One change. `parcel` is None if the order as a whole is meant; `reason` is that of a cancellation, from the closed list.
-
-    `is_only` says that the parcel is the order's only one.
-    """
+    """One change. `parcel` is None if the order as a whole is meant; `reason` is that of a cancellation, from the closed list."""
 
     order: str
     what: What
@@ -55,7 +52,6 @@ class Sent(Struct, frozen=True, kw_only=True):
     service: str | None = None
     tracking: str | None = None
     reason: str | None = None
-    is_only: bool = True
 
 
 class Span(NamedTuple):
@@ -113,7 +109,7 @@ def _changes_of(order: str, channel: str, facts: Sequence[Fact], span: Span) -> 
 
 
 def _taken_back(one: Sent) -> Sent:
-    return Sent(order=one.order, what=What.TAKEN_BACK, at_ms=one.at_ms, parcel=one.parcel, is_only=one.is_only)
+    return Sent(order=one.order, what=What.TAKEN_BACK, at_ms=one.at_ms, parcel=one.parcel)
 
 
 def _as_of(order_id: str, channel: str, facts: Sequence[Fact], pos: int) -> dict[str | None, Sent]:
@@ -131,7 +127,7 @@ def _as_of(order_id: str, channel: str, facts: Sequence[Fact], pos: int) -> dict
         at_ms = order.milestones[OrderState.CANCELLED][0] if OrderState.CANCELLED in order.milestones else told.event_ms
         return {None: Sent(order=order_id, what=What.CANCELLED, at_ms=at_ms, reason=known(CancelReason, told.body.reason).value)}
     left = [parcel for parcel in order.parcels.values() if parcel.state in _OUT and _left_by_us(whole, channel, parcel)]
-    return {parcel.id: _sent(whole, order, parcel) for parcel in left}
+    return {parcel.id: _sent(order, parcel) for parcel in left}
 
 
 def _last(whole: OrderFold, channel: str, kind: EventType) -> Fact | None:
@@ -147,26 +143,18 @@ def _left_by_us(whole: OrderFold, channel: str, parcel: Parcel) -> bool:
     )
 
 
-def _sent(whole: OrderFold, order: Order, parcel: Parcel) -> Sent:
-    created = order.created
-    assert created is not None
+def _sent(order: Order, parcel: Parcel) -> Sent:
+    sending = sending_of(order, parcel)
     at_ms = parcel.milestones[ParcelState.SHIPPED][0] if ParcelState.SHIPPED in parcel.milestones else parcel.at_ms
     return Sent(
         order=order.id,
         what=What.SHIPPED,
         at_ms=at_ms,
         parcel=parcel.id,
-        carrier=created.carrier,
-        service=created.service,
-        tracking=_waybill(whole, parcel) or created.tracking,
-        is_only=len(order.parcels) == 1,
+        carrier=sending.carrier,
+        service=sending.service,
+        tracking=sending.tracking,
     )
-
-
-def _waybill(whole: OrderFold, parcel: Parcel) -> str | None:
-    """The carrier's number on a parcel's label."""
-    labels = {f.code: f for f in whole.facts if isinstance(f.body, bodies.Labelled) and f.body.kind == LabelKind.WAYBILL}
-    return next((code for code in reversed(whole.order.codes(parcel)) if code in labels), None)
 
 
 async def remember(site: SiteContext, channel: str, form: str, after_pos: int, upto_pos: int) -> None:

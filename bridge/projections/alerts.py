@@ -60,6 +60,12 @@ ORDER_ALERTS: Final = (
         "Assign the order to the courier who has it, or let the right one pick it up.",
     ),
     OrderAlert(
+        AlertCode.WRONG_CARRIER,
+        Severity.CRITICAL,
+        "A parcel of order {order} was loaded for another carrier than its own.",
+        "Take it out of the vehicle and scan `unload`; or, if this carrier may take it, `dockbridge orders amend` its carrier.",
+    ),
+    OrderAlert(
         AlertCode.LABEL_MOVED,
         Severity.CRITICAL,
         "The label of a parcel of order {order} was put on a parcel of another order.",

@@ -8,12 +8,15 @@ from typing import Final, NamedTuple
 from bridge.domain.facts import BRIDGE, Decided
 from bridge.domain.order import Order
 from bridge.domain.order.courier import may_complete
+from bridge.domain.order.promise import ship_by
 from bridge.domain.view import SETTLED, OrderView, timed_flags
 from bridge.ingest.batch import Arrived, Batch, ShownOrder
 from bridge.ingest.log import PLAIN, Asked, decided_row, fact_of
 from bridge.ingest.memory import OrderEntry
+from bridge.ingest.ports import ShownParcel
 from bridge.ingest.relation import Deletion, Origin, Relation, Update
 from bridge.ingest.seam import Quiet, TopicFamily
+from bridge.projections.carriage import carriage_of
 from devices.protocol.vocabulary import EventType, Flag, Outcome, Payment, Role
 
 SWEEP_ORDERS_MAX: Final = 500
@@ -23,7 +26,7 @@ SWEEP_ORDERS_MAX: Final = 500
 class OrderRow(NamedTuple):
     """An order as it was last published. `state` is empty if it is not shown; `due_ms` is when a sweep must check it even if nothing happened.
 
-    `flags` (with blanks between them), `channel`, `promise_ms` and `carrier` are what people filter by.
+    `flags` (with blanks between them), `channel`, `promise_ms`, `carrier` and `ship_by_ms` are what people filter by.
     """
 
     order_id: str
@@ -39,10 +42,16 @@ class OrderRow(NamedTuple):
     channel: str = ""
     promise_ms: int | None = None
     carrier: str = ""
+    ship_by_ms: int | None = None
 
 
 class ParcelRow(NamedTuple):
-    """A parcel as it was last published; `codes` has one code in each line."""
+    """A parcel as it was last published; `codes` has one code in each line. The rest is what carriers are asked about.
+
+    `carrier`, `service` and `tracking` are its own, or else its order's. `ready_for` is the carrier for which it stands in the warehouse, packed; `given_to`
+    the carrier that has it, by the scans at these places in the event log (`scans`, with blanks between them), the first of them at `given_ms`. `ship_by_ms`
+    is by when it has to leave.
+    """
 
     order_id: str
     parcel: str
@@ -50,6 +59,16 @@ class ParcelRow(NamedTuple):
     hash: bytes
     codes: str
     status: bytes
+    carrier: str = ""
+    service: str = ""
+    tracking: str = ""
+    ready_for: str | None = None
+    ship_by_ms: int | None = None
+    given_to: str | None = None
+    given_ms: int | None = None
+    vehicle: str | None = None
+    scans: str = ""
+    weight_g: int | None = None
 
 
 class StatusLogRow(NamedTuple):
@@ -67,7 +86,14 @@ ORDERS: Final = Relation(
     name="orders", row=OrderRow, key=("order_id",), origin=Origin.DERIVED, indexes=(("due_ms",),), note="derived: orders as they are shown"
 )
 ORDER_DUE: Final = Update(ORDERS, ("due_ms",), ("order_id",))
-PARCELS: Final = Relation(name="parcels", row=ParcelRow, key=("order_id", "parcel"), origin=Origin.DERIVED, note="derived: parcels as they are shown")
+PARCELS: Final = Relation(
+    name="parcels",
+    row=ParcelRow,
+    key=("order_id", "parcel"),
+    origin=Origin.DERIVED,
+    sparse=(("ready_for",), ("given_ms",)),
+    note="derived: parcels as they are shown",
+)
 PARCEL_GONE: Final = Deletion(PARCELS, ("order_id", "parcel"))
 STATUS_LOG: Final = Relation(
     name="status_log",
@@ -132,7 +158,13 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
         return
     view = OrderView(order)
     rules = batch.rules
-    timed, due_ms = timed_flags(order, now_ms=batch.now_ms, silent_after_ms=rules.silent_after_ms, late_risk_before_ms=rules.late_risk_before_ms)
+    timed, due_ms = timed_flags(
+        order,
+        now_ms=batch.now_ms,
+        silent_after_ms=rules.silent_after_ms,
+        carrier_silent_after_ms=rules.carrier_silent_after_ms,
+        late_risk_before_ms=rules.late_risk_before_ms,
+    )
     timed_text = ",".join(timed)
     if view.hash == entry.hash and timed_text == entry.timed:
         _show_parcels(batch, entry, view)
@@ -160,11 +192,13 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
     entry.state = state
 
 
-def _sought(order: Order, view: OrderView, timed: list[Flag]) -> tuple[str, str, int | None, str]:
-    """What people filter orders by: flags, channel, promise and carrier."""
+def _sought(order: Order, view: OrderView, timed: list[Flag]) -> tuple[str, str, int | None, str, int | None]:
+    """What people filter orders by: flags, channel, promise, carrier, and by when it has to leave."""
     flags = " ".join(sorted(view.flags.union(timed))) if view.flags or timed else ""
     created = order.created
-    return (flags, created.channel, created.promise_ms, created.carrier or "") if created is not None else (flags, "", None, "")
+    if created is None:
+        return flags, "", None, "", None
+    return flags, created.channel, created.promise_ms, created.carrier or "", ship_by(order)
 
 
 def _settled_due_ms(batch: Batch, order: Order) -> int:
@@ -180,18 +214,19 @@ def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
     collects = collects_payment(order)
     is_other_for_couriers = collects != entry.collects
     entry.collects = collects
-    shown: dict[str, tuple[bytes, str]] = {}
+    shown: dict[str, ShownParcel] = {}
     for parcel_id, digest in view.parcels.items():
-        codes = "\n".join(order.codes(order.parcels[parcel_id]))
-        before = known.get(parcel_id)
-        if before != (digest, codes):
-            is_other_for_couriers = is_other_for_couriers or before is None or before[1] != codes
+        parcel = order.parcels[parcel_id]
+        codes = "\n".join(order.codes(parcel))
+        before, now = known.get(parcel_id), ShownParcel(digest, codes, carriage_of(order, parcel))
+        if before != now:
+            is_other_for_couriers = is_other_for_couriers or before is None or before.codes != codes
             status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
-            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[order.parcels[parcel_id].state], digest, codes, status))
-            if before is None or before[0] != digest:
+            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[parcel.state], digest, codes, status, *now.carriage))
+            if before is None or before.hash != digest:
                 epoch = batch.rules.epoch
                 batch.publish(batch.topics.parcel(order.id, parcel_id), status if not epoch else view.parcel_status_cbor(parcel_id, rev=entry.rev, epoch=epoch))
-        shown[parcel_id] = (digest, codes)
+        shown[parcel_id] = now
     for parcel_id in known.keys() - view.parcels.keys():
         _clear_parcel(batch, order.id, parcel_id)
     # A phone checks scans against the codes in its assignment and collects payment according to it, so the assignment follows labels and payments.

@@ -39,6 +39,8 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
     },
     "codes": {"containers", "look_ahead_days", "reuse_after_days", "forget_after_days"},
     "payments": {"unpaid"},
+    "carriers": {"silent_after_h", "handover_days", "handovers_keep_days", "each"},
+    "cutoffs": {"holidays", "each"},
     "articles": {"articles_max", "codes_per_article_max", "file_bytes_max", "language"},
     "imports": {"stale_h", "stale_channels", "denials_max"},
     "people": {"people_max", "tokens_max", "token_days", "password_chars_min"},  # only commands read it

@@ -84,9 +84,17 @@ def table_of(relation: Relation, into: MetaData = metadata) -> Table:
         *columns,
         *(UniqueConstraint(*names) for names in relation.unique),
         *(Index(None, *names) for names in relation.indexes),
+        *(_sparse_index(columns, names) for names in relation.sparse),
         comment=relation.note,
         sqlite_with_rowid=is_row_number,
     )
+
+
+def _sparse_index(columns: Sequence[Any], names: tuple[str, ...]) -> Index:
+    """An index of the rows in which its first column is set."""
+    found = {column.name: column for column in columns}
+    is_set = found[names[0]].is_not(None)
+    return Index(None, *(found[name] for name in names), sqlite_where=is_set, postgresql_where=is_set)
 
 
 TABLES: Final = {relation: table_of(relation) for relation in RELATIONS}

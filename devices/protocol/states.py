@@ -137,6 +137,8 @@ class Flag(StrEnum):
     """It left, or was delivered, and is not paid."""
     WRONG_COURIER = "wrong_courier"
     """Another courier than the assigned one has it, or had it."""
+    WRONG_CARRIER = "wrong_carrier"
+    """It was loaded for another carrier than its own."""
     PART_RETURNED = "part_returned"
     """Some of its goods came back after delivery."""
 
@@ -187,6 +189,8 @@ class AlertCode(StrEnum):
     """A parcel is on its way although it was cancelled. Subject: the order."""
     NOT_YOUR_JOB = "not_your_job"
     """A parcel is, or was, with another courier than the assigned one. Subject: the order."""
+    WRONG_CARRIER = "wrong_carrier"
+    """A parcel was loaded for another carrier than its own. Subject: the order."""
     LABEL_MOVED = "label_moved"
     """The label of a parcel was put on a parcel of another order. Subject: the order that lost it."""
     LOST = "lost"

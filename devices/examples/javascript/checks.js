@@ -60,7 +60,8 @@ const [id, word, code, eventId, uint, count] = [text(96), text(64), text(512), b
 const [country, currency] = [text(2, /^[A-Z]{2}$/), text(3, /^[A-Z]{3}$/)];
 const [lines, codes] = [list(map({ sku: id, qty: count }), 1, 500), list(code, 1, 500)];
 const [nothing, because, atHub, atBorder] = [map({}), map({ reason: word }), map({ hub: id }), map({ country })];
-const shipping = { 'carrier?': word, 'service?': word, 'tracking?': id, 'ship_by_ms?': uint };
+const carriage = { 'carrier?': word, 'service?': word };
+const shipping = { ...carriage, 'tracking?': id, 'ship_by_ms?': uint };
 const podMethod = oneOf('code', 'pin', 'photo', 'signature', 'left_safe', 'neighbour', 'locker', 'station', 'counter', 'scan', 'none');
 
 /** The body of each event type. The repository has a test that holds this table against the server's. @type {Record<string, Check>} */
@@ -84,11 +85,11 @@ const BODIES = {
   pick: map({ sku: id, qty: count, 'bin?': word, 'short?': flag }),
   pack: map({ 'items?': lines, 'weight_g?': integer(0, 10_000_000), 'dims_mm?': list(integer(1, 100_000), 3, 3) }),
   unpack: because,
-  labelled: map({ code, kind: oneOf('sscc', 'waybill', 'plain'), 'replaces?': code }),
+  labelled: map({ code, kind: oneOf('sscc', 'waybill', 'plain'), 'replaces?': code, ...carriage }),
   aggregated: map({ parent: code, children: codes }),
   disaggregated: map({ parent: code, 'children?': codes, 'all?': flag }),
   stage: map({ dock: id }),
-  load: map({ vehicle: word }),
+  load: map({ vehicle: word, 'carrier?': word }),
   unload: map({ 'reason?': word }),
   depart: atHub,
   arrive: atHub,
@@ -101,7 +102,7 @@ const BODIES = {
   cash_counted: map({ courier: id, amount_minor: uint, currency }),
   claim: map({ job: named, rev: uint }),
   decline: map({ job: named, reason: word }),
-  pickup: nothing,
+  pickup: map({ 'carrier?': word }),
   out_for_delivery: map({ 'stop_seq?': integer(0, 10_000) }),
   stop_arrived: map({ stop: id }),
   attempt_failed: because,
