@@ -27,6 +27,7 @@ from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelSt
 PORTION_ORDERS_MAX: Final = 200
 """Orders that are read at once."""
 _COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
+_LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})
 _OUT: Final = IN_CUSTODY | {ParcelState.RETURNED}
 
 
@@ -115,7 +116,7 @@ def _taken_back(one: Sent) -> Sent:
 def _as_of(order_id: str, channel: str, facts: Sequence[Fact], pos: int) -> dict[str | None, Sent]:
     """What there is to say of an order at a position of the log, by parcel."""
     # Each fold places facts anew, so it gets copies: the next one must not see these places.
-    whole = fold(order_id, [fact.copy() for fact in facts if fact.pos <= pos])
+    whole = fold(order_id, [fact.copy() for fact in facts if _known_from(order_id, fact, facts) <= pos])
     if not whole.exists:
         return {}
     order = whole.order
@@ -128,6 +129,13 @@ def _as_of(order_id: str, channel: str, facts: Sequence[Fact], pos: int) -> dict
         return {None: Sent(order=order_id, what=What.CANCELLED, at_ms=at_ms, reason=known(CancelReason, told.body.reason).value)}
     left = [parcel for parcel in order.parcels.values() if parcel.state in _OUT and _left_by_us(whole, channel, parcel)]
     return {parcel.id: _sent(order, parcel) for parcel in left}
+
+
+def _known_from(order_id: str, fact: Fact, facts: Sequence[Fact]) -> int:
+    """The position from which a fact was known to belong to an order: that of its event, or that of the label that explained a scan later."""
+    if fact.code is None or fact.arrived_in == order_id:
+        return fact.pos
+    return max(fact.pos, min((label.pos for label in facts if label.type in _LABELS and label.code == fact.code), default=fact.pos))
 
 
 def _last(whole: OrderFold, channel: str, kind: EventType) -> Fact | None:
