@@ -241,7 +241,7 @@ class ImportSettings:
     watch_file_bytes_max: int = _setting(1_073_741_824, "Size of a file, in bytes. A larger one is refused.", least=1_024)
     stale_h: float = _setting(0.0, "Hours after the last file of a channel, of a shop or a carrier, at which the server raises an alert. 0: never.", least=0.0)
     stale_channels: str = _setting("", "Channels with hours of their own, with blanks between them. Example: shop1=6 dhl=30 old-shop=0")
-    denials_max: int = _setting(10_000, "Parcels that are remembered of which a carrier said that it does not have them.", least=1)
+    denials_max: int = _setting(1_000, "Parcels that are remembered of which a carrier said that it does not have them.", least=1)
     watch_remembered_max: int = _setting(10_000, "Files of a channel whose content is remembered, so that it does not come in again.", least=1)
 
 

@@ -122,16 +122,23 @@ def _read(site: SiteReader, rows: Sequence[StatusRow]) -> tuple[dict[str, _Story
 
 
 def _place(row: StatusRow, by_number: Mapping[str, set[str]], stories: Mapping[str, _Story]) -> _Place | BadRow | None:
-    if row.order is not None:
-        story = stories.get(row.order)
-        return _Place(row.order, _parcel_with(story.whole.order, row.number)) if story is not None else None
+    """The parcel that a row is about, or why that is not clear; None if it is none of ours."""
+    holders = _holders(row, by_number, stories)
+    if row.order is not None and row.order in stories:
+        if holders and row.order not in [whole.id for whole in holders]:
+            return BadRow(row.line, f"it names order {row.order}, and {row.number} is the number of {holders[0].id}: correct the one that is wrong")
+        return _Place(row.order, _parcel_with(stories[row.order].whole.order, row.number))
+    if len(holders) > 1:
+        named = " and ".join(whole.id for whole in holders)
+        return BadRow(row.line, f"{row.number} is the number of {named}: name the order in a column of its own (order), or correct the number of one")
+    return _Place(holders[0].id, _parcel_with(holders[0].order, row.number)) if holders else None
+
+
+def _holders(row: StatusRow, by_number: Mapping[str, set[str]], stories: Mapping[str, _Story]) -> list[OrderFold]:
+    """The orders that a row's number may mean: those that have it now, else those that once had it; if several, the one whose turn it was."""
     candidates = [stories[order].whole for order in sorted(by_number.get(row.number or "", ())) if order in stories]
     holders = [whole for whole in candidates if _holds(whole.order, row.number)] or candidates
-    best = _of_that_time(holders, row.at_ms) if len(holders) > 1 else holders
-    if len(best) > 1:
-        named = " and ".join(whole.id for whole in best)
-        return BadRow(row.line, f"{row.number} is the number of {named}: name the order in a column of its own (order), or correct the number of one")
-    return _Place(best[0].id, _parcel_with(best[0].order, row.number)) if best else None
+    return _of_that_time(holders, row.at_ms) if len(holders) > 1 else holders
 
 
 def _holds(order: Order, number: str | None) -> bool:

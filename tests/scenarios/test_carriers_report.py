@@ -198,6 +198,10 @@ def test_a_number_of_two_orders_is_left_out_unless_one_has_ended_before(carrier:
     found, _ = carrier.take_in("N1,,09:00,50", code=1)
     assert f"is the number of {carrier.name(1)} and {carrier.name(2)}" in found["bad_rows"][0]["reason"]
     assert carrier.take_in("N1,1,09:00,50")[0]["new"] == {"pickup": 1}, "the file names the order"
+    carrier.order(3, "N3")
+    found, _ = carrier.take_in("N3,1,10:00,31", "N3,44,11:00,31", code=1)
+    assert f"it names order {carrier.name(1)}, and {carrier.number('N3')} is the number of {carrier.name(3)}" in found["bad_rows"][0]["reason"]
+    assert (found["new"], carrier.state(3)) == ({"arrive": 1}, "shipped"), "an order that is not known says nothing"
 
 
 def test_a_dry_run_says_the_same_and_sends_nothing(carrier: Carrier) -> None:

@@ -350,6 +350,19 @@ def test_a_migration_gives_orders_what_they_are_sought_by(bench: Bench) -> None:
     assert any(row.promise_ms for row in before)
 
 
+def test_a_migration_finds_the_numbers_of_orders_that_are_there(bench: Bench) -> None:
+    busy_day(bench)
+    numbers = "SELECT * FROM tracking_numbers ORDER BY number"
+    bench.store.close()
+    with bench.engine.connect() as connection, connection.begin():
+        before = connection.exec_driver_sql(numbers).fetchall()
+        for table in ("tracking_numbers", "channel_files", "exports", "denials"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0015'")
+        command.upgrade(migrations._config(connection), "0016")
+        assert connection.exec_driver_sql(numbers).fetchall() == before == [("JD014600", "PO-3")]
+
+
 def test_what_was_lost_comes_back_from_the_log(bench: Bench) -> None:
     busy_day(bench)
     before = derived(bench)
