@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -17,15 +19,20 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import typer
 from helpers.events import BOOT_MS, event
 from helpers.new_site import new_site
 from helpers.server import Server
 from helpers.shell import Done, Shell
+from msgspec.structs import asdict
 
 from bridge.app import Application
+from bridge.carrier.mapping import MapError
 from bridge.config_file import parse
+from bridge.entrypoints.cli.carriers import import_
 from bridge.entrypoints.control.client import Caller
-from bridge.operations import devices, imports
+from bridge.errors import Refused
+from bridge.operations import carrier_files, devices, imports
 from bridge.operations.imports import ImportedEvent
 from bridge.site_reader import ReadableSite
 from devices.protocol.vocabulary import EventType, Role
@@ -88,19 +95,28 @@ class Carrier:
             done = caller.call(imports.submit, device, [ImportedEvent(EventType(kind), payload)])
         assert done.outcomes == {"applied": 1}
 
-    def take_in(self, *rows: str, code: int = 0, options: tuple[str, ...] = ()) -> tuple[dict[str, Any], Done]:
+    def take_in(self, *rows: str, code: int = 0, dry_run: bool = False) -> tuple[dict[str, Any], Done]:
         """Import rows such as `N1,,09:00,80`: the times are of today."""
         file = self.folder / "status.csv"
         file.write_text(HEADER + "".join(self.row(row) + "\n" for row in rows))
-        done = self.shell("carriers", "import", file, "--map", self.folder / "map.toml", "--json", *options, code=code)
-        return json.loads(done.stdout), done
+        return self.take_in_file(file, code=code, dry_run=dry_run)
+
+    def take_in_file(self, file: Path, *, code: int = 0, dry_run: bool = False) -> tuple[dict[str, Any], Done]:
+        """Import a file. The command's function is called: to put all commands together takes longer than most of these tests."""
+        out, err, done = io.StringIO(), io.StringIO(), 0
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                import_([file], self.folder / "map.toml", site=self.site, as_json=True, dry_run=dry_run)
+            except typer.Exit as end:
+                done = end.exit_code
+        assert done == code, (out.getvalue(), err.getvalue())
+        return json.loads(out.getvalue()), Done(done, out.getvalue(), err.getvalue())
 
     def take_in_now(self, number: str, code: str) -> dict[str, Any]:
         """Import one row, of this moment."""
         now = datetime.now(ZoneInfo("Asia/Shanghai")).strftime("%Y-%m-%d %H:%M:%S")
         (self.folder / "now.csv").write_text(f"{HEADER}{self.number(number)},,{now},{code},\n")
-        found: dict[str, Any] = self.shell.data("carriers", "import", self.folder / "now.csv", "--map", self.folder / "map.toml")
-        return found
+        return self.take_in_file(self.folder / "now.csv")[0]
 
     def row(self, row: str) -> str:
         number, order, at, code, *place = row.split(",")
@@ -112,7 +128,8 @@ class Carrier:
         return found[self.name(order)]
 
     def contradictions(self) -> list[dict[str, Any]]:
-        return [c for c in self.shell.data("carriers", "contradictions") if c["order"].startswith(f"{self.no}-")]
+        found = asyncio.run(carrier_files.contradictions(ReadableSite(self.site)))
+        return [asdict(c) for c in found if c.order.startswith(f"{self.no}-")]
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +181,7 @@ def test_a_later_file_may_spell_a_number_and_a_place_in_another_way(carrier: Car
     carrier.take_in("N1,,12:00,31,Shanghai")
     number = carrier.number("N1")
     (carrier.folder / "spelt.csv").write_text(f"{HEADER} {number[:2]} {number[2:]} ,,2026-11-20 12:00:00,31,上海\n")
-    again = carrier.shell.data("carriers", "import", carrier.folder / "spelt.csv", "--map", carrier.folder / "map.toml")
+    again, _ = carrier.take_in_file(carrier.folder / "spelt.csv")
     assert (again["new"], again["again"]) == ({}, 1)
 
 
@@ -207,7 +224,7 @@ def test_a_number_of_two_orders_is_left_out_unless_one_has_ended_before(carrier:
 def test_a_dry_run_says_the_same_and_sends_nothing(carrier: Carrier) -> None:
     carrier.order(1, "N1")
     carrier.say("scan-1", "pack", 1)
-    said, done = carrier.take_in("N1,,09:00,50", "N7,,09:00,80", options=("--dry-run",))
+    said, done = carrier.take_in("N1,,09:00,50", "N7,,09:00,80", dry_run=True)
     assert "Nothing was sent." in done.stderr
     assert ("before_packed", carrier.state(1)) == (said["contradictions"][0]["kind"], "packed")
     sent, _ = carrier.take_in("N1,,09:00,50", "N7,,09:00,80")
@@ -246,20 +263,18 @@ def test_a_workbook_and_standard_input_are_read_like_a_shops(carrier: Carrier) -
     book.active.append(HEADER.strip().split(","))
     book.active.append([carrier.number("N1"), None, "2026-11-20 09:00:00", 50, None])
     book.save(carrier.folder / "status.xlsx")
-    found = carrier.shell.data("carriers", "import", carrier.folder / "status.xlsx", "--map", carrier.folder / "map.toml")
+    found, _ = carrier.take_in_file(carrier.folder / "status.xlsx")
     assert found["new"] == {"pickup": 1}
 
 
 def test_a_wrong_file_and_a_channel_of_another_role_are_refused_with_a_fix(carrier: Carrier) -> None:
     (carrier.folder / "other.csv").write_text("number,when\n1,2\n")
-    done = carrier.shell("carriers", "import", carrier.folder / "other.csv", "--map", carrier.folder / "map.toml", code=1)
-    assert "has no column 'no'" in done.stderr
-    assert "its columns are number, when; correct the mapping" in done.stderr
+    with pytest.raises(MapError, match="has no column 'no'") as refused:
+        carrier.take_in_file(carrier.folder / "other.csv")
+    assert refused.value.fix == "its columns are number, when; correct the mapping"
     (carrier.folder / "map.toml").write_text(MAP.format(name="shop1"))
-    carrier.order(1, "N1")
-    (carrier.folder / "status.csv").write_text(HEADER)
-    done = carrier.shell("carriers", "import", carrier.folder / "status.csv", "--map", carrier.folder / "map.toml", code=1)
-    assert "shop1 is enrolled as system, not as carrier" in done.stderr
+    with pytest.raises(Refused, match="shop1 is enrolled as system, not as carrier"):
+        carrier.take_in("N1,,09:00,50")
 
 
 # --- killed ---------------------------------------------------------------------------------------------------------------

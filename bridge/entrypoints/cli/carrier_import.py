@@ -108,8 +108,6 @@ class CarrierImport:
 
     def run(self, files: list[Path]) -> None:
         """Go through the files, row by row."""
-        if self._caller is not None:
-            self._caller.call(carrier_files.open_channel, self._map.channel)
         with asyncio.Runner() as runner:
             for path in files:
                 self._run_file(path, runner)
@@ -119,6 +117,8 @@ class CarrierImport:
     def _run_file(self, path: Path, runner: asyncio.Runner) -> None:
         tally = self._tally
         with open_table(path, self._map) as table:
+            if self._caller is not None:
+                self._caller.call(carrier_files.open_channel, self._map.channel)
             reader = Reader(self._map, table.header)
             rows = self._statuses(path, reader, table.rows)
             while portion := list(islice(rows, PORTION_ROWS_MAX)):

@@ -76,7 +76,8 @@ def _send(site: Path, carrier: CarrierMap, steps: Steps, files: list[Path], tall
         say("Stopped: the events of " + stored.format(counted(tally.rows, "row")))
         raise typer.Exit(STOPPED) from None
     except (BridgeError, OSError):
-        say("Import stopped: the events of " + stored.format(counted(tally.rows, "row")))
+        if tally.rows:
+            say("Import stopped: the events of " + stored.format(counted(tally.rows, "row")))
         raise
 
 
