@@ -42,13 +42,16 @@ class Week(NamedTuple):
     holidays: frozenset[date] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timetable:
     """The weeks of all carriers that have cutoffs, by name as the site writes it. `holidays` are those of the site: no carrier comes."""
 
     zone: tzinfo = UTC
     weeks: Mapping[str, Week] = field(default_factory=dict)
     holidays: frozenset[date] = frozenset()
+
+    def __hash__(self) -> int:
+        return hash((*self.weeks, self.holidays))
 
     def on(self, carrier: str, day: date) -> list[Pickup]:
         """The pickups of a carrier on one day, the earliest first."""

@@ -9,12 +9,27 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import alerts, articles, carrier_files, database, devices, exports, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    carrier_files,
+    database,
+    devices,
+    exports,
+    handovers,
+    imports,
+    jobs,
+    missing,
+    order_acts,
+    people,
+    quarantine,
+    server,
+)
 from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.rights import check_may
-from bridge.operations.who import WHO
+from bridge.operations.who import PERSON, WHO
 
 Operation = Callable[..., Awaitable[Any]]
 
@@ -37,6 +52,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.silence: ("alerts.silence", _Kept("subject")),
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
+    handovers.close: ("carriers.handover", _Kept("carrier", ("site_name", "keep_days"))),
     devices.add: ("device.add", _Kept("device")),
     devices.edit: ("device.edit", _Kept("device")),
     devices.rotate: ("device.rotate", _Kept("device")),
@@ -85,11 +101,13 @@ async def carry_out(site: SiteContext, who: str, operation: Operation, arguments
         BridgeError: if it can't be carried out, the token is not valid, or the person may not do this.
     """
     WHO.set(who[:NAME_CHARS_MAX])
+    PERSON.set(None)
     asks = _Asks(site, who[:NAME_CHARS_MAX], None, operation, arguments)
     try:
         if credential is not None:
             person = site.people.proven(credential, now_ms=site.clock.now_ms())
             asks = asks._replace(person=person.name)
+            PERSON.set(person.name)
             check_may(site, person, operation, arguments)
         await _note(asks, None)
         return await operation(site, **arguments)

@@ -62,6 +62,8 @@ def _hear(said: Said, kind: EventType, body: dict[str, Any]) -> None:
         if body.get("lines") is not None:
             said.lines = {line["sku"]: line["qty"] for line in body["lines"]}
         said.promise_ms = body.get("promise_ms", said.promise_ms)
+        if body.get("carrier") not in (None, said.sending.get("carrier")):
+            said.sending = {name: value for name, value in said.sending.items() if name == "ship_by_ms"}
         said.sending |= {name: body[name] for name in SENDING if body.get(name) is not None}
         said.amount_minor = body.get("amount_minor", said.amount_minor)
 

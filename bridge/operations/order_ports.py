@@ -101,7 +101,10 @@ class OrderQueries(Protocol):
     """
 
     def orders(self, wanted: Wanted, *, sort: Sort, after: str | None, limit: int) -> list[Row]:
-        """Statuses of orders, each with its `channel`, `carrier` and `promise_ms`. With `after`, those that follow this order, which has to exist."""
+        """Statuses of orders, each with its `channel`, `carrier`, `promise_ms` and `ship_by_ms`.
+
+        With `after`, those that follow this order, which has to exist.
+        """
         ...
 
     def waiting_orders(self, seeking: Seeking) -> list[str]:

@@ -22,6 +22,7 @@ from bridge.operations.carrier_ports import CarrierQueries
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
+from bridge.operations.handover_ports import HandoverQueries
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
@@ -116,7 +117,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, CarrierQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, CarrierQueries, HandoverQueries, Protocol):
     """Reads of one site's database.
 
     Raises:

@@ -6,7 +6,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, carrier_files, database, devices, exports, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    carrier_files,
+    database,
+    devices,
+    exports,
+    handovers,
+    imports,
+    jobs,
+    missing,
+    order_acts,
+    people,
+    quarantine,
+    server,
+)
 from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole, Right
 from bridge.operations.ports import SiteContext
 from devices.protocol.reasons import GUARDED_HOLDS
@@ -19,7 +34,7 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.LOOK: (server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins),
     Right.WORK: (
         *(alerts.acknowledge, alerts.silence, alerts.unsilence),
-        *(jobs.assign, jobs.release, jobs.move),
+        *(jobs.assign, jobs.release, jobs.move, handovers.close),
         *(imports.open_channel, imports.remember_file, imports.note_file, imports.submit),
         *(carrier_files.open_channel, carrier_files.deny, exports.remember),
         *(order_acts.hold, order_acts.release, order_acts.confirm, order_acts.cancel, order_acts.amend, order_acts.complete),

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from bridge.domain.articles import Article
 from bridge.ingest.channel_files import ChannelFileRow, DenialRow, ExportRow
 from bridge.ingest.imported_files import ImportedFileRow
+from bridge.operations.handover_ports import Handover
 from bridge.operations.upkeep_ports import ArticlePlan
 from bridge.serving.open_site import OpenSite
 from bridge.store.articles import put_articles
 from bridge.store.carrier_queries import note_file, put_denials, remember_export
 from bridge.store.database import drop_quarantined
+from bridge.store.handovers import close_handover
 from bridge.store.imported_files import remember_file
 
 
@@ -31,6 +33,9 @@ class StoreUpkeep:
 
     def remember_file(self, file: ImportedFileRow, *, files_max: int) -> None:
         remember_file(self._site.engine, file, files_max=files_max)
+
+    def close_handover(self, handover: Handover, *, keep_from_ms: int) -> int:
+        return close_handover(self._site.engine, handover, keep_from_ms=keep_from_ms)
 
     def drop_quarantined(self, nos: Sequence[int]) -> None:
         drop_quarantined(self._site.engine, nos)

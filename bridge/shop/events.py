@@ -24,6 +24,7 @@ Payload = tuple[EventType, bytes]
 
 SENDING: Final = ("carrier", "service", "tracking", "ship_by_ms")
 """The fields of an order's creation that say how it is sent."""
+_OF_CARRIER: Final = ("service", "tracking")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -257,7 +258,10 @@ def _changes(order: ShopOrder, state: OrderState, shop: ShopMap, said: Said) -> 
     """An amendment with what differs from what the channel said last. Of an order that is through, nothing is to be done any more: it may get its number."""
     if state is OrderState.CANCELLED or said.state in _ENDED:
         return []
-    body = {name: value for name, value in _sending(order).items() if value != said.sending.get(name)}
+    sending = _sending(order)
+    body = {name: value for name, value in sending.items() if value != said.sending.get(name)}
+    if "carrier" in body:  # with another carrier, the service and the number of the one before end
+        body |= {name: sending[name] for name in _OF_CARRIER if name in sending}
     if state not in _THROUGH:
         body |= _contents(order, shop, said)
     if not body:

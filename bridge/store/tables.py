@@ -17,6 +17,7 @@ from bridge.ingest.channel_files import CHANNEL_FILES, DENIALS, EXPORTS
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.epochs import EPOCHS, SITE
+from bridge.ingest.handovers import HANDED, HANDOVERS
 from bridge.ingest.imported_files import IMPORTED_FILES
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
@@ -54,7 +55,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
-    *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS),
+    *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS, HANDOVERS, HANDED),
     *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
 )
 """Everything that is stored, except the enrolled devices."""
@@ -136,6 +137,7 @@ audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_F
 people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
 codes, tracking_numbers = TABLES[CODES], TABLES[TRACKING_NUMBERS]
 channel_files, exports, denials = TABLES[CHANNEL_FILES], TABLES[EXPORTS], TABLES[DENIALS]
+handovers, handed = TABLES[HANDOVERS], TABLES[HANDED]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]

@@ -29,7 +29,7 @@ from msgspec.structs import asdict
 from bridge.app import Application
 from bridge.carrier.mapping import MapError
 from bridge.config_file import parse
-from bridge.entrypoints.cli.carriers import import_
+from bridge.entrypoints.cli.carrier_import import import_
 from bridge.entrypoints.control.client import Caller
 from bridge.errors import Refused
 from bridge.operations import carrier_files, devices, imports

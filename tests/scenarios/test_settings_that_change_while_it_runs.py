@@ -39,9 +39,10 @@ from bridge.serving.reloading import RELOADABLE, merged
 from devices.protocol.vocabulary import Role
 
 EVERY: Final = [(section.name, setting) for section in fields(Settings) for setting in fields(getattr(Settings(), section.name))]
-OTHERS: Final = {"timezone": "Europe/Amsterdam", "unpaid": "warn", "language": "zh", "format": "json"}
+OTHERS: Final = {"timezone": "Europe/Amsterdam", "unpaid": "warn", "language": "zh", "format": "json", "holidays": "2026-12-25"}
 READ_WHEN_NEEDED: Final = {
     *("site.timezone", "articles.articles_max", "articles.codes_per_article_max", "articles.file_bytes_max"),  # by commands
+    *("carriers.handover_days", "carriers.handovers_keep_days"),  # by commands
     *("people.people_max", "people.tokens_max", "people.token_days", "people.password_chars_min"),  # by commands
     *("backup.folder", "backup.every_h", "backup.keep", "orders.sweep_every_s"),  # by tasks of the server, from the settings of the moment
     *("listen.tls_cert_file", "listen.tls_key_file"),  # by the reload itself
@@ -52,6 +53,8 @@ READ_WHEN_NEEDED: Final = {
 
 def other(setting: Field[Any]) -> Any:
     """Another value of a setting, within its bounds."""
+    if "sections" in setting.metadata:
+        return {"DHL": setting.metadata["sections"]()}
     value = setting.default
     if isinstance(value, bool):
         return not value

@@ -12,7 +12,9 @@ from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, tone_of
 from bridge.domain.fold import Added, OrderFold, fold
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.order import Order, Parcel
+from bridge.domain.order.promise import ship_by
 from bridge.domain.view import OrderView, flags_of
+from bridge.projections.carriage import carriage_of
 from devices.protocol import bodies
 from devices.protocol.bodies import Body, Line
 from devices.protocol.vocabulary import EventType as E
@@ -244,12 +246,17 @@ def fresh(facts: Iterable[Fact]) -> list[Fact]:
     return twins
 
 
-def seen(whole: OrderFold) -> tuple[bytes, str, dict[tuple[str, bytes], Verdict]]:
-    """Everything that must not depend on arrival: hash, state and verdicts."""
-    return OrderView(whole.order).hash, whole.order.state_word, dict(whole.verdicts)
+Seen = tuple[tuple[object, ...], str, dict[tuple[str, bytes], Verdict]]
 
 
-def seen_at_once(facts: Iterable[Fact]) -> tuple[bytes, str, dict[tuple[str, bytes], Verdict]]:
+def seen(whole: OrderFold) -> Seen:
+    """Everything that must not depend on arrival: hash and what carriers are asked about, state, and verdicts."""
+    order = whole.order
+    carriage = tuple((p.id, *carriage_of(order, p)) for p in sorted(order.parcels.values(), key=lambda p: p.id))
+    return (OrderView(order).hash, ship_by(order), *carriage), order.state_word, dict(whole.verdicts)
+
+
+def seen_at_once(facts: Iterable[Fact]) -> Seen:
     return seen(fold(ORDER, fresh(facts)))
 
 
@@ -360,6 +367,7 @@ def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, vo
                 terms=TERMS[which % len(TERMS)] if event is E.CREATED else None,
                 fault=Reason.UNREADABLE_CODE.value if oddity == 3 else None,
                 carrier="GLS" if event is E.LOAD and oddity == 6 else None,
+                pickups=f"DHL={T0 + place}\nGLS={T0 + 2 * place}" if event in (E.CREATED, E.PAID, E.AMENDED) and oddity != 7 else None,
                 seq_reused=restored,
             ),
         )

@@ -30,7 +30,7 @@ MAY: Final[dict[str, frozenset[PersonRole]]] = {
     "articles.put": ONLY_LEAD,
     **dict.fromkeys((f"devices.{name}" for name in ("add", "edit", "rotate", "remove", "check", "apply", "open_claims")), ONLY_LEAD),
     **dict.fromkeys(("devices.revoke_claims", "devices.revoke", "devices.certify"), ONLY_LEAD),
-    **dict.fromkeys(("jobs.assign", "jobs.release", "jobs.move"), FLOOR),
+    **dict.fromkeys(("jobs.assign", "jobs.release", "jobs.move", "handovers.close"), FLOOR),
     **dict.fromkeys((f"order_acts.{name}" for name in ("hold", "release", "confirm", "cancel", "amend", "complete", "void", "relabel")), FLOOR),
     **dict.fromkeys(("imports.open_channel", "imports.remember_file", "imports.note_file", "imports.submit"), FLOOR),
     **dict.fromkeys(("carrier_files.open_channel", "carrier_files.deny", "exports.remember"), FLOOR),

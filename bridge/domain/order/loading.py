@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bridge.domain.facts import Fact, Verdict
-from bridge.domain.lifecycle import IN_CUSTODY
+from bridge.domain.lifecycle import DEAD, IN_CUSTODY
 from bridge.domain.members import E
 from bridge.domain.order.order import Order
 from bridge.domain.order.parcel import Load, Parcel
@@ -77,8 +77,8 @@ def right_carrier(order: Order, parcels: Iterable[Parcel]) -> None:
 
 
 def holder_of(order: Order, parcel: Parcel) -> str | None:
-    """The carrier that has a parcel, if it has left with one and no courier of ours has it, or is to."""
-    if parcel.state not in _ON_ITS_WAY or parcel.courier is not None or job_of(order, parcel) is not None:
+    """The carrier that has a parcel, or is to take it, if no courier of ours has it or is to."""
+    if parcel.courier is not None or job_of(order, parcel) is not None:
         return None
     return (parcel.load.carrier if parcel.load is not None else None) or carrier_of(order, parcel)
 
@@ -87,3 +87,9 @@ def is_with_carriers(order: Order) -> bool:
     """Whether carriers have all parcels of an order that are on their way."""
     away = [p for p in order.parcels.values() if p.state in _ON_ITS_WAY]
     return bool(away) and all(holder_of(order, p) is not None for p in away)
+
+
+def goes_with_carriers(order: Order) -> bool:
+    """Whether carriers have all live parcels of an order, or are to take them."""
+    live = [p for p in order.parcels.values() if p.state not in DEAD and p.state is not ParcelState.DELIVERED]
+    return bool(live) and all(holder_of(order, p) is not None for p in live)

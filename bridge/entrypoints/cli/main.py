@@ -20,7 +20,9 @@ from bridge.entrypoints.cli import (
     articles,
     audit,
     bench,
-    carriers,
+    carrier_board,
+    carrier_handover,
+    carrier_import,
     certificate,
     config,
     contract,
@@ -118,8 +120,10 @@ for name, command in {**order_import.COMMANDS, **order_export.COMMANDS, **order_
     orders.app.command(name)(command)
 app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
-app.add_typer(carriers.app, name="carriers")
 app.add_typer(jobs.app, name="jobs")
+for name, command in {**carrier_board.COMMANDS, **carrier_handover.COMMANDS, **carrier_import.COMMANDS}.items():
+    carrier_board.app.command(name)(command)
+app.add_typer(carrier_board.app, name="carriers")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")

@@ -17,7 +17,22 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, carrier_files, database, devices, exports, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    carrier_files,
+    database,
+    devices,
+    exports,
+    handovers,
+    imports,
+    jobs,
+    missing,
+    order_acts,
+    people,
+    quarantine,
+    server,
+)
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
@@ -39,6 +54,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "devices.revoke_claims": devices.revoke_claims,
     "devices.revoke": devices.revoke,
     "devices.certify": devices.certify,
+    "handovers.close": handovers.close,
     "jobs.assign": jobs.assign,
     "jobs.release": jobs.release,
     "jobs.move": jobs.move,

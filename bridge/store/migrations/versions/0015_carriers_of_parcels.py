@@ -1,4 +1,4 @@
-"""With which carrier each parcel goes, and which carrier a scan meant when it arrived. Nobody has said so before: a parcel's carrier is that of its order."""
+"""With which carrier each parcel goes, which carrier a scan meant when it arrived, and lists of handovers. A parcel's carrier was that of its order before."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,3 +21,25 @@ def upgrade() -> None:
         op.add_column("parcels", sa.Column(name, sa.BigInteger(), nullable=True))
     for name in ("ready_for", "given_ms"):
         op.create_index(op.f(f"ix_parcels_{name}"), "parcels", [name], sqlite_where=sa.column(name).is_not(None), postgresql_where=sa.column(name).is_not(None))
+    op.create_table(
+        "handovers",
+        sa.Column("no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("carrier", sa.String(), nullable=False),
+        sa.Column("closed_ms", sa.BigInteger(), nullable=False),
+        sa.Column("closed_by", sa.String(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("parcels", "wrong", "missing")),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("no", name=op.f("pk_handovers")),
+        comment="closed lists of what carriers took",
+    )
+    op.create_table(
+        "handed",
+        sa.Column("order_id", sa.String(), autoincrement=False, nullable=False),
+        sa.Column("parcel", sa.String(), autoincrement=False, nullable=False),
+        sa.Column("scan", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("no", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("order_id", "parcel", "scan", name=op.f("pk_handed")),
+        comment="scans that are on closed lists",
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_handed_no"), "handed", ["no"])
