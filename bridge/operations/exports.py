@@ -22,7 +22,7 @@ from bridge.ingest.channel_files import ExportRow
 from bridge.operations.ports import SiteContext, SiteReader
 from devices.protocol import bodies
 from devices.protocol.reasons import CancelReason, known
-from devices.protocol.vocabulary import EventType, OrderState, Outcome, ParcelState
+from devices.protocol.vocabulary import EventType, Flag, OrderState, Outcome, ParcelState
 
 PORTION_ORDERS_MAX: Final = 200
 """Orders that are read at once."""
@@ -127,7 +127,7 @@ def _as_of(order_id: str, channel: str, facts: Sequence[Fact], pos: int) -> dict
         assert isinstance(told.body, bodies.Cancelled)
         at_ms = order.milestones[OrderState.CANCELLED][0] if OrderState.CANCELLED in order.milestones else told.event_ms
         return {None: Sent(order=order_id, what=What.CANCELLED, at_ms=at_ms, reason=known(CancelReason, told.body.reason).value)}
-    left = [parcel for parcel in order.parcels.values() if parcel.state in _OUT and _left_by_us(whole, channel, parcel)]
+    left = [p for p in order.parcels.values() if p.state in _OUT and Flag.WRONG_CARRIER not in p.flags and _left_by_us(whole, channel, p)]
     return {parcel.id: _sent(order, parcel) for parcel in left}
 
 
