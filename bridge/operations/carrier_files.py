@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -12,7 +12,7 @@ from bridge.carrier import events
 from bridge.carrier.mapping import CarrierMap
 from bridge.carrier.rows import StatusRow
 from bridge.domain.barcodes import Key, code_key
-from bridge.domain.contradictions import Contradiction, Denial, Kind, contradictions_of
+from bridge.domain.contradictions import Denial, Kind, contradictions_of
 from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.order import Order
@@ -33,10 +33,14 @@ _BEFORE_MS: Final = 86_400_000
 
 
 class Contradicted(Struct, frozen=True, kw_only=True):
-    """A contradiction of an order as it is shown: see `domain.contradictions`. `said` is the carrier's event or word, `scan` ours; `void` is their ids."""
+    """A contradiction of an order as it is shown: see `domain.contradictions`.
+
+    `number` is what stands on the parcel. `said` is the carrier's event or word, `scan` ours; `void_said` and `void_scan` are their ids, to void the wrong one.
+    """
 
     order: str
     parcel: str | None
+    number: str | None
     kind: Kind
     carrier: str
     said: str
@@ -44,7 +48,8 @@ class Contradicted(Struct, frozen=True, kw_only=True):
     scan: str
     device: str
     scan_ms: int
-    void: list[str]
+    void_said: str | None
+    void_scan: str | None
 
 
 class Planned(NamedTuple):
@@ -204,18 +209,19 @@ def _fact(row: StatusRow, channel: str, place: _Place, event_id: bytes) -> Fact:
 def _contradictions(site: SiteReader, order: str, facts: list[Fact], draft: _Draft) -> list[Contradicted]:
     new = draft.facts.get(order, [])
     denials = [*site.queries.denials([order]), *draft.denials.get(order, ())]
-    return _shown(order, contradictions_of(fold(order, [*facts, *new]), [_denial(d) for d in denials]))
+    return _shown(fold(order, [*facts, *new]), [_denial(d) for d in denials])
 
 
 def _denial(row: DenialRow) -> Denial:
     return Denial(row.channel, row.parcel or None, row.status, row.at_ms)
 
 
-def _shown(order: str, found: Iterable[Contradiction]) -> list[Contradicted]:
+def _shown(whole: OrderFold, denials: Sequence[Denial]) -> list[Contradicted]:
     return [
         Contradicted(
-            order=order,
+            order=whole.id,
             parcel=c.parcel,
+            number=_number(whole.order, c.parcel),
             kind=c.kind,
             carrier=c.carrier,
             said=c.said,
@@ -223,10 +229,19 @@ def _shown(order: str, found: Iterable[Contradiction]) -> list[Contradicted]:
             scan=c.scan,
             device=c.device,
             scan_ms=c.scan_ms,
-            void=[event_id.hex() for event_id in (c.theirs, c.ours) if event_id],
+            void_said=c.theirs.hex() or None,
+            void_scan=c.ours.hex() or None,
         )
-        for c in found
+        for c in contradictions_of(whole, denials)
     ]
+
+
+def _number(order: Order, parcel_id: str | None) -> str | None:
+    """What stands on a parcel: the carrier's number, or the code of its label."""
+    parcel = order.parcels.get(parcel_id or "")
+    if parcel is None:
+        return order.created.tracking if order.created is not None else None
+    return sending_of(order, parcel).tracking or next(iter(order.codes(parcel)), None)
 
 
 async def contradictions(site: SiteReader) -> list[Contradicted]:
@@ -240,7 +255,7 @@ async def contradictions(site: SiteReader) -> list[Contradicted]:
     for order, (_, facts) in sorted(stories.items()):
         whole = fold(order, facts)
         if not whole.order.completed:
-            found += _shown(order, contradictions_of(whole, denials.get(order, ())))
+            found += _shown(whole, denials.get(order, ()))
     return found
 
 

@@ -36,6 +36,7 @@ AMAZON_CARRIERS: Final = (
 )
 """The carriers that Amazon's shipping confirmation knows by themselves; any other is `Other` with its name."""
 _AMAZON: Final = {name.casefold(): name for name in AMAZON_CARRIERS}
+_SHOPIFY_TIME: Final = "%Y-%m-%d %H:%M:%S %z"
 _SHOPIFY_REASONS: Final = {"customer_request": "customer", "fraud": "fraud", "stock": "inventory", "payment": "declined"}
 
 
@@ -57,10 +58,10 @@ def _carrier(sent: Sent, shop: ShopMap) -> str:
 def _shopify(sent: Sent, shop: ShopMap) -> Sequence[str] | None:
     name = own_id(sent.order, shop)
     if sent.what is What.CANCELLED:
-        return (name, "UPDATE", "", "", "", "", "", "", _local(sent.at_ms, shop).isoformat(), _SHOPIFY_REASONS.get(sent.reason or "", "other"))
+        return (name, "UPDATE", "", "", "", "", "", "", _local(sent.at_ms, shop).strftime(_SHOPIFY_TIME), _SHOPIFY_REASONS.get(sent.reason or "", "other"))
     if sent.what is What.TAKEN_BACK:
         return None
-    at = _local(sent.at_ms, shop).isoformat()
+    at = _local(sent.at_ms, shop).strftime(_SHOPIFY_TIME)
     return (name, "UPDATE", "Fulfillment Line", "success", at, _carrier(sent, shop), sent.tracking or "", "TRUE", "", "")
 
 

@@ -154,7 +154,7 @@ def test_a_carriers_day(day: Day) -> None:
     assert (found["order"], found["kind"], found["said"], found["scan"]) == (order, "not_loaded", "delivery", "stage")
     assert [a["subject"] for a in day.run.data("alerts", "list")["alerts"] if a["code"] == "contradiction"] == [order]
     assert [(row[0], row[1]) for row in day.exported()] == [(day.order(*MISSING[0]), "shipped")], "so DHL says"
-    day.run("events", "void", found["void"][0], "--reason", "did_not_occur")
+    day.run("events", "void", found["void_said"], "--reason", "did_not_occur")
     assert [(row[0], row[1]) for row in day.exported()] == [(day.order(*MISSING[0]), "taken_back")]
     assert "No carrier contradicts our scans." in day.run("carriers", "contradictions").stderr
     assert day.exported() == []

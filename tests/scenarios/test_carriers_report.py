@@ -240,7 +240,7 @@ def test_delivered_by_the_carrier_and_on_our_dock_is_a_contradiction_until_it_is
     (wrong,) = carrier.contradictions()
     assert (wrong["kind"], wrong["said"], wrong["scan"], wrong["device"]) == ("not_loaded", "delivery", "stage", "scan-1")
     assert ("contradiction", order) in {(a["code"], a["subject"]) for a in carrier.shell.data("alerts", "list")["alerts"]}
-    carrier.shell("events", "void", wrong["void"][0], "--reason", "did_not_occur")
+    carrier.shell("events", "void", wrong["void_said"], "--reason", "did_not_occur")
     assert (carrier.contradictions(), carrier.state(1)) == ([], "packed")
 
 

@@ -195,10 +195,10 @@ def sent(**other: Any) -> Sent:
 CANCELLED = {"what": What.CANCELLED, "parcel": None, "carrier": None, "tracking": None, "reason": "stock"}
 BACK = {"what": What.TAKEN_BACK, "carrier": None, "tracking": None}
 ROWS: list[tuple[Form, dict[str, Any], tuple[str, ...] | None]] = [
-    (Form.SHOPIFY, {}, ("#1001", "UPDATE", "Fulfillment Line", "success", "2026-11-30T08:53:20+08:00", "DHL Paket", "JD1", "TRUE", "", "")),
-    (Form.SHOPIFY, {"tracking": None}, ("#1001", "UPDATE", "Fulfillment Line", "success", "2026-11-30T08:53:20+08:00", "DHL Paket", "", "TRUE", "", "")),
-    (Form.SHOPIFY, CANCELLED, ("#1001", "UPDATE", "", "", "", "", "", "", "2026-11-30T08:53:20+08:00", "inventory")),
-    (Form.SHOPIFY, {**CANCELLED, "reason": "late"}, ("#1001", "UPDATE", "", "", "", "", "", "", "2026-11-30T08:53:20+08:00", "other")),
+    (Form.SHOPIFY, {}, ("#1001", "UPDATE", "Fulfillment Line", "success", "2026-11-30 08:53:20 +0800", "DHL Paket", "JD1", "TRUE", "", "")),
+    (Form.SHOPIFY, {"tracking": None}, ("#1001", "UPDATE", "Fulfillment Line", "success", "2026-11-30 08:53:20 +0800", "DHL Paket", "", "TRUE", "", "")),
+    (Form.SHOPIFY, CANCELLED, ("#1001", "UPDATE", "", "", "", "", "", "", "2026-11-30 08:53:20 +0800", "inventory")),
+    (Form.SHOPIFY, {**CANCELLED, "reason": "late"}, ("#1001", "UPDATE", "", "", "", "", "", "", "2026-11-30 08:53:20 +0800", "other")),
     (Form.SHOPIFY, BACK, None),
     (Form.AMAZON, {"carrier": "sf express"}, ("#1001", "", "", "2026-11-30", "SF Express", "", "JD1", "")),
     (Form.AMAZON, {"service": "express"}, ("#1001", "", "", "2026-11-30", "Other", "DHL Paket", "JD1", "express")),

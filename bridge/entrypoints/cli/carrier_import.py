@@ -12,12 +12,13 @@ from bridge.carrier.mapping import CarrierMap, read_carrier_map
 from bridge.config import CONFIG_NAME
 from bridge.config_file import load
 from bridge.entrypoints.cli.carrier_importing import CarrierImport, Tally, described
-from bridge.entrypoints.cli.output import JsonOption, Steps, print_json, print_table, say
+from bridge.entrypoints.cli.output import JsonOption, Steps, print_command, print_json, print_lines, say
 from bridge.entrypoints.cli.reading import SiteOption, read
-from bridge.entrypoints.cli.times import TzOption, dated, moment
+from bridge.entrypoints.cli.times import TzOption, moment, zone_name
 from bridge.entrypoints.control.client import Caller
 from bridge.errors import BridgeError
 from bridge.operations import carrier_files
+from bridge.operations.carrier_files import Contradicted
 from bridge.words import counted
 
 FAILED: Final = 1
@@ -88,13 +89,21 @@ def contradictions(site: SiteOption = Path(), as_json: JsonOption = False, tz: T
     if as_json:
         print_json(found)
         return
-    columns = ("order", "parcel", "carrier", "says", dated("at"), "we say", dated("at"), "what is wrong")
-    rows = [(c.order, c.parcel, c.carrier, c.said, moment(c.said_ms), f"{c.scan} ({c.device})", moment(c.scan_ms), _MEANING[c.kind]) for c in found]
-    if rows:
-        print_table(columns, rows)
-        say(f"`dockbridge orders explain {found[0].order}` shows every event of an order with its id; `dockbridge events void ID` takes a wrong one back.")
+    for c in found:
+        _print(c)
+    if found:
+        say(f"{counted(len(found), 'contradiction')}. Find out which is true, and void the other. Times are {zone_name()}.")
     else:
         say("No carrier contradicts our scans.")
+
+
+def _print(c: Contradicted) -> None:
+    width = max(len(c.carrier), len(c.device))
+    sides = ((c.carrier, c.said, c.said_ms, c.void_said), (c.device, c.scan, c.scan_ms, c.void_scan))
+    print_lines(f"{c.order}  {c.number or c.parcel or ''}  {_MEANING[c.kind]}", *(f"{who:{width}}  {moment(ms)}  {what}" for who, what, ms, _ in sides))
+    for who, what, _, event in sides:
+        if event is not None:
+            print_command(f"dockbridge events void {event} --reason did_not_occur  # if {who}'s {what} is wrong")
 
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {"import": import_, "contradictions": contradictions}

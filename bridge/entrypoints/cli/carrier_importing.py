@@ -207,7 +207,8 @@ def contradiction_lines(found: list[Contradicted]) -> Iterator[str]:
         return
     yield f"{counted(len(found), 'contradiction')} between the carrier and our own scans (times in {zone_name()}); nothing of ours was overwritten:"
     for c in found[:BAD_SHOWN_MAX]:
-        parcel = f", parcel {c.parcel}" if c.parcel is not None else ""
-        yield f"  order {c.order}{parcel}: {c.carrier} says {c.said} at {moment(c.said_ms)}; {c.device} says {c.scan} at {moment(c.scan_ms)} ({c.kind})"
+        number = f" ({c.number or c.parcel})" if c.number or c.parcel else ""
+        yield f"  order {c.order}{number}: {c.carrier} says {c.said} at {moment(c.said_ms)}; {c.device} says {c.scan} at {moment(c.scan_ms)} ({c.kind})"
     if len(found) > BAD_SHOWN_MAX:
         yield f"  and {len(found) - BAD_SHOWN_MAX} more"
+    yield "`dockbridge carriers contradictions` has the commands that take back what is wrong."
