@@ -158,6 +158,7 @@ def test_a_carriers_day(day: Day) -> None:
     assert [(row[0], row[1]) for row in day.exported()] == [(day.order(*MISSING[0]), "taken_back")]
     assert "No carrier contradicts our scans." in day.run("carriers", "contradictions").stderr
     assert day.exported() == []
+    assert [(row[0], row[1]) for row in day.exported("--again")] == [(day.order(*MISSING[0]), "taken_back")], "the last file that had rows"
     states = Counter(row["state"] for row in day.run.data("orders", "list", "-n", "400"))
     assert states == {"delivered": 60, "shipped": 237, "packed": 2, "out_for_delivery": 1}
 

@@ -18,6 +18,8 @@ from helpers.shell import Shell
 from bridge.config_file import parse
 from bridge.site_reader import ReadableSite
 
+pytestmark = pytest.mark.slow  # test_a_carriers_day.py has the main story
+
 SHOP = """
 [channel]
 name = "shop1"
@@ -87,7 +89,6 @@ def test_each_change_is_in_one_file(tmp_path: Path) -> None:
     assert desk.export("csv", "--changed-since", "2026-11-20") == ["#0", "#1", "#2", "#3"]
 
 
-@pytest.mark.slow
 def test_a_file_is_there_once_it_is_whole_and_never_replaced(tmp_path: Path) -> None:
     desk = Desk(tmp_path, 2)
     desk.fetched(0)
@@ -105,7 +106,6 @@ def test_a_file_is_there_once_it_is_whole_and_never_replaced(tmp_path: Path) -> 
     assert not (tmp_path / "none.txt").exists()
 
 
-@pytest.mark.slow
 def test_what_could_not_be_written_is_in_the_next_file(tmp_path: Path) -> None:
     desk = Desk(tmp_path, 1)
     desk.fetched(0)
@@ -115,7 +115,6 @@ def test_what_could_not_be_written_is_in_the_next_file(tmp_path: Path) -> None:
     assert desk.export() == ["#0"]
 
 
-@pytest.mark.slow
 def test_what_is_wrong_is_said_with_its_fix(tmp_path: Path) -> None:
     desk = Desk(tmp_path, 1)
     desk.export("csv", "--again", code=1)
@@ -128,7 +127,6 @@ def test_what_is_wrong_is_said_with_its_fix(tmp_path: Path) -> None:
     desk.export("csv", "--changed-since", "2026-11-20", "--again", code=2)
 
 
-@pytest.mark.slow
 def test_an_export_that_is_killed_loses_no_change(tmp_path: Path) -> None:
     desk = Desk(tmp_path, 2_000)
     desk.fetched(*range(2_000))
