@@ -20,7 +20,6 @@ from bridge.domain.order.sending import sending_of
 from bridge.ingest.channel_files import DenialRow
 from bridge.operations import devices
 from bridge.operations.imports import ImportedEvent
-from bridge.operations.order_ports import Row
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.shop.rows import BadRow
 from devices.protocol.bodies import BODIES
@@ -76,19 +75,19 @@ class _Place(NamedTuple):
 
 
 class _Story(NamedTuple):
-    """An order: what it shows, its facts, and what they make."""
+    """An order: its facts, and what they make."""
 
-    status: Row
     facts: list[Fact]
     whole: OrderFold
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A plan in the making."""
+    """A plan in the making: new events and their facts by order, and what carriers deny, these rows (`denied`) and by order all of it (`denials`)."""
 
     found: list[ImportedEvent] = field(default_factory=list)
     facts: dict[str, list[Fact]] = field(default_factory=dict)
+    denied: list[DenialRow] = field(default_factory=list)
     denials: dict[str, list[DenialRow]] = field(default_factory=dict)
     known: int = 0
 
@@ -107,15 +106,12 @@ async def plan(site: SiteReader, carrier: CarrierMap, rows: Sequence[StatusRow])
         else:
             touched.add(place.order)
             _add(draft, carrier.channel, row, place, known)
-    denials = [denial for some in draft.denials.values() for denial in some]
-    contradicted: list[Contradicted] = []
-    kept: list[DenialRow] = []
-    for order in sorted(touched):
-        found = _contradictions(site, order, stories[order].facts, draft)
-        contradicted += found
-        denied = {(c.parcel, c.said_ms) for c in found if c.kind is Kind.NEVER_RECEIVED}
-        kept += [d for d in draft.denials.get(order, ()) if any(ms == d.at_ms and d.parcel in ("", parcel) for parcel, ms in denied)]
-    return Planned(draft.found, draft.known, len(denials), foreign, unclear, contradicted, kept)
+    for denial in site.queries.denials(sorted(touched)):
+        draft.denials.setdefault(denial.order_id, []).append(denial)
+    contradicted = [c for order in sorted(touched) for c in _contradictions(order, stories[order].facts, draft)]
+    denied = {(c.order, c.said_ms) for c in contradicted if c.kind is Kind.NEVER_RECEIVED}
+    news = [denial for denial in draft.denied if (denial.order_id, denial.at_ms) in denied]
+    return Planned(draft.found, draft.known, len(draft.denied), foreign, unclear, contradicted, news)
 
 
 def _read(site: SiteReader, rows: Sequence[StatusRow]) -> tuple[dict[str, _Story], Mapping[str, set[str]]]:
@@ -123,7 +119,7 @@ def _read(site: SiteReader, rows: Sequence[StatusRow]) -> tuple[dict[str, _Story
     by_number = site.queries.orders_with_numbers({row.number for row in rows if row.number is not None})
     names = {row.order for row in rows if row.order is not None}.union(*by_number.values())
     stories = site.queries.stories(sorted(names))
-    return {order: _Story(status, facts, fold(order, facts)) for order, (status, facts) in stories.items()}, by_number
+    return {order: _Story(facts, fold(order, facts)) for order, (_, facts) in stories.items()}, by_number
 
 
 def _place(row: StatusRow, by_number: Mapping[str, set[str]], stories: Mapping[str, _Story]) -> _Place | BadRow | None:
@@ -177,7 +173,9 @@ def _of_that_time(holders: list[OrderFold], at_ms: int) -> list[OrderFold]:
 
 def _add(draft: _Draft, channel: str, row: StatusRow, place: _Place, known: set[bytes]) -> None:
     if row.event is None:
-        draft.denials.setdefault(place.order, []).append(DenialRow(place.order, place.parcel or "", channel, row.status, row.at_ms))
+        denial = DenialRow(place.order, place.parcel or "", channel, row.status, row.at_ms)
+        draft.denied.append(denial)
+        draft.denials.setdefault(place.order, []).append(denial)
         return
     event_id = events.event_id(row, channel)
     if event_id in known:
@@ -206,10 +204,9 @@ def _fact(row: StatusRow, channel: str, place: _Place, event_id: bytes) -> Fact:
     )
 
 
-def _contradictions(site: SiteReader, order: str, facts: list[Fact], draft: _Draft) -> list[Contradicted]:
-    new = draft.facts.get(order, [])
-    denials = [*site.queries.denials([order]), *draft.denials.get(order, ())]
-    return _shown(fold(order, [*facts, *new]), [_denial(d) for d in denials])
+def _contradictions(order: str, facts: list[Fact], draft: _Draft) -> list[Contradicted]:
+    """What is contradictory in an order once the new events are stored."""
+    return _shown(fold(order, [*facts, *draft.facts.get(order, [])]), [_denial(d) for d in draft.denials.get(order, ())])
 
 
 def _denial(row: DenialRow) -> Denial:

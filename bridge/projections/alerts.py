@@ -265,7 +265,7 @@ class Alerts(Quiet):
             after_ms = own.get(row.channel, batch.rules.stale_after_ms)
             if after_ms and row.at_ms <= batch.now_ms - after_ms:
                 stale.add(row.channel)
-                text = f"No file of channel {row.channel} came in for {after_ms / HOUR_MS:g} hours."
+                text = f"No file of channel {row.channel} came in for {after_ms / HOUR_MS:g} h."
                 fix = "Find out why, and import the next one. For a channel that is given up: `dockbridge device remove CHANNEL --revoke`."
                 self._raise(batch, AlertCode.STALE_CHANNEL, row.channel, Severity.WARNING, text, fix)
         return stale

@@ -37,7 +37,7 @@ def test_an_alert_is_raised_after_the_hours_of_the_channel(bench: Bench) -> None
     bench.sweep(6 * HOUR_MS - 2_000)
     assert stale(bench) == {}
     bench.sweep(2_000)
-    assert stale(bench) == {"shop1": "No file of channel shop1 came in for 6 hours."}
+    assert stale(bench) == {"shop1": "No file of channel shop1 came in for 6 h."}
     bench.sweep(25 * HOUR_MS)
     assert stale(bench).keys() == {"shop1", "dhl"}, "with 0 hours there is none"
 
