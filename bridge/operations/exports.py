@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold, fold
@@ -105,8 +106,22 @@ def changes(site: SiteReader, channel: str, span: Span) -> Iterator[Sent]:
 def _changes_of(order: str, channel: str, facts: Sequence[Fact], span: Span) -> list[Sent]:
     now = _as_of(order, channel, facts, span.upto_pos)
     before = _as_of(order, channel, facts, span.after_pos) if any(fact.pos <= span.after_pos for fact in facts) else {}
-    gone = [_taken_back(one) for key, one in before.items() if key not in now and one.what is What.SHIPPED]
-    return [*gone, *(one for key, one in now.items() if before.get(key) != one)]
+    known = [one for key, one in before.items() if key not in now]  # of parcels that are gone, or have another id since their pack arrived
+    news = []
+    for key, one in now.items():
+        if key in before and _is_same(before[key], one):
+            continue
+        renamed = next((old for old in known if key not in before and _is_same(old, one)), None)
+        if renamed is None:
+            news.append(one)
+        else:
+            known.remove(renamed)
+    return [*(_taken_back(one) for one in known if one.what is What.SHIPPED), *news]
+
+
+def _is_same(one: Sent, other: Sent) -> bool:
+    """Whether there is nothing new in what is said. That a carrier took it a little earlier than we scanned it is no news."""
+    return replace(one, at_ms=0, parcel=None) == replace(other, at_ms=0, parcel=None)
 
 
 def _taken_back(one: Sent) -> Sent:

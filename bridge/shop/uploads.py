@@ -69,7 +69,7 @@ def _amazon(sent: Sent, shop: ShopMap) -> Sequence[str] | None:
     if sent.what is not What.SHIPPED:
         return None
     carrier = _carrier(sent, shop)
-    code = _AMAZON.get(carrier.casefold(), "Other" if carrier else "")
+    code = _AMAZON.get((sent.carrier or "").casefold()) or _AMAZON.get(carrier.casefold()) or ("Other" if carrier else "")
     day = _local(sent.at_ms, shop).strftime("%Y-%m-%d")
     return (own_id(sent.order, shop), "", "", day, code, carrier if code == "Other" else "", sent.tracking or "", sent.service or "")
 

@@ -73,9 +73,9 @@ class Carrier:
         self.seq = 1_000 * self.no
         (folder / "map.toml").write_text(MAP.format(name=self.channel))
 
-    def order(self, order: int | str, tracking: str | None = None) -> str:
+    def order(self, order: int | str, tracking: str | None = None, *, hours_ago: int = 0) -> str:
         body: dict[str, Any] = {"channel": "web", "lines": LINES, "allow_partial": False, "payment": "on_delivery"}
-        self.say("shop1", "created", order, {**body, **({"tracking": self.number(tracking)} if tracking else {})})
+        self.say("shop1", "created", order, {**body, **({"tracking": self.number(tracking)} if tracking else {})}, hours_ago=hours_ago)
         return self.name(order)
 
     def name(self, order: int | str) -> str:
@@ -219,6 +219,14 @@ def test_a_number_of_two_orders_is_left_out_unless_one_has_ended_before(carrier:
     found, _ = carrier.take_in("N3,1,10:00,31", "N3,44,11:00,31", code=1)
     assert f"it names order {carrier.name(1)}, and {carrier.number('N3')} is the number of {carrier.name(3)}" in found["bad_rows"][0]["reason"]
     assert (found["new"], carrier.state(3)) == ({"arrive": 1}, "shipped"), "an order that is not known says nothing"
+
+
+def test_a_number_that_is_used_again_is_that_of_the_order_whose_turn_it_is(carrier: Carrier) -> None:
+    carrier.order(1, "N1", hours_ago=900)
+    carrier.say("scan-1", "delivery", 1, {"pod": {"method": "counter"}}, hours_ago=800)
+    carrier.order(2, "N1", hours_ago=100)
+    assert carrier.take_in_now("N1", "50")["new"] == {"pickup": 1}
+    assert [carrier.state(order) for order in (1, 2)] == ["delivered", "shipped"]
 
 
 def test_a_dry_run_says_the_same_and_sends_nothing(carrier: Carrier) -> None:
