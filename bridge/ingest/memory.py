@@ -6,7 +6,7 @@ After a batch that did not commit, `forget` drops all of it: a cache that may be
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import cbor2
 
@@ -23,7 +23,7 @@ from bridge.domain.refs import Ref, RefKind
 from bridge.ingest.articles import Catalogue
 from bridge.ingest.codes import CODE_RULES, CODES, COMMON, INSIDE, WAITING, placing_of, rules_of
 from bridge.ingest.log import stored_fact
-from bridge.ingest.ports import ShownParcel, StoredOrder, Transaction
+from bridge.ingest.ports import StoredOrder, Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 
 
@@ -64,19 +64,21 @@ CLOCKS: Final = Relation(name="clocks", row=ClockRow, key=("device",), origin=Or
 
 
 class OrderEntry:
-    """An order in memory: its fold, what was last published of it and of its parcels, and the codes that it knows of, except its own id."""
+    """An order in memory: its fold, what was last published of it, and the codes that it knows of, except its own id. `parcels` has the hash and the codes of
+    each parcel, `consignments` what is stored of each for its carrier; None if that was not read yet."""
 
-    __slots__ = ("codes", "collects", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
+    __slots__ = ("codes", "collects", "consignments", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
 
     def __init__(self, order_id: str, stored: StoredOrder | None = None) -> None:
         self.fold = OrderFold(order_id)
         self.rev = 0
         self.hash = b""
         self.timed = ""
-        self.parcels: dict[str, ShownParcel] = {}
+        self.parcels: dict[str, tuple[bytes, str]] = {}
         self.position_ms = 0
         self.state = ""
         self.collects = False
+        self.consignments: dict[str, Any] | None = None if stored is not None else {}
         self.due_ms: int | None = None
         self.codes: set[str] = set()
         if stored is not None:

@@ -43,23 +43,15 @@ class StoredVerdict(NamedTuple):
     receipt: bytes
 
 
-class ShownParcel(NamedTuple):
-    """A parcel as it was last written: its hash, its codes with one in each line, and what carriers are asked about it (`projections.carriage.Carriage`)."""
-
-    hash: bytes
-    codes: str
-    carriage: tuple[Any, ...]
-
-
 class StoredOrder(NamedTuple):
-    """A stored order: its facts, what was last published of it, and the codes that it knows of."""
+    """A stored order: its facts, what was last published of it, and the codes that it knows of. `parcels` has the hash and the codes of each parcel."""
 
     facts: list[Fact]
     codes: set[str]
     rev: int = 0
     hash: bytes = b""
     timed: str = ""
-    parcels: dict[str, ShownParcel] = {}  # noqa: RUF012 -- never changed in place
+    parcels: dict[str, tuple[bytes, str]] = {}  # noqa: RUF012 -- never changed in place
     due_ms: int | None = None
     state: str = ""
 

@@ -30,7 +30,7 @@ class Relation:
         numbered: the store numbers the rows in the order of their arrival, in a column `key[0]` that is not a field of `row`.
         appends: a row is never written twice.
         derived_if: (column, values) of the rows that are derived, if only some are. With values None, those rows in which the column is set.
-        indexes, unique: the columns of further indexes; those in `sparse` have only the rows in which the first of their columns is set.
+        indexes, unique: the columns of further indexes.
         note: a description of the content, for people who open the database.
     """
 
@@ -42,7 +42,6 @@ class Relation:
     appends: bool = False
     derived_if: tuple[str, frozenset[str] | None] | None = None
     indexes: tuple[tuple[str, ...], ...] = ()
-    sparse: tuple[tuple[str, ...], ...] = ()
     unique: tuple[tuple[str, ...], ...] = ()
     note: str = ""
 

@@ -52,7 +52,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.silence: ("alerts.silence", _Kept("subject")),
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
-    handovers.close: ("carriers.handover", _Kept("carrier", ("site_name", "keep_days"))),
+    handovers.close: ("carriers.handover", _Kept("carrier", ("window",))),
     devices.add: ("device.add", _Kept("device")),
     devices.edit: ("device.edit", _Kept("device")),
     devices.rotate: ("device.rotate", _Kept("device")),

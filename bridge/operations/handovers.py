@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.carriers import folded
+from bridge.domain.codes.rules import DAY_MS
 from bridge.errors import NotFound, Refused
 from bridge.operations.handover_ports import AwaitedParcel, ClosedList, Given, HandedParcel, Handover, Ready
 from bridge.operations.names import NAMED_MAX
@@ -19,26 +20,29 @@ NOBODY: Final = "unknown"
 
 
 class Window(Struct, frozen=True, kw_only=True):
-    """Which parcels a list is about: loaded since `loaded_ms`; of those that were not loaded, which had to leave by `due_ms` (None: all).
+    """What the site's settings say of a list: parcels loaded since `loaded_ms` are on it; of those that were not loaded, the ones that had to leave by `due_ms`
+    are missing (None: all).
 
-    `is_known` says that the settings name the carrier.
+    `is_known` says that the settings name the carrier, `site` is the site's name; closed lists are kept for `keep_days`.
     """
 
+    site: str
     loaded_ms: int
     due_ms: int | None
+    keep_days: float
     is_known: bool = True
 
 
-async def look(site: SiteReader, carrier: str, window: Window, *, site_name: str, now_ms: int) -> Handover:
+async def look(site: SiteReader, carrier: str, window: Window, *, now_ms: int) -> Handover:
     """The open list of a carrier.
 
     Raises:
         NotFound: if neither the site nor any parcel knows the carrier.
     """
-    return _open_list(site, carrier, window, site_name=site_name, at_ms=now_ms)
+    return _open_list(site, carrier, window, now_ms)
 
 
-async def close(site: SiteContext, carrier: str, window: Window, site_name: str, keep_days: float, reason: str = "") -> Handover:
+async def close(site: SiteContext, carrier: str, window: Window, reason: str = "") -> Handover:
     """Close the list of a carrier: what is on it is on no further list, and what is scanned from now on is on the next one.
 
     Raises:
@@ -46,12 +50,12 @@ async def close(site: SiteContext, carrier: str, window: Window, site_name: str,
         Refused: if nothing was loaded for it, or a parcel of it was put on another list at this moment.
     """
     now_ms = site.clock.now_ms()
-    handover = replace(_open_list(site, carrier, window, site_name=site_name, at_ms=now_ms), by=PERSON.get() or WHO.get() or NOBODY)
+    handover = replace(_open_list(site, carrier, window, now_ms), by=PERSON.get() or WHO.get() or NOBODY)
     if not handover.parcels and not handover.wrong:
         raise Refused(
             f"nothing was loaded for {carrier} since its last list", fix=f"scan the parcels (load); `dockbridge carriers handover {carrier}` lists them"
         )
-    keep_from_ms = now_ms - int(keep_days * 86_400_000)
+    keep_from_ms = now_ms - int(window.keep_days * DAY_MS)
     no = await site.on_writer(lambda: site.upkeep.close_handover(handover, keep_from_ms=keep_from_ms))
     return replace(handover, no=no)
 
@@ -73,7 +77,7 @@ async def list_closed(site: SiteReader, *, limit: int) -> list[ClosedList]:
     return site.queries.handovers(limit=limit)
 
 
-def _open_list(site: SiteReader, carrier: str, window: Window, *, site_name: str, at_ms: int) -> Handover:
+def _open_list(site: SiteReader, carrier: str, window: Window, at_ms: int) -> Handover:
     given, ready = site.queries.given(since_ms=window.loaded_ms), site.queries.ready()
     closed_ms = [ms for name, ms in site.queries.last_handovers().items() if folded(name) == folded(carrier)]
     own, wrong = loaded_for(carrier, given)
@@ -85,7 +89,7 @@ def _open_list(site: SiteReader, carrier: str, window: Window, *, site_name: str
     return Handover(
         no=None,
         carrier=carrier,
-        site=site_name,
+        site=window.site,
         at_ms=at_ms,
         by=None,
         since_ms=max(closed_ms, default=None),

@@ -13,10 +13,8 @@ from bridge.domain.view import SETTLED, OrderView, timed_flags
 from bridge.ingest.batch import Arrived, Batch, ShownOrder
 from bridge.ingest.log import PLAIN, Asked, decided_row, fact_of
 from bridge.ingest.memory import OrderEntry
-from bridge.ingest.ports import ShownParcel
 from bridge.ingest.relation import Deletion, Origin, Relation, Update
 from bridge.ingest.seam import Quiet, TopicFamily
-from bridge.projections.carriage import carriage_of
 from devices.protocol.vocabulary import EventType, Flag, Outcome, Payment, Role
 
 SWEEP_ORDERS_MAX: Final = 500
@@ -46,12 +44,7 @@ class OrderRow(NamedTuple):
 
 
 class ParcelRow(NamedTuple):
-    """A parcel as it was last published; `codes` has one code in each line. The rest is what carriers are asked about.
-
-    `carrier`, `service` and `tracking` are its own, or else its order's. `ready_for` is the carrier for which it stands in the warehouse, packed; `given_to`
-    the carrier that has it, by the scans at these places in the event log (`scans`, with blanks between them), the first of them at `given_ms`. `ship_by_ms`
-    is by when it has to leave.
-    """
+    """A parcel as it was last published; `codes` has one code in each line."""
 
     order_id: str
     parcel: str
@@ -59,16 +52,6 @@ class ParcelRow(NamedTuple):
     hash: bytes
     codes: str
     status: bytes
-    carrier: str = ""
-    service: str = ""
-    tracking: str = ""
-    ready_for: str | None = None
-    ship_by_ms: int | None = None
-    given_to: str | None = None
-    given_ms: int | None = None
-    vehicle: str | None = None
-    scans: str = ""
-    weight_g: int | None = None
 
 
 class StatusLogRow(NamedTuple):
@@ -86,14 +69,7 @@ ORDERS: Final = Relation(
     name="orders", row=OrderRow, key=("order_id",), origin=Origin.DERIVED, indexes=(("due_ms",),), note="derived: orders as they are shown"
 )
 ORDER_DUE: Final = Update(ORDERS, ("due_ms",), ("order_id",))
-PARCELS: Final = Relation(
-    name="parcels",
-    row=ParcelRow,
-    key=("order_id", "parcel"),
-    origin=Origin.DERIVED,
-    sparse=(("ready_for",), ("given_ms",)),
-    note="derived: parcels as they are shown",
-)
+PARCELS: Final = Relation(name="parcels", row=ParcelRow, key=("order_id", "parcel"), origin=Origin.DERIVED, note="derived: parcels as they are shown")
 PARCEL_GONE: Final = Deletion(PARCELS, ("order_id", "parcel"))
 STATUS_LOG: Final = Relation(
     name="status_log",
@@ -214,19 +190,18 @@ def _show_parcels(batch: Batch, entry: OrderEntry, view: OrderView) -> None:
     collects = collects_payment(order)
     is_other_for_couriers = collects != entry.collects
     entry.collects = collects
-    shown: dict[str, ShownParcel] = {}
+    shown: dict[str, tuple[bytes, str]] = {}
     for parcel_id, digest in view.parcels.items():
-        parcel = order.parcels[parcel_id]
-        codes = "\n".join(order.codes(parcel))
-        before, now = known.get(parcel_id), ShownParcel(digest, codes, carriage_of(order, parcel))
-        if before != now:
-            is_other_for_couriers = is_other_for_couriers or before is None or before.codes != codes
+        codes = "\n".join(order.codes(order.parcels[parcel_id]))
+        before = known.get(parcel_id)
+        if before != (digest, codes):
+            is_other_for_couriers = is_other_for_couriers or before is None or before[1] != codes
             status = view.parcel_status_cbor(parcel_id, rev=entry.rev)
-            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[parcel.state], digest, codes, status, *now.carriage))
-            if before is None or before.hash != digest:
+            batch.writes.rows(PARCELS).append(ParcelRow(order.id, parcel_id, PLAIN[order.parcels[parcel_id].state], digest, codes, status))
+            if before is None or before[0] != digest:
                 epoch = batch.rules.epoch
                 batch.publish(batch.topics.parcel(order.id, parcel_id), status if not epoch else view.parcel_status_cbor(parcel_id, rev=entry.rev, epoch=epoch))
-        shown[parcel_id] = now
+        shown[parcel_id] = (digest, codes)
     for parcel_id in known.keys() - view.parcels.keys():
         _clear_parcel(batch, order.id, parcel_id)
     # A phone checks scans against the codes in its assignment and collects payment according to it, so the assignment follows labels and payments.

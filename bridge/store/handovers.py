@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import cbor2
 import msgspec
-from sqlalchemy import Connection, Engine, delete, exists, func, insert, select
+from sqlalchemy import Connection, Engine, and_, delete, exists, func, insert, select
 
 from bridge.domain.lifecycle import DEAD
 from bridge.errors import Refused
@@ -23,24 +23,28 @@ _TO_PACK: Final = (
 """States of an order that is not packed as a whole. Only one that counts from something has to leave by a time."""
 
 
+_SAME_PARCEL: Final = and_(t.parcels.c.order_id == t.consignments.c.order_id, t.parcels.c.parcel == t.consignments.c.parcel)
+
+
 class HandoverQueries:
     """The reads of `operations.handover_ports.HandoverQueries`."""
 
     _reader: Engine
 
     def given(self, *, since_ms: int) -> list[Given]:
-        parcels = t.parcels.c
-        loaded = select(t.parcels).where(parcels.given_ms >= since_ms, parcels.state.not_in(DEAD)).order_by(parcels.given_ms, parcels.order_id, parcels.parcel)
+        own, shown = t.consignments.c, t.parcels.c
+        query = select(t.consignments, shown.codes).join(t.parcels, _SAME_PARCEL).where(own.given_ms >= since_ms, shown.state.not_in(DEAD))
         with translated(), self._reader.connect() as connection:
-            rows = [row._mapping for row in connection.execute(loaded)]
+            rows = [row._mapping for row in connection.execute(query.order_by(own.given_ms, own.order_id, own.parcel))]
             handed = _handed(connection, [row["order_id"] for row in rows])
         return [Given(row["given_to"], parcel) for row in rows if handed.isdisjoint(_scans(parcel := _handed_parcel(row)))]
 
     def ready(self) -> list[Ready]:
-        parcels = t.parcels.c
-        query = select(t.parcels).where(parcels.ready_for.is_not(None)).order_by(parcels.order_id, parcels.parcel)
+        own, shown = t.consignments.c, t.parcels.c
+        query = select(t.consignments, shown.codes, shown.state, shown.status).join(t.parcels, _SAME_PARCEL).where(own.ready_for.is_not(None))
         with translated(), self._reader.connect() as connection:
-            return [Ready(row._mapping["ready_for"], _awaited_parcel(row._mapping)) for row in connection.execute(query)]
+            rows = [row._mapping for row in connection.execute(query.order_by(own.order_id, own.parcel))]
+        return [Ready(row["ready_for"], _awaited_parcel(row)) for row in rows]
 
     def unpacked(self, *, due_ms: int) -> list[tuple[str, int]]:
         orders = t.orders.c

@@ -10,11 +10,10 @@ from bridge.domain.facts import Fact
 from bridge.ingest.codes import CODES, PLACED, WAITING, PlacedRow, placed_fact
 from bridge.ingest.log import BATCHES, EVENTS, EventRow, stored_fact
 from bridge.ingest.memory import LEDGER
-from bridge.ingest.ports import ShownParcel, StoredOrder, StoredReceipt, StoredVerdict
+from bridge.ingest.ports import StoredOrder, StoredReceipt, StoredVerdict
 from bridge.ingest.relation import Relation, Writes
 from bridge.ingest.sessions import MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS
 from bridge.ingest.waiting import PARKED
-from bridge.projections.carriage import CARRIAGE_COLUMNS
 from bridge.projections.orders import ORDERS, PARCELS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
@@ -73,7 +72,7 @@ class MemoryTransaction:
             facts, row = self._facts(order_id), self._of(ORDERS).get(order_id)
             codes = {c.code for c in self._of(CODES).values() if c.order_id == order_id}
             if row is not None:
-                parcels = {p.parcel: ShownParcel(p.hash, p.codes, p[-len(CARRIAGE_COLUMNS) :]) for p in self._of(PARCELS).values() if p.order_id == order_id}
+                parcels = {p.parcel: (p.hash, p.codes) for p in self._of(PARCELS).values() if p.order_id == order_id}
                 found[order_id] = StoredOrder(facts, codes, row.rev, row.hash, row.timed, parcels, row.due_ms, row.state)
             elif facts or codes:
                 found[order_id] = StoredOrder(facts, codes)

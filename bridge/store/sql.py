@@ -18,15 +18,13 @@ from bridge.config import LOG_PINNED_FACTOR
 from bridge.domain.facts import Fact
 from bridge.ingest.codes import PLACED, PlacedRow, placed_fact
 from bridge.ingest.log import EventRow
-from bridge.ingest.ports import ShownParcel, StoredOrder, StoredReceipt, StoredVerdict
+from bridge.ingest.ports import StoredOrder, StoredReceipt, StoredVerdict
 from bridge.ingest.relation import Origin, Relation, Writes
-from bridge.projections.carriage import CARRIAGE_COLUMNS
 from bridge.store.relations import EVENT_COLUMNS, chunks, marks, select, select_any, write
 from bridge.store.sqlite import FINISH_MS, PAGE_BYTES, translated
 
 _END_OF_LOG: Final = 2**62
 """A position that no event has."""
-_CARRIAGE: Final = ", ".join(CARRIAGE_COLUMNS)
 
 
 class SqlStore:
@@ -151,10 +149,10 @@ class SqlTransaction:
             for order_id in facts.keys() | codes.keys():
                 found[order_id] = StoredOrder(facts.get(order_id, []), codes.get(order_id, set()))
             rows = self._rows(f"SELECT order_id, rev, hash, timed, due_ms, state FROM orders WHERE order_id {these}", some)
-            parcels: dict[str, dict[str, ShownParcel]] = {}
-            held = self._rows(f"SELECT order_id, parcel, hash, codes, {_CARRIAGE} FROM parcels WHERE order_id {these}", some) if rows else ()
-            for order_id, parcel, digest, held_codes, *carriage in held:
-                parcels.setdefault(order_id, {})[parcel] = ShownParcel(digest, held_codes, tuple(carriage))
+            parcels: dict[str, dict[str, tuple[bytes, str]]] = {}
+            held = self._rows(f"SELECT order_id, parcel, hash, codes FROM parcels WHERE order_id {these}", some) if rows else ()
+            for order_id, parcel, digest, held_codes in held:
+                parcels.setdefault(order_id, {})[parcel] = (digest, held_codes)
             for order_id, rev, digest, timed, due_ms, state in rows:
                 known = facts.get(order_id, []), codes.get(order_id, set())
                 found[order_id] = StoredOrder(*known, rev, digest, timed, parcels.get(order_id, {}), due_ms, state)

@@ -29,6 +29,7 @@ from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIP
 from bridge.ingest.waiting import PARKED
 from bridge.projections.alert_marks import ALERT_ACKS, ALERT_SILENCES
 from bridge.projections.alerts import ALERTS
+from bridge.projections.consignments import CONSIGNMENTS
 from bridge.projections.jobs import JOBS
 from bridge.projections.mispicks import MISPICKS
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
@@ -55,7 +56,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(EVENTS, BATCHES, REFUSED, PLACED, RECEIPTS, ORDERS, PARCELS, STATUS_LOG, PARKED, QUARANTINE, LEDGER, SHIFTS, CLOCKS, JOBS, ALERTS, POSITIONS),
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
-    *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS, HANDOVERS, HANDED),
+    *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS, HANDOVERS, HANDED, CONSIGNMENTS),
     *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
 )
 """Everything that is stored, except the enrolled devices."""
@@ -85,17 +86,9 @@ def table_of(relation: Relation, into: MetaData = metadata) -> Table:
         *columns,
         *(UniqueConstraint(*names) for names in relation.unique),
         *(Index(None, *names) for names in relation.indexes),
-        *(_sparse_index(columns, names) for names in relation.sparse),
         comment=relation.note,
         sqlite_with_rowid=is_row_number,
     )
-
-
-def _sparse_index(columns: Sequence[Any], names: tuple[str, ...]) -> Index:
-    """An index of the rows in which its first column is set."""
-    found = {column.name: column for column in columns}
-    is_set = found[names[0]].is_not(None)
-    return Index(None, *(found[name] for name in names), sqlite_where=is_set, postgresql_where=is_set)
 
 
 TABLES: Final = {relation: table_of(relation) for relation in RELATIONS}
@@ -137,7 +130,7 @@ audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_F
 people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
 codes, tracking_numbers = TABLES[CODES], TABLES[TRACKING_NUMBERS]
 channel_files, exports, denials = TABLES[CHANNEL_FILES], TABLES[EXPORTS], TABLES[DENIALS]
-handovers, handed = TABLES[HANDOVERS], TABLES[HANDED]
+handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONSIGNMENTS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
 retained, sessions, message_log, epochs, site = TABLES[RETAINED], TABLES[SESSIONS], TABLES[MESSAGE_LOG], TABLES[EPOCHS], TABLES[SITE]

@@ -7,14 +7,20 @@ Over the real commands: `carriers list|cutoffs|handover|handovers`, `orders amen
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
+import helpers.close_until_killed
 import pytest
 from helpers.events import CREATED
+from helpers.forked import Forked
 from helpers.shell import Shell
 from helpers.site import Site
+from helpers.waiting import DEADLINE_S
 
 from bridge.entrypoints.control.server import ControlServer
 from devices.protocol.vocabulary import Role
@@ -65,19 +71,27 @@ class Hall:
         return dict(found)
 
 
-@pytest.fixture
-def hall(tmp_path: Path) -> Iterator[Hall]:
+@contextmanager
+def opened(folder: Path) -> Iterator[Hall]:
     """Three orders for DHL that have to leave now, one that has to leave tomorrow, and one for GLS: all packed."""
-    with Site(tmp_path / "site", **SETTINGS) as site:
+    with Site(folder, **SETTINGS) as site:
         control = ControlServer(site.app, site.directory)
         site.wait_for(control.start())
-        hall = Hall(site)
-        for order in ("PO-1", "PO-2", "PO-3"):
-            hall.order(order, "deutsche post", ship_by_ms=site.now_ms())
-        hall.order("PO-4", "DHL", weight_g=None)
-        hall.order("PO-5", "GLS")
+        try:
+            hall = Hall(site)
+            for order in ("PO-1", "PO-2", "PO-3"):
+                hall.order(order, "deutsche post", ship_by_ms=site.now_ms())
+            hall.order("PO-4", "DHL", weight_g=None)
+            hall.order("PO-5", "GLS")
+            yield hall
+        finally:
+            site.wait_for(control.stop())
+
+
+@pytest.fixture
+def hall(tmp_path: Path) -> Iterator[Hall]:
+    with opened(tmp_path / "site") as hall:
         yield hall
-        site.wait_for(control.stop())
 
 
 def test_a_load_for_the_wrong_carrier_is_stopped_and_the_alert_ends_with_the_unload(hall: Hall) -> None:
@@ -173,9 +187,9 @@ def test_other_settings_move_nothing_that_was_decided(hall: Hall) -> None:
     hall.load("PO-5")
     hall.load("PO-2", vehicle="V-99")
     hall.list_of("DHL", "--close")
-    rows = "SELECT order_id, parcel, carrier, ship_by_ms, given_to, scans, hash FROM parcels ORDER BY order_id"
+    rows = "SELECT * FROM consignments ORDER BY order_id"
     before, lists = hall.site.rows(rows), hall.site.rows("SELECT no, content FROM handovers")
-    assert before[3][3] is not None, "PO-4 has a time by rule"
+    assert before[3][6] is not None, "PO-4 has a time by rule"
     config = hall.site.directory / "bridge.toml"
     config.write_text(
         config.read_text(encoding="utf-8").replace("0:00/23:59", "1:00/2:00").replace("V-12", "V-13").replace("Deutsche Post", "Post"), encoding="utf-8"
@@ -201,3 +215,23 @@ def test_names_and_numbers_that_are_wrong_are_said(hall: Hall) -> None:
 def test_a_load_that_nobody_knows_for_whom_it_is_counts_for_the_parcels_own_carrier(hall: Hall) -> None:
     assert hall.load("PO-4", vehicle="V-99")["tone"] == "ok"
     assert hall.list_of("DHL")["parcels"] == ["PO-4"]
+
+
+@pytest.mark.slow
+def test_a_kill_while_a_list_is_closed_leaves_it_open_or_closed_and_no_parcel_is_lost_or_on_two(tmp_path: Path) -> None:
+    with opened(tmp_path / "site") as hall:
+        for order in ("PO-1", "PO-2"):
+            hall.load(order)
+    ends: list[int] = []
+    while not ends or ends[-1] == -SIGKILL:
+        copy = tmp_path / f"copy-{len(ends)}"
+        shutil.copytree(tmp_path / "site", copy)
+        process = Forked([helpers.close_until_killed.__file__, str(copy), "DHL", str(len(ends) + 1)])
+        ends.append(process.wait(DEADLINE_S))
+        process.stdout.close()
+        run = Shell(copy)
+        closed = [p["order"] for row in run.data("carriers", "handovers") for p in run.data("carriers", "handover", "--no", str(row["no"]))["parcels"]]
+        still = [p["order"] for p in run.data("carriers", "handover", "DHL")["parcels"]]
+        assert sorted(closed + still) == ["PO-1", "PO-2"], (ends, closed, still)
+        run("carriers", "handover", "DHL", "--close", code=0 if still else 1)
+    assert (len(ends) > 4, ends[-1]) == (True, 0)

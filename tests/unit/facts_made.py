@@ -14,7 +14,7 @@ from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.order import Order, Parcel
 from bridge.domain.order.promise import ship_by
 from bridge.domain.view import OrderView, flags_of
-from bridge.projections.carriage import carriage_of
+from bridge.projections.consignments import consignment_of
 from devices.protocol import bodies
 from devices.protocol.bodies import Body, Line
 from devices.protocol.vocabulary import EventType as E
@@ -252,8 +252,8 @@ Seen = tuple[tuple[object, ...], str, dict[tuple[str, bytes], Verdict]]
 def seen(whole: OrderFold) -> Seen:
     """Everything that must not depend on arrival: hash and what carriers are asked about, state, and verdicts."""
     order = whole.order
-    carriage = tuple((p.id, *carriage_of(order, p)) for p in sorted(order.parcels.values(), key=lambda p: p.id))
-    return (OrderView(order).hash, ship_by(order), *carriage), order.state_word, dict(whole.verdicts)
+    consignments = [consignment_of(order, p) for p in sorted(order.parcels.values(), key=lambda p: p.id)]
+    return (OrderView(order).hash, ship_by(order), *consignments), order.state_word, dict(whole.verdicts)
 
 
 def seen_at_once(facts: Iterable[Fact]) -> Seen:

@@ -320,6 +320,7 @@ def busy_day(bench: Bench) -> None:
     bench.send(bench.message("scan-2", "created", event("scan-2", 20, "PO-1"), kind=Kind.DENIED, detail="role scanner does not send created"))
     bench.tell("shop1", "created", "PO-3", {**CREATED, "promise_ms": bench.now_ms + 5_000, "tracking": "JD 014600"})
     bench.sweep(10_000)
+    bench.tell("desk", "amended", "PO-1", {"changed": ["carrier"], "carrier": "DHL"})
     bench.create("PO-8")
     bench.tell("desk", "unassigned", None, {"job": "j1", "reason": "sick"})
 

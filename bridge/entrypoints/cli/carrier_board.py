@@ -28,7 +28,8 @@ NO_CUTOFFS: Final = 'No carrier has cutoffs. Write them into bridge.toml: [cutof
 def list_(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:
     """List the carriers: what each is to take with its present pickup, what is loaded, what is missing, and how long it is to the next cutoff.
 
-    `missing` is packed and not loaded; `to pack` are orders that have to leave with this pickup, and are not packed. `carriers handover` names the parcels.
+    `leaves` is the present pickup: that of the last cutoff of today. `missing` is packed and not loaded; `to pack` are orders that have to leave with it, and
+    are not packed. `carriers handover` names the parcels.
 
     Example: `dockbridge carriers list`
     """
@@ -38,7 +39,7 @@ def list_(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption =
     if as_json:
         print_json(found)
         return
-    columns = ("carrier", "expected", "loaded", "missing", "to pack", "wrong", "next cutoff", dated("pickup"), dated("last list"))
+    columns = ("carrier", dated("leaves"), "expected", "loaded", "missing", "to pack", "wrong", "next cutoff", dated("its pickup"), dated("last list"))
     if found:
         print_table(columns, [_row(carrier) for carrier in found])
     else:
@@ -50,7 +51,7 @@ def list_(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption =
 def _row(now: CarrierNow) -> tuple[Any, ...]:
     coming = f"in {countdown(now.cutoff_in_s)}, {_clock(now.cutoff_ms)}" if now.cutoff_in_s is not None and now.cutoff_ms is not None else None
     counts = (now.expected, now.loaded, now.missing, now.unpacked, now.wrong)
-    return (now.carrier, *counts, coming, _minute(now.pickup_ms), _minute(now.closed_ms))
+    return (now.carrier, _minute(now.due_ms), *counts, coming, _minute(now.pickup_ms), _minute(now.closed_ms))
 
 
 def cutoffs(

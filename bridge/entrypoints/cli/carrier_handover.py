@@ -64,12 +64,14 @@ def _present(site: Path, carrier: str, *, close: bool, reason: str) -> Handover:
     settings = load(site / CONFIG_NAME)
     rules, now = carriers_of(settings), now_ms()
     name = rules.named(carrier)
-    known = name in rules.names.values()
-    window = operations.Window(loaded_ms=loaded_since_ms(settings, now), due_ms=due_ms_of(rules.timetable, name, now), is_known=known)
-    if not close:
-        return read(site, operations.look, name, window, site_name=settings.site.name, now_ms=now)
-    keep_days = max(settings.carriers.handovers_keep_days, settings.carriers.handover_days)
-    return call(site, operations.close, name, window, settings.site.name, keep_days, reason)
+    window = operations.Window(
+        site=settings.site.name,
+        loaded_ms=loaded_since_ms(settings, now),
+        due_ms=due_ms_of(rules.timetable, name, now),
+        keep_days=max(settings.carriers.handovers_keep_days, settings.carriers.handover_days),
+        is_known=name in rules.names.values(),
+    )
+    return call(site, operations.close, name, window, reason) if close else read(site, operations.look, name, window, now_ms=now)
 
 
 def handovers(limit: LimitOption = 50, site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:
@@ -92,7 +94,8 @@ def _closed(one: ClosedList) -> tuple[Any, ...]:
 def _print(found: Handover) -> None:
     columns = ("code", "order", "parcel", "weight", "vehicle", dated("loaded"))
     title = f"{found.carrier}, list {found.no}" if found.no is not None else f"{found.carrier}, open"
-    print_table(columns, [_row(parcel) for parcel in found.parcels], title=title)
+    if found.parcels:
+        print_table(columns, [_row(parcel) for parcel in found.parcels], title=title)
     if found.wrong:
         heads = (*columns, "goes with")
         print_table(

@@ -44,6 +44,7 @@ ALERTS: Final[dict[AlertCode, _About | None]] = {
     _A.MOVED_ON_HOLD: None,
     _A.MOVED_AFTER_CANCEL: None,
     _A.NOT_YOUR_JOB: None,
+    _A.WRONG_CARRIER: None,
     _A.LABEL_MOVED: None,
     _A.LOST: None,
     _A.DAMAGED: None,

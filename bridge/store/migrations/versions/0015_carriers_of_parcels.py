@@ -13,14 +13,24 @@ def upgrade() -> None:
     for name in ("carrier", "pickups"):
         op.add_column("events", sa.Column(name, sa.String(), nullable=True))
     op.add_column("orders", sa.Column("ship_by_ms", sa.BigInteger(), nullable=True))
-    for name in ("carrier", "service", "tracking", "scans"):
-        op.add_column("parcels", sa.Column(name, sa.String(), nullable=False, server_default=""))
-    for name in ("ready_for", "given_to", "vehicle"):
-        op.add_column("parcels", sa.Column(name, sa.String(), nullable=True))
-    for name in ("ship_by_ms", "given_ms", "weight_g"):
-        op.add_column("parcels", sa.Column(name, sa.BigInteger(), nullable=True))
+    op.create_table(
+        "consignments",
+        sa.Column("order_id", sa.String(), autoincrement=False, nullable=False),
+        sa.Column("parcel", sa.String(), autoincrement=False, nullable=False),
+        *(sa.Column(name, sa.String(), nullable=False) for name in ("carrier", "service", "tracking")),
+        sa.Column("ready_for", sa.String(), nullable=True),
+        sa.Column("ship_by_ms", sa.BigInteger(), nullable=True),
+        sa.Column("given_to", sa.String(), nullable=True),
+        sa.Column("given_ms", sa.BigInteger(), nullable=True),
+        sa.Column("vehicle", sa.String(), nullable=True),
+        sa.Column("scans", sa.String(), nullable=False),
+        sa.Column("weight_g", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("order_id", "parcel", name=op.f("pk_consignments")),
+        comment="derived: parcels that go with a carrier",
+        sqlite_with_rowid=False,
+    )
     for name in ("ready_for", "given_ms"):
-        op.create_index(op.f(f"ix_parcels_{name}"), "parcels", [name], sqlite_where=sa.column(name).is_not(None), postgresql_where=sa.column(name).is_not(None))
+        op.create_index(op.f(f"ix_consignments_{name}"), "consignments", [name])
     op.create_table(
         "handovers",
         sa.Column("no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
