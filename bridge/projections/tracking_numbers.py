@@ -9,7 +9,7 @@ from bridge.ingest.batch import Batch, Ruled
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.seam import Quiet
 from devices.protocol import bodies
-from devices.protocol.vocabulary import EventType, Outcome
+from devices.protocol.vocabulary import EventType
 
 
 class TrackingNumberRow(NamedTuple):
@@ -33,7 +33,8 @@ class TrackingNumbers(Quiet):
     def rule(self, heard: Ruled, batch: Batch) -> None:
         body, order_id = heard.body, heard.row.order_id
         assert isinstance(body, bodies.Created | bodies.Amended)
-        if body.tracking is None or order_id is None or heard.verdict.outcome is Outcome.REJECTED:
+        # Whether it counts does not matter: a verdict may change, and which orders a number may mean is for whoever asks.
+        if body.tracking is None or order_id is None:
             return
         key = code_key("".join(body.tracking.split()), plain=True)
         if isinstance(key, Key):
