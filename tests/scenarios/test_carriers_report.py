@@ -203,6 +203,9 @@ def test_a_status_that_the_map_does_not_name_is_counted_and_not_guessed(carrier:
 
 def test_a_row_that_cant_be_used_is_named_and_the_others_come_in(carrier: Carrier) -> None:
     carrier.order(1, "N1")
+    (carrier.folder / "future.csv").write_text(f"{HEADER}{carrier.number('N1')},,2126-11-20 09:00:00,80,\n")
+    found, done = carrier.take_in_file(carrier.folder / "future.csv", code=1)
+    assert "line 2: it lies in the future (2126-11-20 01:00:00 UTC): is channel.time_format right?" in done.stderr
     found, done = carrier.take_in("N1,,09:00,50", "N1,,9 o'clock,31", ",,10:00,31", code=1)
     assert ([bad["line"] for bad in found["bad_rows"]], found["new"]) == ([3, 4], {"pickup": 1})
     assert "status.csv, line 3: at is " in done.stderr

@@ -48,7 +48,6 @@ class Tally:
     unknown: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     rows_left_out_by_map: int = 0
-    future: int = 0
     contradicted: dict[tuple[Any, ...], Contradicted] = field(default_factory=dict)
 
     def add_bad(self, file: Path, row: BadRow) -> None:
@@ -84,7 +83,6 @@ class Tally:
             "rows_left_out_by_map": self.rows_left_out_by_map,
             "of_others": {"rows": self.foreign_rows, "numbers": dict(self.foreign)},
             "bad_rows": [{"file": str(file), **row._asdict()} for file, row in self.bad],
-            "future": self.future,
             "contradictions": list(self.contradicted.values()),
             "sent": sent,
         }
@@ -133,8 +131,9 @@ class CarrierImport:
         try:
             for line, cells in rows:
                 said = reader.read(line, cells)
-                if isinstance(said, StatusRow):
-                    self._tally.future += said.at_ms > latest_ms
+                if isinstance(said, StatusRow) and said.at_ms > latest_ms:
+                    self._tally.add_bad(path, BadRow(line, f"it lies in the future ({moment(said.at_ms)} {zone_name()}): is channel.time_format right?"))
+                elif isinstance(said, StatusRow):
                     yield said
                 elif said is not None:
                     self._tally.add_bad(path, said)
@@ -192,8 +191,6 @@ def _left_out(tally: Tally) -> Iterator[str]:
         yield f"LEFT OUT: {counted(tally.unknown.total(), 'row')} with statuses that the map does not name: {words}. Add each to [status]: {example}."
     if tally.bad_rows:
         yield f"LEFT OUT: {counted(tally.bad_rows, 'row')} that can't be used. Mend the file or the map, and import the file again: nothing is stored twice."
-    if tally.future:
-        yield f"{counted(tally.future, 'row')} lie in the future, as the file says: is channel.time_format right?"
     for file, row in tally.bad:
         if row.ends_file:
             yield f"{file}: Import stopped at line {row.line}. The rows before it came in. Fix the file and run the import again."
