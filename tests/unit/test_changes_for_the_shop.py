@@ -151,7 +151,7 @@ def test_the_same_span_gives_the_same_file_whatever_has_happened_since(shop: Sho
     assert list(changes(shop.reader, CHANNEL, span)) == before
 
 
-@settings(max_examples=4)
+@settings(max_examples=4, deadline=None)
 @given(cuts=st.lists(st.integers(0, 12), max_size=4))
 def test_however_often_files_are_made_the_last_that_is_told_of_each_order_is_true(tmp_path_factory: pytest.TempPathFactory, cuts: list[int]) -> None:
     with Shop(tmp_path_factory.mktemp("shop") / "site.db") as shop:

@@ -155,6 +155,14 @@ def test_a_drivers_pickup_counts_as_a_load_and_a_couriers_does_not(story: Story)
     assert (story.order.parcels["a"].load is None, story.order.parcels["b"].load is None) == (False, True)
 
 
+def test_what_comes_back_may_come_with_any_carrier(story: Story) -> None:
+    load(story, "A", "DHL")
+    story.tell(E.REFUSED, code="A")
+    assert load(story, "A", "GLS") == (Outcome.NOOP, Tone.OK, ())
+    story.tell(E.RETURNED, code="A")
+    assert load(story, "A", "GLS") == WRONG, "now it goes out again"
+
+
 def test_a_container_with_parcels_for_several_carriers_names_none_of_them(story: Story) -> None:
     amend(story, "b", carrier="UPS")
     story.tell(E.LOAD, bodies.Load(vehicle="V1", carrier="GLS"), code="CAGE", inside=("A", "B"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.domain.facts import Fact, Verdict
-from bridge.domain.lifecycle import DEAD, IN_CUSTODY
+from bridge.domain.lifecycle import DEAD, IN_CUSTODY, OUTBOUND
 from bridge.domain.members import E
 from bridge.domain.order.order import Order
 from bridge.domain.order.parcel import Load, Parcel
@@ -17,33 +17,38 @@ from devices.protocol.vocabulary import Flag, Next, ParcelState, Warn
 
 LEAVES: Final = frozenset({E.LOAD, E.PICKUP})
 """By these a parcel leaves the warehouse."""
+_GOING_OUT: Final = OUTBOUND - {ParcelState.DELIVERED}
 _ON_ITS_WAY: Final = IN_CUSTODY - {ParcelState.DELIVERED}
 SCANS_KEPT_MAX: Final = 8
 """Scans by which a parcel was given to one carrier that are kept apart; more of them add nothing."""
 
 
-def give(order: Order, fact: Fact, parcels: Iterable[Parcel]) -> tuple[bool, str | None]:
-    """Note to which carrier a scan gives these parcels. Returns (whether that is new, the carrier that was expected instead, or "" if several were)."""
+class Given(NamedTuple):
+    """What a scan did: `is_news` if another carrier has a parcel now, or is the right one now; `wrong` are the carriers that were to take them instead."""
+
+    is_news: bool = False
+    wrong: tuple[str, ...] = ()
+
+
+def give(order: Order, fact: Fact, parcels: Iterable[Parcel]) -> Given:
+    """Note to which carrier a scan gives these parcels, and flag those that are another carrier's."""
     carrier, vehicle = carrier_meant(fact), fact.body.vehicle if isinstance(fact.body, bodies.Load) else None
     if fact.type == E.PICKUP and carrier is None:
-        return False, None  # a courier of our own
+        return Given()  # to a courier of our own
     is_news = False
-    expected: dict[str, None] = {}
+    wrong: dict[str, None] = {}
     for parcel in parcels:
-        if parcel.state not in IN_CUSTODY:
-            continue
+        if parcel.state not in _GOING_OUT:
+            continue  # what comes back may come with any carrier
         right = carrier_of(order, parcel)
-        is_news = _give_one(parcel, Load(carrier, vehicle, fact.event_ms, (fact.pos,)), right) or is_news
-        if carrier is None or right is None:
-            continue
-        if is_same(carrier, right):
-            is_news = is_news or Flag.WRONG_CARRIER in parcel.flags
-            parcel.flags.discard(Flag.WRONG_CARRIER)
-        else:
-            is_news = is_news or Flag.WRONG_CARRIER not in parcel.flags
-            parcel.flags.add(Flag.WRONG_CARRIER)
-            expected[right] = None
-    return is_news, (next(iter(expected)) if len(expected) == 1 else "") if expected else None
+        is_news = _note(parcel, Load(carrier, vehicle, fact.event_ms, (fact.pos,)), right) or is_news
+        if carrier is not None and right is not None:
+            is_right = is_same(carrier, right)
+            is_news = is_news or is_right == (Flag.WRONG_CARRIER in parcel.flags)
+            (parcel.flags.discard if is_right else parcel.flags.add)(Flag.WRONG_CARRIER)
+            if not is_right:
+                wrong[right] = None
+    return Given(is_news, tuple(wrong))
 
 
 def carrier_meant(fact: Fact) -> str | None:
@@ -51,7 +56,7 @@ def carrier_meant(fact: Fact) -> str | None:
     return fact.carrier or (fact.body.carrier if isinstance(fact.body, bodies.Load | bodies.Pickup) else None)
 
 
-def _give_one(parcel: Parcel, load: Load, right: str | None) -> bool:
+def _note(parcel: Parcel, load: Load, right: str | None) -> bool:
     """Note the scan. A repeated scan for the same carrier is the same handover. Returns True if another carrier has the parcel now."""
     before = parcel.load
     if before is None:
@@ -64,9 +69,11 @@ def _give_one(parcel: Parcel, load: Load, right: str | None) -> bool:
     return True
 
 
-def stopped(verdict: Verdict, expected: str) -> Verdict:
+def stopped(verdict: Verdict, given: Given) -> Verdict:
     """The answer to a scan for the wrong carrier: it counts, because it happened, and the parcel must come out again."""
-    return verdict._replace(warn=(*verdict.warn, Warn.WRONG_CARRIER), next=Next.UNLOAD, carrier=expected or None)
+    if not given.wrong:
+        return verdict
+    return verdict._replace(warn=(*verdict.warn, Warn.WRONG_CARRIER), next=Next.UNLOAD, carrier=given.wrong[0] if len(given.wrong) == 1 else None)
 
 
 def right_carrier(order: Order, parcels: Iterable[Parcel]) -> None:

@@ -56,10 +56,8 @@ def apply_movement(order: Order, fact: Fact, step: str | None = None, where: str
     order.count_packed()
     if fact.type not in LEAVES:
         return judge_scan(order, fact, changed, parcels, warn)
-    is_news, expected = give(order, fact, parcels)
-    verdict = judge_scan(order, fact, changed or is_news, parcels, warn)
-    if expected is not None:
-        verdict = stopped(verdict, expected)
+    given = give(order, fact, parcels)
+    verdict = stopped(judge_scan(order, fact, changed or given.is_news, parcels, warn), given)
     return _stop_unpaid(order, verdict) if changed else verdict
 
 

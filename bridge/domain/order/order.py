@@ -14,7 +14,7 @@ from bridge.domain.lifecycle import DEAD, IN_CUSTODY, MOVES, ORDER_IMPLIED, ORDE
 from bridge.domain.members import FLAG, ORDER, PARCEL, E
 from bridge.domain.order.book import Book, is_booked
 from bridge.domain.order.contents import Contents, contents_of, packed_if_none_gone
-from bridge.domain.order.parcel import Parcel
+from bridge.domain.order.parcel import OwnSending, Parcel
 from bridge.domain.order.payment import Account
 from devices.protocol import bodies
 from devices.protocol.vocabulary import Flag, OrderState, Outcome, Payment, Reason, Warn, partially
@@ -42,7 +42,7 @@ class Order:
     are those that it was in time for (`promise.py`).
 
     `assigned` is the job of the whole order, `parcel_jobs` that of single parcels by their id, or by the code that they will bear; None if it was taken
-    back. `cancelled_parcels` are the parcels that are cancelled while the order is not, and `sendings` how single parcels are sent (`sending.Own`), named in
+    back. `cancelled_parcels` are the parcels that are cancelled while the order is not, and `sendings` how single parcels are sent, named in
     the same way.
 
     `decisions` are the outcomes of couriers' answers by (device, event id). `book` knows which parcel an event is about, from the facts in `booked`.
@@ -90,7 +90,7 @@ class Order:
         self.assigned: CourierJob | None = None
         self.parcel_jobs: dict[str, CourierJob | None] = {}
         self.cancelled_parcels: set[str] = set()
-        self.sendings: dict[str, Any] = {}
+        self.sendings: dict[str, OwnSending] = {}
         self.lines: dict[str, int] = {}
         self.parcels: dict[str, Parcel] = {}
         self.holds: dict[str, str] = {}

@@ -20,6 +20,19 @@ CASE_FLAGS: Final = ROAD_FLAGS | {FLAG.WRONG_COURIER}
 """Flags that end when the order is closed: nobody has to do anything about them any more."""
 
 
+class OwnSending(NamedTuple):
+    """What was said of how one parcel alone is sent.
+
+    `tracking` is a number of the carrier `tracked_by`, if that was known; with `label`, only as long as the parcel bears this code.
+    """
+
+    carrier: str | None = None
+    service: str | None = None
+    tracking: str | None = None
+    tracked_by: str | None = None
+    label: str | None = None
+
+
 class Load(NamedTuple):
     """The scan by which a parcel was given to a carrier.
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from bridge.domain.facts import Fact
 from bridge.domain.order.order import Order, body_of
-from bridge.domain.order.parcel import Parcel
+from bridge.domain.order.parcel import OwnSending, Parcel
 from devices.protocol import bodies
 from devices.protocol.vocabulary import LabelKind
 
@@ -22,17 +22,6 @@ class Sending(NamedTuple):
     carrier: str | None = None
     service: str | None = None
     tracking: str | None = None
-
-
-class Own(NamedTuple):
-    """What was said of one parcel alone. `tracking` is a number of the carrier `tracked_by`, if that was known; with `label`, only as long as the parcel bears
-    this code."""
-
-    carrier: str | None = None
-    service: str | None = None
-    tracking: str | None = None
-    tracked_by: str | None = None
-    label: str | None = None
 
 
 NOTHING: Final = Sending()
@@ -63,7 +52,7 @@ def sending_of(order: Order, parcel: Parcel) -> Sending:
     return Sending(carrier, own.service or (None if is_own else whole.service), tracking or (None if is_own else whole.tracking))
 
 
-def _holds(order: Order, parcel: Parcel, own: Own, carrier: str | None) -> bool:
+def _holds(order: Order, parcel: Parcel, own: OwnSending, carrier: str | None) -> bool:
     """Whether a parcel's own number still is the one under which its carrier follows it."""
     if own.label is not None and own.label not in order.codes(parcel):
         return False
@@ -78,9 +67,8 @@ def carrier_of(order: Order, parcel: Parcel) -> str | None:
     return order.created.carrier if order.created is not None else None
 
 
-def _own(order: Order, parcel_id: str) -> Own | None:
-    own: Own | None = order.sendings.get(parcel_id)
-    return own or next((order.sendings[name] for name in order.book.names(parcel_id) if name in order.sendings), None)
+def _own(order: Order, parcel_id: str) -> OwnSending | None:
+    return order.sendings.get(parcel_id) or next((order.sendings[name] for name in order.book.names(parcel_id) if name in order.sendings), None)
 
 
 # --- what changes it ------------------------------------------------------------------------------------------------------
@@ -101,7 +89,7 @@ def amend_order(order: Order, fact: Fact) -> None:
 def amend_parcel(order: Order, parcel: Parcel | None, name: str, fact: Fact) -> None:
     """Change how one parcel is sent; it may be one that is packed later."""
     body: bodies.Amended = body_of(fact)
-    before = (_own(order, parcel.id) if parcel is not None else order.sendings.get(name)) or Own()
+    before = (_own(order, parcel.id) if parcel is not None else order.sendings.get(name)) or OwnSending()
     was = before.carrier or (order.created.carrier if order.created is not None else None)
     carrier = carrier_named(fact) or before.carrier
     own = before._replace(carrier=carrier)
@@ -120,7 +108,7 @@ def read_label(order: Order, parcel: Parcel, fact: Fact) -> bool:
     if body.carrier is None and body.service is None and body.kind != LabelKind.WAYBILL:
         return False
     before = sending_of(order, parcel)
-    own = _own(order, parcel.id) or Own()
+    own = _own(order, parcel.id) or OwnSending()
     carrier = carrier_named(fact)
     if carrier is not None:
         own = own._replace(carrier=carrier, service=own.service if is_same(carrier, own.carrier) else None)

@@ -37,8 +37,8 @@ def given(order: Order, e: Happened, boxes: list[Box]) -> None:
     """A scan into a vehicle: of this carrier's, if it is known whose it is."""
     carrier = named(e) if e.type in GIVES else None
     for box in boxes if carrier is not None else ():
-        if box.state not in OUTBOUND | {"returning"}:
-            continue
+        if box.state not in OUTBOUND - {"delivered"}:
+            continue  # what comes back comes with anyone
         box.given_to, right = carrier, order.carrier_of(box)
         if right is not None:
             box.wrong_carrier = _fold(right) != _fold(carrier)
