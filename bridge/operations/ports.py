@@ -18,11 +18,9 @@ from bridge.ingest.imported_files import ImportedFileRow
 from bridge.ingest.items import Incoming, OperatorChange
 from bridge.ingest.steps import BatchTimes
 from bridge.operations.audit import Audit, AuditReader
-from bridge.operations.carrier_ports import CarrierQueries
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
-from bridge.operations.handover_ports import HandoverQueries
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
@@ -117,7 +115,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, CarrierQueries, HandoverQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, Protocol):
     """Reads of one site's database.
 
     Raises:

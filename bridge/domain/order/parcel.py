@@ -11,8 +11,8 @@ from devices.protocol.vocabulary import AlertCode, Flag, ParcelState, Waypoint
 _FULL: Final = frozenset({PARCEL.PACKED, *(state for state, implied in IMPLIED.items() if PARCEL.PACKED in implied)})
 """A parcel in one of these states was packed, even if no pack event has arrived."""
 
-
 _AT_HOME: Final = frozenset(ParcelState) - IN_CUSTODY - {PARCEL.LOST, PARCEL.DESTROYED}
+"""In these no carrier has it. One that was lost may be found where it was."""
 
 ROAD_FLAGS: Final = frozenset({FLAG.MOVED_ON_HOLD, FLAG.CANCEL_REQUESTED, FLAG.WRONG_CARRIER})
 """Flags of a parcel that someone should stop. They end when it is back, on its way back, or gone."""

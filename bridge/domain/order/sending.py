@@ -1,6 +1,6 @@
 """With which carrier a parcel goes: its own, if a label or an amendment gave it one, else its order's.
 
-A carrier's name is compared without regard to upper and lower case. Which spellings mean the same carrier is decided when an event arrives (`Fact.carrier`).
+A carrier's name is compared without regard to case and blanks. Which spellings mean the same carrier is decided when an event arrives (`Fact.carrier`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from bridge.domain.carriers import folded
 from bridge.domain.facts import Fact
 from bridge.domain.order.order import Order, body_of
 from bridge.domain.order.parcel import OwnSending, Parcel
@@ -29,7 +30,7 @@ NOTHING: Final = Sending()
 
 def is_same(one: str | None, other: str | None) -> bool:
     """Whether two names mean one carrier."""
-    return one == other or (one is not None and other is not None and one.casefold() == other.casefold())
+    return one == other or (one is not None and other is not None and folded(one) == folded(other))
 
 
 def carrier_named(fact: Fact) -> str | None:

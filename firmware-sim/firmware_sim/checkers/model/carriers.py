@@ -1,4 +1,4 @@
-"""Which carrier is to take a parcel, and for which one it was loaded. Names differ in more than upper and lower case, or they mean the same carrier."""
+"""Which carrier is to take a parcel, and for which one it was loaded. Names differ in more than case and blanks, or they mean the same."""
 
 from __future__ import annotations
 
@@ -50,4 +50,4 @@ def _look(order: Order, box: Box) -> None:
 
 
 def _fold(name: str | None) -> str | None:
-    return name.casefold() if name is not None else None
+    return " ".join(name.casefold().split()) if name is not None else None
