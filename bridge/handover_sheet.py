@@ -21,12 +21,13 @@ h1 { font-size: 18pt; margin: 0 } h2 { font-size: 12pt; margin: 7mm 0 1mm; break
 header { display: flex; justify-content: space-between; align-items: baseline; border-bottom: 0.6mm solid #000; padding-bottom: 2mm }
 header p { margin: 0; text-align: right } .open { font-weight: bold; border: 0.5mm solid #000; padding: 0.5mm 2mm }
 dl { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1mm 6mm; margin: 3mm 0 }
-dl div { display: flex; gap: 2mm } dt { color: #444 } dd { margin: 0; font-weight: bold }
+dl div { display: flex; gap: 2mm } dt { white-space: nowrap; color: #444 } dd { margin: 0; font-weight: bold }
 table { width: 100%; border-collapse: collapse } thead { display: table-header-group } tr { break-inside: avoid }
 th, td { border: 0.2mm solid #666; padding: 1mm 1.5mm; text-align: left; vertical-align: top; overflow-wrap: anywhere }
 th { background: #eee; font-size: 9pt } .n { text-align: right; white-space: nowrap; overflow-wrap: normal }
-.code { font-family: "DejaVu Sans Mono", Consolas, monospace; font-size: 9.5pt } .apart { border-left: 1.2mm solid #000; padding-left: 3mm }
-.sign { display: grid; grid-template-columns: 1fr 1fr; gap: 10mm; margin-top: 10mm; break-inside: avoid }
+.code { font-family: "DejaVu Sans Mono", Consolas, monospace; font-size: 9.5pt; min-width: 21mm } .first { min-width: 36mm }
+.apart { border-left: 1.2mm solid #000; padding-left: 3mm }
+.sign { display: grid; grid-template-columns: 1fr 1fr; gap: 10mm; margin-top: 4mm; break-inside: avoid } .received { margin: 9mm 0 0; break-after: avoid }
 .line { border-bottom: 0.3mm solid #000; display: flex; height: 9mm; align-items: end; font-size: 9pt; color: #444 }
 @media print { .screen { display: none } th { print-color-adjust: exact } }
 @media screen { body { padding: 8mm } .screen { background: #ffd; padding: 2mm 3mm } }
@@ -71,17 +72,17 @@ def _head(handover: Handover, zone: tzinfo) -> str:
 
 def _parcels(parcels: Sequence[HandedParcel], zone: tzinfo, *, with_carrier: bool = False) -> str:
     heads = ["#", "运单号 / 条码<br>Tracking / code", "订单<br>Order", "包裹<br>Parcel", "重量<br>Weight", "装车<br>Loaded"]
-    has_several = len({p.vehicle for p in parcels}) > 1  # the only vehicle is in the head: rows of one line take half the paper
     if with_carrier:
         heads.append("应交<br>Goes with")
+    is_mixed = len({p.vehicle for p in parcels}) > 1  # one vehicle stands at the top
     rows = [
         [
             _number(at),
-            _cell("<br>".join(map(escape, numbers_of(p.tracking, p.codes))) or "–", "code"),
+            _cell("<br>".join(map(escape, numbers_of(p.tracking, p.codes))) or "–", "code first"),
             _cell(escape(p.order), "code"),
             _cell(escape(short(p.parcel)), "code"),
             _cell(kilograms(p.weight_g) if p.weight_g is not None else "–", "n"),
-            _cell(f"{_moment(p.loaded_ms, zone)}" + (f"<br>{escape(p.vehicle)}" if p.vehicle and has_several else ""), "n"),
+            _cell(_moment(p.loaded_ms, zone) + (f"<br>{escape(p.vehicle)}" if p.vehicle and is_mixed else ""), "n"),
             *([_cell(f"<b>{escape(p.carrier)}</b>")] if with_carrier else []),
         ]
         for at, p in enumerate(parcels, 1)
@@ -103,7 +104,7 @@ def _apart(handover: Handover, zone: tzinfo) -> Iterable[str]:
 def _awaited(at: int, parcel: AwaitedParcel, zone: tzinfo) -> list[str]:
     return [
         _number(at),
-        _cell("<br>".join(map(escape, numbers_of(parcel.tracking, parcel.codes))) or "–", "code"),
+        _cell("<br>".join(map(escape, numbers_of(parcel.tracking, parcel.codes))) or "–", "code first"),
         _cell(escape(parcel.order), "code"),
         _cell(escape(short(parcel.parcel)), "code"),
         _cell(escape(_whereabouts(parcel))),
@@ -126,8 +127,8 @@ def _signatures(handover: Handover) -> str:
 
     count = len(handover.parcels)
     carrier = escape(handover.carrier)
-    received = f"<p>今交接以上 <b>{count}</b> 件。 <b>{count}</b> parcels were handed over as listed.</p>"
-    return f'<div class="sign">{side("交件方 Handed over by")}{side(f"承运商 Received by {carrier}")}</div>\n{received}'
+    received = f'<p class="received">今交接以上 <b>{count}</b> 件。 <b>{count}</b> parcels were handed over as listed.</p>'
+    return f'{received}\n<div class="sign">{side("交件方 Handed over by")}{side(f"承运商 Received by {carrier}")}</div>'
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
