@@ -74,7 +74,7 @@ def _parcels(parcels: Sequence[HandedParcel], zone: tzinfo, *, with_carrier: boo
     heads = ["#", "运单号 / 条码<br>Tracking / code", "订单<br>Order", "包裹<br>Parcel", "重量<br>Weight", "装车<br>Loaded"]
     if with_carrier:
         heads.append("应交<br>Goes with")
-    is_mixed = len({p.vehicle for p in parcels}) > 1  # one vehicle stands at the top
+    is_mixed = with_carrier or len({p.vehicle for p in parcels}) > 1  # one vehicle stands at the top, but a parcel to take out says where it is
     rows = [
         [
             _number(at),
