@@ -11,7 +11,7 @@ import cbor2
 from bridge.broker.limits import DoorLimits
 from bridge.carrier_settings import carrier_rules
 from bridge.config import Settings
-from bridge.config_file import zone_of
+from bridge.config_file import hours_of_channels, zone_of
 from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
 from bridge.domain.facts import Unpaid
 from bridge.domain.positions import PointRules
@@ -56,6 +56,8 @@ def rules_of(settings: Settings) -> Rules:
         quarantine_entries_max=settings.ingest.quarantine_entries_max,
         quarantine_keep_ms=keep_ms(retention.MESSAGES, settings),
         positions_keep_ms=keep_ms(retention.POSITIONS, settings),
+        stale_after_ms=int(settings.imports.stale_h * HOUR_MS),
+        stale_channels=tuple((channel, int(hours * HOUR_MS)) for channel, hours in hours_of_channels(settings.imports.stale_channels).items()),
         position_every_ms=int(orders.position_every_s * 1000),
         points=PointRules(accuracy_max_m=orders.position_accuracy_max_m, speed_max_m_s=orders.position_speed_max_m_s),
         position_alert_after_ms=int(orders.position_alert_after_s * 1000),

@@ -236,12 +236,15 @@ class ArticleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportSettings:
-    """Folders from which a shop's files are taken in by themselves (`dockbridge orders watch-folder`)."""
+    """Files of shops and carriers, and folders from which a shop's files are taken in by themselves (`dockbridge orders watch-folder`)."""
 
     watch_every_s: float = _setting(5.0, "Seconds from one look into the folder to the next.", least=0.01)
     watch_still_s: float = _setting(10.0, "Seconds for which a file must stay as it is before it is read: its sender may not be done yet.", least=0.01)
     watch_files_max: int = _setting(1_000, "Files that are taken in with one look; the oldest first.", least=1)
     watch_file_bytes_max: int = _setting(1_073_741_824, "Size of a file, in bytes. A larger one is refused.", least=1_024)
+    stale_h: float = _setting(0.0, "Hours after the last file of a channel, of a shop or a carrier, at which the server raises an alert. 0: never.", least=0.0)
+    stale_channels: str = _setting("", "Channels with hours of their own, with blanks between them. Example: shop1=6 dhl=30 old-shop=0")
+    denials_max: int = _setting(1_000, "Parcels that are remembered of which a carrier said that it does not have them.", least=1)
     watch_remembered_max: int = _setting(10_000, "Files of a channel whose content is remembered, so that it does not come in again.", least=1)
     watch_keep_days: float = _setting(
         30.0, "Days after which a file is deleted that came in and is in done/: it says who the shop's customers are. 0: it is kept.", least=0.0

@@ -94,6 +94,10 @@ def _check(settings: Settings) -> None:
             raise ConfigError(
                 f"codes.containers: {pattern!r} is not a regular expression: {error}", fix='write prefixes such as containers = "TOTE- CAGE-"'
             ) from error
+    try:
+        hours_of_channels(settings.imports.stale_channels)
+    except ValueError as error:
+        raise ConfigError(f"imports.stale_channels: {error}", fix='write channels with their hours, such as stale_channels = "shop1=6 dhl=30"') from error
     if settings.payments.unpaid not in UNPAID_RULES:
         fix = f"choose one of {', '.join(UNPAID_RULES)}"
         raise ConfigError(f"payments.unpaid is {settings.payments.unpaid!r}, which is not a rule", fix=fix)
@@ -147,6 +151,21 @@ def _check_listen(listen: ListenSettings, metrics: MetricsSettings) -> None:
         if overlap(named[one], named[other]):
             host, port = named[other]
             raise ConfigError(f"{one} and {other} have the same address, {host}:{port}", fix="give each listener its own port")
+
+
+def hours_of_channels(text: str) -> dict[str, float]:
+    """The hours of each channel in `imports.stale_channels`.
+
+    Raises:
+        ValueError: if the text is not of this form.
+    """
+    found = {}
+    for word in text.split():
+        channel, mark, hours = word.rpartition("=")
+        if not (channel and mark and re.fullmatch(r"\d{1,5}(\.\d{1,3})?", hours)):
+            raise ValueError(f"{word!r} is not a channel with its hours")
+        found[channel] = float(hours)
+    return found
 
 
 def zone_of(name: str) -> tzinfo:

@@ -13,7 +13,8 @@ from devices.protocol.words import words_for, words_for_flag
 
 GRAMS: Final = 1_000
 _STYLE: Final = """
-@page { size: A4; margin: 14mm 12mm }
+@page { size: A4; margin: 14mm 12mm;
+  @bottom-left { content: "%TITLE%"; font-size: 8pt } @bottom-right { content: counter(page) " / " counter(pages); font-size: 8pt } }
 body { font: 10pt/1.35 "Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", system-ui, sans-serif; margin: 0 auto; max-width: 186mm;
   color: #000; background: #fff }
 h1 { font-size: 18pt; margin: 0 } h2 { font-size: 12pt; margin: 7mm 0 1mm; break-after: avoid }
@@ -34,11 +35,11 @@ th { background: #eee; font-size: 9pt } .n { text-align: right; white-space: now
 
 
 def handover_html(handover: Handover, zone: tzinfo) -> str:
-    """The list as a page."""
+    """The list as a page. Printed, each sheet says which list it is of, and which of how many: sheets with signatures get loose."""
     title = f"交接清单 Handover list · {handover.carrier}" + (f" · {handover.no}" if handover.no is not None else "")
     parts = [
         "<!doctype html>",
-        f'<html lang="zh-CN">\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n<style>{_STYLE}</style>',
+        f'<html lang="zh-CN">\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n<style>{_STYLE.replace("%TITLE%", _css_text(title))}</style>',
         _head(handover, zone),
         _parcels(handover.parcels, zone),
         *_apart(handover, zone),
@@ -73,7 +74,7 @@ def _parcels(parcels: Sequence[HandedParcel], zone: tzinfo, *, with_carrier: boo
     heads = ["#", "运单号 / 条码<br>Tracking / code", "订单<br>Order", "包裹<br>Parcel", "重量<br>Weight", "装车<br>Loaded"]
     if with_carrier:
         heads.append("应交<br>Goes with")
-    is_mixed = len({p.vehicle for p in parcels}) > 1  # one vehicle stands at the top
+    is_mixed = with_carrier or len({p.vehicle for p in parcels}) > 1  # one vehicle stands at the top, but a parcel to take out says where it is
     rows = [
         [
             _number(at),
@@ -155,6 +156,11 @@ def short(parcel: str) -> str:
 
 def kilograms(grams: int) -> str:
     return f"{grams / GRAMS:.2f} kg"
+
+
+def _css_text(text: str) -> str:
+    """A text for a string of CSS, whatever it contains."""
+    return "".join(c if c.isalnum() or c == " " else f"\\{ord(c):x} " for c in text)
 
 
 def _moment(ms: int, zone: tzinfo) -> str:

@@ -41,6 +41,10 @@ class Rules:
     points: PointRules = PointRules()  # noqa: RUF009 -- a tuple
     position_alert_after_ms: int = 1_800_000
     quarantine_entries_max: int = 10_000
+    stale_after_ms: int = 0
+    """0: never."""
+    stale_channels: tuple[tuple[str, int], ...] = ()
+    """(channel, ms) of channels that have their own."""
     language: str = "en"
     """Of the names of articles in receipts: zh or en."""
     encode: Callable[[Any], bytes] = cbor2.dumps

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
+from bridge.ingest.channel_files import ChannelFileRow
 from bridge.ingest.imported_files import ImportedFileRow
 from bridge.operations import devices
 from bridge.operations.contacts import opened
@@ -100,6 +101,12 @@ async def remember_file(site: SiteContext, channel: str, sha256: str, name: str,
     """Store that a file of a watched folder came in whole. A content that came in once does not come in again."""
     row = ImportedFileRow(channel, sha256, name[:NAME_CHARS_MAX], site.clock.now_ms())
     await site.on_writer(lambda: site.upkeep.remember_file(row, files_max=files_max))
+
+
+async def note_file(site: SiteContext, channel: str, name: str) -> None:
+    """Store that a file of a channel came in: an alert about a channel without files is over."""
+    row = ChannelFileRow(channel, name[:NAME_CHARS_MAX], site.clock.now_ms())
+    await site.on_writer(lambda: site.upkeep.note_file(row))
 
 
 async def submit(site: SiteContext, channel: str, events: list[ImportedEvent]) -> Submitted:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from bridge.domain.facts import Fact
 from bridge.ingest.log import EventRow
+from bridge.operations.carrier_ports import CarrierQueries
 from bridge.operations.handover_ports import HandoverQueries
 from devices.protocol.vocabulary import Flag, Reason
 
@@ -94,8 +95,8 @@ class Seeking(Struct, frozen=True, kw_only=True):
     parcels: dict[str, int]
 
 
-class OrderQueries(HandoverQueries, Protocol):
-    """Reads of orders, and of what carriers take of them.
+class OrderQueries(HandoverQueries, CarrierQueries, Protocol):
+    """Reads of orders, of what carriers take of them, and of what their files and those of shops need.
 
     Raises:
         StoreUnavailable: from every method, if the database can't be read.

@@ -42,6 +42,7 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
     "carriers": {"silent_after_h", "handover_days", "handovers_keep_days", "each"},
     "cutoffs": {"holidays", "each"},
     "articles": {"articles_max", "codes_per_article_max", "file_bytes_max", "language"},
+    "imports": {"stale_h", "stale_channels", "denials_max"},
     "people": {
         *("people_max", "tokens_max", "token_days", "password_chars_min"),  # only commands read them
         *("totp", "name_failures_max", "name_failure_forget_s", "address_failures_max", "address_failure_forget_s"),

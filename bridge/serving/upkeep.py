@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.domain.articles import Article
+from bridge.ingest.channel_files import ChannelFileRow, DenialRow, ExportRow
 from bridge.ingest.imported_files import ImportedFileRow
 from bridge.operations.handover_ports import Handover
 from bridge.operations.upkeep_ports import ArticlePlan
 from bridge.serving.open_site import OpenSite
 from bridge.store.articles import put_articles
+from bridge.store.carrier_queries import note_file, put_denials, remember_export
 from bridge.store.database import drop_quarantined
 from bridge.store.handovers import close_handover
 from bridge.store.imported_files import remember_file
@@ -37,3 +39,12 @@ class StoreUpkeep:
 
     def drop_quarantined(self, nos: Sequence[int]) -> None:
         drop_quarantined(self._site.engine, nos)
+
+    def remember_export(self, row: ExportRow) -> None:
+        remember_export(self._site.engine, row)
+
+    def note_file(self, row: ChannelFileRow) -> None:
+        note_file(self._site.engine, row)
+
+    def put_denials(self, rows: Sequence[DenialRow], *, denials_max: int) -> None:
+        put_denials(self._site.engine, rows, denials_max=denials_max)

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, o
 from bridge.domain.facts import Fact
 from bridge.operations.order_ports import Row, Seeking, SentEvent, Sort, Wanted
 from bridge.store import tables as t
+from bridge.store.carrier_queries import CarrierQueries
 from bridge.store.handovers import HandoverQueries
 from bridge.store.relations import chunks
 from bridge.store.sql import SqlTransaction
@@ -39,7 +40,7 @@ _SORTS: Final[dict[Sort, tuple[_Key, ...]]] = {
 }
 
 
-class OrderQueries(HandoverQueries):
+class OrderQueries(HandoverQueries, CarrierQueries):
     """The reads of `operations.order_ports.OrderQueries`."""
 
     def __init__(self, reader: Engine) -> None:

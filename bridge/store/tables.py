@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeEngine
 
 from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
 from bridge.ingest.audit import AUDIT, AUDIT_START
+from bridge.ingest.channel_files import CHANNEL_FILES, DENIALS, EXPORTS
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.epochs import EPOCHS, SITE
@@ -36,6 +37,7 @@ from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
 from bridge.projections.positions import CARRIED, POSITIONS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
+from bridge.projections.tracking_numbers import TRACKING_NUMBERS
 from bridge.store.known_logins import KNOWN_LOGINS
 
 
@@ -59,6 +61,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(HANDOVERS, HANDED, CONSIGNMENTS),
     *(SEALED, CONTACT_HASHES, FORGOTTEN, LEGAL_HOLDS, FORGET_REQUESTS),
     *(SECOND_FACTORS, RECOVERY_CODES),
+    *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -130,6 +133,8 @@ parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], T
 audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_FILES]
 people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
 second_factors, recovery_codes = TABLES[SECOND_FACTORS], TABLES[RECOVERY_CODES]
+codes, tracking_numbers = TABLES[CODES], TABLES[TRACKING_NUMBERS]
+channel_files, exports, denials = TABLES[CHANNEL_FILES], TABLES[EXPORTS], TABLES[DENIALS]
 handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONSIGNMENTS]
 audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
 forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]

@@ -166,6 +166,8 @@ _OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         AlertCode.PACKET_SIZE: ("报文过大", "A packet is too large"),
         AlertCode.BACKUP: ("备份失败", "The backup failed"),
         AlertCode.NO_POSITION: ("配送员手机没有可用的定位", "A courier's phone sends no usable position"),
+        AlertCode.CONTRADICTION: ("承运商状态与本地扫描矛盾", "A carrier and our scans contradict each other"),
+        AlertCode.STALE_CHANNEL: ("渠道长时间没有新文件", "No file of a channel for too long"),
     },
     PointFault: {
         PointFault.MALFORMED: ("数据不符合协议", "It breaks the contract"),

@@ -219,3 +219,7 @@ class AlertCode(StrEnum):
     """The wall clock of a device is not set, is wrong by an hour or more, or does not count in milliseconds. Subject: the device."""
     NO_POSITION = "no_position"
     """No point that a courier's phone sent for some time could be used. Subject: the device."""
+    CONTRADICTION = "contradiction"
+    """What a carrier says of a parcel and what was scanned here can't both be true. Subject: the order."""
+    STALE_CHANNEL = "stale_channel"
+    """The last file of a channel is older than the site allows. Subject: the channel."""

@@ -25,6 +25,8 @@ READS = {
     "devices.open_claims",
     "imports.submit",
     "keys.status",
+    "imports.note_file",
+    "carrier_files.deny",
     *(f"server.{name}" for name in ("about", "batch_times", "connected", "counters", "failed_logins", "figures", "reload_certificate")),
 }
 """Calls that are no acts of their own: reads, and portions of an import."""

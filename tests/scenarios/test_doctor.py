@@ -377,12 +377,10 @@ def locked(case: Case, says: Running | None) -> None:
 
 def old_form(case: Case) -> None:
     """The newest migration is undone."""
-    assert NEWEST == "0016", "undo the one that is the newest now"
-    case.sql("UPDATE alembic_version SET version_num = '0015'")
-    for table in ("consignments", "handovers", "handed"):
+    assert NEWEST == "0017", "undo the one that is the newest now"
+    case.sql("UPDATE alembic_version SET version_num = '0016'")
+    for table in ("tracking_numbers", "channel_files", "exports", "denials"):
         case.sql(f"DROP TABLE {table}")
-    for table, column in (("events", "carrier"), ("events", "pickups"), ("orders", "ship_by_ms")):
-        case.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
 
 
 def newer_form(case: Case) -> None:
@@ -478,6 +476,8 @@ SLOW: Final = {
     "packets are too large": Fault(T.PACKET_TOO_LARGE, lambda case: case.alert(AlertCode.PACKET_SIZE, "scan-1"), acknowledge),
     "messages were dropped": Fault(T.MESSAGES_DROPPED, lambda case: case.alert(AlertCode.DROPPED, "scan-1"), acknowledge),
     "a phone has no position": Fault(T.NO_POSITION, lambda case: case.alert(AlertCode.NO_POSITION, "phone-1"), acknowledge),
+    "a channel sends no files": Fault(T.CHANNEL_STALE, lambda case: case.alert(AlertCode.STALE_CHANNEL, "shop1"), acknowledge),
+    "a carrier contradicts a scan": Fault(T.CARRIER_CONTRADICTS, lambda case: case.alert(AlertCode.CONTRADICTION, "PO-9"), acknowledge),
     "events wait for their order": Fault(T.EVENTS_PARKED, lambda case: case.alert(AlertCode.PARKED, "PO-9"), acknowledge),
     "a message is in quarantine": Fault(
         T.QUARANTINE, lambda case: case.sql("INSERT INTO quarantine VALUES (7, 'scan-1', 'pack', 1, 'malformed', 'no body', x'01', NULL, x'ff', 0, NULL, NULL)")

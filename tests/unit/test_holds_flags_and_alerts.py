@@ -296,6 +296,8 @@ def test_s21_no_other_event_raises_or_ends_a_flag_or_an_alert(facts: list[Fact])
 # --- S21 and S25: what raises an alert, and what ends it --------------------------------------------------------------------
 
 THREE = [OUT, FAILED, OUT, FAILED, OUT, FAILED]
+STAGE: Told = ("scan-1", "stage", {"dock": "d1"})
+CARRIER_DELIVERED: Told = ("dhl", "delivery", {"pod": {"method": "none"}})
 LABEL: Told = ("scan-1", "labelled", {"code": "WB-1", "kind": "waybill"})
 TAKEN: list[Told] = [
     ("shop1", "created", {"order": "PO-2", **CREATED}),
@@ -323,6 +325,11 @@ ALERT_STORIES: dict[AlertCode, list[tuple[list[Told], EventType, list[Told]]]] =
         ([PACK, LOAD, ("phone-anna", "damaged", {"severity": "major"})], EventType.RETURNED, [RETURNED]),
         ([PACK, LOAD, ("phone-anna", "damaged", {"severity": "total"})], EventType.CANCELLED, [CANCELLED]),
         ([PACK, ("phone-anna", "damaged", {"severity": "minor"}), DELIVERED], EventType.COMPLETED, [COMPLETED]),
+    ],
+    AlertCode.CONTRADICTION: [
+        ([PACK, STAGE, CARRIER_DELIVERED], EventType.COMPLETED, [COMPLETED]),
+        ([PACK, STAGE, CARRIER_DELIVERED], EventType.LOAD, [LOAD]),
+        ([PACK, STAGE, CARRIER_DELIVERED], EventType.PICKUP, [("dhl", "pickup", {})]),
     ],
     AlertCode.REFUSED: [
         ([PACK, OUT, REFUSED], EventType.RETURNED, [RETURNED]),

@@ -60,6 +60,10 @@ ALERT_LIFE: Final[dict[AlertCode, Life]] = {
     AlertCode.LABEL_MOVED: Life(frozenset({E.LABELLED}), frozenset({E.LABELLED, E.PACK, E.UNPACK, E.DELIVERY, E.RETURNED, E.CANCELLED}) | _GONE | _CLOSED),
     AlertCode.LOST: Life(FLAG_LIFE[Flag.LOST].raised_by, FLAG_LIFE[Flag.LOST].ended_by | {E.CANCELLED} | _CLOSED),
     AlertCode.DAMAGED: Life(FLAG_LIFE[Flag.DAMAGED].raised_by, FLAG_LIFE[Flag.DAMAGED].ended_by | {E.RETURNED, E.CANCELLED} | _CLOSED),
+    AlertCode.CONTRADICTION: Life(
+        _CUSTODY | _HOME | {E.PACK, E.UNPACK, E.STAGE, E.ATTEMPT_FAILED, E.AVAILABLE_FOR_PICKUP, E.REFUSED},
+        _CUSTODY | _HOME | {E.REFUSED, E.RETURN_STARTED, E.COMPLETED},
+    ),
     AlertCode.REFUSED: Life(frozenset({E.REFUSED}), frozenset({E.RETURNED, E.DELIVERY}) | _GONE),
     AlertCode.ATTEMPTS: Life(frozenset({E.ATTEMPT_FAILED}), frozenset({E.DELIVERY, E.AVAILABLE_FOR_PICKUP, E.REFUSED, E.RETURN_STARTED, E.RETURNED}) | _GONE),
 }

@@ -91,6 +91,8 @@ class Trouble(StrEnum):
     QUARANTINE = auto()
     EVENTS_PARKED = auto()
     ORDERS_STUCK = auto()
+    CHANNEL_STALE = auto()
+    CARRIER_CONTRADICTS = auto()
 
 
 NAMED_MAX: Final = 5

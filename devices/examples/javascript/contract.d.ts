@@ -645,7 +645,14 @@ export type AlertCode =
    */
   | "clock"
   /** No point that a courier's phone sent for some time could be used. Subject: the device. */
-  | "no_position";
+  | "no_position"
+  /**
+   * What a carrier says of a parcel and what was scanned here can't both be true. Subject: the
+   * order.
+   */
+  | "contradiction"
+  /** The last file of a channel is older than the site allows. Subject: the channel. */
+  | "stale_channel";
 
 /** How soon a person should look at an alert. */
 export type Severity =

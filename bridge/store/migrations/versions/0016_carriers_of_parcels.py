@@ -53,3 +53,5 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_handed_no"), "handed", ["no"])
+    # Orders with a carrier show it at their parcels now: the next start derives them anew.
+    op.execute("INSERT INTO cursors (name, event_pos, status_no) SELECT 'derive', 0, 0 WHERE EXISTS (SELECT 1 FROM orders WHERE carrier <> '')")
