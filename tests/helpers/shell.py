@@ -17,6 +17,7 @@ import pytest
 
 from bridge.entrypoints.cli.logs import NOISY
 from bridge.entrypoints.cli.main import main
+from bridge.entrypoints.control.asker import ask_as
 from helpers.forked import Forked
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +85,7 @@ class Shell:
                 main()
             except SystemExit as end:
                 code = end.code
+        ask_as(None)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         assert isinstance(code, int)
