@@ -31,7 +31,7 @@ from bridge.ingest.steps import BatchTimes
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.ports import FailedLogins, OnProgress, Reloaded
-from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
+from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending, workers
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.rebuilding import rebuild_site
@@ -49,13 +49,14 @@ def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) ->
     """Everything that acts on a batch. The order of the projections is the order of their effects."""
     held = jobs.Jobs()
     shown = (orders.Orders(), held, positions.Positions(), presence.Presences(), resending.Resending())
-    projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
+    projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices(), workers.Workers())
     caches = settings.ingest
     memory = Memory(
         orders_max=caches.orders_cached_max,
         devices_max=caches.devices_cached_max,
         codes_max=caches.codes_cached_max,
         articles_max=caches.articles_cached_max,
+        badges_max=caches.badges_cached_max,
     )
     return Ingest(memory, rules, projections, held, session_log)
 

@@ -40,7 +40,10 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
     "codes": {"containers", "look_ahead_days", "reuse_after_days", "forget_after_days"},
     "payments": {"unpaid"},
     "articles": {"articles_max", "codes_per_article_max", "file_bytes_max", "language"},
-    "people": {"people_max", "tokens_max", "token_days", "password_chars_min"},  # only commands read it
+    "people": {
+        *("people_max", "tokens_max", "token_days", "password_chars_min"),  # only commands read them
+        *("worker_pseudonym_days", "worker_link_days", "workers_max", "reports"),
+    },
     "backup": {"folder", "every_h", "keep"},
     "log": {"format"},
 }

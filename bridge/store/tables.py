@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, get_args, get_type_hints
 from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 from sqlalchemy.types import TypeEngine
 
+from bridge.ingest.aboard import CARRIED
 from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
 from bridge.ingest.audit import AUDIT, AUDIT_START
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
@@ -26,12 +27,13 @@ from bridge.ingest.retained import RETAINED
 from bridge.ingest.sealing import CONTACT_HASHES, FORGET_REQUESTS, FORGOTTEN, LEGAL_HOLDS, SEALED
 from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS, WILLS
 from bridge.ingest.waiting import PARKED
+from bridge.ingest.workers import COURIER_NAMES, WORKERS
 from bridge.projections.alert_marks import ALERT_ACKS, ALERT_SILENCES
 from bridge.projections.alerts import ALERTS
 from bridge.projections.jobs import JOBS
 from bridge.projections.mispicks import MISPICKS
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
-from bridge.projections.positions import CARRIED, POSITIONS
+from bridge.projections.positions import POSITIONS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
 from bridge.store.known_logins import KNOWN_LOGINS
@@ -54,7 +56,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
     *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS, AUDIT_START),
-    *(SEALED, CONTACT_HASHES, FORGOTTEN, LEGAL_HOLDS, FORGET_REQUESTS),
+    *(SEALED, CONTACT_HASHES, FORGOTTEN, LEGAL_HOLDS, FORGET_REQUESTS, WORKERS, COURIER_NAMES),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -126,6 +128,7 @@ parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], T
 audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_FILES]
 people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
 audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
+workers, courier_names = TABLES[WORKERS], TABLES[COURIER_NAMES]
 forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
