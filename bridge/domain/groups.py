@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -22,8 +21,3 @@ def stricter(one: Reports, other: Reports) -> Reports:
     """The one that allows less."""
     order = tuple(Reports)
     return min(one, other, key=order.index)
-
-
-def is_shown(rule: Reports, workers: Collection[object]) -> bool:
-    """Whether a figure of the work of these people may be shown. Of nobody known, it says nothing about anybody."""
-    return rule is Reports.NAMED or not workers or len(workers) >= GROUP_MIN

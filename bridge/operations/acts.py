@@ -10,18 +10,18 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import alerts, articles, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import alerts, articles, contacts, database, devices, imports, jobs, missing, order_acts, people, privacy, quarantine, server, workers
 from bridge.operations.audit import AuditEntry
-from bridge.operations.people_ports import Credential
+from bridge.operations.people_ports import RIGHTS, Credential
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.rights import check_may
-from bridge.operations.who import WHO
+from bridge.operations.who import MAY, WHO
 
 Operation = Callable[..., Awaitable[Any]]
 
 NAME_CHARS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 200
-PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text")
+PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text", "badge", "full_name")
 
 
 class _Kept(NamedTuple):
@@ -76,6 +76,12 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     order_acts.void: ("events.void", _Kept("event")),
     order_acts.relabel: ("parcels.relabel", _Kept("order")),
     server.reload: ("server.reload", _Kept(None)),
+    workers.list_workers: ("workers.list", _Kept(None)),
+    workers.name: ("workers.name", _Kept(None)),
+    workers.name_courier: ("workers.name", _Kept("courier")),
+    workers.forget: ("workers.forget", _Kept(None)),
+    workers.forget_courier: ("workers.forget", _Kept("courier")),
+    privacy.look: ("privacy.exposed", _Kept("device")),
 }
 """Every operation that changes something for others, by the name that the log gives it."""
 
@@ -88,11 +94,13 @@ async def carry_out(site: SiteContext, who: str, operation: Operation, arguments
         BridgeError: if it can't be carried out, the token is not valid, or the person may not do this.
     """
     WHO.set(who[:NAME_CHARS_MAX])
+    MAY.set(None if credential is None else ())
     asks = _Asks(site, who[:NAME_CHARS_MAX], None, operation, arguments)
     try:
         if credential is not None:
             person = site.people.proven(credential, now_ms=site.clock.now_ms())
             asks = asks._replace(person=person.name)
+            MAY.set(RIGHTS[person.role])
             check_may(site, person, operation, arguments)
         await _note(asks, None)
         return await operation(site, **arguments)

@@ -33,6 +33,7 @@ from bridge.operations.trace_ports import TraceQueries
 from bridge.operations.upkeep_ports import ArticlePlan as ArticlePlan
 from bridge.operations.upkeep_ports import TakenCode as TakenCode
 from bridge.operations.upkeep_ports import Upkeep
+from bridge.operations.worker_ports import WorkerQueries
 from devices.protocol.vocabulary import Role
 
 T = TypeVar("T")
@@ -117,7 +118,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, WorkerQueries, Protocol):
     """Reads of one site's database.
 
     Raises:

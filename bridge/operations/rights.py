@@ -6,7 +6,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, audit, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    audit,
+    contacts,
+    database,
+    devices,
+    imports,
+    jobs,
+    missing,
+    order_acts,
+    people,
+    privacy,
+    quarantine,
+    server,
+    workers,
+)
 from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole, Right
 from bridge.operations.ports import SiteContext
 from devices.protocol.reasons import GUARDED_HOLDS
@@ -16,7 +32,7 @@ from devices.protocol.vocabulary import EventType
 Operation = Callable[..., Awaitable[Any]]
 
 _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
-    Right.LOOK: (server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins),
+    Right.LOOK: (workers.may_look, server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins),
     Right.WORK: (
         *(alerts.acknowledge, alerts.silence, alerts.unsilence),
         *(jobs.assign, jobs.release, jobs.move),
@@ -31,6 +47,8 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix, quarantine.look),
     Right.AUDIT: (audit.look,),
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
+    Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier, workers.forget, workers.forget_courier),
+    Right.EXPOSED: (privacy.look,),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),
         *(missing.give_up, database.rebuild, server.reload, server.reload_certificate),

@@ -15,6 +15,7 @@ from bridge.errors import ConfigError
 from bridge.operations.ports import Reloaded
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import SiteBroker
+from bridge.serving.reports_rule import note_rule
 from bridge.serving.server_certificate import ServerCertificate
 from bridge.serving.start import announce_state
 
@@ -76,6 +77,7 @@ class Reloading:
 
     async def _apply(self, now: Settings) -> None:
         site, before = self._site, self._site.settings
+        await note_rule(site, now.people.reports)
         rules = replace(rules_of(now), epoch=site.rules.epoch, is_lab=site.rules.is_lab, encode=site.rules.encode, sealer=site.vault)
         await site.writer.run(lambda: site.settler.use_rules(rules))
         site.rules, site.settings = rules, now

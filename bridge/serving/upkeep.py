@@ -11,6 +11,7 @@ from bridge.serving.open_site import OpenSite
 from bridge.store.articles import put_articles
 from bridge.store.database import drop_quarantined
 from bridge.store.imported_files import remember_file
+from bridge.store.workers import forget_worker, name_courier, name_worker
 
 
 class StoreUpkeep:
@@ -29,6 +30,17 @@ class StoreUpkeep:
 
     def remember_file(self, file: ImportedFileRow, *, files_max: int) -> None:
         remember_file(self._site.engine, file, files_max=files_max)
+
+    def name_worker(self, badge: str, name: str, *, now_ms: int) -> str:
+        return name_worker(self._site.engine, self._site.vault, badge, name, now_ms)
+
+    def forget_worker(self, who: str) -> int:
+        gone = forget_worker(self._site.engine, self._site.vault, who)
+        self._site.settler.forget_workers()
+        return gone
+
+    def name_courier(self, courier: str, name: str | None, *, now_ms: int) -> bool:
+        return name_courier(self._site.engine, self._site.vault, courier, name, now_ms)
 
     def drop_quarantined(self, nos: Sequence[int]) -> None:
         drop_quarantined(self._site.engine, nos)

@@ -36,6 +36,7 @@ from bridge.entrypoints.cli import (
     order_stuck,
     orders,
     people,
+    privacy,
     quarantine,
     report,
     server,
@@ -46,6 +47,7 @@ from bridge.entrypoints.cli import (
     top,
     torture,
     trace,
+    workers,
 )
 from bridge.entrypoints.cli.logs import is_json, start_log
 from bridge.entrypoints.cli.output import say
@@ -118,6 +120,8 @@ for name, command in {**order_import.COMMANDS, **order_reads.COMMANDS, **order_s
 app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
 app.add_typer(contacts.app, name="contacts")
+app.add_typer(workers.app, name="workers")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")

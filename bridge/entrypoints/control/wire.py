@@ -17,7 +17,23 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import msgspec
 
 from bridge.errors import Refused
-from bridge.operations import alerts, articles, audit, contacts, database, devices, imports, jobs, missing, order_acts, people, quarantine, server
+from bridge.operations import (
+    alerts,
+    articles,
+    audit,
+    contacts,
+    database,
+    devices,
+    imports,
+    jobs,
+    missing,
+    order_acts,
+    people,
+    privacy,
+    quarantine,
+    server,
+    workers,
+)
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import OnProgress
 from devices.protocol.messages import explain
@@ -78,6 +94,13 @@ CALLS: Final[Mapping[str, Operation]] = {
     "server.failed_logins": server.failed_logins,
     "server.reload_certificate": server.reload_certificate,
     "server.reload": server.reload,
+    "privacy.look": privacy.look,
+    "workers.list_workers": workers.list_workers,
+    "workers.may_look": workers.may_look,
+    "workers.name": workers.name,
+    "workers.name_courier": workers.name_courier,
+    "workers.forget": workers.forget,
+    "workers.forget_courier": workers.forget_courier,
 }
 """What can be called, by name."""
 _NAMES: Final = {operation: name for name, operation in CALLS.items()}
