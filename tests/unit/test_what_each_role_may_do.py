@@ -18,7 +18,7 @@ from bridge.operations.rights import MORE, NEEDS, check_may
 from devices.protocol.reasons import GUARDED_HOLDS, HoldReason
 from devices.protocol.states import AlertCode
 
-_, DESK, LEAD, _ = PersonRole
+_, DESK, LEAD, PRIVACY = PersonRole
 EVERYONE: Final = frozenset(PersonRole)
 FLOOR: Final = frozenset({DESK, LEAD})
 ONLY_LEAD: Final = frozenset({LEAD})
@@ -35,6 +35,9 @@ MAY: Final[dict[str, frozenset[PersonRole]]] = {
     **dict.fromkeys(("imports.open_channel", "imports.remember_file", "imports.submit"), FLOOR),
     **dict.fromkeys(("quarantine.replay", "quarantine.drop", "quarantine.fix"), ONLY_LEAD),
     **dict.fromkeys((f"people.{name}" for name in ("add", "edit", "disable", "enable", "set_password", "add_token", "revoke_token")), OWNER),
+    **dict.fromkeys((f"workers.{name}" for name in ("list_workers", "name", "name_courier", "forget", "forget_courier")), ONLY_LEAD),
+    "workers.may_look": EVERYONE,
+    "privacy.look": frozenset({LEAD, PRIVACY}),
     **dict.fromkeys(("missing.give_up", "database.rebuild", "server.reload", "server.reload_certificate"), OWNER),
     **dict.fromkeys((f"server.{name}" for name in ("about", "connected", "counters", "figures", "batch_times", "failed_logins")), EVERYONE),
 }
