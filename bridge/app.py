@@ -31,9 +31,10 @@ from bridge.ingest.steps import BatchTimes
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.ports import FailedLogins, OnProgress, Reloaded
-from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending, workers
+from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
+from bridge.serving.privacy import SitePrivacy
 from bridge.serving.rebuilding import rebuild_site
 from bridge.serving.server import Server, finished
 from bridge.serving.upkeep import StoreUpkeep
@@ -49,7 +50,7 @@ def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) ->
     """Everything that acts on a batch. The order of the projections is the order of their effects."""
     held = jobs.Jobs()
     shown = (orders.Orders(), held, positions.Positions(), presence.Presences(), resending.Resending())
-    projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices(), workers.Workers())
+    projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
     caches = settings.ingest
     memory = Memory(
         orders_max=caches.orders_cached_max,
@@ -80,6 +81,7 @@ class Application:
         self.people = People(site.engine, site.reader, site.credentials)
         self.queries = site.queries
         self.vault = site.vault
+        self.privacy = SitePrivacy(site)
         self.upkeep = StoreUpkeep(site)
         self.audit = AuditLog(site.engine, site.reader, site.vault)
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)

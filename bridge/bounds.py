@@ -15,6 +15,8 @@ from bridge.domain.facts import Unpaid
 from bridge.domain.positions import PointRules
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
+from bridge.operations import retention
+from bridge.operations.privacy import keep_ms
 from devices.protocol.messages import PUBLISH_OVERHEAD_BYTES, encode_json
 from devices.protocol.messages import Limits as ClientLimits
 
@@ -48,10 +50,10 @@ def rules_of(settings: Settings) -> Rules:
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
         quarantine_entries_max=settings.ingest.quarantine_entries_max,
         pseudonym_ms=int(settings.people.worker_pseudonym_days * DAY_MS),
-        worker_keep_ms=int(settings.people.worker_link_days * DAY_MS),
+        worker_keep_ms=keep_ms(retention.WORKERS, settings),
         workers_max=settings.people.workers_max,
-        quarantine_keep_ms=int(settings.privacy.quarantine_keep_days * DAY_MS),
-        positions_keep_ms=int(orders.positions_keep_days * DAY_MS),
+        quarantine_keep_ms=keep_ms(retention.MESSAGES, settings),
+        positions_keep_ms=keep_ms(retention.POSITIONS, settings),
         position_every_ms=int(orders.position_every_s * 1000),
         points=PointRules(accuracy_max_m=orders.position_accuracy_max_m, speed_max_m_s=orders.position_speed_max_m_s),
         position_alert_after_ms=int(orders.position_alert_after_s * 1000),

@@ -12,6 +12,7 @@ CONFIG_NAME: Final = "bridge.toml"
 DATABASE_NAME: Final = "dockbridge.db"
 SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "serve.lock"
+PRIVACY_NAME: Final = "privacy.jsonl"
 CREDENTIALS_NAME: Final = "credentials.jsonl"
 CERTIFICATES_NAME: Final = "tls"
 LOG_PINNED_FACTOR: Final = 2

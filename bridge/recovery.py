@@ -19,7 +19,7 @@ from msgspec import Struct
 from sqlalchemy import Engine
 
 from bridge.bounds import rules_of
-from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, Settings
+from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, PRIVACY_NAME, Settings
 from bridge.config_file import load
 from bridge.errors import NoSite, StoreError
 from bridge.ingest.ports import StoreUnavailable
@@ -30,6 +30,7 @@ from bridge.site_folder import take_lock
 from bridge.store.check import check_database
 from bridge.store.credentials import CredentialsLog
 from bridge.store.epochs import begin_epoch, claim, current_epoch
+from bridge.store.forgetting import PrivacyLog
 from bridge.store.migrate import backup, migrate
 from bridge.store.queries import newest_ms
 from bridge.store.replaying import rebuild
@@ -66,7 +67,7 @@ class LostSince(Struct, frozen=True, kw_only=True):
 
 class Restored(Struct, frozen=True, kw_only=True):
     """What a restore has done. `lost` is None if the replaced database could not be read. `devices` and `people` are those whose credentials were set as they
-    were last."""
+    were last; `forgotten` counts the orders that were forgotten since the backup, and are again."""
 
     epoch: int
     events: int
@@ -76,6 +77,7 @@ class Restored(Struct, frozen=True, kw_only=True):
     lost: list[LostSince] | None
     devices: list[str]
     people: list[str]
+    forgotten: int
 
 
 class Salvaged(Struct, frozen=True, kw_only=True):
@@ -126,6 +128,7 @@ def restore(directory: Path, file: Path, ingest_of: IngestOf, on_step: OnStep, *
         lost = _lost_since(present, ready.path)
         with ready.engine.begin() as connection:
             devices, people = log.apply(connection), log.apply_people(connection)
+            forgotten = PrivacyLog(directory / PRIVACY_NAME).apply(connection)
         epoch = begin_epoch(ready.engine, now_ms=_now_ms(), after=max(log.epoch(), _epoch_of(present)))
         log.append_epoch(epoch)
         ready.close()
@@ -141,6 +144,7 @@ def restore(directory: Path, file: Path, ingest_of: IngestOf, on_step: OnStep, *
             lost=lost,
             devices=devices,
             people=people,
+            forgotten=len(forgotten),
         )
 
 

@@ -127,11 +127,11 @@ def _check_user(user: str, owner: str, directory: Path) -> None:
     except KeyError:
         raise Refused(f"there is no user {user} on this machine", fix=_new_user(user, directory)) from None
     if user != owner:
-        raise Refused(f"{directory} belongs to {owner}, not to {user}", fix=f"sudo chown -R {user}: {directory}; then run this again")
+        raise Refused(f"{directory} belongs to {owner}, not to {user}", fix=f"sudo chown -R {user}: {directory} {directory}.keys; then run this again")
 
 
 def _new_user(user: str, directory: Path) -> str:
-    make = f"sudo useradd --system --home-dir {directory} --shell /usr/sbin/nologin {user} && sudo chown -R {user}: {directory}"
+    make = f"sudo useradd --system --home-dir {directory} --shell /usr/sbin/nologin {user} && sudo chown -R {user}: {directory} {directory}.keys"
     return f"{make}; then run this again with --user {user}"
 
 

@@ -12,6 +12,7 @@ from bridge.addresses import split_address
 from bridge.bounds import DESCRIPTORS_KEPT
 from bridge.config import LISTENERS, Settings
 from bridge.errors import Refused
+from bridge.vault import folder_of_keys
 
 FIRST_FREE_PORT: Final = 1_024
 """Lower ports need a capability (capabilities(7))."""
@@ -45,7 +46,7 @@ WatchdogSec=60
 LimitNOFILE={descriptors}
 UMask=0077
 
-# It writes into its folder, and nowhere else.
+# It writes into its folder and that of its keys, and nowhere else.
 ProtectSystem=strict
 ReadWritePaths={writable}
 ProtectHome={home}
@@ -103,7 +104,8 @@ def unit_of(settings: Settings, directory: Path, user: str, program: Sequence[st
     for temporary in TEMPORARY:
         if directory.is_relative_to(temporary):
             raise Refused(f"{directory} is below {temporary}, and a service has a {temporary} of its own", fix="move the site to a folder such as /srv/ams1")
-    folders = [directory, *_backups_outside(settings, directory)]
+    keys = folder_of_keys(directory, settings.privacy.keys_folder)
+    folders = [directory, keys, *_backups_outside(settings, directory)]
     used = (*folders, Path(program[0]), *(directory / file for file in (settings.listen.tls_cert_file, settings.listen.tls_key_file)))
     name = f"dockbridge-{re.sub(r'[^A-Za-z0-9_.-]', '_', settings.site.name)}"
     text = _SERVICE.format(
@@ -114,7 +116,7 @@ def unit_of(settings: Settings, directory: Path, user: str, program: Sequence[st
         command=" ".join(_quoted(word) for word in (*program, "serve", str(directory))),
         descriptors=settings.broker.connections_max + DESCRIPTORS_KEPT,
         # A folder outside may be on a disk that is not mounted now: with a dash, the server starts all the same.
-        writable=" ".join([_quoted(str(directory)), *(_quoted(f"-{folder}") for folder in folders[1:])]),
+        writable=" ".join([_quoted(str(directory)), _quoted(str(keys)), *(_quoted(f"-{folder}") for folder in folders[2:])]),
         home="read-only" if any(path.is_relative_to(home) for path in used for home in _HOMES) else "yes",
         capabilities="CAP_NET_BIND_SERVICE" if _has_low_port(settings) else "",
     )

@@ -24,6 +24,7 @@ from bridge.store.epochs import claim
 from bridge.store.migrate import migrate
 from bridge.store.queries import newest_ms
 from bridge.store.sqlite import check_writable, open_engine, pass_over
+from bridge.vault import KeyFolder, folder_of_keys
 
 logger = logging.getLogger("dockbridge")
 
@@ -36,7 +37,7 @@ AWAY_MS: Final = HOUR_MS
 
 
 def make_site(directory: Path, settings: Settings, also: Callable[[Path], object] | None = None) -> None:
-    """Make a site's folder, whole or not at all: its configuration and its database.
+    """Make a site's folder, whole or not at all: its configuration and its database; and its first key, outside of it.
 
     Everything is made in a folder beside its place, and moved when it is complete; the configuration comes last, because it makes the folder a site.
 
@@ -51,6 +52,7 @@ def make_site(directory: Path, settings: Settings, also: Callable[[Path], object
     if (directory / CONFIG_NAME).exists():
         raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this site")
     half = half_made(directory)
+    keys = KeyFolder(folder_of_keys(directory, settings.privacy.keys_folder), settings.site.name)
     try:
         _clear_half_made(directory, half)
         if (path := directory / DATABASE_NAME).exists() and path.stat().st_size:
@@ -67,6 +69,8 @@ def make_site(directory: Path, settings: Settings, also: Callable[[Path], object
             also(half)
         (half / CONFIG_NAME).write_text(render(settings), encoding="utf-8")
         _move_whole(half, directory)
+        if not keys.keys():
+            keys.make(now_ms=time.time_ns() // 1_000_000)
     except (OSError, StoreUnavailable) as error:
         raise SiteError(f"{directory} can't be written: {error}", fix="choose a folder that you may write to") from error
     finally:

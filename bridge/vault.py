@@ -114,7 +114,7 @@ class Vault:
 
     @cached_property
     def _mac_key(self) -> bytes:
-        return hmac.digest(self.current.key, b"dockbridge: recognise", sha256)
+        return _mac_key(self.current)
 
     def seal(self, plain: bytes, about: bytes) -> bytes:
         """Seal something, under a key of its own; it can only be opened again as being about the same."""
@@ -151,8 +151,12 @@ class Vault:
         return self._random_bytes(count)
 
     def mac(self, plain: bytes) -> bytes:
-        """See `ingest.sealing.Sealer`. Another key gives another MAC: rotation makes them anew."""
+        """See `ingest.sealing.Recogniser`."""
         return hmac.digest(self._mac_key, plain, sha256)[:MAC_BYTES]
+
+    def macs(self, plain: bytes) -> list[bytes]:
+        """See `ingest.sealing.Recogniser`."""
+        return [hmac.digest(_mac_key(key), plain, sha256)[:MAC_BYTES] for key in reversed(self.keys)]
 
     def _own_key(self, sealed: bytes) -> bytes:
         if len(sealed) < _BODY or sealed[:1] != VERSION:
@@ -167,6 +171,20 @@ class Vault:
             return box.decrypt(nonce, sealed[_HEAD + NONCE_BYTES : _BODY], head)
         except _invalid_tag():
             raise SealError("sealed data is damaged", fix=_DAMAGED) from None
+
+
+def _mac_key(key: SiteKey) -> bytes:
+    return hmac.digest(key.key, b"dockbridge: recognise", sha256)
+
+
+def lasting_part(sealed: bytes) -> bytes:
+    """What of a sealed part stays the same when its key is wrapped anew."""
+    return sealed[_BODY:]
+
+
+def key_part(sealed: bytes) -> bytes:
+    """The wrapped key of a sealed part. Without it, nobody can open it any more."""
+    return sealed[_HEAD + NONCE_BYTES : _BODY]
 
 
 def _invalid_tag() -> type[Exception]:

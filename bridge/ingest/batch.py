@@ -65,6 +65,7 @@ class Refused(NamedTuple):
     digest: bytes
     sealed: bytes
     expires_ms: int | None
+    order_id: str | None
     is_first: bool
 
 

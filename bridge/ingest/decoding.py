@@ -13,7 +13,7 @@ from devices.protocol import bodies, messages
 from devices.protocol.bodies import Body
 from devices.protocol.messages import EVENT_KINDS, Event, Locations, PayloadError, Presence
 from devices.protocol.private import PRIVATE_FIELDS
-from devices.protocol.unknown_fields import cut_unknown
+from devices.protocol.unknown_fields import cut_unknown, has_fields_inside, has_unknown
 from devices.protocol.vocabulary import EventType, Reason
 
 FIELDS_NAMED_MAX: Final = 5
@@ -74,18 +74,21 @@ def _decode_whole(payload: bytes, event_type: EventType) -> Event[Body] | Trimme
     """Decode an event of a role whose unknown fields are kept, sealed, and named: its firmware may be newer than this server, or a field be misspelt."""
     plain = messages.load(payload)
     event = messages.event_of(plain, event_type)
-    if _ENVELOPE.issuperset(plain) and _BODIES[event_type].issuperset(plain["body"]):
+    nested = _NESTED.get(event_type)
+    if _ENVELOPE.issuperset(plain) and _BODIES[event_type].issuperset(plain["body"]) and (nested is None or not has_unknown(plain["body"], nested)):
         return event
     kept, unknown = cut_unknown(plain, EVENT_KINDS[event_type])
     return Trimmed(event, messages.encode_cbor(kept), _name_unknown(unknown, "not in the contract"), Private({}, payload))
 
 
 _ENVELOPE: Final = frozenset(Event.__struct_fields__)
+_NESTED: Final = {event_type: body for event_type, body in bodies.BODIES.items() if has_fields_inside(body)}
+"""Bodies in which fields have fields of their own."""
 _BODIES: Final = {event_type: frozenset(body.__struct_encode_fields__) for event_type, body in bodies.BODIES.items()}
 
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
-"""Names that may be repeated in a sentence: what is a key of a map in some program, and no name of a person."""
+_NAME: Final = re.compile(r"[a-z][A-Za-z0-9_]{0,31}(\[\d+\])?(\.[a-z][A-Za-z0-9_]{0,31}(\[\d+\])?)*")
+"""Paths that may be repeated in a sentence: of keys as programs have them, and not of what somebody is called."""
 
 
 def _name_unknown(paths: list[str], what: str = "not in the contract, and not stored") -> str:

@@ -37,7 +37,7 @@ def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, kept: 
         payload = b""  # nobody may know where the phone was
     sealed = b"" if again else batch.rules.sealer.seal(payload, about_message(device, digest))
     expires_ms = incoming.received_ms + batch.rules.quarantine_keep_ms if incoming.identity.role in OF_PEOPLE else None
-    batch.heard(Refused(device, incoming.event_type, incoming.received_ms, reason, detail, digest, sealed, expires_ms, not again))
+    batch.heard(Refused(device, incoming.event_type, incoming.received_ms, reason, detail, digest, sealed, expires_ms, order_of(payload), not again))
     next_step = NEXT_STEP.get(reason)
     plain: dict[str, Any] = {
         **_free_ids(batch, incoming, reason),
@@ -74,6 +74,16 @@ def _free_ids(batch: Batch, incoming: Incoming, reason: Reason) -> dict[str, Any
     event_id, uid = ids.get("id"), (incoming.identity.device, ids.get("id"))
     is_taken = event_id is not None and (uid in batch.seen or uid in batch.tx.known([event_id]))
     return {} if is_taken else ids
+
+
+def order_of(payload: bytes) -> str | None:
+    """The order that a refused message names, if that can be read: it is forgotten with the order."""
+    try:
+        plain = messages.load(payload)
+    except PayloadError:
+        return None
+    order = plain.get("order") if isinstance(plain, dict) else None
+    return order if isinstance(order, str) and 0 < len(order) <= bodies.ID_CHARS_MAX else None
 
 
 def readable_ids(payload: bytes) -> dict[str, Any]:

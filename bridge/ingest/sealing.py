@@ -35,6 +35,10 @@ class Recogniser(Protocol):
         """16 bytes by which the same is recognised, and that say nothing without the site's key."""
         ...
 
+    def macs(self, plain: bytes) -> list[bytes]:
+        """Those that each of the site's keys has given, the newest key first: what was stored before a rotation is recognised, too."""
+        ...
+
 
 class Sealer(Recogniser, Protocol):
     """Seals with the site's key."""
@@ -122,6 +126,9 @@ class NoSealer:
     def draw(self, count: int) -> bytes:
         raise RuntimeError("there is no key to seal with")
 
+    def macs(self, plain: bytes) -> list[bytes]:
+        raise RuntimeError("there is no key to seal with")
+
 
 def about_event(device: str, event_id: bytes) -> bytes:
     """What the sealed part of an event is about."""
@@ -171,6 +178,16 @@ def hashes_of(sealer: Sealer, order_id: str, contact: Mapping[str, Any]) -> list
 def hash_of(sealer: Recogniser, kind: str, text: str) -> bytes:
     """The keyed hash under which an order is found."""
     return sealer.mac(f"{kind}:{text}".encode())
+
+
+def hashes_sought(sealer: Recogniser, kind: str, text: str) -> list[bytes]:
+    """The keyed hashes under which an order may stand."""
+    return sealer.macs(f"{kind}:{text}".encode())
+
+
+def recognises(sealer: Recogniser, mac: bytes, said: Mapping[str, Any]) -> bool:
+    """Whether a resend says what was said the first time."""
+    return mac in sealer.macs(encode_cbor(said)) if said else not mac
 
 
 def sought_by(contact: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from bridge.domain.encoding import text
 from bridge.ingest.ports import Transaction
-from bridge.ingest.relation import Deletion, Origin, Relation, Update, Writes
+from bridge.ingest.relation import Origin, Relation, Update, Writes
 from bridge.ingest.rules import Rules
 from bridge.ingest.sealing import Recogniser, Sealer
 
@@ -58,7 +58,6 @@ WORKERS: Final = Relation(
 )
 COURIER_NAMES: Final = Relation(name="courier_names", row=CourierNameRow, key=("courier",), origin=Origin.KEPT, note="sealed: the names of couriers")
 _USED: Final = Update(WORKERS, ("last_ms",), ("pseudonym",))
-BADGE_GONE: Final = Deletion(WORKERS, ("badge_hash",))
 
 
 class Known(NamedTuple):
@@ -90,18 +89,14 @@ class Workers:
         self.known.clear()
         self._rows = None
 
-    def count_anew(self) -> None:
-        """Rows may have left the table."""
-        self._rows = None
-
     def find(self, badge: str, now_ms: int, rules: Rules, tx: Transaction, writes: Writes) -> Known:
         """What stands for a badge now; a new one gets its row."""
         known = self.known.get(badge)
         if known is not None and now_ms < known.until_ms:
             return known
-        digest = hash_of(rules.sealer, badge)
-        stored = [*writes.keyed(WORKERS).values(), *tx.rows(WORKERS, badge_hash=digest)]
-        row = max((row for row in stored if row.badge_hash == digest), key=_since, default=None)
+        hashes = hashes_of(rules.sealer, badge)
+        stored = [*writes.keyed(WORKERS).values(), *tx.rows(WORKERS, badge_hash=hashes)]
+        row = max((row for row in stored if row.badge_hash in hashes), key=_since, default=None)
         if row is None or now_ms - row.since_ms >= rules.pseudonym_ms or now_ms - row.last_ms >= rules.worker_keep_ms:
             name = row.name if row is not None else None  # the name that was given to a badge stays its name
             row = self._add(tx, rules, writes, row_of(rules.sealer, badge, name, now_ms))
@@ -141,6 +136,11 @@ def row_of(sealer: Sealer, badge: str, name: bytes | None, now_ms: int) -> Worke
 def hash_of(recogniser: Recogniser, badge: str) -> bytes:
     """The keyed hash by which a badge is found."""
     return recogniser.mac(b"badge\0" + badge.encode())
+
+
+def hashes_of(recogniser: Recogniser, badge: str) -> list[bytes]:
+    """Those that it may have been stored under: the site's key may have been another one."""
+    return recogniser.macs(b"badge\0" + badge.encode())
 
 
 def about_badge(pseudonym: str) -> bytes:

@@ -10,7 +10,26 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import BridgeError
-from bridge.operations import alerts, articles, contacts, database, devices, imports, jobs, missing, order_acts, people, privacy, quarantine, server, workers
+from bridge.operations import (
+    alerts,
+    articles,
+    contacts,
+    database,
+    devices,
+    exposure,
+    forgetting,
+    imports,
+    jobs,
+    keys,
+    missing,
+    order_acts,
+    people,
+    quarantine,
+    server,
+    subjects,
+    workers,
+)
+from bridge.operations import audit as audit_log
 from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import RIGHTS, Credential
 from bridge.operations.ports import SiteContext, SiteReader
@@ -38,6 +57,15 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.silence: ("alerts.silence", _Kept("subject")),
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
+    audit_log.look: ("audit.list", _Kept(None)),
+    forgetting.forget: ("forget", _Kept("order")),
+    subjects.export_subject: ("export-subject", _Kept("order")),
+    keys.backed_up: ("keys.backup", _Kept("key")),
+    keys.restored: ("keys.restore", _Kept("key")),
+    keys.rotate: ("keys.rotate", _Kept(None, ("on_progress",))),
+    keys.destroy: ("keys.destroy", _Kept("key")),
+    forgetting.legal_hold: ("orders.legal-hold", _Kept("order")),
+    forgetting.lift_legal_hold: ("orders.legal-hold.lift", _Kept("order")),
     contacts.show: ("contacts.show", _Kept("order")),
     contacts.find: ("contacts.find", _Kept(None)),
     contacts.note: ("orders.note", _Kept("order")),
@@ -81,7 +109,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     workers.name_courier: ("workers.name", _Kept("courier")),
     workers.forget: ("workers.forget", _Kept(None)),
     workers.forget_courier: ("workers.forget", _Kept("courier")),
-    privacy.look: ("privacy.exposed", _Kept("device")),
+    exposure.look: ("privacy.exposed", _Kept("device")),
 }
 """Every operation that changes something for others, by the name that the log gives it."""
 

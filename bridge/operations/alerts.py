@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -12,6 +12,7 @@ from bridge.domain.codes.rules import DAY_MS
 from bridge.errors import NotFound, Refused
 from bridge.ingest.items import AcknowledgeAlert, SilenceAlerts
 from bridge.operations.ports import SiteContext, SiteReader
+from bridge.operations.sealed_text import open_text, seal_text
 from bridge.operations.who import WHO
 from bridge.words import counted
 from devices.protocol.vocabulary import AlertCode, Severity
@@ -81,14 +82,24 @@ async def list_alerts(site: SiteReader, *, now_ms: int) -> Alerts:
     silences = [row for row in site.queries.silences() if row["until_ms"] > now_ms]
     return Alerts(
         alerts=standing,
-        silences=[Silence(**{**row, "subject": row["subject"] or None, "covers": _covered(row["code"], row["subject"], standing)}) for row in silences],
+        silences=[
+            Silence(
+                **{
+                    **row,
+                    "reason": open_text(site.vault, row["reason"]),
+                    "subject": row["subject"] or None,
+                    "covers": _covered(row["code"], row["subject"], standing),
+                }
+            )
+            for row in silences
+        ],
         counts=count_alerts(standing),
     )
 
 
 def standing_alerts(site: SiteReader, *, now_ms: int) -> list[AlertNow]:
     """The alerts that stand, the oldest first."""
-    return [_alert(row, now_ms) for row in site.queries.alerts()]
+    return [_alert(site, row, now_ms) for row in site.queries.alerts()]
 
 
 def count_alerts(alerts: Iterable[AlertNow]) -> AlertCounts:
@@ -113,7 +124,7 @@ async def acknowledge(site: SiteContext, code: AlertCode, subject: str, reason: 
     known = _standing(site, code, subject, now_ms)
     if known.acknowledged_ms is not None:
         raise Refused(f"{known.acknowledged_by} has acknowledged it already: {known.acknowledged_why}", fix="nothing is left to do here")
-    await site.change(AcknowledgeAlert(received_ms=now_ms, code=code.value, subject=subject, who=_who(), reason=_checked(reason)))
+    await site.change(AcknowledgeAlert(received_ms=now_ms, code=code.value, subject=subject, who=_who(), reason=seal_text(site.vault, _checked(reason))))
     return _standing(site, code, subject, now_ms)
 
 
@@ -128,10 +139,12 @@ async def silence(site: SiteContext, code: AlertCode, for_ms: int, reason: str, 
     if subject is not None and not (subject.isprintable() and 0 < len(subject) <= SUBJECT_CHARS_MAX):
         raise Refused(f"{subject!r} can't be the subject of an alert", fix="name a device or an order; or nothing, for all of them")
     now_ms = site.clock.now_ms()
-    said = SilenceAlerts(received_ms=now_ms, code=code.value, subject=subject or "", until_ms=now_ms + for_ms, who=_who(), reason=_checked(reason))
+    said = SilenceAlerts(
+        received_ms=now_ms, code=code.value, subject=subject or "", until_ms=now_ms + for_ms, who=_who(), reason=seal_text(site.vault, _checked(reason))
+    )
     await site.change(said)
     covers = _covered(code, subject or "", standing_alerts(site, now_ms=now_ms))
-    return Silence(code=code, subject=subject, until_ms=said.until_ms, at_ms=now_ms, who=said.who, reason=said.reason, covers=covers)
+    return Silence(code=code, subject=subject, until_ms=said.until_ms, at_ms=now_ms, who=said.who, reason=_checked(reason), covers=covers)
 
 
 async def unsilence(site: SiteContext, code: AlertCode, subject: str | None = None) -> None:
@@ -159,8 +172,9 @@ def _standing(site: SiteReader, code: AlertCode, subject: str, now_ms: int) -> A
     raise NotFound(f"no alert {code} about {subject} stands", fix=about)
 
 
-def _alert(row: dict[str, object], now_ms: int) -> AlertNow:
-    alert = msgspec.convert(row, AlertNow)
+def _alert(site: SiteReader, row: dict[str, Any], now_ms: int) -> AlertNow:
+    said = {name: open_text(site.vault, row[name]) for name in ("acknowledged_why", "silenced_why") if row[name]}
+    alert = msgspec.convert({**row, **said}, AlertNow)
     if alert.silenced_until_ms is not None and alert.silenced_until_ms <= now_ms:
         return msgspec.structs.replace(alert, silenced_until_ms=None, silenced_by=None, silenced_why=None)
     return alert

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from bridge.errors import Refused
-from bridge.ingest.sealing import LAST_DIGITS, about_event, digits_of, hash_of, surname_of
+from bridge.ingest.sealing import LAST_DIGITS, about_event, digits_of, hashes_sought, surname_of
 from bridge.operations import events
 from bridge.operations.names import check_order
 from bridge.operations.ports import SiteContext, SiteReader
@@ -55,7 +55,7 @@ async def find(site: SiteContext, phone: str | None = None, last4: str | None = 
         Refused: if none of them is given, or it can't be sought.
     """
     sought = _sought(phone, last4, surname)
-    found = [set(site.queries.orders_with_hash(hash_of(site.vault, kind, text), limit=ORDERS_MAX)) for kind, text in sought]
+    found = [set(site.queries.orders_with_hash(hashes_sought(site.vault, kind, text), limit=ORDERS_MAX)) for kind, text in sought]
     return sorted(set.intersection(*found))
 
 

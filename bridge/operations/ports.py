@@ -27,7 +27,7 @@ from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
 from bridge.operations.order_ports import StoredFact as StoredFact
 from bridge.operations.people_ports import People, PeopleReader
-from bridge.operations.privacy_ports import Opener, PrivacyQueries
+from bridge.operations.privacy_ports import Opener, Privacy, PrivacyQueries, Sealing
 from bridge.operations.report_ports import ReportQueries
 from bridge.operations.trace_ports import TraceQueries
 from bridge.operations.upkeep_ports import ArticlePlan as ArticlePlan
@@ -318,6 +318,12 @@ class SiteContext(SiteReader, Protocol):
 
     @property
     def upkeep(self) -> Upkeep: ...
+
+    @property
+    def privacy(self) -> Privacy: ...
+
+    @property
+    def vault(self) -> Sealing: ...
 
     @property
     def console(self) -> Console: ...

@@ -13,14 +13,17 @@ from bridge.operations import (
     contacts,
     database,
     devices,
+    exposure,
+    forgetting,
     imports,
     jobs,
+    keys,
     missing,
     order_acts,
     people,
-    privacy,
     quarantine,
     server,
+    subjects,
     workers,
 )
 from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole, Right
@@ -48,9 +51,11 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.AUDIT: (audit.look,),
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
     Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier, workers.forget, workers.forget_courier),
-    Right.EXPOSED: (privacy.look,),
+    Right.EXPOSED: (exposure.look,),
+    Right.FORGET: (forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),
+        *(keys.status, keys.backed_up, keys.restored, keys.rotate, keys.destroy),
         *(missing.give_up, database.rebuild, server.reload, server.reload_certificate),
     ),
 }

@@ -124,12 +124,22 @@ class Faces:
     def __init__(self, site: SiteReader) -> None:
         self._site = site
         self._workers = {row.pseudonym: row for row in site.queries.workers()}
+        self._persons: dict[str, object] = {}
         self._couriers = {row.courier: row for row in site.queries.courier_names()}
 
     def person(self, pseudonym: str) -> object:
         """The same for each pseudonym of one badge."""
-        row = self._workers.get(pseudonym)
-        return row.badge_hash if row is not None else UNKNOWN
+        found = self._persons.get(pseudonym)
+        if found is None:
+            row = self._workers.get(pseudonym)
+            found = self._persons[pseudonym] = self._person(row) if row is not None else UNKNOWN
+        return found
+
+    def _person(self, row: WorkerRow) -> object:
+        try:
+            return _badge(self._site, row)
+        except SiteError:
+            return row.badge_hash
 
     def worker(self, pseudonym: str) -> str:
         """The name of a worker, else what is on the badge, else the pseudonym."""

@@ -17,7 +17,9 @@ from devices.protocol.vocabulary import Outcome, Reason
 
 class QuarantineRow(NamedTuple):
     """A message that can't be applied. If the event log has it, `pos` is set and the payload is read there; else `payload` is sealed, or (`is_sealed` is
-    False) from before there were keys. `digest` is the start of its payload's SHA-256. `expires_ms` is when it is dropped, None: when there are too many."""
+    False) from before there were keys. `digest` is the start of its payload's SHA-256. `expires_ms` is when it is dropped, None: when there are too many.
+    `order_id` is the order that it names, if that can be read.
+    """
 
     device: str
     event_type: str | None
@@ -29,6 +31,7 @@ class QuarantineRow(NamedTuple):
     payload: bytes
     is_sealed: bool
     expires_ms: int | None
+    order_id: str | None
 
 
 QUARANTINE: Final = Relation(
@@ -38,7 +41,7 @@ QUARANTINE: Final = Relation(
     origin=Origin.DERIVED,
     derived_if=("pos", None),
     numbered=True,
-    indexes=(("digest", "device"), ("pos",)),
+    indexes=(("digest", "device"), ("pos",), ("order_id",)),
     note="messages that can't be applied; derived if they are in the event log",
 )
 QUARANTINE_GONE: Final = Deletion(QUARANTINE, ("pos",))
@@ -54,7 +57,9 @@ class Quarantine(Quiet):
         rows = batch.writes.rows(QUARANTINE)
         if isinstance(heard, Refused):
             if heard.is_first:
-                rows.append(QuarantineRow(*heard[:3], heard.reason.value, heard.detail, heard.digest, None, heard.sealed, True, heard.expires_ms))
+                rows.append(
+                    QuarantineRow(*heard[:3], heard.reason.value, heard.detail, heard.digest, None, heard.sealed, True, heard.expires_ms, heard.order_id)
+                )
             return
         row, verdict = heard.row, heard.verdict
         if heard.was == Outcome.REJECTED:
@@ -63,7 +68,9 @@ class Quarantine(Quiet):
         reason = verdict.reason or Reason.MALFORMED
         if verdict.outcome is Outcome.REJECTED and KEPT[reason] is Kept.QUARANTINE:
             detail = row.detail or ""
-            rows.append(QuarantineRow(row.device, row.type, row.received_ms, reason.value, detail, digest8(row.payload), row.pos, b"", False, None))
+            rows.append(
+                QuarantineRow(row.device, row.type, row.received_ms, reason.value, detail, digest8(row.payload), row.pos, b"", False, None, row.order_id)
+            )
 
     def sweep(self, batch: Batch) -> None:
         batch.tx.drop_before(QUARANTINE, "expires_ms", batch.now_ms)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from bridge.bounds import pipeline_limits, rules_of
 from bridge.broker.session_log import SessionLog
 from bridge.clock import Clock
-from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, Settings
+from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, PRIVACY_NAME, Settings
 from bridge.config_file import load
 from bridge.domain.access import Identity
 from bridge.errors import NoSite, StoreError
@@ -35,6 +35,7 @@ from bridge.site_folder import clock_after, open_database, take_lock
 from bridge.store.claims import Claims
 from bridge.store.credentials import CredentialsLog
 from bridge.store.epochs import current_epoch
+from bridge.store.forgetting import PrivacyLog
 from bridge.store.known_logins import KnownLogins
 from bridge.store.loop_reader import LoopReader
 from bridge.store.message_log import LogReader
@@ -42,7 +43,7 @@ from bridge.store.queries import Queries
 from bridge.store.replaying import derive_after_upgrade
 from bridge.store.sealing import seal_after_upgrade
 from bridge.store.sql import SqlStore
-from bridge.store.sqlite import open_engine
+from bridge.store.sqlite import open_engine, translated
 from bridge.store.statuses import Statuses
 from bridge.store.tables import make_missing
 from bridge.vault import KeyFolder, folder_of_keys
@@ -83,6 +84,9 @@ class OpenSite:
         self.keys = KeyFolder(folder_of_keys(directory, settings.privacy.keys_folder), settings.site.name)
         self.vault = parts.vault(self.keys, self.clock.now_ms())
         seal_after_upgrade(self.engine, self.vault)
+        self.privacy_log = PrivacyLog(directory / PRIVACY_NAME)
+        with translated(), self.engine.begin() as connection:
+            self.privacy_log.apply(connection)  # a crash came between the file and the database
         self.rules = replace(rules_of(settings), epoch=current_epoch(self.engine), is_lab=lab_identity is not None, sealer=self.vault)
         self.reader = open_engine(path, read_only=True)
         life.callback(self.reader.dispose)

@@ -1,4 +1,4 @@
-"""What is done now and then: deadlines of ingest, failed logins that are no longer recent, and storing who has logged in."""
+"""What is done now and then: deadlines of ingest, failed logins that are no longer recent, what was kept long enough, and storing who has logged in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 from bridge.ingest.ports import StoreUnavailable
 from bridge.serving.login_alarms import LoginAlarms
 from bridge.serving.open_site import OpenSite
+from bridge.serving.trimming import trim
 
 logger = logging.getLogger("dockbridge")
 
@@ -20,6 +21,7 @@ async def sweep(site: OpenSite, alarms: LoginAlarms) -> None:
             site.outlet.show(await site.writer.run(lambda: site.settler.sweep(site.clock.now_ms())))
             site.outlet.flush()
             alarms.look(site.clock.now_s())
+            await trim(site)
             await site.known_logins.save()
             has_failed = False
         except StoreUnavailable as error:

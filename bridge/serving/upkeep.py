@@ -10,6 +10,7 @@ from bridge.operations.upkeep_ports import ArticlePlan
 from bridge.serving.open_site import OpenSite
 from bridge.store.articles import put_articles
 from bridge.store.database import drop_quarantined
+from bridge.store.forgetting import empty_log
 from bridge.store.imported_files import remember_file
 from bridge.store.workers import forget_worker, name_courier, name_worker
 
@@ -37,6 +38,7 @@ class StoreUpkeep:
     def forget_worker(self, who: str) -> int:
         gone = forget_worker(self._site.engine, self._site.vault, who)
         self._site.settler.forget_workers()
+        empty_log(self._site.engine)
         return gone
 
     def name_courier(self, courier: str, name: str | None, *, now_ms: int) -> bool:

@@ -17,7 +17,7 @@ from bridge.ingest.audit import AuditRow, AuditStartRow
 from bridge.operations.audit import AuditEntry
 from bridge.store.sqlite import translated
 from bridge.store.tables import audit, audit_start
-from bridge.vault import SealError, Vault
+from bridge.vault import SealError, Vault, lasting_part
 
 FIRST: Final = bytes(32)
 """What stands for the hash before the first entry."""
@@ -53,7 +53,7 @@ class AuditLog:
             no, before = (last.no + 1, last.chain) if last is not None else (start.no + 1, start.chain)
             word = reason.value if isinstance(reason, StrEnum) else None
             sealed = self._vault.seal(reason.encode(), _about(no)) if reason and word is None else None
-            digest = hashlib.sha256(sealed).digest() if sealed is not None else None
+            digest = hashlib.sha256(lasting_part(sealed)).digest() if sealed is not None else None
             row = AuditRow(no, at_ms, who, act, subject, word, failed, cbor2.dumps(details, canonical=True), person, b"", sealed, digest)
             connection.execute(insert(self._table).values(**row._replace(chain=_chain(before, row))._asdict()))
 
@@ -122,7 +122,7 @@ def _about(no: int) -> bytes:
 
 
 def _is_as_it_was(row: AuditRow) -> bool:
-    return row.sealed is None or hashlib.sha256(row.sealed).digest() == row.sealed_sha256
+    return row.sealed is None or hashlib.sha256(lasting_part(row.sealed)).digest() == row.sealed_sha256
 
 
 def _chain(before: bytes, row: AuditRow) -> bytes:

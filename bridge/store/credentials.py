@@ -8,16 +8,13 @@ as the database.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
-from bridge.errors import StoreError
-from bridge.store.sqlite import make_private
+from bridge.store.json_lines import JsonLines
 from bridge.store.tables import claims, devices, people, person_tokens
 
 _EPOCH: Final = "epoch"
@@ -32,7 +29,7 @@ class CredentialsLog:
     """The file of one site."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._lines = JsonLines(path)
 
     def append(self, rows: Mapping[str, dict[str, Any] | None]) -> None:
         """Write devices' rows as they will be, None for one that is removed. Durable when this returns: the database follows.
@@ -40,7 +37,7 @@ class CredentialsLog:
         Raises:
             StoreError: if the file can't be written.
         """
-        self._write([row if row is not None else {_REMOVED: device} for device, row in rows.items()])
+        self._lines.append([row if row is not None else {_REMOVED: device} for device, row in rows.items()])
 
     def append_epoch(self, epoch: int) -> None:
         """Write the number of an epoch that begins.
@@ -48,7 +45,7 @@ class CredentialsLog:
         Raises:
             StoreError: if the file can't be written.
         """
-        self._write([{_EPOCH: epoch}])
+        self._lines.append([{_EPOCH: epoch}])
 
     def append_person(self, person: Row, tokens: Sequence[Row]) -> None:
         """Write a person's row, and the rows of all their tokens, as they will be.
@@ -56,21 +53,7 @@ class CredentialsLog:
         Raises:
             StoreError: if the file can't be written.
         """
-        self._write([{_PERSON: person, _TOKENS: list(tokens)}])
-
-    def _write(self, entries: Sequence[dict[str, Any]]) -> None:
-        line = b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries)
-        try:
-            make_private(self.path)
-            with self.path.open("r+b", buffering=0) as file:
-                end = file.seek(0, os.SEEK_END)
-                if end:
-                    file.seek(end - 1)
-                    line = line if file.read(1) == b"\n" else b"\n" + line  # a crash has cut the last line
-                file.write(line)
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StoreError(f"{self.path} can't be written: {error.strerror}", fix="check the folder's permissions and free space") from error
+        self._lines.append([{_PERSON: person, _TOKENS: list(tokens)}])
 
     def epoch(self) -> int:
         """The latest epoch that began, 0 if none did."""
@@ -114,34 +97,18 @@ class CredentialsLog:
     def _entries(self) -> Iterator[Row]:
         """What was written of devices and epochs, in its order."""
         columns = _columns(devices)
-        for entry in self._lines():
+        for entry in self._lines.entries():
             if entry.keys() == columns or type(entry.get(_EPOCH)) is int or type(entry.get(_REMOVED)) is str:
                 yield entry
 
     def _people(self) -> dict[str, tuple[Row, list[Row]]]:
         """The last row of each person, with those of their tokens."""
         last: dict[str, tuple[Row, list[Row]]] = {}
-        for entry in self._lines():
+        for entry in self._lines.entries():
             person, tokens = entry.get(_PERSON), entry.get(_TOKENS)
             if isinstance(person, dict) and _has(person, people) and isinstance(tokens, list) and all(_has(token, person_tokens) for token in tokens):
                 last[person["name"]] = (person, tokens)
         return last
-
-    def _lines(self) -> Iterator[Row]:
-        """What was written, in its order. A line that a crash has cut is left out."""
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StoreError(f"{self.path} can't be read: {error.strerror}", fix="check the file's permissions") from error
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict):
-                yield entry
 
 
 def write_person(connection: Connection, person: Row, tokens: Sequence[Row]) -> None:

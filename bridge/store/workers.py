@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Engine, and_, delete, func, insert, or_, select, update
 
 from bridge.domain.order.possession import TAKES
-from bridge.ingest.workers import ABOUT_NAME, CourierNameRow, WorkerRow, about_badge, about_courier, hash_of, row_of
+from bridge.ingest.workers import ABOUT_NAME, CourierNameRow, WorkerRow, about_courier, hashes_of, row_of
 from bridge.store import tables as t
+from bridge.store.forgetting import secure
 from bridge.store.sqlite import translated
 from bridge.vault import Vault
 from devices.protocol.messages import load
@@ -40,8 +41,8 @@ class WorkerQueries:
 
 def name_worker(engine: Engine, vault: Vault, badge: str, name: str, now_ms: int) -> str:
     """Give a badge a name, in the place of an earlier one. Returns the pseudonym that stands for it last; a badge that was never used gets one."""
-    digest, sealed = hash_of(vault, badge), vault.seal(name.encode(), ABOUT_NAME)
-    of_badge = t.workers.c.badge_hash == digest
+    sealed = vault.seal(name.encode(), ABOUT_NAME)
+    of_badge = t.workers.c.badge_hash.in_(hashes_of(vault, badge))
     with translated(), engine.begin() as connection:
         pseudonym: str | None = connection.execute(
             select(t.workers.c.pseudonym).where(of_badge).order_by(t.workers.c.since_ms.desc()).limit(1)
@@ -57,14 +58,14 @@ def name_worker(engine: Engine, vault: Vault, badge: str, name: str, now_ms: int
 def forget_worker(engine: Engine, vault: Vault, who: str) -> int:
     """Delete all that links pseudonyms to a badge, given the badge, or one of them. Returns how many they were."""
     by_pseudonym = select(t.workers.c.badge_hash).where(t.workers.c.pseudonym == who)
-    gone = t.workers.c.badge_hash.in_(by_pseudonym) | (t.workers.c.badge_hash == hash_of(vault, who))
-    with translated(), engine.begin() as connection:
+    gone = t.workers.c.badge_hash.in_(by_pseudonym) | t.workers.c.badge_hash.in_(hashes_of(vault, who))
+    with secure(engine) as connection:
         return connection.execute(delete(t.workers).where(gone)).rowcount
 
 
 def name_courier(engine: Engine, vault: Vault, courier: str, name: str | None, now_ms: int) -> bool:
     """Give a courier a name, in the place of an earlier one, or none. Returns whether they had one."""
-    with translated(), engine.begin() as connection:
+    with secure(engine) as connection:
         had = connection.execute(delete(t.courier_names).where(t.courier_names.c.courier == courier)).rowcount
         if name is not None:
             row = CourierNameRow(courier, vault.seal(name.encode(), about_courier(courier)), now_ms)
@@ -72,14 +73,11 @@ def name_courier(engine: Engine, vault: Vault, courier: str, name: str | None, n
         return bool(had)
 
 
-def seal_workers_anew(engine: Engine, vault: Vault) -> None:
-    """After the site's key was changed: wrap badges and names with the newest key, and make the hashes by which badges are found anew."""
-    with translated(), engine.begin() as connection:
-        for row in [WorkerRow(*found) for found in connection.execute(select(t.workers))]:
-            badge = vault.open(row.badge, about_badge(row.pseudonym)).decode()
-            name = vault.wrap_anew(row.name) if row.name is not None else None
-            anew = {"badge_hash": hash_of(vault, badge), "badge": vault.wrap_anew(row.badge), "name": name}
-            connection.execute(update(t.workers).where(t.workers.c.pseudonym == row.pseudonym).values(**anew))
-        for courier in [CourierNameRow(*found) for found in connection.execute(select(t.courier_names))]:
-            of_courier = t.courier_names.c.courier == courier.courier
-            connection.execute(update(t.courier_names).where(of_courier).values(name=vault.wrap_anew(courier.name)))
+def drop_unused(engine: Engine, before_ms: int) -> int:
+    """Delete what links pseudonyms to badges that were used last before a time. Returns how many."""
+    old = t.workers.c.last_ms < before_ms
+    with translated(), engine.connect() as connection:
+        if connection.execute(select(t.workers.c.pseudonym).where(old).limit(1)).first() is None:
+            return 0
+    with secure(engine) as connection:
+        return connection.execute(delete(t.workers).where(old)).rowcount

@@ -14,6 +14,7 @@ from devices.protocol.body_parts import Codes, Dimensions, EventIds, Lines
 from devices.protocol.body_parts import Line as Line
 from devices.protocol.body_parts import Nothing as Nothing
 from devices.protocol.choices import CustomsDirection, DamageSeverity, LabelKind, PodMethod, Tender, VoidReason
+from devices.protocol.fields import ID_CHARS_MAX as ID_CHARS_MAX
 from devices.protocol.fields import UINT_MAX as UINT_MAX
 from devices.protocol.fields import Code, Count, Country, Currency, EventId, Grams, Id, ProofHash, Small, Uint, Word
 from devices.protocol.private import NoteAdded as NoteAdded

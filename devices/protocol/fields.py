@@ -18,7 +18,9 @@ WallClock = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """Milliseconds since 1970 UTC. The range leaves room for nanoseconds: firmware that sends those is recognised, and its scans are not refused."""
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 """How many: pieces, or answers."""
-Id = Annotated[str, Meta(min_length=1, max_length=96, pattern=NO_NUL)]
+ID_CHARS_MAX: Final = 96
+"""Characters of the id of a business."""
+Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARS_MAX, pattern=NO_NUL)]
 """An id of a business: an order, a parcel, an article, a place, a courier, a job. Ids that become topic levels have at most 96 characters once escaped."""
 Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
 """A short word. If the site or the device may choose it, readers take any."""

@@ -13,7 +13,7 @@ from devices.protocol.vocabulary import EventType
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
 """A name of a person or a company, or a part of an address."""
-Phone = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
+Phone = Annotated[str, Meta(min_length=1, max_length=50, pattern=NO_NUL)]
 """A telephone number, as it was typed."""
 Postcode = Annotated[str, Meta(min_length=1, max_length=32, pattern=NO_NUL)]
 """A postcode."""

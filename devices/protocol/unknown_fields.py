@@ -34,6 +34,17 @@ def cut_unknown(plain: dict[str, Any], kind: Any) -> tuple[dict[str, Any], list[
     return _cut(plain, shape, "", paths), paths
 
 
+def has_unknown(plain: dict[str, Any], kind: Any) -> bool:
+    """Whether a value has fields that `kind` does not have. It must be a valid `kind`."""
+    return not _is_known(plain, _shape_of(kind))
+
+
+def has_fields_inside(kind: Any) -> bool:
+    """Whether a field of a struct has fields of its own."""
+    shape = _shape_of(kind)
+    return isinstance(shape, _Fields) and bool(shape.inside)
+
+
 def _is_known(value: Any, shape: _Shape) -> bool:
     """Whether nothing has to be cut; many times faster than a copy, and nearly always so."""
     if isinstance(shape, _Fields) and isinstance(value, dict):

@@ -38,6 +38,7 @@ DEADLINE_S: Final = 90.0
 CALM_PER_S: Final = 200.0
 CALM_S: Final = 20.0
 """The least duration: the p99 of 4,000 events rests on forty of them."""
+WITHOUT: Final = f"{OURS}, without contacts"
 BY_PUBACK: Final = "window by PUBACK"
 
 
@@ -49,7 +50,20 @@ def measure(options: Options) -> Measurement:
             _closed(found, options, devices, qos)
     for devices in fleets if options.quick or options.devices else (TARGET_FLEET,):
         _open(found, options, devices)
+        _contacts(found, options, devices)
     return found
+
+
+def _contacts(found: Measurement, options: Options, devices: int) -> None:
+    """What it costs to seal who gets an order: each order of one contestant says it, none of the other."""
+    case = f"{devices:,} devices, QoS 1, a contact on each order"
+    options.say(f"end to end: {case}")
+    results = alternate({OURS: partial(_round, Ours, options, devices, 1, contacts=True), WITHOUT: partial(_round, Ours, options, devices, 1)}, options.rounds)
+    found.raw[case] = results
+    target = Target(text="at least 0.95 x without contacts", ratio_min=0.95)
+    found.rows.append(row(case, "events/s", results, lambda r: float(r["per_s"]), more_is_better=True, target=target))
+    found.rows.append(row(case, "server CPU, µs/event", results, cpu_us, more_is_better=False))
+    remarks(found, case, results)
 
 
 def _closed(found: Measurement, options: Options, devices: int, qos: int) -> None:
@@ -106,6 +120,7 @@ def _round(
     window_by: str = "receipt",
     phases: list[list[float]] | None = None,
     share: float = 1.0,
+    contacts: bool = False,
 ) -> dict[str, Any]:
     """One contestant, started anew on an empty database."""
     wanted = sum(per_s * seconds for per_s, seconds in phases) if phases else EVENTS_PER_S * options.seconds * share * FEW_DEVICES.get(devices, 1.0)
@@ -114,7 +129,7 @@ def _round(
     orders = max(least, round(wanted / len(ORDER_STORY))) + (2 * devices // 5 + 2 if phases else 0)
     with served(start, {**fleet_roles(devices), WATCHER: Role.DESK}, options.cores) as server:
         job = {"devices": devices, "orders": orders, "qos": qos, "window": WINDOW, "window_by": window_by, "phases": phases or [], "deadline_s": DEADLINE_S}
-        return load("orders", server, options.cores, **job)
+        return load("orders", server, options.cores, **job, contacts=contacts)
 
 
 def cpu_us(result: Mapping[str, Any]) -> float | None:

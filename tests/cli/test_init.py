@@ -66,7 +66,7 @@ def test_an_init_that_was_killed_is_run_again(tmp_path: Path, monkeypatch: pytes
     assert not (site / "bridge.toml").exists()
     make(site)
     assert {path.name for path in site.iterdir()} == MADE
-    assert {path.name for path in tmp_path.iterdir()} == {"ams1"}
+    assert {path.name for path in tmp_path.iterdir()} == {"ams1", "ams1.keys"}
     assert site_certificates.list_certificates(site)
 
 

@@ -24,6 +24,7 @@ READS = {
     "devices.check",
     "devices.open_claims",
     "imports.submit",
+    "keys.status",
     *(f"server.{name}" for name in ("about", "batch_times", "connected", "counters", "failed_logins", "figures", "reload_certificate")),
 }
 """Calls that are no acts of their own: reads, and portions of an import."""

@@ -364,7 +364,14 @@ def old_form(case: Case) -> None:
     case.sql("UPDATE alembic_version SET version_num = '0013'")
     for table in ("sealed", "contact_hashes", "forgotten", "legal_holds", "forget_requests", "audit_start"):
         case.sql(f"DROP TABLE {table}")
-    for table, column in (("quarantine", "is_sealed"), ("quarantine", "expires_ms"), ("audit", "sealed"), ("audit", "sealed_sha256")):
+    case.sql("DROP INDEX ix_quarantine_order_id")
+    for table, column in (
+        ("quarantine", "order_id"),
+        ("quarantine", "is_sealed"),
+        ("quarantine", "expires_ms"),
+        ("audit", "sealed"),
+        ("audit", "sealed_sha256"),
+    ):
         case.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
 
 
@@ -461,7 +468,7 @@ SLOW: Final = {
     "a phone has no position": Fault(T.NO_POSITION, lambda case: case.alert(AlertCode.NO_POSITION, "phone-1"), acknowledge),
     "events wait for their order": Fault(T.EVENTS_PARKED, lambda case: case.alert(AlertCode.PARKED, "PO-9"), acknowledge),
     "a message is in quarantine": Fault(
-        T.QUARANTINE, lambda case: case.sql("INSERT INTO quarantine VALUES (7, 'scan-1', 'pack', 1, 'malformed', 'no body', x'01', NULL, x'ff', 0, NULL)")
+        T.QUARANTINE, lambda case: case.sql("INSERT INTO quarantine VALUES (7, 'scan-1', 'pack', 1, 'malformed', 'no body', x'01', NULL, x'ff', 0, NULL, NULL)")
     ),
     "an order is on hold": Fault(T.ORDERS_STUCK, lambda case: held_order(case)),
 }
@@ -543,7 +550,7 @@ def tell_secrets(case: Case) -> None:
     shell("device", "add", anna, "--role", "courier")
     shell("device", "revoke", "scan-2", "--reason", greeting)
     case.setting('folder = "backups"', f'folder = "{home}/backups"  # {password}')
-    case.sql("INSERT INTO quarantine VALUES (7, ?, 'pack', 1, 'malformed', ?, x'01', NULL, ?, 0, NULL)", anna, mail, password.encode())
+    case.sql("INSERT INTO quarantine VALUES (7, ?, 'pack', 1, 'malformed', ?, x'01', NULL, ?, 0, NULL, NULL)", anna, mail, password.encode())
     case.sql("INSERT INTO alerts VALUES ('parked', ?, 'warning', 1, ?, ?)", order, f"{order} of {mail} waits.", greeting)
     case.sql("INSERT INTO parcels VALUES (?, 'p1', 'packed', x'01', '', x'a0')", order)
     case.sql("UPDATE orders SET hash = x'01', status = ? WHERE order_id = 'PO-2'", mail.encode())

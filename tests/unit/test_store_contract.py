@@ -116,7 +116,7 @@ def test_a_batch_that_fails_leaves_no_trace(store: Store) -> None:
 
 
 def quarantined(device: str) -> QuarantineRow:
-    return QuarantineRow(device, "pack", 1, "malformed", "", b"digest-1", None, b"x", True, None)
+    return QuarantineRow(device, "pack", 1, "malformed", "", b"digest-1", None, b"x", True, None, None)
 
 
 def test_of_a_numbered_relation_the_newest_rows_are_kept(store: Store) -> None:

@@ -37,7 +37,12 @@ MAY: Final[dict[str, frozenset[PersonRole]]] = {
     **dict.fromkeys((f"people.{name}" for name in ("add", "edit", "disable", "enable", "set_password", "add_token", "revoke_token")), OWNER),
     **dict.fromkeys((f"workers.{name}" for name in ("list_workers", "name", "name_courier", "forget", "forget_courier")), ONLY_LEAD),
     "workers.may_look": EVERYONE,
-    "privacy.look": frozenset({LEAD, PRIVACY}),
+    "exposure.look": frozenset({LEAD, PRIVACY}),
+    "audit.look": frozenset({LEAD, PRIVACY}),
+    "quarantine.look": ONLY_LEAD,
+    **dict.fromkeys(("contacts.show", "contacts.find", "contacts.note"), FLOOR | {PRIVACY}),
+    **dict.fromkeys(("forgetting.forget", "forgetting.legal_hold", "forgetting.lift_legal_hold", "subjects.export_subject"), frozenset({PRIVACY})),
+    **dict.fromkeys((f"keys.{name}" for name in ("status", "backed_up", "restored", "rotate", "destroy")), OWNER),
     **dict.fromkeys(("missing.give_up", "database.rebuild", "server.reload", "server.reload_certificate"), OWNER),
     **dict.fromkeys((f"server.{name}" for name in ("about", "connected", "counters", "figures", "batch_times", "failed_logins")), EVERYONE),
 }

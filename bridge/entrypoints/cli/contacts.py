@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -80,3 +81,7 @@ def note(
     if as_json:
         print_json(receipt)
     say(f"{order} has a note.")
+
+
+COMMANDS: Final[dict[str, Callable[..., None]]] = {"note": note}
+"""Commands of `dockbridge orders`, by name."""

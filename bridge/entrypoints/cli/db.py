@@ -142,6 +142,8 @@ def restore(
         say(f"  The database that was here is in {done.kept_aside}.")
     if done.devices:
         say(f"  {counted(len(done.devices), 'device')} set as last enrolled, rotated or revoked: {', '.join(done.devices[:NAMED_MAX])}")
+    if done.forgotten:
+        say(f"  {counted(done.forgotten, 'order')} forgotten again: they were forgotten after the backup")
     if done.people:
         say(f"  {counted(len(done.people), 'person', 'people')} set as last added, changed or disabled: {', '.join(done.people[:NAMED_MAX])}")
     if done.lost is None:

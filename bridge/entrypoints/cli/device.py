@@ -27,9 +27,9 @@ from bridge.entrypoints.cli.device_enrol import (
     say_jobs,
     terms,
 )
+from bridge.entrypoints.cli.exposed import say_exposed
 from bridge.entrypoints.cli.handing import handed_out, print_first
 from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, print_table, printable, ranges, say, yes_no
-from bridge.entrypoints.cli.privacy import say_exposed
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.asker import check_owner

@@ -29,7 +29,10 @@ from bridge.entrypoints.cli import (
     device,
     doctor,
     events,
+    exposed,
+    forget,
     jobs,
+    keys,
     order_acts,
     order_import,
     order_reads,
@@ -110,18 +113,20 @@ app.command()(top.top)
 app.command()(trace.trace)
 app.command()(demo.demo)
 app.command()(torture.torture)
+app.command()(forget.forget)
+app.command(name="export-subject")(forget.export_subject)
 # What is typed after these two, `--help` included, is for the simulator and for the suite.
 app.command(context_settings=PASSED_ON, add_help_option=False)(sim.sim)
 app.command(context_settings=PASSED_ON, add_help_option=False)(bench.bench)
 app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
-for name, command in {**order_import.COMMANDS, **order_reads.COMMANDS, **order_stuck.COMMANDS, **order_acts.COMMANDS, "note": contacts.note}.items():
-    orders.app.command(name)(command)
+for commands in (order_import.COMMANDS, order_reads.COMMANDS, order_stuck.COMMANDS, order_acts.COMMANDS, contacts.COMMANDS, forget.COMMANDS):
+    for name, command in commands.items():
+        orders.app.command(name)(command)
 app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(workers.app, name="workers")
-app.add_typer(privacy.app, name="privacy")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")
@@ -133,6 +138,9 @@ app.add_typer(contract.app, name="contract")
 app.add_typer(config.app, name="config")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(audit.app, name="audit")
+privacy.app.command()(exposed.exposed)
+app.add_typer(privacy.app, name="privacy")
+app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 app.add_typer(server.app, name="server")
 app.add_typer(service.app, name="service")

@@ -61,7 +61,7 @@ const [country, currency] = [text(2, /^[A-Z]{2}$/), text(3, /^[A-Z]{3}$/)];
 const [lines, codes] = [list(map({ sku: id, qty: count }), 1, 500), list(code, 1, 500)];
 const [nothing, because, atHub, atBorder] = [map({}), map({ reason: word }), map({ hub: id }), map({ country })];
 const contact = map({
-  'name?': text(200), 'phone?': word, 'company?': text(200), 'street?': text(200), 'extra?': text(200), 'city?': text(200), 'region?': text(200),
+  'name?': text(200), 'phone?': text(50), 'company?': text(200), 'street?': text(200), 'extra?': text(200), 'city?': text(200), 'region?': text(200),
   'postcode?': text(32), 'country?': country, 'locale?': text(35, /^[^\0]{2,}$/u),
   'lat_e7?': integer(-900_000_000, 900_000_000), 'lon_e7?': integer(-1_800_000_000, 1_800_000_000), 'note?': text(1_000, /^[^\0]*$/u), 'identity?': text(200),
 });

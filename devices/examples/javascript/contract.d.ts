@@ -1288,7 +1288,7 @@ export interface Contact {
   /** The recipient. */
   name?: string;
   /** Their telephone number. */
-  phone?: Word;
+  phone?: string;
   /** Their company. */
   company?: string;
   /** Street and number. */

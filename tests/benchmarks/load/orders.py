@@ -31,7 +31,7 @@ class OrdersJob:
 
     `window_by` says what makes room in a device's window of the closed loop: its receipt (the event is stored and answered) or its PUBACK, which from a broker
     alone means no more than "received". `phases` makes it an open loop. `phones` send their location
-    meanwhile. `deadline_s` ends a run that does not end by itself.
+    meanwhile. With `contacts`, each order says who gets it. `deadline_s` ends a run that does not end by itself.
     """
 
     host: str
@@ -47,6 +47,7 @@ class OrdersJob:
     prefix: str = "b"
     seed: int = 1
     phones: int = 0
+    contacts: bool = False
 
 
 class Run:
@@ -149,7 +150,7 @@ class Watcher(Client):
 
 async def send_orders(job: OrdersJob) -> dict[str, Any]:
     """One measurement."""
-    made = plan(job.devices, job.orders, now_ms=time.time_ns() // 1_000_000, prefix=job.prefix, seed=job.seed)
+    made = plan(job.devices, job.orders, now_ms=time.time_ns() // 1_000_000, prefix=job.prefix, seed=job.seed, contacts=job.contacts)
     watcher = Watcher(job)
     first = Run(sum(len(d.before) for d in made.fleet))
     senders = {d.name: Sender(d, job, first) for d in made.fleet}

@@ -89,7 +89,7 @@ def fleet_roles(devices: int) -> dict[str, Role]:
     return {**{f"shop-{n}": Role.SYSTEM for n in range(shops)}, **{f"scan-{n}": Role.SCANNER for n in range(scanners)}}
 
 
-def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int = 1) -> Plan:
+def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int = 1, contacts: bool = False) -> Plan:
     """Devices with their events. Every order goes through one shop and one scanner, so that each sends its events in order.
 
     The orders of the first block, one for each device, are created before the measurement: then no scan waits for its order, whatever a server's speed, and
@@ -98,7 +98,7 @@ def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int
     fleet = {name: Device(name, role) for name, role in fleet_roles(devices).items()}
     sequence = []
     log = hashlib.sha256(prefix.encode()).digest()[:4]
-    for sent in events_of(devices, range(orders), now_ms=now_ms, prefix=prefix, seed=seed, log=log, seqs={}):
+    for sent in events_of(devices, range(orders), now_ms=now_ms, prefix=prefix, seed=seed, log=log, seqs={}, contacts=contacts):
         device = fleet[sent.device]
         if sent.is_early:
             device.before.append(sent.planned)
@@ -106,6 +106,19 @@ def plan(devices: int, orders: int, *, now_ms: int, prefix: str = "b", seed: int
             device.todo.append(sent.planned)
             sequence.append(device)
     return Plan(list(fleet.values()), sequence)
+
+
+def contact_of(order: int) -> dict[str, Any]:
+    """Who gets an order: as much as a shop usually says."""
+    return {
+        "name": f"Customer Number{order}",
+        "phone": f"+49 30 {order:09}",
+        "street": f"Long Street {order}",
+        "city": "Berlin",
+        "postcode": "10178",
+        "country": "DE",
+        "note": "Please ring twice, the bell is quiet.",
+    }
 
 
 class Sent(NamedTuple):
@@ -128,6 +141,7 @@ def events_of(
     seqs: dict[str, int],
     story: Sequence[Step] = ORDER_STORY,
     order_every_ms: float = 0.0,
+    contacts: bool = False,
 ) -> Iterator[Sent]:
     """The events of some orders in the order in which they happen: shops are a block of orders ahead of scanners.
 
@@ -135,6 +149,7 @@ def events_of(
         orders: their numbers.
         log: the first half of every device's log id.
         seqs: the last number of each device in its log; numbering continues from there, and this is updated.
+        contacts: each order says who gets it.
         order_every_ms: the time between the beginnings of two orders, in the mean: those of a block begin together, so that no device's counter goes back.
     """
     rng = random.Random(seed)
@@ -163,7 +178,11 @@ def events_of(
             "sent_boot": boot,
             "sent_mono_ms": 60_000 + since_ms,
             "order": f"{prefix}-{order}",
-            "body": {**body, "code": f"WB-{prefix}-{order}"} if kind == "labelled" else body,
+            "body": {**body, "code": f"WB-{prefix}-{order}"}
+            if kind == "labelled"
+            else {**body, "contact": contact_of(order)}
+            if contacts and not step
+            else body,
         }
         topic = names.get((device, kind))
         if topic is None:

@@ -47,6 +47,8 @@ def upgrade() -> None:
         )
     op.add_column("quarantine", sa.Column("is_sealed", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("quarantine", sa.Column("expires_ms", sa.BigInteger(), nullable=True))
+    op.add_column("quarantine", sa.Column("order_id", sa.String(), nullable=True))
+    op.create_index(op.f("ix_quarantine_order_id"), "quarantine", ["order_id"])
     op.add_column("audit", sa.Column("sealed", sa.LargeBinary(), nullable=True))
     op.add_column("audit", sa.Column("sealed_sha256", sa.LargeBinary(), nullable=True))
     op.create_table(

@@ -1,0 +1,144 @@
+"""Forget who customers are, prove it, and keep what must not be forgotten yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from bridge.errors import NotFound, Refused
+from bridge.operations import contacts
+from bridge.operations.names import check_order
+from bridge.operations.ports import SiteContext, SiteReader
+from bridge.operations.privacy_ports import BackupLeft, Proof
+from devices.protocol.vocabulary import OrderState
+
+ORDERS_MAX: Final = 1_000
+"""Orders that one call forgets."""
+_ENDED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED})
+_NEEDLES: Final = ("name", "phone", "company", "street", "extra", "note", "identity")
+"""What of a contact is looked for afterwards: what stands in no other place by chance."""
+
+
+class Fate(StrEnum):
+    """What became of an order that was to be forgotten."""
+
+    FORGOTTEN = "forgotten"
+    BEFORE = "forgotten_before"
+    OPEN = "open"
+    HELD = "legal_hold"
+
+
+class OrderForgotten(Struct, frozen=True, kw_only=True):
+    """An order, and what became of it. `since_ms` is since when it was forgotten, or is under legal hold."""
+
+    order: str
+    fate: Fate
+    state: str | None = None
+    since_ms: int | None = None
+
+
+class Forgotten(Struct, frozen=True, kw_only=True):
+    """What was forgotten, what is kept until it may be, and the proof: where was looked afterwards, and the backups that still hold it."""
+
+    orders: list[OrderForgotten]
+    proof: Proof
+    backups: list[BackupLeft]
+
+
+async def orders_of(site: SiteContext, order: str | None, phone: str | None) -> list[str]:
+    """The orders that are meant: one, or those of a telephone number.
+
+    Raises:
+        NotFound: if there is none.
+        Refused: if neither or both are given.
+    """
+    if (order is None) == (phone is None):
+        raise Refused("it is not said who is meant", fix="name one order, or give --phone")
+    if order is not None:
+        if site.queries.forgotten(order) is None:
+            check_order(site, order)
+        return [order]
+    found = await contacts.find(site, phone=phone)
+    if not found:
+        raise NotFound("no order has this telephone number", fix="compare it with what the customer says; an order that was forgotten is not found any more")
+    return found
+
+
+async def forget(site: SiteContext, order: str | None = None, phone: str | None = None, reason: str = "") -> Forgotten:
+    """Destroy the personal data of an order, or of all orders of a telephone number, then search for it.
+
+    An order that is open, or under legal hold, keeps it until that has ended: then it is forgotten by itself.
+
+    Raises:
+        NotFound: if there is no such order.
+        Refused: if it is not said who is meant.
+    """
+    orders = await orders_of(site, order, phone)
+    fates = [_fate(site, each) for each in orders]
+    now_ms = site.clock.now_ms()
+    ready = [f.order for f in fates if f.fate is Fate.FORGOTTEN]
+    later = [f.order for f in fates if f.fate in (Fate.OPEN, Fate.HELD)]
+    needles = _texts(site, ready)
+    keys = await site.on_writer(lambda: site.privacy.forget(ready, at_ms=now_ms)) if ready else []
+    if later:
+        await site.on_writer(lambda: site.privacy.request(later, at_ms=now_ms))
+    proof = await site.privacy.prove(needles, keys) if ready else Proof(searched=[], log_is_empty=True)
+    return Forgotten(orders=fates, proof=proof, backups=site.privacy.backups() if ready else [])
+
+
+async def legal_hold(site: SiteContext, order: str, reason: str = "") -> None:
+    """Keep an order from being forgotten, by anyone and by time.
+
+    Raises:
+        NotFound: if there is no such order.
+        Refused: if it was forgotten already, or is under legal hold.
+    """
+    check_order(site, order)
+    if site.queries.forgotten(order) is not None:
+        raise Refused(f"order {order} was forgotten already", fix="nothing can be kept of it any more")
+    if _held_since(site, order) is not None:
+        raise Refused(f"order {order} is under legal hold already", fix="`dockbridge orders legal-hold --list` shows since when")
+    now_ms = site.clock.now_ms()
+    await site.on_writer(lambda: site.privacy.hold(order, at_ms=now_ms))
+
+
+async def lift_legal_hold(site: SiteContext, order: str, reason: str = "") -> None:
+    """End a legal hold. What was asked for meanwhile is then forgotten.
+
+    Raises:
+        Refused: if there is none.
+    """
+    if _held_since(site, order) is None:
+        raise Refused(f"order {order} is not under legal hold", fix="`dockbridge orders legal-hold --list` shows all")
+    now_ms = site.clock.now_ms()
+    await site.on_writer(lambda: site.privacy.lift(order, at_ms=now_ms))
+
+
+def _fate(site: SiteReader, order: str) -> OrderForgotten:
+    state = site.queries.order_states([order]).get(order)
+    if (held_ms := _held_since(site, order)) is not None:
+        return OrderForgotten(order=order, fate=Fate.HELD, state=state, since_ms=held_ms)
+    if state is not None and state not in _ENDED:
+        return OrderForgotten(order=order, fate=Fate.OPEN, state=state)
+    before_ms = site.queries.forgotten(order)
+    if before_ms is not None and not site.queries.sealed_parts([order]):
+        return OrderForgotten(order=order, fate=Fate.BEFORE, state=state, since_ms=before_ms)
+    return OrderForgotten(order=order, fate=Fate.FORGOTTEN, state=state)
+
+
+def _held_since(site: SiteReader, order: str) -> int | None:
+    return next((row.at_ms for row in site.queries.legal_holds() if row.order_id == order), None)
+
+
+def _texts(site: SiteReader, orders: Sequence[str]) -> list[str]:
+    """What is known of the customers of these orders and of nobody else, and what was written about them."""
+    found: dict[str, None] = {}
+    for part in site.queries.sealed_parts(orders):
+        plain = contacts.opened(site, part)
+        contact = plain.get("contact") or {}
+        found |= dict.fromkeys(contact[name] for name in _NEEDLES if contact.get(name))
+        found |= dict.fromkeys(text for text in (plain.get("text"),) if text)
+    return list(found)

@@ -1,0 +1,121 @@
+"""How a site forgets: see `operations.privacy_ports.Privacy`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from bridge.config import DATABASE_NAME
+from bridge.errors import NotFound, Refused
+from bridge.operations.privacy_ports import BackupLeft, KeyStatus, Proof, SearchedFile
+from bridge.searching import forms_of, search
+from bridge.serving.backups import backups_of
+from bridge.serving.open_site import OpenSite
+from bridge.store import forgetting
+from bridge.store.sealing import rows_by_key, wrap_anew
+from bridge.vault import SiteKey, key_part
+from bridge.words import counted
+
+HOUR_MS: Final = 3_600_000
+_COPIES: Final = (f"{Path(DATABASE_NAME).stem}-before-*.db", "replaced-*/*.db")
+"""Copies of the database that an upgrade and a restore leave."""
+
+
+class SitePrivacy:
+    """The writes and searches of one site."""
+
+    def __init__(self, site: OpenSite) -> None:
+        self._site = site
+
+    def forget(self, orders: Sequence[str], *, at_ms: int) -> list[bytes]:
+        keys = [key_part(row.sealed) for row in forgetting.wrapped_keys(self._site.reader, orders)]
+        self._site.privacy_log.forgotten(orders, at_ms)
+        forgetting.forget_orders(self._site.engine, orders, at_ms)
+        return keys
+
+    def request(self, orders: Sequence[str], *, at_ms: int) -> None:
+        self._site.privacy_log.requested(orders, at_ms)
+        forgetting.request(self._site.engine, orders, at_ms)
+
+    def hold(self, order: str, *, at_ms: int) -> None:
+        self._site.privacy_log.held(order, at_ms)
+        forgetting.hold(self._site.engine, order, at_ms)
+
+    def lift(self, order: str, *, at_ms: int) -> None:
+        self._site.privacy_log.lifted(order, at_ms)
+        forgetting.lift(self._site.engine, order)
+
+    async def prove(self, texts: Sequence[str], keys: Sequence[bytes]) -> Proof:
+        is_empty = await self._site.writer.run(lambda: forgetting.empty_log(self._site.engine))
+        needles = [form for text in texts for form in forms_of(text)] + list(keys)
+        searched = await asyncio.to_thread(search, list(self._files()), needles)
+        return Proof(searched=[SearchedFile(file=s.file, bytes=s.bytes, found=s.found) for s in searched], log_is_empty=is_empty)
+
+    def backups(self) -> list[BackupLeft]:
+        settings, directory = self._site.settings, self._site.directory
+        kept_ms = int(settings.backup.keep * settings.backup.every_h * HOUR_MS)
+        own_backups = backups_of(directory, settings)
+        made = own_backups.made() if own_backups is not None else []
+        own = [(int(at.timestamp() * 1000), path) for at, path in made]
+        others = [(int(path.stat().st_mtime * 1000), path) for path in self._copies()]
+        found = [BackupLeft(file=str(path), made_ms=ms, expires_ms=ms + kept_ms) for ms, path in own]
+        return found + [BackupLeft(file=str(path), made_ms=ms, expires_ms=None) for ms, path in others]
+
+    # --- keys -------------------------------------------------------------------------------------------------------------
+
+    def keys(self) -> list[KeyStatus]:
+        vault, rows = self._site.vault, rows_by_key(self._site.reader)
+        here = {key.id for key in vault.keys}
+        missing = [SiteKey(key_id, "", b"", 0) for key_id in sorted(rows.keys() - here)]
+        return [
+            KeyStatus(
+                key=key.id.hex(),
+                created_ms=key.created_ms,
+                backed_up_ms=key.backed_up_ms,
+                is_here=key.id in here,
+                is_current=key.id == vault.current.id,
+                rows=rows.get(key.id, 0),
+            )
+            for key in (*missing, *vault.keys)
+        ]
+
+    def make_key(self, *, now_ms: int) -> None:
+        self._site.keys.make(now_ms=now_ms)
+        self._site.vault.reload()
+
+    def wrap_anew(self, *, rows_max: int) -> int:
+        return wrap_anew(self._site.engine, self._site.vault, rows_max=rows_max)
+
+    def mark_backed_up(self, key: str, *, now_ms: int) -> None:
+        self._site.keys.put(self._found(key)._replace(backed_up_ms=now_ms))
+        self._site.vault.reload()
+
+    def destroy_key(self, key: str) -> None:
+        found = self._found(key)
+        if found.id == self._site.vault.current.id:
+            raise Refused(f"key {key} is the newest one", fix="make a new one first: `dockbridge keys rotate`")
+        if rows := rows_by_key(self._site.reader).get(found.id, 0):
+            raise Refused(f"key {key} still seals {counted(rows, 'row')}", fix="wrap them anew first: `dockbridge keys rotate --go-on`")
+        self._site.keys.destroy(found.id)
+        self._site.vault.reload()
+
+    def reload_keys(self) -> None:
+        self._site.vault.reload()
+
+    def _found(self, key: str) -> SiteKey:
+        for found in self._site.vault.keys:
+            if found.id.hex() == key:
+                return found
+        raise NotFound(f"there is no key {key}", fix="`dockbridge keys status` lists them")
+
+    def _copies(self) -> list[Path]:
+        return sorted(path for pattern in _COPIES for path in self._site.directory.glob(pattern))
+
+    def _files(self) -> Iterator[Path]:
+        """Every file of the site, without its backups and copies, and without what cannot be read as a file."""
+        copies, backups = set(self._copies()), (self._site.directory / self._site.settings.backup.folder).resolve()
+        for path in sorted(self._site.directory.rglob("*")):
+            if path.is_file() and path not in copies and not (self._site.settings.backup.folder and path.resolve().is_relative_to(backups)):
+                yield path

@@ -1,0 +1,55 @@
+"""Retention: what was kept long enough is destroyed, a portion at a time between two batches of scans, so that none has to wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from bridge.operations import retention
+from bridge.operations.privacy import keep_ms
+from bridge.serving.open_site import OpenSite
+from bridge.store import forgetting, workers
+from bridge.store.audit import AuditLog
+
+logger = logging.getLogger("dockbridge")
+
+PORTIONS_MAX = 50
+"""Portions of one look; the next one goes on."""
+
+
+async def trim(site: OpenSite) -> None:
+    """Forget orders whose time is over, or that were asked to be forgotten and may be now; and drop what else was kept long enough.
+
+    Raises:
+        StoreUnavailable: if the store can't be read or written now.
+    """
+    settings, engine = site.settings.privacy, site.engine
+    now_ms = site.clock.now_ms()
+    before_ms = now_ms - keep_ms(retention.CONTACT, site.settings)
+    limit = settings.forget_orders_max
+    forgotten = 0
+    for _ in range(PORTIONS_MAX):
+        due = await asyncio.to_thread(forgetting.due, site.reader, before_ms, limit=limit)
+        if not due.old and not due.requested:
+            break
+        if due.requested:
+            await site.writer.run(partial(_forget_as_asked, site, due.requested, now_ms))
+        if due.old:
+            await site.writer.run(partial(forgetting.forget_orders, engine, due.old, now_ms))
+        forgotten += len(due.old) + len(due.requested)
+    loose = await site.writer.run(lambda: forgetting.drop_loose(engine, before_ms, limit=limit))
+    audit, audit_before_ms = AuditLog(engine, site.reader, site.vault), now_ms - keep_ms(retention.ACTS, site.settings)
+    await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
+    unused_ms = now_ms - keep_ms(retention.WORKERS, site.settings)
+    unlinked = await site.writer.run(lambda: workers.drop_unused(engine, unused_ms))
+    if unlinked:
+        await site.writer.run(site.settler.forget_workers)
+    if forgotten or loose or unlinked:
+        await site.writer.run(lambda: forgetting.empty_log(engine))
+        logger.info("kept long enough, and destroyed: the personal data of %d orders, the link of %d pseudonyms to badges", forgotten, unlinked)
+
+
+def _forget_as_asked(site: OpenSite, orders: list[str], now_ms: int) -> None:
+    site.privacy_log.forgotten(orders, now_ms)
+    forgetting.forget_orders(site.engine, orders, now_ms)

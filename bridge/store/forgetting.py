@@ -1,0 +1,199 @@
+"""What forgets: orders whose personal data is destroyed, those that must not be forgotten yet, and what is kept long enough.
+
+Call everything that writes on the writer's thread, between two batches: what comes later finds its order forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Engine, Table, delete, exists, insert, or_, select
+
+from bridge.ingest.sealing import ForgottenRow
+from bridge.store import tables as t
+from bridge.store.event_queries import positions_of
+from bridge.store.json_lines import JsonLines
+from bridge.store.relations import chunks
+from bridge.store.sqlite import translated
+from devices.protocol.vocabulary import OrderState
+
+ENDED: Final = (OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED)
+"""States in which nobody needs to know any more who gets an order. An exception stays open: somebody still looks for the parcel."""
+
+_FORGOTTEN: Final = "forgotten"
+_HELD: Final = "held"
+_LIFTED: Final = "lifted"
+_REQUESTED: Final = "requested"
+
+
+class PrivacyLog:
+    """What was forgotten, held and asked for, in a file beside the database: a restore of an older backup applies it again."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = JsonLines(path)
+
+    def forgotten(self, orders: Iterable[str], at_ms: int) -> None:
+        self._append(_FORGOTTEN, orders, at_ms)
+
+    def held(self, order: str, at_ms: int) -> None:
+        self._append(_HELD, [order], at_ms)
+
+    def lifted(self, order: str, at_ms: int) -> None:
+        self._append(_LIFTED, [order], at_ms)
+
+    def requested(self, orders: Iterable[str], at_ms: int) -> None:
+        self._append(_REQUESTED, orders, at_ms)
+
+    def _append(self, what: str, orders: Iterable[str], at_ms: int) -> None:
+        self._lines.append([{what: order, "at_ms": at_ms} for order in orders])
+
+    def last(self) -> dict[str, dict[str, int]]:
+        """What holds now, by kind: the orders, each with its time."""
+        found: dict[str, dict[str, int]] = {_FORGOTTEN: {}, _HELD: {}, _REQUESTED: {}}
+        for entry in self._lines.entries():
+            at_ms = entry.get("at_ms")
+            if type(at_ms) is not int:
+                continue
+            for what in (_FORGOTTEN, _HELD, _REQUESTED):
+                if isinstance(order := entry.get(what), str):
+                    found[what][order] = at_ms
+            if isinstance(order := entry.get(_LIFTED), str):
+                found[_HELD].pop(order, None)
+        return found
+
+    def apply(self, connection: Connection) -> list[str]:
+        """Make a database know what it does not know yet. Returns the orders that were forgotten now."""
+        last = self.last()
+        known = set(connection.execute(select(t.forgotten.c.order_id)).scalars())
+        new = {order: at_ms for order, at_ms in last[_FORGOTTEN].items() if order not in known}
+        if new:
+            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            _forget(connection, new)
+        _replace(connection, t.legal_holds, last[_HELD])
+        done = known | new.keys()
+        _replace(connection, t.forget_requests, {order: at_ms for order, at_ms in last[_REQUESTED].items() if order not in done})
+        return sorted(new)
+
+
+def _replace(connection: Connection, table: Table, rows: Mapping[str, int]) -> None:
+    connection.execute(delete(table))
+    if rows:
+        connection.execute(insert(table), [{"order_id": order, "at_ms": at_ms} for order, at_ms in rows.items()])
+
+
+@contextmanager
+def secure(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which SQLite overwrites what it deletes."""
+    with translated(), engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+        yield connection
+
+
+def forget_orders(engine: Engine, orders: Sequence[str], at_ms: int) -> None:
+    """Destroy the personal data of orders: sealed parts with their keys, keyed hashes, and what of them is in quarantine."""
+    with secure(engine) as connection:
+        _forget(connection, dict.fromkeys(orders, at_ms))
+
+
+def _forget(connection: Connection, orders: Mapping[str, int]) -> None:
+    for some in chunks(list(orders)):
+        connection.execute(delete(t.sealed).where(t.sealed.c.order_id.in_(some)))
+        connection.execute(delete(t.contact_hashes).where(t.contact_hashes.c.order_id.in_(some)))
+        connection.execute(delete(t.quarantine).where(t.quarantine.c.order_id.in_(some), t.quarantine.c.pos.is_(None)))
+        connection.execute(delete(t.forget_requests).where(t.forget_requests.c.order_id.in_(some)))
+        connection.execute(delete(t.forgotten).where(t.forgotten.c.order_id.in_(some)))
+        connection.execute(insert(t.forgotten), [{"order_id": order, "at_ms": orders[order]} for order in some])
+    for order in orders:  # scans name only a code; what they had that the contract does not know is sealed without an order
+        connection.execute(delete(t.sealed).where(t.sealed.c.order_id.is_(None), t.sealed.c.pos.in_(positions_of(order))))
+
+
+def hold(engine: Engine, order: str, at_ms: int) -> None:
+    """Keep an order from being forgotten."""
+    with translated(), engine.begin() as connection:
+        connection.execute(delete(t.legal_holds).where(t.legal_holds.c.order_id == order))
+        connection.execute(insert(t.legal_holds).values(order_id=order, at_ms=at_ms))
+
+
+def lift(engine: Engine, order: str) -> None:
+    """End what keeps an order from being forgotten."""
+    with translated(), engine.begin() as connection:
+        connection.execute(delete(t.legal_holds).where(t.legal_holds.c.order_id == order))
+
+
+def request(engine: Engine, orders: Sequence[str], at_ms: int) -> None:
+    """Note orders that are to be forgotten as soon as they may be."""
+    with translated(), engine.begin() as connection:
+        known = set(connection.execute(select(t.forget_requests.c.order_id).where(t.forget_requests.c.order_id.in_(orders))).scalars())
+        new = [{"order_id": order, "at_ms": at_ms} for order in orders if order not in known]
+        if new:
+            connection.execute(insert(t.forget_requests), new)
+
+
+# --- what is kept long enough ------------------------------------------------------------------------------------------------
+
+
+class Due(NamedTuple):
+    """Orders whose contact was kept long enough since their end, and orders that were asked to be forgotten and may be now."""
+
+    old: list[str]
+    requested: list[str]
+
+
+def due(reader: Engine, before_ms: int, *, limit: int) -> Due:
+    """What is due. Only what came before `before_ms` is looked at: nothing that ended before then came later."""
+    orders, held = t.orders.c, exists().where(t.legal_holds.c.order_id == t.sealed.c.order_id)
+    old = (
+        select(t.sealed.c.order_id)
+        .join(t.orders, orders.order_id == t.sealed.c.order_id)
+        .where(t.sealed.c.received_ms < before_ms, orders.state.in_(ENDED), orders.at_ms < before_ms, ~held)
+        .distinct()
+        .limit(limit)
+    )
+    asked = t.forget_requests.c.order_id
+    requested = (
+        select(asked)
+        .join(t.orders, orders.order_id == asked, isouter=True)
+        .where(or_(orders.state.in_(ENDED), orders.state.is_(None)), ~exists().where(t.legal_holds.c.order_id == asked))
+        .limit(limit)
+    )
+    with translated(), reader.connect() as connection:
+        return Due(list(connection.execute(old).scalars()), list(connection.execute(requested).scalars()))
+
+
+def drop_loose(engine: Engine, before_ms: int, *, limit: int) -> int:
+    """Destroy sealed parts that belong to no order that exists, and came before a time. Returns how many."""
+    no_order = or_(t.sealed.c.order_id.is_(None), ~exists().where(t.orders.c.order_id == t.sealed.c.order_id, t.orders.c.state != ""))
+    old = select(t.sealed.c.pos).where(t.sealed.c.received_ms < before_ms, no_order).limit(limit)
+    with translated(), engine.connect() as connection:
+        if connection.execute(old.limit(1)).first() is None:
+            return 0
+    with secure(engine) as connection:
+        return int(connection.execute(delete(t.sealed).where(t.sealed.c.pos.in_(old))).rowcount)
+
+
+def empty_log(engine: Engine) -> bool:
+    """Move the write-ahead log into the database, and empty it. Returns False if a reader kept it from being emptied."""
+    with translated():
+        driver = engine.raw_connection()
+        try:
+            (busy, _, _) = driver.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            driver.close()
+    return not busy
+
+
+def wrapped_keys(reader: Engine, orders: Sequence[str]) -> list[Any]:
+    """(sealed part, device, event id) of orders, also of those without a receipt."""
+    columns = (t.sealed.c.sealed, t.events.c.device, t.events.c.id)
+    query = select(*columns).join(t.events, t.events.c.pos == t.sealed.c.pos)
+    with translated(), reader.connect() as connection:
+        return [row for some in chunks(list(orders)) for row in connection.execute(query.where(t.sealed.c.order_id.in_(some)))]
+
+
+def forgotten_rows(reader: Engine) -> list[ForgottenRow]:
+    """Everything that was forgotten."""
+    with translated(), reader.connect() as connection:
+        return [ForgottenRow(*row) for row in connection.execute(select(t.forgotten))]
