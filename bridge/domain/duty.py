@@ -47,11 +47,14 @@ class Duties:
         return True
 
     def at(self, ms: int) -> Duty:
-        """What held at a time. A phone that has never told of a shift is always on duty; before the first change that is known, it was off."""
-        if not self.changes:
-            return Duty.ON
+        """What held at a time. A phone that has never told of a shift is always on duty."""
         place = bisect_right(self.changes, ms, key=_ms)
-        return self.changes[place - 1][1] if place else Duty.OFF
+        return self.changes[place - 1][1] if place else self._at_first()
+
+    def _at_first(self) -> Duty:
+        """What held before the first change that is known: a break, or the end of a shift, follows on work."""
+        is_whole = len(self.changes) < CHANGES_MAX
+        return Duty.ON if is_whole and (not self.changes or self.changes[0][1] is not Duty.ON) else Duty.OFF
 
 
 def _ms(change: tuple[int, Duty]) -> int:

@@ -33,7 +33,6 @@ from bridge.operations.trace_ports import TraceQueries
 from bridge.operations.upkeep_ports import ArticlePlan as ArticlePlan
 from bridge.operations.upkeep_ports import TakenCode as TakenCode
 from bridge.operations.upkeep_ports import Upkeep
-from bridge.operations.worker_ports import WorkerQueries
 from devices.protocol.vocabulary import Role
 
 T = TypeVar("T")
@@ -118,7 +117,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, WorkerQueries, Protocol):
+class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, Protocol):
     """Reads of one site's database.
 
     Raises:
