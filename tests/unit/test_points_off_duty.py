@@ -155,6 +155,7 @@ def test_only_the_last_changes_are_remembered_and_before_them_nothing_is_followe
 def test_nothing_of_a_dropped_point_is_stored_shown_or_sent(bench: Bench) -> None:
     bench.tell(PHONE, "out_for_delivery", "PO-1")
     bench.tell(PHONE, "break_started")
+    bench.now_ms += MINUTE
     (receipt,) = bench.send(location(bench, 2_000, 1_000, 0, qos=1))
     assert (receipt["outcome"], receipt["detail"]) == ("noop", "3 of 3 points were not used: 3 on_break")
     bench.send(location(bench, lat=-1_900_000_000, qos=1), bench.message(PHONE, None, b"\xa1" + encode_cbor(LAT), kind=Kind.LOCATION)._replace(qos=1))
