@@ -36,6 +36,8 @@ def exposed(
     Example: `dockbridge privacy exposed --device phone-anna --since 2026-03-01T08:00`
     """
     since_ms = time_ms(since, "--since")
+    if since_ms > now_ms():
+        raise typer.BadParameter(f"{since} is still to come", param_hint="--since")
     call(site, exposure.look, device, reason)
     found = read(site, exposure.exposed, device, since_ms, now_ms())
     if as_json:
