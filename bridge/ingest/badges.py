@@ -15,28 +15,34 @@ from devices.protocol.messages import Event
 
 def without_badges(batch: Batch, incoming: Incoming, event: Event[Body], trimmed: Trimmed | None) -> Trimmed:
     """An event that names a worker, as it is stored."""
-    if trimmed is None:
-        trimmed = Trimmed(event, incoming.payload, None, None)
-    by = _known(batch, event.by, incoming.received_ms) if event.by is not None else None
-    if not isinstance(event.body, ShiftStarted):
-        worker = None
-    else:
-        worker = _known(batch, event.body.worker, incoming.received_ms)
+    now_ms = incoming.received_ms
+    by = None
+    if event.by is not None:
+        by = batch.memory.workers.known.get(event.by)
+        if by is None or now_ms >= by.until_ms:
+            by = _find(batch, event.by, now_ms)
+        if trimmed is None and event.body.__class__ is not ShiftStarted:
+            return Trimmed(event, _hidden(incoming.payload, by, None), None, None)
+    worker = None
+    if isinstance(event.body, ShiftStarted):
+        worker = _find(batch, event.body.worker, now_ms)
         event = replace(event, body=ShiftStarted(worker=worker.pseudonym))
-    private = trimmed.private
+    payload, detail, private = (trimmed.payload, trimmed.detail, trimmed.private) if trimmed is not None else (incoming.payload, None, None)
     if private is not None and private.whole is not None:
         private = private._replace(whole=_hidden(private.whole, by, worker))
-    return Trimmed(event, _hidden(trimmed.payload, by, worker), trimmed.detail, private)
+    return Trimmed(event, _hidden(payload, by, worker), detail, private)
 
 
-def _known(batch: Batch, badge: str, now_ms: int) -> Known:
+def _find(batch: Batch, badge: str, now_ms: int) -> Known:
     return batch.memory.workers.find(badge, now_ms, batch.rules, batch.tx, batch.writes)
 
 
 def _hidden(payload: bytes, by: Known | None, worker: Known | None) -> bytes:
     """A payload with pseudonyms. If a badge stands in it only once, and behind the key `by`, it is exchanged there: nothing else can be meant."""
-    if worker is None and by is not None and payload.count(by.raw) == 1 and by.before in payload:
-        return payload.replace(by.before, by.after)
+    if worker is None and by is not None:
+        around = payload.split(by.raw)
+        if len(around) == 2 and around[0].endswith(by.head):
+            return b"".join((around[0][: by.cut], by.stored, around[1]))
     plain = messages.load(payload)
     if by is not None:
         plain["by"] = by.pseudonym

@@ -61,12 +61,16 @@ _USED: Final = Update(WORKERS, ("last_ms",), ("pseudonym",))
 
 
 class Known(NamedTuple):
-    """What stands for a badge until a time: as text, and as it is exchanged in a payload. `raw` is the badge as it stands in any payload in CBOR."""
+    """What stands for a badge until a time.
+
+    In CBOR, `raw` is the badge, `head` the key `by` and the head of the text before it, `cut` minus the length of `head`, and `stored` what is stored for all.
+    """
 
     pseudonym: str
     raw: bytes
-    before: bytes
-    after: bytes
+    head: bytes
+    cut: int
+    stored: bytes
     until_ms: int
 
 
@@ -104,7 +108,9 @@ class Workers:
             row = row._replace(last_ms=now_ms)
             writes.update(_USED, now_ms, row.pseudonym)
         until_ms = min(row.since_ms + rules.pseudonym_ms, row.last_ms + SEEN_EVERY_MS)
-        known = Known(row.pseudonym, badge.encode(), _BY + text(badge), _BY + text(row.pseudonym), until_ms)
+        raw = badge.encode()
+        head = _BY + text(badge).removesuffix(raw)
+        known = Known(row.pseudonym, raw, head, -len(head), _BY + text(row.pseudonym), until_ms)
         if len(self.known) >= self._badges_max:
             self.known.clear()
         self.known[badge] = known
