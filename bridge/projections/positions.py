@@ -87,8 +87,10 @@ class Positions(Quiet):
     def _note(self, entry: OrderEntry, batch: Batch) -> None:
         order, aboard = entry.fold.order, batch.memory.aboard
         out_with = carriers(order) if order.state is OrderState.OUT_FOR_DELIVERY else _NO_ONE
-        now = {courier: courier in out_with for courier in out_with | holders(order)}
-        before = aboard.of_order(order.id)
+        couriers, before = out_with | holders(order), aboard.of_order(order.id)
+        if not couriers and not before:
+            return
+        now = {courier: courier in out_with for courier in couriers}
         if now == before:
             return
         for courier in before.keys() - now.keys():
