@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 
 import cbor2
 
+from bridge.bounds import login_rules
 from bridge.clock import Clock
 from bridge.config import DATABASE_NAME, Settings
 from bridge.domain.access import Identity, Kind
@@ -30,8 +31,9 @@ from bridge.ingest.rules import Rules
 from bridge.ingest.steps import BatchTimes
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import ServerFigures
+from bridge.operations.login_brake import LoginBrake
 from bridge.operations.ports import FailedLogins, OnProgress, Reloaded
-from bridge.projections import alerts, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending
+from bridge.projections import alerts, consignments, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending, tracking_numbers
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.privacy import SitePrivacy
@@ -49,7 +51,8 @@ T = TypeVar("T")
 def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) -> Ingest:
     """Everything that acts on a batch. The order of the projections is the order of their effects."""
     held = jobs.Jobs()
-    shown = (orders.Orders(), held, positions.Positions(), presence.Presences(), resending.Resending())
+    carried = (consignments.Consignments(), tracking_numbers.TrackingNumbers())
+    shown = (orders.Orders(), *carried, held, positions.Positions(), presence.Presences(), resending.Resending())
     projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
     caches = settings.ingest
     memory = Memory(
@@ -81,7 +84,7 @@ class Application:
         self.people = People(site.engine, site.reader, site.credentials)
         self.queries = site.queries
         self.vault = site.vault
-        self.privacy = SitePrivacy(site)
+        self.privacy = SitePrivacy(site, self.people)
         self.upkeep = StoreUpkeep(site)
         self.audit = AuditLog(site.engine, site.reader, site.vault)
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
@@ -89,6 +92,8 @@ class Application:
         self.pipeline = site.pipeline
         self.settings = site.settings
         self.settings_changed = site.settings_changed
+        self.logins = LoginBrake(login_rules(site.settings))
+        site.settings_changed.append(self._use_login_rules)
         self.failed = site.tasks.failed
 
     @classmethod
@@ -191,6 +196,13 @@ class Application:
     async def on_writer(self, work: Callable[[], T]) -> T:
         """Call a function on the writer's thread, between two batches."""
         return await self._site.writer.run(work)
+
+    async def off_loop(self, work: Callable[[], T]) -> T:
+        """See `SiteContext.off_loop`."""
+        return await self._site.authentication.off_loop(work)
+
+    def _use_login_rules(self, settings: Settings) -> None:
+        self.logins.rules = login_rules(settings)
 
     async def rebuild(self, on_progress: OnProgress) -> Rebuilt:
         """Derive everything again from the event log, and compare. `on_progress` is called on the writer's thread.

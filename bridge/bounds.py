@@ -9,13 +9,16 @@ from typing import Final
 import cbor2
 
 from bridge.broker.limits import DoorLimits
+from bridge.carrier_settings import carrier_rules
 from bridge.config import Settings
+from bridge.config_file import hours_of_channels, zone_of
 from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
 from bridge.domain.facts import Unpaid
 from bridge.domain.positions import PointRules
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
 from bridge.operations import retention
+from bridge.operations.login_brake import Allowance, LoginRules, TotpRule
 from bridge.operations.privacy import keep_ms
 from devices.protocol.messages import PUBLISH_OVERHEAD_BYTES, encode_json
 from devices.protocol.messages import Limits as ClientLimits
@@ -45,6 +48,8 @@ def rules_of(settings: Settings) -> Rules:
         late_risk_before_ms=int(orders.late_risk_before_h * HOUR_MS),
         mispicks_keep_ms=int(orders.mispicks_keep_days * DAY_MS),
         unpaid=Unpaid(settings.payments.unpaid),
+        carriers=carrier_rules(settings.carriers, settings.cutoffs, zone_of(settings.site.timezone)),
+        carrier_silent_after_ms=int(settings.carriers.silent_after_h * HOUR_MS),
         silent_after_ms=int(orders.silent_after_h * HOUR_MS),
         status_keep_ms=int(orders.status_keep_days * DAY_MS),
         gap_alert_after_ms=int(settings.ingest.gap_alert_after_s * 1000),
@@ -54,12 +59,26 @@ def rules_of(settings: Settings) -> Rules:
         workers_max=settings.people.workers_max,
         quarantine_keep_ms=keep_ms(retention.MESSAGES, settings),
         positions_keep_ms=keep_ms(retention.POSITIONS, settings),
+        stale_after_ms=int(settings.imports.stale_h * HOUR_MS),
+        stale_channels=tuple((channel, int(hours * HOUR_MS)) for channel, hours in hours_of_channels(settings.imports.stale_channels).items()),
         position_every_ms=int(orders.position_every_s * 1000),
         points=PointRules(accuracy_max_m=orders.position_accuracy_max_m, speed_max_m_s=orders.position_speed_max_m_s),
         position_alert_after_ms=int(orders.position_alert_after_s * 1000),
         language=settings.articles.language,
         quiet_after_ms=int(orders.quiet_after_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
+    )
+
+
+def login_rules(settings: Settings) -> LoginRules:
+    """The rules by which people log in."""
+    people = settings.people
+    return LoginRules(
+        totp=TotpRule(people.totp),
+        of_name=Allowance(people.name_failures_max, people.name_failure_forget_s),
+        of_address=Allowance(people.address_failures_max, people.address_failure_forget_s),
+        remembered_max=people.failures_remembered_max,
+        at_once_max=people.logins_at_once_max,
     )
 
 

@@ -40,9 +40,9 @@ class Card(NamedTuple):
     expires: datetime
 
 
-def terminal_code(claim: Claim, *, colours: bool) -> str:
-    """The QR code of a claim as text, two rows of modules in a line. Without `colours` it is right on a dark ground."""
-    rows = [list(row) for row in _code(claim).matrix_iter(border=QUIET_ZONE)]
+def terminal_code(text: str, *, colours: bool) -> str:
+    """A text as a QR code for a terminal, two rows of modules in a line. Without `colours` it is right on a dark ground."""
+    rows = [list(row) for row in _code(text).matrix_iter(border=QUIET_ZONE)]
     if len(rows) % 2:
         rows.append([0] * len(rows[0]))
     blocks = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}
@@ -104,9 +104,9 @@ def _until(card: Card) -> str:
 
 def _svg(claim: Claim) -> str:
     out = io.BytesIO()
-    _code(claim).save(out, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=QUIET_ZONE, nl=False)
+    _code(claim.text()).save(out, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=QUIET_ZONE, nl=False)
     return out.getvalue().decode()
 
 
-def _code(claim: Claim) -> segno.QRCode:
-    return segno.make_qr(claim.text(), error="m")
+def _code(text: str) -> segno.QRCode:
+    return segno.make_qr(text, error="m")

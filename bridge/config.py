@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,10 +28,17 @@ UNPAID_RULES: Final = tuple(rule.value for rule in Unpaid)
 """The values of payments.unpaid."""
 LOG_FORMATS: Final = ("console", "json")
 """The values of log.format."""
+TOTP_RULES: Final = ("outside", "always", "never")
+"""The values of people.totp."""
 
 
 def _setting(default: Any, about: str, *, least: float | None = None, most: float | None = None) -> Any:
     return field(default=default, metadata={"about": about, "least": least, "most": most})
+
+
+def _sections(kind: type[Any], about: str, example: str) -> Any:
+    """Sections below a section, one for each name that the site chooses."""
+    return field(default_factory=dict, metadata={"about": about, "sections": kind, "example": example})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +46,7 @@ class SiteSettings:
     """The identity of this site."""
 
     name: str = _setting("main", "The site's name: the tenant in every topic, v1/{name}/…")
-    timezone: str = _setting("UTC", "The time zone in which commands print times, such as Europe/Amsterdam.")
+    timezone: str = _setting("UTC", "The time zone in which commands print times and [cutoffs] are meant, such as Europe/Amsterdam.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +184,51 @@ class PaymentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierSettings:
+    """One carrier. Upper and lower case are the same; commas stand between several."""
+
+    names: str = _setting("", "Other names of it in shops' exports. Example: DHL Express, Deutsche Post")
+    vehicles: str = _setting("", "Vehicles that are its own: a load into one is for this carrier.")
+    docks: str = _setting("", "Docks at which it loads, if neither the scan nor the vehicle says whose it is.")
+    devices: str = _setting("", "Devices that load for it, if nothing else says whose vehicle it is.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriersSettings:
+    """Carriers that take parcels. A parcel that is loaded for another carrier than its own is answered with stop."""
+
+    silent_after_h: float = _setting(168.0, "Hours without an event after which the server flags an order that carriers have as silent.", least=0.001)
+    handover_days: float = _setting(7.0, "Days that a loaded parcel waits to be put on the list of a handover.", least=0.01, most=365)
+    handovers_keep_days: float = _setting(730.0, "Days for which closed lists are kept.", least=1)
+    each: Mapping[str, CarrierSettings] = _sections(CarrierSettings, "One section for each carrier.", "DHL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutoffSettings:
+    """When a carrier comes. An order that is paid before the cutoff has to leave with that pickup: 14:00/17:30 is a cutoff at 14:00 and a pickup at 17:30.
+
+    Without a pickup it has to leave that day. Commas stand between several of a day; empty: the carrier does not come.
+    """
+
+    mon: str = _setting("", "Monday.")
+    tue: str = _setting("", "Tuesday.")
+    wed: str = _setting("", "Wednesday.")
+    thu: str = _setting("", "Thursday.")
+    fri: str = _setting("", "Friday.")
+    sat: str = _setting("", "Saturday.")
+    sun: str = _setting("", "Sunday.")
+    holidays: str = _setting("", "Days on which this carrier does not come, such as 2026-12-25, with commas between them.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutoffsSettings:
+    """Cutoffs (截单) of carriers, by site.timezone. They give an order without a promise the time by which it has to leave; a change moves no earlier order."""
+
+    holidays: str = _setting("", "Days on which no carrier comes, such as 2026-12-25, with commas between them.")
+    each: Mapping[str, CutoffSettings] = _sections(CutoffSettings, "One section for each carrier.", "DHL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArticleSettings:
     """The list of articles (`dockbridge articles import`). Without one, scans of articles are only compared with the SKU that the device names."""
 
@@ -187,13 +240,19 @@ class ArticleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportSettings:
-    """Folders from which a shop's files are taken in by themselves (`dockbridge orders watch-folder`)."""
+    """Files of shops and carriers, and folders from which a shop's files are taken in by themselves (`dockbridge orders watch-folder`)."""
 
     watch_every_s: float = _setting(5.0, "Seconds from one look into the folder to the next.", least=0.01)
     watch_still_s: float = _setting(10.0, "Seconds for which a file must stay as it is before it is read: its sender may not be done yet.", least=0.01)
     watch_files_max: int = _setting(1_000, "Files that are taken in with one look; the oldest first.", least=1)
     watch_file_bytes_max: int = _setting(1_073_741_824, "Size of a file, in bytes. A larger one is refused.", least=1_024)
+    stale_h: float = _setting(0.0, "Hours after the last file of a channel, of a shop or a carrier, at which the server raises an alert. 0: never.", least=0.0)
+    stale_channels: str = _setting("", "Channels with hours of their own, with blanks between them. Example: shop1=6 dhl=30 old-shop=0")
+    denials_max: int = _setting(1_000, "Parcels that are remembered of which a carrier said that it does not have them.", least=1)
     watch_remembered_max: int = _setting(10_000, "Files of a channel whose content is remembered, so that it does not come in again.", least=1)
+    watch_keep_days: float = _setting(
+        30.0, "Days after which a file is deleted that came in and is in done/: it says who the shop's customers are. 0: it is kept.", least=0.0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +275,15 @@ class PeopleSettings:
         "off",
         "Reports about workers. off: figures only of areas with 5 workers at least, none of single devices that people work with. "
         "groups of 5: also of devices that 5 workers have used. named: of everything, and by worker. A change is in the audit log.",
+    )
+    totp: str = _setting("outside", "When a login needs a code beside the password: outside (from an address that is not in a private network), always, never.")
+    name_failures_max: int = _setting(5, "Logins under one name that may fail in a row before the next one has to wait.", least=1, most=1_000)
+    name_failure_forget_s: float = _setting(300.0, "Seconds after which one failed login of a name is forgotten.", least=0.1, most=86_400)
+    address_failures_max: int = _setting(20, "Logins from one address that may fail in a row before the next one has to wait.", least=1, most=10_000)
+    address_failure_forget_s: float = _setting(30.0, "Seconds after which one failed login from an address is forgotten.", least=0.1, most=86_400)
+    failures_remembered_max: int = _setting(10_000, "Names, and addresses, whose failed logins are remembered.", least=100, most=1_000_000)
+    logins_at_once_max: int = _setting(
+        16, "Logins of people from inside, and as many from outside, that are checked or wait for it at a time. More are turned away.", least=1, most=1_000
     )
 
 
@@ -283,6 +351,8 @@ class Settings:
     orders: OrderSettings = field(default_factory=OrderSettings)
     codes: CodeSettings = field(default_factory=CodeSettings)
     payments: PaymentSettings = field(default_factory=PaymentSettings)
+    carriers: CarriersSettings = field(default_factory=CarriersSettings)
+    cutoffs: CutoffsSettings = field(default_factory=CutoffsSettings)
     articles: ArticleSettings = field(default_factory=ArticleSettings)
     imports: ImportSettings = field(default_factory=ImportSettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)

@@ -13,10 +13,12 @@ from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo
 
 from bridge.addresses import is_loopback, overlap, split_address
-from bridge.config import LISTENERS, LOG_FORMATS, NAME_A_SITE, REPORT_RULES, UNPAID_RULES, ListenSettings, MetricsSettings, Settings
+from bridge.carrier_settings import carrier_rules
+from bridge.config import LISTENERS, LOG_FORMATS, NAME_A_SITE, REPORT_RULES, TOTP_RULES, UNPAID_RULES, ListenSettings, MetricsSettings, Settings
 from bridge.errors import ConfigError
 from devices.protocol.topics import escape
 
+_SECTIONS = "sections"
 _TYPE_WORDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 
 
@@ -55,13 +57,19 @@ def parse(data: dict[str, Any]) -> Settings:
 def _section(name: str, kind: type[Any], values: Any) -> Any:
     if not isinstance(values, dict):
         raise ConfigError(f"{name} is a section, not a value", fix=f"write [{name}] and its settings below it")
-    known = {f.name: f for f in fields(kind)}
+    known = {f.name: f for f in fields(kind) if _SECTIONS not in f.metadata}
+    below = {f.name: f.metadata[_SECTIONS] for f in fields(kind) if _SECTIONS in f.metadata}
     types = get_type_hints(kind)
-    for key, value in values.items():
+    plain = {key: value for key, value in values.items() if key in known or not (below and isinstance(value, dict))}
+    for key, value in plain.items():
         if key not in known:
-            raise ConfigError(f"{name}.{key} is not a setting", fix=f"the settings of [{name}] are {', '.join(known)}")
+            fix = f"the settings of [{name}] are {', '.join(known)}" + (f"; a section for each carrier is [{name}.CARRIER]" if below else "")
+            raise ConfigError(f"{name}.{key} is not a setting", fix=fix)
         _check_value(f"{name}.{key}", value, types[key], known[key].default, known[key].metadata)
-    return kind(**{k: float(v) if types[k] is float else v for k, v in values.items()})
+    given = {k: float(v) if types[k] is float else v for k, v in plain.items()}
+    for field, section in below.items():
+        given[field] = {key: _section(f"{name}.{key}", section, value) for key, value in values.items() if key not in plain}
+    return kind(**given)
 
 
 def _check_value(name: str, value: Any, kind: type[Any], default: Any, metadata: Any) -> None:
@@ -86,6 +94,10 @@ def _check(settings: Settings) -> None:
             raise ConfigError(
                 f"codes.containers: {pattern!r} is not a regular expression: {error}", fix='write prefixes such as containers = "TOTE- CAGE-"'
             ) from error
+    try:
+        hours_of_channels(settings.imports.stale_channels)
+    except ValueError as error:
+        raise ConfigError(f"imports.stale_channels: {error}", fix='write channels with their hours, such as stale_channels = "shop1=6 dhl=30"') from error
     if settings.payments.unpaid not in UNPAID_RULES:
         fix = f"choose one of {', '.join(UNPAID_RULES)}"
         raise ConfigError(f"payments.unpaid is {settings.payments.unpaid!r}, which is not a rule", fix=fix)
@@ -100,6 +112,7 @@ def _check(settings: Settings) -> None:
             f"site.timezone is {settings.site.timezone!r}, which is not a time zone of this machine",
             fix='write timezone = "UTC", or a name such as "Europe/Amsterdam"; if the machine knows none, install tzdata',
         ) from error
+    carrier_rules(settings.carriers, settings.cutoffs, zone_of(settings.site.timezone))
     try:
         if not settings.site.name.isprintable():
             raise ValueError("it contains a character that can't be printed")
@@ -108,6 +121,8 @@ def _check(settings: Settings) -> None:
         raise ConfigError(f"site.name: {error}", fix="choose a short name, such as main") from error
     if settings.log.format not in LOG_FORMATS:
         raise ConfigError(f"log.format is {settings.log.format!r}; it must be console or json", fix='write format = "console" or format = "json"')
+    if settings.people.totp not in TOTP_RULES:
+        raise ConfigError(f"people.totp is {settings.people.totp!r}; it must be one of {', '.join(TOTP_RULES)}", fix='write totp = "outside", if in doubt')
     _check_listen(settings.listen, settings.metrics)
 
 
@@ -140,6 +155,21 @@ def _check_listen(listen: ListenSettings, metrics: MetricsSettings) -> None:
             raise ConfigError(f"{one} and {other} have the same address, {host}:{port}", fix="give each listener its own port")
 
 
+def hours_of_channels(text: str) -> dict[str, float]:
+    """The hours of each channel in `imports.stale_channels`.
+
+    Raises:
+        ValueError: if the text is not of this form.
+    """
+    found = {}
+    for word in text.split():
+        channel, mark, hours = word.rpartition("=")
+        if not (channel and mark and re.fullmatch(r"\d{1,5}(\.\d{1,3})?", hours)):
+            raise ValueError(f"{word!r} is not a channel with its hours")
+        found[channel] = float(hours)
+    return found
+
+
 def zone_of(name: str) -> tzinfo:
     """A time zone by its name. UTC needs no data of the machine.
 
@@ -153,11 +183,28 @@ def render(settings: Settings) -> str:
     """Write settings as a commented TOML file. Reading the file gives the same settings."""
     lines = ["# Dockbridge: every setting with its default, unit and description. If you leave a line out, its setting has the default."]
     for section in fields(Settings):
-        values = getattr(settings, section.name)
-        lines += ["", f"[{section.name}]", f"# {type(values).__doc__}"]
-        for setting in fields(values):
-            lines += [f"# {setting.metadata['about']}", f"{setting.name} = {_toml(getattr(values, setting.name))}"]
+        lines += ["", *_rendered(section.name, getattr(settings, section.name))]
     return "\n".join(lines) + "\n"
+
+
+def _rendered(name: str, values: Any) -> list[str]:
+    lines = [f"[{name}]", *(f"# {line.strip()}" for line in (type(values).__doc__ or "").splitlines() if line.strip())]
+    below = [f for f in fields(values) if _SECTIONS in f.metadata]
+    for setting in fields(values):
+        if setting not in below:
+            lines += [f"# {setting.metadata['about']}", f"{setting.name} = {_toml(getattr(values, setting.name))}"]
+    for setting in below:
+        sections: dict[str, Any] = getattr(values, setting.name)
+        for key, section in sections.items():
+            lines += ["", *_rendered(f"{name}.{_toml(key)}", section)]
+        if not sections:
+            example = _rendered(f"{name}.{setting.metadata['example']}", setting.metadata[_SECTIONS]())
+            lines += [
+                "",
+                f"# {setting.metadata['about']}",
+                *(f"# {line.removeprefix('# ')}" if not line.startswith("# ") else f"#   {line[2:]}" for line in example),
+            ]
+    return lines
 
 
 def _toml(value: Any) -> str:

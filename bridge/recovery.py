@@ -127,7 +127,7 @@ def restore(directory: Path, file: Path, ingest_of: IngestOf, on_step: OnStep, *
         on_step("comparing it with the present database")
         lost = _lost_since(present, ready.path)
         with ready.engine.begin() as connection:
-            devices, people = log.apply(connection), log.apply_people(connection)
+            devices, people = log.apply(connection), log.apply_people(connection, _now_ms())
             forgotten = PrivacyLog(directory / PRIVACY_NAME).apply(connection)
         epoch = begin_epoch(ready.engine, now_ms=_now_ms(), after=max(log.epoch(), _epoch_of(present)))
         log.append_epoch(epoch)

@@ -53,17 +53,27 @@ class Scanner(Device):
         """A parcel was opened again: its items are being picked."""
         return self.send(EventType.UNPACK, bodies.Because(reason=one_of(UnpackReason, reason)), order=order, **scanned)
 
-    def labelled(self, order: str | None = None, *, label: str, kind: LabelKind | str, **scanned: Unpack[Scanned]) -> Scan:
-        """A label with this text was put on a parcel; from now on its code finds it."""
-        return self.send(EventType.LABELLED, bodies.Labelled(code=label, kind=one_of(LabelKind, kind)), order=order, **scanned)
+    def labelled(
+        self,
+        order: str | None = None,
+        *,
+        label: str,
+        kind: LabelKind | str,
+        carrier: str | None = None,
+        service: str | None = None,
+        **scanned: Unpack[Scanned],
+    ) -> Scan:
+        """A label with this text was put on a parcel; from now on its code finds it. With a `carrier`, the parcel goes with that one."""
+        body = bodies.Labelled(code=label, kind=one_of(LabelKind, kind), carrier=carrier, service=service)
+        return self.send(EventType.LABELLED, body, order=order, **scanned)
 
     def stage(self, order: str | None = None, *, dock: str, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel stands at its dock."""
         return self.send(EventType.STAGE, bodies.Stage(dock=dock), order=order, **scanned)
 
-    def load(self, order: str | None = None, *, vehicle: str, **scanned: Unpack[Scanned]) -> Scan:
-        """A parcel was put into a vehicle."""
-        return self.send(EventType.LOAD, bodies.Load(vehicle=vehicle), order=order, **scanned)
+    def load(self, order: str | None = None, *, vehicle: str, carrier: str | None = None, **scanned: Unpack[Scanned]) -> Scan:
+        """A parcel was put into a vehicle. If it is a carrier's, a parcel for another carrier is answered with `stop` and `wrong_carrier`."""
+        return self.send(EventType.LOAD, bodies.Load(vehicle=vehicle, carrier=carrier), order=order, **scanned)
 
     def unload(self, order: str | None = None, *, reason: UnloadReason | str | None = None, **scanned: Unpack[Scanned]) -> Scan:
         """A parcel was taken out of a vehicle again."""

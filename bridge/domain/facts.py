@@ -67,7 +67,8 @@ class Fact(Struct, kw_only=True, eq=False, gc=False):
     `doubt` is what was odd about it on arrival (words of `Warn`, with blanks between them), for its receipts; no verdict depends on it. `seq_reused` says that
     another event of its log had its number before. `courier` is the courier that the device was bound to; `terms` is the site's rule for unpaid orders when the
     event was stored (an `Unpaid`), None for events of the first edition. `article` is the SKU of the article that a pick scanned, if the site's list of
-    articles had it on arrival.
+    articles had it on arrival. `carrier` is the carrier that the event means, as the site's settings had it on arrival, if it names one in another spelling
+    or is the scan at a vehicle or dock of one; `pickups` are the next pickups of all carriers after it, if an order may count from it.
 
     `arrived_in` is the order that it belonged to when it arrived. The rest is its placing in this order, which may change: `refusal` is why it can't count
     here, `warn` what is odd about it, and `inside` the codes of the order's parcels in the container that was scanned, or the code that a label of another
@@ -96,6 +97,8 @@ class Fact(Struct, kw_only=True, eq=False, gc=False):
     pos: int = 0
     doubt: str | None = None
     article: str | None = None
+    carrier: str | None = None
+    pickups: str | None = None
     seq_reused: bool = False
     arrived_in: str | None = None
     refusal: Reason | None = None
@@ -127,7 +130,7 @@ class Fact(Struct, kw_only=True, eq=False, gc=False):
 
 
 class Verdict(NamedTuple):
-    """What the fold says of one fact. `state` is the order's state right after it."""
+    """What the fold says of one fact. `state` is the order's state right after it, `carrier` the one that was expected instead of the one that was meant."""
 
     outcome: Outcome
     reason: Reason | None = None
@@ -135,6 +138,7 @@ class Verdict(NamedTuple):
     next: Next | None = None
     state: str | None = None
     parcel: str | None = None
+    carrier: str | None = None
 
 
 APPLIED = Verdict(Outcome.APPLIED)
@@ -201,7 +205,7 @@ def same_answer(outcome: str, reason: str | None, verdict: Verdict) -> bool:
     return told == verdict.outcome and reason == verdict.reason
 
 
-_STOP_WARNS = frozenset({Warn.MOVED_ON_HOLD, Warn.MOVED_AFTER_CANCEL, Warn.MISLOAD, Warn.LABEL_MOVED})
+_STOP_WARNS = frozenset({Warn.MOVED_ON_HOLD, Warn.MOVED_AFTER_CANCEL, Warn.MISLOAD, Warn.LABEL_MOVED, Warn.WRONG_CARRIER})
 _TONES = {Outcome.APPLIED: Tone.OK, Outcome.NOOP: Tone.OK, Outcome.LATE: Tone.OK, Outcome.PARKED: Tone.WARN}
 
 

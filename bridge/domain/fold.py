@@ -13,6 +13,7 @@ from typing import NamedTuple
 from bridge.domain.facts import APPLIED, DECIDED, Decided, Fact, Verdict, refusal, same_answer
 from bridge.domain.members import OUTCOME
 from bridge.domain.order import Order, apply
+from bridge.domain.order.sending import sending_of
 from devices.protocol import bodies
 from devices.protocol.vocabulary import EventType, Outcome, Reason, Role
 
@@ -233,7 +234,7 @@ class OrderFold:
     def _signature(self) -> tuple[object, ...]:
         """What a fact has to change to be `applied` and not `late`, if it sorts before the last one."""
         order = self.order
-        parcels = tuple((p.id, p.state, p.where, tuple(order.codes(p)), frozenset(p.flags)) for p in order.parcels.values())
+        parcels = tuple((p.id, p.state, p.where, tuple(order.codes(p)), frozenset(p.flags), sending_of(order, p)) for p in order.parcels.values())
         return (order.created is not None, order.state, order.partial, frozenset(order.flags), frozenset(order.holds), frozenset(parcels))
 
 

@@ -14,6 +14,9 @@ import cbor2
 from bridge.domain.encoding import EMPTY_ARRAY, TRUE, array, integer, map_head, text, words
 from bridge.domain.lifecycle import LATE_RISK_SHARE, ORDER_RANK, RANK
 from bridge.domain.order import Order, Parcel
+from bridge.domain.order.loading import is_with_carriers
+from bridge.domain.order.promise import ship_by
+from bridge.domain.order.sending import NOTHING, Sending, sending_of
 from devices.protocol.bridge_messages import HOLDS_MAX
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, EventType, Flag, OrderState, ParcelState, Waypoint
 
@@ -39,10 +42,13 @@ def flags_of(order: Order) -> set[Flag]:
     return flags
 
 
-def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int, late_risk_before_ms: int = 0) -> tuple[list[Flag], int | None]:
+def timed_flags(
+    order: Order, *, now_ms: int, silent_after_ms: int, carrier_silent_after_ms: int | None = None, late_risk_before_ms: int = 0
+) -> tuple[list[Flag], int | None]:
     """(the flags that only the passing of time sets, when the next of them is due). They are published, but are not part of the hash.
 
-    `late_risk` is set before the promise is broken: by the whole lead if the order is still in the warehouse, by less the nearer it is.
+    `late_risk` is set before the promise is broken: by the whole lead if the order is still in the warehouse, by less the nearer it is. It is also set when
+    an order is still there although it had to leave. `carrier_silent_after_ms` holds for an order that carriers have: they may send no scans of theirs.
     """
     if order.created is None or order.state in SETTLED:
         return [], None
@@ -51,8 +57,12 @@ def timed_flags(order: Order, *, now_ms: int, silent_after_ms: int, late_risk_be
         lead_ms = int(late_risk_before_ms * LATE_RISK_SHARE[order.state])
         limits.append((order.created.promise_ms - lead_ms, Flag.LATE_RISK))
     if ORDER_RANK.get(order.state, 0) >= ORDER_RANK[OrderState.SHIPPED]:
-        limits.append((order.last[1] + silent_after_ms, Flag.SILENT))
-    return [flag for at_ms, flag in limits if at_ms < now_ms], min((at_ms + 1 for at_ms, _ in limits if at_ms >= now_ms), default=None)
+        after_ms = carrier_silent_after_ms if carrier_silent_after_ms is not None and is_with_carriers(order) else silent_after_ms
+        limits.append((order.last[1] + after_ms, Flag.SILENT))
+    elif (leave_ms := ship_by(order)) is not None:
+        limits.append((leave_ms, Flag.LATE_RISK))
+    flags = dict.fromkeys(flag for at_ms, flag in limits if at_ms < now_ms)
+    return list(flags), min((at_ms + 1 for at_ms, _ in limits if at_ms >= now_ms), default=None)
 
 
 def _milestones(reached: dict[Any, tuple[int, bool]]) -> bytes:
@@ -96,15 +106,27 @@ def _flags(flags: set[Flag]) -> bytes:
     return array([_WORDS[f] for f in sorted(flags)]) if flags else EMPTY_ARRAY
 
 
-def _parcel_fields(parcel: Parcel, codes: list[str], order_id: bytes) -> tuple[int, bytes, bytes]:
+def _parcel_fields(parcel: Parcel, codes: list[str], order_id: bytes, sending: Sending) -> tuple[int, bytes, bytes]:
     """(number of fields, the fields as CBOR before and after the place of `epoch`) of a parcel's part of the fold's output."""
     where = (_WHERE, text(parcel.where)) if parcel.where is not None else ()
     borne = (_CODES, array([text(code) for code in codes])) if codes else ()
     attempts = (_ATTEMPTS, integer(parcel.attempts)) if parcel.attempts else ()
     state = (_FLAGS, _flags(parcel.flags), _ORDER, order_id, _STATE, _WORDS[parcel.state])
-    rest = (_PARCEL, text(parcel.id), *attempts, _MILESTONES, _milestones(parcel.milestones))
+    rest: tuple[bytes, ...] = (_PARCEL, text(parcel.id))
     count = 6 + (parcel.where is not None) + bool(codes) + (parcel.attempts > 0)
+    if sending is NOTHING:
+        rest = (*rest, *attempts)
+    else:
+        carrier, service, tracking = sending
+        by = (*_optional(_CARRIER, carrier), *_optional(_SERVICE, service))
+        rest = (*rest, *by, *attempts, *_optional(_TRACKING, tracking))
+        count += sum(word is not None for word in sending)
+    rest = (*rest, _MILESTONES, _milestones(parcel.milestones))
     return count, b"".join((_AT_MS, integer(parcel.at_ms), *borne)), b"".join((*state, *where, *rest))
+
+
+def _optional(key: bytes, value: str | None) -> tuple[bytes, ...]:
+    return (key, text(value)) if value is not None else ()
 
 
 class OrderView:
@@ -123,7 +145,7 @@ class OrderView:
         """The hash of each parcel."""
         encoded = []
         for parcel in sorted(order.parcels.values(), key=_by_id) if len(order.parcels) > 1 else order.parcels.values():
-            fields = self._parcels[parcel.id] = _parcel_fields(parcel, order.codes(parcel), order_id)
+            fields = self._parcels[parcel.id] = _parcel_fields(parcel, order.codes(parcel), order_id, sending_of(order, parcel))
             core = map_head(fields[0]) + fields[1] + fields[2]
             encoded.append(core)
             self.parcels[parcel.id] = digest8(core)
@@ -167,6 +189,7 @@ _WORDS: Final = words(ParcelState, OrderState, Waypoint, Flag, EventType) | {wor
 _AT_MS, _CODES, _FLAGS, _ORDER, _STATE, _WHERE, _TYPE, _LAST = map(text, ("at_ms", "codes", "flags", "order", "state", "where", "type", "last"))
 _PARCEL, _PARCELS, _MILESTONES, _INFERRED, _PERCENT, _PROGRESS = map(text, ("parcel", "parcels", "milestones", "inferred", "percent", "progress"))
 _PACKED_KEY, _SHIPPED_KEY, _DELIVERED_KEY, _EXCEPTIONS_KEY = map(text, ("packed", "shipped", "delivered", "exceptions"))
+_CARRIER, _SERVICE, _TRACKING = map(text, ("carrier", "service", "tracking"))
 _REV, _UPDATED_MS, _HOLDS, _ATTEMPTS, _EPOCH = map(text, ("rev", "updated_ms", "holds", "attempts", "epoch"))
 _HASH: Final = text("hash") + b"\x48"
 """The key, and the head of the byte string of 8 that follows."""

@@ -19,6 +19,7 @@ from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.members import E
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Answer, Batch, Sent
+from bridge.ingest.carrying import CARRIED, NO_CARRYING, carrying_of
 from bridge.ingest.codes import COMMON
 from bridge.ingest.decoding import Trimmed
 from bridge.ingest.items import GiveUp, Incoming
@@ -244,6 +245,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         PLAIN[batch.rules.unpaid] if event_type is E.CREATED else None,
         trimmed.payload if trimmed else incoming.payload,
         about.article,
+        *(carrying_of(batch.rules.carriers, identity, event, when.event_ms) if event_type in CARRIED else NO_CARRYING),
     )
 
 

@@ -35,7 +35,8 @@ class EventRow(NamedTuple):
     subject if that is not an order; `article` is the SKU of the article that a pick scanned, as the list of articles was then. `code` is the normal form of
     what was scanned; `fault` says why it can't count, if the event itself shows it, and `detail` is a sentence for its receipt. `order_id` is the order that
     it belonged to when it arrived: if a later event moves it, the relation `placed` says where it belongs now. `terms` is the site's rule for unpaid orders at
-    that time, if the event creates an order: an order keeps it, whatever the setting becomes.
+    that time, if the event creates an order: an order keeps it, whatever the setting becomes. `carrier` is the carrier that the event means by the site's
+    settings at that time, if it does not name it so itself; `pickups` are the next pickups of all carriers after it (`Timetable.all_after`).
     """
 
     pos: int
@@ -61,6 +62,8 @@ class EventRow(NamedTuple):
     terms: str | None
     payload: bytes
     article: str | None = None
+    carrier: str | None = None
+    pickups: str | None = None
 
 
 class BatchRow(NamedTuple):
@@ -139,6 +142,8 @@ def fact_of(row: EventRow, body: bodies.Body | Decided, named: str | None, parce
         pos=row.pos,
         doubt=row.warn,
         article=row.article,
+        carrier=row.carrier,
+        pickups=row.pickups,
         seq_reused=row.warn is not None and is_seq_reused(row),
     )
     fact.arrived_in = row.order_id

@@ -6,7 +6,7 @@ After a batch that did not commit, `forget` drops all of it: a cache that may be
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import cbor2
 
@@ -69,9 +69,9 @@ CLOCKS: Final = Relation(name="clocks", row=ClockRow, key=("device",), origin=Or
 
 class OrderEntry:
     """An order in memory: its fold, what was last published of it, and the codes that it knows of, except its own id. `parcels` has the hash and the codes of
-    each parcel."""
+    each parcel, `consignments` what is stored of each for its carrier; None if that was not read yet."""
 
-    __slots__ = ("codes", "collects", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
+    __slots__ = ("codes", "collects", "consignments", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
 
     def __init__(self, order_id: str, stored: StoredOrder | None = None) -> None:
         self.fold = OrderFold(order_id)
@@ -82,6 +82,7 @@ class OrderEntry:
         self.position_ms = 0
         self.state = ""
         self.collects = False
+        self.consignments: dict[str, Any] | None = None if stored is not None else {}
         self.due_ms: int | None = None
         self.codes: set[str] = set()
         if stored is not None:

@@ -70,7 +70,7 @@ def receipt_cbor(
     epoch: int = 0,
 ) -> bytes:
     """Encode a `Receipt` in CBOR, with keys in deterministic order."""
-    outcome, reason, warn, next_step, state, parcel = verdict
+    outcome, reason, warn, next_step, state, parcel, carrier = verdict
     keys, next_tone_type_warn, final, reason_outcome = _words(event_type, outcome, reason, warn, next_step)
     keys += 5
     pieces = [b"", _FIRST if n == 1 else _N + integer(n), _ID, event_id, _LOG, log]
@@ -102,6 +102,9 @@ def receipt_cbor(
         keys += 1
         pieces += (_PARCEL, text(parcel))
     pieces.append(reason_outcome)
+    if carrier is not None:
+        keys += 1
+        pieces += (_EXPECTED_CARRIER, text(carrier))
     pieces[0] = map_head(keys)
     return b"".join(pieces)
 
@@ -118,6 +121,7 @@ _ID: Final = text("id") + b"\x50"
 _LOG: Final = text("log") + b"\x48"
 """The key, and the head of the byte string of 16 (ids) or 8 (logs) that follows."""
 _AT_MS, _ORDER, _QUIET, _STATE, _EPOCH, _DETAIL, _PARCEL = map(text, ("at_ms", "order", "quiet", "state", "epoch", "detail", "parcel"))
+_EXPECTED_CARRIER: Final = text("expected") + map_head(1) + text("carrier")
 _BIN, _QTY, _SKU, _NAME = map(text, ("bin", "qty", "sku", "name"))
 _PLAIN_LEFT = map_head(2) + _QTY
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import cbor2
 
+from bridge.domain.carriers import CarrierRules
 from bridge.domain.codes.rules import CodeRules
 from bridge.domain.facts import Unpaid
 from bridge.domain.positions import PointRules
@@ -24,6 +25,8 @@ class Rules:
     codes: CodeRules = CodeRules()  # noqa: RUF009 -- a tuple
     parked_deadline_ms: int = 86_400_000
     silent_after_ms: int = 259_200_000
+    carriers: CarrierRules = CarrierRules()  # noqa: RUF009 -- frozen
+    carrier_silent_after_ms: int = 604_800_000
     attempts_max: int = 3
     complete_after_ms: int | None = 604_800_000
     """None: never."""
@@ -38,6 +41,10 @@ class Rules:
     points: PointRules = PointRules()  # noqa: RUF009 -- a tuple
     position_alert_after_ms: int = 1_800_000
     quarantine_entries_max: int = 10_000
+    stale_after_ms: int = 0
+    """0: never."""
+    stale_channels: tuple[tuple[str, int], ...] = ()
+    """(channel, ms) of channels that have their own."""
     language: str = "en"
     """Of the names of articles in receipts: zh or en."""
     encode: Callable[[Any], bytes] = cbor2.dumps

@@ -13,11 +13,15 @@ from bridge.errors import BridgeError
 from bridge.operations import (
     alerts,
     articles,
+    audit_log,
+    carrier_files,
     contacts,
     database,
     devices,
+    exports,
     exposure,
     forgetting,
+    handovers,
     imports,
     jobs,
     keys,
@@ -29,18 +33,30 @@ from bridge.operations import (
     subjects,
     workers,
 )
-from bridge.operations import audit as audit_log
 from bridge.operations.audit import AuditEntry
 from bridge.operations.people_ports import RIGHTS, Credential
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.rights import check_may
-from bridge.operations.who import MAY, WHO
+from bridge.operations.who import MAY, PERSON, WHO
 
 Operation = Callable[..., Awaitable[Any]]
 
 NAME_CHARS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 200
-PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text", "badge", "full_name")
+PRIVATE: Final = (
+    "password_hash",
+    "claim",
+    "token_sha256",
+    "phone",
+    "last4",
+    "surname",
+    "text",
+    "totp_secret",
+    "totp_code",
+    "recovery_sha256",
+    "badge",
+    "full_name",
+)
 
 
 class _Kept(NamedTuple):
@@ -57,6 +73,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     alerts.silence: ("alerts.silence", _Kept("subject")),
     alerts.unsilence: ("alerts.unsilence", _Kept("subject")),
     articles.put: ("articles.put", _Kept(None, ("articles",))),
+    handovers.close: ("carriers.handover", _Kept("carrier", ("window",))),
     audit_log.look: ("audit.list", _Kept(None)),
     forgetting.forget: ("forget", _Kept("order")),
     subjects.export_subject: ("export-subject", _Kept("order")),
@@ -81,6 +98,8 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     jobs.assign: ("jobs.assign", _Kept("order")),
     jobs.release: ("jobs.release", _Kept("job")),
     jobs.move: ("jobs.move", _Kept("job")),
+    carrier_files.open_channel: ("carriers.import", _Kept("channel")),
+    exports.remember: ("orders.export", _Kept("channel")),
     imports.open_channel: ("orders.import", _Kept("channel")),
     imports.remember_file: ("orders.import-file", _Kept("name", ("files_max",))),
     people.add: ("people.add", _Kept("name", ("people_max",))),
@@ -90,6 +109,8 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     people.set_password: ("people.password", _Kept("name")),
     people.add_token: ("people.token", _Kept("name", ("tokens_max",))),
     people.revoke_token: ("people.revoke-token", _Kept("name")),
+    people.set_totp: ("people.totp", _Kept("name")),
+    people.remove_totp: ("people.remove-totp", _Kept("name")),
     quarantine.replay: ("quarantine.replay", _Kept("nos")),
     quarantine.drop: ("quarantine.drop", _Kept("nos")),
     quarantine.fix: ("quarantine.fix", _Kept("no", ("payload",))),
@@ -123,12 +144,14 @@ async def carry_out(site: SiteContext, who: str, operation: Operation, arguments
     """
     WHO.set(who[:NAME_CHARS_MAX])
     MAY.set(None if credential is None else ())
+    PERSON.set(None)
     asks = _Asks(site, who[:NAME_CHARS_MAX], None, operation, arguments)
     try:
         if credential is not None:
             person = site.people.proven(credential, now_ms=site.clock.now_ms())
             asks = asks._replace(person=person.name)
             MAY.set(RIGHTS[person.role])
+            PERSON.set(person.name)
             check_may(site, person, operation, arguments)
         await _note(asks, None)
         return await operation(site, **arguments)

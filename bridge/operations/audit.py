@@ -28,10 +28,6 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     is_sound: bool
 
 
-async def look(site: object) -> None:
-    """Ask whether the audit log may be read: only someone with the right to may."""
-
-
 class AuditReader(Protocol):
     """The audit log."""
 

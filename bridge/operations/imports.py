@@ -8,8 +8,10 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
+from bridge.ingest.channel_files import ChannelFileRow
 from bridge.ingest.imported_files import ImportedFileRow
 from bridge.operations import devices
+from bridge.operations.contacts import opened
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.shop.assembly import ShopOrder
 from bridge.shop.events import SENDING, News, Said, order_news
@@ -48,6 +50,7 @@ async def plan(site: SiteReader, shop: ShopMap, orders: Sequence[ShopOrder]) -> 
         if said[order.order].state is not None and order.expected not in (None, said[order.order].state):
             found = site.queries.order(order.order)
             said[order.order].parcels = tuple(p["parcel"] for p in found["parcels"]) if found is not None else ()
+    _hear_contacts(site, shop.channel, {order.order: said[order.order] for order in orders if order.contact})
     return [order_news(order, shop, said[order.order]) for order in orders]
 
 
@@ -61,8 +64,23 @@ def _hear(said: Said, kind: EventType, body: dict[str, Any]) -> None:
         if body.get("lines") is not None:
             said.lines = {line["sku"]: line["qty"] for line in body["lines"]}
         said.promise_ms = body.get("promise_ms", said.promise_ms)
+        if body.get("carrier") not in (None, said.sending.get("carrier")):
+            said.sending = {name: value for name, value in said.sending.items() if name == "ship_by_ms"}
         said.sending |= {name: body[name] for name in SENDING if body.get(name) is not None}
         said.amount_minor = body.get("amount_minor", said.amount_minor)
+
+
+def _hear_contacts(site: SiteReader, channel: str, said: dict[str, Said]) -> None:
+    """Open what the channel has said last of who gets these orders. What others have said since, such as the desk, is not changed by a file that says the same.
+
+    Raises:
+        BridgeError: if the key is missing with which it was sealed.
+    """
+    for part in site.queries.sealed_parts(list(said)):
+        if part.device == channel and (contact := opened(site, part).get("contact")):
+            said[part.order].contact = contact
+    for order_id in site.queries.forgotten_among(list(said)):
+        said[order_id].is_forgotten = True
 
 
 async def open_channel(site: SiteContext, channel: str) -> None:
@@ -83,6 +101,12 @@ async def remember_file(site: SiteContext, channel: str, sha256: str, name: str,
     """Store that a file of a watched folder came in whole. A content that came in once does not come in again."""
     row = ImportedFileRow(channel, sha256, name[:NAME_CHARS_MAX], site.clock.now_ms())
     await site.on_writer(lambda: site.upkeep.remember_file(row, files_max=files_max))
+
+
+async def note_file(site: SiteContext, channel: str, name: str) -> None:
+    """Store that a file of a channel came in: an alert about a channel without files is over."""
+    row = ChannelFileRow(channel, name[:NAME_CHARS_MAX], site.clock.now_ms())
+    await site.on_writer(lambda: site.upkeep.note_file(row))
 
 
 async def submit(site: SiteContext, channel: str, events: list[ImportedEvent]) -> Submitted:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from bridge.errors import NotFound, Refused
 from bridge.operations import events
 from bridge.operations.ports import Row, SiteContext
@@ -78,18 +81,39 @@ async def cancel(site: SiteContext, order: str, reason: CancelReason, parcel: st
     return await events.send(site, EventType.CANCELLED, order, {"reason": reason.value}, parcel=parcel)
 
 
-async def amend(site: SiteContext, order: str, lines: Mapping[str, int], reason: str = "") -> Receipt:
-    """Change what is ordered: SKU and quantity of each line, all of them. Somebody has to confirm it if picking has begun.
+class Sent(Struct, frozen=True, kw_only=True):
+    """How an order, or a parcel of it, is to be sent from now on; None stays as it is."""
+
+    carrier: str | None = None
+    service: str | None = None
+    tracking: str | None = None
+    ship_by_ms: int | None = None
+
+
+async def amend(
+    site: SiteContext, order: str, lines: Mapping[str, int] | None, reason: str = "", sent: Sent | None = None, parcel: str | None = None
+) -> Receipt:
+    """Change what is ordered: SKU and quantity of each line, all of them; somebody has to confirm it if picking has begun. Or change how it is sent: of the
+    whole order, or of one parcel.
 
     Raises:
-        NotFound: if there is no such order.
-        Refused: if it has ended, or no line is left.
+        NotFound: if there is no such order, or it has no such parcel.
+        Refused: if it has ended, no line is left, or nothing is to be changed.
     """
     _open_order(site, order)
-    if not lines:
+    if lines is not None and not lines:
         raise Refused("an order has at least one line", fix="name every line that is to remain, or cancel the order")
-    body = {"changed": ["lines"], "lines": [{"sku": sku, "qty": qty} for sku, qty in lines.items()]}
-    return await events.send(site, EventType.AMENDED, order, body)
+    if parcel is not None:
+        _check_parcel(site, order, parcel)
+        if lines is not None or (sent is not None and sent.ship_by_ms is not None):
+            raise Refused("lines and times are the order's, not a parcel's", fix="amend them without --parcel")
+    changes = {name: value for name, value in asdict(sent or Sent()).items() if value is not None}
+    if lines is not None:
+        changes["lines"] = [{"sku": sku, "qty": qty} for sku, qty in lines.items()]
+    if not changes:
+        raise Refused("nothing is to be changed", fix="name every line that the order has from now on (--line), or how it is sent (--carrier, --tracking, …)")
+    changed = [name.removesuffix("_ms") for name in changes]
+    return await events.send(site, EventType.AMENDED, order, {"changed": changed, **changes}, parcel=parcel)
 
 
 async def complete(site: SiteContext, order: str, reason: str = "") -> Receipt:
@@ -129,16 +153,22 @@ async def relabel(site: SiteContext, order: str, code: str, replaces: str | None
         Refused: if the code is taken, or it is not said which parcel is meant.
     """
     _status(site, order)
+    parcels = _check_parcel(site, order, parcel)
+    if parcel is None and replaces is None and len(parcels) > 1:
+        raise Refused(f"order {order} has several parcels", fix=f"name one with --parcel: {', '.join(parcels)}; or the old label with --replaces")
+    body = {"code": code, "kind": "plain", **({"replaces": replaces} if replaces else {})}
+    return await events.send(site, EventType.LABELLED, order, body, parcel=parcel)
+
+
+def _check_parcel(site: SiteContext, order: str, parcel: str | None) -> list[str]:
+    """The parcels of an order; the one that is named has to be among them."""
     found = site.queries.order(order)
     parcels = [p["parcel"] for p in found["parcels"]] if found is not None else []
     if not parcels:
         raise Refused(f"order {order} has no parcel yet", fix="a parcel is there once it was packed")
     if parcel is not None and parcel not in parcels:
         raise NotFound(f"order {order} has no parcel {parcel}", fix=f"it has {', '.join(parcels)}")
-    if parcel is None and replaces is None and len(parcels) > 1:
-        raise Refused(f"order {order} has several parcels", fix=f"name one with --parcel: {', '.join(parcels)}; or the old label with --replaces")
-    body = {"code": code, "kind": "plain", **({"replaces": replaces} if replaces else {})}
-    return await events.send(site, EventType.LABELLED, order, body, parcel=parcel)
+    return parcels
 
 
 def event_ref(event: str) -> bytes:

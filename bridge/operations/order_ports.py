@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from bridge.domain.facts import Fact
 from bridge.ingest.log import EventRow
+from bridge.operations.carrier_ports import CarrierQueries
+from bridge.operations.handover_ports import HandoverQueries
 from devices.protocol.vocabulary import Flag, Reason
 
 Row = dict[str, Any]
@@ -93,15 +95,18 @@ class Seeking(Struct, frozen=True, kw_only=True):
     parcels: dict[str, int]
 
 
-class OrderQueries(Protocol):
-    """Reads of orders.
+class OrderQueries(HandoverQueries, CarrierQueries, Protocol):
+    """Reads of orders, of what carriers take of them, and of what their files and those of shops need.
 
     Raises:
         StoreUnavailable: from every method, if the database can't be read.
     """
 
     def orders(self, wanted: Wanted, *, sort: Sort, after: str | None, limit: int) -> list[Row]:
-        """Statuses of orders, each with its `channel`, `carrier` and `promise_ms`. With `after`, those that follow this order, which has to exist."""
+        """Statuses of orders, each with its `channel`, `carrier`, `promise_ms` and `ship_by_ms`.
+
+        With `after`, those that follow this order, which has to exist.
+        """
         ...
 
     def waiting_orders(self, seeking: Seeking) -> list[str]:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from bridge.domain.facts import DECIDED, Fact, Verdict
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.order.courier import duties
+from bridge.domain.order.promise import ship_by
 from bridge.domain.view import OrderView
 from bridge.errors import NotFound
 from bridge.operations.names import check_carrier, check_courier, check_device
@@ -87,7 +88,7 @@ class Changes(Struct, frozen=True, kw_only=True):
 
 
 async def list_orders(site: SiteReader, wanted: Wanted, *, sort: Sort = Sort.CHANGED, after: str | None = None, limit: int) -> list[Row]:
-    """Statuses of orders, each with its `channel`, `carrier` and `promise_ms`; with `after`, those that follow this order.
+    """Statuses of orders, each with its `channel`, `carrier`, `promise_ms` and `ship_by_ms`; with `after`, those that follow this order.
 
     Raises:
         NotFound: if there is no order `after`, or none is found and the site does not know the channel, carrier, courier or device.
@@ -138,7 +139,8 @@ def _details(site: SiteReader, whole: OrderFold) -> Row:
         "channel": created.channel if created is not None else None,
         "payment": created.payment if created is not None else None,
         "paid": order.paid,
-        **{name: getattr(created, name, None) for name in ("promise_ms", "ship_by_ms", "carrier", "service", "tracking")},
+        **{name: getattr(created, name, None) for name in ("promise_ms", "carrier", "service", "tracking")},
+        "ship_by_ms": ship_by(order),
         "lines": [
             {"sku": sku, "ordered": qty, "picked": order.picked.get(sku, 0), "packed": contents.packed.get(sku, 0), "left": left.get(sku, 0)}
             for sku, qty in order.lines.items()

@@ -31,12 +31,16 @@ class DeviceCounts(Struct, frozen=True, kw_only=True):
 
 
 class Overview(Struct, frozen=True, kw_only=True):
-    """A site in numbers. `orders` counts by state, `quarantined` messages; `stuck` are orders with a flag or state that waits for a person."""
+    """A site in numbers. `orders` counts by state, `quarantined` messages; `stuck` are orders with a flag or state that waits for a person.
+
+    `channels` says when the last file of each channel, of a shop or a carrier, came in.
+    """
 
     devices: DeviceCounts
     orders: dict[str, int]
     stuck: int
     quarantined: int
+    channels: dict[str, int]
     alerts: list[AlertNow]
     alert_counts: AlertCounts
 
@@ -49,6 +53,7 @@ async def overview(site: SiteReader, *, now_ms: int, connected: Collection[str] 
         orders=site.queries.order_counts(),
         stuck=stuck.count_stuck(site.queries, now_ms=now_ms),
         quarantined=site.queries.quarantine_count(),
+        channels={row.channel: row.at_ms for row in site.queries.channel_files()},
         alerts=standing,
         alert_counts=alerts.count_alerts(standing),
     )

@@ -1,11 +1,13 @@
-"""People: who they are, what they may do, and how their commands prove that they are theirs."""
+"""People: who they are, what they may do, and how their logins and their commands prove that they are theirs."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from bridge.operations.people_ports import NewToken, Person, PersonRole, PersonToken
+from bridge.errors import Refused
+from bridge.operations.people_ports import NewFactor, NewToken, Person, PersonRole, PersonToken
 from bridge.operations.ports import SiteContext, SiteReader
+from bridge.second_factor import is_secret, step_of
 
 
 class Issued(Struct, frozen=True, kw_only=True):
@@ -34,7 +36,7 @@ async def edit(site: SiteContext, name: str, role: PersonRole) -> None:
 
 
 async def disable(site: SiteContext, name: str, reason: str = "") -> None:
-    """Shut a person out. Their password and tokens are void for good.
+    """Shut a person out. Their password, second factor and tokens are void for good.
 
     Raises:
         NotFound: if there is no such person.
@@ -84,6 +86,35 @@ async def revoke_token(site: SiteContext, name: str, token: str, reason: str = "
         NotFound: if there is no such person or token.
     """
     await site.on_writer(lambda: site.people.revoke_token(name, token))
+
+
+async def set_totp(site: SiteContext, name: str, totp_secret: str, totp_code: str, recovery_sha256: list[str], reason: str = "") -> None:
+    """Replace a person's second factor, given its secret (Base32), the present code of it, which is used up, and the SHA-256 (hex) of each recovery code.
+
+    Raises:
+        NotFound: if there is no such person.
+        Refused: if they are disabled, or the code is not of this secret and moment.
+    """
+    step = step_of(totp_secret, totp_code, site.clock.phone_ms()) if is_secret(totp_secret) else None
+    if step is None:
+        raise Refused("this is not the present code of the new secret", fix="type the code that the app shows now; its clock and the server's must be right")
+    sealed = site.vault.seal(totp_secret.encode(), about_factor(name))
+    now_ms = site.clock.now_ms()
+    await site.on_writer(lambda: site.people.set_factor(name, NewFactor(sealed, step, tuple(recovery_sha256)), now_ms=now_ms))
+
+
+async def remove_totp(site: SiteContext, name: str, reason: str = "") -> None:
+    """Take a person's second factor away, with its recovery codes.
+
+    Raises:
+        NotFound: if there is no such person, or they have none.
+    """
+    await site.on_writer(lambda: site.people.remove_factor(name))
+
+
+def about_factor(name: str) -> bytes:
+    """What the sealed secret of a second factor is about."""
+    return b"totp\0" + name.encode()
 
 
 async def list_people(site: SiteReader) -> list[Person]:

@@ -63,13 +63,16 @@ RIGHTS: Final[Mapping[PersonRole, frozenset[Right]]] = {
 
 
 class Person(Struct, frozen=True, kw_only=True):
-    """Someone who works with the site. `tokens` counts those of their commands, expired ones included."""
+    """Someone who works with the site. `tokens` counts those of their commands, expired ones included; `totp_ms` is since when they have a second factor, None
+    if they have none, and `recovery_codes` how many of its recovery codes were not used."""
 
     name: str
     role: PersonRole
     created_ms: int
     disabled_ms: int | None
     has_password: bool
+    totp_ms: int | None
+    recovery_codes: int
     tokens: int
 
 
@@ -100,6 +103,36 @@ class NewToken(NamedTuple):
     expires_ms: int
 
 
+class NewFactor(NamedTuple):
+    """A second factor to be stored: its secret (sealed), the step of time of the code that confirmed it, the SHA-256 (hex) of each recovery code."""
+
+    secret: bytes
+    step: int
+    recovery_sha256: tuple[str, ...]
+
+
+class Login(NamedTuple):
+    """What a person's login is checked against. `secret` is that of their second factor, sealed."""
+
+    name: str
+    role: PersonRole
+    is_enabled: bool
+    password_hash: str | None
+    secret: bytes | None
+    last_step: int
+    recovery_sha256: frozenset[str]
+
+    def __repr__(self) -> str:
+        return f"Login(name={self.name!r})"  # no hash stands in a traceback
+
+
+class UsedCode(NamedTuple):
+    """The code that came with a login: one of a step of time, or a recovery code. Both are None if none was needed."""
+
+    step: int | None = None
+    recovery_sha256: str | None = None
+
+
 class PeopleReader(Protocol):
     """The people of a site, for reading."""
 
@@ -123,6 +156,10 @@ class PeopleReader(Protocol):
         Raises:
             Refused: if it is wrong, revoked or expired, or the person is disabled.
         """
+        ...
+
+    def login(self, name: str) -> Login | None:
+        """What a login under this name is checked against; None if there is no such person."""
         ...
 
 
@@ -151,3 +188,13 @@ class People(PeopleReader, Protocol):
     def add_token(self, name: str, token: NewToken, *, now_ms: int, tokens_max: int) -> None: ...
 
     def revoke_token(self, name: str, token: str) -> None: ...
+
+    def set_factor(self, name: str, factor: NewFactor, *, now_ms: int) -> None:
+        """Replace a person's second factor, and all its recovery codes."""
+        ...
+
+    def remove_factor(self, name: str) -> None: ...
+
+    def admit(self, login: Login, code: UsedCode) -> bool:
+        """Let a person in whose login was checked, and use up the code. Returns False if the code was used, or their credentials were changed, meanwhile."""
+        ...

@@ -22,11 +22,12 @@ from bridge.operations.audit import Audit, AuditReader
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
+from bridge.operations.login_ports import LoginContext
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
 from bridge.operations.order_ports import StoredFact as StoredFact
-from bridge.operations.people_ports import People, PeopleReader
+from bridge.operations.people_ports import PeopleReader
 from bridge.operations.privacy_ports import Opener, Privacy, PrivacyQueries, Sealing
 from bridge.operations.report_ports import ReportQueries
 from bridge.operations.trace_ports import TraceQueries
@@ -293,7 +294,7 @@ class Registry(RegistryReader, Protocol):
         ...
 
 
-class SiteContext(SiteReader, Protocol):
+class SiteContext(LoginContext, SiteReader, Protocol):
     """A site that is opened for writing, by the server or by a command.
 
     Raises:
@@ -308,9 +309,6 @@ class SiteContext(SiteReader, Protocol):
 
     @property
     def claims(self) -> Claims: ...
-
-    @property
-    def people(self) -> People: ...
 
     @property
     def clock(self) -> Clock: ...

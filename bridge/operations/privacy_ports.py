@@ -11,8 +11,23 @@ from bridge.ingest.sealing import ForgottenRow, Sealer
 from bridge.operations.worker_ports import WorkerQueries
 
 
+class KeyHere(Protocol):
+    """A key that is in the site's folder of keys. `backed_up_ms` is when its recovery sheet was made, 0 if none was."""
+
+    @property
+    def id(self) -> bytes: ...
+
+    @property
+    def backed_up_ms(self) -> int: ...
+
+
 class Opener(Protocol):
     """Opens what was sealed with the site's keys."""
+
+    @property
+    def keys(self) -> Sequence[KeyHere]:
+        """All of them, the oldest first."""
+        ...
 
     def open(self, sealed: bytes, about: bytes) -> bytes:
         """Raises:
@@ -53,6 +68,10 @@ class PrivacyQueries(WorkerQueries, Protocol):
         """The sealed parts of these orders, by order, in the order of arrival."""
         ...
 
+    def rows_by_key(self) -> dict[bytes, int]:
+        """How many rows are sealed with each key, by its id."""
+        ...
+
     def payload_at(self, pos: int) -> bytes:
         """The payload of an event as it is stored, by its position in the log."""
         ...
@@ -63,6 +82,10 @@ class PrivacyQueries(WorkerQueries, Protocol):
 
     def forgotten(self, order_id: str) -> int | None:
         """When an order was forgotten, in ms since 1970 UTC; None if it was not."""
+        ...
+
+    def forgotten_among(self, order_ids: Sequence[str]) -> list[str]:
+        """Those of these orders that were forgotten."""
         ...
 
     def legal_holds(self) -> list[ForgottenRow]:

@@ -101,8 +101,11 @@ MARKS: Final = Kept(
 PEOPLE: Final = Kept(
     "people who log in",
     Whose.STAFF,
-    ("people.name", "people.role", "people.password_hash", "person_tokens.person", "person_tokens.name", "person_tokens.token_sha256"),
-    "names in the clear; secrets hashed (argon2id, SHA-256)",
+    (
+        *("people.name", "people.role", "people.password_hash", "person_tokens.person", "person_tokens.name", "person_tokens.token_sha256"),
+        *("second_factors.person", "second_factors.secret", "second_factors.last_step", "recovery_codes.person", "recovery_codes.code_sha256"),
+    ),
+    "names in the clear; secrets hashed (argon2id, SHA-256), those of second factors sealed",
     "to let in those who may",
     _INTEREST,
     "the owner of the site's folder",
@@ -127,6 +130,18 @@ ORDERS: Final = Kept(
     _LAW,
     "everyone who may look",
     "ten years, by law: nothing removes them",
+)
+HANDOVERS: Final = Kept(
+    "closed lists of what carriers took",
+    Whose.STAFF,
+    ("handovers.closed_by", "handovers.content"),
+    "the name of who closed a list in the clear; order and tracking numbers",
+    "to prove what was handed over",
+    _INTEREST,
+    "viewer, desk, lead, privacy",
+    "the closing",
+    "carriers.handovers_keep_days",
+    3_650,
 )
 ADDRESSES: Final = Kept(
     "addresses of the network from which devices log in",
@@ -170,7 +185,7 @@ DUTIES: Final = Kept(
     "no command shows it",
     "newer changes take their place",
 )
-TABLE: Final = (CONTACT, MESSAGES, POSITIONS, ACTS, MARKS, PEOPLE, WORKERS, COURIER_NAMES, DUTIES, COURIERS, ORDERS, ADDRESSES)
+TABLE: Final = (CONTACT, MESSAGES, POSITIONS, ACTS, MARKS, PEOPLE, WORKERS, COURIER_NAMES, DUTIES, COURIERS, ORDERS, HANDOVERS, ADDRESSES)
 
 NOT_PERSONAL: Final[Mapping[str, str]] = {
     "alerts": "what is wrong, with orders and devices; no words of people",
@@ -180,14 +195,19 @@ NOT_PERSONAL: Final[Mapping[str, str]] = {
     "audit_start": "hashes",
     "batches": "transactions",
     "claims": "devices to be enrolled",
+    "channel_files": "names of channels and of their files",
     "clocks": "clocks of devices",
     "code_rules": "settings",
     "codes": "codes of labels",
+    "consignments": "carriers, tracking numbers and scans of parcels",
     "cursors": "positions in the log",
+    "denials": "parcels that carriers say they lack",
     "dropped_points": "counts of points, without coordinates",
     "epochs": "restores",
+    "exports": "positions in the log",
     "forget_requests": "order numbers",
     "forgotten": "order numbers",
+    "handed": "scans that are on closed lists",
     "imported_files": "names and hashes of files",
     "incoming_ids": "packet ids",
     "inside": "containers",
@@ -203,6 +223,7 @@ NOT_PERSONAL: Final[Mapping[str, str]] = {
     "sessions": "sessions of clients",
     "site": "the site",
     "subscriptions": "topic filters",
+    "tracking_numbers": "carriers' numbers of orders, without who gets them",
     "waiting": "references that are waited for",
     "wills": "what is published when a connection ends: no personal data is",
 }
@@ -228,11 +249,15 @@ ALSO_NOT_PERSONAL: Final = frozenset(
             for name in ("device", "role", "orders_prefix", "at", "password_hash", "created_ms", "rotated_ms", "revoked_ms", "certificate_sha256")
         ),
         *(f"events.{name}" for name in ("pos", "batch", "id", "device", "role", "type", "log", "seq", "received_ms", "event_ms", "source", "error_ms", "warn")),
-        *(f"events.{name}" for name in ("stream", "code", "at", "fault", "detail", "terms", "article")),
+        *(f"events.{name}" for name in ("stream", "code", "at", "fault", "detail", "terms", "article", "carrier", "pickups")),
+        *(f"handovers.{name}" for name in ("no", "carrier", "closed_ms", "parcels", "wrong", "missing")),
         *("jobs.job", "jobs.rev", "jobs.state", "jobs.orders", "known_logins.seen_ms"),
-        *(f"orders.{name}" for name in ("rev", "state", "hash", "timed", "at_ms", "updated_ms", "due_ms", "flags", "channel", "promise_ms", "carrier")),
+        *(
+            f"orders.{name}"
+            for name in ("rev", "state", "hash", "timed", "at_ms", "updated_ms", "due_ms", "flags", "channel", "promise_ms", "carrier", "ship_by_ms")
+        ),
         *(f"parcels.{name}" for name in ("parcel", "state", "hash", "codes", "status")),
-        *("people.created_ms", "people.disabled_ms", "person_tokens.created_ms", "person_tokens.expires_ms"),
+        *("people.created_ms", "people.disabled_ms", "person_tokens.created_ms", "person_tokens.expires_ms", "second_factors.created_ms"),
         *(
             f"quarantine.{name}"
             for name in ("no", "device", "event_type", "received_ms", "reason", "detail", "digest", "pos", "is_sealed", "expires_ms", "order_id")

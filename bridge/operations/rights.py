@@ -9,15 +9,19 @@ from bridge.errors import Refused
 from bridge.operations import (
     alerts,
     articles,
-    audit,
+    audit_log,
+    carrier_files,
     contacts,
     database,
     devices,
+    exports,
     exposure,
     forgetting,
+    handovers,
     imports,
     jobs,
     keys,
+    logins,
     missing,
     order_acts,
     people,
@@ -38,8 +42,9 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.LOOK: (workers.may_look, server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins),
     Right.WORK: (
         *(alerts.acknowledge, alerts.silence, alerts.unsilence),
-        *(jobs.assign, jobs.release, jobs.move),
-        *(imports.open_channel, imports.remember_file, imports.submit),
+        *(jobs.assign, jobs.release, jobs.move, handovers.close),
+        *(imports.open_channel, imports.remember_file, imports.note_file, imports.submit),
+        *(carrier_files.open_channel, carrier_files.deny, exports.remember),
         *(order_acts.hold, order_acts.release, order_acts.confirm, order_acts.cancel, order_acts.amend, order_acts.complete),
         *(order_acts.void, order_acts.relabel),
     ),
@@ -48,13 +53,14 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
         *(devices.check, devices.open_claims),
     ),
     Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix, quarantine.look),
-    Right.AUDIT: (audit.look,),
+    Right.AUDIT: (audit_log.look,),
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
     Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier, workers.forget, workers.forget_courier),
     Right.EXPOSED: (exposure.look,),
     Right.FORGET: (forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),
+        *(people.set_totp, people.remove_totp, logins.log_in),
         *(keys.status, keys.backed_up, keys.restored, keys.rotate, keys.destroy),
         *(missing.give_up, database.rebuild, server.reload, server.reload_certificate),
     ),
@@ -120,8 +126,3 @@ def check_may(site: SiteContext, person: Person, operation: Operation, arguments
 def roles_with(right: Right) -> list[PersonRole]:
     """The roles that have a right."""
     return [role for role in PersonRole if right in RIGHTS[role]]
-
-
-def has_command(right: Right) -> bool:
-    """Whether there is an operation yet that needs a right."""
-    return right in NEEDS.values() or any(right is more for _, more in MORE.values())

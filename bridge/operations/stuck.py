@@ -13,12 +13,15 @@ from bridge.domain.order import Order, Parcel
 from bridge.domain.order.contents import Contents
 from bridge.domain.order.courier import duties
 from bridge.domain.order.flags import FLAG_LIFE
+from bridge.domain.order.loading import goes_with_carriers
+from bridge.domain.order.promise import ship_by
+from bridge.domain.order.sending import NOTHING, sending_of
 from bridge.domain.view import flags_of
 from bridge.errors import NotFound
 from bridge.operations.console import CONSOLE
 from bridge.operations.order_ports import OrderQueries, Row, Seeking
 from bridge.operations.ports import SiteReader
-from bridge.operations.waits import ENDED, FLAGS, PARCELS, STATES, Wait
+from bridge.operations.waits import ENDED, FLAGS, PARCELS, STATES, WITH_CARRIER, Wait
 from bridge.words import counted
 from devices.protocol.reasons import GUARDED_HOLDS, HoldReason
 from devices.protocol.vocabulary import ORDER_STATE_WORDS, TIMED_FLAGS, Flag, OrderState, Outcome
@@ -113,8 +116,9 @@ def waits_of(whole: OrderFold, status: Row, *, now_ms: int | None = None) -> lis
 def _all_waits(whole: OrderFold, status: Row) -> Iterator[tuple[Wait, Waiting]]:
     order = whole.order
     timed = {Flag(f) for f in status["flags"] if f in TIMED_FLAGS}
+    instead = WITH_CARRIER if goes_with_carriers(order) else {}
     for flag in sorted(flags_of(order) | timed):
-        wait = FLAGS[flag]
+        wait = instead.get(flag, FLAGS[flag])
         if wait is None or (order.state in ENDED and order.state not in wait.also_in):
             continue
         if flag is Flag.HELD:
@@ -126,9 +130,9 @@ def _all_waits(whole: OrderFold, status: Row) -> Iterator[tuple[Wait, Waiting]]:
                 continue  # given up
             yield wait, _waiting(order, wait, flag, _since_ms(whole, flag), parcel)
     for parcel in order.parcels.values():
-        if (wait := PARCELS[parcel.state]) is not None:
+        if (wait := instead.get(parcel.state, PARCELS[parcel.state])) is not None:
             yield wait, _waiting(order, wait, parcel.state, parcel.at_ms, parcel)
-    wait = STATES[order.state]
+    wait = instead.get(order.state, STATES[order.state])
     if wait is not None and not order.cancelled:
         yield wait, _waiting(order, wait, order.state, order.changed_ms)
 
@@ -152,7 +156,7 @@ def _replaced(waiting: Waiting, who: str, command: str | None) -> Waiting:
 def _waiting(order: Order, wait: Wait, what: str, since_ms: int, parcel: Parcel | None = None, *, hold: str | None = None) -> Waiting:
     words = _words(order, parcel, hold)
     quoted = {name: word if name in _COMMANDS else shlex.quote(word) for name, word in words.items()}
-    known = {"courier": "the courier or carrier", "hold": "", **words}
+    known = {"courier": "the courier or carrier", "hold": "", "tracking": "it", "given_to": "another carrier", **words}
     command = wait.command.format_map(quoted) if _names(wait.command) <= quoted.keys() else ""
     return Waiting(
         order=order.id,
@@ -182,6 +186,7 @@ def _words(order: Order, parcel: Parcel | None, hold: str | None) -> dict[str, s
         "let_go": _let_go(order),
         "of_parcel": f" --parcel {shlex.quote(parcel.id)}" if parcel is not None and len(order.parcels) > 1 else "",
     }
+    words |= _words_of_carrier(order, parcel)
     courier = parcel.courier if parcel is not None else next((p.courier for p in order.parcels.values() if p.courier is not None), None)
     if courier is not None or mine:
         words["courier"] = courier or mine[0].courier
@@ -190,6 +195,15 @@ def _words(order: Order, parcel: Parcel | None, hold: str | None) -> dict[str, s
     if parcel is not None:
         words |= {"parcel": parcel.id, "attempts": counted(parcel.attempts, "delivery", "deliveries"), "where": parcel.where or "the pickup point"}
     return words if hold is None else words | {"hold": hold}
+
+
+def _words_of_carrier(order: Order, parcel: Parcel | None) -> dict[str, str]:
+    """The carrier of a parcel, or of the first one that has one; the number under which it follows it, and the carrier for which it was loaded."""
+    parcels = [parcel] if parcel is not None else list(order.parcels.values())
+    sent = next((s for s in (sending_of(order, p) for p in parcels) if s.carrier is not None), NOTHING)
+    carrier = sent.carrier or (order.created.carrier if order.created is not None else None)
+    given_to = next((p.load.carrier for p in parcels if p.load is not None and p.load.carrier is not None), None)
+    return {name: word for name, word in (("carrier", carrier), ("tracking", sent.tracking), ("given_to", given_to)) if word is not None}
 
 
 def _missing(order: Order, contents: Contents, sku: str) -> int:
@@ -225,8 +239,9 @@ def _sentence(text: str) -> str:
 def _since_ms(whole: OrderFold, flag: Flag) -> int:
     """When a flag was last raised; of a flag that time raises, what it is counted from."""
     order = whole.order
-    if flag is Flag.LATE_RISK and order.created is not None and order.created.promise_ms is not None:
-        return min(order.changed_ms, order.created.promise_ms)
+    if flag is Flag.LATE_RISK and order.created is not None:
+        promised = [ms for ms in (order.created.promise_ms, ship_by(order)) if ms is not None]
+        return min([order.changed_ms, *promised])
     if flag in TIMED_FLAGS:
         return order.last[1]
     raised_by = FLAG_LIFE[flag].raised_by

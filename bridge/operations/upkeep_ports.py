@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from bridge.domain.articles import Article
 from bridge.ingest.imported_files import ImportedFileRow
+from bridge.operations.carrier_ports import FileUpkeep
+from bridge.operations.handover_ports import HandoverWrites
 
 
 class TakenCode(NamedTuple):
@@ -28,7 +30,7 @@ class ArticlePlan(Struct, frozen=True, kw_only=True):
     taken: list[TakenCode]
 
 
-class Upkeep(Protocol):
+class Upkeep(FileUpkeep, HandoverWrites, Protocol):
     """Writes beside the log. They are called on the writer's thread (`SiteContext.on_writer`).
 
     Raises:

@@ -15,8 +15,9 @@ ENDED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderState
 class Wait(NamedTuple):
     """Something that an order waits for.
 
-    Words in braces are filled in: `order`, `hold`, `parcel`, `courier`, `job`, `missing`, `lines`, `attempts`. A command with one that is not known, such as a
-    job, is left out. `after_ms` is how long it may take before anyone should look; `also_in` are the `ENDED` states in which it still matters.
+    Words in braces are filled in: `order`, `hold`, `parcel`, `courier`, `carrier`, `tracking`, `given_to`, `job`, `missing`, `lines`, `attempts`. A command
+    with one that is not known, such as a job, is left out. `after_ms` is how long it may take before anyone should look; `also_in` are the `ENDED` states in
+    which it still matters.
     """
 
     why: str
@@ -62,6 +63,11 @@ FLAGS: Final[dict[Flag, Wait | None]] = {
     Flag.WRONG_COURIER: Wait(
         "{courier} has it, and it is another courier's", "The desk gives it to the one who has it, or asks for it.", "dockbridge jobs assign {order} {courier}"
     ),
+    Flag.WRONG_CARRIER: Wait(
+        "parcel {parcel} was loaded for {given_to}, and goes with {carrier}",
+        "The warehouse takes it out and scans unload; or the desk lets {given_to} take it.",
+        "dockbridge orders amend {order}{of_parcel} --carrier {given_to}",
+    ),
     Flag.PART_RETURNED: None,
 }
 """None: the flag only says what happened."""
@@ -101,3 +107,19 @@ PARCELS: Final[dict[ParcelState, Wait | None]] = {
     ParcelState.AVAILABLE_FOR_PICKUP: Wait("parcel {parcel} waits at {where}", "The recipient collects it; the shop reminds them.", after_ms=5 * DAY_MS),
 }
 """None: the order's state says it."""
+
+WITH_CARRIER: Final[dict[Flag | OrderState | ParcelState, Wait]] = {
+    Flag.SILENT: Wait(
+        "{carrier} has it, and nothing was heard of it for long",
+        "The desk asks {carrier} where {tracking} is, or takes in its status file; any news of it ends this.",
+        "dockbridge carriers import FILE --map MAP",
+    ),
+    OrderState.PACKED: Wait(
+        "packed, and not loaded for {carrier}", "The warehouse loads it for the next pickup.", "dockbridge carriers handover {carrier}", after_ms=DAY_MS
+    ),
+    OrderState.OUT_FOR_DELIVERY: Wait(
+        "out for delivery with {carrier}", "The desk asks {carrier} where {tracking} is.", "dockbridge carriers import FILE --map MAP", after_ms=DAY_MS
+    ),
+    ParcelState.ATTEMPT_FAILED: Wait("{attempts} of parcel {parcel} failed", "{carrier} tries again, or brings it back; the desk asks for {tracking}."),
+}
+"""What is another wait if a carrier has the parcels, or is to take them, and no courier of ours."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from bridge.domain.contradictions import concerns_carrier, contradictions_of
 from bridge.domain.event_time import Shown
 from bridge.domain.order.flags import standing_alerts
 from bridge.domain.refs import Ref, RefKind
 from bridge.domain.view import digest8
 from bridge.ingest.batch import NAME_CHARS_MAX, Batch, Refused, Started
+from bridge.ingest.channel_files import CHANNEL_FILE_GONE, CHANNEL_FILES
 from bridge.ingest.items import AcknowledgeAlert, Alarm, ShutOut, SilenceAlerts
 from bridge.ingest.locating import DROPPED_POINTS
+from bridge.ingest.memory import OrderEntry
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
@@ -57,6 +60,12 @@ ORDER_ALERTS: Final = (
         "Assign the order to the courier who has it, or let the right one pick it up.",
     ),
     OrderAlert(
+        AlertCode.WRONG_CARRIER,
+        Severity.CRITICAL,
+        "A parcel of order {order} was loaded for another carrier than its own.",
+        "Take it out of the vehicle and scan `unload`; or, if this carrier may take it, `dockbridge orders amend` its carrier.",
+    ),
+    OrderAlert(
         AlertCode.LABEL_MOVED,
         Severity.CRITICAL,
         "The label of a parcel of order {order} was put on a parcel of another order.",
@@ -67,6 +76,12 @@ ORDER_ALERTS: Final = (
     ),
     OrderAlert(AlertCode.DAMAGED, Severity.WARNING, "A parcel of order {order} is damaged.", "Repack it, or bring it back; the customer may have to be told."),
     OrderAlert(AlertCode.REFUSED, Severity.WARNING, "The recipient refused a parcel of order {order}.", "Ask the recipient, and expect it at the dock."),
+    OrderAlert(
+        AlertCode.CONTRADICTION,
+        Severity.WARNING,
+        "What a carrier says of order {order} and what was scanned here can't both be true.",
+        "`dockbridge carriers contradictions` shows both. Find the parcel, and void the event that is wrong.",
+    ),
     OrderAlert(
         AlertCode.ATTEMPTS,
         Severity.WARNING,
@@ -108,13 +123,16 @@ _COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, Al
 
 _FOLLOWED: Final = frozenset({AlertCode.LOGINS, AlertCode.BACKUP})
 """What raises these says them anew when there are more of them, or for another reason."""
+_NONE: Final[frozenset[AlertCode]] = frozenset()
+_OF_CARRIERS: Final = frozenset({AlertCode.CONTRADICTION})
 _ABOUT_DEVICES: Final = (
     *(AlertCode.GAP, AlertCode.FORBIDDEN, AlertCode.QUARANTINE, AlertCode.DROPPED, AlertCode.LOGINS, AlertCode.CLIENT_ID, AlertCode.PACKET_SIZE),
-    *(AlertCode.CLOCK, AlertCode.NO_POSITION),
+    *(AlertCode.CLOCK, AlertCode.NO_POSITION, AlertCode.STALE_CHANNEL),
 )
 """Alerts whose subject is a device. None stands for one that is shut out."""
 
 
+HOUR_MS: Final = 3_600_000
 _POINTS_FORGOTTEN_MS: Final = 86_400_000
 """A phone that has sent no point for this long is no longer in use: its alert is over."""
 
@@ -164,6 +182,7 @@ class Alerts(Quiet):
             for about in _ABOUT_DEVICES:
                 self._clear(batch, about, heard.device)
             self._clear(batch, AlertCode.LOGINS, CLAIM_PREFIX + heard.device)
+            batch.writes.delete(CHANNEL_FILE_GONE, heard.device)  # a channel that was given up sends no file any more
         else:
             for code, subject in sorted(self._raised):
                 if code in _COUNTED_IN_MEMORY:
@@ -174,13 +193,23 @@ class Alerts(Quiet):
         for entry, _ in batch.shown_orders:
             standing = standing_alerts(entry.fold.order, attempts_max=batch.rules.attempts_max)
             if standing or entry.fold.id in self._about_orders:
-                self._settle(batch, entry.fold.id, standing)
+                self._settle(batch, entry.fold.id, standing | (self._about_orders.get(entry.fold.id, _NONE) & _OF_CARRIERS))
+        for entry in batch.orders.values():  # a second delivery, for example, changes nothing that is shown
+            self._judge_carrier(batch, entry)
         if self._about_orders:
             for entry in batch.orders.values():
                 if not entry.fold.exists:
                     self._settle(batch, entry.fold.id, frozenset())  # its creation was voided
         for device, shown in batch.clocks.items():
             self._judge_clock(batch, device, shown)
+
+    def _judge_carrier(self, batch: Batch, entry: OrderEntry) -> None:
+        """Raise the alert about an order of which a carrier says what can't be; clear it when that is voided, or the order is completed."""
+        raised = self._about_orders.get(entry.fold.id, _NONE)
+        if not concerns_carrier(entry.fold) and not raised & _OF_CARRIERS:
+            return
+        is_wrong = entry.fold.exists and not entry.fold.order.completed and bool(contradictions_of(entry.fold))
+        self._settle(batch, entry.fold.id, raised | _OF_CARRIERS if is_wrong else raised - _OF_CARRIERS)
 
     def _settle(self, batch: Batch, order_id: str, standing: frozenset[AlertCode]) -> None:
         """Let exactly these alerts about an order stand."""
@@ -221,12 +250,25 @@ class Alerts(Quiet):
             AlertCode.QUARANTINE: quarantined,
             AlertCode.FORBIDDEN: quarantined,
             AlertCode.NO_POSITION: self._without_position(batch),
+            AlertCode.STALE_CHANNEL: self._raise_stale(batch),
         }
         for code, subject in sorted(self._raised):
             if code in current and subject not in current[code]:
                 self._clear(batch, AlertCode(code), subject)
         for code, subject in self._marks.drop_old({key: since_ms for key, (_, since_ms) in self._raised.items()}, batch):
             self._show(batch, code, subject)
+
+    def _raise_stale(self, batch: Batch) -> set[str]:
+        """Raise the alerts about channels whose last file is too old. Returns the channels."""
+        own, stale = dict(batch.rules.stale_channels), set()
+        for row in batch.tx.rows(CHANNEL_FILES) if own or batch.rules.stale_after_ms else ():
+            after_ms = own.get(row.channel, batch.rules.stale_after_ms)
+            if after_ms and row.at_ms <= batch.now_ms - after_ms:
+                stale.add(row.channel)
+                text = f"No file of channel {row.channel} came in for {after_ms / HOUR_MS:g} h."
+                fix = "Find out why, and import the next one. For a channel that is given up: `dockbridge device remove CHANNEL --revoke`."
+                self._raise(batch, AlertCode.STALE_CHANNEL, row.channel, Severity.WARNING, text, fix)
+        return stale
 
     def _without_position(self, batch: Batch) -> set[str]:
         """Phones with the alert that still send points which can't be used. The first one that can be used clears the alert at once."""

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from bridge.domain.facts import BRIDGE, Decided
 from bridge.domain.order import Order
 from bridge.domain.order.courier import may_complete
+from bridge.domain.order.promise import ship_by
 from bridge.domain.view import SETTLED, OrderView, timed_flags
 from bridge.ingest.batch import Arrived, Batch, ShownOrder
 from bridge.ingest.log import PLAIN, Asked, decided_row, fact_of
@@ -23,7 +24,7 @@ SWEEP_ORDERS_MAX: Final = 500
 class OrderRow(NamedTuple):
     """An order as it was last published. `state` is empty if it is not shown; `due_ms` is when a sweep must check it even if nothing happened.
 
-    `flags` (with blanks between them), `channel`, `promise_ms` and `carrier` are what people filter by.
+    `flags` (with blanks between them), `channel`, `promise_ms`, `carrier` and `ship_by_ms` are what people filter by.
     """
 
     order_id: str
@@ -39,6 +40,7 @@ class OrderRow(NamedTuple):
     channel: str = ""
     promise_ms: int | None = None
     carrier: str = ""
+    ship_by_ms: int | None = None
 
 
 class ParcelRow(NamedTuple):
@@ -132,7 +134,13 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
         return
     view = OrderView(order)
     rules = batch.rules
-    timed, due_ms = timed_flags(order, now_ms=batch.now_ms, silent_after_ms=rules.silent_after_ms, late_risk_before_ms=rules.late_risk_before_ms)
+    timed, due_ms = timed_flags(
+        order,
+        now_ms=batch.now_ms,
+        silent_after_ms=rules.silent_after_ms,
+        carrier_silent_after_ms=rules.carrier_silent_after_ms,
+        late_risk_before_ms=rules.late_risk_before_ms,
+    )
     timed_text = ",".join(timed)
     if view.hash == entry.hash and timed_text == entry.timed:
         _show_parcels(batch, entry, view)
@@ -160,11 +168,13 @@ def _show_order(batch: Batch, entry: OrderEntry) -> None:
     entry.state = state
 
 
-def _sought(order: Order, view: OrderView, timed: list[Flag]) -> tuple[str, str, int | None, str]:
-    """What people filter orders by: flags, channel, promise and carrier."""
+def _sought(order: Order, view: OrderView, timed: list[Flag]) -> tuple[str, str, int | None, str, int | None]:
+    """What people filter orders by: flags, channel, promise, carrier, and by when it has to leave."""
     flags = " ".join(sorted(view.flags.union(timed))) if view.flags or timed else ""
     created = order.created
-    return (flags, created.channel, created.promise_ms, created.carrier or "") if created is not None else (flags, "", None, "")
+    if created is None:
+        return flags, "", None, "", None
+    return flags, created.channel, created.promise_ms, created.carrier or "", ship_by(order)
 
 
 def _settled_due_ms(batch: Batch, order: Order) -> int:

@@ -29,30 +29,31 @@ class Authentication:
     async def by_password(self, device: str, secret: str) -> Identity | None:
         """The identity of a device, or of a client that redeems the claim of one; None if the secret is wrong."""
         if (claimed := _claimed(device)) is not None:
-            return await self._off_loop(lambda: self._claims.verify(claimed, secret, now_ms=self._now_ms()))
-        return await self._off_loop(lambda: self._registry.verify(device, secret))
+            return await self.off_loop(lambda: self._claims.verify(claimed, secret, now_ms=self._now_ms()))
+        return await self.off_loop(lambda: self._registry.verify(device, secret))
 
     async def by_certificate(self, device: str, sha256: str) -> Identity | None:
         """The identity of a device; None if this is not its certificate."""
-        return await self._off_loop(lambda: self._registry.verify_certificate(device, sha256))
+        return await self.off_loop(lambda: self._registry.verify_certificate(device, sha256))
 
     async def new_secret(self) -> tuple[str, str]:
         """A new secret, and its hash."""
         secret = new_secret()
-        return secret, await self._off_loop(lambda: hash_secret(secret))
+        return secret, await self.off_loop(lambda: hash_secret(secret))
 
     async def is_admitted(self, name: str) -> bool:
         """Whether a device that may log in has this name, or a client that redeems its claim."""
-        found = await self._off_loop(lambda: self._registry.find(_claimed(name) or name))
+        found = await self.off_loop(lambda: self._registry.find(_claimed(name) or name))
         return found is not None and found.is_admitted
 
     async def refusal(self, device: str) -> str:
         """Why a login under this name was refused."""
         if (claimed := _claimed(device)) is not None:
-            return await self._off_loop(lambda: self._claims.refusal(claimed, now_ms=self._now_ms()))
-        return await self._off_loop(lambda: self._registry.refusal(device))
+            return await self.off_loop(lambda: self._claims.refusal(claimed, now_ms=self._now_ms()))
+        return await self.off_loop(lambda: self._registry.refusal(device))
 
-    async def _off_loop(self, work: Callable[[], T]) -> T:
+    async def off_loop(self, work: Callable[[], T]) -> T:
+        """Call a function on one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self, *, wait: bool = True) -> None:

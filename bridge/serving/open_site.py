@@ -74,6 +74,7 @@ class OpenSite:
         if not (directory / CONFIG_NAME).exists():
             raise NoSite(f"{directory} is not a site", fix=NAME_A_SITE)
         self.directory = directory
+        self.aside = parts.aside
         self.lab_identity = lab_identity
         self.settings = settings = load(directory / CONFIG_NAME)
         self.topics = Topics(settings.site.name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Engine
 
@@ -58,6 +58,8 @@ class Parts:
     registry: Callable[[Engine, Engine, str, CredentialsLog], Registry] = Registry
     vault: Callable[[KeyFolder, int], Vault] = open_vault
     passed: Passed = ignore_point
+    aside: Callable[..., Awaitable[Any]] = asyncio.to_thread
+    """Calls a function that takes long and writes nothing, beside the event loop."""
     makes_backups: bool = True
     """A simulation makes none: its days pass in seconds."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,9 +14,12 @@ from bridge.searching import forms_of, search
 from bridge.serving.backups import backups_of
 from bridge.serving.open_site import OpenSite
 from bridge.store import forgetting
+from bridge.store.people import People
 from bridge.store.sealing import rows_by_key, wrap_anew
 from bridge.vault import SiteKey, key_part
 from bridge.words import counted
+
+logger = logging.getLogger("dockbridge")
 
 HOUR_MS: Final = 3_600_000
 _COPIES: Final = (f"{Path(DATABASE_NAME).stem}-before-*.db", "replaced-*/*.db")
@@ -26,8 +29,9 @@ _COPIES: Final = (f"{Path(DATABASE_NAME).stem}-before-*.db", "replaced-*/*.db")
 class SitePrivacy:
     """The writes and searches of one site."""
 
-    def __init__(self, site: OpenSite) -> None:
+    def __init__(self, site: OpenSite, people: People) -> None:
         self._site = site
+        self._people = people
 
     def forget(self, orders: Sequence[str], *, at_ms: int) -> list[bytes]:
         keys = [key_part(row.sealed) for row in forgetting.wrapped_keys(self._site.reader, orders)]
@@ -50,7 +54,7 @@ class SitePrivacy:
     async def prove(self, texts: Sequence[str], keys: Sequence[bytes]) -> Proof:
         is_empty = await self._site.writer.run(lambda: forgetting.empty_log(self._site.engine))
         needles = [form for text in texts for form in forms_of(text)] + list(keys)
-        searched = await asyncio.to_thread(search, list(self._files()), needles)
+        searched = await self._site.aside(search, list(self._files()), needles)
         return Proof(searched=[SearchedFile(file=s.file, bytes=s.bytes, found=s.found) for s in searched], log_is_empty=is_empty)
 
     def backups(self) -> list[BackupLeft]:
@@ -86,7 +90,9 @@ class SitePrivacy:
         self._site.vault.reload()
 
     def wrap_anew(self, *, rows_max: int) -> int:
-        return wrap_anew(self._site.engine, self._site.vault, rows_max=rows_max)
+        # People first: their sealed secrets are in the file beside the database, too.
+        wrapped = self._people.wrap_factors_anew(self._site.vault.wrap_anew, rows_max=rows_max)
+        return wrapped or wrap_anew(self._site.engine, self._site.vault, rows_max=rows_max)
 
     def mark_backed_up(self, key: str, *, now_ms: int) -> None:
         self._site.keys.put(self._found(key)._replace(backed_up_ms=now_ms))
@@ -119,3 +125,13 @@ class SitePrivacy:
         for path in sorted(self._site.directory.rglob("*")):
             if path.is_file() and path not in copies and not (self._site.settings.backup.folder and path.resolve().is_relative_to(backups)):
                 yield path
+
+
+def warn_without_sheet(site: OpenSite) -> None:
+    """Say at a start that a key is nowhere but in its folder, once something is sealed with it."""
+    rows = rows_by_key(site.reader)
+    for key in site.vault.keys:
+        if rows.get(key.id) and not key.backed_up_ms:
+            logger.warning("key %s has no recovery sheet: if %s is lost, so is who gets the orders; run `dockbridge keys backup`", key.id.hex(), site.keys.path)
+    for key_id in sorted(rows.keys() - {key.id for key in site.vault.keys}):
+        logger.warning("key %s is missing, which seals %d rows; type it in from its recovery sheet: `dockbridge keys restore`", key_id.hex(), rows[key_id])

@@ -40,9 +40,14 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
     },
     "codes": {"containers", "look_ahead_days", "reuse_after_days", "forget_after_days"},
     "payments": {"unpaid"},
+    "carriers": {"silent_after_h", "handover_days", "handovers_keep_days", "each"},
+    "cutoffs": {"holidays", "each"},
     "articles": {"articles_max", "codes_per_article_max", "file_bytes_max", "language"},
+    "imports": {"stale_h", "stale_channels", "denials_max"},
     "people": {
         *("people_max", "tokens_max", "token_days", "password_chars_min"),  # only commands read them
+        *("totp", "name_failures_max", "name_failure_forget_s", "address_failures_max", "address_failure_forget_s"),
+        *("failures_remembered_max", "logins_at_once_max"),
         *("worker_pseudonym_days", "worker_link_days", "workers_max", "reports"),
     },
     "backup": {"folder", "every_h", "keep"},

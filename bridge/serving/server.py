@@ -27,6 +27,7 @@ from bridge.serving.listeners import cant_listen, listeners
 from bridge.serving.login_alarms import LoginAlarms
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import Parts
+from bridge.serving.privacy import warn_without_sheet
 from bridge.serving.reloading import Reloading
 from bridge.serving.reports_rule import note_rule
 from bridge.serving.server_certificate import ServerCertificate
@@ -84,6 +85,7 @@ class Server:
             self._site.outlet.broker = None
             raise
         self._since_ms = self._site.clock.now_ms()
+        warn_without_sheet(self._site)
         tasks = self._site.tasks
         self._broker.watch(tasks.ended)
         tasks.spawn("sweep", sweep(self._site, self._alarms))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import partial
 
@@ -30,24 +29,28 @@ async def trim(site: OpenSite) -> None:
     limit = settings.forget_orders_max
     forgotten = 0
     for _ in range(PORTIONS_MAX):
-        due = await asyncio.to_thread(forgetting.due, site.reader, before_ms, limit=limit)
-        if not due.old and not due.requested:
-            break
+        due = await site.aside(forgetting.due, site.reader, before_ms, limit=limit)
         if due.requested:
             await site.writer.run(partial(_forget_as_asked, site, due.requested, now_ms))
         if due.old:
             await site.writer.run(partial(forgetting.forget_orders, engine, due.old, now_ms))
-        forgotten += len(due.old) + len(due.requested)
-    loose = await site.writer.run(lambda: forgetting.drop_loose(engine, before_ms, limit=limit))
+        loose = await site.aside(forgetting.loose, site.reader, before_ms, limit=limit) if not due.old else []
+        if loose:
+            await site.writer.run(partial(forgetting.drop_parts, engine, loose))
+        done = len(due.old) + len(due.requested) + len(loose)
+        forgotten += done
+        if not done:
+            break
     audit, audit_before_ms = AuditLog(engine, site.reader, site.vault), now_ms - keep_ms(retention.ACTS, site.settings)
-    await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
+    if await site.aside(audit.begins_before, audit_before_ms):
+        await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
     unused_ms = now_ms - keep_ms(retention.WORKERS, site.settings)
     unlinked = await site.writer.run(lambda: workers.drop_unused(engine, unused_ms))
     if unlinked:
         await site.writer.run(site.settler.forget_workers)
-    if forgotten or loose or unlinked:
+    if forgotten or unlinked:
         await site.writer.run(lambda: forgetting.empty_log(engine))
-        logger.info("kept long enough, and destroyed: the personal data of %d orders, the link of %d pseudonyms to badges", forgotten, unlinked)
+        logger.info("kept long enough, and destroyed: personal data of %d orders and messages, links of %d pseudonyms to badges", forgotten, unlinked)
 
 
 def _forget_as_asked(site: OpenSite, orders: list[str], now_ms: int) -> None:

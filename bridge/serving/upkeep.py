@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.domain.articles import Article
+from bridge.ingest.channel_files import ChannelFileRow, DenialRow, ExportRow
 from bridge.ingest.imported_files import ImportedFileRow
+from bridge.operations.handover_ports import Handover
 from bridge.operations.upkeep_ports import ArticlePlan
 from bridge.serving.open_site import OpenSite
 from bridge.store.articles import put_articles
+from bridge.store.carrier_queries import note_file, put_denials, remember_export
 from bridge.store.database import drop_quarantined
 from bridge.store.forgetting import empty_log
+from bridge.store.handovers import close_handover
 from bridge.store.imported_files import remember_file
 from bridge.store.workers import forget_worker, name_courier, name_worker
 
@@ -32,6 +36,9 @@ class StoreUpkeep:
     def remember_file(self, file: ImportedFileRow, *, files_max: int) -> None:
         remember_file(self._site.engine, file, files_max=files_max)
 
+    def close_handover(self, handover: Handover, *, keep_from_ms: int) -> int:
+        return close_handover(self._site.engine, handover, keep_from_ms=keep_from_ms)
+
     def name_worker(self, badge: str, name: str, *, now_ms: int) -> str:
         return name_worker(self._site.engine, self._site.vault, badge, name, now_ms)
 
@@ -46,3 +53,12 @@ class StoreUpkeep:
 
     def drop_quarantined(self, nos: Sequence[int]) -> None:
         drop_quarantined(self._site.engine, nos)
+
+    def remember_export(self, row: ExportRow) -> None:
+        remember_export(self._site.engine, row)
+
+    def note_file(self, row: ChannelFileRow) -> None:
+        note_file(self._site.engine, row)
+
+    def put_denials(self, rows: Sequence[DenialRow], *, denials_max: int) -> None:
+        put_denials(self._site.engine, rows, denials_max=denials_max)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bridge.shop import cells
+from bridge.shop.contact_cells import NOBODY, Contact, is_hidden
+from bridge.shop.contact_of_order import contact_of
 from bridge.shop.mapping import LEAVE_OUT, WAYS, ShopMap
 from bridge.shop.rows import NO_SKU, BadRow, Row
 from devices.protocol.vocabulary import OrderState
@@ -22,7 +24,8 @@ class ShopOrder:
 
     `expected` is the order state to which [status] maps the shop's word. `items` may be empty if the order is cancelled.
     Without a currency, payment or country of its own, it has the map's. `odd` names those of `carrier`, `service` and `tracking` of which its rows have
-    more than one, so that it comes in without; and `sku` if a row has none, although the file has a column for it.
+    more than one, so that it comes in without; `sku` if a row has none, although the file has a column for it; and `contact` if the shop has hidden who
+    gets it, so that it comes in without, too.
     """
 
     order: str
@@ -44,6 +47,7 @@ class ShopOrder:
     carrier: str | None = None
     service: str | None = None
     tracking: str | None = None
+    contact: Contact = field(default_factory=dict)
     odd: tuple[str, ...] = ()
     items: dict[str, int] = field(default_factory=dict)
 
@@ -97,6 +101,9 @@ def _whole(order: str, rows: Sequence[Row], shop: ShopMap) -> ShopOrder | LeftOu
     items = _items(order, _counted(rows, shop))
     if not items and expected != OrderState.CANCELLED:
         raise _Stops(first, f"order {order} has no item left: map its status to leave_out, or leave its rows out")
+    contact = contact_of(order, rows, shop)
+    if isinstance(contact, BadRow):
+        raise _Stops(*contact[:2])
     times = {f"{name}_ms": ms for name, ms in head.times.items()}
     ways = {name: {said for row in rows if (said := getattr(row, name))} for name in WAYS}
     return ShopOrder(
@@ -113,9 +120,18 @@ def _whole(order: str, rows: Sequence[Row], shop: ShopMap) -> ShopOrder | LeftOu
         carrier=_only(ways["carrier"]),
         service=_only(ways["service"]),
         tracking=_only(ways["tracking"]),
-        odd=(*(name for name, said in ways.items() if len(said) > 1), *(("sku",) if NO_SKU in items and "sku" in shop.columns else ())),
+        contact=NOBODY if is_hidden(contact) else contact,
+        odd=tuple(_odd(ways, items, contact, shop)),
         items=items,
     )
+
+
+def _odd(ways: Mapping[str, set[str]], items: Mapping[str, int], contact: Contact, shop: ShopMap) -> Iterator[str]:
+    yield from (name for name, said in ways.items() if len(said) > 1)
+    if NO_SKU in items and "sku" in shop.columns:
+        yield "sku"
+    if is_hidden(contact):
+        yield "contact"
 
 
 def _only(said: set[str]) -> str | None:
@@ -191,5 +207,5 @@ def _minor(row: Row, column: str, currency: str, shop: ShopMap) -> int:
     try:
         minor = cells.minor_units(row.amount, column, currency, shop, may_be_negative=is_back)
     except ValueError as error:
-        raise _Stops(row.line, str(error)) from None
+        raise _Stops(row.line, cells.said(error, (row.amount, currency), shop)) from None
     return -abs(minor) if is_back else minor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -11,7 +11,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from bridge.shop.currencies import minor_digits
-from bridge.shop.mapping import ISO, WAYS, ShopMap
+from bridge.shop.map_parts import ISO, Layout
+from bridge.shop.mapping import WAYS, ShopMap
 
 QTY_MAX: Final = 1_000_000
 WHOLE_DIGITS_MAX: Final = 12
@@ -23,13 +24,21 @@ _BLANKS: Final = re.compile(r"[\s\u00a0\u202f]+")
 _COUNTRY: Final = re.compile("[A-Z]{2}")
 
 
-def check_id(text: str, name: str, column: str, shop: ShopMap) -> None:
+def said(reason: object, texts: Iterable[str], shop: ShopMap) -> str:
+    """Why a row can't be used. If the map has a contact, none of its texts is quoted: in a row that is out of place, each may be a customer's."""
+    found = str(reason)
+    for text in texts if shop.contact else ():
+        found = found.replace(repr(text), "'…'") if text else found
+    return found
+
+
+def check_id(text: str, name: str, column: str, layout: Layout) -> None:
     """Check an id against its pattern; without one, against what spreadsheets make of ids.
 
     Raises:
         ValueError: with the reason.
     """
-    pattern = shop.patterns.get(name)
+    pattern = layout.patterns.get(name)
     if pattern is not None:
         if not pattern.fullmatch(text):
             raise ValueError(f"{column} is {text!r}, which is not of the form {pattern.pattern}: did a spreadsheet change it?")
@@ -105,7 +114,7 @@ def _hint(text: str, shop: ShopMap) -> str:
     return ""
 
 
-def time_ms(text: str, column: str, shop: ShopMap) -> int | None:
+def time_ms(text: str, column: str, layout: Layout) -> int | None:
     """A time in ms since 1970 UTC; None if the cell is empty.
 
     Raises:
@@ -114,11 +123,11 @@ def time_ms(text: str, column: str, shop: ShopMap) -> int | None:
     if not text:
         return None
     plain = text
-    for said, stands_for in shop.time_words:
+    for said, stands_for in layout.time_words:
         plain = plain.replace(said, stands_for)
-    ms = read_time(plain, shop.time_format, shop.timezone)
+    ms = read_time(plain, layout.time_format, layout.timezone)
     if ms is None:
-        raise ValueError(f"{column} is {text!r}, not a time in the format {shop.time_format}")
+        raise ValueError(f"{column} is {text!r}, not a time in the format {layout.time_format}")
     if ms < 0:
         raise ValueError(f"{column} is {text!r}, before 1970")
     return ms

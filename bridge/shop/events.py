@@ -15,6 +15,7 @@ import cbor2
 
 from bridge.domain.lifecycle import ORDER_RANK
 from bridge.shop.assembly import ShopOrder
+from bridge.shop.contact_cells import NOBODY, Contact
 from bridge.shop.mapping import ShopMap
 from devices.protocol.vocabulary import EventType, OrderState, PodMethod
 
@@ -24,19 +25,22 @@ Payload = tuple[EventType, bytes]
 
 SENDING: Final = ("carrier", "service", "tracking", "ship_by_ms")
 """The fields of an order's creation that say how it is sent."""
+_OF_CARRIER: Final = ("service", "tracking")
 
 
 @dataclass(slots=True, kw_only=True)
 class Said:
     """What a channel has said of an order before, and where the order is now, if it is known.
 
-    `sending` is how it is sent, as in `_sending`.
+    `sending` is how it is sent, as in `_sending`. `contact` is who gets it, in plain; if that `is_forgotten`, nothing of it is said again.
     """
 
     kinds: set[EventType] = field(default_factory=set)
     lines: dict[str, int] | None = None
     promise_ms: int | None = None
     sending: dict[str, Any] = field(default_factory=dict)
+    contact: Contact = field(default_factory=dict)
+    is_forgotten: bool = False
     amount_minor: int | None = None
     paid_minor: int = 0
     amendments: int = 0
@@ -99,6 +103,8 @@ _REACHED: Final = {
 }
 """The state that an event of `_THROUGH` leads to, if others come after it."""
 _ENDED: Final = frozenset({OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED})
+_ARRIVED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderState.RETURNED})
+"""States of an order to whose customer nothing is brought any more: what a later file says of them is not needed."""
 _BEFORE: Final = frozenset({OrderState.PENDING_PAYMENT, OrderState.PAID, OrderState.APPROVED, OrderState.PICKING, OrderState.PACKED})
 """States of an order of which nothing has left."""
 _RANKS: Final[dict[str, int]] = {state.value: rank for state, rank in ORDER_RANK.items()}
@@ -170,7 +176,7 @@ def _problem(order: ShopOrder, state: OrderState, said: Said) -> str | None:
 
 def _facts(order: ShopOrder, state: OrderState, shop: ShopMap, said: Said) -> list[_Fact]:
     """Everything that the file says happened."""
-    facts = [_Fact(EventType.CREATED, order.created_ms, _created(order, shop), _edition(EventType.CREATED, order.amount_minor))]
+    facts = [_Fact(EventType.CREATED, order.created_ms, _created(order, shop, said), _edition(EventType.CREATED, order.amount_minor))]
     is_cancelled, is_through = state is OrderState.CANCELLED, state in _THROUGH
     paid_ms = order.paid_ms if order.paid_ms is not None else order.approved_ms
     is_approved = is_through or state in _BEFORE - {OrderState.PENDING_PAYMENT, OrderState.PAID} or (is_cancelled and order.approved_ms is not None)
@@ -217,7 +223,7 @@ def _way(order: ShopOrder, state: OrderState, shop: ShopMap, said: Said) -> list
     return facts
 
 
-def _created(order: ShopOrder, shop: ShopMap) -> dict[str, Any]:
+def _created(order: ShopOrder, shop: ShopMap, said: Said) -> dict[str, Any]:
     body: dict[str, Any] = {"channel": shop.channel, "lines": _lines(order), "allow_partial": False, "payment": payment_of(order, shop)}
     if order.amount_minor:
         body |= {"amount_minor": order.amount_minor, "currency": order.currency or shop.currency}
@@ -226,6 +232,8 @@ def _created(order: ShopOrder, shop: ShopMap) -> dict[str, Any]:
     body |= _sending(order)
     if (country := order.country or shop.country) is not None:
         body["dest_country"] = country
+    if order.contact and not said.is_forgotten:
+        body["contact"] = order.contact
     return body
 
 
@@ -254,12 +262,18 @@ def _is_known(fact: _Fact, said: Said) -> bool:
 
 
 def _changes(order: ShopOrder, state: OrderState, shop: ShopMap, said: Said) -> list[_Fact]:
-    """An amendment with what differs from what the channel said last. Of an order that is through, nothing is to be done any more: it may get its number."""
+    """An amendment with what differs from what the channel said last. Of an order that is through, nothing is to be done any more: it may get its number, and,
+    until it has arrived, another contact."""
     if state is OrderState.CANCELLED or said.state in _ENDED:
         return []
-    body = {name: value for name, value in _sending(order).items() if value != said.sending.get(name)}
+    sending = _sending(order)
+    body = {name: value for name, value in sending.items() if value != said.sending.get(name)}
+    if "carrier" in body:  # with another carrier, the service and the number of the one before end
+        body |= {name: sending[name] for name in _OF_CARRIER if name in sending}
     if state not in _THROUGH:
         body |= _contents(order, shop, said)
+    if state not in _ARRIVED and order.contact not in (NOBODY, said.contact) and not said.is_forgotten:
+        body["contact"] = order.contact
     if not body:
         return []
     changed = [name for field_, name in _CHANGED.items() if field_ in body]
@@ -286,6 +300,7 @@ _CHANGED: Final = {
     "service": "service",
     "tracking": "tracking",
     "ship_by_ms": "ship_by",
+    "contact": "contact",
 }
 
 
@@ -308,7 +323,7 @@ def _payload(fact: _Fact, order: str, channel: str, log: bytes, said: Said) -> b
 
 
 def _in_order(body: dict[str, Any]) -> dict[str, Any]:
-    """A body with its keys in deterministic order (RFC 8949 §4.2.1: shorter keys first). What is in its lists is in order already."""
+    """A body with its keys in deterministic order (RFC 8949 §4.2.1: shorter keys first). What is in its lists and in its contact is in order already."""
     return {name: body[name] for name in sorted(body, key=_by_length)} if len(body) > 1 else body
 
 

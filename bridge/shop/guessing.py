@@ -14,9 +14,12 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bridge.shop.cells import read_time
+from bridge.shop.contact_guessing import contact_lines, guess_contact, number_columns
+from bridge.shop.contact_map import ContactColumn
 from bridge.shop.currencies import minor_digits
+from bridge.shop.identity_numbers import Kind
 from bridge.shop.mapping import ISO, MapError, ShopMap
-from bridge.shop.table import open_table
+from bridge.shop.table import named, open_table
 
 ROWS_MAX: Final = 5_000
 """Rows at which a guess looks."""
@@ -146,7 +149,8 @@ _UTC: Final = ZoneInfo("UTC")
 
 @dataclass(slots=True, kw_only=True)
 class Guess:
-    """What a file shows. `unknown` are its statuses of which it is not clear what they mean, with the number of rows that have each."""
+    """What a file shows. `unknown` are its statuses of which it is not clear what they mean, with the number of rows that have each. `numbers` are the columns
+    that look like numbers of identity documents, taxpayers, bank accounts or payment cards, which are not mapped."""
 
     channel: dict[str, Any]
     columns: dict[str, str | list[str]]
@@ -154,6 +158,9 @@ class Guess:
     status: dict[str, str] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
     leave_out: dict[str, list[str]] = field(default_factory=dict)
+    contact: dict[str, ContactColumn] = field(default_factory=dict)
+    has_country_words: bool = False
+    numbers: dict[str, Kind] = field(default_factory=dict)
 
     @property
     def questions(self) -> list[str]:
@@ -196,12 +203,28 @@ def guess_map(path: Path, encoding: str | None = None) -> Guess:
     guess.leave_out = {plain[name]: words for name, words in _NO_ARTICLES.items() if name in plain and set(words) & set(cells[plain[name]])}
     if described:
         guess.leave_out[order] = described
-    if "country" in columns and not all(re.fullmatch("[A-Z]{2}|", text) for text in cells[str(columns["country"])]):
+    _guess_contact(guess, plain, cells)
+    columns = guess.columns
+    if "country" in columns and not _are_codes(cells[str(columns["country"])]):
         del columns["country"]  # words would need [country]
     if "status" not in columns and "paid" in columns:
         columns["approved"] = columns.pop("paid")  # nothing else in the file approves an order
     _sort_statuses(guess, cells)
     return guess
+
+
+def _guess_contact(guess: Guess, plain: Mapping[str, str], cells: Mapping[str, Sequence[str]]) -> None:
+    taken = {name for names in guess.columns.values() for name in ([names] if isinstance(names, str) else names)}
+    guess.numbers = number_columns(cells, taken)
+    guess.columns = {ours: theirs for ours, theirs in guess.columns.items() if str(theirs) not in guess.numbers or ours in ("order", "created")}
+    guess.contact = guess_contact(plain, taken, guess.numbers)
+    if "country" in guess.contact:
+        guess.has_country_words = not _are_codes(cells[guess.contact["country"].columns[0]])
+
+
+def _are_codes(texts: Sequence[str]) -> bool:
+    """Whether all countries are codes of ISO 3166."""
+    return all(re.fullmatch("[A-Z]{2}|", text) for text in texts)
 
 
 def _plain(name: str) -> str:
@@ -235,7 +258,7 @@ def _columns(path: Path, header: Sequence[str], plain: Mapping[str, str]) -> dic
     columns: dict[str, str | list[str]] = {ours: plain[n] for ours, names in _NAMES.items() if (n := next((n for n in names if n in plain), None))}
     for ours in ("order", "created"):
         if ours not in columns:
-            fix = f"its columns are {', '.join(header)}; write the mapping by hand, from config/samples/orders.toml"
+            fix = f"{named(header)}; write the mapping by hand, from config/samples/orders.toml"
             raise MapError(f"{path} does not show which column is {ours!r}", fix=fix)
     status = next((plain[n] for n in _STATUS if n in plain), None)
     if status is not None:
@@ -303,6 +326,7 @@ def map_text(guess: Guess, source: str) -> str:
     lines = [f"# How to read {json.dumps(source, ensure_ascii=False)}. Check every line, then try it with --dry-run.", "", "[channel]"]
     lines += [f"{name} = {_toml(value)}" for name, value in guess.channel.items()]
     lines += ["", "[columns]", *(f"{name} = {_toml(value)}" for name, value in guess.columns.items())]
+    lines += contact_lines(guess.contact, guess.numbers, has_country_words=guess.has_country_words)
     if guess.status or guess.unknown:
         lines += ["", "[status]", *(f"{_toml(word)} = {_toml(state)}" for word, state in guess.status.items())]
         lines += [f'# {_toml(word)} = "..."   # in {rows} rows' for word, rows in guess.unknown.items()]

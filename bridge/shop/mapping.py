@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
 import re
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from bridge.errors import BridgeError
+from bridge.shop.contact_map import CONTACT_FIX, FIELDS, ContactColumn, by_name, read_contact
 from bridge.shop.currencies import minor_digits
 from bridge.shop.map_checks import doubt_of, fault_of
+from bridge.shop.map_parts import ISO as ISO
+from bridge.shop.map_parts import READING, Setting, is_text, leave_out_of, load_toml, one_of, patterns_of, texts_of, zone_of
+from bridge.shop.map_parts import MapError as MapError
 from devices.protocol.vocabulary import OrderState
 
 TIMES: Final = ("created", "paid", "approved", "shipped", "delivered", "cancelled", "promised", "ship_by")
@@ -21,8 +22,8 @@ WAYS: Final = {"carrier": 64, "service": 64, "tracking": 96}
 """How an order is sent: our columns, and how many characters each may have."""
 COLUMNS: Final = ("order", "status", *TIMES, "sku", "qty", "amount", "currency", "payment", "country", *WAYS)
 """What a shop's columns can contain. `order` and `created` are required."""
-CONTACT_COLUMNS: Final = frozenset({"name", "recipient", "customer", "contact", "email", "phone", "address", "street", "city", "postcode", "zip", "note"})
-"""What a later release takes in, sealed."""
+_CONTACT_COLUMNS: Final = frozenset({*FIELDS, "recipient", "customer", "contact", "email", "address", "zip"}) - {"country"}
+"""What belongs into [contact]."""
 _CONTACT_HEADER: Final = re.compile(r"e-?mail|phone|(?:^|[\W_])(?:tel|fax|street|address\d?|recipient|buyer[-_ ]name|postcode|zip)(?:$|[\W_])", re.IGNORECASE)
 LEAVE_OUT: Final = "leave_out"
 """What [status] says of orders that are not to be imported."""
@@ -41,16 +42,8 @@ STATES: Final = (
     OrderState.CANCELLED,
 )
 """The order states that a file can say. The others need more than a word: customs need a country, a part needs its parcels."""
-ISO: Final = "iso"
-"""The `time_format` of ISO 8601, such as 2026-11-23T06:00:00+00:00."""
 PAYMENTS: Final = ("prepaid", "on_delivery")
 WILDCARD: Final = "*"
-PATTERN_CHARS_MAX: Final = 200
-SKIP_LINES_MAX: Final = 100
-
-
-class MapError(BridgeError):
-    """The mapping file can't be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +51,9 @@ class ShopMap:
     """How to read a shop's file.
 
     `columns` maps our names to the file's, `status` the shop's words to order states; a status in several columns is their words with "/" between.
-    `time_format` is a format of `strptime` or `ISO`, in `timezone` unless a time has its own zone. A time that stands in several columns is in `joined`; its
-    cells are read with a blank between them. `time_words` are texts in times and what stands for them, the longest first.
+    `contact` maps the fields of who gets an order. `time_format` is a format of `strptime` or `ISO`, in `timezone` unless a time has its own zone. A time that
+    stands in several columns is in `joined`; its cells are read with a blank between them. `time_words` are texts in times and what stands for them, the
+    longest first.
     """
 
     channel: str
@@ -68,6 +62,7 @@ class ShopMap:
     columns: Mapping[str, str]
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     status_columns: tuple[str, ...] = ()
+    contact: Mapping[str, ContactColumn] = field(default_factory=dict)
     status: Mapping[str, str] = field(default_factory=dict)
     payments: Mapping[str, str] = field(default_factory=dict)
     countries: Mapping[str, str] = field(default_factory=dict)
@@ -97,7 +92,8 @@ class ShopMap:
     def file_columns(self) -> tuple[str, ...]:
         """Every column of the file that is read."""
         one = [theirs for ours, theirs in self.columns.items() if ours not in self.joined]
-        return (*one, *(name for names in self.joined.values() for name in names), *self.status_columns, *self.leave_out)
+        several = [*self.joined.values(), *(column.columns for column in self.contact.values())]
+        return (*one, *(name for names in several for name in names), *self.status_columns, *self.leave_out)
 
     @property
     def doubt(self) -> str | None:
@@ -120,57 +116,26 @@ def _fits(pattern: list[str], parts: list[str]) -> bool:
     return len(pattern) == len(parts) and all(p in (WILDCARD, part) for p, part in zip(pattern, parts, strict=True))
 
 
-class _Setting(NamedTuple):
-    """A setting of [channel]: whether a value can be used, and what can."""
-
-    fits: Callable[[Any], bool]
-    fix: str
-
-
-def _one_of(*choices: Any) -> _Setting:
-    return _Setting(lambda v: v in choices and type(v) is type(choices[0]), "choose " + " or ".join(f'"{c}"' for c in choices))
-
-
-def _is_encoding(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and codecs.lookup(value)._is_text_encoding
-    except LookupError:
-        return False
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= PATTERN_CHARS_MAX
-
-
 _EXAMPLE: Final = 'for example name = "shop1", prefix = "shop1-", timezone = "Europe/Berlin"'
-_QTY_RULE: Final = _one_of("refuse", "leave_out")
-_SETTINGS: Final[dict[str, _Setting]] = {
-    "name": _Setting(_is_text, _EXAMPLE),
-    "prefix": _Setting(_is_text, _EXAMPLE),
-    "timezone": _Setting(_is_text, _EXAMPLE),
-    "time_format": _Setting(_is_text, 'use the codes of strptime, such as "%d.%m.%Y %H:%M", or "iso"'),
-    "currency": _Setting(lambda v: isinstance(v, str) and minor_digits(v) is not None, 'use the code of ISO 4217, for example "EUR"'),
-    "payment": _one_of(*PAYMENTS),
-    "country": _Setting(lambda v: isinstance(v, str) and bool(re.fullmatch("[A-Z]{2}", v)), 'use the code of ISO 3166, for example "DE"'),
-    "encoding": _Setting(_is_encoding, 'for example "utf-8", "latin-1", "cp1252", "utf-16" or "gb18030"'),
-    "delimiter": _Setting(lambda v: isinstance(v, str) and len(v) == 1, 'it is one character, for example delimiter = ";"'),
-    "quote": _Setting(lambda v: isinstance(v, str) and len(v) <= 1, 'it is one character; quote = "" if quotes are ordinary characters'),
-    "skip_lines": _Setting(
-        lambda v: type(v) is int and 0 <= v <= SKIP_LINES_MAX, f"give the number of lines before the one with the columns' names, at most {SKIP_LINES_MAX}"
-    ),
-    "sheet": _Setting(_is_text, "give the name of a sheet of the workbook"),
-    "fill_down": _Setting(lambda v: type(v) is bool, "choose true or false"),
-    "amount_per": _one_of("row", "order", "piece"),
-    "status_per": _one_of("order", "row"),
-    "decimal": _one_of(".", ","),
-    "thousands": _one_of("", ".", ",", " ", "'"),
-    "strip": _Setting(lambda v: isinstance(v, list) and all(map(_is_text, v)), 'list the texts beside numbers, for example strip = ["€", "EUR"]'),
+_QTY_RULE: Final = one_of("refuse", "leave_out")
+_SETTINGS: Final[dict[str, Setting]] = {
+    "name": Setting(is_text, _EXAMPLE),
+    "prefix": Setting(is_text, _EXAMPLE),
+    "currency": Setting(lambda v: isinstance(v, str) and minor_digits(v) is not None, 'use the code of ISO 4217, for example "EUR"'),
+    "payment": one_of(*PAYMENTS),
+    "country": Setting(lambda v: isinstance(v, str) and bool(re.fullmatch("[A-Z]{2}", v)), 'use the code of ISO 3166, for example "DE"'),
+    **READING,
+    "fill_down": Setting(lambda v: type(v) is bool, "choose true or false"),
+    "amount_per": one_of("row", "order", "piece"),
+    "status_per": one_of("order", "row"),
+    "thousands": one_of("", ".", ",", " ", "'"),
+    "strip": Setting(lambda v: isinstance(v, list) and all(map(is_text, v)), 'list the texts beside numbers, for example strip = ["€", "EUR"]'),
     "zero_qty": _QTY_RULE,
-    "negative_qty": _one_of("refuse", "leave_out", "subtract"),
+    "negative_qty": one_of("refuse", "leave_out", "subtract"),
 }
 _REQUIRED: Final = ("name", "prefix", "timezone")
-_SECTIONS: Final = ("channel", "columns", "status", "payment", "country", "carrier", "time_words", "leave_out", "patterns")
-_PATTERN_COLUMNS: Final = ("order", "sku", "tracking")
+_SECTIONS: Final = ("channel", "columns", "contact", "status", "payment", "country", "carrier", "time_words", "leave_out", "patterns")
+_PATTERN_COLUMNS: Final = ("order", "sku", "tracking", "phone", "postcode")
 
 
 def read_map(path: Path) -> ShopMap:
@@ -179,24 +144,16 @@ def read_map(path: Path) -> ShopMap:
     Raises:
         MapError: if a setting is wrong. It names the setting and the fix.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MapError(f"{path} does not exist", fix=f"`dockbridge orders map FILE --out {path}` writes a first one") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MapError(f"{path}: {error}", fix="fix that line") from error
-    return _parse_map(path, data)
+    return _parse_map(path, load_toml(path, f"`dockbridge orders map FILE --out {path}` writes a first one"))
 
 
 def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
     unknown = sorted(set(data) - set(_SECTIONS))
     if unknown:
-        is_contact = unknown[0] == "contact"
-        fix = _CONTACT_FIX if is_contact else f"the sections are {', '.join(f'[{s}]' for s in _SECTIONS)}"
-        raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=fix)
+        raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=f"the sections are {', '.join(f'[{s}]' for s in _SECTIONS)}")
     columns, joined, status_columns = _columns(path, data)
     channel = _channel(path, data)
-    words = {name: _table(path, data, name) for name in ("status", "payment", "country", "carrier")}
+    words = {name: texts_of(path, data, name) for name in ("status", "payment", "country", "carrier")}
     _check_words(path, "status", words["status"], (*STATES, LEAVE_OUT), "which an import can't say")
     _check_words(path, "payment", words["payment"], PAYMENTS, "which is not a way to pay")
     for word, code in words["country"].items():
@@ -206,23 +163,21 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
     return ShopMap(
         channel=channel["name"],
         prefix=channel["prefix"],
-        timezone=_zone(path, channel["timezone"]),
+        timezone=zone_of(path, "channel", channel["timezone"]),
         columns=columns,
         joined=joined,
+        contact=_contact(path, data),
         status_columns=status_columns,
         status=words["status"],
         payments=words["payment"],
         countries=words["country"],
         carriers=words["carrier"],
-        time_words=tuple(sorted(_table(path, data, "time_words").items(), key=_longest_first)),
-        leave_out=_leave_out(path, data),
-        patterns=_patterns(path, data),
+        time_words=tuple(sorted(texts_of(path, data, "time_words").items(), key=_longest_first)),
+        leave_out=leave_out_of(path, data),
+        patterns=patterns_of(path, data, _PATTERN_COLUMNS),
         strip=tuple(channel.get("strip", ())),
         **chosen,
     )
-
-
-_CONTACT_FIX: Final = "names, addresses, phone numbers and notes come with a later release, which seals them; leave them out"
 
 
 def _longest_first(words: tuple[str, str]) -> tuple[int, str]:
@@ -236,11 +191,13 @@ def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], dict[str
     status = [status] if isinstance(status, str) else status
     if not isinstance(status, list) or not all(isinstance(s, str) for s in status):
         raise MapError(f"{path}: columns.status must be a string or a list of strings", fix='write status = "Status", or status = ["Paid", "Sent"]')
-    joined = {name: tuple(theirs) for name, theirs in given.items() if name in TIMES and _is_texts(theirs)}
-    columns = _table(path, {"columns": {name: " + ".join(joined[name]) if name in joined else theirs for name, theirs in given.items()}}, "columns")
+    joined = {name: tuple(theirs) for name, theirs in given.items() if name in TIMES and is_texts(theirs)}
+    columns = texts_of(path, {"columns": {name: " + ".join(joined[name]) if name in joined else theirs for name, theirs in given.items()}}, "columns")
     for name, theirs in (*columns.items(), *(("status", s) for s in status)):
-        if name in CONTACT_COLUMNS or (name in COLUMNS and _CONTACT_HEADER.search(theirs)):
-            raise MapError(f"{path}: columns.{name} = {theirs!r} would take in who the customer is", fix=_CONTACT_FIX)
+        if name in _CONTACT_COLUMNS or (name in COLUMNS and _CONTACT_HEADER.search(theirs)):
+            raise MapError(f"{path}: columns.{name} = {theirs!r} would take in who the customer is", fix=CONTACT_FIX)
+        if (fault := by_name(f"columns.{name}", theirs)) is not None:
+            raise MapError(f"{path}: {fault[0]}", fix=fault[1])
         if name not in COLUMNS:
             raise MapError(f"{path}: columns.{name} is not a known column", fix=f"choose one of {', '.join(COLUMNS)}")
     for name in ("order", "created"):
@@ -249,8 +206,15 @@ def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], dict[str
     return columns, joined, tuple(status)
 
 
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+def _contact(path: Path, data: dict[str, Any]) -> Mapping[str, ContactColumn]:
+    found = read_contact(data.get("contact", {}))
+    if isinstance(found, tuple):
+        raise MapError(f"{path}: {found[0]}", fix=found[1])
+    return found
+
+
+def is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(is_text, value))
 
 
 def _channel(path: Path, data: dict[str, Any]) -> dict[str, Any]:
@@ -270,40 +234,7 @@ def _channel(path: Path, data: dict[str, Any]) -> dict[str, Any]:
     return channel
 
 
-def _zone(path: Path, name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        raise MapError(f"{path}: channel.timezone {name!r} is not a known time zone", fix='use an IANA name, such as "Europe/Berlin"') from None
-
-
-def _table(path: Path, data: dict[str, Any], name: str) -> dict[str, str]:
-    table = data.get(name, {})
-    if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
-        raise MapError(f"{path}: every value in [{name}] must be a string", fix='write name = "value"')
-    return table
-
-
 def _check_words(path: Path, section: str, table: Mapping[str, str], choices: tuple[str, ...], what: str) -> None:
     for word, ours in table.items():
         if ours not in choices:
             raise MapError(f"{path}: {section}.{word} is {ours!r}, {what}", fix=f"choose one of {', '.join(choices)}")
-
-
-def _leave_out(path: Path, data: dict[str, Any]) -> dict[str, frozenset[str]]:
-    table = data.get("leave_out", {})
-    if not isinstance(table, dict) or not all(isinstance(v, list) and all(isinstance(w, str) for w in v) for v in table.values()):
-        raise MapError(f"{path}: every value in [leave_out] must be a list of strings", fix='write "Column" = ["word", "other word"]')
-    return {column: frozenset(words) for column, words in table.items()}
-
-
-def _patterns(path: Path, data: dict[str, Any]) -> dict[str, re.Pattern[str]]:
-    patterns = {}
-    for name, text in _table(path, data, "patterns").items():
-        if name not in _PATTERN_COLUMNS:
-            raise MapError(f"{path}: patterns.{name} is not a column with a pattern", fix=f"choose one of {', '.join(_PATTERN_COLUMNS)}")
-        try:
-            patterns[name] = re.compile(text)
-        except re.error as error:
-            raise MapError(f"{path}: patterns.{name}: {error}", fix='for example order = "[0-9]{9}"') from error
-    return patterns

@@ -9,7 +9,9 @@ from unicodedata import category
 from msgspec import Struct
 
 from bridge.shop import cells
+from bridge.shop.contact_cells import NOBODY, Contact, ContactReader
 from bridge.shop.mapping import PAYMENTS, TIMES, WAYS, ShopMap
+from bridge.shop.number_watch import NumberWatch, Suspect
 from devices.protocol.topics import escape
 
 ORDER_ID_CHARS_MAX: Final = 96
@@ -49,6 +51,7 @@ class Row(Struct, array_like=True, omit_defaults=True):
     carrier: str = ""
     service: str = ""
     tracking: str = ""
+    contact: Contact = {}
 
 
 class Reader:
@@ -66,9 +69,16 @@ class Reader:
         self._joined_at = {ours: tuple(at[name] for name in names) for ours, names in shop.joined.items()}
         self._status_at = tuple(at[name] for name in shop.status_columns)
         self._leave_out_at = tuple((at[name], words) for name, words in shop.leave_out.items())
+        self._contact = ContactReader(shop, at)
+        self._watch = NumberWatch(shop, self._contact.fields)
         self._times = tuple((name, shop.columns[name]) for name in TIMES if name in shop.columns)
         self._above: str | None = None
         self.left_out = 0
+
+    @property
+    def suspect(self) -> Suspect | None:
+        """A column that is one of numbers of identity documents, taxpayers, bank accounts or payment cards, once all rows were read."""
+        return self._watch.suspect
 
     def read(self, line: int, row: Sequence[str]) -> tuple[str | None, Row] | None:
         """(the order to which a row belongs, what it says). None if the map leaves it out, or it is empty; no order if it is not clear to which it belongs."""
@@ -85,7 +95,8 @@ class Reader:
             if not (seen := cell.get(ours, "")).isprintable():
                 cell[ours] = seen.strip(_INVISIBLE)
         order = self._shop.prefix + cell["order"] if cell["order"] else None
-        fault = self._fault(row, cell, order)
+        contact = self._contact.cells(row) if len(row) == self._width else ()
+        fault = self._unusable(row, cell, contact) or self._watch.fault(cell, status, contact) or self._fault(cell, order)
         if order is None:
             is_further = not cell["created"] and not any(status)
             if is_further and not (self._shop.fill_down and cell.get("sku")):
@@ -97,18 +108,22 @@ class Reader:
                 return None, Row(line, fault=f"{self._shop.columns['order']} is empty")
         self._above = order
         if fault is not None:
-            return order, Row(line, fault=fault)
+            return order, Row(line, fault=cells.said(fault, cell.values(), self._shop))
         try:
-            return order, self._say(line, cell, status)
+            return order, self._say(line, cell, status, contact)
         except ValueError as error:
-            return order, Row(line, fault=str(error))
+            return order, Row(line, fault=self._watch.fault_if_quoted(cell) or cells.said(error, cell.values(), self._shop))
 
-    def _fault(self, row: Sequence[str], cell: Mapping[str, str], order: str | None) -> str | None:
+    def _unusable(self, row: Sequence[str], cell: Mapping[str, str], contact: Sequence[str]) -> str | None:
         """What makes a row unusable whatever it says."""
         if len(row) != self._width:
             return f"the row has more or fewer fields than the header: {len(row)}, not {self._width}"
-        if any("\0" in c for c in cell.values()):
+        if "\0" in "".join((*cell.values(), *contact)):
             return "the row contains a NUL character"
+        return None
+
+    def _fault(self, cell: Mapping[str, str], order: str | None) -> str | None:
+        """What makes a row unusable for its ids."""
         for ours in _SEEN:
             text = cell.get(ours, "")
             hidden = None if text.isprintable() else next((c for c in text if category(c) == "Cf"), None)
@@ -125,8 +140,9 @@ class Reader:
             return str(error)
         return None
 
-    def _say(self, line: int, cell: Mapping[str, str], status: list[str]) -> Row:
+    def _say(self, line: int, cell: Mapping[str, str], status: list[str], raw: tuple[str, ...]) -> Row:
         shop, columns = self._shop, self._shop.columns
+        contact = self._contact.read(raw, cell.get("country")) if raw else NOBODY
         sku = cell.get("sku") or NO_SKU
         if len(sku) > SKU_CHARS_MAX:
             raise ValueError(f"a sku has at most {SKU_CHARS_MAX} characters")
@@ -147,4 +163,5 @@ class Reader:
             payment=cells.word(payment, columns["payment"], shop.payments, PAYMENTS, "payment") if payment else "",
             country=cells.country(country, columns["country"], shop.countries) if country else "",
             **way,
+            contact=contact,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
@@ -66,6 +65,8 @@ class SortedFile:
                 self.stopped = BadRow(stopped.line, str(stopped), ends_file=True)
             self.rows_left_out = reader.left_out
             self._write(portion)
+        if (suspect := reader.suspect) is not None:
+            raise MapError(f"{path}: most cells of the column {suspect.column!r} look like the number of {suspect.kind}", fix=suspect.fix)
         self._database.execute("COMMIT")
         self._sort()
 
@@ -101,24 +102,24 @@ def _ignore(_: int) -> None:
 
 @contextmanager
 def sort_file(path: Path, shop: ShopMap, on_rows: OnRows = _ignore) -> Iterator[SortedFile]:
-    """Read a shop's file (`-` is standard input) into a temporary database.
+    """Read a shop's file (`-` is standard input) into a temporary database. It has no name on the disk: SQLite removes that before anything is in the file, and
+    so nothing of it can be opened after a crash.
 
     Raises:
         MapError: if the file can't be read, a mapped column is missing, or there is no room for the temporary database.
     """
-    with tempfile.TemporaryDirectory(prefix="dockbridge-") as folder:
-        database = sqlite3.connect(Path(folder) / "rows.db", isolation_level=None)
-        try:
-            # The database is gone after the import, whatever happens: nothing in it has to survive a crash.
-            for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{_CACHE_KIB}", "locking_mode = EXCLUSIVE"):
-                database.execute(f"PRAGMA {pragma}")
-            found = SortedFile(database, shop)
-            found.fill(path, on_rows)
-            yield found
-        except sqlite3.Error as error:
-            raise MapError(f"there is no room to sort {path}: {error}", fix="free some disk space, or set TMPDIR to a folder with more") from error
-        finally:
-            database.close()
+    database = sqlite3.connect("", isolation_level=None)  # https://sqlite.org/inmemorydb.html: temporary databases; they are where TMPDIR says
+    try:
+        # The database is gone after the import, whatever happens: nothing in it has to survive a crash.
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{_CACHE_KIB}", "locking_mode = EXCLUSIVE"):
+            database.execute(f"PRAGMA {pragma}")
+        found = SortedFile(database, shop)
+        found.fill(path, on_rows)
+        yield found
+    except sqlite3.Error as error:
+        raise MapError(f"there is no room to sort {path}: {error}", fix="free some disk space, or set TMPDIR to a folder with more") from error
+    finally:
+        database.close()
 
 
 def read_orders(path: Path, shop: ShopMap) -> tuple[list[ShopOrder], list[BadRow]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import zipfile
 from collections import Counter
@@ -13,12 +14,14 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
-from bridge.shop.mapping import ISO, MapError, ShopMap
+from bridge.shop.map_parts import ISO, Layout, MapError
 
 STANDARD_INPUT: Final = Path("-")
 LINES_MAX: Final = 5_000_000
 _WORKBOOK: Final = b"PK\x03\x04"
 _OLD_WORKBOOK: Final = b"\xd0\xcf\x11\xe0"
+_DIGITS: Final = re.compile(r"\d{4}")
+"""What orders have, in dates, numbers and postcodes, and names of columns have not."""
 _EXACT_DIGITS_MAX: Final = 15
 """A spreadsheet keeps so many digits of a number. Of a longer one it has changed the rest to zeros."""
 
@@ -46,7 +49,7 @@ class Table(NamedTuple):
 
 
 @contextmanager
-def open_table(path: Path, shop: ShopMap) -> Iterator[Table]:
+def open_table(path: Path, layout: Layout) -> Iterator[Table]:
     """Open a file as a table.
 
     Raises:
@@ -57,15 +60,15 @@ def open_table(path: Path, shop: ShopMap) -> Iterator[Table]:
             start = file.peek(4)[:4]  # type: ignore[attr-defined]
             if start == _OLD_WORKBOOK:
                 raise MapError(f"{path} is a workbook of an old format", fix="save it as .xlsx or as CSV")
-            rows = _sheet(path, file, shop) if start == _WORKBOOK else _csv(file, shop)
+            rows = _sheet(path, file, layout) if start == _WORKBOOK else _csv(file, layout)
             with closing(rows):
                 header = [name.strip() for name in next(rows, (0, []))[1]]
-                _check_header(path, header, shop)
+                _check_header(path, header, layout)
                 yield Table(header, rows)
     except FileNotFoundError:
-        raise MapError(f"{path} does not exist", fix="give the path of the shop's export") from None
+        raise MapError(f"{path} does not exist", fix="give the path of the file") from None
     except UnicodeError as error:
-        raise MapError(f"{path} is not in {shop.encoding}", fix="set channel.encoding, for example latin-1") from error
+        raise MapError(f"{path} is not in {layout.encoding}", fix="set channel.encoding, for example latin-1") from error
     except OSError as error:
         raise MapError(f"{path} can't be read: {error}", fix="give a CSV or .xlsx file whose first line names its columns") from error
     except Stopped as stopped:
@@ -81,31 +84,38 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
-def _check_header(path: Path, header: Sequence[str], shop: ShopMap) -> None:
+def _check_header(path: Path, header: Sequence[str], layout: Layout) -> None:
     counts = Counter(header)
-    for column in shop.file_columns:
+    for column in layout.file_columns:
         if column not in counts:
-            raise MapError(f"{path} has no column {column!r}", fix=f"its columns are {', '.join(header)}; correct the mapping")
+            raise MapError(f"{path} has no column {column!r}", fix=f"{named(header)}; correct the mapping")
         if counts[column] > 1:
             raise MapError(f"{path} has {counts[column]} columns {column!r}, and it is not clear which one is meant", fix="rename the others in the file")
+
+
+def named(header: Sequence[str]) -> str:
+    """The columns of a file, for messages: not if its first line may be a customer's."""
+    if any("@" in name or _DIGITS.search(name) for name in header):
+        return "its first line does not look like the names of columns: if they are in a later line, set channel.skip_lines"
+    return f"its columns are {', '.join(header)}"
 
 
 # --- CSV --------------------------------------------------------------------------------------------------------------------
 
 
-def _csv(file: IO[bytes], shop: ShopMap) -> Lines:
-    text = io.TextIOWrapper(file, encoding=shop.encoding, newline="")
+def _csv(file: IO[bytes], layout: Layout) -> Lines:
+    text = io.TextIOWrapper(file, encoding=layout.encoding, newline="")
     try:
-        for _ in range(shop.skip_lines):
+        for _ in range(layout.skip_lines):
             text.readline()
-        quoting = {"quotechar": shop.quote} if shop.quote else {"quotechar": None, "quoting": csv.QUOTE_NONE}
-        reader = csv.reader(text, delimiter=shop.delimiter, strict=True, **quoting)
-        yield from _records(reader, shop)
+        quoting = {"quotechar": layout.quote} if layout.quote else {"quotechar": None, "quoting": csv.QUOTE_NONE}
+        reader = csv.reader(text, delimiter=layout.delimiter, strict=True, **quoting)
+        yield from _records(reader, layout)
     finally:
         text.detach()
 
 
-def _records(reader: Any, shop: ShopMap) -> Lines:
+def _records(reader: Any, layout: Layout) -> Lines:
     width, before = 0, 0
     while True:
         try:
@@ -113,13 +123,13 @@ def _records(reader: Any, shop: ShopMap) -> Lines:
         except StopIteration:
             return
         except csv.Error as error:
-            hint = ' (if quotes are ordinary characters in this file, set channel.quote = "")' if shop.quote else ""
-            raise Stopped(reader.line_num + shop.skip_lines, f"not CSV: {error}{hint}") from error
-        line = reader.line_num + shop.skip_lines
+            hint = ' (if quotes are ordinary characters in this file, set channel.quote = "")' if layout.quote else ""
+            raise Stopped(reader.line_num + layout.skip_lines, f"not CSV: {error}{hint}") from error
+        line = reader.line_num + layout.skip_lines
         if line > LINES_MAX:
             raise Stopped(line, f"more than {LINES_MAX} lines: split the file between two orders")
-        if reader.line_num - before > 1 and width > 1 and any(_has_swallowed(cell, shop.delimiter, width) for cell in row):
-            first = before + 1 + shop.skip_lines
+        if reader.line_num - before > 1 and width > 1 and any(_has_swallowed(cell, layout.delimiter, width) for cell in row):
+            first = before + 1 + layout.skip_lines
             raise Stopped(line, f'the record of lines {first} to {line} has whole rows between two quotes: set channel.quote = "", or correct the quotes')
         before = reader.line_num
         if row:
@@ -136,7 +146,7 @@ def _has_swallowed(cell: str, delimiter: str, width: int) -> bool:
 # --- workbooks --------------------------------------------------------------------------------------------------------------
 
 
-def _sheet(path: Path, file: IO[bytes], shop: ShopMap) -> Lines:
+def _sheet(path: Path, file: IO[bytes], layout: Layout) -> Lines:
     try:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
@@ -148,15 +158,15 @@ def _sheet(path: Path, file: IO[bytes], shop: ShopMap) -> Lines:
         raise MapError(f"{path} is not an .xlsx workbook: {error}", fix="save it as .xlsx or as CSV") from error
     with closing(book):
         names = book.sheetnames
-        if shop.sheet is not None and shop.sheet not in names:
-            raise MapError(f"{path} has no sheet {shop.sheet!r}", fix=f"its sheets are {', '.join(names)}; correct channel.sheet")
-        if shop.sheet is None and len(names) > 1:
+        if layout.sheet is not None and layout.sheet not in names:
+            raise MapError(f"{path} has no sheet {layout.sheet!r}", fix=f"its sheets are {', '.join(names)}; correct channel.sheet")
+        if layout.sheet is None and len(names) > 1:
             raise MapError(f"{path} has {len(names)} sheets", fix=f"set channel.sheet to one of {', '.join(names)}")
         width = 0
-        for line, values in enumerate(book[shop.sheet or names[0]].iter_rows(min_row=shop.skip_lines + 1, values_only=True), shop.skip_lines + 1):
+        for line, values in enumerate(book[layout.sheet or names[0]].iter_rows(min_row=layout.skip_lines + 1, values_only=True), layout.skip_lines + 1):
             if line > LINES_MAX:
                 raise Stopped(line, f"more than {LINES_MAX} lines: split the file between two orders")
-            row = [_text(value, shop) for value in values]
+            row = [_text(value, layout) for value in values]
             if not width:
                 while row and not row[-1]:
                     row.pop()
@@ -166,18 +176,18 @@ def _sheet(path: Path, file: IO[bytes], shop: ShopMap) -> Lines:
             yield line, row
 
 
-def _text(value: Any, shop: ShopMap) -> str:
+def _text(value: Any, layout: Layout) -> str:
     """A cell of a workbook as the map's CSV would have it."""
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.isoformat(" ") if shop.time_format == ISO else value.replace(tzinfo=shop.timezone).strftime(shop.time_format)
+        return value.isoformat(" ") if layout.time_format == ISO else value.replace(tzinfo=layout.timezone).strftime(layout.time_format)
     if isinstance(value, date):
-        return _text(datetime.combine(value, time()), shop)
+        return _text(datetime.combine(value, time()), layout)
     if isinstance(value, float) and not isinstance(value, bool):
         if abs(value) >= 10**_EXACT_DIGITS_MAX:
             return f"{value:.5E}"  # refused where it is an id: its last digits are not those that were typed
-        return str(int(value)) if value.is_integer() else format(value, ".10f").rstrip("0").replace(".", shop.decimal)
+        return str(int(value)) if value.is_integer() else format(value, ".10f").rstrip("0").replace(".", layout.decimal)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_EXACT_DIGITS_MAX:
         return f"{value:.5E}"
     return str(value)

@@ -57,6 +57,12 @@ class AuditLog:
             row = AuditRow(no, at_ms, who, act, subject, word, failed, cbor2.dumps(details, canonical=True), person, b"", sealed, digest)
             connection.execute(insert(self._table).values(**row._replace(chain=_chain(before, row))._asdict()))
 
+    def begins_before(self, at_ms: int) -> bool:
+        """Whether the oldest entry is from before a time."""
+        with translated(), self._reader.connect() as connection:
+            oldest = connection.execute(select(self._table.c.at_ms).order_by(self._table.c.no).limit(1)).scalar_one_or_none()
+        return oldest is not None and oldest < at_ms
+
     def trim(self, before_ms: int, *, rows_max: int) -> int:
         """Drop the oldest entries, those from before a time; what remains still follows from what is kept of them. Returns how many."""
         with translated(), self._engine.begin() as connection:

@@ -2,27 +2,44 @@
 
 A backup knows nothing of what came after it. Without this file, a restore would let a stolen scanner in again, and lock out what was enrolled since. The
 file is append-only: each line is the whole row of a device after a change, the name of one that was
-removed, a person with all their tokens, or the number of an epoch, as JSON. It holds hashes of secrets, and is as private
-as the database.
+removed, a person with all their tokens and their second factor, or the number of an epoch, as JSON. It holds hashes of secrets, and secrets that are sealed,
+and is as private as the database.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
+from bridge.ingest.people import SecondFactorRow
+from bridge.second_factor import DRIFT_STEPS, step_at
 from bridge.store.json_lines import JsonLines
-from bridge.store.tables import claims, devices, people, person_tokens
+from bridge.store.tables import claims, devices, people, person_tokens, recovery_codes, second_factors
 
 _EPOCH: Final = "epoch"
 _REMOVED: Final = "removed"
-_PERSON: Final = "person"
-_TOKENS: Final = "tokens"
 
 Row = dict[str, Any]
+
+
+class PersonRows(NamedTuple):
+    """What is stored of a person: their row, those of their tokens, that of their second factor (`factor_as_text`), and those of its recovery codes. Lines of
+    the file from before there were second factors have none."""
+
+    person: Row
+    tokens: list[Row]
+    factor: Row | None = None
+    recovery: Sequence[Row] = ()
+
+    @property
+    def comparable(self) -> tuple[Any, ...]:
+        """What a restore compares. Which code was used last is not written with each login."""
+        factor = {**self.factor, "last_step": None} if self.factor is not None else None
+        return self.person, sorted(self.tokens, key=lambda t: str(t["name"])), factor, sorted(str(r["code_sha256"]) for r in self.recovery)
 
 
 class CredentialsLog:
@@ -47,13 +64,13 @@ class CredentialsLog:
         """
         self._lines.append([{_EPOCH: epoch}])
 
-    def append_person(self, person: Row, tokens: Sequence[Row]) -> None:
-        """Write a person's row, and the rows of all their tokens, as they will be.
+    def append_person(self, rows: PersonRows) -> None:
+        """Write what is stored of a person, as it will be.
 
         Raises:
             StoreError: if the file can't be written.
         """
-        self._lines.append([{_PERSON: person, _TOKENS: list(tokens)}])
+        self._lines.append([rows._asdict()])
 
     def epoch(self) -> int:
         """The latest epoch that began, 0 if none did."""
@@ -76,16 +93,18 @@ class CredentialsLog:
         connection.execute(delete(claims))
         return changed
 
-    def apply_people(self, connection: Connection) -> list[str]:
-        """Make the people of a restored database, and their tokens, what they were last. Returns the names of those who were different."""
+    def apply_people(self, connection: Connection, now_ms: int) -> list[str]:
+        """Make the people of a restored database, and their tokens and second factors, what they were last. Returns the names of those who were different.
+
+        No code from before now is good any more: which ones were used since the backup is not known.
+        """
         changed = []
-        for name, (person, tokens) in self._people().items():
-            row = connection.execute(select(people).where(people.c.name == name)).one_or_none()
-            held = connection.execute(select(person_tokens).where(person_tokens.c.person == name).order_by(person_tokens.c.name))
-            stored = (row._asdict() if row is not None else None, [t._asdict() for t in held])
-            if stored != (person, sorted(tokens, key=lambda t: str(t["name"]))):
-                write_person(connection, person, tokens)
+        for name, last in self._people().items():
+            stored = _stored(connection, name)
+            if stored is None or stored.comparable != last.comparable:
+                write_person(connection, last)
                 changed.append(name)
+        connection.execute(update(second_factors).values(last_step=step_at(now_ms) + DRIFT_STEPS))
         return changed
 
     def lost(self, connection: Connection) -> list[dict[str, Any]]:
@@ -101,23 +120,49 @@ class CredentialsLog:
             if entry.keys() == columns or type(entry.get(_EPOCH)) is int or type(entry.get(_REMOVED)) is str:
                 yield entry
 
-    def _people(self) -> dict[str, tuple[Row, list[Row]]]:
-        """The last row of each person, with those of their tokens."""
-        last: dict[str, tuple[Row, list[Row]]] = {}
-        for entry in self._lines.entries():
-            person, tokens = entry.get(_PERSON), entry.get(_TOKENS)
-            if isinstance(person, dict) and _has(person, people) and isinstance(tokens, list) and all(_has(token, person_tokens) for token in tokens):
-                last[person["name"]] = (person, tokens)
-        return last
+    def _people(self) -> dict[str, PersonRows]:
+        """What was written last of each person."""
+        found = filter(None, map(_person_rows, self._lines.entries()))
+        return {rows.person["name"]: rows for rows in found}
 
 
-def write_person(connection: Connection, person: Row, tokens: Sequence[Row]) -> None:
-    """Put a person and all their tokens in the place of what is stored of them."""
-    connection.execute(delete(people).where(people.c.name == person["name"]))
-    connection.execute(delete(person_tokens).where(person_tokens.c.person == person["name"]))
-    connection.execute(insert(people).values(**person))
-    if tokens:
-        connection.execute(insert(person_tokens), list(tokens))
+def write_person(connection: Connection, rows: PersonRows) -> None:
+    """Put a person, with all that belongs to them, in the place of what is stored of them."""
+    name = rows.person["name"]
+    connection.execute(delete(people).where(people.c.name == name))
+    connection.execute(insert(people).values(**rows.person))
+    factors = [{**rows.factor, "secret": base64.b64decode(rows.factor["secret"])}] if rows.factor is not None else []
+    for table, new in zip(_OWN, (rows.tokens, factors, list(rows.recovery)), strict=True):
+        connection.execute(delete(table).where(table.c.person == name))
+        if new:
+            connection.execute(insert(table), new)
+
+
+_OWN: Final = (person_tokens, second_factors, recovery_codes)
+"""Tables of what belongs to people."""
+
+
+def _stored(connection: Connection, name: str) -> PersonRows | None:
+    """What is stored of a person; None if there is none."""
+    row = connection.execute(select(people).where(people.c.name == name)).one_or_none()
+    tokens, factors, recovery = (connection.execute(select(table).where(table.c.person == name)).all() for table in _OWN)
+    if row is None:
+        return None
+    factor = factor_as_text(SecondFactorRow(*factors[0])) if factors else None
+    return PersonRows(row._asdict(), [t._asdict() for t in tokens], factor, [r._asdict() for r in recovery])
+
+
+def factor_as_text(row: SecondFactorRow) -> Row:
+    """The row of a second factor as it stands in the file: its secret, which is sealed, in Base64."""
+    return {**row._asdict(), "secret": base64.b64encode(row.secret).decode()}
+
+
+def _person_rows(entry: Row) -> PersonRows | None:
+    """What a line says of a person; None if it says something else."""
+    rows = PersonRows(entry.get("person", {}), entry.get("tokens", {}), entry.get("factor"), entry.get("recovery", []))
+    own = zip(_OWN, (rows.tokens, [rows.factor] if rows.factor is not None else [], rows.recovery), strict=True)
+    is_sound = _has(rows.person, people) and all(isinstance(found, list) and all(_has(row, table) for row in found) for table, found in own)
+    return rows if is_sound else None
 
 
 def _has(row: Any, table: Table) -> bool:

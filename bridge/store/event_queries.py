@@ -27,7 +27,7 @@ class EventQueries:
             select(t.events, *placed, t.receipts.c.payload.label("receipt"))
             .join(t.receipts, t.receipts.c.pos == t.events.c.pos, isouter=True)
             .join(t.placed, and_(t.placed.c.pos == t.events.c.pos, t.placed.c.order_id == order_id), isouter=True)
-            .where(t.events.c.pos.in_(positions_of(order_id)))
+            .where(t.events.c.pos.in_(_positions(order_id)))
             .order_by(t.events.c.pos)
         )
         with translated(), self._reader.connect() as connection:
@@ -45,7 +45,7 @@ class EventQueries:
 
     def event_count(self, order_id: str) -> int:
         with translated(), self._reader.connect() as connection:
-            return connection.execute(select(func.count()).select_from(positions_of(order_id).subquery())).scalar_one()
+            return connection.execute(select(func.count()).select_from(_positions(order_id).subquery())).scalar_one()
 
     def events(self, *, order_id: str | None, device: str | None, event_type: str | None, outcome: str | None, limit: int) -> list[Row]:
         columns = [c for c in t.events.c if c.name != "payload"]
@@ -60,7 +60,7 @@ class EventQueries:
             if value is not None:
                 query = query.where(column == value)
         if order_id is not None:
-            query = query.where(t.events.c.pos.in_(positions_of(order_id)))
+            query = query.where(t.events.c.pos.in_(_positions(order_id)))
         if outcome == Outcome.PARKED:  # a frequent query for few of many events: use the short table of parked events
             query = query.where(t.events.c.pos.in_(select(t.parked.c.pos)))
         with translated(), self._reader.connect() as connection:
@@ -106,7 +106,7 @@ def order_of() -> Any:
     return func.nullif(func.coalesce(moved, t.events.c.order_id), "")
 
 
-def positions_of(order_id: str) -> CompoundSelect[tuple[int]]:
+def _positions(order_id: str) -> CompoundSelect[tuple[int]]:
     """Positions of an order's events in the log. Two look-ups by index: an OR over both tables would read the whole log."""
     own = select(t.events.c.pos).where(t.events.c.order_id == order_id, ~exists().where(t.placed.c.pos == t.events.c.pos))
     return own.union(select(t.placed.c.pos).where(t.placed.c.order_id == order_id))

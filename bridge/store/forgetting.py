@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Engine, Table, delete, exists, insert, or_, s
 
 from bridge.ingest.sealing import ForgottenRow
 from bridge.store import tables as t
-from bridge.store.event_queries import positions_of
 from bridge.store.json_lines import JsonLines
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
@@ -106,8 +105,10 @@ def _forget(connection: Connection, orders: Mapping[str, int]) -> None:
         connection.execute(delete(t.forget_requests).where(t.forget_requests.c.order_id.in_(some)))
         connection.execute(delete(t.forgotten).where(t.forgotten.c.order_id.in_(some)))
         connection.execute(insert(t.forgotten), [{"order_id": order, "at_ms": orders[order]} for order in some])
-    for order in orders:  # scans name only a code; what they had that the contract does not know is sealed without an order
-        connection.execute(delete(t.sealed).where(t.sealed.c.order_id.is_(None), t.sealed.c.pos.in_(positions_of(order))))
+        # Scans may name only a code; what they had that the contract does not know is sealed without an order.
+        arrived = select(t.events.c.pos).where(t.events.c.order_id.in_(some))
+        placed = select(t.placed.c.pos).where(t.placed.c.order_id.in_(some))
+        connection.execute(delete(t.sealed).where(t.sealed.c.pos.in_(arrived.union(placed)), t.sealed.c.order_id.is_(None)))
 
 
 def hold(engine: Engine, order: str, at_ms: int) -> None:
@@ -163,15 +164,19 @@ def due(reader: Engine, before_ms: int, *, limit: int) -> Due:
         return Due(list(connection.execute(old).scalars()), list(connection.execute(requested).scalars()))
 
 
-def drop_loose(engine: Engine, before_ms: int, *, limit: int) -> int:
-    """Destroy sealed parts that belong to no order that exists, and came before a time. Returns how many."""
+def loose(reader: Engine, before_ms: int, *, limit: int) -> list[int]:
+    """Positions of sealed parts that belong to no order that exists, and came before a time."""
     no_order = or_(t.sealed.c.order_id.is_(None), ~exists().where(t.orders.c.order_id == t.sealed.c.order_id, t.orders.c.state != ""))
     old = select(t.sealed.c.pos).where(t.sealed.c.received_ms < before_ms, no_order).limit(limit)
-    with translated(), engine.connect() as connection:
-        if connection.execute(old.limit(1)).first() is None:
-            return 0
+    with translated(), reader.connect() as connection:
+        return list(connection.execute(old).scalars())
+
+
+def drop_parts(engine: Engine, positions: Sequence[int]) -> None:
+    """Destroy sealed parts."""
     with secure(engine) as connection:
-        return int(connection.execute(delete(t.sealed).where(t.sealed.c.pos.in_(old))).rowcount)
+        for some in chunks(list(positions)):
+            connection.execute(delete(t.sealed).where(t.sealed.c.pos.in_(some)))
 
 
 def empty_log(engine: Engine) -> bool:

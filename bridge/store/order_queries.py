@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, o
 from bridge.domain.facts import Fact
 from bridge.operations.order_ports import Row, Seeking, SentEvent, Sort, Wanted
 from bridge.store import tables as t
+from bridge.store.carrier_queries import CarrierQueries
+from bridge.store.handovers import HandoverQueries
 from bridge.store.relations import chunks
 from bridge.store.sql import SqlTransaction
 from bridge.store.sqlite import translated
@@ -38,7 +40,7 @@ _SORTS: Final[dict[Sort, tuple[_Key, ...]]] = {
 }
 
 
-class OrderQueries:
+class OrderQueries(HandoverQueries, CarrierQueries):
     """The reads of `operations.order_ports.OrderQueries`."""
 
     def __init__(self, reader: Engine) -> None:
@@ -56,9 +58,10 @@ class OrderQueries:
             found = [order_id for (order_id,) in connection.execute(ids)]
             rows = {}
             for some in chunks(found):
-                columns = (t.orders.c.order_id, t.orders.c.status, t.orders.c.channel, t.orders.c.carrier, t.orders.c.promise_ms)
-                for order_id, status, channel, carrier, promise_ms in connection.execute(select(*columns).where(t.orders.c.order_id.in_(some))):
-                    rows[order_id] = {**cbor2.loads(status), "channel": channel, "carrier": carrier or None, "promise_ms": promise_ms}
+                columns = (t.orders.c.order_id, t.orders.c.status, t.orders.c.channel, t.orders.c.carrier, t.orders.c.promise_ms, t.orders.c.ship_by_ms)
+                for order_id, status, channel, carrier, promise_ms, ship_by_ms in connection.execute(select(*columns).where(t.orders.c.order_id.in_(some))):
+                    about = {"channel": channel, "carrier": carrier or None, "promise_ms": promise_ms, "ship_by_ms": ship_by_ms}
+                    rows[order_id] = {**cbor2.loads(status), **about}
             return [rows[order_id] for order_id in found]
 
     def _orders_of(self, connection: Connection, courier: str | None) -> list[str] | None:

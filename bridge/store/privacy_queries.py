@@ -10,6 +10,7 @@ from bridge.ingest.sealing import ForgottenRow
 from bridge.operations.privacy_ports import SealedPart
 from bridge.store import tables as t
 from bridge.store.relations import chunks
+from bridge.store.sealing import rows_by_key
 from bridge.store.sqlite import translated
 
 
@@ -29,6 +30,9 @@ class PrivacyQueries:
                 for row in connection.execute(query.where(t.sealed.c.order_id.in_(some)).order_by(t.sealed.c.order_id, t.sealed.c.pos))
             ]
 
+    def rows_by_key(self) -> dict[bytes, int]:
+        return rows_by_key(self._reader)
+
     def payload_at(self, pos: int) -> bytes:
         with translated(), self._reader.connect() as connection:
             payload: bytes = connection.execute(select(t.events.c.payload).where(t.events.c.pos == pos)).scalar_one()
@@ -42,6 +46,11 @@ class PrivacyQueries:
     def forgotten(self, order_id: str) -> int | None:
         with translated(), self._reader.connect() as connection:
             return connection.execute(select(t.forgotten.c.at_ms).where(t.forgotten.c.order_id == order_id)).scalar_one_or_none()
+
+    def forgotten_among(self, order_ids: Sequence[str]) -> list[str]:
+        query = select(t.forgotten.c.order_id)
+        with translated(), self._reader.connect() as connection:
+            return [found for some in chunks(list(order_ids)) for found in connection.execute(query.where(t.forgotten.c.order_id.in_(some))).scalars()]
 
     def legal_holds(self) -> list[ForgottenRow]:
         with translated(), self._reader.connect() as connection:

@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 from bridge.domain.codes.rules import CodeRules
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.codes import CODE_RULES, rules_row
+from bridge.ingest.cursors import CURSORS
 from bridge.ingest.log import EVENTS, BatchRow, EventRow, RefusedRow
-from bridge.ingest.relation import Origin, Relation, Writes
+from bridge.ingest.relation import Deletion, Origin, Relation, Writes
 from bridge.ingest.replay import LastShown, LoggedBatch, Progress, replay
 from bridge.store.relations import EVENT_COLUMNS, reset
 from bridge.store.sql import SqlStore, SqlTransaction
@@ -48,18 +49,27 @@ def rebuild(connection: Connection, ingest: Ingest, *, now_ms: int, on_progress:
     return Rebuilt(events=events, orders=sum(bool(digest) for digest in after.values()), changed=sorted(changed))
 
 
+DERIVE: Final = "derive"
+"""The name in the table of cursors by which a migration asks to derive everything anew."""
+_ASKED: Final = Deletion(CURSORS, ("name",))
+
+
 def derive_after_upgrade(store: SqlStore, ingest: Ingest, now_ms: int) -> None:
-    """Derive everything from the log if it was written by a version that did not yet know where scans belong. Nothing to do otherwise.
+    """Derive everything from the log if it was written by a version that did not yet know where scans belong, or if a migration asks for it. Nothing to do
+    otherwise.
 
     Args:
         ingest: fresh projections, with `replay.NoSessions`.
     """
     with store.transaction() as tx:
-        if not tx.has_rows(EVENTS) or tx.has_rows(CODE_RULES):
+        knows_codes, is_asked = tx.has_rows(CODE_RULES), bool(tx.rows(CURSORS, name=DERIVE))
+        if not tx.has_rows(EVENTS) or (knows_codes and not is_asked):
             return
         logger.warning("deriving all orders again from the event log, as this version reads it; this takes a minute for a million events")
         writes = Writes()
-        writes.rows(CODE_RULES).append(rules_row(0, CodeRules()))
+        if not knows_codes:
+            writes.rows(CODE_RULES).append(rules_row(0, CodeRules()))
+        writes.delete(_ASKED, DERIVE)
         tx.write(writes)
         done = rebuild(tx.connection, ingest, now_ms=now_ms)
         logger.warning("%s of %s orders look different now", len(done.changed), done.orders)

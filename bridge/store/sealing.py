@@ -52,6 +52,7 @@ SEALED_COLUMNS: Final = (
     _Column(t.workers, t.workers.c.badge, (t.workers.c.pseudonym,)),
     _Column(t.workers, t.workers.c.name, (t.workers.c.pseudonym,)),
     _Column(t.courier_names, t.courier_names.c.name, (t.courier_names.c.courier,)),
+    _Column(t.second_factors, t.second_factors.c.secret, (t.second_factors.c.person,)),
 )
 """Every column that holds sealed parts."""
 

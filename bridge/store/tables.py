@@ -14,14 +14,16 @@ from sqlalchemy.types import TypeEngine
 from bridge.ingest.aboard import CARRIED
 from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
 from bridge.ingest.audit import AUDIT, AUDIT_START
+from bridge.ingest.channel_files import CHANNEL_FILES, DENIALS, EXPORTS
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.epochs import EPOCHS, SITE
+from bridge.ingest.handovers import HANDED, HANDOVERS
 from bridge.ingest.imported_files import IMPORTED_FILES
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
 from bridge.ingest.memory import CLOCKS, LEDGER, SHIFTS
-from bridge.ingest.people import PEOPLE, PERSON_TOKENS
+from bridge.ingest.people import PEOPLE, PERSON_TOKENS, RECOVERY_CODES, SECOND_FACTORS
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import RETAINED
 from bridge.ingest.sealing import CONTACT_HASHES, FORGET_REQUESTS, FORGOTTEN, LEGAL_HOLDS, SEALED
@@ -30,12 +32,14 @@ from bridge.ingest.waiting import PARKED
 from bridge.ingest.workers import COURIER_NAMES, WORKERS
 from bridge.projections.alert_marks import ALERT_ACKS, ALERT_SILENCES
 from bridge.projections.alerts import ALERTS
+from bridge.projections.consignments import CONSIGNMENTS
 from bridge.projections.jobs import JOBS
 from bridge.projections.mispicks import MISPICKS
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
 from bridge.projections.positions import POSITIONS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
+from bridge.projections.tracking_numbers import TRACKING_NUMBERS
 from bridge.store.known_logins import KNOWN_LOGINS
 
 
@@ -56,7 +60,11 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(CODES, WAITING, INSIDE, CODE_RULES, CARRIED, MISPICKS, ARTICLES, ARTICLE_CODES, DROPPED_POINTS),
     *(RETAINED, SESSIONS, SUBSCRIPTIONS, MESSAGE_LOG, INCOMING_IDS, WILLS, CURSORS, EPOCHS, SITE, KNOWN_LOGINS, AUDIT, ALERT_ACKS, ALERT_SILENCES),
     *(CLAIMS, IMPORTED_FILES, PEOPLE, PERSON_TOKENS, AUDIT_START),
-    *(SEALED, CONTACT_HASHES, FORGOTTEN, LEGAL_HOLDS, FORGET_REQUESTS, WORKERS, COURIER_NAMES),
+    *(HANDOVERS, HANDED, CONSIGNMENTS),
+    *(SEALED, CONTACT_HASHES, FORGOTTEN, LEGAL_HOLDS, FORGET_REQUESTS),
+    *(SECOND_FACTORS, RECOVERY_CODES),
+    *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
+    *(WORKERS, COURIER_NAMES),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -127,6 +135,10 @@ mispicks, dropped_points = TABLES[MISPICKS], TABLES[DROPPED_POINTS]
 parked, quarantine, ledger, jobs, alerts = TABLES[PARKED], TABLES[QUARANTINE], TABLES[LEDGER], TABLES[JOBS], TABLES[ALERTS]
 audit, claims, imported_files = TABLES[AUDIT], TABLES[CLAIMS], TABLES[IMPORTED_FILES]
 people, person_tokens = TABLES[PEOPLE], TABLES[PERSON_TOKENS]
+second_factors, recovery_codes = TABLES[SECOND_FACTORS], TABLES[RECOVERY_CODES]
+codes, tracking_numbers = TABLES[CODES], TABLES[TRACKING_NUMBERS]
+channel_files, exports, denials = TABLES[CHANNEL_FILES], TABLES[EXPORTS], TABLES[DENIALS]
+handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONSIGNMENTS]
 audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
 workers, courier_names = TABLES[WORKERS], TABLES[COURIER_NAMES]
 forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]

@@ -70,6 +70,10 @@ class Labelled(Body, frozen=True):
     """What this code is."""
     replaces: Code | None = None
     """The label that was on the parcel before. It is an `old_label` from now on, and says which parcel is meant if nothing else does."""
+    carrier: Word | None = None
+    """Which carrier the label is of, if it is of one. The parcel goes with this carrier, whichever the order goes with."""
+    service: Word | None = None
+    """Which service of the carrier. The number under which the carrier follows the parcel is `code`, if `kind` is `waybill`."""
 
 
 class Aggregated(Body, frozen=True):
@@ -104,6 +108,9 @@ class Load(Body, frozen=True):
 
     vehicle: Word
     """Its number or name."""
+    carrier: Word | None = None
+    """Which carrier it belongs to. Without it, the site's settings can say so, by the vehicle, the dock or the device. A parcel for another carrier is
+    answered with `stop` and `wrong_carrier`."""
 
 
 class Unload(Body, frozen=True):
@@ -161,6 +168,13 @@ class Decline(Body, frozen=True):
     """The job."""
     reason: Word
     """Why."""
+
+
+class Pickup(Body, frozen=True):
+    """A parcel in the hands of a courier, or of a carrier's driver."""
+
+    carrier: Word | None = None
+    """Which carrier's driver takes it, if it is one; as in `load`."""
 
 
 class OutForDelivery(Body, frozen=True):
@@ -283,7 +297,7 @@ BODIES: Final[dict[EventType, type[Body]]] = {
     EventType.CASH_COUNTED: CashCounted,
     EventType.CLAIM: Claim,
     EventType.DECLINE: Decline,
-    EventType.PICKUP: Nothing,
+    EventType.PICKUP: Pickup,
     EventType.OUT_FOR_DELIVERY: OutForDelivery,
     EventType.STOP_ARRIVED: StopArrived,
     EventType.ATTEMPT_FAILED: Because,

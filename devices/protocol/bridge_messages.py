@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from msgspec import Meta, Struct, field
 
 from devices.protocol.fields import Bytes8, Code, Count, EventId, Id, LatE7, LonE7, Metres, Percent, Positive, Sentence, Sentences, Uint, Word
+from devices.protocol.receipt_parts import Expected as Expected
+from devices.protocol.receipt_parts import Left as Left
 from devices.protocol.vocabulary import (
     DEVELOPER_WARNINGS,
     ORDER_STATE_WORDS,
@@ -32,32 +34,6 @@ else:
     """A state of an order. `partially_…`: its parcels differ, and this is the least advanced."""
     StateWord = Literal[tuple(dict.fromkeys((*ORDER_STATE_WORDS, *map(str, ParcelState), *map(str, Waypoint))))]
     """A state of an order or of a parcel, or a milestone of a parcel that is no state."""
-
-
-class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What of an order line is still to be picked or packed, and where it is, if the site has a list of articles."""
-
-    sku: Id
-    """The article, as the order names it."""
-    qty: Count
-    """How many are left."""
-    bin: Word | None = None
-    """The shelf."""
-    name: Word | None = None
-    """The article's name, in the site's language."""
-
-
-class Expected(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the server would have taken instead: a device can show it to its worker. A server of this edition does not send it."""
-
-    order: Id | None = None
-    """The order that was meant."""
-    parcel: Id | None = None
-    """The parcel that was meant."""
-    sku: Id | None = None
-    """The article that was meant."""
-    rev: Uint | None = None
-    """The present `rev` of the job."""
 
 
 WARNS_MAX: Final = 8
@@ -268,6 +244,12 @@ class ParcelStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The codes on it, in their normal form: 18 digits for an SSCC."""
     where: Id | None = None
     """Where it was seen last: a dock, hub, stop, pickup point or country."""
+    carrier: Word | None = None
+    """Which carrier takes it: its own, or its order's."""
+    service: Word | None = None
+    """Which service of the carrier."""
+    tracking: Code | None = None
+    """The number under which the carrier follows it."""
     attempts: Uint = 0
     """Failed deliveries."""
     epoch: Uint = 0

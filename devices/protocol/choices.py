@@ -20,7 +20,7 @@ class LabelKind(StrEnum):
     SSCC = "sscc"
     """A GS1 Serial Shipping Container Code, in any spelling: 18 digits, with the prefix 00, as element string or as Digital Link."""
     WAYBILL = "waybill"
-    """A carrier's number, as it is."""
+    """A carrier's number, as it is: the parcel's `tracking` from now on."""
     PLAIN = "plain"
     """Any other text, as it is."""
 

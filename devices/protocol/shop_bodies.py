@@ -32,7 +32,7 @@ class Created(Body, frozen=True):
     currency: Currency | None = None
     """The currency of the amount."""
     carrier: Word | None = None
-    """Which carrier takes it, such as `DHL`: a name of the shop's choice."""
+    """Which carrier takes it, such as `DHL`: a name of the shop's choice. A parcel that has none of its own has this one."""
     service: Word | None = None
     """Which service of the carrier, such as `express`."""
     tracking: Id | None = None
@@ -64,7 +64,7 @@ class Refunded(Body, frozen=True):
 
 
 class Amended(Body, frozen=True):
-    """A changed order."""
+    """A changed order. If the event names a parcel, `carrier`, `service` and `tracking` are that parcel's alone; the rest is the order's."""
 
     changed: Words
     """What was changed, such as `lines` or `address`: names of the shop's choice, and never what was changed to."""
@@ -77,7 +77,8 @@ class Amended(Body, frozen=True):
     currency: Currency | None = None
     """The currency of `amount_minor`."""
     carrier: Word | None = None
-    """Which carrier takes it now, if that was changed. An order is not flagged for `carrier`, `service`, `tracking` or `ship_by` in `changed`."""
+    """Which carrier takes it now, if that was changed; the service and the number of another carrier end with it. An order is not flagged for `carrier`,
+    `service`, `tracking` or `ship_by` in `changed`."""
     service: Word | None = None
     """Which service of the carrier, if that was changed."""
     tracking: Id | None = None

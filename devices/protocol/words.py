@@ -175,6 +175,7 @@ FLAG_WORDS: Final[Mapping[Flag, Words]] = {
     Flag.UNASSIGNED: _only("无配送员", "No courier assigned"),
     Flag.NOT_PAID: _only("未付款", "Not paid"),
     Flag.WRONG_COURIER: _only("配送员不符", "With the wrong courier"),
+    Flag.WRONG_CARRIER: _only("承运商不符", "With the wrong carrier"),
     Flag.PART_RETURNED: _only("部分退回", "Partly returned"),
 }
 """What a flag puts in place of the state's words; None leaves the state's. A damaged parcel goes on: only its condition is told."""

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from benchmarks import broker_alone, burst, ceiling, end_to_end, growth, location
+from benchmarks import broker_alone, burst, ceiling, end_to_end, forgetting, growth, location
 from benchmarks.lines import from_lines, to_lines
 from benchmarks.machine import cores
 from benchmarks.options import Options
@@ -27,6 +27,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Options], Measurement]]] = {
     "growth": growth.measure,
     "day": growth.measure_day,
     "location": location.measure,
+    "forgetting": forgetting.measure,
 }
 SECONDS: Final = 10.0
 QUICK_S: Final = 1.0

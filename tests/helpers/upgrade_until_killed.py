@@ -16,8 +16,8 @@ from bridge.store.sqlite import open_engine
 QUESTIONS = ("PRAGMA", "SELECT", "BEGIN")
 
 
-def count_changes(engine: Engine, kill_at: int | None = None) -> list[str]:
-    """The statements that change a database, as they come. Before the one with this number the process is killed."""
+def count_changes(engine: Engine | type[Engine], kill_at: int | None = None) -> list[str]:
+    """The statements that change a database (or any, given the class), as they come. Before the one with this number the process is killed."""
     changes: list[str] = []
 
     @event.listens_for(engine, "before_cursor_execute")

@@ -107,6 +107,33 @@ def test_a_refused_file_has_the_reason_beside_it_and_comes_in_once_it_is_mended(
     assert shop.events("b1") == ["created", "paid", "approved"]
 
 
+def test_what_is_done_is_deleted_after_its_time_and_nothing_else(shop: Shop) -> None:
+    shop.put("good.csv", "k1")
+    shop.put("bad.csv", "k2", state="odd")
+    shop.take_in(code=1)
+    done = shop.folder / "done"
+    (done / "folder").mkdir()
+    (done / "link").symlink_to(shop.map)
+    moved_s = (done / "good.csv").lstat().st_ctime
+    for days, after_s, deleted in ((0.0, 1e9, 0), (1.0, 86_000, 0), (1.0, 87_000, 1), (1.0, 87_000, 0)):
+        assert Folder(shop.folder, ImportSettings(watch_keep_days=days)).delete_done(moved_s + after_s) == deleted
+    assert shop.files() == ["done/link", "refused/bad.csv", "refused/bad.csv.txt"]
+
+
+def test_a_watched_folder_deletes_what_is_done_long_enough(shop: Shop) -> None:
+    config = shop.site.directory / "bridge.toml"
+    before = config.read_text()
+    config.write_text(before.replace("watch_keep_days = 30.0", "watch_keep_days = 0.0000001"))
+    try:
+        shop.put("orders.csv", "k3")
+        assert [f["outcome"] for f in shop.take_in()] == ["done"]
+        assert shop.take_in() == []
+    finally:
+        config.write_text(before)
+    assert "Deleted 1 file in done/, after 1e-07 days (imports.watch_keep_days)." in shop.said
+    assert shop.files() == []
+
+
 def test_a_strict_folder_sends_nothing_of_a_file_with_a_fault(shop: Shop) -> None:
     shop.put("half.csv", "c1").write_text(shop.put("half.csv", "c1").read_text() + "c2,odd,2026-11-20 10:00:00\n")
     assert [(f["outcome"], f["sent"]) for f in shop.take_in(code=1, strict=True)] == [("refused", False)]

@@ -39,6 +39,7 @@ from bridge.operations.doctor.patient import Running
 from bridge.operations.doctor.people import ALERTS
 from bridge.site_folder import make_site, take_lock
 from bridge.store.migrate import NEWEST
+from bridge.vault import KeyFolder, Vault, folder_of_keys
 from devices.protocol.vocabulary import AlertCode, Role
 
 DAY_MS: Final = 86_400_000
@@ -153,6 +154,22 @@ def remove(name: str) -> Callable[[Case], None]:
         case.undo = lambda: (path.write_bytes(data), path.chmod(mode))
 
     return plant
+
+
+def sealed_row(case: Case) -> Path:
+    """Something is sealed with the key of a site; returns the file of that key."""
+    keys = KeyFolder(folder_of_keys(case.folder, ""), SITE)
+    key = keys.make(now_ms=1)
+    vault = Vault(keys.keys)
+    case.sql("INSERT INTO sealed (pos, order_id, received_ms, sealed, mac) VALUES (999999, NULL, 1, ?, x'')", vault.seal(b"someone", b"an order"))
+    return keys.path / f"{key.id.hex()}.key"
+
+
+def lost_key(case: Case) -> None:
+    path = sealed_row(case)
+    text = path.read_text()
+    path.unlink()
+    case.undo = lambda: (path.write_text(text.replace('"backed_up_ms": 0', '"backed_up_ms": 1')), path.chmod(0o600))
 
 
 def empty_database(case: Case) -> None:
@@ -360,19 +377,10 @@ def locked(case: Case, says: Running | None) -> None:
 
 def old_form(case: Case) -> None:
     """The newest migration is undone."""
-    assert NEWEST == "0014", "undo the one that is the newest now"
-    case.sql("UPDATE alembic_version SET version_num = '0013'")
-    for table in ("sealed", "contact_hashes", "forgotten", "legal_holds", "forget_requests", "audit_start"):
+    assert NEWEST == "0017", "undo the one that is the newest now"
+    case.sql("UPDATE alembic_version SET version_num = '0016'")
+    for table in ("tracking_numbers", "channel_files", "exports", "denials"):
         case.sql(f"DROP TABLE {table}")
-    case.sql("DROP INDEX ix_quarantine_order_id")
-    for table, column in (
-        ("quarantine", "order_id"),
-        ("quarantine", "is_sealed"),
-        ("quarantine", "expires_ms"),
-        ("audit", "sealed"),
-        ("audit", "sealed_sha256"),
-    ):
-        case.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
 
 
 def newer_form(case: Case) -> None:
@@ -415,6 +423,8 @@ SLOW: Final = {
     "the zone is unknown": Fault(T.CONFIG_WRONG, lambda case: case.setting('timezone = "UTC"', 'timezone = "Mars/Olympus"'), undo),
     "the configuration is gone": Fault(T.CONFIG_MISSING, remove(CONFIG_NAME), undo),
     "another site's database": Fault(T.DATABASE_FOREIGN, lambda case: case.sql("UPDATE site SET name = 'rotterdam'")),
+    "a key is lost": Fault(T.KEY_MISSING, lost_key, undo),
+    "a key has no recovery sheet": Fault(T.KEY_WITHOUT_SHEET, sealed_row),
     "the clock is behind": Fault(T.CLOCK_BEHIND, lambda case: setattr(case, "later_ms", -DAY_MS // 24), lambda case: setattr(case, "later_ms", 0)),
     "a command was killed": Fault(T.LEFTOVERS, left_files),
     "the disk is nearly full": Fault(T.DISK_FULL, small_disk, undo),
@@ -466,6 +476,8 @@ SLOW: Final = {
     "packets are too large": Fault(T.PACKET_TOO_LARGE, lambda case: case.alert(AlertCode.PACKET_SIZE, "scan-1"), acknowledge),
     "messages were dropped": Fault(T.MESSAGES_DROPPED, lambda case: case.alert(AlertCode.DROPPED, "scan-1"), acknowledge),
     "a phone has no position": Fault(T.NO_POSITION, lambda case: case.alert(AlertCode.NO_POSITION, "phone-1"), acknowledge),
+    "a channel sends no files": Fault(T.CHANNEL_STALE, lambda case: case.alert(AlertCode.STALE_CHANNEL, "shop1"), acknowledge),
+    "a carrier contradicts a scan": Fault(T.CARRIER_CONTRADICTS, lambda case: case.alert(AlertCode.CONTRADICTION, "PO-9"), acknowledge),
     "events wait for their order": Fault(T.EVENTS_PARKED, lambda case: case.alert(AlertCode.PARKED, "PO-9"), acknowledge),
     "a message is in quarantine": Fault(
         T.QUARANTINE, lambda case: case.sql("INSERT INTO quarantine VALUES (7, 'scan-1', 'pack', 1, 'malformed', 'no body', x'01', NULL, x'ff', 0, NULL, NULL)")

@@ -1,4 +1,5 @@
-"""Large files: an import that is killed in the middle and run again stores everything once, and a file that is larger than the memory comes in."""
+"""Large files: an import that is killed in the middle and run again stores everything once and leaves nobody's name behind, and a file that is larger than the
+memory comes in."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ import pytest
 from helpers.server import Server
 
 from bridge.config_file import parse
+from bridge.searching import forms_of, search
 from bridge.site_folder import make_site
 from bridge.site_reader import ReadableSite
 
@@ -73,9 +75,9 @@ def write(path: Path, orders: int, note: str = "") -> Path:
     return path
 
 
-def command(site: Path, *words: str | Path) -> subprocess.Popen[bytes]:
+def command(site: Path, *words: str | Path, **environment: str) -> subprocess.Popen[bytes]:
     arguments = [sys.executable, "-m", "bridge.entrypoints.cli.main", *map(str, words), "--site", str(site)]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
 
 
 def stored(site: Path, orders: int) -> tuple[int, int]:
@@ -138,6 +140,52 @@ def test_a_file_of_200_mb_and_100_000_rows_comes_in_in_bounded_memory(site: Path
     assert memory_kb * 1024 < MEMORY_BYTES_MAX, f"{memory_kb // 1024} MiB"
     print(f"command {of_command:.1f} s, server {of_server:.1f} s, {memory_kb // 1024:.0f} MiB")
     assert stored(site, orders) == (orders, events_of(orders))
+
+
+CONTACT = """
+[contact]
+name = "note"
+"""
+NAME = "Zauberlehrling"
+
+
+def test_an_import_that_is_killed_leaves_no_name_on_the_disk(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "map.toml").write_text(MAP + CONTACT)
+    file, temporary = write(tmp_path / "orders.csv", 25_000, note=f"{NAME} {'x' * 180}"), tmp_path / "temporary"
+    temporary.mkdir()
+    held = 0
+    with Server(site) as server:
+        for orders in (0, 500, 2_000):
+            run = command(site, "orders", "import", file, "--map", tmp_path / "map.toml", TMPDIR=str(temporary))
+            while run.poll() is None and (len(nameless := nameless_files(run.pid)) == 0 or how_many(site) < orders):
+                time.sleep(0.05)
+            held += sum(b"Zauber" in path.read_bytes() for path in nameless)
+            run.send_signal(signal.SIGKILL)
+            assert run.wait() == -signal.SIGKILL
+            assert list(temporary.iterdir()) == []
+        assert named_in(site) == []
+        assert server.process is not None
+    assert held, "the rows were never on the disk: the file is too small for this test"
+    assert named_in(site) == []
+
+
+def nameless_files(pid: int) -> list[Path]:
+    """The files that a process has open and that have no name any more."""
+    try:
+        return [file for file in Path(f"/proc/{pid}/fd").iterdir() if str(file.readlink()).endswith("(deleted)") and file.stat().st_size]
+    except OSError:
+        return []
+
+
+def how_many(site: Path) -> int:
+    return sum(ReadableSite(site).queries.order_counts().values())
+
+
+def named_in(site: Path) -> list[str]:
+    """The files of a site, and of its keys, in which the name can be read: as text, as UTF-16, or as base64 from any of its bytes."""
+    files = [path for folder in (site, site.with_name("site.keys")) for path in folder.rglob("*") if path.is_file()]
+    assert files
+    return [searched.file for searched in search(files, list(forms_of(NAME))) if searched.found]
 
 
 def cpu_s(pid: int) -> float:

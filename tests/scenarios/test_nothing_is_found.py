@@ -202,6 +202,34 @@ def reason_at_an_alert(house: Warehouse, door: str) -> None:
     house.shell("alerts", "silence", AlertCode.LOST, "--for", "1h", "--reason", planted(door))
 
 
+IMPORT_MAP: Final = """
+[channel]
+name = "shop2"
+prefix = "file-"
+timezone = "UTC"
+[columns]
+order = "no"
+created = "made"
+[contact]
+name = "who"
+phone = "phone"
+country = "land"
+"""
+
+
+def imported_file(house: Warehouse, door: str) -> None:
+    """A shop's file: of one order the contact comes in, of the other it does not fit, and neither is printed."""
+    folder = house.site.directory.with_name("shop")
+    folder.mkdir()
+    (folder / "map.toml").write_text(IMPORT_MAP)
+    rows = (f"{no},2026-11-20 10:00:00,{planted(door)},{planted_phone(door)},{land}" for no, land in ((1, "DE"), (2, planted(door))))
+    (folder / "orders.csv").write_text("\n".join(("no,made,who,phone,land", *rows, "")))
+    done = house.shell("orders", "import", folder / "orders.csv", "--map", folder / "map.toml", "--json", code=1)
+    assert "land is not a code" in done.stdout
+    assert planted(door) in str(contacts.shown(house.site.app, "file-1").contact)
+    assert planted(door) not in done.stdout + done.stderr
+
+
 def restored_backup(house: Warehouse, door: str) -> None:
     """What was planted is in a backup as well, which is one of the files that are searched."""
     created(house, door) if not house.site.app.queries.order("PO-created") else amended(house, door)
@@ -219,7 +247,7 @@ DOORS: Final[tuple[Callable[[Warehouse, str], None], ...]] = (
     *(unknown_field_of_a_system, unknown_field_of_a_scanner, unknown_field_of_a_phone),
     *(badge, badge_of_a_shift, badge_of_what_is_refused, names_of_workers),
     *(malformed_payload, malformed_payload_of_a_scanner, payload_that_is_no_cbor, used_id, order_of_another_shop, poison),
-    *(quarantine_shown, operator_note, search, reason_of_an_act, reason_at_an_alert, restored_backup, crash),
+    *(quarantine_shown, operator_note, search, reason_of_an_act, reason_at_an_alert, imported_file, restored_backup, crash),
 )
 
 

@@ -32,7 +32,7 @@ from bridge.entrypoints.control.users import own_user
 from bridge.errors import BridgeError, Refused
 from bridge.operations import imports, order_acts, people, server
 from bridge.operations.acts import Operation, carry_out
-from bridge.operations.people_ports import Credential, PersonRole
+from bridge.operations.people_ports import MEANING, Credential, PersonRole
 from bridge.passwords import new_person_token, person_token_digest
 from bridge.store.audit import AuditLog
 from bridge.store.sqlite import open_engine
@@ -314,7 +314,9 @@ def _credential_of(person: str) -> Credential | None:
 
 
 def test_the_table_of_roles_is_printed(tmp_path: Path) -> None:
-    assert "no command does this yet" in Shell(tmp_path)("people", "roles").stdout
+    lines = Shell(tmp_path)("people", "roles").stdout.splitlines()
+    assert [word for word in lines[0].split() if word != "may"] == [*PersonRole, "owner"]
+    assert len(lines) == 1 + len(MEANING)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from helpers.site import Site
 from helpers.waiting import DEADLINE_S, until
 
 from bridge import certificates
-from bridge.bounds import door_limits, pipeline_limits, rules_of
+from bridge.bounds import door_limits, login_rules, pipeline_limits, rules_of
 from bridge.config import CONFIG_NAME, Settings
 from bridge.config_file import parse, render
 from bridge.errors import ConfigError
@@ -39,9 +39,20 @@ from bridge.serving.reloading import RELOADABLE, merged
 from devices.protocol.vocabulary import Role
 
 EVERY: Final = [(section.name, setting) for section in fields(Settings) for setting in fields(getattr(Settings(), section.name))]
-OTHERS: Final = {"timezone": "Europe/Amsterdam", "unpaid": "warn", "language": "zh", "format": "json", "reports": "named"}
+OTHERS: Final = {
+    "timezone": "Europe/Amsterdam",
+    "unpaid": "warn",
+    "language": "zh",
+    "format": "json",
+    "totp": "always",
+    "holidays": "2026-12-25",
+    "stale_channels": "shop1=6",
+    "reports": "named",
+}
 READ_WHEN_NEEDED: Final = {
     *("site.timezone", "articles.articles_max", "articles.codes_per_article_max", "articles.file_bytes_max"),  # by commands
+    *("carriers.handover_days", "carriers.handovers_keep_days"),  # by commands
+    "imports.denials_max",  # by a command
     *("people.people_max", "people.tokens_max", "people.token_days", "people.password_chars_min", "people.reports"),  # by commands
     *("backup.folder", "backup.every_h", "backup.keep", "orders.sweep_every_s"),  # by tasks of the server, from the settings of the moment
     *("listen.tls_cert_file", "listen.tls_key_file"),  # by the reload itself
@@ -52,6 +63,8 @@ READ_WHEN_NEEDED: Final = {
 
 def other(setting: Field[Any]) -> Any:
     """Another value of a setting, within its bounds."""
+    if "sections" in setting.metadata:
+        return {"DHL": setting.metadata["sections"]()}
     value = setting.default
     if isinstance(value, bool):
         return not value
@@ -75,7 +88,7 @@ def test_each_setting_holds_at_once_or_is_said_to_need_a_restart(section: str, s
     now, done = merged(Settings(), wanted)
     if setting.name in RELOADABLE.get(section, ()):
         assert (now, done.applied, done.needs_restart) == (wanted, [name], [])
-        made = [derive(wanted) != derive(Settings()) for derive in (rules_of, door_limits, pipeline_limits)]
+        made = [derive(wanted) != derive(Settings()) for derive in (rules_of, door_limits, pipeline_limits, login_rules)]
         assert any(made) or name in READ_WHEN_NEEDED, "nothing that is replaced knows it"
     else:
         assert (now, done.applied, done.needs_restart) == (Settings(), [], [name])

@@ -51,7 +51,7 @@ def happened(fact: Fact) -> Happened:
         if isinstance(fact.body, Decided)
         else msgspec.to_builtins(fact.body, builtin_types=(bytes,))
     )
-    named = (fact.parcel, fact.code, fact.at, fact.fault, fact.courier, fact.terms, fact.article, fact.seq_reused)
+    named = (fact.parcel, fact.code, fact.at, fact.fault, fact.courier, fact.terms, fact.article, fact.seq_reused, fact.carrier)
     return Happened(fact.device, str(fact.role), str(fact.type), fact.log, fact.seq, fact.id, fact.event_ms, fact.received_ms, body, *named)
 
 

@@ -12,7 +12,9 @@ from bridge.domain.facts import BRIDGE, DECIDED, Decided, Fact, Verdict, tone_of
 from bridge.domain.fold import Added, OrderFold, fold
 from bridge.domain.lifecycle import INSTRUCTIONS
 from bridge.domain.order import Order, Parcel
+from bridge.domain.order.promise import ship_by
 from bridge.domain.view import OrderView, flags_of
+from bridge.projections.consignments import consignment_of
 from devices.protocol import bodies
 from devices.protocol.bodies import Body, Line
 from devices.protocol.vocabulary import EventType as E
@@ -105,7 +107,7 @@ PLAIN_BODY: Final[dict[E, Body]] = {
     E.CASH_COUNTED: bodies.CashCounted(courier="kim", amount_minor=1999, currency="EUR"),
     E.CLAIM: bodies.Claim(job="j1", rev=1),
     E.DECLINE: bodies.Decline(job="j1", reason="full"),
-    E.PICKUP: bodies.Nothing(),
+    E.PICKUP: bodies.Pickup(),
     E.OUT_FOR_DELIVERY: bodies.OutForDelivery(),
     E.STOP_ARRIVED: bodies.StopArrived(stop="s1"),
     E.ATTEMPT_FAILED: because("nobody home"),
@@ -245,12 +247,17 @@ def fresh(facts: Iterable[Fact]) -> list[Fact]:
     return twins
 
 
-def seen(whole: OrderFold) -> tuple[bytes, str, dict[tuple[str, bytes], Verdict]]:
-    """Everything that must not depend on arrival: hash, state and verdicts."""
-    return OrderView(whole.order).hash, whole.order.state_word, dict(whole.verdicts)
+Seen = tuple[tuple[object, ...], str, dict[tuple[str, bytes], Verdict]]
 
 
-def seen_at_once(facts: Iterable[Fact]) -> tuple[bytes, str, dict[tuple[str, bytes], Verdict]]:
+def seen(whole: OrderFold) -> Seen:
+    """Everything that must not depend on arrival: hash and what carriers are asked about, state, and verdicts."""
+    order = whole.order
+    consignments = [consignment_of(order, p) for p in sorted(order.parcels.values(), key=lambda p: p.id)]
+    return (OrderView(order).hash, ship_by(order), *consignments), order.state_word, dict(whole.verdicts)
+
+
+def seen_at_once(facts: Iterable[Fact]) -> Seen:
     return seen(fold(ORDER, fresh(facts)))
 
 
@@ -266,11 +273,23 @@ _SENDERS: Final = {e: tuple(d for d, role in ROLE_OF.items() if e in MAY_SEND[ro
 
 _BODIES: Final[dict[E, tuple[Body, ...]]] = {e: (b,) for e, b in PLAIN_BODY.items()} | {
     E.CREATED: (
-        created(line(MUG, 2), line(LAMP), dest_country="NL"),
+        created(line(MUG, 2), line(LAMP), dest_country="NL", carrier="DHL", service="express"),
         created(line(MUG), allow_partial=True, payment="on_delivery", promise_ms=T0 + 9_000),
         created(line(MUG, 2), line(LAMP), payment="on_delivery", amount_minor=1999, currency="EUR"),
     ),
-    E.AMENDED: (bodies.Amended(changed=["address"]), bodies.Amended(changed=["lines"], lines=[line(MUG), line(LAMP)])),
+    E.AMENDED: (
+        bodies.Amended(changed=["address"]),
+        bodies.Amended(changed=["lines"], lines=[line(MUG), line(LAMP)]),
+        bodies.Amended(changed=["carrier"], carrier="GLS", tracking="T-1"),
+        bodies.Amended(changed=["carrier"], carrier="DHL"),
+    ),
+    E.LABELLED: (
+        bodies.Labelled(code="C1", kind="sscc"),
+        bodies.Labelled(code="C1", kind="waybill", carrier="GLS", service="eco"),
+        bodies.Labelled(code="C1", kind="waybill"),
+    ),
+    E.LOAD: (bodies.Load(vehicle="V1"), bodies.Load(vehicle="V1", carrier="dhl"), bodies.Load(vehicle="V1", carrier="GLS")),
+    E.PICKUP: (bodies.Pickup(), bodies.Pickup(carrier="DHL")),
     E.HELD: (because("fraud"), because("stock")),
     E.RELEASED: (bodies.Released(reason="fraud"), bodies.Released(reason="stock"), bodies.Released(), bodies.Released(all=True)),
     E.CANCELLED: (bodies.Cancelled(reason="asked"), bodies.Cancelled(reason="asked", since_ms=T0 + 3_000)),
@@ -348,6 +367,8 @@ def facts_of_an_order(draw: st.DrawFn, *, most: int = 12, creations: int = 2, vo
                 courier=COURIER_OF.get(device),
                 terms=TERMS[which % len(TERMS)] if event is E.CREATED else None,
                 fault=Reason.UNREADABLE_CODE.value if oddity == 3 else None,
+                carrier="GLS" if event is E.LOAD and oddity == 6 else None,
+                pickups=f"DHL={T0 + place}\nGLS={T0 + 2 * place}" if event in (E.CREATED, E.PAID, E.AMENDED) and oddity != 7 else None,
                 seq_reused=restored,
             ),
         )

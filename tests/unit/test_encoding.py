@@ -61,6 +61,7 @@ VERDICTS = st.builds(
     st.none() | st.sampled_from(Next),
     st.none() | st.sampled_from(OrderState),
     st.none() | NAMES,
+    st.none() | NAMES.filter(lambda name: len(name) <= 64),
 )
 
 
@@ -127,6 +128,7 @@ def test_receipts(
         "parcel": verdict.parcel,
         "reason": verdict.reason,
         "outcome": verdict.outcome,
+        "expected": {"carrier": verdict.carrier} if verdict.carrier is not None else None,
     }
     told = {key: value for key, value in told.items() if value is not None}
     assert receipt == cbor2.dumps(told, canonical=True)

@@ -148,6 +148,9 @@ COMPLETED: Told = ("shop1", "completed", {})
 PART: Told = ("scan-1", "returned", {"dock": "r1", "items": [LINES[1]]})
 REST: Told = ("scan-1", "returned", {"dock": "r1", "items": [LINES[0]]})
 
+FOR_DHL: Told = ("shop1", "amended", {"changed": ["carrier"], "carrier": "DHL"})
+FOR_GLS: Told = ("scan-1", "load", {"vehicle": "v1", "carrier": "GLS"})
+
 FLAG_STORIES: dict[Flag, list[tuple[list[Told], EventType, list[Told]]]] = {
     Flag.HELD: [([HELD], EventType.RELEASED, [("desk", "released", {})])],
     Flag.CUSTOMS_HOLD: [
@@ -205,6 +208,16 @@ FLAG_STORIES: dict[Flag, list[tuple[list[Told], EventType, list[Told]]]] = {
         ([PACK, ASSIGNED, OUT], EventType.RETURNED, [RETURNED]),
         ([PACK, ASSIGNED, OUT], EventType.LOST, [LOST]),
         ([PACK, ASSIGNED, OUT, DELIVERED], EventType.COMPLETED, [COMPLETED]),
+    ],
+    Flag.WRONG_CARRIER: [
+        ([FOR_DHL, PACK, FOR_GLS], EventType.UNLOAD, [("scan-1", "unload", {})]),
+        ([FOR_DHL, PACK, FOR_GLS], EventType.AMENDED, [("desk", "amended", {"changed": ["carrier"], "carrier": "gls"})]),
+        ([FOR_DHL, PACK, FOR_GLS], EventType.LABELLED, [("scan-1", "labelled", {"code": "WB-1", "kind": "waybill", "carrier": "GLS"})]),
+        ([FOR_DHL, PACK, FOR_GLS], EventType.LOAD, [("scan-1", "load", {"vehicle": "v2", "carrier": "DHL"})]),
+        ([FOR_DHL, PACK, FOR_GLS], EventType.PICKUP, [("shop1", "pickup", {"carrier": "DHL"})]),
+        ([FOR_DHL, PACK, ("shop1", "pickup", {"carrier": "GLS"})], EventType.RETURNED, [RETURNED]),
+        ([FOR_DHL, PACK, FOR_GLS], EventType.LOST, [LOST]),
+        ([FOR_DHL, PACK, FOR_GLS, DELIVERED], EventType.COMPLETED, [COMPLETED]),
     ],
     Flag.PART_RETURNED: [([PACK, DELIVERED, PART], EventType.RETURNED, [REST])],
 }
@@ -283,6 +296,8 @@ def test_s21_no_other_event_raises_or_ends_a_flag_or_an_alert(facts: list[Fact])
 # --- S21 and S25: what raises an alert, and what ends it --------------------------------------------------------------------
 
 THREE = [OUT, FAILED, OUT, FAILED, OUT, FAILED]
+STAGE: Told = ("scan-1", "stage", {"dock": "d1"})
+CARRIER_DELIVERED: Told = ("dhl", "delivery", {"pod": {"method": "none"}})
 LABEL: Told = ("scan-1", "labelled", {"code": "WB-1", "kind": "waybill"})
 TAKEN: list[Told] = [
     ("shop1", "created", {"order": "PO-2", **CREATED}),
@@ -294,6 +309,7 @@ ALERT_STORIES: dict[AlertCode, list[tuple[list[Told], EventType, list[Told]]]] =
     AlertCode.MOVED_ON_HOLD: FLAG_STORIES[Flag.MOVED_ON_HOLD],
     AlertCode.MOVED_AFTER_CANCEL: FLAG_STORIES[Flag.CANCEL_REQUESTED],
     AlertCode.NOT_YOUR_JOB: FLAG_STORIES[Flag.WRONG_COURIER],
+    AlertCode.WRONG_CARRIER: FLAG_STORIES[Flag.WRONG_CARRIER],
     AlertCode.LABEL_MOVED: [
         ([PACK, LABEL, *TAKEN], EventType.LABELLED, [("scan-1", "labelled", {"code": "WB-2", "kind": "waybill"})]),
         ([PACK, LABEL, *TAKEN], EventType.LABELLED, [LABEL]),
@@ -309,6 +325,11 @@ ALERT_STORIES: dict[AlertCode, list[tuple[list[Told], EventType, list[Told]]]] =
         ([PACK, LOAD, ("phone-anna", "damaged", {"severity": "major"})], EventType.RETURNED, [RETURNED]),
         ([PACK, LOAD, ("phone-anna", "damaged", {"severity": "total"})], EventType.CANCELLED, [CANCELLED]),
         ([PACK, ("phone-anna", "damaged", {"severity": "minor"}), DELIVERED], EventType.COMPLETED, [COMPLETED]),
+    ],
+    AlertCode.CONTRADICTION: [
+        ([PACK, STAGE, CARRIER_DELIVERED], EventType.COMPLETED, [COMPLETED]),
+        ([PACK, STAGE, CARRIER_DELIVERED], EventType.LOAD, [LOAD]),
+        ([PACK, STAGE, CARRIER_DELIVERED], EventType.PICKUP, [("dhl", "pickup", {})]),
     ],
     AlertCode.REFUSED: [
         ([PACK, OUT, REFUSED], EventType.RETURNED, [RETURNED]),

@@ -250,7 +250,7 @@ def test_times_may_have_their_own_zone(tmp_path: Path) -> None:
         ("", '[patterns]\nqty = "1"', "patterns.qty is not a column with a pattern"),
         ("", '[payment]\ncash = "later"', "payment.cash is 'later'"),
         ("", '[country]\nJapan = "JPN"', "country.Japan is 'JPN'"),
-        ("", '[contact]\nname = "Buyer"', "[contact] is not a section"),
+        ("", '[customer]\nname = "Buyer"', "[customer] is not a section"),
     ],
 )
 def test_a_setting_that_can_not_be_used_is_refused_with_a_fix(tmp_path: Path, channel: str, more: str, said: str) -> None:
@@ -261,10 +261,10 @@ def test_a_setting_that_can_not_be_used_is_refused_with_a_fix(tmp_path: Path, ch
 
 
 @pytest.mark.parametrize("columns", ['phone = "Tel"', 'name = "Buyer"', 'country = "Shipping Street"', 'currency = "E-mail"'])
-def test_who_the_customer_is_can_not_be_taken_in_yet(tmp_path: Path, columns: str) -> None:
+def test_who_the_customer_is_comes_in_as_a_contact_only(tmp_path: Path, columns: str) -> None:
     with pytest.raises(MapError, match="would take in who the customer is") as caught:
         shop(tmp_path, columns=columns)
-    assert "come with a later release" in str(caught.value.fix)
+    assert "write it in [contact], which is sealed" in str(caught.value.fix)
 
 
 # --- what has left ----------------------------------------------------------------------------------------------------------

@@ -318,8 +318,11 @@ def busy_day(bench: Bench) -> None:
     bench.tell("scan-2", "stage", None, {"dock": "d1"})
     bench.tell("phone-ben", "pickup", "PO-2")
     bench.send(bench.message("scan-2", "created", event("scan-2", 20, "PO-1"), kind=Kind.DENIED, detail="role scanner does not send created"))
-    bench.tell("shop1", "created", "PO-3", {**CREATED, "promise_ms": bench.now_ms + 5_000})
+    bench.tell("shop1", "created", "PO-3", {**CREATED, "promise_ms": bench.now_ms + 5_000, "tracking": "JD 014600"})
+    bench.tell("shop1", "created", "PO-4", {**CREATED, "tracking": "JD 014601"})
+    bench.tell("shop1", "void", None, {"ref": event_id("shop1", bench._seq["shop1"]), "reason": "did_not_occur"})
     bench.sweep(10_000)
+    bench.tell("desk", "amended", "PO-1", {"changed": ["carrier"], "carrier": "DHL"})
     bench.create("PO-8")
     bench.tell("desk", "unassigned", None, {"job": "j1", "reason": "sick"})
 
@@ -348,6 +351,19 @@ def test_a_migration_gives_orders_what_they_are_sought_by(bench: Bench) -> None:
         assert connection.exec_driver_sql(sought).fetchall() == before
     assert any(row.flags for row in before)
     assert any(row.promise_ms for row in before)
+
+
+def test_a_migration_finds_the_numbers_of_orders_that_are_there(bench: Bench) -> None:
+    busy_day(bench)
+    numbers = "SELECT * FROM tracking_numbers ORDER BY number"
+    bench.store.close()
+    with bench.engine.connect() as connection, connection.begin():
+        before = connection.exec_driver_sql(numbers).fetchall()
+        for table in ("tracking_numbers", "channel_files", "exports", "denials"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0015'")
+        command.upgrade(migrations._config(connection), "0016")
+        assert connection.exec_driver_sql(numbers).fetchall() == before == [("JD014600", "PO-3"), ("JD014601", "PO-4")]
 
 
 def test_what_was_lost_comes_back_from_the_log(bench: Bench) -> None:

@@ -38,6 +38,7 @@ MANY_PARAMETERS: Final = {
     "torture.py:torture": "a command: each parameter is an option",
     "device.py:add": "a command: each parameter is an option",
     "device_enrol.py:import_": "a command: each parameter is an option",
+    "order_acts.py:amend": "a command: each parameter is an option",
     "order_reads.py:list_": "a command: each parameter is an option",
     "quarantine.py:fix": "a command: each parameter is an option",
     "history.py:history": "a command: each parameter is an option",

@@ -30,15 +30,17 @@ MAY: Final[dict[str, frozenset[PersonRole]]] = {
     "articles.put": ONLY_LEAD,
     **dict.fromkeys((f"devices.{name}" for name in ("add", "edit", "rotate", "remove", "check", "apply", "open_claims")), ONLY_LEAD),
     **dict.fromkeys(("devices.revoke_claims", "devices.revoke", "devices.certify"), ONLY_LEAD),
-    **dict.fromkeys(("jobs.assign", "jobs.release", "jobs.move"), FLOOR),
+    **dict.fromkeys(("jobs.assign", "jobs.release", "jobs.move", "handovers.close"), FLOOR),
     **dict.fromkeys((f"order_acts.{name}" for name in ("hold", "release", "confirm", "cancel", "amend", "complete", "void", "relabel")), FLOOR),
-    **dict.fromkeys(("imports.open_channel", "imports.remember_file", "imports.submit"), FLOOR),
+    **dict.fromkeys(("imports.open_channel", "imports.remember_file", "imports.note_file", "imports.submit"), FLOOR),
+    **dict.fromkeys(("carrier_files.open_channel", "carrier_files.deny", "exports.remember"), FLOOR),
     **dict.fromkeys(("quarantine.replay", "quarantine.drop", "quarantine.fix"), ONLY_LEAD),
     **dict.fromkeys((f"people.{name}" for name in ("add", "edit", "disable", "enable", "set_password", "add_token", "revoke_token")), OWNER),
     **dict.fromkeys((f"workers.{name}" for name in ("list_workers", "name", "name_courier", "forget", "forget_courier")), ONLY_LEAD),
     "workers.may_look": EVERYONE,
     "exposure.look": frozenset({LEAD, PRIVACY}),
-    "audit.look": frozenset({LEAD, PRIVACY}),
+    **dict.fromkeys(("people.set_totp", "people.remove_totp", "logins.log_in"), OWNER),
+    "audit_log.look": frozenset({LEAD, PRIVACY}),
     "quarantine.look": ONLY_LEAD,
     **dict.fromkeys(("contacts.show", "contacts.find", "contacts.note"), FLOOR | {PRIVACY}),
     **dict.fromkeys(("forgetting.forget", "forgetting.legal_hold", "forgetting.lift_legal_hold", "subjects.export_subject"), frozenset({PRIVACY})),
@@ -74,7 +76,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def may(site: Site, role: PersonRole, operation: Operation, arguments: dict[str, Any]) -> bool:
-    person = Person(name="kim", role=role, created_ms=0, disabled_ms=None, has_password=False, tokens=1)
+    person = Person(name="kim", role=role, created_ms=0, disabled_ms=None, has_password=False, totp_ms=None, recovery_codes=0, tokens=1)
     try:
         check_may(site.app, person, operation, arguments)
     except Refused:

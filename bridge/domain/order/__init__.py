@@ -95,7 +95,7 @@ def apply(order: Order, fact: Fact) -> Verdict:
         if doubt is not None:
             odd = (*odd, doubt)
     known = len(order.parcels)
-    outcome, reason, warn, following, _, parcel = HANDLERS[kind](order, fact)
+    outcome, reason, warn, following, _, parcel, carrier = HANDLERS[kind](order, fact)
     if outcome is OUTCOME.NOOP and len(order.parcels) > known:
         outcome = OUTCOME.APPLIED  # it moved nothing, but the order has a parcel more
     if outcome is OUTCOME.APPLIED:
@@ -106,7 +106,7 @@ def apply(order: Order, fact: Fact) -> Verdict:
         warn = tuple(dict.fromkeys((*warn, *odd)))
         if Warn.LABEL_MOVED in odd:
             following = following or Next.CALL_DESK  # two boxes may bear each other's labels
-    return _verdict(outcome, reason, warn, following, PARTIALLY[order.state] if order.partial else order.state, parcel)
+    return _verdict(outcome, reason, warn, following, PARTIALLY[order.state] if order.partial else order.state, parcel, carrier)
 
 
 _verdict: Final = lru_cache(VERDICTS_CACHED_MAX)(Verdict)

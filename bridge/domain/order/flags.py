@@ -44,6 +44,7 @@ FLAG_LIFE: Final[dict[Flag, Life]] = {
         frozenset({E.PICKUP, E.OUT_FOR_DELIVERY, E.DELIVERY, E.ATTEMPT_FAILED}),
         frozenset({E.ASSIGNED, E.PICKUP, E.OUT_FOR_DELIVERY, E.ARRIVE}) | _HOME | _GONE | _CLOSED,
     ),
+    Flag.WRONG_CARRIER: Life(frozenset({E.LOAD, E.PICKUP}), frozenset({E.LOAD, E.PICKUP, E.AMENDED, E.LABELLED}) | _BACK | _CLOSED),
     Flag.PART_RETURNED: Life(frozenset({E.RETURNED}), frozenset({E.RETURNED})),
 }
 """Every flag that events raise; `silent` and `late_risk` come and go with time. `amended` stays: it says that the order is another than the one ordered.
@@ -55,9 +56,14 @@ ALERT_LIFE: Final[dict[AlertCode, Life]] = {
     AlertCode.MOVED_ON_HOLD: FLAG_LIFE[Flag.MOVED_ON_HOLD],
     AlertCode.MOVED_AFTER_CANCEL: FLAG_LIFE[Flag.CANCEL_REQUESTED],
     AlertCode.NOT_YOUR_JOB: FLAG_LIFE[Flag.WRONG_COURIER],
+    AlertCode.WRONG_CARRIER: FLAG_LIFE[Flag.WRONG_CARRIER],
     AlertCode.LABEL_MOVED: Life(frozenset({E.LABELLED}), frozenset({E.LABELLED, E.PACK, E.UNPACK, E.DELIVERY, E.RETURNED, E.CANCELLED}) | _GONE | _CLOSED),
     AlertCode.LOST: Life(FLAG_LIFE[Flag.LOST].raised_by, FLAG_LIFE[Flag.LOST].ended_by | {E.CANCELLED} | _CLOSED),
     AlertCode.DAMAGED: Life(FLAG_LIFE[Flag.DAMAGED].raised_by, FLAG_LIFE[Flag.DAMAGED].ended_by | {E.RETURNED, E.CANCELLED} | _CLOSED),
+    AlertCode.CONTRADICTION: Life(
+        _CUSTODY | _HOME | {E.PACK, E.UNPACK, E.STAGE, E.ATTEMPT_FAILED, E.AVAILABLE_FOR_PICKUP, E.REFUSED},
+        _CUSTODY | _HOME | {E.REFUSED, E.RETURN_STARTED, E.COMPLETED},
+    ),
     AlertCode.REFUSED: Life(frozenset({E.REFUSED}), frozenset({E.RETURNED, E.DELIVERY}) | _GONE),
     AlertCode.ATTEMPTS: Life(frozenset({E.ATTEMPT_FAILED}), frozenset({E.DELIVERY, E.AVAILABLE_FOR_PICKUP, E.REFUSED, E.RETURN_STARTED, E.RETURNED}) | _GONE),
 }
@@ -84,6 +90,7 @@ _BY_FLAG: Final = {
     Flag.MOVED_ON_HOLD: AlertCode.MOVED_ON_HOLD,
     Flag.CANCEL_REQUESTED: AlertCode.MOVED_AFTER_CANCEL,
     Flag.WRONG_COURIER: AlertCode.NOT_YOUR_JOB,
+    Flag.WRONG_CARRIER: AlertCode.WRONG_CARRIER,
 }
 _POINT: Final = RANK[ParcelState.AVAILABLE_FOR_PICKUP]
 """From here on nobody tries to deliver any more."""

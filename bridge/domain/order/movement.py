@@ -11,6 +11,7 @@ from typing import Final
 from bridge.domain.facts import APPLIED, NOOP, Fact, Unpaid, Verdict, refusal
 from bridge.domain.lifecycle import CUSTODY_FACTS, DEAD, MOVES, OUTBOUND, PARCEL_TABLE, PREPARATION, SHOWN_AS, Step
 from bridge.domain.members import FLAG, ORDER, OUTCOME, PARCEL, E
+from bridge.domain.order.loading import LEAVES, give, stopped
 from bridge.domain.order.order import Handler, Order, body_of, close_cases, known_parcel, quantities
 from bridge.domain.order.parcel import ROAD_FLAGS, Parcel
 from bridge.domain.order.possession import CHANGES_HANDS, take
@@ -53,19 +54,19 @@ def apply_movement(order: Order, fact: Fact, step: str | None = None, where: str
     if fact.type == E.UNLOAD:
         move_parcels(order, [p for p in parcels if order.is_cancelled(p)], Step.CANCELLED_IN_HOUSE, fact, None)
     order.count_packed()
-    verdict = judge_scan(order, fact, changed, parcels, warn)
-    return _stop_unpaid(order, verdict) if changed and fact.type in _LEAVES else verdict
-
-
-_LEAVES: Final = frozenset({E.LOAD, E.PICKUP})
-"""By these a parcel leaves the warehouse."""
+    if fact.type not in LEAVES:
+        return judge_scan(order, fact, changed, parcels, warn)
+    given = give(order, fact, parcels)
+    verdict = stopped(judge_scan(order, fact, changed or given.is_news, parcels, warn), given)
+    return _stop_unpaid(order, verdict) if changed else verdict
 
 
 def _stop_unpaid(order: Order, verdict: Verdict) -> Verdict:
     """A prepaid order that leaves unpaid is warned of; under the site's rule it is stopped."""
     if not order.owes_before_shipping:
         return verdict
-    return verdict._replace(warn=(*verdict.warn, Warn.NOT_PAID), next=Next.CALL_DESK if order.terms == Unpaid.BLOCK_PICK else None)
+    following = verdict.next or (Next.CALL_DESK if order.terms == Unpaid.BLOCK_PICK else None)
+    return verdict._replace(warn=(*verdict.warn, Warn.NOT_PAID), next=following)
 
 
 def movement_to(field: str) -> Handler:

@@ -14,7 +14,7 @@ from bridge.domain.lifecycle import DEAD, IN_CUSTODY, MOVES, ORDER_IMPLIED, ORDE
 from bridge.domain.members import FLAG, ORDER, PARCEL, E
 from bridge.domain.order.book import Book, is_booked
 from bridge.domain.order.contents import Contents, contents_of, packed_if_none_gone
-from bridge.domain.order.parcel import Parcel
+from bridge.domain.order.parcel import OwnSending, Parcel
 from bridge.domain.order.payment import Account
 from devices.protocol import bodies
 from devices.protocol.vocabulary import Flag, OrderState, Outcome, Payment, Reason, Warn, partially
@@ -38,10 +38,12 @@ class Order:
     """An order as its facts so far make it. `milestones` maps a state to (when first reached, whether that was inferred).
 
     `lines` and `picked` are (sku → qty); `short` are the skus that were missing at their shelf; `last` is (type, event_ms) of the last event that was
-    applied. `holds` maps the reason of a hold to the device that set it. `terms` is the rule for unpaid orders under which it was created.
+    applied. `holds` maps the reason of a hold to the device that set it. `terms` is the rule for unpaid orders under which it was created, `pickups`
+    are those that it was in time for (`promise.py`).
 
     `assigned` is the job of the whole order, `parcel_jobs` that of single parcels by their id, or by the code that they will bear; None if it was taken
-    back. `cancelled_parcels` are the parcels that are cancelled while the order is not, named in the same way.
+    back. `cancelled_parcels` are the parcels that are cancelled while the order is not, and `sendings` how single parcels are sent, named in
+    the same way.
 
     `decisions` are the outcomes of couriers' answers by (device, event id). `book` knows which parcel an event is about, from the facts in `booked`.
     `last_scans` holds the event_ms of the last scan by (device, type, code or parcel).
@@ -72,6 +74,8 @@ class Order:
         "parcels",
         "partial",
         "picked",
+        "pickups",
+        "sendings",
         "short",
         "state",
         "terms",
@@ -81,10 +85,12 @@ class Order:
         self.id = order_id
         self.created: bodies.Created | None = None
         self.terms: str | None = None
+        self.pickups: str | None = None
         self.account = Account()
         self.assigned: CourierJob | None = None
         self.parcel_jobs: dict[str, CourierJob | None] = {}
         self.cancelled_parcels: set[str] = set()
+        self.sendings: dict[str, OwnSending] = {}
         self.lines: dict[str, int] = {}
         self.parcels: dict[str, Parcel] = {}
         self.holds: dict[str, str] = {}

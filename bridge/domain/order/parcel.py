@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from bridge.domain.lifecycle import IMPLIED, IMPLIED_BY
+from bridge.domain.lifecycle import IMPLIED, IMPLIED_BY, IN_CUSTODY
 from bridge.domain.members import FLAG, PARCEL, E
 from devices.protocol.vocabulary import AlertCode, Flag, ParcelState, Waypoint
 
 _FULL: Final = frozenset({PARCEL.PACKED, *(state for state, implied in IMPLIED.items() if PARCEL.PACKED in implied)})
 """A parcel in one of these states was packed, even if no pack event has arrived."""
 
+_AT_HOME: Final = frozenset(ParcelState) - IN_CUSTODY - {PARCEL.LOST, PARCEL.DESTROYED}
+"""In these no carrier has it. One that was lost may be found where it was."""
 
-ROAD_FLAGS: Final = frozenset({FLAG.MOVED_ON_HOLD, FLAG.CANCEL_REQUESTED})
+ROAD_FLAGS: Final = frozenset({FLAG.MOVED_ON_HOLD, FLAG.CANCEL_REQUESTED, FLAG.WRONG_CARRIER})
 """Flags of a parcel that someone should stop. They end when it is back, on its way back, or gone."""
 CASE_FLAGS: Final = ROAD_FLAGS | {FLAG.WRONG_COURIER}
 """Flags that end when the order is closed: nobody has to do anything about them any more."""
+
+
+class OwnSending(NamedTuple):
+    """What was said of how one parcel alone is sent.
+
+    `tracking` is a number of the carrier `tracked_by`, if that was known; with `label`, only as long as the parcel bears this code.
+    """
+
+    carrier: str | None = None
+    service: str | None = None
+    tracking: str | None = None
+    tracked_by: str | None = None
+    label: str | None = None
+
+
+class Load(NamedTuple):
+    """The scan by which a parcel was given to a carrier.
+
+    `carrier` is the one that the scan was for, if that was known; `positions` are the places in the event log of the scans that gave it to this one.
+    """
+
+    carrier: str | None
+    vehicle: str | None
+    at_ms: int
+    positions: tuple[int, ...]
 
 
 class Parcel:
@@ -25,7 +52,8 @@ class Parcel:
     it, if a pack event listed that. `returned` is (sku → qty) what of it came back after its delivery.
 
     `courier` is the courier who has it; `handed_to` the one to whom another courier handed it over, until it is assigned again. `refused` says that the
-    recipient refused it, while it is on its way back. `cases` are alerts that stand until what happened is undone or the order is closed.
+    recipient refused it, while it is on its way back. `load` is how it was given to a carrier, until it is back in the warehouse. `cases` are alerts that
+    stand until what happened is undone or the order is closed.
     """
 
     __slots__ = (
@@ -42,10 +70,12 @@ class Parcel:
         "id",
         "is_packed",
         "items",
+        "load",
         "milestones",
         "refused",
         "returned",
         "state",
+        "weight_g",
         "where",
     )
 
@@ -56,12 +86,14 @@ class Parcel:
         self.flags: set[Flag] = set()
         self.cases: set[AlertCode] = set()
         self.where: str | None = None
+        self.weight_g: int | None = None
         self.items: dict[str, int] | None = None
         self.is_packed = self.has_pack_event = False
         self.at_ms = at_ms
         self.attempts = 0
         self.collected = False
         self.customs_direction: str | None = None
+        self.load: Load | None = None
         self.courier: str | None = None
         self.handed_to: str | None = None
         self.refused = False
@@ -73,11 +105,13 @@ class Parcel:
         self.state = state
         self.at_ms = at_ms
         self.refused = step == E.REFUSED
+        if state in _AT_HOME:
+            self.load = None
         if state in _FULL or step in IMPLIED_BY:
             self.is_packed = True
         elif state is PARCEL.PICKING:
             self.is_packed = self.has_pack_event = False
-            self.items = None
+            self.items = self.weight_g = None
         for implied in IMPLIED.get(state) or IMPLIED_BY.get(step, ()):
             if implied not in self.milestones and not (implied is PARCEL.OUT_FOR_DELIVERY and self.collected):
                 self.milestones[implied] = (at_ms, True)

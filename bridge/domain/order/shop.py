@@ -6,8 +6,11 @@ from msgspec.structs import replace
 
 from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict, refusal
 from bridge.domain.lifecycle import OUTBOUND, Step
+from bridge.domain.order import promise
+from bridge.domain.order.loading import right_carrier
 from bridge.domain.order.movement import move_parcels
 from bridge.domain.order.order import Order, body_of, close_cases, named_parcel, quantities
+from bridge.domain.order.sending import amend_order, amend_parcel
 from devices.protocol import bodies
 from devices.protocol.reasons import GUARDED_HOLDS
 from devices.protocol.vocabulary import Flag, OrderState, Outcome, Reason, Warn
@@ -16,18 +19,19 @@ _NOT_PAID = Verdict(Outcome.APPLIED, warn=(Warn.NOT_PAID,))
 _STILL_HELD = Verdict(Outcome.NOOP, warn=(Warn.STILL_HELD,))
 _STILL_ORDERED = frozenset({"carrier", "service", "tracking", "ship_by", "contact"})
 """Changes of how and to whom an order is sent: it is still what was ordered."""
-_CHANGEABLE = ("promise_ms", "carrier", "service", "tracking", "ship_by_ms")
-"""What an amendment changes of an order's creation."""
+_TIMES = ("promise_ms", "ship_by_ms")
+"""What an amendment changes of an order's creation, besides how it is sent."""
 
 
 def created(order: Order, fact: Fact) -> Verdict:
     if order.created is not None:
         return NOOP
     body: bodies.Created = body_of(fact)
-    order.created = body
+    order.created = body if fact.carrier is None else replace(body, carrier=fact.carrier)
     order.terms = fact.terms
     order.account.owe(body.amount_minor, body.currency)
     order.lines = quantities(body.lines)
+    promise.begin(order, fact)
     return APPLIED
 
 
@@ -41,6 +45,8 @@ def paid(order: Order, fact: Fact) -> Verdict:
     if not order.account.is_settled:
         return _NOT_PAID
     settle(order, fact)
+    if not was_paid:
+        promise.count_from_payment(order, fact)
     return NOOP if was_paid else APPLIED
 
 
@@ -85,12 +91,20 @@ def amended(order: Order, fact: Fact) -> Verdict:
         if order.picked or order.parcels:
             order.flags.add(Flag.NEEDS_CONFIRM)
         order.count_packed()
-    changes = {name: value for name in _CHANGEABLE if (value := getattr(body, name)) is not None}
+    parcel, name = named_parcel(order, fact)
+    if name is not None:
+        amend_parcel(order, parcel, name, fact)
+    else:
+        before = order.created.carrier if order.created is not None else None
+        amend_order(order, fact)
+        promise.count_anew(order, before, fact)
+    right_carrier(order, order.parcels.values())
+    changes = {name: value for name in _TIMES if (value := getattr(body, name)) is not None}
     if changes and order.created is not None:
         order.created = replace(order.created, **changes)
     if body.amount_minor is not None:
         order.account.owe(body.amount_minor, body.currency)
-    return APPLIED
+    return APPLIED if parcel is None else Verdict(Outcome.APPLIED, parcel=parcel.id)
 
 
 # --- holds ----------------------------------------------------------------------------------------------------------------

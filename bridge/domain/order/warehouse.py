@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from bridge.domain.barcodes import ordered_sku, same_article
 from bridge.domain.facts import APPLIED, NOOP, Fact, Verdict, refusal
 from bridge.domain.members import E
+from bridge.domain.order.loading import right_carrier
 from bridge.domain.order.movement import ENDED, judge_scan, move_parcels
 from bridge.domain.order.order import Order, body_of
 from bridge.domain.order.parcel import Parcel
+from bridge.domain.order.sending import read_label
 from devices.protocol import bodies
 from devices.protocol.vocabulary import AlertCode, Flag, Outcome, Payment, Reason, Warn
 
@@ -71,6 +73,8 @@ def pack(order: Order, fact: Fact) -> Verdict:
         changed = True
     changed = parcel.mark_packed(fact.event_ms) or changed
     parcel.has_pack_event = True
+    if body.weight_g is not None:
+        parcel.weight_g = body.weight_g  # it may be weighed again
     if order.book.puts_code(fact):
         parcel.cases.discard(AlertCode.LABEL_MOVED)
         changed = True
@@ -110,7 +114,9 @@ def labelled(order: Order, fact: Fact) -> Verdict:
     parcel, is_new = order.parcel_of(fact, parcel_id), order.book.puts_code(fact)
     if is_new:
         parcel.cases.discard(AlertCode.LABEL_MOVED)
-    return judge_scan(order, fact, is_new, [parcel], warn)
+    is_sent_anew = read_label(order, parcel, fact)
+    right_carrier(order, [parcel])
+    return judge_scan(order, fact, is_sent_anew or is_new, [parcel], warn)
 
 
 def _lose_label(order: Order, fact: Fact) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from msgspec.structs import asdict
@@ -12,7 +12,8 @@ from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_json, p
 from bridge.entrypoints.cli.reading import SiteOption, read_as
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.errors import BridgeError
-from bridge.operations import acts, audit
+from bridge.operations import acts, audit_log
+from bridge.operations.audit import AuditEntry
 from bridge.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="See what people did, and that nobody has changed the log of it.\n\nExample: `dockbridge audit list`")
@@ -31,11 +32,11 @@ def list_(
 
     Example: `dockbridge audit list --subject PO-17`
     """
-    found = [e for e in read_as(site, audit.look, acts.audit) if who in (None, e.who, e.person) and subject in (None, e.subject)][::-1][:limit]
+    found = [e for e in read_as(site, audit_log.look, acts.audit) if who in (None, e.who, e.person) and subject in (None, e.subject)][::-1][:limit]
     if as_json:
         print_json(found)
         return
-    rows = [(e.no, moment(e.at_ms), e.who, e.person, e.act, e.subject, e.reason, f"failed: {e.failed}" if e.failed else _details(e.details)) for e in found]
+    rows = [(e.no, moment(e.at_ms), e.who, e.person, e.act, e.subject, e.reason, _what(e)) for e in found]
     print_table(("no", dated("at"), "who", "person", "act", "about", "reason", ""), rows)
 
 
@@ -45,7 +46,7 @@ def verify(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
 
     Example: `dockbridge audit verify`
     """
-    entries = read_as(site, audit.look, acts.audit)
+    entries = read_as(site, audit_log.look, acts.audit)
     wrong = next((e.no for e in entries if not e.is_sound), None)
     last = entries[-1].chain.hex() if entries else None
     if as_json:
@@ -61,9 +62,10 @@ def export(site: SiteOption = Path()) -> None:
 
     Example: `dockbridge audit export > audit-2026.jsonl`
     """
-    for entry in read_as(site, audit.look, acts.audit):
+    for entry in read_as(site, audit_log.look, acts.audit):
         print_json_line({name: value for name, value in asdict(entry).items() if name != "is_sound"})
 
 
-def _details(details: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in details.items())
+def _what(entry: AuditEntry) -> str:
+    details = (f"{name}={value}" for name, value in entry.details.items())
+    return " ".join((*details, f"failed: {entry.failed}") if entry.failed else details)

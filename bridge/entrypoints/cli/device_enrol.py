@@ -295,7 +295,7 @@ def _print_claims(made: Sequence[Claim], expires_ms: int, *, as_json: bool) -> N
         print_json([{"device": c.device, "claim": c.text(), "short": c.short_text(), "expires_ms": expires_ms} for c in made])
         return
     for claim in made:
-        print(f"{claim.device}\n{terminal_code(claim, colours=sys.stdout.isatty())}\n{claim.short_text()}\n")
+        print(f"{claim.device}\n{terminal_code(claim.text(), colours=sys.stdout.isatty())}\n{claim.short_text()}\n")
 
 
 def _print_plan(changes: Sequence[DeviceChange], *, as_json: bool) -> None:

@@ -40,6 +40,7 @@ _AHEAD_MS: Final = 86_400_000
 _ODD: Final = {
     **dict.fromkeys(WAYS, "{orders} came in without {what}: the rows of each have several, and an order has one"),
     "sku": '{orders} with a row without an article number: pieces of "item" stand for it',
+    "contact": "{orders} came in without a contact: the shop hides names or phone numbers behind *",
     "future": "{orders} made in the future, as the file says: is channel.time_format right?",
 }
 """What is said of orders that are odd."""
@@ -128,6 +129,8 @@ class Import:
             try:
                 for path, file in files.items():
                     self._run_file(path, file, total, runner, sender)
+                    if self._caller is not None:
+                        self._caller.call(imports.note_file, self._shop.channel, path.name)
             except KeyboardInterrupt:
                 if self._caller is not None:
                     self._caller.hang_up()  # the server may not answer for long: nobody waits for the portion that is under way
@@ -169,7 +172,7 @@ class Import:
         """Send a portion, and count its orders once they are stored."""
         if self._caller is not None:
             for start in range(0, len(portion.events), imports.PORTION_EVENTS_MAX):
-                done = _patiently(self._caller, self._shop.channel, portion.events[start : start + imports.PORTION_EVENTS_MAX])
+                done = patiently(self._caller, self._shop.channel, portion.events[start : start + imports.PORTION_EVENTS_MAX])
                 self._tally.outcomes += Counter(done.outcomes)
                 self._tally.known += done.again
         self._tally.types += Counter(event.type.value for event in portion.events)
@@ -242,7 +245,7 @@ def _tally_loose(path: Path, file: SortedFile, tally: Tally) -> None:
         tally.left_out_rows += file.rows
 
 
-def _patiently(caller: Caller, channel: str, events: Sequence[ImportedEvent]) -> imports.Submitted:
+def patiently(caller: Caller, channel: str, events: Sequence[ImportedEvent]) -> imports.Submitted:
     """Send events, and say so if there is no answer for long."""
     said = f"The server has not stored anything for {WAITING_AFTER_S:.0f} s. It goes on as soon as it can: see its log; is its disk full?"
     timer = Timer(WAITING_AFTER_S, say, [said])

@@ -20,6 +20,9 @@ from bridge.entrypoints.cli import (
     articles,
     audit,
     bench,
+    carrier_board,
+    carrier_handover,
+    carrier_import,
     certificate,
     config,
     contacts,
@@ -34,6 +37,7 @@ from bridge.entrypoints.cli import (
     jobs,
     keys,
     order_acts,
+    order_export,
     order_import,
     order_reads,
     order_stuck,
@@ -120,7 +124,10 @@ app.command(context_settings=PASSED_ON, add_help_option=False)(sim.sim)
 app.command(context_settings=PASSED_ON, add_help_option=False)(bench.bench)
 app.add_typer(device.app, name="device")
 app.add_typer(access.app, name="access")
-for commands in (order_import.COMMANDS, order_reads.COMMANDS, order_stuck.COMMANDS, order_acts.COMMANDS, contacts.COMMANDS, forget.COMMANDS):
+for commands in (
+    *(order_import.COMMANDS, order_export.COMMANDS, order_reads.COMMANDS, order_stuck.COMMANDS, order_acts.COMMANDS),
+    *(contacts.COMMANDS, forget.COMMANDS),
+):
     for name, command in commands.items():
         orders.app.command(name)(command)
 app.add_typer(orders.app, name="orders")
@@ -128,6 +135,9 @@ app.add_typer(order_acts.parcels, name="parcels")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(workers.app, name="workers")
 app.add_typer(jobs.app, name="jobs")
+for name, command in {**carrier_board.COMMANDS, **carrier_handover.COMMANDS, **carrier_import.COMMANDS}.items():
+    carrier_board.app.command(name)(command)
+app.add_typer(carrier_board.app, name="carriers")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")

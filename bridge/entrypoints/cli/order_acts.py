@@ -8,9 +8,13 @@ from typing import Annotated, Final
 
 import typer
 
+from bridge.config import CONFIG_NAME
+from bridge.config_file import load
+from bridge.entrypoints.cli.carrier_board import carriers_of
 from bridge.entrypoints.cli.orders import OrderArgument
 from bridge.entrypoints.cli.output import JsonOption, print_json, say
 from bridge.entrypoints.cli.reading import SiteOption
+from bridge.entrypoints.cli.times import TzOption, time_ms
 from bridge.entrypoints.control.client import call
 from bridge.operations import order_acts
 from devices.protocol.messages import Receipt
@@ -75,16 +79,27 @@ def cancel(
 
 def amend(
     order: OrderArgument,
-    line: Annotated[list[str], typer.Option(help="SKU=QUANTITY; once for each line that the order has from now on.")],
+    line: Annotated[list[str] | None, typer.Option(help="SKU=QUANTITY; once for each line that the order has from now on.", show_default=False)] = None,
+    carrier: Annotated[str | None, typer.Option(help="Which carrier takes it from now on.", show_default=False)] = None,
+    service: Annotated[str | None, typer.Option(help="Which service of the carrier.", show_default=False)] = None,
+    tracking: Annotated[str | None, typer.Option(help="The number under which the carrier follows it.", show_default=False)] = None,
+    ship_by: Annotated[str | None, typer.Option(metavar="TIME", help="By when it has to leave, such as 2026-03-01T17:00.", show_default=False)] = None,
+    parcel: Annotated[str | None, typer.Option(help="Only this parcel: its carrier, service and tracking number.", show_default=False)] = None,
     reason: Why = "",
     site: SiteOption = Path(),
     as_json: JsonOption = False,
+    tz: TzOption = None,
 ) -> None:
-    """Change what is ordered. If picking has begun, the order then waits to be confirmed.
+    """Change what is ordered, or how it is sent. If lines change and picking has begun, the order then waits to be confirmed.
 
-    Example: `dockbridge orders amend PO-17 --line LAMP-30=1 --line CABLE=2`
+    Example: `dockbridge orders amend PO-17 --line LAMP-30=1 --line CABLE=2`, or `dockbridge orders amend PO-17 --carrier DHL`
     """
-    _print(call(site, order_acts.amend, order, _lines(line), reason), f"{order} is amended.", as_json=as_json)
+    ship_by_ms = time_ms(ship_by, "--ship-by") if ship_by is not None else None
+    name = carriers_of(load(site / CONFIG_NAME)).named(carrier) if carrier is not None else None
+    sent = order_acts.Sent(carrier=name, service=service, tracking=tracking, ship_by_ms=ship_by_ms)
+    lines = _lines(line) if line else None
+    done = call(site, order_acts.amend, order, lines, reason, sent, parcel)
+    _print(done, f"{order}{f', parcel {parcel},' if parcel is not None else ''} is amended.", as_json=as_json)
 
 
 def complete(order: OrderArgument, reason: Why = "", site: SiteOption = Path(), as_json: JsonOption = False) -> None:

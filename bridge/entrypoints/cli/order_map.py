@@ -57,6 +57,10 @@ def map_(
         say('The file has no column of article numbers: each row would count as a piece of "item". If it has one, add sku to [columns].')
     if not {"status", "approved", "paid"} & guess.columns.keys():
         say("It is not clear which column says how orders stand: they would all come in as not paid. If it has one, add status to [columns].")
+    if guess.contact:
+        say(f"[contact] has personal data, which is sealed before it is stored: {', '.join(guess.contact)}. Leave out what is not needed to deliver.")
+    for column, kind in guess.numbers.items():
+        say(f"{column!r} is left out: it looks like the number of {kind}.")
     if guess.unknown:
         words = ", ".join(f'"{word}"' for word in guess.unknown)
         say(f"It is not clear what {counted(len(guess.unknown), 'status', 'statuses')} mean: {words}. Complete these lines in [status].")

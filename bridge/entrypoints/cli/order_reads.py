@@ -72,7 +72,7 @@ def list_(
         for row in rows:
             print_lines(*_lines(row))
     elif rows or wanted == Wanted():
-        columns = ("order", "state", "flags", "%", "parcels", dated("since"), "last", "carrier", dated("promise"))
+        columns = ("order", "state", "flags", "%", "parcels", dated("since"), "last", "carrier", dated("ship by"), dated("promise"))
         print_table(columns, [_listed(r) for r in rows])
     if wanted == Wanted():
         counts = read(site, operations.count_orders)
@@ -92,13 +92,15 @@ def _states(words: list[str]) -> tuple[str, ...]:
 
 def _listed(row: Row) -> tuple[object, ...]:
     flags, parcels = " ".join(row["flags"]), row["progress"]["parcels"]
-    return (row["order"], row["state"], flags, row["percent"], parcels, moment(row["at_ms"]), row["last"]["type"], row["carrier"], moment(row["promise_ms"]))
+    times = (moment(row["ship_by_ms"]), moment(row["promise_ms"]))
+    return (row["order"], row["state"], flags, row["percent"], parcels, moment(row["at_ms"]), row["last"]["type"], row["carrier"], *times)
 
 
 def _lines(row: Row) -> tuple[str, str]:
     """An order in two lines, for a narrow terminal."""
     carrier = f", with {row['carrier']}" if row["carrier"] else ""
-    promise = f", promised for {moment(row['promise_ms'])}" if row["promise_ms"] is not None else ""
+    promise = f", to leave by {moment(row['ship_by_ms'])}" if row["ship_by_ms"] is not None else ""
+    promise += f", promised for {moment(row['promise_ms'])}" if row["promise_ms"] is not None else ""
     about = f"since {moment(row['at_ms'])} {zone_name()}, last {row['last']['type']}, {counted(row['progress']['parcels'], 'parcel')}{carrier}{promise}"
     return "  ".join((row["order"], row["state"], f"{row['percent']} %", *row["flags"])), about
 
@@ -123,8 +125,9 @@ def show(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption = 
     milestones = [(m["state"], moment(m.get("at_ms")), "inferred" if m.get("inferred") else "") for m in status["milestones"]]
     print_table(("milestone", dated("at"), ""), milestones)
     if found["parcels"]:
-        columns = ("parcel", "state", "flags", "where", "codes", "attempts", "articles")
-        print_table(columns, [_parcel(p, found["items"].get(p["parcel"])) for p in found["parcels"]])
+        sending = tuple(name for name in ("carrier", "service", "tracking") if any(name in p for p in found["parcels"]))
+        columns = ("parcel", "state", "flags", "where", "codes", *sending, "attempts", "articles")
+        print_table(columns, [_parcel(p, sending, found["items"].get(p["parcel"])) for p in found["parcels"]])
     if found["jobs"]:
         print_table(("job", "courier", "state", "rev"), [tuple(job.values()) for job in found["jobs"]])
     now = now_ms()
@@ -134,9 +137,10 @@ def show(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption = 
         say("It waits for nobody.")
 
 
-def _parcel(row: Row, items: dict[str, int] | None) -> tuple[object, ...]:
+def _parcel(row: Row, sending: tuple[str, ...], items: dict[str, int] | None) -> tuple[object, ...]:
     articles = ", ".join(f"{qty} x {sku}" for sku, qty in (items or {}).items())
-    return (row["parcel"], row["state"], " ".join(row["flags"]), row.get("where"), " ".join(row.get("codes", ())), row.get("attempts"), articles)
+    sent = (row.get(name) for name in sending)
+    return (row["parcel"], row["state"], " ".join(row["flags"]), row.get("where"), " ".join(row.get("codes", ())), *sent, row.get("attempts"), articles)
 
 
 def explain(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:

@@ -21,16 +21,18 @@ from bridge.config_file import load
 from bridge.entrypoints.cli.importing import Import, Tally, described, sorted_file
 from bridge.entrypoints.cli.output import JsonOption, Steps, print_json_line, say
 from bridge.entrypoints.cli.reading import SiteOption, read
-from bridge.entrypoints.cli.times import moment, zone_name
+from bridge.entrypoints.cli.times import moment, now_ms, zone_name
 from bridge.entrypoints.control.client import Caller
 from bridge.errors import BridgeError, Refused
 from bridge.ingest.ports import StoreUnavailable
 from bridge.operations import imports
 from bridge.shop import MapError, ShopMap, read_map
+from bridge.words import counted
 
 UNFINISHED: Final = (".part", ".partial", ".tmp", ".filepart", ".crdownload")
 """Endings of files that programs are still writing."""
 _STOPPED: Final = 130
+_DAY_S: Final = 86_400
 _CHANGED: Final = "it changed while it was read: it is read again once it is still"
 
 
@@ -105,6 +107,16 @@ class Folder:
                 self._stuck[file] = state
             raise
         return target
+
+    def delete_done(self, now_s: float) -> int:
+        """Delete the files that were moved to done/ more than `watch_keep_days` before `now_s`, in s since 1970 UTC. Returns how many."""
+        keep_s = self._limits.watch_keep_days * _DAY_S
+        if not keep_s:
+            return 0
+        old = [file for file in (self.path / Outcome.DONE).iterdir() if _state(file) is not None and now_s - file.lstat().st_ctime > keep_s]
+        for file in old:
+            file.unlink(missing_ok=True)
+        return len(old)
 
 
 def _state(file: Path) -> _State | None:
@@ -231,6 +243,7 @@ def watch_folder(
     as_json: JsonOption = False,
 ) -> None:
     """Take in each file that arrives in a folder, until Ctrl-C. Done files are moved to done/, others to refused/, with a text that says why.
+    What is in done/ is deleted after imports.watch_keep_days.
 
     A file is read once it has not changed for imports.watch_still_s. A content comes in once, whatever the file's name. Whenever this command is stopped,
     start it again: nothing is stored twice, and nothing is left out.
@@ -255,11 +268,26 @@ def watch_folder(
         raise typer.Exit(1)
 
 
+def _delete_done(folder: Folder, limits: ImportSettings, failed: str) -> str:
+    """Delete what is old enough. Returns why that failed, if so; said once, if it is not what was said before."""
+    try:
+        deleted = folder.delete_done(now_ms() / 1_000)
+    except OSError as error:
+        why = f"Files in {Outcome.DONE}/ can't be deleted: {error.strerror}. Let this user write there, or delete them by hand."
+        if why != failed:
+            say(why)
+        return why
+    if deleted:
+        say(f"Deleted {counted(deleted, 'file')} in {Outcome.DONE}/, after {limits.watch_keep_days:g} days (imports.watch_keep_days).")
+    return ""
+
+
 def _watch(folder: Folder, taker: Taker, limits: ImportSettings, *, once: bool) -> bool:
     """Take in what is still. Returns whether something is left, with `once`."""
-    failed = ""
+    failed = not_deleted = ""
     is_first = True
     while True:
+        not_deleted = _delete_done(folder, limits, not_deleted)
         files = folder.still(time.monotonic())
         for file in files:
             try:

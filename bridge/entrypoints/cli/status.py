@@ -50,6 +50,8 @@ MEANINGS = {
 }
 
 
+CHANNELS_MAX: Final = 10
+"""Channels whose last file is shown, those that have waited longest."""
 ALWAYS: Final = frozenset({"connected", "sessions", "waiting"})
 """What is printed also if it is 0."""
 
@@ -110,6 +112,7 @@ def _screen(about: About | None, held: ServerFigures | None, found: Overview, th
         ),
         ("orders", f"{sum(orders.values())}" + (f": {states}" if orders else "")),
         ("stuck", f"{found.stuck}" + ("; `dockbridge orders stuck` says what moves them on" if found.stuck else "")),
+        *([("last files", files_of(found.channels, now))] if found.channels else []),
         ("quarantine", counted(found.quarantined, "message")),
         ("alerts", counts(found.alert_counts)),
         ("disk", disk_of(things)),
@@ -123,6 +126,16 @@ def steps_of(step_ms: dict[str, float]) -> str:
     if not step_ms:
         return "no batch"
     return ", ".join(f"{step} {took_ms:.1f} ms" for step, took_ms in step_ms.items()) + f"; slowest: {max(step_ms, key=step_ms.__getitem__)}"
+
+
+def files_of(channels: dict[str, int], now: int) -> str:
+    """When each channel's last file came in, in words, the longest ago first."""
+    oldest = sorted(channels.items(), key=_by_time)
+    return ", ".join(f"{channel} {span(now - at_ms)} ago" for channel, at_ms in oldest[:CHANNELS_MAX]) + (" …" if len(oldest) > CHANNELS_MAX else "")
+
+
+def _by_time(channel: tuple[str, int]) -> int:
+    return channel[1]
 
 
 def disk_of(things: Surroundings) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.ingest.ports import StoreUnavailable
-from bridge.operations.doctor import certificates, database, folder, people, server
+from bridge.operations.doctor import certificates, database, folder, keys, people, server
 from bridge.operations.doctor.findings import Finding, Weight
 from bridge.operations.doctor.patient import DatabaseState, Patient
 from bridge.operations.ports import OnProgress
@@ -83,6 +83,7 @@ CHECKS: Final = (
     Check("states of orders", Needs.DATABASE, _states),
     Check("retained topics", Needs.DATABASE, _plain(database.retained)),
     Check("credentials", Needs.DATABASE, _plain(database.revocations)),
+    Check("keys", Needs.DATABASE, _plain(keys.keys)),
     Check("audit log", Needs.DATABASE, _plain(database.audit)),
     Check("alerts", Needs.DATABASE, _plain(people.alerts)),
     Check("what devices owe", Needs.DATABASE, _owing),

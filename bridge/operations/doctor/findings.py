@@ -58,6 +58,8 @@ class Trouble(StrEnum):
     RETAINED_WITHOUT_ORDER = auto()
     AUDIT_BROKEN = auto()
     REVOCATION_LOST = auto()
+    KEY_MISSING = auto()
+    KEY_WITHOUT_SHEET = auto()
     # clocks
     CLOCK_BEHIND = auto()
     DEVICE_CLOCK = auto()
@@ -89,6 +91,8 @@ class Trouble(StrEnum):
     QUARANTINE = auto()
     EVENTS_PARKED = auto()
     ORDERS_STUCK = auto()
+    CHANNEL_STALE = auto()
+    CARRIER_CONTRADICTS = auto()
 
 
 NAMED_MAX: Final = 5

@@ -35,6 +35,7 @@ ALERTS: Final[dict[AlertCode, _About | None]] = {
     _A.NO_POSITION: _About(Trouble.NO_POSITION),
     _A.BACKUP: _About(Trouble.BACKUP_FAILS, ("db", "backup")),
     _A.PARKED: _About(Trouble.EVENTS_PARKED),
+    _A.STALE_CHANNEL: _About(Trouble.CHANNEL_STALE),
     # What these are about is checked itself.
     _A.GAP: None,
     _A.QUARANTINE: None,
@@ -43,11 +44,13 @@ ALERTS: Final[dict[AlertCode, _About | None]] = {
     _A.MOVED_ON_HOLD: None,
     _A.MOVED_AFTER_CANCEL: None,
     _A.NOT_YOUR_JOB: None,
+    _A.WRONG_CARRIER: None,
     _A.LABEL_MOVED: None,
     _A.LOST: None,
     _A.DAMAGED: None,
     _A.REFUSED: None,
     _A.ATTEMPTS: None,
+    _A.CONTRADICTION: _About(Trouble.CARRIER_CONTRADICTS, ("carriers", "contradictions")),
 }
 """The table is complete."""
 

@@ -65,7 +65,8 @@ const contact = map({
   'postcode?': text(32), 'country?': country, 'locale?': text(35, /^[^\0]{2,}$/u),
   'lat_e7?': integer(-900_000_000, 900_000_000), 'lon_e7?': integer(-1_800_000_000, 1_800_000_000), 'note?': text(1_000, /^[^\0]*$/u), 'identity?': text(200),
 });
-const shipping = { 'carrier?': word, 'service?': word, 'tracking?': id, 'ship_by_ms?': uint, 'contact?': contact };
+const carriage = { 'carrier?': word, 'service?': word };
+const shipping = { ...carriage, 'tracking?': id, 'ship_by_ms?': uint, 'contact?': contact };
 const podMethod = oneOf('code', 'pin', 'photo', 'signature', 'left_safe', 'neighbour', 'locker', 'station', 'counter', 'scan', 'none');
 
 /** The body of each event type. The repository has a test that holds this table against the server's. @type {Record<string, Check>} */
@@ -90,11 +91,11 @@ const BODIES = {
   pick: map({ sku: id, qty: count, 'bin?': word, 'short?': flag }),
   pack: map({ 'items?': lines, 'weight_g?': integer(0, 10_000_000), 'dims_mm?': list(integer(1, 100_000), 3, 3) }),
   unpack: because,
-  labelled: map({ code, kind: oneOf('sscc', 'waybill', 'plain'), 'replaces?': code }),
+  labelled: map({ code, kind: oneOf('sscc', 'waybill', 'plain'), 'replaces?': code, ...carriage }),
   aggregated: map({ parent: code, children: codes }),
   disaggregated: map({ parent: code, 'children?': codes, 'all?': flag }),
   stage: map({ dock: id }),
-  load: map({ vehicle: word }),
+  load: map({ vehicle: word, 'carrier?': word }),
   unload: map({ 'reason?': word }),
   depart: atHub,
   arrive: atHub,
@@ -107,7 +108,7 @@ const BODIES = {
   cash_counted: map({ courier: id, amount_minor: uint, currency }),
   claim: map({ job: named, rev: uint }),
   decline: map({ job: named, reason: word }),
-  pickup: nothing,
+  pickup: map({ 'carrier?': word }),
   out_for_delivery: map({ 'stop_seq?': integer(0, 10_000) }),
   stop_arrived: map({ stop: id }),
   attempt_failed: because,

@@ -342,6 +342,11 @@ export type Next =
    * or an order of several parcels.
    */
   | "scan_parcel"
+  /**
+   * Take the parcel out of the vehicle again, and scan `unload`. It goes to the carrier that
+   * `expected.carrier` names.
+   */
+  | "unload"
   /** Show the job as the assignment topic has it now, and let the courier decide again. */
   | "refresh_jobs"
   /**
@@ -378,6 +383,11 @@ export type Warn =
    * back.
    */
   | "moved_after_cancel"
+  /**
+   * The parcel was loaded for another carrier than the one that is to take it (`expected.carrier`).
+   * It counts, because it happened: unload it.
+   */
+  | "wrong_carrier"
   /** The order is not paid, or what came in is not enough. */
   | "not_paid"
   /** A `completed` of an order that is not delivered as a whole. */
@@ -516,6 +526,8 @@ export type Flag =
   | "not_paid"
   /** Another courier than the assigned one has it, or had it. */
   | "wrong_courier"
+  /** It was loaded for another carrier than its own. */
+  | "wrong_carrier"
   /** Some of its goods came back after delivery. */
   | "part_returned";
 
@@ -590,6 +602,8 @@ export type AlertCode =
   | "moved_after_cancel"
   /** A parcel is, or was, with another courier than the assigned one. Subject: the order. */
   | "not_your_job"
+  /** A parcel was loaded for another carrier than its own. Subject: the order. */
+  | "wrong_carrier"
   /**
    * The label of a parcel was put on a parcel of another order. Subject: the order that lost it.
    */
@@ -631,7 +645,14 @@ export type AlertCode =
    */
   | "clock"
   /** No point that a courier's phone sent for some time could be used. Subject: the device. */
-  | "no_position";
+  | "no_position"
+  /**
+   * What a carrier says of a parcel and what was scanned here can't both be true. Subject: the
+   * order.
+   */
+  | "contradiction"
+  /** The last file of a channel is older than the site allows. Subject: the channel. */
+  | "stale_channel";
 
 /** How soon a person should look at an alert. */
 export type Severity =
@@ -665,7 +686,7 @@ export type LabelKind =
    * element string or as Digital Link.
    */
   | "sscc"
-  /** A carrier's number, as it is. */
+  /** A carrier's number, as it is: the parcel's `tracking` from now on. */
   | "waybill"
   /** Any other text, as it is. */
   | "plain";
@@ -893,7 +914,7 @@ export interface Left {
 
 /**
  * What the server would have taken instead: a device can show it to its worker. A server of this
- * edition does not send it.
+ * edition sends `carrier` alone.
  */
 export interface Expected {
   /** The order that was meant. */
@@ -904,6 +925,8 @@ export interface Expected {
   sku?: Id;
   /** The present `rev` of the job. */
   rev?: Uint;
+  /** The carrier that is to take the parcel. */
+  carrier?: Word;
 }
 
 /**
@@ -1036,6 +1059,12 @@ export interface ParcelStatus {
   codes?: BorneCodes;
   /** Where it was seen last: a dock, hub, stop, pickup point or country. */
   where?: Id;
+  /** Which carrier takes it: its own, or its order's. */
+  carrier?: Word;
+  /** Which service of the carrier. */
+  service?: Word;
+  /** The number under which the carrier follows it. */
+  tracking?: Code;
   /** Failed deliveries. */
   attempts?: Uint;
   /** The epoch of the database. */
@@ -1263,7 +1292,10 @@ export interface CreatedBody {
   amount_minor?: Uint;
   /** The currency of the amount. */
   currency?: Currency;
-  /** Which carrier takes it, such as `DHL`: a name of the shop's choice. */
+  /**
+   * Which carrier takes it, such as `DHL`: a name of the shop's choice. A parcel that has none of
+   * its own has this one.
+   */
   carrier?: Word;
   /** Which service of the carrier, such as `express`. */
   service?: Word;
@@ -1337,7 +1369,10 @@ export interface RefundedBody {
 export interface NothingBody {
 }
 
-/** A changed order. */
+/**
+ * A changed order. If the event names a parcel, `carrier`, `service` and `tracking` are that
+ * parcel's alone; the rest is the order's.
+ */
 export interface AmendedBody {
   /**
    * What was changed, such as `lines` or `address`: names of the shop's choice, and never what was
@@ -1353,8 +1388,9 @@ export interface AmendedBody {
   /** The currency of `amount_minor`. */
   currency?: Currency;
   /**
-   * Which carrier takes it now, if that was changed. An order is not flagged for `carrier`,
-   * `service`, `tracking` or `ship_by` in `changed`.
+   * Which carrier takes it now, if that was changed; the service and the number of another carrier
+   * end with it. An order is not flagged for `carrier`, `service`, `tracking` or `ship_by` in
+   * `changed`.
    */
   carrier?: Word;
   /** Which service of the carrier, if that was changed. */
@@ -1447,6 +1483,16 @@ export interface LabelledBody {
    * parcel is meant if nothing else does.
    */
   replaces?: Code;
+  /**
+   * Which carrier the label is of, if it is of one. The parcel goes with this carrier, whichever
+   * the order goes with.
+   */
+  carrier?: Word;
+  /**
+   * Which service of the carrier. The number under which the carrier follows the parcel is `code`,
+   * if `kind` is `waybill`.
+   */
+  service?: Word;
 }
 
 /** Labels, order ids or containers were put into a container. */
@@ -1477,6 +1523,11 @@ export interface StageBody {
 export interface LoadBody {
   /** Its number or name. */
   vehicle: Word;
+  /**
+   * Which carrier it belongs to. Without it, the site's settings can say so, by the vehicle, the
+   * dock or the device. A parcel for another carrier is answered with `stop` and `wrong_carrier`.
+   */
+  carrier?: Word;
 }
 
 /** A parcel that does not leave after all. */
@@ -1559,6 +1610,12 @@ export interface DeclineBody {
   job: Id;
   /** Why. */
   reason: Word;
+}
+
+/** A parcel in the hands of a courier, or of a carrier's driver. */
+export interface PickupBody {
+  /** Which carrier's driver takes it, if it is one; as in `load`. */
+  carrier?: Word;
 }
 
 /** The way to a stop. */
@@ -1749,7 +1806,7 @@ export interface Bodies {
   /** The courier does not take a job, or gives it back. */
   decline: DeclineBody;
   /** A courier took a parcel into their hands. */
-  pickup: NothingBody;
+  pickup: PickupBody;
   /** A courier is on the way to the recipient. From now on the order has a position. */
   out_for_delivery: OutForDeliveryBody;
   /** A courier is at a stop. */

@@ -209,6 +209,7 @@ class View:
                         *(row["device"], row["role"], row["type"], row["log"], row["seq"], row["id"], row["event_ms"], row["received_ms"], body),
                         *(told.get("parcel"), row["code"], row["at"], row["fault"], row["courier"], row["terms"]),
                         article=row.get("article"),
+                        carrier=row.get("carrier"),
                         seq_reused=row["pos"] in self.reused,
                         refusal=where.refusal,
                         inside=inside,

@@ -11,7 +11,7 @@ Uid = tuple[str, bytes]
 
 class Happened(NamedTuple):
     """A stored event of one order, its body plain. `courier` is who the phone belongs to; `terms` is the rule for unpaid orders at its creation; `article` is
-    the SKU of what a pick scanned, fixed when it arrived, if the site knew its code.
+    the SKU of what a pick scanned, fixed when it arrived, if the site knew its code; `carrier` is the carrier that it means, if it was fixed then.
 
     `refusal` is why it can't count here, by the law of codes; `inside` are the codes of this order's parcels in the container that was scanned; None if it
     scanned none.
@@ -34,6 +34,7 @@ class Happened(NamedTuple):
     terms: str | None = None
     article: str | None = None
     seq_reused: bool = False
+    carrier: str | None = None
     refusal: str | None = None
     inside: tuple[str, ...] | None = None
 

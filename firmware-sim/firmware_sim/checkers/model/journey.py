@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from firmware_sim.checkers.model import hands, money
+from firmware_sim.checkers.model import carriers, hands, money
 from firmware_sim.checkers.model.events import Happened
 from firmware_sim.checkers.model.order import Order, quantities
 from firmware_sim.checkers.model.parcel import CUSTODY, DEAD, OUTBOUND, PREPARATION, RANK, WAYS, Box, leads
@@ -37,6 +37,7 @@ def step(order: Order, e: Happened) -> None:
     if e.type == "customs_cleared":
         home = e.body["country"] == order.country if order.country else all(b.direction == "import" for b in boxes)
     moved = [_step(order, e, box, home=home) for box in boxes]
+    carriers.given(order, e, boxes)
     if e.type in CUSTODY:
         _out(order, e, boxes, is_news=any(moved))
     for box in boxes:
@@ -82,7 +83,9 @@ def settle(box: Box) -> None:
     if box.state == "delivered" or box.state in DEAD:
         box.customs_hold = False
     if box.state not in OUTBOUND:
-        box.moved_on_hold = box.wanted_back = False
+        box.moved_on_hold = box.wanted_back = box.wrong_carrier = False
+    if box.state not in OUTBOUND | {"returning", "lost", "destroyed"}:
+        box.given_to = None
     if box.state == "returned":
         box.in_part = False
 

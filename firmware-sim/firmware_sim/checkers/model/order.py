@@ -70,6 +70,9 @@ class Order:
     perhaps: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
     country: str | None = None
+    carrier: str | None = None
+    carriers: dict[str, str] = field(default_factory=dict)
+    """The carriers of single parcels that have their own, by id or code."""
     prepaid: bool = False
     terms: str | None = None
     job: Job | None = None
@@ -142,6 +145,9 @@ class Order:
     def job_of(self, box: Box) -> Job | None:
         return next((self.jobs[name] for name in self.known.names(box.id) if name in self.jobs), self.job)
 
+    def carrier_of(self, box: Box) -> str | None:
+        return next((self.carriers[name] for name in self.known.names(box.id) if name in self.carriers), self.carrier)
+
     def is_off(self, box: Box) -> bool:
         """Whether it was cancelled, alone or with the order."""
         return "cancelled" in self.marks or not self.cut.isdisjoint(self.known.names(box.id))
@@ -197,7 +203,7 @@ class Order:
     def close(self) -> None:
         """Delivered and completed: what was odd on the way is over."""
         for box in self.boxes.values():
-            box.wrong_hands = box.moved_on_hold = box.wanted_back = False
+            box.wrong_hands = box.wrong_carrier = box.moved_on_hold = box.wanted_back = False
 
 
 def quantities(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -95,6 +95,9 @@ class Box:
     courier: str | None = None
     handed_to: str | None = None
     wrong_hands: bool = False
+    given_to: str | None = None
+    """The carrier for which it was loaded, while it is out."""
+    wrong_carrier: bool = False
     moved_on_hold: bool = False
     wanted_back: bool = False
     was_delivered: bool = False
@@ -106,6 +109,7 @@ class Box:
     def flags(self) -> frozenset[str]:
         marks = (
             *(("damaged", self.damaged), ("customs_hold", self.customs_hold), ("lost", self.state == "lost"), ("wrong_courier", self.wrong_hands)),
+            ("wrong_carrier", self.wrong_carrier),
             *(("moved_on_hold", self.moved_on_hold), ("cancel_requested", self.wanted_back), ("part_returned", self.in_part)),
         )
         return frozenset([flag for flag, there in marks if there])

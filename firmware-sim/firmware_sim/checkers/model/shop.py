@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from firmware_sim.checkers.model import money
+from firmware_sim.checkers.model import carriers, money
 from firmware_sim.checkers.model.events import Happened, Refused
 from firmware_sim.checkers.model.journey import settle
 from firmware_sim.checkers.model.order import Order, quantities
@@ -17,6 +17,7 @@ def created(order: Order, e: Happened) -> None:
     order.marks.add("created")
     order.lines = quantities(e.body["lines"])
     order.country = e.body.get("dest_country")
+    order.carrier = carriers.named(e)
     money.created(order, e)
 
 
@@ -39,6 +40,7 @@ def amended(order: Order, e: Happened) -> None:
         order.lines = quantities(lines)
         if order.picked or order.boxes:
             order.marks.add("needs_confirm")
+    carriers.amended(order, e)
     money.amended(order, e)
 
 

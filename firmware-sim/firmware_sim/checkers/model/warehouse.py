@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from firmware_sim.checkers.model import carriers
 from firmware_sim.checkers.model.events import Happened, Refused
 from firmware_sim.checkers.model.journey import settle
 from firmware_sim.checkers.model.order import Order, quantities
@@ -64,7 +65,7 @@ def labelled(order: Order, e: Happened) -> None:
     thing = order.known.of(e)
     if thing is None:
         raise Refused("rejected", "parcel_needed")
-    order.box(thing.id)
+    carriers.labelled(order, e, order.box(thing.id))
 
 
 def _as_ordered(order: Order, sku: str) -> str:
