@@ -361,8 +361,8 @@ def test_a_migration_finds_the_numbers_of_orders_that_are_there(bench: Bench) ->
         before = connection.exec_driver_sql(numbers).fetchall()
         for table in ("tracking_numbers", "channel_files", "exports", "denials"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0015'")
-        command.upgrade(migrations._config(connection), "0016")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0016'")
+        command.upgrade(migrations._config(connection), "0017")
         assert connection.exec_driver_sql(numbers).fetchall() == before == [("JD014600", "PO-3"), ("JD014601", "PO-4")]
 
 

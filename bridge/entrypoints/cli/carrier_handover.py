@@ -29,7 +29,9 @@ def handover(
     carrier: Annotated[str | None, typer.Argument(help="The carrier, by any of its names.", show_default=False)] = None,
     close: Annotated[bool, typer.Option("--close", help="Close the list: the next one begins after it. It is in the audit log, with your name.")] = False,
     number: Annotated[int | None, typer.Option("--no", help="A list that was closed before, by its number, instead of the open one.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page to print, in Chinese and English (A4).")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page to print, in Chinese and English (A4).", readable=False)
+    ] = None,
     reason: Why = "",
     site: SiteOption = Path(),
     as_json: JsonOption = False,

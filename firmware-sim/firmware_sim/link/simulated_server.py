@@ -185,7 +185,7 @@ class SimulatedSite:
         self.is_full = False
         self._run = run
         self._disk = run.stream("disk")
-        self.vault = Vault(lambda: [SiteKey(bytes(ID_BYTES), "simulated", bytes(KEY_BYTES), 0)], run.stream("seal").randbytes)
+        self.vault = Vault(lambda: [SiteKey(bytes(ID_BYTES), "simulated", bytes(KEY_BYTES), 0, 1)], run.stream("seal").randbytes)
         self._identities: dict[str, Identity] = {}
         self._armed: tuple[str, int] | None = None
         self._is_dying = False
