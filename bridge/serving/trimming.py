@@ -45,8 +45,9 @@ async def trim(site: OpenSite) -> None:
     if await site.aside(audit.begins_before, audit_before_ms):
         await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
     unused_ms = now_ms - keep_ms(retention.WORKERS, site.settings)
-    unlinked = await site.writer.run(lambda: workers.drop_unused(engine, unused_ms))
-    if unlinked:
+    unlinked = 0
+    if await site.aside(workers.has_unused, site.reader, unused_ms):
+        unlinked = await site.writer.run(lambda: workers.drop_unused(engine, unused_ms))
         await site.writer.run(site.settler.forget_workers)
     if forgotten or unlinked:
         await site.writer.run(lambda: forgetting.empty_log(engine))

@@ -73,11 +73,13 @@ def name_courier(engine: Engine, vault: Vault, courier: str, name: str | None, n
         return bool(had)
 
 
+def has_unused(reader: Engine, before_ms: int) -> bool:
+    """Whether any badge was used last before a time."""
+    with translated(), reader.connect() as connection:
+        return connection.execute(select(t.workers.c.pseudonym).where(t.workers.c.last_ms < before_ms).limit(1)).first() is not None
+
+
 def drop_unused(engine: Engine, before_ms: int) -> int:
     """Delete what links pseudonyms to badges that were used last before a time. Returns how many."""
-    old = t.workers.c.last_ms < before_ms
-    with translated(), engine.connect() as connection:
-        if connection.execute(select(t.workers.c.pseudonym).where(old).limit(1)).first() is None:
-            return 0
     with secure(engine) as connection:
-        return connection.execute(delete(t.workers).where(old)).rowcount
+        return connection.execute(delete(t.workers).where(t.workers.c.last_ms < before_ms)).rowcount
