@@ -40,9 +40,9 @@ def _find(batch: Batch, badge: str, now_ms: int) -> Known:
 def _hidden(payload: bytes, by: Known | None, worker: Known | None) -> bytes:
     """A payload with pseudonyms. If a badge stands in it only once, and behind the key `by`, it is exchanged there: nothing else can be meant."""
     if worker is None and by is not None:
-        around = payload.split(by.raw)
-        if len(around) == 2 and around[0].endswith(by.head):
-            return b"".join((around[0][: by.cut], by.stored, around[1]))
+        at = payload.find(by.raw)
+        if payload.rfind(by.raw) == at and payload.startswith(by.head, at - len(by.head)):
+            return b"".join((payload[: at - len(by.head)], by.stored, payload[at + len(by.raw) :]))
     plain = messages.load(payload)
     if by is not None:
         plain["by"] = by.pseudonym

@@ -63,13 +63,12 @@ _USED: Final = Update(WORKERS, ("last_ms",), ("pseudonym",))
 class Known(NamedTuple):
     """What stands for a badge until a time.
 
-    In CBOR, `raw` is the badge, `head` the key `by` and the head of the text before it, `cut` minus the length of `head`, and `stored` what is stored for all.
+    In CBOR, `raw` is the badge, `head` the key `by` and the head of the text before it, and `stored` what is stored in the place of both.
     """
 
     pseudonym: str
     raw: bytes
     head: bytes
-    cut: int
     stored: bytes
     until_ms: int
 
@@ -110,7 +109,7 @@ class Workers:
         until_ms = min(row.since_ms + rules.pseudonym_ms, row.last_ms + SEEN_EVERY_MS)
         raw = badge.encode()
         head = _BY + text(badge).removesuffix(raw)
-        known = Known(row.pseudonym, raw, head, -len(head), _BY + text(row.pseudonym), until_ms)
+        known = Known(row.pseudonym, raw, head, _BY + text(row.pseudonym), until_ms)
         if len(self.known) >= self._badges_max:
             self.known.clear()
         self.known[badge] = known

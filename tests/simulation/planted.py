@@ -174,7 +174,7 @@ DEFECTS: Final = (
         "a badge is stored",
         "shift-change",
         "workers_are_pseudonyms",
-        (Edit("bridge/ingest/badges.py", 'return b"".join((around[0][: by.cut], by.stored, around[1]))\n', "return payload\n"),),
+        (Edit("bridge/ingest/badges.py", 'return b"".join((payload[: at - len(by.head)], by.stored, payload[at + len(by.raw) :]))\n', "return payload\n"),),
     ),
     Defect(
         "a closed job stays retained",

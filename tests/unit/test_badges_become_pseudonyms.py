@@ -93,6 +93,13 @@ def test_a_code_that_looks_like_a_badge_hides_none(bench: Bench) -> None:
     assert (stored["code"], bool(PSEUDONYM.fullmatch(stored["by"]))) == (fake, True)
 
 
+def test_a_badge_that_begins_before_itself(bench: Bench) -> None:
+    """The end of the place, the key `by` and the beginning of the badge read as the badge, too."""
+    bench.tell("scan-1", "pack", "PO-1", {"items": LINES}, at="dock-bbyfq", by="qbbyfq")
+    (stored,) = payloads(bench)
+    assert (stored["at"], bool(PSEUDONYM.fullmatch(stored["by"]))) == ("dock-bbyfq", True)
+
+
 def test_what_is_sealed_of_unknown_fields_has_no_badge(bench: Bench) -> None:
     bench.tell("scan-1", "pack", "PO-1", {"items": LINES}, by=ADA, colour="red")
     ((sealed, event_id),) = bench.rows("SELECT s.sealed, e.id FROM sealed s JOIN events e USING (pos) WHERE e.device = 'scan-1'")
