@@ -60,6 +60,7 @@ def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) ->
         devices_max=caches.devices_cached_max,
         codes_max=caches.codes_cached_max,
         articles_max=caches.articles_cached_max,
+        badges_max=caches.badges_cached_max,
     )
     return Ingest(memory, rules, projections, held, session_log)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.domain.facts import Unpaid
+from bridge.domain.groups import Reports
 
 CONFIG_NAME: Final = "bridge.toml"
 DATABASE_NAME: Final = "dockbridge.db"
@@ -21,6 +22,8 @@ NAME_A_SITE: Final = "give a site's folder with --site DIR (or `dockbridge serve
 """What to do if a folder is not a site."""
 LISTENERS: Final = {"mqtt": False, "mqtts": True, "websocket": False, "wss": True}
 """The settings of listeners; True if the listener uses TLS."""
+REPORT_RULES: Final = tuple(rule.value for rule in Reports)
+"""The values of people.reports."""
 UNPAID_RULES: Final = tuple(rule.value for rule in Unpaid)
 """The values of payments.unpaid."""
 LOG_FORMATS: Final = ("console", "json")
@@ -127,6 +130,7 @@ class IngestSettings:
     quarantine_entries_max: int = _setting(
         10_000, "Messages in quarantine. Identical messages of a device count once. Beyond this, the oldest is dropped.", least=1
     )
+    badges_cached_max: int = _setting(10_000, "Badges of workers that stay in memory; about 500 bytes each.", least=1)
     gap_alert_after_s: float = _setting(600.0, "Seconds of silence after which the server raises an alert for a device that owes events.", least=1)
 
 
@@ -149,7 +153,7 @@ class OrderSettings:
         120.0, "Seconds from a scan until a changed verdict no longer makes its device beep: the worker has gone on to something else.", least=0.0
     )
     position_every_s: float = _setting(10.0, "Shortest interval between two stored positions of one courier, in seconds.", least=0.0)
-    positions_keep_days: float = _setting(30.0, "Days for which the positions of couriers stay stored.", least=0.001)
+    positions_keep_days: float = _setting(7.0, "Days for which the positions of couriers stay stored.", least=0.001)
     position_accuracy_max_m: int = _setting(500, "Worst accuracy of a point that is still used, in metres.", least=1, most=100_000)
     position_speed_max_m_s: float = _setting(
         70.0, "Highest speed of a courier, in metres per second. A point that needs a higher one is not used, unless two others confirm it.", least=1.0
@@ -253,12 +257,25 @@ class ImportSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleSettings:
-    """People who work with the site under their own names (`dockbridge people`)."""
+    """People who work with the site under their own names (`dockbridge people`), and workers, whose badges devices send (`dockbridge workers`)."""
 
     people_max: int = _setting(1_000, "People of the site, disabled ones included.", least=1, most=100_000)
     tokens_max: int = _setting(20, "Tokens of one person that have not expired.", least=1, most=1_000)
     token_days: int = _setting(90, "Days for which a token is valid, if `people token` does not say otherwise.", least=1, most=3_650)
     password_chars_min: int = _setting(12, "Shortest password of a person, in characters.", least=8, most=128)
+    worker_pseudonym_days: float = _setting(30.0, "Days after which a worker's badge gets another pseudonym in the log.", least=1.0)
+    worker_link_days: float = _setting(
+        60.0,
+        "Days after its last use for which a pseudonym is linked to its badge. With worker_pseudonym_days before, "
+        "nobody can say later than 90 days after a scan whose it was.",
+        least=1.0,
+    )
+    workers_max: int = _setting(20_000, "Pseudonyms of workers that can be linked to badges. Beyond this, new badges share one that can't.", least=10)
+    reports: str = _setting(
+        "off",
+        "Reports about workers. off: figures only of areas with 5 workers at least, none of single devices that people work with. "
+        "groups of 5: also of devices that 5 workers have used. named: of everything, and by worker. A change is in the audit log.",
+    )
     totp: str = _setting("outside", "When a login needs a code beside the password: outside (from an address that is not in a private network), always, never.")
     name_failures_max: int = _setting(5, "Logins under one name that may fail in a row before the next one has to wait.", least=1, most=1_000)
     name_failure_forget_s: float = _setting(300.0, "Seconds after which one failed login of a name is forgotten.", least=0.1, most=86_400)

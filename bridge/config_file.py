@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from bridge.addresses import is_loopback, overlap, split_address
 from bridge.carrier_settings import carrier_rules
-from bridge.config import LISTENERS, LOG_FORMATS, NAME_A_SITE, TOTP_RULES, UNPAID_RULES, ListenSettings, MetricsSettings, Settings
+from bridge.config import LISTENERS, LOG_FORMATS, NAME_A_SITE, REPORT_RULES, TOTP_RULES, UNPAID_RULES, ListenSettings, MetricsSettings, Settings
 from bridge.errors import ConfigError
 from devices.protocol.topics import escape
 
@@ -101,6 +101,8 @@ def _check(settings: Settings) -> None:
     if settings.payments.unpaid not in UNPAID_RULES:
         fix = f"choose one of {', '.join(UNPAID_RULES)}"
         raise ConfigError(f"payments.unpaid is {settings.payments.unpaid!r}, which is not a rule", fix=fix)
+    if settings.people.reports not in REPORT_RULES:
+        raise ConfigError(f"people.reports is {settings.people.reports!r}, which is not a rule", fix=f"choose one of {', '.join(REPORT_RULES)}")
     if settings.articles.language not in ("zh", "en"):
         raise ConfigError(f"articles.language is {settings.articles.language!r}; it must be zh or en", fix='write language = "zh" or language = "en"')
     try:

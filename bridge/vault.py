@@ -146,6 +146,10 @@ class Vault:
         nonce = self._random_bytes(NONCE_BYTES)
         return b"".join((self._head, nonce, self._box.encrypt(nonce, self._own_key(sealed), self._head), sealed[_BODY:]))
 
+    def draw(self, count: int) -> bytes:
+        """See `ingest.sealing.Sealer`."""
+        return self._random_bytes(count)
+
     def mac(self, plain: bytes) -> bytes:
         """See `ingest.sealing.Recogniser`."""
         return hmac.digest(self._mac_key, plain, sha256)[:MAC_BYTES]

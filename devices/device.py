@@ -203,7 +203,7 @@ class Device:
     # --- events of scanners and couriers ---------------------------------------------------------------------------------
 
     def shift_started(self, worker: str, **scanned: Unpack[Scanned]) -> Scan:
-        """A worker, by pseudonym, takes this device: what follows was done by them."""
+        """A worker, by their badge, takes this device: what follows was done by them."""
         return self.send(EventType.SHIFT_STARTED, bodies.ShiftStarted(worker=worker), **scanned)
 
     def shift_ended(self, **scanned: Unpack[Scanned]) -> Scan:

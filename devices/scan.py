@@ -21,7 +21,7 @@ W = TypeVar("W", bound=StrEnum)
 
 
 class Scanned(TypedDict, total=False):
-    """What every event may say beside its order: ids and text as they were scanned; `at` a place, `by` a worker's pseudonym."""
+    """What every event may say beside its order: ids and text as they were scanned; `at` a place, `by` what is on a worker's badge."""
 
     parcel: str | None
     code: str | None

@@ -95,7 +95,7 @@ def documents(settings: Settings) -> Mapping[str, str]:
         "purposes": "\n".join(f"- {r.what} ({r.whose}): {r.purpose}." for r in rows),
         "contact": f"{settings.privacy.contact_keep_days:g}",
         "positions": f"{settings.orders.positions_keep_days:g}",
-        "reports": f"`{settings.people.reports}`" if hasattr(settings.people, "reports") else "off",
+        "reports": settings.people.reports,
     }
     templates = {"record-of-processing.md": _RECORD, "impact-assessment.md": _ASSESSMENT, "works-agreement-annex.md": _ANNEX}
     return {name: template.format(**said) for name, template in templates.items()}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from bridge.domain.access import Kind
+from bridge.domain.access import Identity, Kind
+from bridge.domain.duty import Duty
 from bridge.domain.positions import Fix, distance_m, fault_of
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Batch, LocationHeard, Sent
+from bridge.ingest.entering import flush
 from bridge.ingest.epochs import in_epoch
 from bridge.ingest.items import Alarm, Incoming
 from bridge.ingest.memory import DeviceEntry
@@ -59,10 +61,11 @@ def locate(batch: Batch, incoming: Incoming, locations: Locations) -> Sent | Non
     dropped = Dropped()
     if locations.broken:
         dropped.add(PointFault.MALFORMED, locations.fault, locations.broken)
-    fixes = _believed(batch, entry, _dated(batch, entry, message, received_ms, dropped), dropped)
+    dated = _dated(batch, entry, message, received_ms, dropped)
+    fixes = _believed(batch, entry, _on_duty(batch, incoming.identity, entry, dated, dropped), dropped)
     if fixes:
         batch.heard(LocationHeard(incoming.identity, fixes))
-    _watch(batch, incoming, entry, dropped, is_used=bool(fixes))
+    _watch(batch, incoming, entry, dropped, is_used=bool(fixes) or not OFF_DUTY.isdisjoint(dropped.points))
     if not dropped.points:
         return None
     _count(batch, incoming, dropped)
@@ -91,6 +94,26 @@ def _dated(batch: Batch, entry: DeviceEntry, message: LocationBatch, received_ms
     if undated:
         dropped.add(PointFault.NO_TIME, "the phone's counter can't be used", len(undated))
     return fixes
+
+
+def _on_duty(batch: Batch, identity: Identity, entry: DeviceEntry, fixes: list[Fix], dropped: Dropped) -> list[Fix]:
+    """The fixes from when the courier was at work, with a parcel on board. Nothing is kept of the others, only how many they are."""
+    if any(arrived.row.device == identity.device for arrived in batch.arrived):
+        flush(batch)  # the phone may just have said that a break begins
+    used: list[Fix] = []
+    is_laden = identity.courier is not None and batch.memory.aboard.is_laden(identity.courier)
+    for fix in fixes:
+        fault = _FAULT_OF_DUTY.get(entry.duties.at(fix.at_ms)) or (None if is_laden else PointFault.NOTHING_ON_BOARD)
+        if fault is None:
+            used.append(fix)
+        else:
+            dropped.add(fault)
+    return used
+
+
+_FAULT_OF_DUTY: Final = {Duty.OFF: PointFault.OFF_SHIFT, Duty.BREAK: PointFault.ON_BREAK}
+OFF_DUTY: Final = frozenset({*_FAULT_OF_DUTY.values(), PointFault.NOTHING_ON_BOARD})
+"""Faults of no phone: nobody may know where it was."""
 
 
 def _believed(batch: Batch, entry: DeviceEntry, fixes: list[Fix], dropped: Dropped) -> list[Fix]:

@@ -14,17 +14,20 @@ from bridge.domain.codes.evidence import key_of
 from bridge.domain.codes.history import History
 from bridge.domain.codes.place import Placing
 from bridge.domain.codes.rules import DatedRules
+from bridge.domain.duty import Duties
 from bridge.domain.event_time import DeviceClock
 from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold
 from bridge.domain.ledger import Ledger
 from bridge.domain.positions import Track
 from bridge.domain.refs import Ref, RefKind
+from bridge.ingest.aboard import CARRIED, Aboard
 from bridge.ingest.articles import Catalogue
 from bridge.ingest.codes import CODE_RULES, CODES, COMMON, INSIDE, WAITING, placing_of, rules_of
 from bridge.ingest.log import stored_fact
 from bridge.ingest.ports import StoredOrder, Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
+from bridge.ingest.workers import Workers
 
 
 class LedgerRow(NamedTuple):
@@ -44,10 +47,11 @@ class LedgerRow(NamedTuple):
 
 
 class ShiftRow(NamedTuple):
-    """When a shift last started or ended on a device, as it told (event time)."""
+    """When a shift last started or ended on a device, as it told (event time), and its last changes of duty: (time, `Duty`) in CBOR."""
 
     device: str
     changed_ms: int
+    duties: bytes = b""
 
 
 class ClockRow(NamedTuple):
@@ -95,10 +99,10 @@ class OrderEntry:
 
 
 class DeviceEntry:
-    """A device in memory: its clock, its ledgers, its last change of shift, and where it was. `saved` is the state of the clock that was last written.
+    """A device in memory: its clock, its ledgers, its shifts, when it was on duty, and where it was. `saved` is the state of the clock that was last written.
     `lost_since_ms` is when points of it began to be of no use: 0 if the last ones are, None if that is not known yet."""
 
-    __slots__ = ("clock", "ledgers", "lost_since_ms", "position_kept_ms", "saved", "shift_ms", "track")
+    __slots__ = ("clock", "duties", "ledgers", "lost_since_ms", "position_kept_ms", "saved", "shift_ms", "track")
 
     def __init__(self) -> None:
         self.clock = DeviceClock()
@@ -108,6 +112,7 @@ class DeviceEntry:
         self.lost_since_ms: int | None = None
         self.position_kept_ms = 0
         self.shift_ms = 0
+        self.duties = Duties()
 
 
 class CodeEntry:
@@ -136,13 +141,16 @@ class Memory:
         devices_max: how many devices are kept.
         codes_max: how many codes are kept.
         articles_max: how many articles are kept.
+        badges_max: how many badges of workers are kept.
     """
 
-    def __init__(self, *, orders_max: int, devices_max: int, codes_max: int, articles_max: int) -> None:
+    def __init__(self, *, orders_max: int, devices_max: int, codes_max: int, articles_max: int, badges_max: int) -> None:
         self.orders_max = orders_max
         self.devices_max = devices_max
         self.codes_max = codes_max
         self.articles = Catalogue(articles_max)
+        self.workers = Workers(badges_max)
+        self.aboard = Aboard()
         self.code_rules = DatedRules()
         self.has_containers = False
         self.next_pos = 1
@@ -162,12 +170,15 @@ class Memory:
         self._codes.clear()
         self._waiting.clear()
         self.articles.forget()
+        self.workers.forget()
+        self.aboard.forget()
 
     def load_waiting(self, tx: Transaction) -> None:
-        """Read what events in no order wait for, whether there are containers, and the rules about codes."""
+        """Read what events in no order wait for, whether there are containers, the rules about codes, and who has parcels on board."""
         self.awaited = {Ref(RefKind(row.ref_kind), row.ref) for row in tx.rows(WAITING)}
         self.has_containers = tx.has_rows(INSIDE)
         self.code_rules = rules_of(tx.rows(CODE_RULES))
+        self.aboard.load(tx.rows(CARRIED))
 
     def is_awaited(self, kind: RefKind, name: str) -> bool:
         """Whether an event in no order may wait for this."""
@@ -201,6 +212,7 @@ class Memory:
                 entry.ledgers[row.log] = Ledger(cbor2.loads(row.ranges), row.forgotten, row.reused)
             for shift in tx.rows(SHIFTS, device=device):
                 entry.shift_ms = shift.changed_ms
+                entry.duties = Duties(cbor2.loads(shift.duties) if shift.duties else ())
         else:
             self._devices.move_to_end(device)
         return entry

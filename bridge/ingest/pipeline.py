@@ -246,6 +246,10 @@ class Settler:
         """Drop what is cached of the articles, because they have changed."""
         self._ingest.memory.articles.forget()
 
+    def forget_workers(self) -> None:
+        """Drop what is cached of badges, because some were forgotten."""
+        self._ingest.memory.workers.forget()
+
     def commit(self, batch: Sequence[Item]) -> Settled:
         """Settle and commit a batch. If it fails because of its content, commit the first part that does not fail.
 

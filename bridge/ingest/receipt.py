@@ -138,6 +138,8 @@ def _left(sku: str, qty: int, shelf: Shelf | None) -> bytes:
 
 FROZEN: Final = tuple(name for name in Event.__struct_fields__ if name not in ("sent_boot", "sent_mono_ms", "tz_min", "by"))
 """What makes an event the same event when it is sent again. Unknown fields and the encoding do not matter either."""
+_FROZEN_OF_SHIFT: Final = tuple(name for name in FROZEN if name != "body")
+"""The same of `shift_started`: its body has a badge and nothing else, and a pseudonym is stored in its place."""
 
 
 def same_content(stored: bytes, sent: bytes, event: Event[Body], event_type: EventType) -> bool:
@@ -148,7 +150,8 @@ def same_content(stored: bytes, sent: bytes, event: Event[Body], event_type: Eve
         known = messages.decode_event(stored, event_type)
     except PayloadError:  # an earlier edition of the contract took it: what this one takes is another event
         return False
-    return all(getattr(known, name) == getattr(event, name) for name in FROZEN)
+    frozen = _FROZEN_OF_SHIFT if event_type is EventType.SHIFT_STARTED else FROZEN
+    return all(getattr(known, name) == getattr(event, name) for name in frozen)
 
 
 ShelfOf = Callable[[str], Shelf | None]

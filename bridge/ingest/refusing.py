@@ -31,7 +31,10 @@ def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, kept: 
     digest = digest8(incoming.payload)
     again = (device, digest) in batch.refused or batch.tx.is_quarantined(device, digest)
     batch.refused.add((device, digest))
+    event_type = _type_of(incoming)
     payload = incoming.payload if kept is None else kept
+    if event_type == Kind.LOCATION.value:
+        payload = b""  # nobody may know where the phone was
     sealed = b"" if again else batch.rules.sealer.seal(payload, about_message(device, digest))
     expires_ms = incoming.received_ms + batch.rules.quarantine_keep_ms if incoming.identity.role in OF_PEOPLE else None
     batch.heard(Refused(device, incoming.event_type, incoming.received_ms, reason, detail, digest, sealed, expires_ms, order_of(payload), not again))
@@ -45,7 +48,7 @@ def refuse(batch: Batch, incoming: Incoming, reason: Reason, detail: str, kept: 
         "tone": Tone.STOP.value,
         "at_ms": batch.now_ms,
         "digest": digest,
-        "type": _type_of(incoming),
+        "type": event_type,
         "next": next_step and next_step.value,
         "again": again or None,
         "detail": detail[:DETAIL_CHARS_MAX] or None,

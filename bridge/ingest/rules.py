@@ -37,7 +37,7 @@ class Rules:
     gap_alert_after_ms: int = 600_000
     quiet_after_ms: int = 120_000
     position_every_ms: int = 10_000
-    positions_keep_ms: int = 2_592_000_000
+    positions_keep_ms: int = 604_800_000
     points: PointRules = PointRules()  # noqa: RUF009 -- a tuple
     position_alert_after_ms: int = 1_800_000
     quarantine_entries_max: int = 10_000
@@ -53,6 +53,12 @@ class Rules:
     """How often the database was restored from a backup."""
     sealer: Sealer = NoSealer()  # noqa: RUF009 -- it has no state
     """Seals personal data, and what is quarantined."""
+    pseudonym_ms: int = 2_592_000_000
+    """After so long a worker's badge gets another pseudonym."""
+    worker_keep_ms: int = 5_184_000_000
+    """How long after its last use it is known whose pseudonym one is."""
+    workers_max: int = 20_000
+    """Pseudonyms of which it is known."""
     quarantine_keep_ms: int = 1_209_600_000
     """How long what systems sent, and what could not be applied, is kept."""
     is_lab: bool = False

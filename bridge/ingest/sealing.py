@@ -47,6 +47,10 @@ class Sealer(Recogniser, Protocol):
         """Seal something; it can only be opened again as being about the same."""
         ...
 
+    def draw(self, count: int) -> bytes:
+        """So many random bytes."""
+        ...
+
 
 class SealedRow(NamedTuple):
     """The sealed part of the event at `pos`: a map in CBOR with its `contact` or `text`, and `whole`. `order_id` is the order that the event names.
@@ -117,6 +121,9 @@ class NoSealer:
         raise RuntimeError("there is no key to seal with")
 
     def mac(self, plain: bytes) -> bytes:
+        raise RuntimeError("there is no key to seal with")
+
+    def draw(self, count: int) -> bytes:
         raise RuntimeError("there is no key to seal with")
 
     def macs(self, plain: bytes) -> list[bytes]:

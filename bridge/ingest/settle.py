@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from bridge.domain.members import E
 from bridge.ingest.accept import ABOUT_JOBS, admit, count_refused, give_up, row_of
 from bridge.ingest.assembly import Ingest
+from bridge.ingest.badges import without_badges
 from bridge.ingest.batch import Answer, Arrived, Batch, PresenceHeard, Sent, Started
 from bridge.ingest.decoding import EVENT_TYPES, Decoded, Trimmed, decode
 from bridge.ingest.entering import flush
@@ -127,6 +129,9 @@ def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest,
         flush(batch)  # what has arrived before may change the job
     if incoming.identity.orders_prefix is not None and (fault := fault_of_access(batch, incoming, event, event_type, ingest.gate)) is not None:
         return refuse(batch, incoming, Reason.FORBIDDEN, fault, trimmed and trimmed.payload)
+    if event.by is not None or event_type is E.SHIFT_STARTED:
+        trimmed = without_badges(batch, incoming, event, trimmed)
+        event = trimmed.event
     row = row_of(batch, incoming, event, event_type, ingest.gate, trimmed)
     return enter(batch, row, event, ingest)
 

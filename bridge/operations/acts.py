@@ -19,6 +19,7 @@ from bridge.operations import (
     database,
     devices,
     exports,
+    exposure,
     forgetting,
     handovers,
     imports,
@@ -30,18 +31,32 @@ from bridge.operations import (
     quarantine,
     server,
     subjects,
+    workers,
 )
 from bridge.operations.audit import AuditEntry
-from bridge.operations.people_ports import Credential
+from bridge.operations.people_ports import RIGHTS, Credential
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.rights import check_may
-from bridge.operations.who import PERSON, WHO
+from bridge.operations.who import MAY, PERSON, WHO
 
 Operation = Callable[..., Awaitable[Any]]
 
 NAME_CHARS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 200
-PRIVATE: Final = ("password_hash", "claim", "token_sha256", "phone", "last4", "surname", "text", "totp_secret", "totp_code", "recovery_sha256")
+PRIVATE: Final = (
+    "password_hash",
+    "claim",
+    "token_sha256",
+    "phone",
+    "last4",
+    "surname",
+    "text",
+    "totp_secret",
+    "totp_code",
+    "recovery_sha256",
+    "badge",
+    "full_name",
+)
 
 
 class _Kept(NamedTuple):
@@ -110,6 +125,12 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     order_acts.void: ("events.void", _Kept("event")),
     order_acts.relabel: ("parcels.relabel", _Kept("order")),
     server.reload: ("server.reload", _Kept(None)),
+    workers.list_workers: ("workers.list", _Kept(None)),
+    workers.name: ("workers.name", _Kept(None)),
+    workers.name_courier: ("workers.name", _Kept("courier")),
+    workers.forget: ("workers.forget", _Kept(None)),
+    workers.forget_courier: ("workers.forget", _Kept("courier")),
+    exposure.look: ("privacy.exposed", _Kept("device")),
 }
 """Every operation that changes something for others, by the name that the log gives it."""
 
@@ -122,12 +143,14 @@ async def carry_out(site: SiteContext, who: str, operation: Operation, arguments
         BridgeError: if it can't be carried out, the token is not valid, or the person may not do this.
     """
     WHO.set(who[:NAME_CHARS_MAX])
+    MAY.set(None if credential is None else ())
     PERSON.set(None)
     asks = _Asks(site, who[:NAME_CHARS_MAX], None, operation, arguments)
     try:
         if credential is not None:
             person = site.people.proven(credential, now_ms=site.clock.now_ms())
             asks = asks._replace(person=person.name)
+            MAY.set(RIGHTS[person.role])
             PERSON.set(person.name)
             check_may(site, person, operation, arguments)
         await _note(asks, None)

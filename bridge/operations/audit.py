@@ -35,6 +35,10 @@ class AuditReader(Protocol):
         """The entries after a number, in their order."""
         ...
 
+    def last_details(self, act: str) -> dict[str, Any] | None:
+        """The details of the last entry of an act; None if there is none."""
+        ...
+
 
 class Audit(AuditReader, Protocol):
     """The audit log, for writing on the writer's thread."""

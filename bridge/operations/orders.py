@@ -17,6 +17,7 @@ from bridge.operations.names import check_carrier, check_courier, check_device
 from bridge.operations.order_ports import Sort, Wanted
 from bridge.operations.ports import Row, SiteReader, StoredFact
 from bridge.operations.stuck import waits_of
+from bridge.operations.workers import Faces
 from bridge.words import counted
 from devices.protocol.messages import decode_event
 from devices.protocol.vocabulary import EventType, Outcome
@@ -28,8 +29,8 @@ CHANGES_MAX: Final = 1_000
 class Step(Struct, frozen=True, kw_only=True):
     """One event of an order's story. `state` is the order's state after it.
 
-    `by` is the worker's pseudonym, `at` the place, `article` the SKU, `why` the reason that the event gives, such as that of a hold. `id` is what
-    `events void` takes.
+    `by` is the worker's pseudonym and `worker` whose it is; both are None for those who may not know, and so is `courier_name`. `at` is the place, `article`
+    the SKU, `why` the reason that the event gives, such as that of a hold. `id` is what `events void` takes.
     """
 
     id: str
@@ -39,7 +40,9 @@ class Step(Struct, frozen=True, kw_only=True):
     delay_ms: int
     device: str
     courier: str | None
+    courier_name: str | None
     by: str | None
+    worker: str | None
     at: str | None
     type: str
     parcel: str | None
@@ -148,7 +151,7 @@ def _details(site: SiteReader, whole: OrderFold) -> Row:
     }
 
 
-async def explain(site: SiteReader, order: str) -> Story:
+async def explain(site: SiteReader, order: str, *, with_workers: bool = True) -> Story:
     """An order's story: every event, how its time is known, its outcome, and the state after it.
 
     Raises:
@@ -159,7 +162,8 @@ async def explain(site: SiteReader, order: str) -> Story:
         raise NotFound(f"nothing is known of order {order}", fix="list the orders with `dockbridge orders list`")
     whole = fold(order, [stored.fact for stored in found])
     stored_by_uid = {(stored.row.device, stored.row.id): stored for stored in found}
-    steps = [_step(fact, whole.verdicts[fact.uid], stored_by_uid[fact.uid]) for fact in (*whole.facts, *whole.voids)]
+    faces = Faces(site) if with_workers else None
+    steps = [_step(fact, whole.verdicts[fact.uid], stored_by_uid[fact.uid], faces) for fact in (*whole.facts, *whole.voids)]
     if not whole.exists:
         return Story(order=order, state=None, events=steps, inferred=[])
     inferred = [m["state"] for m in OrderView(whole.order).core["milestones"] if m.get("inferred")]
@@ -199,7 +203,8 @@ def _seen(change: Change, row: Row | None) -> Change:
     return change._replace(flags=tuple(row["status"]["flags"]), parcels={p["parcel"]: p["state"] for p in row["parcels"]})
 
 
-def _step(fact: Fact, verdict: Verdict, stored: StoredFact) -> Step:
+def _step(fact: Fact, verdict: Verdict, stored: StoredFact, faces: Faces | None) -> Step:
+    by = decode_event(stored.row.payload, EventType(fact.type)).by if fact.type != DECIDED and faces is not None else None
     outcome = stored.receipt.get("outcome", verdict.outcome.value)
     return Step(
         id=fact.id.hex(),
@@ -209,7 +214,9 @@ def _step(fact: Fact, verdict: Verdict, stored: StoredFact) -> Step:
         delay_ms=stored.row.received_ms - stored.row.event_ms,
         device=fact.device,
         courier=fact.courier,
-        by=decode_event(stored.row.payload, EventType(fact.type)).by if fact.type != DECIDED else None,
+        courier_name=faces.courier(fact.courier) if faces is not None and fact.courier is not None else None,
+        by=by,
+        worker=faces.worker(by) if faces is not None and by is not None else None,
         at=fact.at,
         type=fact.type,
         parcel=verdict.parcel or fact.parcel,

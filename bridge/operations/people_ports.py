@@ -28,6 +28,8 @@ class Right(StrEnum):
     DEVICES = "devices"
     MEND = "mend"
     CONTACTS = "contacts"
+    WORKERS = "workers"
+    EXPOSED = "exposed"
     AUDIT = "audit"
     FORGET = "forget"
     OWN = "own"
@@ -41,6 +43,8 @@ MEANING: Final[Mapping[Right, str]] = {
     Right.DEVICES: "enrol devices, change them and shut them out",
     Right.MEND: "import articles, and replay, fix and drop messages in quarantine",
     Right.CONTACTS: "see who gets an order, and notes about it",
+    Right.WORKERS: "see which worker did what, and name and forget workers and couriers",
+    Right.EXPOSED: "see what a lost phone could hold",
     Right.AUDIT: "read the audit log",
     Right.FORGET: "forget people, and export what is stored about them",
     Right.OWN: "change people, the server and the database",
@@ -52,8 +56,8 @@ _DESK: Final = frozenset({Right.LOOK, Right.WORK, Right.CONTACTS})
 RIGHTS: Final[Mapping[PersonRole, frozenset[Right]]] = {
     PersonRole.VIEWER: frozenset({Right.LOOK}),
     PersonRole.DESK: _DESK,
-    PersonRole.LEAD: _DESK | {Right.LIFT_GUARDED, Right.MOVED_LABELS, Right.DEVICES, Right.MEND, Right.AUDIT},
-    PersonRole.PRIVACY: frozenset({Right.LOOK, Right.CONTACTS, Right.AUDIT, Right.FORGET}),
+    PersonRole.LEAD: _DESK | {Right.LIFT_GUARDED, Right.MOVED_LABELS, Right.DEVICES, Right.MEND, Right.AUDIT, Right.WORKERS, Right.EXPOSED},
+    PersonRole.PRIVACY: frozenset({Right.LOOK, Right.CONTACTS, Right.AUDIT, Right.FORGET, Right.EXPOSED}),
 }
 """What each role may do. The owner of the site's folder, who gives commands without a person's name, may do everything."""
 

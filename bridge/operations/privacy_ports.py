@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from bridge.ingest.sealing import ForgottenRow, Sealer
+from bridge.operations.worker_ports import WorkerQueries
 
 
 class KeyHere(Protocol):
@@ -60,7 +61,7 @@ class SealedPart(NamedTuple):
     sealed: bytes
 
 
-class PrivacyQueries(Protocol):
+class PrivacyQueries(WorkerQueries, Protocol):
     """Reads of what is sealed, and of what was or is to be forgotten."""
 
     def sealed_parts(self, order_ids: Sequence[str]) -> list[SealedPart]:

@@ -9,12 +9,18 @@ from bridge.operations.order_ports import Row
 
 
 class Worked(NamedTuple):
-    """One event that changed something: when and where it happened, its order, and the parcel that it was about, if any."""
+    """One event: when and where it happened, its order, the parcel that it was about, if any, and who did it with which device, as far as it is known.
+
+    `worker` is the pseudonym that the event names, else that of the shift of its device. `courier` is whose phone the device is.
+    """
 
     event_ms: int
     place: str | None
     order: str | None
     parcel: str | None
+    device: str
+    worker: str | None
+    courier: str | None
 
 
 class DeviceTraffic(NamedTuple):
@@ -39,8 +45,8 @@ class ReportQueries(Protocol):
         StoreUnavailable: from every method, if the database can't be read.
     """
 
-    def worked(self, *, since_ms: int, until_ms: int) -> Iterator[Worked]:
-        """Events of scanners and couriers that were not refused."""
+    def worked(self, *, since_ms: int, until_ms: int, also_refused: bool = False) -> Iterator[Worked]:
+        """Events of scanners and couriers that were not refused; with `also_refused` all of them."""
         ...
 
     def traffic(self, *, since_ms: int, until_ms: int) -> list[DeviceTraffic]:

@@ -153,7 +153,39 @@ ADDRESSES: Final = Kept(
     "the owner of the site's folder",
     "the oldest go when there are too many",
 )
-TABLE: Final = (CONTACT, MESSAGES, POSITIONS, ACTS, MARKS, PEOPLE, COURIERS, ORDERS, HANDOVERS, ADDRESSES)
+WORKERS: Final = Kept(
+    "whose scans are whose",
+    Whose.WORKERS,
+    ("workers.pseudonym", "workers.badge_hash", "workers.badge", "workers.name"),
+    "a pseudonym in the log, another one after people.worker_pseudonym_days; badge and name sealed, with a keyed hash of the badge",
+    "to ask whoever packed a parcel what went wrong",
+    _INTEREST,
+    "lead; each look is in the audit log",
+    "the last use of the pseudonym",
+    "people.worker_link_days",
+    60,
+)
+COURIER_NAMES: Final = Kept(
+    "names of couriers",
+    Whose.COURIERS,
+    ("courier_names.courier", "courier_names.name"),
+    "sealed",
+    "to call the courier who has a parcel",
+    _INTEREST,
+    "lead; each look is in the audit log",
+    "`dockbridge workers forget --courier`",
+)
+DUTIES: Final = Kept(
+    "when a device was on duty",
+    Whose.WORKERS,
+    ("shifts.device", "shifts.changed_ms", "shifts.duties"),
+    "the last changes of shifts and breaks of each device, without who had it",
+    "to drop where a phone was outside of work, and not to beep for an earlier shift",
+    _INTEREST,
+    "no command shows it",
+    "newer changes take their place",
+)
+TABLE: Final = (CONTACT, MESSAGES, POSITIONS, ACTS, MARKS, PEOPLE, WORKERS, COURIER_NAMES, DUTIES, COURIERS, ORDERS, HANDOVERS, ADDRESSES)
 
 NOT_PERSONAL: Final[Mapping[str, str]] = {
     "alerts": "what is wrong, with orders and devices; no words of people",
@@ -189,7 +221,6 @@ NOT_PERSONAL: Final[Mapping[str, str]] = {
     "refused": "numbers of events",
     "retained": "what is published outside the contract, by the warehouse's own gear",
     "sessions": "sessions of clients",
-    "shifts": "when a shift has changed on a device",
     "site": "the site",
     "subscriptions": "topic filters",
     "tracking_numbers": "carriers' numbers of orders, without who gets them",
@@ -201,7 +232,18 @@ ALSO_NOT_PERSONAL: Final = frozenset(
     {
         *("alert_acks.code", "alert_acks.subject", "alert_acks.since_ms", "alert_acks.at_ms"),
         *("alert_silences.code", "alert_silences.subject", "alert_silences.until_ms", "alert_silences.at_ms"),
-        *("audit.no", "audit.at_ms", "audit.act", "audit.chain", "carried.order_id", "contact_hashes.order_id"),
+        *(
+            "audit.no",
+            "audit.at_ms",
+            "audit.act",
+            "audit.chain",
+            "carried.order_id",
+            "carried.is_out",
+            "workers.since_ms",
+            "workers.last_ms",
+            "courier_names.at_ms",
+            "contact_hashes.order_id",
+        ),
         *(
             f"devices.{name}"
             for name in ("device", "role", "orders_prefix", "at", "password_hash", "created_ms", "rotated_ms", "revoked_ms", "certificate_sha256")

@@ -15,6 +15,7 @@ from bridge.operations import (
     database,
     devices,
     exports,
+    exposure,
     forgetting,
     handovers,
     imports,
@@ -27,6 +28,7 @@ from bridge.operations import (
     quarantine,
     server,
     subjects,
+    workers,
 )
 from bridge.operations.people_ports import MEANING, RIGHTS, Person, PersonRole, Right
 from bridge.operations.ports import SiteContext
@@ -37,7 +39,7 @@ from devices.protocol.vocabulary import EventType
 Operation = Callable[..., Awaitable[Any]]
 
 _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
-    Right.LOOK: (server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins),
+    Right.LOOK: (workers.may_look, server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins),
     Right.WORK: (
         *(alerts.acknowledge, alerts.silence, alerts.unsilence),
         *(jobs.assign, jobs.release, jobs.move, handovers.close),
@@ -53,6 +55,8 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix, quarantine.look),
     Right.AUDIT: (audit_log.look,),
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
+    Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier, workers.forget, workers.forget_courier),
+    Right.EXPOSED: (exposure.look,),
     Right.FORGET: (forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),

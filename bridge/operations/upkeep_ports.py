@@ -53,6 +53,18 @@ class Upkeep(FileUpkeep, HandoverWrites, Protocol):
         """Store that a file of a watched folder came in; only the newest of each channel are kept."""
         ...
 
+    def name_worker(self, badge: str, name: str, *, now_ms: int) -> str:
+        """Give a badge a name. Returns its pseudonym."""
+        ...
+
+    def forget_worker(self, who: str) -> int:
+        """Delete all that links pseudonyms to a badge, given it or one of them. Returns how many they were."""
+        ...
+
+    def name_courier(self, courier: str, name: str | None, *, now_ms: int) -> bool:
+        """Give a courier a name, or none. Returns whether they had one."""
+        ...
+
     def drop_quarantined(self, nos: Sequence[int]) -> None:
         """Delete entries of the quarantine."""
         ...

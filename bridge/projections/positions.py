@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from bridge.domain.access import Identity
-from bridge.domain.order.possession import carriers
+from bridge.domain.order.possession import carriers, holders
 from bridge.domain.positions import Fix
+from bridge.ingest.aboard import CARRIED, CARRIED_NO_MORE, CarriedRow
 from bridge.ingest.batch import Batch, LocationHeard
 from bridge.ingest.items import Message, ShutOut
 from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.memory import OrderEntry
-from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet, TopicFamily
 from bridge.projections.orders import ORDER_READERS
@@ -28,24 +28,9 @@ class PositionRow(NamedTuple):
     accuracy_m: int
 
 
-class CarriedRow(NamedTuple):
-    """A courier, and an order out for delivery that he has."""
-
-    courier: str
-    order_id: str
-
-
 POSITIONS: Final = Relation(name="positions", row=PositionRow, key=("device", "event_ms"), origin=Origin.KEPT, note="where couriers' phones were")
-CARRIED: Final = Relation(
-    name="carried",
-    row=CarriedRow,
-    key=("courier", "order_id"),
-    origin=Origin.DERIVED,
-    note="derived: orders out for delivery, and the couriers who have them",
-)
 POSITIONS_GONE: Final = Deletion(POSITIONS, ("device",))
 DROPPED_POINTS_GONE: Final = Deletion(DROPPED_POINTS, ("device",))
-CARRIED_NO_MORE: Final = Deletion(CARRIED, ("courier", "order_id"))
 _NO_ONE: Final[frozenset[str]] = frozenset()
 
 
@@ -55,18 +40,6 @@ class Positions(Quiet):
     relations = (POSITIONS, CARRIED, DROPPED_POINTS)
     topics = (TopicFamily("orders/+/position", ORDER_READERS),)
     hears = frozenset({LocationHeard, ShutOut})
-
-    def __init__(self) -> None:
-        self._carriers: dict[str, frozenset[str]] = {}
-        self._carried: dict[str, set[str]] = {}
-
-    def load(self, tx: Transaction) -> None:
-        for row in tx.rows(CARRIED):
-            self._remember(row.order_id, self._carriers.get(row.order_id, _NO_ONE) | {row.courier})
-
-    def forget(self) -> None:
-        self._carriers.clear()
-        self._carried.clear()
 
     def rule(self, heard: LocationHeard | ShutOut, batch: Batch) -> None:
         if isinstance(heard, ShutOut):
@@ -87,13 +60,13 @@ class Positions(Quiet):
         batch.writes.delete(POSITIONS_GONE, heard.device)
         batch.writes.delete(DROPPED_POINTS_GONE, heard.device)
         batch.device(heard.device).position_kept_ms = 0
-        for order_id in sorted(self._carried.get(heard.courier or "", ())):
+        for order_id in batch.memory.aboard.out_with(heard.courier or ""):
             _clear(batch, batch.order(order_id))
 
     def _show(self, batch: Batch, identity: Identity, fix: Fix) -> None:
         at_ms, lat_e7, lon_e7, accuracy_m = fix
         payload = batch.rules.encode({"at_ms": at_ms, "lat_e7": lat_e7, "lon_e7": lon_e7, "accuracy_m": accuracy_m})
-        for order_id in sorted(self._carried.get(identity.courier or "", ())):
+        for order_id in batch.memory.aboard.out_with(identity.courier or ""):
             entry = batch.order(order_id)
             if at_ms > entry.position_ms:
                 entry.position_ms = at_ms
@@ -112,29 +85,22 @@ class Positions(Quiet):
                 _clear(batch, entry)
 
     def _note(self, entry: OrderEntry, batch: Batch) -> None:
-        order = entry.fold.order
-        now = carriers(order) if order.state is OrderState.OUT_FOR_DELIVERY else _NO_ONE
-        before = self._carriers.get(order.id, _NO_ONE)
+        order, aboard = entry.fold.order, batch.memory.aboard
+        out_with = carriers(order) if order.state is OrderState.OUT_FOR_DELIVERY else _NO_ONE
+        couriers, before = out_with | holders(order), aboard.of_order(order.id)
+        if not couriers and not before:
+            return
+        now = {courier: courier in out_with for courier in couriers}
         if now == before:
             return
-        for courier in before - now:
+        for courier in before.keys() - now.keys():
             batch.writes.delete(CARRIED_NO_MORE, courier, order.id)
-        for courier in now - before:
-            batch.writes.rows(CARRIED).append(CarriedRow(courier, order.id))
-        if entry.position_ms and before - now:
+        for courier, is_out in now.items():
+            if before.get(courier) is not is_out:
+                batch.writes.rows(CARRIED).append(CarriedRow(courier, order.id, is_out))
+        if entry.position_ms and any(was_out and not now.get(courier) for courier, was_out in before.items()):
             _clear(batch, entry)
-        self._remember(order.id, now)
-
-    def _remember(self, order_id: str, carriers: frozenset[str]) -> None:
-        for courier in self._carriers.pop(order_id, _NO_ONE):
-            held = self._carried[courier]
-            held.discard(order_id)
-            if not held:
-                del self._carried[courier]
-        if carriers:
-            self._carriers[order_id] = carriers
-        for courier in carriers:
-            self._carried.setdefault(courier, set()).add(order_id)
+        aboard.put(order.id, now)
 
     def sweep(self, batch: Batch) -> None:
         batch.tx.drop_before(POSITIONS, "event_ms", batch.now_ms - batch.rules.positions_keep_ms)

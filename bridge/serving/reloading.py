@@ -15,6 +15,7 @@ from bridge.errors import ConfigError
 from bridge.operations.ports import Reloaded
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import SiteBroker
+from bridge.serving.reports_rule import note_rule
 from bridge.serving.server_certificate import ServerCertificate
 from bridge.serving.start import announce_state
 
@@ -47,6 +48,7 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
         *("people_max", "tokens_max", "token_days", "password_chars_min"),  # only commands read them
         *("totp", "name_failures_max", "name_failure_forget_s", "address_failures_max", "address_failure_forget_s"),
         *("failures_remembered_max", "logins_at_once_max"),
+        *("worker_pseudonym_days", "worker_link_days", "workers_max", "reports"),
     },
     "backup": {"folder", "every_h", "keep"},
     "log": {"format"},
@@ -80,6 +82,7 @@ class Reloading:
 
     async def _apply(self, now: Settings) -> None:
         site, before = self._site, self._site.settings
+        await note_rule(site, now.people.reports)
         rules = replace(rules_of(now), epoch=site.rules.epoch, is_lab=site.rules.is_lab, encode=site.rules.encode, sealer=site.vault)
         await site.writer.run(lambda: site.settler.use_rules(rules))
         site.rules, site.settings = rules, now

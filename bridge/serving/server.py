@@ -29,6 +29,7 @@ from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import Parts
 from bridge.serving.privacy import warn_without_sheet
 from bridge.serving.reloading import Reloading
+from bridge.serving.reports_rule import note_rule
 from bridge.serving.server_certificate import ServerCertificate
 from bridge.serving.start import announce_state, start
 from bridge.serving.sweeping import sweep
@@ -74,6 +75,7 @@ class Server:
             StoreUnavailable: if the store can't be read or written now.
         """
         try:
+            await note_rule(self._site, self._site.settings.people.reports)
             await start(self._site, self._broker)
             await self._broker.start()
         except BrokerError as error:

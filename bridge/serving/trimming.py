@@ -8,7 +8,7 @@ from functools import partial
 from bridge.operations import retention
 from bridge.operations.privacy import keep_ms
 from bridge.serving.open_site import OpenSite
-from bridge.store import forgetting
+from bridge.store import forgetting, workers
 from bridge.store.audit import AuditLog
 
 logger = logging.getLogger("dockbridge")
@@ -44,9 +44,14 @@ async def trim(site: OpenSite) -> None:
     audit, audit_before_ms = AuditLog(engine, site.reader, site.vault), now_ms - keep_ms(retention.ACTS, site.settings)
     if await site.aside(audit.begins_before, audit_before_ms):
         await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
-    if forgotten:
+    unused_ms = now_ms - keep_ms(retention.WORKERS, site.settings)
+    unlinked = 0
+    if await site.aside(workers.has_unused, site.reader, unused_ms):
+        unlinked = await site.writer.run(lambda: workers.drop_unused(engine, unused_ms))
+        await site.writer.run(site.settler.forget_workers)
+    if forgotten or unlinked:
         await site.writer.run(lambda: forgetting.empty_log(engine))
-        logger.info("personal data of %d orders and messages was kept long enough and is destroyed", forgotten)
+        logger.info("kept long enough, and destroyed: personal data of %d orders and messages, links of %d pseudonyms to badges", forgotten, unlinked)
 
 
 def _forget_as_asked(site: OpenSite, orders: list[str], now_ms: int) -> None:

@@ -100,6 +100,14 @@ class AuditLog:
                         is_sound=is_sound,
                     )
 
+    def last_details(self, act: str) -> dict[str, Any] | None:
+        """See `operations.audit.AuditReader.last_details`."""
+        query = select(self._table.c.details).where(self._table.c.act == act).order_by(self._table.c.no.desc()).limit(1)
+        with translated(), self._reader.connect() as connection:
+            found = connection.execute(query).scalar_one_or_none()
+        details: dict[str, Any] | None = cbor2.loads(found) if found is not None else None
+        return details
+
     def _reason(self, row: AuditRow) -> str | None:
         if row.sealed is None:
             return row.reason if row.sealed_sha256 is None else FORGOTTEN_REASON

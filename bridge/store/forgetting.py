@@ -84,7 +84,7 @@ def _replace(connection: Connection, table: Table, rows: Mapping[str, int]) -> N
 
 
 @contextmanager
-def _secure(engine: Engine) -> Iterator[Connection]:
+def secure(engine: Engine) -> Iterator[Connection]:
     """A transaction in which SQLite overwrites what it deletes."""
     with translated(), engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
@@ -93,7 +93,7 @@ def _secure(engine: Engine) -> Iterator[Connection]:
 
 def forget_orders(engine: Engine, orders: Sequence[str], at_ms: int) -> None:
     """Destroy the personal data of orders: sealed parts with their keys, keyed hashes, and what of them is in quarantine."""
-    with _secure(engine) as connection:
+    with secure(engine) as connection:
         _forget(connection, dict.fromkeys(orders, at_ms))
 
 
@@ -174,7 +174,7 @@ def loose(reader: Engine, before_ms: int, *, limit: int) -> list[int]:
 
 def drop_parts(engine: Engine, positions: Sequence[int]) -> None:
     """Destroy sealed parts."""
-    with _secure(engine) as connection:
+    with secure(engine) as connection:
         for some in chunks(list(positions)):
             connection.execute(delete(t.sealed).where(t.sealed.c.pos.in_(some)))
 

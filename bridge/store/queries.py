@@ -26,6 +26,7 @@ from bridge.store.relations import chunks
 from bridge.store.report_queries import ReportQueries
 from bridge.store.sqlite import translated
 from bridge.store.trace_queries import TraceQueries
+from bridge.store.workers import WorkerQueries
 from devices.protocol.messages import load
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import OPEN_JOB_STATES, JobState
@@ -46,7 +47,7 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries, ReportQueries, PrivacyQueries):
+class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries, ReportQueries, PrivacyQueries, WorkerQueries):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:

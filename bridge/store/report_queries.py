@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import cbor2
@@ -14,10 +15,13 @@ from bridge.operations.report_ports import DeviceTraffic, Worked
 from bridge.projections.mispicks import HOUR_MS
 from bridge.store import tables as t
 from bridge.store.sqlite import translated
-from devices.protocol.vocabulary import Outcome, Role
+from devices.protocol.messages import load
+from devices.protocol.vocabulary import EventType, Outcome, Role
 
 _CLOCKS_AHEAD_MS: Final = HOUR_MS
 """An event whose device's clock is ahead seems to arrive before it happens."""
+_SHIFT_MS_MAX: Final = 86_400_000
+"""Nobody has a shift for longer. One that began earlier is not looked for."""
 _REFUSED: Final = (Outcome.REJECTED, Outcome.BLOCKED)
 _WORKERS: Final = (Role.SCANNER, Role.COURIER)
 _GUESSED: Final = (Source.RECEIVED, Source.SEQ)
@@ -29,17 +33,23 @@ class ReportQueries:
     def __init__(self, reader: Engine) -> None:
         self._reader = reader
 
-    def worked(self, *, since_ms: int, until_ms: int) -> Iterator[Worked]:
+    def worked(self, *, since_ms: int, until_ms: int, also_refused: bool = False) -> Iterator[Worked]:
         events, receipts = t.events.c, t.receipts.c
+        order = func.coalesce(t.placed.c.order_id, events.order_id)
         query = (
-            select(events.event_ms, events.at, func.coalesce(t.placed.c.order_id, events.order_id), receipts.payload)
+            select(events.event_ms, events.at, order, receipts.payload, events.device, events.courier, events.payload)
             .join(t.receipts, receipts.pos == events.pos)
             .join(t.placed, t.placed.c.pos == events.pos, isouter=True)
-            .where(events.event_ms >= since_ms, events.event_ms < until_ms, events.role.in_(_WORKERS), receipts.outcome.not_in(_REFUSED))
+            .where(events.event_ms >= since_ms, events.event_ms < until_ms, events.role.in_(_WORKERS))
         )
+        if not also_refused:
+            query = query.where(receipts.outcome.not_in(_REFUSED))
         with translated(), self._reader.connect() as connection:
-            for event_ms, place, order, receipt in connection.execute(query.where(events.pos >= _first_pos(connection, since_ms))):
-                yield Worked(event_ms, place, order or None, cbor2.loads(receipt).get("parcel"))
+            shifts = _shifts(connection, since_ms, until_ms)
+            for row in connection.execute(query.where(events.pos >= _first_pos(connection, since_ms))):
+                event_ms, place, named, receipt, device, courier, payload = row
+                worker = _by(payload) or _on_shift(shifts.get(device, ()), event_ms)
+                yield Worked(event_ms, place, named or None, cbor2.loads(receipt).get("parcel"), device, worker, courier)
 
     def traffic(self, *, since_ms: int, until_ms: int) -> list[DeviceTraffic]:
         events = t.events.c
@@ -69,6 +79,29 @@ class ReportQueries:
         query = query.order_by(*([column] if by == "hour" else [count.desc(), column]), kept.reason)
         with translated(), self._reader.connect() as connection:
             return [dict(r._mapping) for r in connection.execute(query)]
+
+
+def _shifts(connection: Connection, since_ms: int, until_ms: int) -> dict[str, list[tuple[int, str | None]]]:
+    """By device, the times at which a worker took it, or (None) laid it down, in their order."""
+    events, found = t.events.c, dict[str, list[tuple[int, str | None]]]()
+    first = _first_pos(connection, since_ms - _SHIFT_MS_MAX)
+    query = select(events.device, events.event_ms, events.type, events.payload).where(
+        events.pos >= first, events.event_ms < until_ms, events.type.in_((EventType.SHIFT_STARTED, EventType.SHIFT_ENDED))
+    )
+    for device, event_ms, kind, payload in connection.execute(query.order_by(events.event_ms, events.pos)):
+        found.setdefault(device, []).append((event_ms, load(payload)["body"]["worker"] if kind == EventType.SHIFT_STARTED else None))
+    return found
+
+
+def _on_shift(shifts: Sequence[tuple[int, str | None]], event_ms: int) -> str | None:
+    place = bisect_right(shifts, event_ms, key=lambda shift: shift[0])
+    return shifts[place - 1][1] if place else None
+
+
+def _by(payload: bytes) -> str | None:
+    """The worker whom an event names. Most events name none, and need not be decoded."""
+    by: str | None = load(payload).get("by") if b"by" in payload else None
+    return by
 
 
 def _first_pos(connection: Connection, since_ms: int) -> int:

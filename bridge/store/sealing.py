@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, insert, select, update
 
 from bridge.ingest.sealing import WHOLE, about_event, about_message, hash_of, hashes_sought, mac_of, sought_by
+from bridge.ingest.workers import about_badge
+from bridge.ingest.workers import hash_of as badge_hash
 from bridge.store import tables as t
 from bridge.store.sqlite import translated
 from bridge.vault import ID_BYTES, Vault
@@ -47,6 +49,9 @@ SEALED_COLUMNS: Final = (
     _Column(t.sealed, t.sealed.c.sealed, (t.sealed.c.pos,)),
     _Column(t.quarantine, t.quarantine.c.payload, (t.quarantine.c.no,)),
     _Column(t.audit, t.audit.c.sealed, (t.audit.c.no,)),
+    _Column(t.workers, t.workers.c.badge, (t.workers.c.pseudonym,)),
+    _Column(t.workers, t.workers.c.name, (t.workers.c.pseudonym,)),
+    _Column(t.courier_names, t.courier_names.c.name, (t.courier_names.c.courier,)),
     _Column(t.second_factors, t.second_factors.c.secret, (t.second_factors.c.person,)),
 )
 """Every column that holds sealed parts."""
@@ -85,9 +90,19 @@ def wrap_anew(engine: Engine, vault: Vault, *, rows_max: int) -> int:
                 connection.execute(update(column.table).where(these).values({column.sealed.name: vault.wrap_anew(sealed)}))
             if column.table is t.sealed:
                 _recognise_anew(connection, vault, [row[0] for row in rows])
+            if column.sealed is t.workers.c.badge:
+                _find_anew(connection, vault, [row[0] for row in rows])
             if rows:
                 return len(rows)
     return 0
+
+
+def _find_anew(connection: Connection, vault: Vault, pseudonyms: Sequence[str]) -> None:
+    """Make the hashes by which badges are found anew, with the newest key."""
+    of = t.workers.c.pseudonym
+    for pseudonym, badge in connection.execute(select(of, t.workers.c.badge).where(of.in_(pseudonyms))).all():
+        digest = badge_hash(vault, vault.open(badge, about_badge(pseudonym)).decode())
+        connection.execute(update(t.workers).where(of == pseudonym).values(badge_hash=digest))
 
 
 def _recognise_anew(connection: Connection, vault: Vault, positions: Sequence[int]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, get_args, get_type_hints
 from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 from sqlalchemy.types import TypeEngine
 
+from bridge.ingest.aboard import CARRIED
 from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
 from bridge.ingest.audit import AUDIT, AUDIT_START
 from bridge.ingest.channel_files import CHANNEL_FILES, DENIALS, EXPORTS
@@ -28,13 +29,14 @@ from bridge.ingest.retained import RETAINED
 from bridge.ingest.sealing import CONTACT_HASHES, FORGET_REQUESTS, FORGOTTEN, LEGAL_HOLDS, SEALED
 from bridge.ingest.sessions import INCOMING_IDS, MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS, WILLS
 from bridge.ingest.waiting import PARKED
+from bridge.ingest.workers import COURIER_NAMES, WORKERS
 from bridge.projections.alert_marks import ALERT_ACKS, ALERT_SILENCES
 from bridge.projections.alerts import ALERTS
 from bridge.projections.consignments import CONSIGNMENTS
 from bridge.projections.jobs import JOBS
 from bridge.projections.mispicks import MISPICKS
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
-from bridge.projections.positions import CARRIED, POSITIONS
+from bridge.projections.positions import POSITIONS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
 from bridge.projections.tracking_numbers import TRACKING_NUMBERS
@@ -62,6 +64,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(SEALED, CONTACT_HASHES, FORGOTTEN, LEGAL_HOLDS, FORGET_REQUESTS),
     *(SECOND_FACTORS, RECOVERY_CODES),
     *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
+    *(WORKERS, COURIER_NAMES),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -137,6 +140,7 @@ codes, tracking_numbers = TABLES[CODES], TABLES[TRACKING_NUMBERS]
 channel_files, exports, denials = TABLES[CHANNEL_FILES], TABLES[EXPORTS], TABLES[DENIALS]
 handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONSIGNMENTS]
 audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
+workers, courier_names = TABLES[WORKERS], TABLES[COURIER_NAMES]
 forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]

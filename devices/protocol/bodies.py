@@ -34,7 +34,7 @@ class ShiftStarted(Body, frozen=True):
     """A worker and a device."""
 
     worker: Word
-    """A pseudonym of the worker, never a name."""
+    """What is on their badge. The server stores a random pseudonym in its place."""
 
 
 class Pick(Body, frozen=True):

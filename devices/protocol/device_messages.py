@@ -68,7 +68,7 @@ class Event(Struct, Generic[B], frozen=True, kw_only=True, omit_defaults=True):
     at: Id | None = None
     """Where it happened: a station, dock or hub. Without it, the place with which the device was enrolled."""
     by: Word | None = None
-    """A pseudonym of the worker, never a name. It may differ in a resend. `shift_started` makes it needless."""
+    """Who acted: what is on their badge. The server stores a random pseudonym in its place. It may differ in a resend. `shift_started` makes it needless."""
 
 
 class Presence(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -309,7 +309,9 @@ def test_refused_scans_are_counted(shell: Shell) -> None:
         for _ in range(2):
             bench.tell("scan-1", "pick", "PO-1", {"sku": "hat", "qty": 1}, by="w-17")
     assert shell.data("report", "mispicks") == [{"article": "hat", "reason": "wrong_sku", "count": 2}]
-    assert shell("report", "mispicks", "--by", "place").stdout.split()[:4] == ["place", "reason", "times", "dock-3"]
+    by_place = shell("report", "mispicks", "--by", "place")
+    assert by_place.stdout.split() == ["place", "reason", "times"]
+    assert by_place.stderr == "Figures of fewer than 5 workers are left out (people.reports is off).\n", "one worker has scanned there"
     by_hour = shell("report", "mispicks", "--by", "hour", "--since", "2020-01-01").stdout
     assert by_hour.startswith("hour (UTC)")
     assert "w-17" not in by_hour

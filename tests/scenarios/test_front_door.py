@@ -438,6 +438,7 @@ def test_only_couriers_say_where_they_are(site: Site, scanner: MqttWire) -> None
     with site.client("phone-anna") as phone:
         phone.subscribe(TOPICS.receipts("phone-anna"))
         phone.publish(TOPICS.location("phone-anna"), location)
+        assert phone.receive().plain["detail"] == "1 of 1 points were not used: 1 nothing_on_board"
         assert phone.expect(PUBACK)
         assert phone.ping() == []
 

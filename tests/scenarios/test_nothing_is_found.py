@@ -116,6 +116,32 @@ def unknown_field_of_a_phone(house: Warehouse, door: str) -> None:
     assert "unknown_field" in house.send("phone-1", "delivery", house.event("phone-1", "PO-1", body))["warn"]
 
 
+def badge(house: Warehouse, door: str) -> None:
+    body = {"items": CREATED["lines"]}
+    payloads = [house.event("scan-1", "PO-1", body, by=planted(door), **more) for more in ({}, {"code": planted(door)[:4]}, {"colour": planted(door)})]
+    payloads.append(house.site.event("scan-1", next(house.seq), "PO-1", body, by=planted(door), as_json=True))
+    for payload in (*payloads, payloads[0]):
+        assert house.send("scan-1", "pack", payload)["outcome"] in ("applied", "noop")
+
+
+def badge_of_a_shift(house: Warehouse, door: str) -> None:
+    for _ in range(2):
+        payload = house.event("scan-1", None, {"worker": planted(door)}, by=planted(door))
+        assert house.send("scan-1", "shift_started", payload)["outcome"] == house.send("scan-1", "shift_started", payload)["outcome"] == "applied"
+
+
+def badge_of_what_is_refused(house: Warehouse, door: str) -> None:
+    assert house.send("scan-1", "pick", house.event("scan-1", "PO-1", {"qty": 0}, by=planted(door)))["reason"] == "malformed"
+
+
+def names_of_workers(house: Warehouse, door: str) -> None:
+    house.shell("workers", "name", f"{planted(door)}", f"Dr. {planted(door)}")
+    house.shell("workers", "name", "--courier", "c-1", planted(door))
+    assert planted(door) in house.shell("workers", "list").stdout
+    house.send("scan-1", "stage", house.event("scan-1", "PO-1", {"dock": "D1"}, by=planted(door)))
+    assert f"worker Dr. {planted(door)}" in house.shell("orders", "explain", "PO-1").stdout
+
+
 def malformed_payload(house: Warehouse, door: str) -> None:
     body = {"channel": planted(door), "contact": {**contact(door), "lat_e7": planted(door)}}
     assert house.send("shop1", "created", house.event("shop1", "PO-9", body))["reason"] == "malformed"
@@ -219,6 +245,7 @@ def crash(house: Warehouse, door: str) -> None:
 DOORS: Final[tuple[Callable[[Warehouse, str], None], ...]] = (
     *(created, created_in_json, amended, amended_unknown_order, note),
     *(unknown_field_of_a_system, unknown_field_of_a_scanner, unknown_field_of_a_phone),
+    *(badge, badge_of_a_shift, badge_of_what_is_refused, names_of_workers),
     *(malformed_payload, malformed_payload_of_a_scanner, payload_that_is_no_cbor, used_id, order_of_another_shop, poison),
     *(quarantine_shown, operator_note, search, reason_of_an_act, reason_at_an_alert, imported_file, restored_backup, crash),
 )
@@ -336,7 +363,18 @@ def _rows(site: Site, table: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
 COMMANDS: Final = (
     *("status", "orders list", "orders show PO-1", "orders explain PO-1", "events list", "events list --json", "trace PO-1", "alerts list --json"),
     *("contacts show PO-1", "contacts show PO-created --json", "contacts find --surname x", "quarantine list", "quarantine list --json", "quarantine show 1"),
-    *("audit list", "audit export", "export-subject PO-1", "report throughput", "device list --json", "orders stuck --json", "forget PO-1"),
+    *(
+        "audit list",
+        "audit export",
+        "export-subject PO-1",
+        "report throughput",
+        "report throughput --by worker",
+        "report devices",
+        "device list --json",
+        "workers list",
+        "orders stuck --json",
+        "forget PO-1",
+    ),
 )
 """What a viewer may type."""
 

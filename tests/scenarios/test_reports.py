@@ -1,4 +1,4 @@
-"""Reports count what was done by place and hour, and how devices are; none counts what one person did."""
+"""Reports count what was done by place and hour, and how devices are. What they say of people is the site's rule, and as it comes they say nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from helpers.events import CREATED
 from helpers.site import Site
 
 from bridge.domain.access import Kind
+from bridge.domain.groups import Reports
 from bridge.entrypoints.cli import report
 from bridge.ingest.items import Incoming
 from bridge.operations import reports
-from bridge.operations.reports import Area, Throughput
+from bridge.operations.reports import Area, DeviceReport, Throughput
 from devices.protocol.vocabulary import Role
 
 ENDLESS_MS = 2**62
@@ -56,10 +57,14 @@ def printed(command: Callable[..., None], site: Site, **options: Any) -> str:
 
 
 def counted(site: Site, by: Area) -> dict[str | None, tuple[int, int, int]]:
-    rows: list[Throughput] = site.wait_for(reports.throughput(site.app, by=by, since_ms=0, until_ms=ENDLESS_MS, zone=ZoneInfo("Asia/Kolkata")))
+    asked = reports.throughput(site.app, by=by, since_ms=0, until_ms=ENDLESS_MS, zone=ZoneInfo("Asia/Kolkata"), rule=Reports.NAMED)
+    rows: list[Throughput] = site.wait_for(asked)
     assert all(row.hour_ms % 3_600_000 == 1_800_000 for row in rows), "in India, clocks strike at the half of a UTC hour"
     found: dict[str | None, tuple[int, int, int]] = {}
     for row in rows:  # two, if the hour has struck meanwhile
+        assert row.events is not None
+        assert row.orders is not None
+        assert row.parcels is not None
         before = found.get(row.area, (0, 0, 0))
         found[row.area] = (before[0] + row.events, max(before[1], row.orders), max(before[2], row.parcels))
     return found
@@ -73,18 +78,25 @@ def test_work_is_counted_by_place_zone_and_site(site: Site) -> None:
 
 def test_a_time_without_work_is_empty(site: Site) -> None:
     now_ms = site.now_ms()
-    assert site.wait_for(reports.throughput(site.app, by=Area.SITE, since_ms=0, until_ms=now_ms - 3_600_000, zone=ZoneInfo("UTC"))) == []
-    assert site.wait_for(reports.throughput(site.app, by=Area.SITE, since_ms=now_ms + 3_600_000, until_ms=ENDLESS_MS, zone=ZoneInfo("UTC"))) == []
+    for since_ms, until_ms in ((0, now_ms - 3_600_000), (now_ms + 3_600_000, ENDLESS_MS)):
+        asked = reports.throughput(site.app, by=Area.SITE, since_ms=since_ms, until_ms=until_ms, zone=ZoneInfo("UTC"), rule=Reports.NAMED)
+        assert site.wait_for(asked) == []
     with pytest.raises(typer.BadParameter, match="the end is not after the beginning"):
         printed(report.throughput, site, since="2026-03-02", until="2026-03-01")
 
 
 def test_devices_are_reported_without_what_one_person_did(site: Site) -> None:
-    rows = {r.device: r for r in site.wait_for(reports.report_devices(site.app, since_ms=0, until_ms=ENDLESS_MS))}
-    assert (rows["scan-1"].events, rows["scan-1"].refused, rows["scan-1"].at) == (2, 0, "dock-1")
-    assert (rows["scan-2"].events, rows["scan-2"].refused) == (1, 1)
-    phone = rows["phone-1"]
-    assert (phone.role, phone.events, phone.delay_ms, phone.refused) == (Role.COURIER, None, None, 0)
+    def rows(rule: Reports) -> dict[str, DeviceReport]:
+        return {r.device: r for r in site.wait_for(reports.report_devices(site.app, since_ms=0, until_ms=ENDLESS_MS, rule=rule))}
+
+    named = rows(Reports.NAMED)
+    assert (named["scan-1"].events, named["scan-1"].refused, named["scan-1"].at) == (2, 0, "dock-1")
+    assert [(named[d].events, named[d].refused) for d in ("scan-2", "phone-1")] == [(1, 1), (1, 0)]
+    for rule in (Reports.OFF, Reports.GROUPS):
+        shown = rows(rule)
+        assert [(shown[d].events, shown[d].refused, shown[d].guessed) for d in ("scan-1", "scan-2", "phone-1")] == [(None, None, None)] * 3
+        assert (shown["scan-1"].delay_ms is None, shown["phone-1"].delay_ms) == (False, None), "of a scanner, it says something about the network"
+        assert shown["shop1"].events == 4
     assert "anna" not in printed(report.devices, site, as_json=True)
 
 

@@ -47,12 +47,13 @@ OTHERS: Final = {
     "totp": "always",
     "holidays": "2026-12-25",
     "stale_channels": "shop1=6",
+    "reports": "named",
 }
 READ_WHEN_NEEDED: Final = {
     *("site.timezone", "articles.articles_max", "articles.codes_per_article_max", "articles.file_bytes_max"),  # by commands
     *("carriers.handover_days", "carriers.handovers_keep_days"),  # by commands
     "imports.denials_max",  # by a command
-    *("people.people_max", "people.tokens_max", "people.token_days", "people.password_chars_min"),  # by commands
+    *("people.people_max", "people.tokens_max", "people.token_days", "people.password_chars_min", "people.reports"),  # by commands
     *("backup.folder", "backup.every_h", "backup.keep", "orders.sweep_every_s"),  # by tasks of the server, from the settings of the moment
     *("listen.tls_cert_file", "listen.tls_key_file"),  # by the reload itself
     "log.format",  # see test_sighup_the_command_and_what_the_service_manager_hears

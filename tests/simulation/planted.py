@@ -171,6 +171,12 @@ DEFECTS: Final = (
         ),
     ),
     Defect(
+        "a badge is stored",
+        "shift-change",
+        "workers_are_pseudonyms",
+        (Edit("bridge/ingest/badges.py", 'return b"".join((payload[: at - len(by.head)], by.stored, payload[at + len(by.raw) :]))\n', "return payload\n"),),
+    ),
+    Defect(
         "a closed job stays retained",
         "courier-tunnel",
         "retained_is_the_store",

@@ -516,6 +516,18 @@ def a_courier_stands_in_a_topic(record: Record) -> None:
     record.end.retained[TOPICS.parcel("o-1", "for anna")] = b"\xa0"
 
 
+@bad("workers_are_pseudonyms", "event .* of scan-1 names 'worker-77', and the log has 'worker-77' in its place")
+def a_badge_is_in_the_log(record: Record) -> None:
+    stored = row(record, "events", type="shift_started")
+    stored["payload"] = recoded(stored["payload"], body={"worker": "worker-77"})
+
+
+@bad("workers_are_pseudonyms", "names 'worker-77', and w-aaaaaaaaaa stands for another one, or not always for it")
+def a_pseudonym_changes(record: Record) -> None:
+    stored = row(record, "events", type="shift_started")
+    stored["payload"] = recoded(stored["payload"], body={"worker": "w-aaaaaaaaaa"})
+
+
 # --- 10 to 13: the end ----------------------------------------------------------------------------------------------------------
 
 

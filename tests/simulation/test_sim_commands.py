@@ -49,7 +49,7 @@ def small(tmp_path: Path) -> Path:
 def test_run_judges_law_by_law_and_writes_a_page(run: Run, small: Path, tmp_path: Path) -> None:
     code, out, err = run("run", small, "--seed", "3", "--report", tmp_path / "out.html")
     assert code == 0
-    assert out.count("kept") == 16
+    assert out.count("kept") == 17
     assert "small, seed 3: 2 orders" in out
     assert "out.html" in err.replace("\n", "")
     page = (tmp_path / "out.html").read_text()

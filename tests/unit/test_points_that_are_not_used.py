@@ -31,11 +31,15 @@ NO_FIX: Final = (0, 0, 0)
 def road(tmp_path: Path) -> Iterator[Bench]:
     """Anna is on the road with PO-1."""
     with Bench(tmp_path / "site.db") as bench:
-        bench.create("PO-1")
-        bench.tell("scan-1", "pack", "PO-1")
-        bench.tell("desk", "assigned", "PO-1", {"courier": "anna", "job": "j1"})
-        bench.tell(PHONE, "out_for_delivery", "PO-1")
+        send_out(bench)
         yield bench
+
+
+def send_out(bench: Bench) -> None:
+    bench.create("PO-1")
+    bench.tell("scan-1", "pack", "PO-1")
+    bench.tell("desk", "assigned", "PO-1", {"courier": "anna", "job": "j1"})
+    bench.tell(PHONE, "out_for_delivery", "PO-1")
 
 
 def location(bench: Bench, *points: Any, qos: int = 0, as_json: bool = False, **envelope: Any) -> Incoming:
@@ -153,6 +157,7 @@ def test_a_phone_that_was_wrong_at_first_is_shown_where_it_is(road: Bench) -> No
 
 def test_what_is_too_coarse_or_too_fast_is_the_sites_to_say(tmp_path: Path) -> None:
     with Bench(tmp_path / "site.db", points=PointRules(accuracy_max_m=2_000, speed_max_m_s=1_000.0)) as bench:
+        send_out(bench)
         for north_e7 in (0, 200_000):  # two kilometres in the second that passes between two batches, and the network's two
             bench.send(location(bench, (LAT + north_e7, LON, 2_000)))
         bench.send(location(bench, (LAT, LON, 2_001)))

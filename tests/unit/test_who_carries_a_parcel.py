@@ -110,7 +110,7 @@ def test_s16_a_rebuild_knows_who_has_what(bench: Bench) -> None:
     before = bench.dump("carried", "alerts", "jobs")
     assert bench.rebuild().changed == []
     assert bench.dump("carried", "alerts", "jobs") == before
-    assert before["carried"] == [("ben", "PO-1")]
+    assert before["carried"] == [("ben", "PO-1", 1)]
 
 
 def test_s16_couriers_hand_a_parcel_over_on_the_road(bench: Bench) -> None:

@@ -82,6 +82,11 @@ def _bring_home(parcel: Parcel) -> None:
         parcel.flags.discard(Flag.WRONG_COURIER)
 
 
+def holders(order: Order) -> frozenset[str]:
+    """The couriers who have a parcel on board, from when they took it until it is delivered, or brought home."""
+    return frozenset(p.courier for p in order.parcels.values() if p.courier is not None and p.state in _CARRIED)
+
+
 def carriers(order: Order) -> frozenset[str]:
     """The couriers whose position is that of the order while it is out for delivery: those who have its parcels, or, if no courier took one, were to."""
     on_the_road = [p for p in order.parcels.values() if p.state in _ON_THE_ROAD]

@@ -27,6 +27,7 @@ from bridge.entrypoints.cli.device_enrol import (
     say_jobs,
     terms,
 )
+from bridge.entrypoints.cli.exposed import say_exposed
 from bridge.entrypoints.cli.handing import handed_out, print_first
 from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, print_table, printable, ranges, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
@@ -217,6 +218,9 @@ def revoke(
         done = [caller.call(devices.revoke, name, reason) for name in _names(names, names_json)]
         moved = move_jobs(caller, done, move_to)
     _print_shut_out(done, "shut out", moved, move_to, as_json=as_json)
+    for one in done:
+        if one.courier is not None:
+            say_exposed(site, one.device)
 
 
 @app.command()

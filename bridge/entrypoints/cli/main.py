@@ -32,6 +32,7 @@ from bridge.entrypoints.cli import (
     device,
     doctor,
     events,
+    exposed,
     forget,
     jobs,
     keys,
@@ -53,6 +54,7 @@ from bridge.entrypoints.cli import (
     top,
     torture,
     trace,
+    workers,
 )
 from bridge.entrypoints.cli.logs import is_json, start_log
 from bridge.entrypoints.cli.output import say
@@ -131,6 +133,7 @@ for commands in (
 app.add_typer(orders.app, name="orders")
 app.add_typer(order_acts.parcels, name="parcels")
 app.add_typer(contacts.app, name="contacts")
+app.add_typer(workers.app, name="workers")
 app.add_typer(jobs.app, name="jobs")
 for name, command in {**carrier_board.COMMANDS, **carrier_handover.COMMANDS, **carrier_import.COMMANDS}.items():
     carrier_board.app.command(name)(command)
@@ -145,6 +148,7 @@ app.add_typer(contract.app, name="contract")
 app.add_typer(config.app, name="config")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(audit.app, name="audit")
+privacy.app.command()(exposed.exposed)
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")

@@ -14,7 +14,7 @@ from bridge.domain.facts import DECIDED
 from bridge.entrypoints.cli.order_stuck import print_waiting
 from bridge.entrypoints.cli.orders import OrderArgument
 from bridge.entrypoints.cli.output import JsonOption, LimitOption, is_narrow, print_json, print_json_line, print_lines, print_table, say
-from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.reading import SiteOption, may_see_workers, read
 from bridge.entrypoints.cli.times import TzOption, dated, duration_ms, moment, now_ms, span, time_ms, zone_name
 from bridge.operations import orders as operations
 from bridge.operations.order_ports import Sort, Wanted
@@ -150,7 +150,7 @@ def explain(order: OrderArgument, site: SiteOption = Path(), as_json: JsonOption
 
     Example: `dockbridge orders explain PO-17`
     """
-    story = read(site, operations.explain, order)
+    story = read(site, operations.explain, order, with_workers=may_see_workers(site))
     if as_json:
         print_json(story)
         return
@@ -169,7 +169,14 @@ def _step(step: Step) -> tuple[str, str, str]:
     outcome = step.outcome + (f": {step.reason}" if step.reason else "")
     happened = f"{moment(step.at_ms)}  {kind}{f' ({step.why})' if step.why else ''}  {outcome}{f' -> {step.state}' if step.state else ''}"
     article = f"{step.qty} x {step.article}" if step.article and step.qty else step.article
-    named = (("courier", step.courier), ("worker", step.by), ("at", step.at), ("parcel", step.parcel), ("code", step.code), ("article", article))
+    named = (
+        ("courier", step.courier_name or step.courier),
+        ("worker", step.worker),
+        ("at", step.at),
+        ("parcel", step.parcel),
+        ("code", step.code),
+        ("article", article),
+    )
     about = ", ".join([step.device, *(f"{name} {value}" for name, value in named if value)])
     error = f" ±{span(step.error_ms)}" if step.error_ms else ""
     known = [f"time known by {step.known_by}{error}", f"arrived after {span(step.delay_ms)}", *step.notes, f"id {step.id}"]

@@ -12,6 +12,7 @@ import typer
 from bridge.entrypoints.cli.times import remember_site
 from bridge.entrypoints.control.asker import credential
 from bridge.entrypoints.control.client import call
+from bridge.operations import workers
 from bridge.operations.ports import SiteReader
 from bridge.site_reader import ReadableSite
 
@@ -53,4 +54,9 @@ def read_as(
     return read(directory, operation, *args, **kwargs)
 
 
-__all__ = ["SiteOption", "read", "read_as"]
+def may_see_workers(directory: Path) -> bool:
+    """Whether the command may print which worker did what: for the owner of the site's folder, and in the name of a person who may."""
+    return credential() is None or call(directory, workers.may_look)
+
+
+__all__ = ["SiteOption", "may_see_workers", "read", "read_as"]

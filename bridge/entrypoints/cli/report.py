@@ -10,14 +10,21 @@ from typing import Annotated, Any, Final
 import typer
 from msgspec import structs
 
+from bridge.config import CONFIG_NAME
+from bridge.config_file import load
+from bridge.domain.groups import GROUP_MIN, Reports
 from bridge.entrypoints.cli.output import CsvOption, JsonOption, print_csv, print_json, print_table, say, yes_no
-from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.reading import SiteOption, may_see_workers, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms, span, time_ms, zone
+from bridge.errors import Refused
 from bridge.operations import reports
 from bridge.operations.reports import Area, DeviceReport, Grouping
 from bridge.words import counted
 
-app = typer.Typer(no_args_is_help=True, help="Count what happened. No report names a person.\n\nExample: `dockbridge report throughput --by zone`")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Count what happened. `people.reports` says what a report may say about the work of people.\n\nExample: `dockbridge report throughput --by zone`",
+)
 
 HEADINGS: Final = {Grouping.ARTICLE: "article", Grouping.PLACE: "place", Grouping.HOUR: "hour"}
 _END_OF_TIME_MS: Final = 2**62
@@ -31,7 +38,7 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only before thi
 def throughput(
     since: Since = None,
     until: Until = None,
-    by: Annotated[Area, typer.Option(help="Each place, each zone (dock-2 is in dock), or the whole site.")] = Area.PLACE,
+    by: Annotated[Area, typer.Option(help="Each place, each zone (dock-2 is in dock), the whole site, or each worker.")] = Area.PLACE,
     site: SiteOption = Path(),
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
@@ -42,14 +49,19 @@ def throughput(
     Example: `dockbridge report throughput --since 2026-03-01 --by zone --csv`
     """
     since_ms, until_ms = _times(since, until)
-    rows = read(site, reports.throughput, by=by, since_ms=since_ms, until_ms=until_ms, zone=zone())
+    rule = rule_of(site)
+    if by is Area.WORKER and not may_see_workers(site):
+        raise Refused("only those may count by worker who may see which worker did what", fix="`dockbridge people roles` says who may")
+    rows = read(site, reports.throughput, by=by, since_ms=since_ms, until_ms=until_ms, zone=zone(), rule=rule)
     if _printed_as_json(rows, as_json=as_json, as_csv=as_csv):
         return
     columns = [dated("hour"), *([by.value] if by is not Area.SITE else []), "events", "orders", "parcels"]
     _print(columns, [(moment(r.hour_ms), *([r.area] if by is not Area.SITE else []), r.events, r.orders, r.parcels) for r in rows], as_csv=as_csv)
-    if rows:
+    if any(row.events is None for row in rows):
+        say(_withheld(rule))
+    elif rows:
         hours = len({r.hour_ms for r in rows})
-        say(f"{counted(sum(r.events for r in rows), 'event')} in {counted(hours, 'hour')} with work")
+        say(f"{counted(sum(r.events or 0 for r in rows), 'event')} in {counted(hours, 'hour')} with work")
     else:
         say("nothing was scanned in this time")
 
@@ -65,12 +77,13 @@ def devices(
 ) -> None:
     """Count what arrived from each device, and show how it is: what was refused, how late events came, what its clock is worth, what it owes, its battery.
 
-    Of a courier's phone, what would count that person's work is left out.
+    What counts the work of people is left out, unless people.reports allows it.
 
     Example: `dockbridge report devices --since 2026-03-01`
     """
     since_ms, until_ms = _times(since, until)
-    rows = read(site, reports.report_devices, since_ms=since_ms, until_ms=until_ms)
+    rule = rule_of(site)
+    rows = read(site, reports.report_devices, since_ms=since_ms, until_ms=until_ms, rule=rule)
     if _printed_as_json(rows, as_json=as_json, as_csv=as_csv):
         return
     if as_csv:
@@ -104,12 +117,29 @@ def mispicks(
     Example: `dockbridge report mispicks --since 2026-03-01 --by hour`
     """
     since_ms, until_ms = _times(since, until, default_ms=0)
-    rows = read(site, reports.count_mispicks, by=by, since_ms=since_ms, until_ms=until_ms)
+    rule = rule_of(site)
+    found = read(site, reports.count_mispicks, by=by, since_ms=since_ms, until_ms=until_ms, rule=rule)
+    rows = found.rows
+    if found.withheld:
+        say(_withheld(rule))
     if _printed_as_json(rows, as_json=as_json, as_csv=as_csv):
         return
     cells = [(moment(r["hour_ms"]) if by is Grouping.HOUR else r[by.value], r["reason"], r["count"]) for r in rows]
     heading = dated(HEADINGS[by]) if by is Grouping.HOUR else HEADINGS[by]
     _print((heading, "reason", "times"), cells, as_csv=as_csv)
+
+
+def rule_of(site: Path) -> Reports:
+    """What reports may say about the work of people."""
+    wanted = Reports(load(site / CONFIG_NAME).people.reports)
+    rule = read(site, reports.rule_in_force, wanted)
+    if rule is not wanted:
+        say(f"people.reports is {wanted} in {CONFIG_NAME}, which is not in the audit log yet: {rule} holds. Start the server, or `dockbridge server reload`.")
+    return rule
+
+
+def _withheld(rule: Reports) -> str:
+    return f"Figures of fewer than {GROUP_MIN} workers are left out (people.reports is {rule})."
 
 
 def _times(since: str | None, until: str | None, *, default_ms: int | None = None) -> tuple[int, int]:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Final
 import typer
 from msgspec.structs import asdict
 
+from bridge.config import CONFIG_NAME
+from bridge.config_file import load
+from bridge.domain.groups import Reports
 from bridge.entrypoints.cli.alerts import counts, print_alerts
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, moment, now_ms, span, zone_name
 from bridge.entrypoints.control.client import ask
 from bridge.operations import overview as operations
-from bridge.operations import server
+from bridge.operations import reports, server
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.live import step_ms
 from bridge.operations.overview import Overview
@@ -66,6 +69,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
     now = now_ms()
     found = read(site, operations.overview, now_ms=now, connected=ask(site, server.connected) if about is not None else None)
     things = look_around(site)
+    rule = read(site, reports.rule_in_force, Reports(load(site / CONFIG_NAME).people.reports))
     if as_json:
         plain = {
             "running": about is not None,
@@ -74,10 +78,13 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
             "step_ms": step_ms(held) if held is not None else {},
             **asdict(found),
             **asdict(things),
+            "reports": rule,
         }
         print_json(plain)
     else:
         print_table(("", ""), _screen(about, held, found, things, now))
+        if rule is not Reports.OFF:
+            say(f"Reports about workers are on: {rule} (people.reports).")
         _print_counters(counters)
         print_alerts(found.alerts)
     if about is None:

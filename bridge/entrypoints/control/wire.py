@@ -26,6 +26,7 @@ from bridge.operations import (
     database,
     devices,
     exports,
+    exposure,
     forgetting,
     handovers,
     imports,
@@ -38,6 +39,7 @@ from bridge.operations import (
     quarantine,
     server,
     subjects,
+    workers,
 )
 from bridge.operations.people_ports import Credential
 from bridge.operations.ports import OnProgress
@@ -116,6 +118,13 @@ CALLS: Final[Mapping[str, Operation]] = {
     "server.failed_logins": server.failed_logins,
     "server.reload_certificate": server.reload_certificate,
     "server.reload": server.reload,
+    "exposure.look": exposure.look,
+    "workers.list_workers": workers.list_workers,
+    "workers.may_look": workers.may_look,
+    "workers.name": workers.name,
+    "workers.name_courier": workers.name_courier,
+    "workers.forget": workers.forget,
+    "workers.forget_courier": workers.forget_courier,
 }
 """What can be called, by name."""
 _NAMES: Final = {operation: name for name, operation in CALLS.items()}

@@ -815,8 +815,8 @@ export interface DeviceEvent<Body> {
    */
   at?: Id;
   /**
-   * A pseudonym of the worker, never a name. It may differ in a resend. `shift_started` makes it
-   * needless.
+   * Who acted: what is on their badge. The server stores a random pseudonym in its place. It may
+   * differ in a resend. `shift_started` makes it needless.
    */
   by?: Word;
   /** What the event type asks for. An empty map if it asks for nothing. */
@@ -1440,7 +1440,7 @@ export interface NoteAddedBody {
 
 /** A worker and a device. */
 export interface ShiftStartedBody {
-  /** A pseudonym of the worker, never a name. */
+  /** What is on their badge. The server stores a random pseudonym in its place. */
   worker: Word;
 }
 

@@ -56,7 +56,7 @@ const DEFAULTS = {
  *
  * @typedef {import('./contract.d.ts').EventType} EventType
  *
- * @typedef {object} Scanned  What an event may say beside its type: ids and text as they were scanned; `at` a place, `by` a worker's pseudonym.
+ * @typedef {object} Scanned  What an event may say beside its type: ids and text as they were scanned; `at` a place, `by` what is on a worker's badge.
  * @property {string} [order]
  * @property {string} [parcel]
  * @property {string} [code]

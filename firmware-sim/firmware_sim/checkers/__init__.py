@@ -26,6 +26,7 @@ from firmware_sim.checkers import (
     state_is_right,
     stored_once,
     times_are_possible,
+    workers_are_pseudonyms,
 )
 from firmware_sim.checkers.view import Broken, View
 from firmware_sim.record import Finding, Record
@@ -50,6 +51,7 @@ _MODULES: Final = {
         presence_is_true,
         nobody_reads_what_is_not_theirs,
         nothing_personal_is_retained,
+        workers_are_pseudonyms,
         ledgers_have_no_gap,
         alerts_are_true,
         orders_ended_as_planned,

@@ -1,4 +1,4 @@
-"""No name, worker's pseudonym or courier's id is ever on the retained topics of an order."""
+"""No name, badge of a worker or courier's id is ever on the retained topics of an order."""
 
 from __future__ import annotations
 

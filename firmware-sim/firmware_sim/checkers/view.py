@@ -246,7 +246,10 @@ def as_frozen(plain: Plain | None, event_type: str) -> Plain | None:
         event = device_messages.event_of(plain, EventType(event_type))
     except ValueError:
         return None
-    return {name: value for name, value in encoding.plain(event).items() if name not in MAY_CHANGE}
+    frozen = {name: value for name, value in encoding.plain(event).items() if name not in MAY_CHANGE}
+    if event_type == EventType.SHIFT_STARTED:
+        del frozen["body"]  # it has a badge and nothing else, which is stored as a pseudonym
+    return frozen
 
 
 def texts(value: Any) -> Iterator[str]:

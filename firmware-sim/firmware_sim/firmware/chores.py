@@ -92,7 +92,7 @@ class Doer(Firmware):
     Args:
         hands: chores that are worked on at once.
         plans: what to do when something is handed over, by (thing, order).
-        by: the pseudonym of the worker.
+        by: the badge of the worker.
         habits: what goes wrong in their hands.
     """
 
