@@ -75,12 +75,15 @@ class Vault:
 
     def __init__(self, keys: Callable[[], Sequence[SiteKey]], random_bytes: RandomBytes = secrets.token_bytes) -> None:
         self._read_keys = keys
+        self._known: dict[bytes, SiteKey] = {}
         self._random_bytes = random_bytes
 
     @cached_property
     def keys(self) -> tuple[SiteKey, ...]:
-        """All of them, the oldest first."""
-        return tuple(self._read_keys())
+        """All of them, the oldest first. A key that was read once is used until the end, also if its file is lost meanwhile."""
+        for key in self._read_keys():
+            self._known[key.id] = key
+        return tuple(sorted(self._known.values(), key=lambda key: (key.created_ms, key.id)))
 
     @property
     def current(self) -> SiteKey:
@@ -93,8 +96,13 @@ class Vault:
             raise KeyMissing("this site has no key", fix=_FROM_SHEET)
         return self.keys[-1]
 
+    def forget(self, key_id: bytes) -> None:
+        """Use a key no more: it was destroyed."""
+        self._known.pop(key_id, None)
+        self.reload()
+
     def reload(self) -> None:
-        """Read the keys again, when one is needed."""
+        """Read the keys again, when one is needed: one was made, or put back."""
         for name in ("keys", "_boxes", "_box", "_head", "_mac_key"):
             self.__dict__.pop(name, None)
 
@@ -219,7 +227,9 @@ def open_vault(folder: KeyFolder, now_ms: int) -> Vault:
     """
     if not folder.keys():
         folder.make(now_ms=now_ms)
-    return Vault(folder.keys)
+    vault = Vault(folder.keys)
+    assert vault.keys  # they are read now: a server goes on without their folder
+    return vault
 
 
 class KeyFolder:

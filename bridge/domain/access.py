@@ -6,6 +6,7 @@ A filter is granted only if everything that it can match is allowed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -16,6 +17,8 @@ from devices.protocol.topics import Topics, covers, escape, topic_filter_fault, 
 from devices.protocol.vocabulary import EventType as E
 from devices.protocol.vocabulary import Role
 
+_TYPE = re.compile(r"[a-z_]{1,40}")
+"""How event types look: what looks otherwise is not repeated, for it may be a name."""
 _ORDER = frozenset({E.CREATED, E.PAID, E.REFUNDED, E.APPROVED, E.AMENDED, E.HELD, E.RELEASED, E.CANCELLED, E.COMPLETED, E.NOTE_ADDED})
 _SHIFT = frozenset({E.SHIFT_STARTED, E.SHIFT_ENDED, E.BREAK_STARTED, E.BREAK_ENDED})
 _WAREHOUSE = frozenset({E.PICK, E.PACK, E.UNPACK, E.LABELLED, E.AGGREGATED, E.DISAGGREGATED, E.STAGE, E.LOAD, E.UNLOAD})
@@ -113,7 +116,8 @@ def may_send(role: Role, event_type: str) -> Answer:
     try:
         known = E(event_type)
     except ValueError:
-        return Answer(False, f"there is no event type {event_type!r}")
+        named = f"event type {event_type!r}" if _TYPE.fullmatch(event_type) else "event type of this name"
+        return Answer(False, f"there is no {named}")
     if known in MAY_SEND[role]:
         return Answer(True, f"role {role} sends {event_type}")
     return Answer(False, f"role {role} does not send {event_type}")

@@ -8,11 +8,12 @@ from bridge.ingest.relation import Origin, Relation
 
 
 class AuditRow(NamedTuple):
-    """An act. `who` is the user of the operating system, and `person` the one whose token came with it. `details` are its other arguments, in CBOR.
+    """An act. `who` is the user of the operating system, and `person` the one whose token came with it.
 
-    `sealed` is what was typed as its reason, sealed; None if there is none, or it was forgotten. `reason` is one from a closed list, or from before there were
-    keys. `chain` is SHA-256 over the chain of the entry before and this entry's other fields, without `sealed`, and without `person` and `sealed_sha256` if
-    they are None: so the chain holds when a reason is forgotten.
+    `sealed` is what was typed, sealed: a map in CBOR with `reason`, `details` (the other arguments) and `failed` (why it was not done); None if nothing was, or
+    it was forgotten. The columns of these names are from before there were keys; but `reason` also has words from closed lists, and `failed` is empty, not
+    None, if it was not done. `chain` is SHA-256 over the chain of the entry before and this entry's other fields, without `sealed`, and without `person` and
+    `sealed_sha256` if they are None: so the chain holds when what was typed is forgotten.
     """
 
     no: int

@@ -19,6 +19,8 @@ from devices.protocol.vocabulary import EventType, Outcome
 
 ORDERS_MAX: Final = 100
 """Orders that a search finds."""
+ORDERS_OF_ONE_MAX: Final = 100_000
+"""Orders of one customer that are forgotten or exported at once."""
 
 
 class Note(Struct, frozen=True, kw_only=True):
@@ -54,8 +56,20 @@ async def find(site: SiteContext, phone: str | None = None, last4: str | None = 
     Raises:
         Refused: if none of them is given, or it can't be sought.
     """
-    sought = _sought(phone, last4, surname)
-    found = [set(site.queries.orders_with_hash(hashes_sought(site.vault, kind, text), limit=ORDERS_MAX)) for kind, text in sought]
+    return _found(site, _sought(phone, last4, surname))[:ORDERS_MAX]
+
+
+def orders_of_phone(site: SiteReader, phone: str) -> list[str]:
+    """All orders of a telephone number, `ORDERS_OF_ONE_MAX` at most.
+
+    Raises:
+        Refused: if it is no telephone number.
+    """
+    return _found(site, _sought(phone, None, None))
+
+
+def _found(site: SiteReader, sought: list[tuple[str, str]]) -> list[str]:
+    found = [set(site.queries.orders_with_hash(hashes_sought(site.vault, kind, text), limit=ORDERS_OF_ONE_MAX)) for kind, text in sought]
     return sorted(set.intersection(*found))
 
 

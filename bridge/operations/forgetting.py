@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
 from bridge.errors import NotFound, Refused
+from bridge.ingest.sealing import surname_of
 from bridge.operations import contacts
 from bridge.operations.names import check_order
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.privacy_ports import BackupLeft, Proof
 from devices.protocol.vocabulary import OrderState
 
-ORDERS_MAX: Final = 1_000
-"""Orders that one call forgets."""
+PORTION_MAX: Final = 200
+"""Orders that are forgotten between two batches of scans."""
+SURNAME_CHARS_MIN: Final = 4
+"""Shorter ones stand in other texts by chance."""
+PHONE_DIGITS_MIN: Final = 7
 _ENDED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED})
 _NEEDLES: Final = ("name", "phone", "company", "street", "extra", "note", "identity")
 """What of a contact is looked for afterwards: what stands in no other place by chance."""
@@ -61,7 +68,8 @@ async def orders_of(site: SiteContext, order: str | None, phone: str | None) -> 
         if site.queries.forgotten(order) is None:
             check_order(site, order)
         return [order]
-    found = await contacts.find(site, phone=phone)
+    assert phone is not None
+    found = contacts.orders_of_phone(site, phone)
     if not found:
         raise NotFound("no order has this telephone number", fix="compare it with what the customer says; an order that was forgotten is not found any more")
     return found
@@ -81,11 +89,16 @@ async def forget(site: SiteContext, order: str | None = None, phone: str | None 
     now_ms = site.clock.now_ms()
     ready = [f.order for f in fates if f.fate is Fate.FORGOTTEN]
     later = [f.order for f in fates if f.fate in (Fate.OPEN, Fate.HELD)]
-    needles = _texts(site, ready)
-    keys = await site.on_writer(lambda: site.privacy.forget(ready, at_ms=now_ms)) if ready else []
+    texts, surnames = _texts(site, ready)
+    keys: list[bytes] = []
+    for at in range(0, len(ready), PORTION_MAX):
+        some = ready[at : at + PORTION_MAX]
+        keys += await site.on_writer(partial(site.privacy.forget, some, at_ms=now_ms))
+    if ready:
+        await site.on_writer(lambda: site.privacy.forget_texts(spellings(texts), typed_forms(texts, surnames)))
     if later:
         await site.on_writer(lambda: site.privacy.request(later, at_ms=now_ms))
-    proof = await site.privacy.prove(needles, keys) if ready else Proof(searched=[], log_is_empty=True)
+    proof = await site.privacy.prove(spellings(texts), keys) if ready else Proof(searched=[], log_is_empty=True)
     return Forgotten(orders=fates, proof=proof, backups=site.privacy.backups() if ready else [])
 
 
@@ -133,12 +146,36 @@ def _held_since(site: SiteReader, order: str) -> int | None:
     return next((row.at_ms for row in site.queries.legal_holds() if row.order_id == order), None)
 
 
-def _texts(site: SiteReader, orders: Sequence[str]) -> list[str]:
-    """What is known of the customers of these orders and of nobody else, and what was written about them."""
+def _texts(site: SiteReader, orders: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(what is known of the customers of these orders and of nobody else, and what was written about them; their surnames)."""
     found: dict[str, None] = {}
+    surnames: dict[str, None] = {}
     for part in site.queries.sealed_parts(orders):
         plain = contacts.opened(site, part)
         contact = plain.get("contact") or {}
         found |= dict.fromkeys(contact[name] for name in _NEEDLES if contact.get(name))
         found |= dict.fromkeys(text for text in (plain.get("text"),) if text)
+        surnames[surname_of(contact.get("name") or "")] = None
+    return list(found), list(surnames)
+
+
+def spellings(texts: Iterable[str]) -> list[str]:
+    """How a text may stand in a file: as it is, in capitals or small letters, in each normal form of Unicode; a telephone number also as digits alone."""
+    found: dict[str, None] = {}
+    for text in texts:
+        for form in ("NFC", "NFD"):
+            normal = unicodedata.normalize(form, text)
+            found |= dict.fromkeys((text, normal, normal.upper(), normal.lower(), normal.title()))
+        if len(digits := re.sub(r"\D", "", text)) >= PHONE_DIGITS_MIN and not re.search(r"[^\W\d_]", text):
+            found[digits] = None
+    return list(found)
+
+
+def typed_forms(texts: Iterable[str], surnames: Iterable[str]) -> list[str]:
+    """How people type of somebody: also by surname alone, and by the end of a telephone number. Another customer's surname may be the same: what was typed of
+    them is forgotten as well."""
+    found = dict.fromkeys((*spellings(texts), *(name for name in surnames if len(name) >= SURNAME_CHARS_MIN)))
+    for text in texts:
+        if len(digits := re.sub(r"\D", "", text)) >= PHONE_DIGITS_MIN:
+            found[digits[-PHONE_DIGITS_MIN:]] = None
     return list(found)

@@ -143,6 +143,10 @@ class Privacy(Protocol):
         """Destroy the personal data of orders, in the file beside the database first. Returns the wrapped keys that were destroyed."""
         ...
 
+    def forget_texts(self, texts: Sequence[str], typed: Sequence[str]) -> int:
+        """Destroy messages in quarantine that have one of `texts`, and what people typed that has one of `typed`, in any case. Returns how many."""
+        ...
+
     def request(self, orders: Sequence[str], *, at_ms: int) -> None:
         """Note orders that are to be forgotten as soon as they may be."""
         ...

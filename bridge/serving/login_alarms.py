@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Final
 
 from bridge.broker.logins import DELAY_MAX_S, Failed
@@ -15,6 +16,8 @@ from devices.protocol.vocabulary import AlertCode
 
 logger = logging.getLogger("dockbridge")
 
+_NAME: Final = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+"""What devices are called."""
 FAILED_LOGINS_ALERT: Final = 5
 """Recent failed logins of one device that raise an alert."""
 _ADDRESS_SLOWED: Final = (
@@ -47,7 +50,8 @@ class LoginAlarms:
             why = await self._authentication.refusal(failed.name)
         except StoreUnavailable:
             why = "the reason can't be looked up now"
-        logger.warning("a login as %r from %s was refused: %s", failed.name, failed.source, why)
+        name = repr(failed.name) if _NAME.fullmatch(failed.name) else "somebody"  # what is typed in place of a name may be a password, or a person
+        logger.warning("a login as %s from %s was refused: %s", name, failed.source, why)
 
     async def _raise(self, failed: Failed) -> None:
         if await self._authentication.is_admitted(failed.name) and failed.name not in self._raised:

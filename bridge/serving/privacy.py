@@ -10,10 +10,12 @@ from typing import Final
 from bridge.config import DATABASE_NAME
 from bridge.errors import NotFound, Refused
 from bridge.operations.privacy_ports import BackupLeft, KeyStatus, Proof, SearchedFile
+from bridge.operations.sealed_text import open_text
 from bridge.searching import forms_of, search
 from bridge.serving.backups import backups_of
 from bridge.serving.open_site import OpenSite
 from bridge.store import forgetting
+from bridge.store.audit import AuditLog
 from bridge.store.people import People
 from bridge.store.sealing import rows_by_key, wrap_anew
 from bridge.vault import SiteKey, key_part
@@ -38,6 +40,12 @@ class SitePrivacy:
         self._site.privacy_log.forgotten(orders, at_ms)
         forgetting.forget_orders(self._site.engine, orders, at_ms)
         return keys
+
+    def forget_texts(self, texts: Sequence[str], typed: Sequence[str]) -> int:
+        folded = [text.casefold().encode() for text in typed]
+        gone = forgetting.drop_quarantined_with(self._site.engine, self._site.vault, texts)
+        gone += forgetting.forget_words(self._site.engine, lambda word: any(text in open_text(self._site.vault, word).casefold().encode() for text in folded))
+        return gone + AuditLog(self._site.engine, self._site.reader, self._site.vault).forget(folded)
 
     def request(self, orders: Sequence[str], *, at_ms: int) -> None:
         self._site.privacy_log.requested(orders, at_ms)
@@ -105,7 +113,7 @@ class SitePrivacy:
         if rows := rows_by_key(self._site.reader).get(found.id, 0):
             raise Refused(f"key {key} still seals {counted(rows, 'row')}", fix="wrap them anew first: `dockbridge keys rotate --go-on`")
         self._site.keys.destroy(found.id)
-        self._site.vault.reload()
+        self._site.vault.forget(found.id)
 
     def reload_keys(self) -> None:
         self._site.vault.reload()

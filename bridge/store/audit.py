@@ -5,16 +5,17 @@ a reason is sealed: it may name someone."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from itertools import takewhile
 from typing import Any, Final
 
 import cbor2
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from bridge.ingest.audit import AuditRow, AuditStartRow
 from bridge.operations.audit import AuditEntry
+from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
 from bridge.store.tables import audit, audit_start
 from bridge.vault import SealError, Vault, lasting_part
@@ -22,6 +23,7 @@ from bridge.vault import SealError, Vault, lasting_part
 FIRST: Final = bytes(32)
 """What stands for the hash before the first entry."""
 FORGOTTEN_REASON: Final = "(forgotten)"
+_EMPTY: Final = cbor2.dumps({})
 SEALED_REASON: Final = "(sealed with a key that is not here)"
 
 
@@ -52,9 +54,11 @@ class AuditLog:
             start = _start(connection)
             no, before = (last.no + 1, last.chain) if last is not None else (start.no + 1, start.chain)
             word = reason.value if isinstance(reason, StrEnum) else None
-            sealed = self._vault.seal(reason.encode(), _about(no)) if reason and word is None else None
+            said = {"reason": reason if word is None else None, "details": details, "failed": failed}
+            typed = {name: value for name, value in said.items() if value}
+            sealed = self._vault.seal(cbor2.dumps(typed, canonical=True), _about(no)) if typed else None
             digest = hashlib.sha256(lasting_part(sealed)).digest() if sealed is not None else None
-            row = AuditRow(no, at_ms, who, act, subject, word, failed, cbor2.dumps(details, canonical=True), person, b"", sealed, digest)
+            row = AuditRow(no, at_ms, who, act, subject, word, None if failed is None else "", _EMPTY, person, b"", sealed, digest)
             connection.execute(insert(self._table).values(**row._replace(chain=_chain(before, row))._asdict()))
 
     def begins_before(self, at_ms: int) -> bool:
@@ -86,6 +90,7 @@ class AuditLog:
                 is_sound = is_sound and row.no == no + 1 and row.chain == _chain(before, row) and _is_as_it_was(row)
                 before, no = row.chain, row.no
                 if row.no > after:
+                    typed = self._typed(row)
                     yield AuditEntry(
                         no=row.no,
                         at_ms=row.at_ms,
@@ -93,28 +98,54 @@ class AuditLog:
                         person=row.person,
                         act=row.act,
                         subject=row.subject,
-                        reason=self._reason(row),
-                        failed=row.failed,
-                        details=cbor2.loads(row.details),
+                        reason=typed.get("reason", row.reason),
+                        failed=typed.get("failed", row.failed),
+                        details=typed.get("details", cbor2.loads(row.details)),
                         chain=row.chain,
                         is_sound=is_sound,
                     )
 
     def last_details(self, act: str) -> dict[str, Any] | None:
         """See `operations.audit.AuditReader.last_details`."""
-        query = select(self._table.c.details).where(self._table.c.act == act).order_by(self._table.c.no.desc()).limit(1)
+        query = select(self._table).where(self._table.c.act == act).order_by(self._table.c.no.desc()).limit(1)
         with translated(), self._reader.connect() as connection:
-            found = connection.execute(query).scalar_one_or_none()
-        details: dict[str, Any] | None = cbor2.loads(found) if found is not None else None
+            found = connection.execute(query).one_or_none()
+        if found is None:
+            return None
+        row = AuditRow(*found)
+        details: dict[str, Any] = self._typed(row).get("details", cbor2.loads(row.details))
         return details
 
-    def _reason(self, row: AuditRow) -> str | None:
+    def forget(self, texts: Sequence[bytes]) -> int:
+        """Destroy what was typed in entries that have one of these texts, in any case. The chain holds. Returns how many."""
+        with translated(), self._engine.begin() as connection:
+            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            rows = connection.execute(select(self._table.c.no, self._table.c.sealed).where(self._table.c.sealed.is_not(None))).all()
+            gone = [row.no for row in rows if _has(self._opened(row.no, row.sealed), texts)]
+            for some in chunks(gone):
+                connection.execute(update(self._table).where(self._table.c.no.in_(some)).values(sealed=None))
+        return len(gone)
+
+    def _typed(self, row: AuditRow) -> dict[str, Any]:
+        """What somebody typed: `reason`, `details` and `failed`, those of them that there are."""
         if row.sealed is None:
-            return row.reason if row.sealed_sha256 is None else FORGOTTEN_REASON
+            return {} if row.sealed_sha256 is None else {"reason": FORGOTTEN_REASON}
+        content = self._opened(row.no, row.sealed)
+        if content is None:
+            return {"reason": SEALED_REASON}
+        typed: dict[str, Any] = cbor2.loads(content)
+        return typed
+
+    def _opened(self, no: int, sealed: bytes) -> bytes | None:
         try:
-            return self._vault.open(row.sealed, _about(row.no)).decode()
+            return self._vault.open(sealed, _about(no))
         except SealError:
-            return SEALED_REASON
+            return None
+
+
+def _has(content: bytes | None, texts: Sequence[bytes]) -> bool:
+    folded = content.decode(errors="replace").casefold().encode() if content is not None else b""
+    return any(text in folded for text in texts)
 
 
 def _start(connection: Connection) -> AuditStartRow:

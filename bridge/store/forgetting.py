@@ -5,18 +5,20 @@ Call everything that writes on the writer's thread, between two batches: what co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, Table, delete, exists, insert, or_, select
+from sqlalchemy import Connection, Engine, Table, delete, exists, insert, or_, select, update
 
-from bridge.ingest.sealing import ForgottenRow
+from bridge.ingest.sealing import ForgottenRow, about_message
 from bridge.store import tables as t
 from bridge.store.json_lines import JsonLines
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
+from bridge.vault import SealError, Vault
 from devices.protocol.vocabulary import OrderState
 
 ENDED: Final = (OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED)
@@ -109,6 +111,39 @@ def _forget(connection: Connection, orders: Mapping[str, int]) -> None:
         arrived = select(t.events.c.pos).where(t.events.c.order_id.in_(some))
         placed = select(t.placed.c.pos).where(t.placed.c.order_id.in_(some))
         connection.execute(delete(t.sealed).where(t.sealed.c.pos.in_(arrived.union(placed)), t.sealed.c.order_id.is_(None)))
+
+
+def drop_quarantined_with(engine: Engine, vault: Vault, texts: Sequence[str]) -> int:
+    """Destroy messages in quarantine that have one of these texts, as they may stand in a payload. Returns how many."""
+    needles = [form for text in texts for form in (text.encode(), text.encode("utf-16-le"), text.encode("utf-16-be"), json.dumps(text)[1:-1].encode())]
+    q = t.quarantine.c
+    with secure(engine) as connection:
+        rows = connection.execute(select(q.no, q.device, q.digest, q.payload).where(q.is_sealed.is_(True)).order_by(q.no)).all()
+        gone = []
+        for row in rows:
+            with suppress(SealError):
+                payload = vault.open(row.payload, about_message(row.device, row.digest))
+                if any(needle in payload for needle in needles):
+                    gone.append(row.no)
+        for some in chunks(gone):
+            connection.execute(delete(t.quarantine).where(q.no.in_(some)))
+    return len(gone)
+
+
+FORGOTTEN_WORDS: Final = "(forgotten)"
+
+
+def forget_words(engine: Engine, is_about: Callable[[str], bool]) -> int:
+    """Destroy what people have said of alerts, if it is about somebody. Returns how many."""
+    gone = 0
+    with secure(engine) as connection:
+        for table in (t.alert_acks, t.alert_silences):
+            for row in connection.execute(select(table.c.code, table.c.subject, table.c.reason)).all():
+                if is_about(row.reason):
+                    these = (table.c.code == row.code, table.c.subject == row.subject)
+                    connection.execute(update(table).where(*these).values(reason=FORGOTTEN_WORDS))
+                    gone += 1
+    return gone
 
 
 def hold(engine: Engine, order: str, at_ms: int) -> None:

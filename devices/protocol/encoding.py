@@ -171,6 +171,7 @@ _NAMES = {"int": "integer", "str": "text", "object": "map", "UndefinedType": "un
 _EXPECTED = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `(.*)`)?\Z")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`(?: - at `(.*)`)?\Z")
 _RANGE = re.compile(r"Expected `([^`]+)` (.*?)(?: - at `(.*)`)?\Z")
+_WORD = re.compile(r"'[a-z0-9_]{1,32}'")
 _ENUM = re.compile(r"Invalid enum value (.*?)(?: - at `(.*)`)?\Z")
 
 
@@ -196,7 +197,8 @@ def explain(error: msgspec.ValidationError) -> str:
     if m := _RANGE.match(said):
         return f"{_path(m[3])}: expected {_word(m[1])} {m[2]}".replace("matching regex '^[^\\\\x00]*$'", "without NUL")
     if m := _ENUM.match(said):
-        return f"{_path(m[2])}: {m[1]} is not in the vocabulary"
+        word = m[1] if _WORD.fullmatch(m[1]) else "this"  # what is no word may be a name: it is not repeated
+        return f"{_path(m[2])}: {word} is not in the vocabulary"
     return said
 
 

@@ -174,6 +174,9 @@ _OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         PointFault.NO_FIX: ("尚未定位：坐标为 0, 0", "No fix yet: it lies at 0, 0"),
         PointFault.NO_TIME: ("时间无法确定", "Its time can't be known"),
         PointFault.INACCURATE: ("定位精度不足", "It is not accurate enough"),
+        PointFault.OFF_SHIFT: ("未在当班时间内", "Outside a shift"),
+        PointFault.ON_BREAK: ("休息中", "In a break"),
+        PointFault.NOTHING_ON_BOARD: ("车上没有包裹", "No parcel on board"),
         PointFault.TOO_FAST: ("移动速度不可能", "No vehicle gets there so fast"),
     },
     Severity: {

@@ -241,6 +241,9 @@ def test_s14_a_pack_after_the_counter_began_again_is_dated_now(dock: Bench, befo
 
 
 def test_s13_the_points_of_a_phone_without_a_counter_are_not_dated_in_1970(dock: Bench) -> None:
+    dock.create("P1")
+    dock.tell("scan-1", "pack", "P1")
+    dock.tell("phone-anna", "pickup", "P1")
     broken_ms = dock.now_ms - 1_000  # a counter that began in 1970
     points = [[broken_ms - 60_000, 1, 1, 5, None], [broken_ms, 2, 2, 5, None]]
     batch = {"log": log_of("phone-anna"), "boot": EARLIER, "sent_mono_ms": broken_ms, "points": points}
