@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -119,13 +120,15 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         site.enrol("scan-2")
     shell = Shell(folder)
     shell("device", "add", "scan-1", "--at", "dock-1")
+    shell("keys", "backup")
     shell("db", "backup")
     return folder
 
 
 @pytest.fixture
 def case(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    shutil.copytree(sound, tmp_path / "site")
+    for name in ("site", "site.keys"):
+        shutil.copytree(sound.with_name(name), tmp_path / name)
     with ExitStack() as life:
         yield Case(tmp_path / "site", monkeypatch, life)
 
@@ -159,7 +162,7 @@ def remove(name: str) -> Callable[[Case], None]:
 def sealed_row(case: Case) -> Path:
     """Something is sealed with the key of a site; returns the file of that key."""
     keys = KeyFolder(folder_of_keys(case.folder, ""), SITE)
-    key = keys.make(now_ms=1)
+    key = keys.make(now_ms=time.time_ns() // 1_000_000)
     vault = Vault(keys.keys)
     case.sql("INSERT INTO sealed (pos, order_id, received_ms, sealed, mac) VALUES (999999, NULL, 1, ?, x'')", vault.seal(b"someone", b"an order"))
     return keys.path / f"{key.id.hex()}.key"
