@@ -9,6 +9,7 @@ from unicodedata import category
 
 from bridge.carrier.mapping import COUNTRIES, LEAVE_OUT, NOT_RECEIVED, CarrierMap, Meaning, body_of
 from bridge.domain.barcodes import Key, code_key
+from bridge.domain.event_time import EARLIEST_MS
 from bridge.shop import cells
 from bridge.shop.rows import ORDER_ID_CHARS_MAX, BadRow
 from devices.protocol.topics import escape
@@ -86,6 +87,8 @@ class Reader:
         at_ms = cells.time_ms(" ".join(text for at in self._at["at"] if (text := row[at].strip())), self._column("at"), self._map)
         if at_ms is None:
             raise ValueError(f"{self._column('at')} is empty")
+        if at_ms < EARLIEST_MS:  # the server would not believe it, and take the time at which it came in
+            raise ValueError(f"{self._column('at')} lies before 2020: is channel.time_format right?")
         if isinstance(meaning, str):
             assert meaning == NOT_RECEIVED
             return StatusRow(line, number, order, at_ms, status[:STATUS_CHARS_MAX], None, {})

@@ -99,6 +99,7 @@ BAD = {
     "no number": (row(no=""), "no is empty"),
     "no time": (row(at=""), "at is empty"),
     "another time": (row(at="24.11.2026"), "at is '24.11.2026', not a time in the format"),
+    "a time before 2020": (row(at="2019-11-24 09:31:44"), "at lies before 2020: is channel.time_format right?"),
     "no status": (row(code=""), "code and word is empty"),
     "a shortened number": (row(no="1.0E+12"), "did a spreadsheet change it"),
     "another number": (row(no="JD0146"), "not of the form SF[0-9]{13}"),

@@ -48,7 +48,7 @@ class Tally:
     unknown: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     rows_left_out_by_map: int = 0
-    contradicted: dict[tuple[Any, ...], Contradicted] = field(default_factory=dict)
+    contradicted: dict[str, list[Contradicted]] = field(default_factory=dict)
 
     def add_bad(self, file: Path, row: BadRow) -> None:
         self.bad_rows += 1
@@ -60,6 +60,18 @@ class Tally:
         name = row.parcel_named
         if name in self.foreign or len(self.foreign) < BAD_KEPT_MAX:
             self.foreign[name] += 1
+
+    def add_contradictions(self, found: dict[str, list[Contradicted]]) -> None:
+        """Take what is contradictory in some orders now in the place of what was before."""
+        for order, contradictions in found.items():
+            if contradictions:
+                self.contradicted[order] = contradictions
+            else:
+                self.contradicted.pop(order, None)
+
+    @property
+    def contradictions(self) -> list[Contradicted]:
+        return [c for found in self.contradicted.values() for c in found]
 
     @property
     def new(self) -> int:
@@ -83,7 +95,7 @@ class Tally:
             "rows_left_out_by_map": self.rows_left_out_by_map,
             "of_others": {"rows": self.foreign_rows, "numbers": dict(self.foreign)},
             "bad_rows": [{"file": str(file), **row._asdict()} for file, row in self.bad],
-            "contradictions": list(self.contradicted.values()),
+            "contradictions": self.contradictions,
             "sent": sent,
         }
 
@@ -143,7 +155,7 @@ class CarrierImport:
     def _take_in(self, path: Path, rows: list[StatusRow], runner: asyncio.Runner) -> None:
         """Compare a portion with what is stored, and send what is new."""
         tally = self._tally
-        plan = runner.run(carrier_files.plan(self._reader, self._map, rows))
+        plan = runner.run(carrier_files.plan(self._reader, self._map, rows, now_ms=now_ms()))
         if self._caller is not None:
             for start in range(0, len(plan.events), imports.PORTION_EVENTS_MAX):
                 done = patiently(self._caller, self._map.channel, plan.events[start : start + imports.PORTION_EVENTS_MAX])
@@ -158,8 +170,9 @@ class CarrierImport:
             tally.add_foreign(row)
         for bad in plan.unclear:
             tally.add_bad(path, bad)
-        for found in plan.contradicted:
-            tally.contradicted[(found.order, found.parcel, found.kind)] = found
+        tally.add_contradictions(plan.contradicted)
+        if self._caller is not None and plan.doubtful:  # the server has the last word on when something happened
+            tally.add_contradictions(runner.run(carrier_files.contradictions_of_orders(self._reader, plan.doubtful)))
 
 
 def described(tally: Tally, *, sent: bool) -> Iterator[str]:
@@ -176,7 +189,7 @@ def described(tally: Tally, *, sent: bool) -> Iterator[str]:
         words = ", ".join(f'"{word}" ({n})' for word, n in tally.left_out.most_common(NAMED_MAX))
         yield f"Left out as the map says: {counted(left_out, 'row')}" + (f": {words}" if words else "")
     yield from _left_out(tally)
-    yield from contradiction_lines(list(tally.contradicted.values()))
+    yield from contradiction_lines(tally.contradictions)
     if not sent:
         yield "Nothing was sent."
 
