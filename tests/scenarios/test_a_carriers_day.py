@@ -144,7 +144,7 @@ def test_a_carriers_day(day: Day) -> None:
         "dhl": {"pickup": 98, "delivery": 1},
         "17track": {"pickup": 100, "attempt_failed": 1},
     }
-    assert reports["17track"][0]["of_others"] == {"rows": 1, "numbers": {"GLS99999999": 1}}
+    assert reports["17track"][0]["of_others"] == {"rows": 1, "lines": [{"file": str(gls), "column": "number", "line": 102}]}
     assert all(_take_in(day, file, name)[0]["new"] == {} for name, file in (("sf", sf), ("dhl", dhl), ("17track", gls))), "the same files change nothing"
     assert "1 contradiction between the carrier and our own scans" in reports["dhl"][1].stderr
 

@@ -6,7 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,14 +28,17 @@ from devices.protocol.vocabulary import Outcome
 PORTION_ROWS_MAX: Final = 500
 """Rows that are compared with what is stored, and sent, at once."""
 NAMED_MAX: Final = 10
-"""Parcels of others that are named in a sentence; data names up to `BAD_KEPT_MAX`."""
+"""Rows about parcels of others that are named in a sentence; data names up to `BAD_KEPT_MAX`."""
 _AHEAD_MS: Final = 86_400_000
 """A status that is later than this is no matter of time zones: day and month may have been taken for each other."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the files: rows and their events, and all that was left out."""
+    """What became of the files: rows and their events, and all that was left out.
+
+    `foreign` are rows about parcels of others: file, column and line. Their numbers are not kept: in a file that is out of place they may be telephone numbers.
+    """
 
     rows: int = 0
     known: int = 0
@@ -43,7 +47,7 @@ class Tally:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     bad: list[tuple[Path, BadRow]] = field(default_factory=list)
     bad_rows: int = 0
-    foreign: Counter[str] = field(default_factory=Counter)
+    foreign: list[tuple[Path, str, int]] = field(default_factory=list)
     foreign_rows: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -55,11 +59,10 @@ class Tally:
         if len(self.bad) < BAD_KEPT_MAX:
             self.bad.append((file, row))
 
-    def add_foreign(self, row: StatusRow) -> None:
+    def add_foreign(self, file: Path, column: str, line: int) -> None:
         self.foreign_rows += 1
-        name = row.parcel_named
-        if name in self.foreign or len(self.foreign) < BAD_KEPT_MAX:
-            self.foreign[name] += 1
+        if len(self.foreign) < BAD_KEPT_MAX:
+            self.foreign.append((file, column, line))
 
     def add_contradictions(self, found: dict[str, list[Contradicted]]) -> None:
         """Take what is contradictory in some orders now in the place of what was before."""
@@ -93,7 +96,7 @@ class Tally:
             "unknown_statuses": dict(self.unknown),
             "left_out_by_map": dict(self.left_out),
             "rows_left_out_by_map": self.rows_left_out_by_map,
-            "of_others": {"rows": self.foreign_rows, "numbers": dict(self.foreign)},
+            "of_others": {"rows": self.foreign_rows, "lines": [{"file": str(file), "column": column, "line": line} for file, column, line in self.foreign]},
             "bad_rows": [{"file": str(file), **row._asdict()} for file, row in self.bad],
             "contradictions": self.contradictions,
             "sent": sent,
@@ -167,7 +170,7 @@ class CarrierImport:
         tally.denied += plan.denied
         tally.types += Counter(event.type.value for event in plan.events)
         for row in plan.foreign:
-            tally.add_foreign(row)
+            tally.add_foreign(path, " + ".join(self._map.columns["tracking" if row.number is not None else "order"]), row.line)
         for bad in plan.unclear:
             tally.add_bad(path, bad)
         tally.add_contradictions(plan.contradicted)
@@ -196,7 +199,9 @@ def described(tally: Tally, *, sent: bool) -> Iterator[str]:
 
 def _left_out(tally: Tally) -> Iterator[str]:
     if tally.foreign_rows:
-        named = ", ".join(list(tally.foreign)[:NAMED_MAX]) + (f" and {len(tally.foreign) - NAMED_MAX} more" if len(tally.foreign) > NAMED_MAX else "")
+        places = groupby(tally.foreign[:NAMED_MAX], key=itemgetter(0, 1))
+        named = "; ".join(f"{file}, {column}, line {', '.join(str(line) for *_, line in rows)}" for (file, column), rows in places)
+        named += f" and {tally.foreign_rows - NAMED_MAX} more" if tally.foreign_rows > NAMED_MAX else ""
         yield f"LEFT OUT: {counted(tally.foreign_rows, 'row')} about parcels that are not known here: {named}. If they are yours, import their orders first."
     if tally.unknown:
         words = ", ".join(f'"{word}" ({n})' for word, n in tally.unknown.most_common(BAD_SHOWN_MAX))
