@@ -191,7 +191,7 @@ def test_what_is_not_ours_is_named_and_left_out(carrier: Carrier) -> None:
     file = str(carrier.folder / "status.csv")
     places = [{"file": file, "column": column, "line": line} for column, line in (("no", 3), ("no", 4), ("order", 5))]
     assert found["of_others"] == {"rows": 3, "lines": places}
-    assert f"3 rows about parcels that are not known here: {file}, no, line 3, 4; {file}, order, line 5. If they" in done.stderr
+    assert f"3 rows about parcels that are not known here: {file}, no in line 3, 4; {file}, order in line 5. If they" in done.stderr
     assert carrier.number("N7") not in done.stderr + done.stdout, "it may be a telephone number that is in the wrong column"
     carrier.order(77)
     assert carrier.take_in(",77,09:00,50")[0]["new"] == {"pickup": 1}, "once its order is there, it comes in"

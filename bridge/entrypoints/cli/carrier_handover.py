@@ -54,8 +54,8 @@ def handover(
     elif carrier is None:
         raise typer.BadParameter("name the carrier, such as DHL; `dockbridge carriers list` names all", param_hint="CARRIER")
     else:
-        if html is not None:
-            _check_writable(html)  # before anything is closed
+        if close and html is not None:
+            _check_writable(html)
         found = _present(site, carrier, close=close, reason=reason)
     if as_json:
         print_json(found)
@@ -144,7 +144,7 @@ def _part_of(file: Path) -> Path:
 
 
 def _check_writable(file: Path) -> None:
-    """Make sure that a page can be written, as far as that can be known before it is there.
+    """Make sure before a list is closed that its page can be written, as far as that can be known.
 
     Raises:
         Refused: if it can't.

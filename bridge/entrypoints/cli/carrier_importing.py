@@ -200,7 +200,7 @@ def described(tally: Tally, *, sent: bool) -> Iterator[str]:
 def _left_out(tally: Tally) -> Iterator[str]:
     if tally.foreign_rows:
         places = groupby(tally.foreign[:NAMED_MAX], key=itemgetter(0, 1))
-        named = "; ".join(f"{file}, {column}, line {', '.join(str(line) for *_, line in rows)}" for (file, column), rows in places)
+        named = "; ".join(f"{file}, {column} in line {', '.join(str(line) for *_, line in rows)}" for (file, column), rows in places)
         named += f" and {tally.foreign_rows - NAMED_MAX} more" if tally.foreign_rows > NAMED_MAX else ""
         yield f"LEFT OUT: {counted(tally.foreign_rows, 'row')} about parcels that are not known here: {named}. If they are yours, import their orders first."
     if tally.unknown:
