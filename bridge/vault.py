@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -274,6 +275,8 @@ class KeyFolder:
             half.replace(path)
             _sync_folder(self.path)
         except OSError as error:
+            with suppress(OSError):
+                half.unlink()  # part of a key may be in it
             fix = "let the user who runs the server write there, or choose another folder with privacy.keys_folder"
             raise SiteError(f"the site's key can't be written to {self.path}: {error.strerror}", fix=fix) from error
 

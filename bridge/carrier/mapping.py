@@ -80,12 +80,15 @@ class CarrierMap:
 
         Upper and lower case, and how many blanks there are, do not matter. Of the statuses that end in `*` the longest that fits counts.
         """
+        word = self.word_of(status)
+        return self.statuses[word] if word is not None else None
+
+    def word_of(self, status: str) -> str | None:
+        """The word of [status] that stands for a status, as `_plain` makes it; None if the map does not name it."""
         plain = _plain(status)
-        found = self.statuses.get(plain)
-        if found is not None:
-            return found
-        fitting = [word for word in self.statuses if word.endswith(_WILDCARD) and plain.startswith(word[:-1])]
-        return self.statuses[max(fitting, key=len)] if fitting else None
+        if plain in self.statuses:
+            return plain
+        return max((word for word in self.statuses if word.endswith(_WILDCARD) and plain.startswith(word[:-1])), key=len, default=None)
 
 
 def _plain(status: str) -> str:

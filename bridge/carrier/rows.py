@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -9,22 +10,23 @@ from unicodedata import category
 
 from bridge.carrier.mapping import COUNTRIES, LEAVE_OUT, NOT_RECEIVED, CarrierMap, Meaning, body_of
 from bridge.domain.barcodes import Key, code_key
+from bridge.domain.event_time import EARLIEST_MS
 from bridge.shop import cells
 from bridge.shop.rows import ORDER_ID_CHARS_MAX, BadRow
 from devices.protocol.topics import escape
 from devices.protocol.vocabulary import EventType
 
 PLACE_CHARS_MAX: Final = 96
-STATUS_CHARS_MAX: Final = 64
-"""A longer status is cut where it is shown."""
+_CODE: Final = re.compile(r"[A-Za-z0-9._-]{1,32}")
+"""A status that may be shown and stored as it is written. Any other may be a sentence, and who signed may be in it."""
 STATUSES_MAX: Final = 1_000
-"""Different statuses that are counted one by one: a file whose statuses are sentences has as many as rows."""
+"""Different statuses that are counted one by one: in a file that is out of place, there are as many as rows."""
 
 
 class StatusRow(NamedTuple):
     """What a row says. `number` is the carrier's number in its normal form, `order` the order's id: at least one is there.
 
-    `event` is None if the carrier says that it does not have the parcel yet.
+    `event` is None if the carrier says that it does not have the parcel yet. `status` is the carrier's code, or the map's word for it if it is no code.
     """
 
     line: int
@@ -70,26 +72,32 @@ class Reader:
         try:
             return self._say(line, row)
         except ValueError as error:
-            return BadRow(line, str(error))
+            return BadRow(line, self._unquoted(str(error), row))
 
     def _say(self, line: int, row: Sequence[str]) -> StatusRow | None:
         status = next((text for at in self._at["status"] if (text := row[at].strip())), "")
         if not status:
             raise ValueError(f"{' and '.join(self._map.columns['status'])} is empty")
-        meaning = self._map.meaning_of(status)
+        word = self._map.word_of(status)
+        shown = status if _CODE.fullmatch(status) else word
+        if shown is None:
+            raise ValueError(f"{self._column('status')} has a status that the map does not name, and that is no code: look at it there, and add it to [status]")
+        meaning = self._map.statuses[word] if word is not None else None
         if meaning is None or meaning == LEAVE_OUT:
-            self._count(self.unknown if meaning is None else self.left_out, status)
+            self._count(self.unknown if meaning is None else self.left_out, shown)
             return None
         number, order = self._number(row), self._order(row)
         if number is None and order is None:
             raise ValueError(f"{self._column('tracking' if 'tracking' in self._at else 'order')} is empty")
-        at_ms = cells.time_ms(" ".join(text for at in self._at["at"] if (text := row[at].strip())), self._column("at"), self._map)
+        at_ms = cells.time_ms(self._time(row), self._column("at"), self._map)
         if at_ms is None:
             raise ValueError(f"{self._column('at')} is empty")
+        if at_ms < EARLIEST_MS:  # the server would not believe it, and take the time at which it came in
+            raise ValueError(f"{self._column('at')} lies before 2020: is channel.time_format right?")
         if isinstance(meaning, str):
             assert meaning == NOT_RECEIVED
-            return StatusRow(line, number, order, at_ms, status[:STATUS_CHARS_MAX], None, {})
-        return StatusRow(line, number, order, at_ms, status[:STATUS_CHARS_MAX], meaning.event, self._body(meaning, row))
+            return StatusRow(line, number, order, at_ms, shown, None, {})
+        return StatusRow(line, number, order, at_ms, shown, meaning.event, self._body(meaning, row))
 
     def _body(self, meaning: Meaning, row: Sequence[str]) -> dict[str, Any]:
         country = self._cell("country", row)
@@ -106,7 +114,7 @@ class Reader:
         key = code_key("".join(text.split()), plain=True)
         if isinstance(key, Key):
             return key.text
-        raise ValueError(f"{self._column('tracking')} is {text!r}, which can't be a carrier's number: {key.detail}")
+        raise ValueError(f"{self._column('tracking')} is {text!r}, which can't be a carrier's number: it is too long, or has characters that can't be printed")
 
     def _order(self, row: Sequence[str]) -> str | None:
         text = self._id("order", row)
@@ -129,9 +137,17 @@ class Reader:
     def _cell(self, name: str, row: Sequence[str]) -> str:
         return row[self._at[name][0]].strip() if name in self._at else ""
 
+    def _time(self, row: Sequence[str]) -> str:
+        return " ".join(text for at in self._at["at"] if (text := row[at].strip()))
+
     def _column(self, name: str) -> str:
         return " + ".join(self._map.columns[name])
 
+    def _unquoted(self, reason: str, row: Sequence[str]) -> str:
+        """Why a row can't be used, without its cells: in a row that is out of place, each may be a customer's."""
+        for text in (self._time(row), *map(str.strip, row)):
+            reason = reason.replace(repr(text), "'…'") if text else reason
+        return reason
+
     def _count(self, counts: Counter[str], status: str) -> None:
-        word = status[:STATUS_CHARS_MAX]
-        counts[word if word in counts or len(counts) < STATUSES_MAX else "…"] += 1
+        counts[status if status in counts or len(counts) < STATUSES_MAX else "…"] += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from bridge.carrier.mapping import CarrierMap
 from bridge.carrier.rows import StatusRow
 from bridge.domain.barcodes import Key, code_key
 from bridge.domain.contradictions import Denial, Kind, contradictions_of
+from bridge.domain.event_time import system_time
 from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.order import Order
@@ -55,7 +56,8 @@ class Planned(NamedTuple):
     """What of some rows is new.
 
     `known` counts statuses that are stored already; `foreign` are rows about no parcel of ours, `unclear` those whose number several orders have.
-    `contradicted` is what is contradictory in their orders once the events are stored, `denials` what the carrier says that it does not have.
+    `contradicted` is, for each of their orders, what is contradictory in it once the events are stored; `doubtful` are the orders of which only the server can
+    say so for certain. `denials` is what the carrier says that it does not have.
     """
 
     events: list[ImportedEvent]
@@ -63,7 +65,8 @@ class Planned(NamedTuple):
     denied: int
     foreign: list[StatusRow]
     unclear: list[BadRow]
-    contradicted: list[Contradicted]
+    contradicted: dict[str, list[Contradicted]]
+    doubtful: set[str]
     denials: list[DenialRow]
 
 
@@ -83,16 +86,20 @@ class _Story(NamedTuple):
 
 @dataclass(slots=True)
 class _Draft:
-    """A plan in the making: new events and their facts by order, and what carriers deny, these rows (`denied`) and by order all of it (`denials`)."""
+    """A plan in the making: new events and their facts by order, and what carriers deny, these rows (`denied`) and by order all of it (`denials`).
+
+    `dated_anew` are the orders with a row whose time can't be right: the server gives its event another one.
+    """
 
     found: list[ImportedEvent] = field(default_factory=list)
     facts: dict[str, list[Fact]] = field(default_factory=dict)
     denied: list[DenialRow] = field(default_factory=list)
     denials: dict[str, list[DenialRow]] = field(default_factory=dict)
+    dated_anew: set[str] = field(default_factory=set)
     known: int = 0
 
 
-async def plan(site: SiteReader, carrier: CarrierMap, rows: Sequence[StatusRow]) -> Planned:
+async def plan(site: SiteReader, carrier: CarrierMap, rows: Sequence[StatusRow], *, now_ms: int) -> Planned:
     """Which parcels these rows are about, and what of them is new."""
     stories, by_number = _read(site, rows)
     known = site.queries.known_events(carrier.channel, {events.event_id(row, carrier.channel) for row in rows if row.event is not None})
@@ -105,13 +112,14 @@ async def plan(site: SiteReader, carrier: CarrierMap, rows: Sequence[StatusRow])
             unclear.append(place)
         else:
             touched.add(place.order)
-            _add(draft, carrier.channel, row, place, known)
+            _add(draft, carrier.channel, row, place, known, now_ms)
     for denial in site.queries.denials(sorted(touched)):
         draft.denials.setdefault(denial.order_id, []).append(denial)
-    contradicted = [c for order in sorted(touched) for c in _contradictions(order, stories[order].facts, draft)]
-    denied = {(c.order, c.said_ms) for c in contradicted if c.kind is Kind.NEVER_RECEIVED}
+    contradicted = {order: _contradictions(order, stories[order].facts, draft) for order in sorted(touched)}
+    denied = {(c.order, c.said_ms) for found in contradicted.values() for c in found if c.kind is Kind.NEVER_RECEIVED}
     news = [denial for denial in draft.denied if (denial.order_id, denial.at_ms) in denied]
-    return Planned(draft.found, draft.known, len(draft.denied), foreign, unclear, contradicted, news)
+    doubtful = draft.dated_anew | {order for order, found in contradicted.items() if found}
+    return Planned(draft.found, draft.known, len(draft.denied), foreign, unclear, contradicted, doubtful, news)
 
 
 def _read(site: SiteReader, rows: Sequence[StatusRow]) -> tuple[dict[str, _Story], Mapping[str, set[str]]]:
@@ -171,7 +179,7 @@ def _of_that_time(holders: list[OrderFold], at_ms: int) -> list[OrderFold]:
     return [*older, last]
 
 
-def _add(draft: _Draft, channel: str, row: StatusRow, place: _Place, known: set[bytes]) -> None:
+def _add(draft: _Draft, channel: str, row: StatusRow, place: _Place, known: set[bytes], now_ms: int) -> None:
     if row.event is None:
         denial = DenialRow(place.order, place.parcel or "", channel, row.status, row.at_ms)
         draft.denied.append(denial)
@@ -183,11 +191,14 @@ def _add(draft: _Draft, channel: str, row: StatusRow, place: _Place, known: set[
         return
     known.add(event_id)  # a file may have a row twice
     draft.found.append(ImportedEvent(row.event, events.payload(row, channel, place.order, place.parcel)))
-    draft.facts.setdefault(place.order, []).append(_fact(row, channel, place, event_id))
+    fact = _fact(row, channel, place, event_id, now_ms)
+    draft.facts.setdefault(place.order, []).append(fact)
+    if fact.event_ms != row.at_ms:
+        draft.dated_anew.add(place.order)
 
 
-def _fact(row: StatusRow, channel: str, place: _Place, event_id: bytes) -> Fact:
-    """The fact that a row will be."""
+def _fact(row: StatusRow, channel: str, place: _Place, event_id: bytes, now_ms: int) -> Fact:
+    """The fact that a row will be, if the server gets it now."""
     assert row.event is not None
     return Fact(
         id=event_id,
@@ -196,8 +207,8 @@ def _fact(row: StatusRow, channel: str, place: _Place, event_id: bytes) -> Fact:
         type=row.event,
         log=event_id[:8],
         seq=1,
-        event_ms=row.at_ms,
-        received_ms=row.at_ms,
+        event_ms=system_time(at_ms=row.at_ms, received_ms=now_ms).event_ms,
+        received_ms=now_ms,
         body=convert(row.body, BODIES[row.event]),
         parcel=place.parcel,
         named=place.order,
@@ -214,6 +225,8 @@ def _denial(row: DenialRow) -> Denial:
 
 
 def _shown(whole: OrderFold, denials: Sequence[Denial]) -> list[Contradicted]:
+    if whole.order.completed:
+        return []
     return [
         Contradicted(
             order=whole.id,
@@ -244,16 +257,25 @@ def _number(order: Order, parcel_id: str | None) -> str | None:
 async def contradictions(site: SiteReader) -> list[Contradicted]:
     """Every contradiction between a carrier and our own scans that stands, by order."""
     raised = {alert["subject"] for alert in site.queries.alerts() if alert["code"] == AlertCode.CONTRADICTION}
-    denials: dict[str, list[Denial]] = {}
-    for row in site.queries.denials():
-        denials.setdefault(row.order_id, []).append(_denial(row))
-    stories = site.queries.stories(sorted(raised | denials.keys()))
-    found: list[Contradicted] = []
-    for order, (_, facts) in sorted(stories.items()):
-        whole = fold(order, facts)
-        if not whole.order.completed:
-            found += _shown(whole, denials.get(order, ()))
+    denials = _by_order(site.queries.denials())
+    return [c for found in _stored(site, raised | denials.keys(), denials).values() for c in found]
+
+
+async def contradictions_of_orders(site: SiteReader, orders: Collection[str]) -> dict[str, list[Contradicted]]:
+    """The contradictions in orders, as they are stored."""
+    return _stored(site, orders, _by_order(site.queries.denials(sorted(orders))))
+
+
+def _by_order(rows: Iterable[DenialRow]) -> dict[str, list[Denial]]:
+    found: dict[str, list[Denial]] = {}
+    for row in rows:
+        found.setdefault(row.order_id, []).append(_denial(row))
     return found
+
+
+def _stored(site: SiteReader, orders: Collection[str], denials: Mapping[str, Sequence[Denial]]) -> dict[str, list[Contradicted]]:
+    stories = site.queries.stories(sorted(orders))
+    return {order: _shown(fold(order, facts), denials.get(order, ())) for order, (_, facts) in sorted(stories.items())}
 
 
 async def open_channel(site: SiteContext, channel: str) -> None:

@@ -16,14 +16,15 @@ from msgspec.structs import replace
 from bridge.domain.facts import Fact
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.lifecycle import CUSTODY_FACTS, IN_CUSTODY
-from bridge.domain.order import Order, Parcel
-from bridge.domain.order.sending import sending_of
+from bridge.domain.order import Parcel
+from bridge.domain.order.loading import holder_of
+from bridge.domain.order.sending import Sending, sending_of
 from bridge.errors import NotFound
 from bridge.ingest.channel_files import ExportRow
 from bridge.operations.ports import SiteContext, SiteReader
 from devices.protocol import bodies
 from devices.protocol.reasons import CancelReason, known
-from devices.protocol.vocabulary import EventType, Flag, OrderState, Outcome, ParcelState
+from devices.protocol.vocabulary import EventType, Flag, OrderState, Outcome, ParcelState, Role
 
 PORTION_ORDERS_MAX: Final = 200
 """Orders that are read at once."""
@@ -41,6 +42,8 @@ class What(StrEnum):
     """The order was cancelled before it left."""
     TAKEN_BACK = "taken_back"
     """An earlier file said that it left, and it did not."""
+    WRONG_CARRIER = "wrong_carrier"
+    """It was loaded for another carrier than its own, and nobody says yet that it is gone: it may come out again. No form has a row for it."""
 
 
 class Sent(Struct, frozen=True, kw_only=True):
@@ -106,7 +109,8 @@ def changes(site: SiteReader, channel: str, span: Span) -> Iterator[Sent]:
 def _changes_of(order: str, channel: str, facts: Sequence[Fact], span: Span) -> list[Sent]:
     now = _as_of(order, channel, facts, span.upto_pos)
     before = _as_of(order, channel, facts, span.after_pos) if any(fact.pos <= span.after_pos for fact in facts) else {}
-    known = [one for key, one in before.items() if key not in now]  # of parcels that are gone, or have another id since their pack arrived
+    # Of parcels that are gone, that have another id since their pack arrived, or that are in a wrong vehicle now.
+    known = [one for key, one in before.items() if key not in now or (one.what is What.SHIPPED and now[key].what is What.WRONG_CARRIER)]
     news = []
     for key, one in now.items():
         if key in before and _is_same(before[key], one):
@@ -142,8 +146,8 @@ def _as_of(order_id: str, channel: str, facts: Sequence[Fact], pos: int) -> dict
         assert isinstance(told.body, bodies.Cancelled)
         at_ms = order.milestones[OrderState.CANCELLED][0] if OrderState.CANCELLED in order.milestones else told.event_ms
         return {None: Sent(order=order_id, what=What.CANCELLED, at_ms=at_ms, reason=known(CancelReason, told.body.reason).value)}
-    left = [p for p in order.parcels.values() if p.state in _OUT and Flag.WRONG_CARRIER not in p.flags and _left_by_us(whole, channel, p)]
-    return {parcel.id: _sent(order, parcel) for parcel in left}
+    left = [p for p in order.parcels.values() if p.state in _OUT and _left_by_us(whole, channel, p)]
+    return {parcel.id: _sent(whole, parcel) for parcel in left}
 
 
 def _known_from(order_id: str, fact: Fact, facts: Sequence[Fact]) -> int:
@@ -160,24 +164,39 @@ def _last(whole: OrderFold, channel: str, kind: EventType) -> Fact | None:
 
 def _left_by_us(whole: OrderFold, channel: str, parcel: Parcel) -> bool:
     """Whether anybody but the shop says that a parcel left."""
-    return any(
-        f.type in CUSTODY_FACTS and f.device != channel and (verdict := whole.verdicts[f.uid]).outcome in _COUNTED and verdict.parcel in (None, parcel.id)
-        for f in whole.facts
-    )
+    return any(f.device != channel for f in _custody(whole, parcel))
 
 
-def _sent(order: Order, parcel: Parcel) -> Sent:
-    sending = sending_of(order, parcel)
+def _custody(whole: OrderFold, parcel: Parcel) -> Iterator[Fact]:
+    """The facts that count and say that someone has a parcel outside the warehouse."""
+    for fact in whole.facts:
+        if fact.type in CUSTODY_FACTS and (verdict := whole.verdicts[fact.uid]).outcome in _COUNTED and verdict.parcel in (None, parcel.id):
+            yield fact
+
+
+def _sent(whole: OrderFold, parcel: Parcel) -> Sent:
+    sending, what = sending_of(whole.order, parcel), What.SHIPPED
+    if Flag.WRONG_CARRIER in parcel.flags and parcel.load is not None:
+        # Service and number are those of its own carrier, under which the one that has it does not know it.
+        sending = Sending(carrier=holder_of(whole.order, parcel))
+        what = What.SHIPPED if _is_gone(whole, parcel) else What.WRONG_CARRIER
     at_ms = parcel.milestones[ParcelState.SHIPPED][0] if ParcelState.SHIPPED in parcel.milestones else parcel.at_ms
     return Sent(
-        order=order.id,
-        what=What.SHIPPED,
+        order=whole.id,
+        what=what,
         at_ms=at_ms,
         parcel=parcel.id,
         carrier=sending.carrier,
         service=sending.service,
         tracking=sending.tracking,
     )
+
+
+def _is_gone(whole: OrderFold, parcel: Parcel) -> bool:
+    """Whether a parcel that was loaded for another carrier went with it: it is further on its way, or a carrier says since then that it has it."""
+    assert parcel.load is not None
+    loaded_ms = parcel.load.at_ms
+    return parcel.state is not ParcelState.SHIPPED or any(f.role == Role.CARRIER and f.event_ms >= loaded_ms for f in _custody(whole, parcel))
 
 
 async def remember(site: SiteContext, channel: str, form: str, after_pos: int, upto_pos: int) -> None:

@@ -12,7 +12,7 @@ from bridge.shop.mapping import ShopMap
 
 
 class Form(StrEnum):
-    """The upload formats. `csv` is our own, and the only one that says everything."""
+    """The upload formats. `csv` is our own, and the only one that says everything that is certain."""
 
     SHOPIFY = "shopify"
     AMAZON = "amazon"
@@ -59,7 +59,7 @@ def _shopify(sent: Sent, shop: ShopMap) -> Sequence[str] | None:
     name = own_id(sent.order, shop)
     if sent.what is What.CANCELLED:
         return (name, "UPDATE", "", "", "", "", "", "", _local(sent.at_ms, shop).strftime(_SHOPIFY_TIME), _SHOPIFY_REASONS.get(sent.reason or "", "other"))
-    if sent.what is What.TAKEN_BACK:
+    if sent.what is not What.SHIPPED:
         return None
     at = _local(sent.at_ms, shop).strftime(_SHOPIFY_TIME)
     return (name, "UPDATE", "Fulfillment Line", "success", at, _carrier(sent, shop), sent.tracking or "", "TRUE", "", "")
@@ -79,6 +79,8 @@ def _shopee(sent: Sent, shop: ShopMap) -> Sequence[str] | None:
 
 
 def _csv(sent: Sent, shop: ShopMap) -> Sequence[str] | None:
+    if sent.what is What.WRONG_CARRIER:
+        return None
     at = datetime.fromtimestamp(sent.at_ms / 1000, UTC).isoformat(timespec="seconds")
     texts = (sent.parcel, sent.carrier, sent.service, sent.tracking, sent.reason)
     return (own_id(sent.order, shop), sent.what.value, at, *(text or "" for text in texts))

@@ -59,6 +59,7 @@ class Day:
         self.run = Shell(site.directory)
         self.begun = datetime.now(UTC) - timedelta(hours=9)
         self.seq = 0
+        self.said = ""
         site.enrol("scan-1", Role.SCANNER, at="dock-1", with_secret=False)
         (folder / "web.toml").write_text(SHOP)
 
@@ -87,7 +88,9 @@ class Day:
         return path
 
     def exported(self, *options: str) -> list[list[str]]:
-        return list(csv.reader(self.run("orders", "export", "--map", self.folder / "web.toml", "--for", "csv", *options).stdout.splitlines()))[1:]
+        done = self.run("orders", "export", "--map", self.folder / "web.toml", "--for", "csv", *options)
+        self.said = done.stderr
+        return list(csv.reader(done.stdout.splitlines()))[1:]
 
 
 @pytest.fixture
@@ -116,6 +119,7 @@ def test_a_carriers_day(day: Day) -> None:
     for carrier in CARRIERS:
         day.scan("load", {"vehicle": f"V-{carrier.split()[0]}"}, *(p for p in day.parcels() if p[0] == carrier and p not in (*MISSING, WRONG)))
     assert len(day.exported("--changed-since", created)) == 297, "what is in the wrong van is not told as sent"
+    assert "1 parcel that was loaded for another carrier than its own: #G7; once it is loaded for the right one" in day.said
     day.scan("unload", {"reason": "wrong_vehicle"}, WRONG)
     assert day.scan("load", {"vehicle": "V-GLS"}, WRONG)[0]["tone"] == "ok"
 
@@ -144,7 +148,7 @@ def test_a_carriers_day(day: Day) -> None:
         "dhl": {"pickup": 98, "delivery": 1},
         "17track": {"pickup": 100, "attempt_failed": 1},
     }
-    assert reports["17track"][0]["of_others"] == {"rows": 1, "numbers": {"GLS99999999": 1}}
+    assert reports["17track"][0]["of_others"] == {"rows": 1, "lines": [{"file": str(gls), "column": "number", "line": 102}]}
     assert all(_take_in(day, file, name)[0]["new"] == {} for name, file in (("sf", sf), ("dhl", dhl), ("17track", gls))), "the same files change nothing"
     assert "1 contradiction between the carrier and our own scans" in reports["dhl"][1].stderr
 

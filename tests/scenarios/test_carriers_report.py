@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -188,8 +188,11 @@ def test_a_later_file_may_spell_a_number_and_a_place_in_another_way(carrier: Car
 def test_what_is_not_ours_is_named_and_left_out(carrier: Carrier) -> None:
     carrier.order(1, "N1")
     found, done = carrier.take_in("N1,,09:00,50", "N7,,09:00,50", "N7,,10:00,80", ",77,09:00,50")
-    assert found["of_others"] == {"rows": 3, "numbers": {carrier.number("N7"): 2, carrier.name(77): 1}}
-    assert f"3 rows about parcels that are not known here: {carrier.number('N7')}, {carrier.name(77)}" in done.stderr
+    file = str(carrier.folder / "status.csv")
+    places = [{"file": file, "column": column, "line": line} for column, line in (("no", 3), ("no", 4), ("order", 5))]
+    assert found["of_others"] == {"rows": 3, "lines": places}
+    assert f"3 rows about parcels that are not known here: {file}, no in line 3, 4; {file}, order in line 5. If they" in done.stderr
+    assert carrier.number("N7") not in done.stderr + done.stdout, "it may be a telephone number that is in the wrong column"
     carrier.order(77)
     assert carrier.take_in(",77,09:00,50")[0]["new"] == {"pickup": 1}, "once its order is there, it comes in"
 
@@ -253,6 +256,23 @@ def test_delivered_by_the_carrier_and_on_our_dock_is_a_contradiction_until_it_is
     assert ("contradiction", order) in {(a["code"], a["subject"]) for a in carrier.shell.data("alerts", "list")["alerts"]}
     carrier.shell("events", "void", wrong["void_said"], "--reason", "did_not_occur")
     assert (carrier.contradictions(), carrier.state(1)) == ([], "packed")
+
+
+def test_the_import_says_what_stands_afterwards(carrier: Carrier) -> None:
+    carrier.order(1, "N1")
+    carrier.say("scan-1", "pack", 1, hours_ago=2)
+    (carrier.folder / "old.csv").write_text(f"{HEADER}{carrier.number('N1')},,2019-11-20 09:00:00,50,\n")
+    for dry_run in (True, False):
+        old, done = carrier.take_in_file(carrier.folder / "old.csv", code=1, dry_run=dry_run)
+        assert (old["new"], old["contradictions"], carrier.contradictions()) == ({}, [], [])
+        assert "old.csv, line 2: at lies before 2020: is channel.time_format right?" in done.stderr
+    tomorrow = (datetime.now(ZoneInfo("Asia/Shanghai")) + timedelta(hours=20)).strftime("%Y-%m-%d %H:%M:%S")
+    carrier.say("scan-1", "stage", 1, {"dock": "d1"})
+    (carrier.folder / "ahead.csv").write_text(f"{HEADER}{carrier.number('N1')},,{tomorrow},80,\n")
+    dry, _ = carrier.take_in_file(carrier.folder / "ahead.csv", dry_run=True)
+    sent, _ = carrier.take_in_file(carrier.folder / "ahead.csv")
+    assert sent["contradictions"] == carrier.contradictions(), "with the time that the server gave it"
+    assert abs(sent["contradictions"][0]["said_ms"] - dry["contradictions"][0]["said_ms"]) < 60_000
 
 
 def test_the_carrier_never_got_what_we_loaded(carrier: Carrier) -> None:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from resource import RLIMIT_FSIZE
 from signal import SIGKILL
 from typing import Any
 
@@ -144,6 +145,22 @@ def test_a_list_is_closed_with_each_pickup_and_each_parcel_is_on_one(hall: Hall,
     assert [(row["no"], row["parcels"], row["missing"]) for row in hall.run.data("carriers", "handovers")] == [(2, 1, 0), (1, 2, 1)]
     closed = [e for e in hall.run.data("audit", "list") if e["act"] == "carriers.handover" and e["reason"] == "17:30"]
     assert [(e["subject"], e["who"]) for e in closed] == [("DHL", first["by"])]
+
+
+def test_a_page_that_cant_be_written_closes_nothing_or_names_the_list_that_was_closed(hall: Hall, tmp_path: Path) -> None:
+    hall.load("PO-1")
+    for file, why in ((tmp_path / "none" / "x.html", "No such file or directory"), (tmp_path, "it is not a file")):
+        refused = hall.run("carriers", "handover", "DHL", "--close", "--html", file, code=1)
+        assert f"{file} can't be written: {why}; nothing was closed\n  fix: give a file in a folder" in refused.stderr
+    assert hall.run.data("carriers", "handovers") == []
+    page, said = tmp_path / "x.html", tmp_path / "said"
+    words = ["dockbridge", "carriers", "handover", "DHL", "--close", "--html", page, "--site", hall.run.site]
+    late = Forked(words, log=said, limits={RLIMIT_FSIZE: 4_096})  # as if the disk became full: a page has more
+    assert (late.wait(DEADLINE_S), list(tmp_path.glob("x.html*"))) == (1, [])
+    late.stdout.close()
+    assert f"list 1 of DHL is closed, but {page} can't be written: File too large\n  fix: dockbridge carriers handover --no 1 --html FILE" in said.read_text()
+    hall.run("carriers", "handover", "--no", "1", "--html", page)
+    assert "PO-1" in page.read_text()
 
 
 def test_the_page_to_print_needs_nothing_from_outside_and_is_in_two_languages(hall: Hall, tmp_path: Path) -> None:

@@ -98,15 +98,18 @@ def read(folder: Path, cells: list[str]) -> StatusRow | BadRow | None:
 BAD = {
     "no number": (row(no=""), "no is empty"),
     "no time": (row(at=""), "at is empty"),
-    "another time": (row(at="24.11.2026"), "at is '24.11.2026', not a time in the format"),
+    "another time": (row(at="24.11.2026"), "at is '…', not a time in the format"),
+    "a time before 2020": (row(at="2019-11-24 09:31:44"), "at lies before 2020: is channel.time_format right?"),
     "no status": (row(code=""), "code and word is empty"),
     "a shortened number": (row(no="1.0E+12"), "did a spreadsheet change it"),
     "another number": (row(no="JD0146"), "not of the form SF[0-9]{13}"),
-    "an invisible character": (row(no="SF10000000\u200b00101"), "a character that is not seen"),
+    "an invisible character": (row(no="SF10000000\u200b00101"), "no is '…', with a character that is not seen"),
+    "a number that is none": (row(no="\u0378"), "no is '…', which"),
+    "a sentence as status": (row(code="signed by Ada Byron"), "code + word has a status that the map does not name, and that is no code"),
     "an order that is no topic": (row(no="", order="a\x00b"), "a character that is not seen"),
     "a long order": (row(no="", order="9" * 96), "an order id has at most 96 characters"),
     "customs of nowhere": (row(code="IC"), "customs_entered needs a country"),
-    "a country's name": (row(code="IC", country="France"), "country is 'France', which is not a code such as DE"),
+    "a country's name": (row(code="IC", country="France"), "country is '…', which is not a code such as DE"),
     "a cell too few": (row()[:-1], "the row has more or fewer fields than the header: 6, not 7"),
 }
 
@@ -117,6 +120,31 @@ def test_a_row_that_cant_be_used_says_why(tmp_path: Path, name: str) -> None:
     bad = read(tmp_path, cells)
     assert isinstance(bad, BadRow)
     assert (bad.line, said in bad.reason) == (7, True), bad.reason
+
+
+SECRETS = ("Ada Byron, 12 Dock Road", "+44 20 7946 0018", "4111 1111 1111 1111", "Ada's brother signed")
+
+
+@pytest.mark.parametrize("column", range(len(HEADER)))
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_cell_is_quoted_whatever_stands_in_it(tmp_path: Path, column: int, secret: str) -> None:
+    reader = Reader(made(tmp_path, GOOD.replace('"SF[0-9]{13}"', '"SF[0-9]{13}"\norder = "[0-9]+"')), HEADER)
+    cells = row(code="IC", country="DE", order="1001")
+    cells[column] = secret
+    for line, edited in enumerate((cells, [*cells[:2], secret, *cells[3:]]), 1):
+        said = reader.read(line, edited)
+        told = f"{said.reason if isinstance(said, BadRow) else said.status if said else ''} {dict(reader.unknown)} {dict(reader.left_out)}"
+        assert secret not in told
+        assert repr(secret)[1:-1] not in told
+
+
+def test_a_status_that_is_no_code_is_shown_as_the_map_has_it(tmp_path: Path) -> None:
+    reader = Reader(made(tmp_path), HEADER)
+    said = reader.read(2, row(code="", word="Departed Facility, handed to Ada Byron"))
+    assert isinstance(said, StatusRow)
+    assert said.status == "departed facility*"
+    assert reader.read(3, row(code="", word="Departed Facility in error, says Ada Byron")) is None
+    assert dict(reader.left_out) == {"departed facility in error*": 1}
 
 
 def test_a_row_says_what_where_and_when(tmp_path: Path) -> None:

@@ -113,6 +113,25 @@ def test_what_came_out_of_the_van_again_is_taken_back(shop: Shop) -> None:
     assert shop.told() == [("A", "shipped", None)]
 
 
+def test_what_was_loaded_for_the_wrong_carrier_is_told_once_it_is_clear_that_it_left(shop: Shop) -> None:
+    for order in ("A", "B", "C", "D"):
+        shop.packed(order, order.lower(), channel=CHANNEL, carrier="DHL", tracking=f"JD-{order}")
+        shop.dock.load(code=f"WB-{order}", carrier="GLS")
+    assert shop.told() == [(order, "wrong_carrier", None) for order in "ABCD"]
+    shop.dhl.delivery(code="WB-A")
+    shop.desk.amended("B", changed=["carrier"], carrier="GLS")
+    shop.dock.unload(code="WB-C")
+    span = shop.span()
+    assert [(c.order, c.carrier) for c in changes(shop.reader, CHANNEL, span)] == [("A", "GLS"), ("B", "GLS")], "the one that has it"
+    assert shop.told() == [("A", "shipped", None), ("B", "shipped", None)], "the number is that of another carrier"
+    shop.dock.load(code="WB-C", carrier="DHL")
+    shop.dhl.depart(code="WB-D")
+    assert shop.told() == [("C", "shipped", "JD-C"), ("D", "shipped", None)]
+    shop.dock.load(code="WB-C", carrier="GLS")
+    assert shop.told() == [("C", "taken_back", None), ("C", "wrong_carrier", None)]
+    assert shop.told() == []
+
+
 def test_a_scan_that_is_explained_only_later_is_told_then(shop: Shop) -> None:
     shop.order("A", lines={"mug": 1}, channel=CHANNEL)
     assert shop.dock.load(code="WB-X").outcome == "parked"
@@ -204,6 +223,7 @@ def sent(**other: Any) -> Sent:
 
 CANCELLED = {"what": What.CANCELLED, "parcel": None, "carrier": None, "tracking": None, "reason": "stock"}
 BACK = {"what": What.TAKEN_BACK, "carrier": None, "tracking": None}
+WRONG = {"what": What.WRONG_CARRIER, "carrier": "GLS", "tracking": None}
 ROWS: list[tuple[Form, dict[str, Any], tuple[str, ...] | None]] = [
     (Form.SHOPIFY, {}, ("#1001", "UPDATE", "Fulfillment Line", "success", "2026-11-30 08:53:20 +0800", "DHL Paket", "JD1", "TRUE", "", "")),
     (Form.SHOPIFY, {"tracking": None}, ("#1001", "UPDATE", "Fulfillment Line", "success", "2026-11-30 08:53:20 +0800", "DHL Paket", "", "TRUE", "", "")),
@@ -223,6 +243,7 @@ ROWS: list[tuple[Form, dict[str, Any], tuple[str, ...] | None]] = [
     (Form.CSV, {}, ("#1001", "shipped", "2026-11-30T00:53:20+00:00", "p1", "DHL", "", "JD1", "")),
     (Form.CSV, CANCELLED, ("#1001", "cancelled", "2026-11-30T00:53:20+00:00", "", "", "", "", "stock")),
     (Form.CSV, BACK, ("#1001", "taken_back", "2026-11-30T00:53:20+00:00", "p1", "", "", "", "")),
+    *((form, WRONG, None) for form in Form),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,6 +17,7 @@ from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_json, p
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms, zone
 from bridge.entrypoints.control.client import call
+from bridge.errors import Refused
 from bridge.handover_sheet import handover_html, kilograms, numbers_of, short
 from bridge.operations import handovers as operations
 from bridge.operations.carrier_board import due_ms_of
@@ -52,13 +54,15 @@ def handover(
     elif carrier is None:
         raise typer.BadParameter("name the carrier, such as DHL; `dockbridge carriers list` names all", param_hint="CARRIER")
     else:
+        if close and html is not None:
+            _check_writable(html)
         found = _present(site, carrier, close=close, reason=reason)
     if as_json:
         print_json(found)
     else:
         _print(found)
-    if html is not None:  # last: if the file can't be written, the list is closed all the same, and its number is known
-        _write(html, handover_html(found, zone()))
+    if html is not None:
+        _write(html, found)
         say(f"{html} is written: open it in a browser and print it.")
 
 
@@ -134,11 +138,49 @@ def _not_weighed(parcels: Sequence[HandedParcel], weighed: Sequence[int]) -> str
     return f" ({len(parcels) - len(weighed)} not weighed)" if len(weighed) < len(parcels) else ""
 
 
-def _write(file: Path, text: str) -> None:
-    """Write a file whole, or not at all."""
-    part = file.with_name(file.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
+def _part_of(file: Path) -> Path:
+    """The file in which a page is written until it is whole."""
+    return file.with_name(file.name + ".part")
+
+
+def _check_writable(file: Path) -> None:
+    """Make sure before a list is closed that its page can be written, as far as that can be known.
+
+    Raises:
+        Refused: if it can't.
+    """
+    try:
+        if file.exists() and not file.is_file():
+            raise ValueError("it is not a file")
+        part = _part_of(file)
+        with part.open("w", encoding="utf-8"):
+            pass
+        part.unlink()
+    except (OSError, ValueError) as error:
+        raise Refused(f"{file} can't be written: {_reason(error)}; nothing was closed", fix="give a file in a folder that is there, with --html") from error
+
+
+def _write(file: Path, found: Handover) -> None:
+    """Write the page of a list whole, or not at all.
+
+    Raises:
+        Refused: if it can't be written. A list that was closed stays closed.
+    """
+    part = _part_of(file)
+    try:
+        part.write_text(handover_html(found, zone()), encoding="utf-8")
+        os.replace(part, file)
+    except (OSError, ValueError) as error:
+        with suppress(OSError, ValueError):
+            part.unlink()
+        if found.no is None:
+            raise Refused(f"{file} can't be written: {_reason(error)}", fix="give a file in a folder that is there, with --html") from error
+        fix = f"dockbridge carriers handover --no {found.no} --html FILE"
+        raise Refused(f"list {found.no} of {found.carrier} is closed, but {file} can't be written: {_reason(error)}", fix=fix) from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {"handover": handover, "handovers": handovers}

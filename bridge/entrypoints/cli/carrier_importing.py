@@ -6,7 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,14 +28,17 @@ from devices.protocol.vocabulary import Outcome
 PORTION_ROWS_MAX: Final = 500
 """Rows that are compared with what is stored, and sent, at once."""
 NAMED_MAX: Final = 10
-"""Parcels of others that are named in a sentence; data names up to `BAD_KEPT_MAX`."""
+"""Rows about parcels of others that are named in a sentence; data names up to `BAD_KEPT_MAX`."""
 _AHEAD_MS: Final = 86_400_000
 """A status that is later than this is no matter of time zones: day and month may have been taken for each other."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the files: rows and their events, and all that was left out."""
+    """What became of the files: rows and their events, and all that was left out.
+
+    `foreign` are rows about parcels of others: file, column and line. Their numbers are not kept: in a file that is out of place they may be telephone numbers.
+    """
 
     rows: int = 0
     known: int = 0
@@ -43,23 +47,34 @@ class Tally:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     bad: list[tuple[Path, BadRow]] = field(default_factory=list)
     bad_rows: int = 0
-    foreign: Counter[str] = field(default_factory=Counter)
+    foreign: list[tuple[Path, str, int]] = field(default_factory=list)
     foreign_rows: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     rows_left_out_by_map: int = 0
-    contradicted: dict[tuple[Any, ...], Contradicted] = field(default_factory=dict)
+    contradicted: dict[str, list[Contradicted]] = field(default_factory=dict)
 
     def add_bad(self, file: Path, row: BadRow) -> None:
         self.bad_rows += 1
         if len(self.bad) < BAD_KEPT_MAX:
             self.bad.append((file, row))
 
-    def add_foreign(self, row: StatusRow) -> None:
+    def add_foreign(self, file: Path, column: str, line: int) -> None:
         self.foreign_rows += 1
-        name = row.parcel_named
-        if name in self.foreign or len(self.foreign) < BAD_KEPT_MAX:
-            self.foreign[name] += 1
+        if len(self.foreign) < BAD_KEPT_MAX:
+            self.foreign.append((file, column, line))
+
+    def add_contradictions(self, found: dict[str, list[Contradicted]]) -> None:
+        """Take what is contradictory in some orders now in the place of what was before."""
+        for order, contradictions in found.items():
+            if contradictions:
+                self.contradicted[order] = contradictions
+            else:
+                self.contradicted.pop(order, None)
+
+    @property
+    def contradictions(self) -> list[Contradicted]:
+        return [c for found in self.contradicted.values() for c in found]
 
     @property
     def new(self) -> int:
@@ -81,9 +96,9 @@ class Tally:
             "unknown_statuses": dict(self.unknown),
             "left_out_by_map": dict(self.left_out),
             "rows_left_out_by_map": self.rows_left_out_by_map,
-            "of_others": {"rows": self.foreign_rows, "numbers": dict(self.foreign)},
+            "of_others": {"rows": self.foreign_rows, "lines": [{"file": str(file), "column": column, "line": line} for file, column, line in self.foreign]},
             "bad_rows": [{"file": str(file), **row._asdict()} for file, row in self.bad],
-            "contradictions": list(self.contradicted.values()),
+            "contradictions": self.contradictions,
             "sent": sent,
         }
 
@@ -143,7 +158,7 @@ class CarrierImport:
     def _take_in(self, path: Path, rows: list[StatusRow], runner: asyncio.Runner) -> None:
         """Compare a portion with what is stored, and send what is new."""
         tally = self._tally
-        plan = runner.run(carrier_files.plan(self._reader, self._map, rows))
+        plan = runner.run(carrier_files.plan(self._reader, self._map, rows, now_ms=now_ms()))
         if self._caller is not None:
             for start in range(0, len(plan.events), imports.PORTION_EVENTS_MAX):
                 done = patiently(self._caller, self._map.channel, plan.events[start : start + imports.PORTION_EVENTS_MAX])
@@ -155,11 +170,12 @@ class CarrierImport:
         tally.denied += plan.denied
         tally.types += Counter(event.type.value for event in plan.events)
         for row in plan.foreign:
-            tally.add_foreign(row)
+            tally.add_foreign(path, " + ".join(self._map.columns["tracking" if row.number is not None else "order"]), row.line)
         for bad in plan.unclear:
             tally.add_bad(path, bad)
-        for found in plan.contradicted:
-            tally.contradicted[(found.order, found.parcel, found.kind)] = found
+        tally.add_contradictions(plan.contradicted)
+        if self._caller is not None and plan.doubtful:  # the server has the last word on when something happened
+            tally.add_contradictions(runner.run(carrier_files.contradictions_of_orders(self._reader, plan.doubtful)))
 
 
 def described(tally: Tally, *, sent: bool) -> Iterator[str]:
@@ -176,14 +192,16 @@ def described(tally: Tally, *, sent: bool) -> Iterator[str]:
         words = ", ".join(f'"{word}" ({n})' for word, n in tally.left_out.most_common(NAMED_MAX))
         yield f"Left out as the map says: {counted(left_out, 'row')}" + (f": {words}" if words else "")
     yield from _left_out(tally)
-    yield from contradiction_lines(list(tally.contradicted.values()))
+    yield from contradiction_lines(tally.contradictions)
     if not sent:
         yield "Nothing was sent."
 
 
 def _left_out(tally: Tally) -> Iterator[str]:
     if tally.foreign_rows:
-        named = ", ".join(list(tally.foreign)[:NAMED_MAX]) + (f" and {len(tally.foreign) - NAMED_MAX} more" if len(tally.foreign) > NAMED_MAX else "")
+        places = groupby(tally.foreign[:NAMED_MAX], key=itemgetter(0, 1))
+        named = "; ".join(f"{file}, {column} in line {', '.join(str(line) for *_, line in rows)}" for (file, column), rows in places)
+        named += f" and {tally.foreign_rows - NAMED_MAX} more" if tally.foreign_rows > NAMED_MAX else ""
         yield f"LEFT OUT: {counted(tally.foreign_rows, 'row')} about parcels that are not known here: {named}. If they are yours, import their orders first."
     if tally.unknown:
         words = ", ".join(f'"{word}" ({n})' for word, n in tally.unknown.most_common(BAD_SHOWN_MAX))

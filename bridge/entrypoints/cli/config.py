@@ -13,8 +13,9 @@ from bridge.config import CONFIG_NAME, Settings
 from bridge.config_file import load, render
 from bridge.entrypoints.cli.output import JsonOption, print_json, say
 from bridge.entrypoints.cli.reading import SiteOption
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, SiteError
 from bridge.tls import server_context
+from bridge.vault import folder_of_keys
 
 app = typer.Typer(no_args_is_help=True, help="Look at a site's settings.\n\nExample: `dockbridge config check --site ams1`")
 
@@ -38,14 +39,16 @@ def show(
 
 @app.command()
 def check(site: SiteOption = Path(), as_json: JsonOption = False) -> None:
-    """Check a site's settings and its certificate files, without starting a server.
+    """Check a site's settings, its certificate files and where its keys are, without starting a server.
 
     Example: `dockbridge config check --site ams1`
     """
     file, faults = site / CONFIG_NAME, []
     try:
-        server_context(load(file).listen, site)
-    except ConfigError as error:
+        settings = load(file)
+        folder_of_keys(site, settings.privacy.keys_folder)
+        server_context(settings.listen, site)
+    except (ConfigError, SiteError) as error:
         faults.append({"what": str(error), "fix": error.fix})
         raise
     finally:

@@ -121,11 +121,20 @@ def _write_file(out: Path, form: Form, rows: Iterable[list[str]]) -> int:
     return count
 
 
+_NO_ROW: Final = "because {form} has no row for it"
+_ALL: Final = "`--for csv` says everything"
 _CANT: Final = {
-    What.SHIPPED: ("parcel without a carrier's number", "once it is known (`dockbridge orders import`), the next file has it"),
-    What.CANCELLED: ("cancelled order", "cancel it in the shop"),
-    What.TAKEN_BACK: ("parcel that an earlier file had, and that has not left", "correct it in the shop"),
+    What.SHIPPED: (_NO_ROW, "parcel without a carrier's number", f"once it is known (`dockbridge orders import`), the next file has it. {_ALL}"),
+    What.CANCELLED: (_NO_ROW, "cancelled order", f"cancel it in the shop. {_ALL}"),
+    What.TAKEN_BACK: (_NO_ROW, "parcel that an earlier file had, and that has not left", f"correct it in the shop. {_ALL}"),
+    What.WRONG_CARRIER: (
+        "because it may come out again",
+        "parcel that was loaded for another carrier than its own",
+        "once it is loaded for the right one, or a carrier reports it, the next file has it. "
+        "If it is to go with the one that has it: `dockbridge orders amend ORDER --carrier NAME`",
+    ),
 }
+"""For each change that a form can't say: why, what it is, and what is to be done."""
 
 
 def _report(count: int, out: Path | None, form: Form, left_out: dict[What, list[str]]) -> None:
@@ -134,9 +143,9 @@ def _report(count: int, out: Path | None, form: Form, left_out: dict[What, list[
         f"Wrote {counted(count, 'change')}{where}." if count else f"Nothing has changed that {form} has a row for." + (" No file was written." if where else "")
     )
     for what, orders in left_out.items():
-        noun, fix = _CANT[what]
+        why, noun, fix = _CANT[what]
         named = ", ".join(orders[:NAMED_MAX]) + (f" and {len(orders) - NAMED_MAX} more" if len(orders) > NAMED_MAX else "")
-        say(f"NOT IN THE FILE, because {form} has no row for it: {counted(len(orders), noun)}: {named}; {fix}. `--for csv` says everything.")
+        say(f"NOT IN THE FILE, {why.format(form=form)}: {counted(len(orders), noun)}: {named}; {fix}.")
 
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {"export": export}
