@@ -30,7 +30,6 @@ from bridge.ingest.receipt import once_more, same_content
 from bridge.ingest.refusing import readable_ids, refuse
 from bridge.ingest.sealing import (
     CONTACT_HASHES,
-    FORGOTTEN,
     SEALED,
     Private,
     about_event,
@@ -252,7 +251,7 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
 def keep_private(batch: Batch, device: str, event: Event[Body], private: Private, at: tuple[int, int]) -> None:
     """Seal what was taken out of an event, at (its position in the log, the time of its reception); not if its order was forgotten."""
     (pos, received_ms), order_id, sealer = at, event.order, batch.rules.sealer
-    if order_id is not None and batch.tx.rows(FORGOTTEN, order_id=order_id):
+    if order_id in batch.forgotten:
         return
     about = about_event(device, event.id)
     batch.writes.keyed(SEALED)[pos] = seal_private(sealer, private, pos=pos, order_id=order_id, received_ms=received_ms, about=about)

@@ -169,6 +169,7 @@ class Batch:
         "arrived",
         "clocks",
         "devices",
+        "forgotten",
         "hearers",
         "is_replay",
         "jobs_changed",
@@ -231,6 +232,8 @@ class Batch:
         """The facts of this batch by the id of their event, which several devices may use."""
         self.placings: dict[int, Placing] = {}
         """Where events belong that were placed, or placed again, in this batch, by position in the log."""
+        self.forgotten: set[str | None] = set()
+        """Orders about which this batch has personal data, and which were forgotten."""
         self.refused: set[tuple[str, bytes]] = set()
         """Refused messages of this batch, by (device, digest)."""
         self.sent_back: set[tuple[str, bytes]] = set()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+import cbor2
+
 from bridge.domain.access import Kind
 from bridge.domain.members import members
 from bridge.ingest.items import Incoming
@@ -66,7 +68,7 @@ def _decode_trimmed(incoming: Incoming, event_type: EventType) -> Event[Body] | 
     name = PRIVATE_FIELDS.get(event_type)
     if name is not None and (said := private_of(event, name)):
         event, kept = without_private(event, kept, name)
-        return Trimmed(event, messages.encode_cbor(kept), detail, Private(said))
+        return Trimmed(event, cbor2.dumps(kept), detail, Private(said))  # its keys are in the order in which they came
     return Trimmed(event, messages.encode_cbor(kept), detail, None) if unknown else event
 
 

@@ -5,6 +5,7 @@ Each sealed part has a key of its own, which the site's key wraps: `bridge.keys`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -161,8 +162,9 @@ _BLANK: Final[dict[str, Any]] = {"contact": Amended(changed=["contact"]), "text"
 
 def seal_private(sealer: Sealer, private: Private, *, pos: int, order_id: str | None, received_ms: int, about: bytes) -> SealedRow:
     """The row of an event's personal data."""
-    parts = {**private.said, **({WHOLE: private.whole} if private.whole is not None else {})}
-    return SealedRow(pos, order_id, received_ms, sealer.seal(encode_cbor(parts), about), mac_of(sealer, private.said))
+    said = encode_cbor(private.said) if private.said else b""
+    parts = said if private.whole is None else encode_cbor({**private.said, WHOLE: private.whole})
+    return SealedRow(pos, order_id, received_ms, sealer.seal(parts, about), sealer.mac(said) if said else b"")
 
 
 def mac_of(sealer: Sealer, said: Mapping[str, Any]) -> bytes:
@@ -205,9 +207,12 @@ PHONE_DIGITS: Final = 9
 """So many digits from the end make a telephone number: its country code and leading zero are often left out."""
 
 
+_NO_DIGIT: Final = re.compile(r"[^0-9]+")
+
+
 def digits_of(phone: str) -> str:
     """A telephone number in one spelling."""
-    return "".join(c for c in phone if c.isascii() and c.isdigit())[-PHONE_DIGITS:]
+    return _NO_DIGIT.sub("", phone)[-PHONE_DIGITS:]
 
 
 def surname_of(name: str) -> str:

@@ -24,6 +24,7 @@ from bridge.ingest.ports import Transaction
 from bridge.ingest.refusing import refuse
 from bridge.ingest.relation import Origin
 from bridge.ingest.retained import retain
+from bridge.ingest.sealing import FORGOTTEN
 from bridge.ingest.sessions import IncomingIdRow
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event, Locations, Presence
@@ -40,6 +41,8 @@ def settle(items: Sequence[Item], tx: Transaction, ingest: Ingest) -> Settled:
     messages = [decode(i) if isinstance(i, Incoming) else None for i in items]
     events = [m.event if isinstance(m, Trimmed) else m for m in messages if isinstance(m, (Event, Trimmed))]
     batch.known = tx.known([e.id for e in events]) if events else {}
+    if about := [m.event.order for m in messages if isinstance(m, Trimmed) and m.private is not None and m.event.order is not None]:
+        batch.forgotten = {row.order_id for row in tx.rows(FORGOTTEN, order_id=about)}
     batch.memory.load_orders({e.order for e in events if e.order is not None}, tx)
     for item, message in zip(items, messages, strict=True):
         if isinstance(item, Incoming):
