@@ -18,8 +18,12 @@ from devices.protocol.choices import Audience
 from devices.protocol.messages import Event, encode_cbor
 from devices.protocol.vocabulary import Role
 
+HASH_BYTES: Final = 8
+"""Of a hash by which orders are sought: short, because the pages of its index are written all over."""
 LAST_DIGITS: Final = 4
 """Digits at the end of a telephone number by which an order can be sought: the customer reads them to the desk."""
+PHONE, LAST, SURNAME = "p", "4", "s"
+"""By what an order is sought."""
 WHOLE: Final = "whole"
 """In the sealed part of an event with fields that the contract does not have: the payload as it came."""
 
@@ -67,7 +71,7 @@ class SealedRow(NamedTuple):
 
 
 class HashRow(NamedTuple):
-    """By what an order is sought: `kind` is phone, last4 or surname; `hash` is keyed."""
+    """By what an order is sought: `kind` is p (telephone number), 4 (its last digits) or s (surname); `hash` is keyed."""
 
     order_id: str
     kind: str
@@ -179,12 +183,12 @@ def hashes_of(sealer: Sealer, order_id: str, contact: Mapping[str, Any]) -> list
 
 def hash_of(sealer: Recogniser, kind: str, text: str) -> bytes:
     """The keyed hash under which an order is found."""
-    return sealer.mac(f"{kind}:{text}".encode())
+    return sealer.mac(f"{kind}:{text}".encode())[:HASH_BYTES]
 
 
 def hashes_sought(sealer: Recogniser, kind: str, text: str) -> list[bytes]:
     """The keyed hashes under which an order may stand."""
-    return sealer.macs(f"{kind}:{text}".encode())
+    return [mac[:HASH_BYTES] for mac in sealer.macs(f"{kind}:{text}".encode())]
 
 
 def recognises(sealer: Recogniser, mac: bytes, said: Mapping[str, Any]) -> bool:
@@ -197,9 +201,9 @@ def sought_by(contact: Mapping[str, Any]) -> list[tuple[str, str]]:
     the first character)."""
     found = []
     if len(digits := digits_of(contact.get("phone") or "")) >= LAST_DIGITS:
-        found += [("phone", digits), ("last4", digits[-LAST_DIGITS:])]
+        found += [(PHONE, digits), (LAST, digits[-LAST_DIGITS:])]
     if name := surname_of(contact.get("name") or ""):
-        found.append(("surname", name))
+        found.append((SURNAME, name))
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from bridge.errors import Refused
-from bridge.ingest.sealing import LAST_DIGITS, about_event, digits_of, hashes_sought, surname_of
+from bridge.ingest.sealing import LAST, LAST_DIGITS, PHONE, SURNAME, about_event, digits_of, hashes_sought, surname_of
 from bridge.operations import events
 from bridge.operations.names import check_order
 from bridge.operations.ports import SiteContext, SiteReader
@@ -129,15 +129,15 @@ def _sought(phone: str | None, last4: str | None, surname: str | None) -> list[t
     if phone is not None:
         if len(digits_of(phone)) < LAST_DIGITS:
             raise Refused(f"--phone has fewer than {LAST_DIGITS} digits", fix="give the number, in any spelling")
-        sought.append(("phone", digits_of(phone)))
+        sought.append((PHONE, digits_of(phone)))
     if last4 is not None:
         if len(last4) != LAST_DIGITS or digits_of(last4) != last4:
             raise Refused(f"--last4 is not {LAST_DIGITS} digits", fix="give the last four digits of the telephone number")
-        sought.append(("last4", last4))
+        sought.append((LAST, last4))
     if surname is not None:
         if not surname_of(surname):
             raise Refused("--surname is empty", fix="give a surname, or a whole name")
-        sought.append(("surname", surname_of(surname)))
+        sought.append((SURNAME, surname_of(surname)))
     if not sought:
         raise Refused("it is not said who is sought", fix="give --phone, --last4 or --surname")
     return sought
