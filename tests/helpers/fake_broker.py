@@ -148,11 +148,12 @@ class FakeBroker:
         elif kind == 3:  # PUBLISH
             qos = head >> 1 & 3
             name, rest = _text(body)
-            if qos:
-                packet_id, rest = rest[:2], rest[2:]
-                (self._owed.append if not self.acknowledging else lambda owed: owed[0].sendall(owed[1]))((client, b"\x40\x02" + packet_id))
+            packet_id, rest = (rest[:2], rest[2:]) if qos else (b"", rest)
+            # What was published is there before its sender hears so: it may look at once.
             self.steps.append(("publish", name.decode()))
             self.published.append(Published(name.decode(), rest, qos, bool(head & 1), number))
+            if qos:
+                (self._owed.append if not self.acknowledging else lambda owed: owed[0].sendall(owed[1]))((client, b"\x40\x02" + packet_id))
         elif kind == 4:  # PUBACK
             self.pubacks += 1
         elif kind == 12:
