@@ -40,7 +40,6 @@ from bridge.serving.privacy import SitePrivacy
 from bridge.serving.rebuilding import rebuild_site
 from bridge.serving.server import Server, finished
 from bridge.serving.upkeep import StoreUpkeep
-from bridge.store.audit import AuditLog
 from bridge.store.database import DatabaseFile
 from bridge.store.people import People
 from bridge.store.replaying import Rebuilt
@@ -86,7 +85,7 @@ class Application:
         self.vault = site.vault
         self.privacy = SitePrivacy(site, self.people)
         self.upkeep = StoreUpkeep(site)
-        self.audit = AuditLog(site.engine, site.reader, site.vault)
+        self.audit = site.audit
         self.database = DatabaseFile(site.directory / DATABASE_NAME, site.reader)
         self.console = Console(secrets.token_bytes)
         self.pipeline = site.pipeline

@@ -202,11 +202,6 @@ def _invalid_tag() -> type[Exception]:
     return InvalidTag
 
 
-def key_id_of(sealed: bytes) -> bytes:
-    """The id of the site's key with which something was sealed."""
-    return sealed[1:_HEAD]
-
-
 def folder_of_keys(directory: Path, setting: str) -> Path:
     """Where a site's keys are: outside its folder, whatever the setting says.
 
@@ -301,9 +296,7 @@ def _read_key(path: Path) -> SiteKey:
             raise ValueError("a key has another length")
         return SiteKey(key_id, plain["site"], key, int(plain["created_ms"]), int(plain["backed_up_ms"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise SiteError(
-            f"{path} is not a key", fix="put the file back as it was, or type the key in from its recovery sheet: `dockbridge keys restore`"
-        ) from error
+        raise SiteError(f"{path} is not a key", fix=f"put the file back as it was, or {_FROM_SHEET}") from error
 
 
 def _sync_folder(path: Path) -> None:

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from bridge.domain.facts import Fact
+from bridge.domain.facts import COUNTED, Fact
 from bridge.domain.fold import OrderFold
 from bridge.domain.members import E
-from devices.protocol.vocabulary import Outcome, Role
+from devices.protocol.vocabulary import Role
 
 CLOCKS_DIFFER_MS: Final = 600_000
 """Two clocks may differ by this much: what lies closer together contradicts nothing."""
@@ -74,7 +74,6 @@ _COMES_BACK: Final = frozenset({E.REFUSED, E.RETURN_STARTED, E.RETURNED, E.UNLOA
 """After one of these, a parcel may be at our dock, and may be delivered again."""
 _CARRIER: Final = Role.CARRIER.value
 _OURS: Final = frozenset({Role.SCANNER, Role.COURIER})
-_COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
 
 
 def contradictions_of(whole: OrderFold, denials: Sequence[Denial] = ()) -> list[Contradiction]:
@@ -98,7 +97,7 @@ def _by_parcel(whole: OrderFold) -> dict[str, list[Fact]]:
     found: dict[str, list[Fact]] = {parcel: [] for parcel in whole.order.parcels}
     for fact in whole.facts:
         verdict = whole.verdicts[fact.uid]
-        if fact.uid not in whole.voided and verdict.outcome in _COUNTED:
+        if fact.uid not in whole.voided and verdict.outcome in COUNTED:
             for parcel in [verdict.parcel] if verdict.parcel is not None else list(found):
                 found.setdefault(parcel, []).append(fact)
     return found

@@ -129,6 +129,10 @@ class Fact(Struct, kw_only=True, eq=False, gc=False):
         return self.inside is not None and self.type == "labelled"
 
 
+COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
+"""Outcomes of an event that counts as having happened."""
+
+
 class Verdict(NamedTuple):
     """What the fold says of one fact. `state` is the order's state right after it, `carrier` the one that was expected instead of the one that was meant."""
 

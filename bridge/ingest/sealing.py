@@ -1,6 +1,6 @@
 """Personal data is sealed before it is stored. The log keeps an event without it; what is sealed stands in a table of its own, and can be forgotten.
 
-Each sealed part has a key of its own, which the site's key wraps: `bridge.keys` does both. Nothing in ingest can open what it has sealed.
+Each sealed part has a key of its own, which the site's key wraps: `bridge.vault` does both. Nothing in ingest can open what it has sealed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from bridge.ingest.relation import Deletion, Origin, Relation
+from bridge.ingest.relation import Origin, Relation
 from devices.protocol.bodies import Amended, NoteAdded
 from devices.protocol.choices import Audience
 from devices.protocol.messages import Event, encode_cbor
@@ -107,8 +107,6 @@ LEGAL_HOLDS: Final = Relation(name="legal_holds", row=ForgottenRow, key=("order_
 FORGET_REQUESTS: Final = Relation(
     name="forget_requests", row=ForgottenRow, key=("order_id",), origin=Origin.KEPT, note="orders that are to be forgotten as soon as they may be"
 )
-SEALED_GONE: Final = Deletion(SEALED, ("order_id",))
-HASHES_GONE: Final = Deletion(CONTACT_HASHES, ("order_id",))
 
 
 class Private(NamedTuple):

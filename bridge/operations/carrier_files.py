@@ -22,12 +22,12 @@ from bridge.ingest.channel_files import DenialRow
 from bridge.operations import devices
 from bridge.operations.imports import ImportedEvent
 from bridge.operations.ports import SiteContext, SiteReader
+from bridge.operations.waits import ENDED
 from bridge.shop.rows import BadRow
 from devices.protocol.bodies import BODIES
 from devices.protocol.messages import convert
-from devices.protocol.vocabulary import AlertCode, OrderState, Role
+from devices.protocol.vocabulary import AlertCode, Role
 
-_ENDED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderState.RETURNED, OrderState.CANCELLED})
 _BEFORE_MS: Final = 86_400_000
 """A number may be on a parcel for so long before the shop's order says that it was made: clocks and time zones of shops are what they are."""
 
@@ -175,7 +175,7 @@ def _of_that_time(holders: list[OrderFold], at_ms: int) -> list[OrderFold]:
     if not made:
         return holders
     last = made[-1]
-    older = [whole for whole in made[:-1] if whole.order.state not in _ENDED or whole.order.changed_ms > (last.created_ms or 0)]
+    older = [whole for whole in made[:-1] if whole.order.state not in ENDED or whole.order.changed_ms > (last.created_ms or 0)]
     return [*older, last]
 
 

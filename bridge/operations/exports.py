@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge.domain.facts import Fact
+from bridge.domain.facts import COUNTED, Fact
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.lifecycle import CUSTODY_FACTS, IN_CUSTODY
 from bridge.domain.order import Parcel
@@ -24,11 +24,10 @@ from bridge.ingest.channel_files import ExportRow
 from bridge.operations.ports import SiteContext, SiteReader
 from devices.protocol import bodies
 from devices.protocol.reasons import CancelReason, known
-from devices.protocol.vocabulary import EventType, Flag, OrderState, Outcome, ParcelState, Role
+from devices.protocol.vocabulary import EventType, Flag, OrderState, ParcelState, Role
 
 PORTION_ORDERS_MAX: Final = 200
 """Orders that are read at once."""
-_COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
 _LABELS: Final = frozenset({EventType.PACK, EventType.LABELLED})
 _OUT: Final = IN_CUSTODY | {ParcelState.RETURNED}
 
@@ -159,7 +158,7 @@ def _known_from(order_id: str, fact: Fact, facts: Sequence[Fact]) -> int:
 
 def _last(whole: OrderFold, channel: str, kind: EventType) -> Fact | None:
     """The last event of a type that counts, and that the shop itself did not send."""
-    return next((f for f in reversed(whole.facts) if f.type == kind and f.device != channel and whole.verdicts[f.uid].outcome in _COUNTED), None)
+    return next((f for f in reversed(whole.facts) if f.type == kind and f.device != channel and whole.verdicts[f.uid].outcome in COUNTED), None)
 
 
 def _left_by_us(whole: OrderFold, channel: str, parcel: Parcel) -> bool:
@@ -170,7 +169,7 @@ def _left_by_us(whole: OrderFold, channel: str, parcel: Parcel) -> bool:
 def _custody(whole: OrderFold, parcel: Parcel) -> Iterator[Fact]:
     """The facts that count and say that someone has a parcel outside the warehouse."""
     for fact in whole.facts:
-        if fact.type in CUSTODY_FACTS and (verdict := whole.verdicts[fact.uid]).outcome in _COUNTED and verdict.parcel in (None, parcel.id):
+        if fact.type in CUSTODY_FACTS and (verdict := whole.verdicts[fact.uid]).outcome in COUNTED and verdict.parcel in (None, parcel.id):
             yield fact
 
 

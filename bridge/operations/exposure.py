@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge.domain.facts import Decided
+from bridge.domain.facts import COUNTED, Decided
 from bridge.domain.fold import OrderFold, fold
 from bridge.domain.jobs import derived_job_id
 from bridge.domain.order.possession import TAKES
@@ -17,12 +17,12 @@ from bridge.operations import contacts
 from bridge.operations.names import check_device
 from bridge.operations.order_ports import StoredFact
 from bridge.operations.ports import SiteContext, SiteReader
+from bridge.operations.waits import ENDED
 from devices.protocol.bodies import Assigned, Unassigned
 from devices.protocol.choices import Payment
 from devices.protocol.vocabulary import EventType, OrderState, Outcome, Role
 
-_COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
-_ENDED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED, OrderState.EXCEPTION})
+_ENDED: Final = ENDED | {OrderState.EXCEPTION}
 """States in which a job has nothing more to do with an order, and its phone is no longer sent it."""
 
 
@@ -115,7 +115,7 @@ def _spans(stored: Iterable[StoredFact], whole: OrderFold, courier: str) -> list
         if verdict is None:
             continue
         ends = verdict.state in _ENDED
-        if verdict.outcome in _COUNTED:
+        if verdict.outcome in COUNTED:
             if isinstance(body, Assigned) and body.courier == courier:
                 jobs.add(body.job or derived_job_id(fact.id))
                 since_ms = at_ms if since_ms is None else since_ms

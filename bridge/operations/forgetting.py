@@ -17,14 +17,13 @@ from bridge.operations import contacts
 from bridge.operations.names import check_order
 from bridge.operations.ports import SiteContext, SiteReader
 from bridge.operations.privacy_ports import BackupLeft, Proof
-from devices.protocol.vocabulary import OrderState
+from bridge.operations.waits import ENDED
 
 PORTION_MAX: Final = 200
 """Orders that are forgotten between two batches of scans."""
 SURNAME_CHARS_MIN: Final = 4
 """Shorter ones stand in other texts by chance."""
 PHONE_DIGITS_MIN: Final = 7
-_ENDED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED})
 _NEEDLES: Final = ("name", "phone", "company", "street", "extra", "note", "identity")
 """What of a contact is looked for afterwards: what stands in no other place by chance."""
 
@@ -90,15 +89,16 @@ async def forget(site: SiteContext, order: str | None = None, phone: str | None 
     ready = [f.order for f in fates if f.fate is Fate.FORGOTTEN]
     later = [f.order for f in fates if f.fate in (Fate.OPEN, Fate.HELD)]
     texts, surnames = _texts(site, ready)
+    spelt = spellings(texts)
     keys: list[bytes] = []
     for at in range(0, len(ready), PORTION_MAX):
         some = ready[at : at + PORTION_MAX]
         keys += await site.on_writer(partial(site.privacy.forget, some, at_ms=now_ms))
     if ready:
-        await site.on_writer(lambda: site.privacy.forget_texts(spellings(texts), typed_forms(texts, surnames)))
+        await site.on_writer(lambda: site.privacy.forget_texts(spelt, typed_forms(texts, surnames)))
     if later:
         await site.on_writer(lambda: site.privacy.request(later, at_ms=now_ms))
-    proof = await site.privacy.prove(spellings(texts), keys) if ready else Proof(searched=[], log_is_empty=True)
+    proof = await site.privacy.prove(spelt, keys) if ready else Proof(searched=[], log_is_empty=True)
     return Forgotten(orders=fates, proof=proof, backups=site.privacy.backups() if ready else [])
 
 
@@ -134,7 +134,7 @@ def _fate(site: SiteReader, order: str) -> OrderForgotten:
     state = site.queries.order_states([order]).get(order)
     if (held_ms := _held_since(site, order)) is not None:
         return OrderForgotten(order=order, fate=Fate.HELD, state=state, since_ms=held_ms)
-    if state is not None and state not in _ENDED:
+    if state is not None and state not in ENDED:
         return OrderForgotten(order=order, fate=Fate.OPEN, state=state)
     before_ms = site.queries.forgotten(order)
     if before_ms is not None and not site.queries.sealed_parts([order]):

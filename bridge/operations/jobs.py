@@ -11,10 +11,9 @@ from bridge.errors import NotFound, Refused
 from bridge.operations import events
 from bridge.operations.names import check_courier
 from bridge.operations.ports import SiteContext, SiteReader
-from devices.protocol.vocabulary import EventType, OrderState
+from bridge.operations.waits import ENDED
+from devices.protocol.vocabulary import EventType
 
-ENDED_STATES: Final = frozenset({OrderState.CANCELLED, OrderState.COMPLETED, OrderState.RETURNED, OrderState.DELIVERED})
-"""States of orders that no courier has to bring anywhere."""
 COURIERS_NAMED_MAX: Final = 10
 MOVED_CHARS_MAX: Final = 60
 """How much of a job's id the job has that it is moved to."""
@@ -37,7 +36,7 @@ async def assign(site: SiteContext, order: str, courier: str, job: str | None = 
     state = site.queries.order_states([order]).get(order)
     if state is None:
         raise NotFound(f"there is no order {order}", fix="list the orders with `dockbridge orders list`")
-    if state in ENDED_STATES:
+    if state in ENDED:
         raise Refused(f"order {order} is {state}: there is nothing to bring", fix=f"`dockbridge orders explain {order}` says why")
     _check_courier(site, courier)
     known = site.queries.job(job) if job is not None else None

@@ -9,7 +9,8 @@ from devices.protocol.vocabulary import Flag, OrderState, ParcelState
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 ENDED: Final = frozenset({OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED})
-"""States in which most flags are only history."""
+"""States of an order that has ended: no courier has to bring it anywhere, its promise does not matter any more, and most flags are only history. After an
+exception it goes on: somebody still looks for the parcel."""
 
 
 class Wait(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import cbor2
 
 from bridge.domain import jobs
-from bridge.domain.facts import Decided
+from bridge.domain.facts import COUNTED, Decided
 from bridge.domain.jobs import Decision, Job
 from bridge.domain.order import Parcel
 from bridge.domain.order.courier import duties
@@ -42,8 +42,6 @@ class JobRow(NamedTuple):
 
 
 JOBS: Final = Relation(name="jobs", row=JobRow, key=("job",), origin=Origin.DERIVED, indexes=(("state",),), note="derived: couriers' jobs")
-_COUNTED: Final = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.NOOP})
-"""Outcomes of an event that counts as having happened."""
 
 
 class Jobs(Quiet):
@@ -113,7 +111,7 @@ class Jobs(Quiet):
         if len(ruled.entries) != 1:
             return
         (entry,) = ruled.entries
-        if ruled.verdict.outcome not in _COUNTED:
+        if ruled.verdict.outcome not in COUNTED:
             if ruled.was is not None:
                 self._follow(entry, None, batch)
         elif isinstance(body, bodies.Assigned):

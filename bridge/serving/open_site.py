@@ -32,6 +32,7 @@ from bridge.serving.outlet import Outlet
 from bridge.serving.parts import Parts
 from bridge.serving.tasks import Tasks
 from bridge.site_folder import clock_after, open_database, take_lock
+from bridge.store.audit import AuditLog
 from bridge.store.claims import Claims
 from bridge.store.credentials import CredentialsLog
 from bridge.store.epochs import current_epoch
@@ -92,6 +93,7 @@ class OpenSite:
         self.reader = open_engine(path, read_only=True)
         life.callback(self.reader.dispose)
         self.queries = Queries(self.reader, self.topics)
+        self.audit = AuditLog(self.engine, self.reader, self.vault)
         self.credentials = CredentialsLog(directory / CREDENTIALS_NAME)
         self.registry = parts.registry(self.engine, self.reader, settings.site.name, self.credentials)
         self._loop_reader = LoopReader(path)

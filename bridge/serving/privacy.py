@@ -15,7 +15,6 @@ from bridge.searching import forms_of, search
 from bridge.serving.backups import backups_of
 from bridge.serving.open_site import OpenSite
 from bridge.store import forgetting
-from bridge.store.audit import AuditLog
 from bridge.store.people import People
 from bridge.store.sealing import rows_by_key, wrap_anew
 from bridge.vault import SiteKey, key_part
@@ -36,16 +35,15 @@ class SitePrivacy:
         self._people = people
 
     def forget(self, orders: Sequence[str], *, at_ms: int) -> list[bytes]:
-        keys = [key_part(row.sealed) for row in forgetting.wrapped_keys(self._site.reader, orders)]
-        self._site.privacy_log.forgotten(orders, at_ms)
-        forgetting.forget_orders(self._site.engine, orders, at_ms)
+        keys = [key_part(sealed) for sealed in forgetting.sealed_of(self._site.reader, orders)]
+        forget_as_asked(self._site, orders, at_ms)
         return keys
 
     def forget_texts(self, texts: Sequence[str], typed: Sequence[str]) -> int:
         folded = [text.casefold().encode() for text in typed]
         gone = forgetting.drop_quarantined_with(self._site.engine, self._site.vault, texts)
         gone += forgetting.forget_words(self._site.engine, lambda word: any(text in open_text(self._site.vault, word).casefold().encode() for text in folded))
-        return gone + AuditLog(self._site.engine, self._site.reader, self._site.vault).forget(folded)
+        return gone + self._site.audit.forget(folded)
 
     def request(self, orders: Sequence[str], *, at_ms: int) -> None:
         self._site.privacy_log.requested(orders, at_ms)
@@ -133,6 +131,12 @@ class SitePrivacy:
         for path in sorted(self._site.directory.rglob("*")):
             if path.is_file() and path not in copies and not (self._site.settings.backup.folder and path.resolve().is_relative_to(backups)):
                 yield path
+
+
+def forget_as_asked(site: OpenSite, orders: Sequence[str], at_ms: int) -> None:
+    """Forget orders because somebody asked for it: no restore of an older backup undoes that. Call it on the writer's thread."""
+    site.privacy_log.forgotten(orders, at_ms)  # first: what a crash leaves undone is done at the next start
+    forgetting.forget_orders(site.engine, orders, at_ms)
 
 
 def warn_without_sheet(site: OpenSite) -> None:

@@ -8,7 +8,6 @@ from bridge.config import CONFIG_NAME
 from bridge.domain.groups import Reports
 from bridge.operations.reports import REPORTS_CHANGED
 from bridge.serving.open_site import OpenSite
-from bridge.store.audit import AuditLog
 
 logger = logging.getLogger("dockbridge")
 
@@ -19,7 +18,7 @@ async def note_rule(site: OpenSite, wanted: str) -> None:
     Raises:
         StoreUnavailable: if the store can't be written now.
     """
-    audit, now_ms = AuditLog(site.engine, site.reader, site.vault), site.clock.now_ms()
+    audit, now_ms = site.audit, site.clock.now_ms()
     details = audit.last_details(REPORTS_CHANGED)
     before = details["now"] if details is not None else Reports.OFF.value
     if wanted == before:

@@ -8,8 +8,8 @@ from functools import partial
 from bridge.operations import retention
 from bridge.operations.privacy import keep_ms
 from bridge.serving.open_site import OpenSite
+from bridge.serving.privacy import forget_as_asked
 from bridge.store import forgetting, workers
-from bridge.store.audit import AuditLog
 
 logger = logging.getLogger("dockbridge")
 
@@ -31,7 +31,7 @@ async def trim(site: OpenSite) -> None:
     for _ in range(PORTIONS_MAX):
         due = await site.aside(forgetting.due, site.reader, before_ms, limit=limit)
         if due.requested:
-            await site.writer.run(partial(_forget_as_asked, site, due.requested, now_ms))
+            await site.writer.run(partial(forget_as_asked, site, due.requested, now_ms))
         if due.old:
             await site.writer.run(partial(forgetting.forget_orders, engine, due.old, now_ms))
         loose = await site.aside(forgetting.loose, site.reader, before_ms, limit=limit) if not due.old else []
@@ -41,9 +41,9 @@ async def trim(site: OpenSite) -> None:
         forgotten += done
         if not done:
             break
-    audit, audit_before_ms = AuditLog(engine, site.reader, site.vault), now_ms - keep_ms(retention.ACTS, site.settings)
-    if await site.aside(audit.begins_before, audit_before_ms):
-        await site.writer.run(lambda: audit.trim(audit_before_ms, rows_max=limit))
+    audit_before_ms = now_ms - keep_ms(retention.ACTS, site.settings)
+    if await site.aside(site.audit.begins_before, audit_before_ms):
+        await site.writer.run(lambda: site.audit.trim(audit_before_ms, rows_max=limit))
     unused_ms = now_ms - keep_ms(retention.WORKERS, site.settings)
     unlinked = 0
     if await site.aside(workers.has_unused, site.reader, unused_ms):
@@ -52,8 +52,3 @@ async def trim(site: OpenSite) -> None:
     if forgotten or unlinked:
         await site.writer.run(lambda: forgetting.empty_log(engine))
         logger.info("kept long enough, and destroyed: personal data of %d orders and messages, links of %d pseudonyms to badges", forgotten, unlinked)
-
-
-def _forget_as_asked(site: OpenSite, orders: list[str], now_ms: int) -> None:
-    site.privacy_log.forgotten(orders, now_ms)
-    forgetting.forget_orders(site.engine, orders, now_ms)

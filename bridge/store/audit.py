@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from bridge.ingest.audit import AuditRow, AuditStartRow
 from bridge.operations.audit import AuditEntry
+from bridge.store.forgetting import secure
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
 from bridge.store.tables import audit, audit_start
@@ -118,8 +119,7 @@ class AuditLog:
 
     def forget(self, texts: Sequence[bytes]) -> int:
         """Destroy what was typed in entries that have one of these texts, in any case. The chain holds. Returns how many."""
-        with translated(), self._engine.begin() as connection:
-            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+        with secure(self._engine) as connection:
             rows = connection.execute(select(self._table.c.no, self._table.c.sealed).where(self._table.c.sealed.is_not(None))).all()
             gone = [row.no for row in rows if _has(self._opened(row.no, row.sealed), texts)]
             for some in chunks(gone):

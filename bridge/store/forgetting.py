@@ -9,20 +9,17 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, Table, delete, exists, insert, or_, select, update
 
-from bridge.ingest.sealing import ForgottenRow, about_message
+from bridge.ingest.sealing import about_message
+from bridge.operations.waits import ENDED
 from bridge.store import tables as t
 from bridge.store.json_lines import JsonLines
 from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
 from bridge.vault import SealError, Vault
-from devices.protocol.vocabulary import OrderState
-
-ENDED: Final = (OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED)
-"""States in which nobody needs to know any more who gets an order. An exception stays open: somebody still looks for the parcel."""
 
 _FORGOTTEN: Final = "forgotten"
 _HELD: Final = "held"
@@ -225,15 +222,8 @@ def empty_log(engine: Engine) -> bool:
     return not busy
 
 
-def wrapped_keys(reader: Engine, orders: Sequence[str]) -> list[Any]:
-    """(sealed part, device, event id) of orders, also of those without a receipt."""
-    columns = (t.sealed.c.sealed, t.events.c.device, t.events.c.id)
-    query = select(*columns).join(t.events, t.events.c.pos == t.sealed.c.pos)
+def sealed_of(reader: Engine, orders: Sequence[str]) -> list[bytes]:
+    """The sealed parts of orders."""
+    query = select(t.sealed.c.sealed)
     with translated(), reader.connect() as connection:
-        return [row for some in chunks(list(orders)) for row in connection.execute(query.where(t.sealed.c.order_id.in_(some)))]
-
-
-def forgotten_rows(reader: Engine) -> list[ForgottenRow]:
-    """Everything that was forgotten."""
-    with translated(), reader.connect() as connection:
-        return [ForgottenRow(*row) for row in connection.execute(select(t.forgotten))]
+        return [part for some in chunks(list(orders)) for part in connection.execute(query.where(t.sealed.c.order_id.in_(some))).scalars()]

@@ -10,18 +10,17 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, o
 
 from bridge.domain.facts import Fact
 from bridge.operations.order_ports import Row, Seeking, SentEvent, Sort, Wanted
+from bridge.operations.waits import ENDED
 from bridge.store import tables as t
 from bridge.store.carrier_queries import CarrierQueries
 from bridge.store.handovers import HandoverQueries
 from bridge.store.relations import chunks
 from bridge.store.sql import SqlTransaction
 from bridge.store.sqlite import translated
-from devices.protocol.vocabulary import OPEN_JOB_STATES, OrderState
+from devices.protocol.vocabulary import OPEN_JOB_STATES
 
 _NO_PROMISE_MS: Final = 2**62
 """Orders without a promise come after all others."""
-_PROMISE_ENDED: Final = (OrderState.DELIVERED, OrderState.COMPLETED, OrderState.CANCELLED, OrderState.RETURNED)
-"""States in which the promise no longer matters."""
 
 
 class _Key(NamedTuple):
@@ -183,7 +182,7 @@ def _conditions(wanted: Wanted, orders_of_courier: list[str] | None) -> list[Col
         with_code = select(t.parcels.c.order_id).where(func.instr(func.lower(t.parcels.c.codes), wanted.text.lower()) > 0)
         found.append(or_(func.instr(func.lower(orders.order_id), wanted.text.lower()) > 0, orders.order_id.in_(with_code)))
     if wanted.promise_before_ms is not None:
-        found.append(and_(orders.promise_ms < wanted.promise_before_ms, orders.state.not_in(_PROMISE_ENDED)))
+        found.append(and_(orders.promise_ms < wanted.promise_before_ms, orders.state.not_in(ENDED)))
     return found
 
 
