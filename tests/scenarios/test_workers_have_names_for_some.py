@@ -74,6 +74,14 @@ def act(site: Site, operation: Any, **arguments: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
+def named(served: Site, tokens: dict[str, str]) -> None:
+    """A lead has named a worker and a courier."""
+    lea = shell_of(served, "lea", tokens)
+    lea("workers", "name", TEAM[0], "Ada Maria Vos")
+    lea("workers", "name", "--courier", "anna", "Anna Kim")
+
+
+@pytest.fixture(scope="module")
 def owner(served: Site) -> Shell:
     return Shell(served.directory)
 
@@ -100,10 +108,9 @@ def audited(site: Site, act_: str) -> list[Any]:
 # --- names --------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("named")
 def test_a_lead_names_and_sees_and_a_desk_does_not(served: Site, owner: Shell, tokens: dict[str, str]) -> None:
     lea, maria = shell_of(served, "lea", tokens), shell_of(served, "maria", tokens)
-    lea("workers", "name", TEAM[0], "Ada Maria Vos")
-    lea("workers", "name", "--courier", "anna", "Anna Kim")
     for shell in (owner, lea):
         story = shell("orders", "explain", "PO-3").stdout
         assert "courier Anna Kim" in story
@@ -116,6 +123,7 @@ def test_a_lead_names_and_sees_and_a_desk_does_not(served: Site, owner: Shell, t
     assert maria("workers", "list", code=1).stderr.startswith("error: maria has the role desk, which may not see which worker did what")
 
 
+@pytest.mark.usefixtures("named")
 def test_each_look_is_in_the_audit_log_without_a_name_or_badge(served: Site, owner: Shell) -> None:
     owner("workers", "name", TEAM[1], "Bo Quast")
     found = json.loads(owner("workers", "list", "--json").stdout)
@@ -183,6 +191,7 @@ def test_as_it_comes_no_report_counts_a_few_workers(owner: Shell) -> None:
     assert "makes no reports about single workers" in owner("report", "throughput", "--by", "worker", code=1).stderr
 
 
+@pytest.mark.usefixtures("named")
 def test_a_change_counts_once_it_is_in_the_audit_log(served: Site, owner: Shell, tokens: dict[str, str]) -> None:
     assert "Reports about workers" not in owner("status").stderr
     set_rule(served, "named", is_read=False)
