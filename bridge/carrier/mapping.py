@@ -12,8 +12,22 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from bridge.domain.access import MAY_SEND
-from bridge.shop.map_checks import fault_of
-from bridge.shop.map_parts import ISO, READING, MapError, Setting, is_text, leave_out_of, load_toml, patterns_of, texts_of, zone_of
+from bridge.shop.map_parts import (
+    COUNTRY,
+    ISO,
+    READING,
+    MapError,
+    Setting,
+    channel_of,
+    check_sections,
+    countries_of,
+    is_text,
+    leave_out_of,
+    load_toml,
+    patterns_of,
+    time_words_of,
+    zone_of,
+)
 from devices.protocol.bodies import BODIES
 from devices.protocol.messages import explain
 from devices.protocol.vocabulary import EventType, Role
@@ -32,7 +46,6 @@ COUNTRIES: Final = frozenset({EventType.CUSTOMS_ENTERED, EventType.CUSTOMS_HELD,
 """Events whose `country` is that of the row, unless [status] gives it."""
 _WILDCARD: Final = "*"
 _BLANKS: Final = re.compile(r"\s+")
-_COUNTRY: Final = re.compile("[A-Z]{2}")
 
 
 class Meaning(NamedTuple):
@@ -101,7 +114,7 @@ _SETTINGS: Final[dict[str, Setting]] = {
     "name": Setting(is_text, _EXAMPLE),
     "carrier": Setting(lambda v: is_text(v) and len(v) <= 64, _EXAMPLE),
     "prefix": Setting(lambda v: v == "" or is_text(v), 'for example prefix = "shop1-", as in the map of the shop'),
-    "country": Setting(lambda v: isinstance(v, str) and bool(_COUNTRY.fullmatch(v)), 'use the code of ISO 3166, for example "DE"'),
+    "country": COUNTRY,
 }
 _REQUIRED: Final = ("name", "carrier", "timezone")
 _SECTIONS: Final = ("channel", "columns", "status", "country", "time_words", "leave_out", "patterns")
@@ -116,47 +129,20 @@ def read_carrier_map(path: Path) -> CarrierMap:
         MapError: if a setting is wrong. It names the setting and the fix.
     """
     data = load_toml(path, "start from one in config/samples/carriers")
-    unknown = sorted(set(data) - set(_SECTIONS))
-    if unknown:
-        raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=f"the sections are {', '.join(f'[{s}]' for s in _SECTIONS)}")
-    channel = _channel(path, data)
-    countries = texts_of(path, data, "country")
-    for word, code in countries.items():
-        if not _COUNTRY.fullmatch(code):
-            raise MapError(f"{path}: country.{word} is {code!r}", fix=_SETTINGS["country"].fix)
+    check_sections(path, data, _SECTIONS)
+    channel = channel_of(path, data, _SETTINGS, _REQUIRED, _EXAMPLE)
     chosen = {k: v for k, v in channel.items() if k not in ("name", "timezone")}
     return CarrierMap(
         channel=channel["name"],
         timezone=zone_of(path, "channel", channel["timezone"]),
         columns=_columns(path, data),
         statuses=_statuses(path, data),
-        countries=countries,
-        time_words=tuple(sorted(texts_of(path, data, "time_words").items(), key=_longest_first)),
+        countries=countries_of(path, data),
+        time_words=time_words_of(path, data),
         leave_out=leave_out_of(path, data),
         patterns=patterns_of(path, data, _PATTERN_COLUMNS),
         **chosen,
     )
-
-
-def _longest_first(words: tuple[str, str]) -> tuple[int, str]:
-    return -len(words[0]), words[0]
-
-
-def _channel(path: Path, data: dict[str, Any]) -> dict[str, Any]:
-    channel = data.get("channel", {})
-    if not isinstance(channel, dict):
-        raise MapError(f"{path}: channel is not a section", fix="write [channel] on a line of its own")
-    for name, value in channel.items():
-        if name not in _SETTINGS:
-            raise MapError(f"{path}: channel.{name} is not a setting", fix=f"choose one of {', '.join(sorted(_SETTINGS))}")
-        if not _SETTINGS[name].fits(value) and (value or name not in _REQUIRED):
-            raise MapError(f"{path}: channel.{name} is {value!r}", fix=_SETTINGS[name].fix)
-    for name in _REQUIRED:
-        if not channel.get(name):
-            raise MapError(f"{path}: channel.{name} is missing", fix=_EXAMPLE)
-    if (fault := fault_of(channel)) is not None:
-        raise MapError(f"{path}: {fault[0]}", fix=fault[1])
-    return channel
 
 
 def _columns(path: Path, data: dict[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from bridge.errors import BridgeError
+from bridge.shop.map_checks import fault_of
 
 PATTERN_CHARS_MAX: Final = 200
 SKIP_LINES_MAX: Final = 100
@@ -87,6 +88,11 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= PATTERN_CHARS_MAX
 
 
+def is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(is_text, value))
+
+
+COUNTRY: Final = Setting(lambda v: isinstance(v, str) and bool(re.fullmatch("[A-Z]{2}", v)), 'use the code of ISO 3166, for example "DE"')
 READING: Final[dict[str, Setting]] = {
     "timezone": Setting(is_text, 'for example timezone = "Europe/Berlin"'),
     "time_format": Setting(is_text, 'use the codes of strptime, such as "%d.%m.%Y %H:%M", or "iso"'),
@@ -116,6 +122,30 @@ def load_toml(path: Path, missing_fix: str) -> dict[str, Any]:
         raise MapError(f"{path}: {error}", fix="fix that line") from error
 
 
+def check_sections(path: Path, data: Mapping[str, Any], sections: Sequence[str]) -> None:
+    unknown = sorted(set(data) - set(sections))
+    if unknown:
+        raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=f"the sections are {', '.join(f'[{s}]' for s in sections)}")
+
+
+def channel_of(path: Path, data: Mapping[str, Any], settings: Mapping[str, Setting], required: Sequence[str], example: str) -> dict[str, Any]:
+    """The settings of [channel]: each can be used, and none contradicts another. `example` shows the required ones."""
+    channel = data.get("channel", {})
+    if not isinstance(channel, dict):
+        raise MapError(f"{path}: channel is not a section", fix="write [channel] on a line of its own")
+    for name, value in channel.items():
+        if name not in settings:
+            raise MapError(f"{path}: channel.{name} is not a setting", fix=f"choose one of {', '.join(sorted(settings))}")
+        if not settings[name].fits(value) and (value or name not in required):
+            raise MapError(f"{path}: channel.{name} is {value!r}", fix=settings[name].fix)
+    for name in required:
+        if not channel.get(name):
+            raise MapError(f"{path}: channel.{name} is missing", fix=example)
+    if (fault := fault_of(channel)) is not None:
+        raise MapError(f"{path}: {fault[0]}", fix=fault[1])
+    return channel
+
+
 def zone_of(path: Path, section: str, name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -128,6 +158,20 @@ def texts_of(path: Path, data: dict[str, Any], name: str) -> dict[str, str]:
     if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
         raise MapError(f"{path}: every value in [{name}] must be a string", fix='write name = "value"')
     return table
+
+
+def countries_of(path: Path, data: dict[str, Any]) -> dict[str, str]:
+    """The file's words for countries, each with its code."""
+    countries = texts_of(path, data, "country")
+    for word, code in countries.items():
+        if not COUNTRY.fits(code):
+            raise MapError(f"{path}: country.{word} is {code!r}", fix=COUNTRY.fix)
+    return countries
+
+
+def time_words_of(path: Path, data: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Texts in times and what stands for them, the longest first."""
+    return tuple(sorted(texts_of(path, data, "time_words").items(), key=lambda words: (-len(words[0]), words[0])))
 
 
 def leave_out_of(path: Path, data: dict[str, Any]) -> dict[str, frozenset[str]]:

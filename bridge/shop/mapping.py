@@ -11,9 +11,25 @@ from zoneinfo import ZoneInfo
 
 from bridge.shop.contact_map import CONTACT_FIX, FIELDS, ContactColumn, by_name, read_contact
 from bridge.shop.currencies import minor_digits
-from bridge.shop.map_checks import doubt_of, fault_of
+from bridge.shop.map_checks import doubt_of
+from bridge.shop.map_parts import (
+    COUNTRY,
+    READING,
+    Setting,
+    channel_of,
+    check_sections,
+    countries_of,
+    is_text,
+    is_texts,
+    leave_out_of,
+    load_toml,
+    one_of,
+    patterns_of,
+    texts_of,
+    time_words_of,
+    zone_of,
+)
 from bridge.shop.map_parts import ISO as ISO
-from bridge.shop.map_parts import READING, Setting, is_text, leave_out_of, load_toml, one_of, patterns_of, texts_of, zone_of
 from bridge.shop.map_parts import MapError as MapError
 from devices.protocol.vocabulary import OrderState
 
@@ -123,7 +139,7 @@ _SETTINGS: Final[dict[str, Setting]] = {
     "prefix": Setting(is_text, _EXAMPLE),
     "currency": Setting(lambda v: isinstance(v, str) and minor_digits(v) is not None, 'use the code of ISO 4217, for example "EUR"'),
     "payment": one_of(*PAYMENTS),
-    "country": Setting(lambda v: isinstance(v, str) and bool(re.fullmatch("[A-Z]{2}", v)), 'use the code of ISO 3166, for example "DE"'),
+    "country": COUNTRY,
     **READING,
     "fill_down": Setting(lambda v: type(v) is bool, "choose true or false"),
     "amount_per": one_of("row", "order", "piece"),
@@ -148,17 +164,12 @@ def read_map(path: Path) -> ShopMap:
 
 
 def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
-    unknown = sorted(set(data) - set(_SECTIONS))
-    if unknown:
-        raise MapError(f"{path}: [{unknown[0]}] is not a section", fix=f"the sections are {', '.join(f'[{s}]' for s in _SECTIONS)}")
+    check_sections(path, data, _SECTIONS)
     columns, joined, status_columns = _columns(path, data)
-    channel = _channel(path, data)
-    words = {name: texts_of(path, data, name) for name in ("status", "payment", "country", "carrier")}
+    channel = channel_of(path, data, _SETTINGS, _REQUIRED, _EXAMPLE)
+    words = {name: texts_of(path, data, name) for name in ("status", "payment", "carrier")}
     _check_words(path, "status", words["status"], (*STATES, LEAVE_OUT), "which an import can't say")
     _check_words(path, "payment", words["payment"], PAYMENTS, "which is not a way to pay")
-    for word, code in words["country"].items():
-        if not _SETTINGS["country"].fits(code):
-            raise MapError(f"{path}: country.{word} is {code!r}", fix=_SETTINGS["country"].fix)
     chosen = {k: v for k, v in channel.items() if k not in ("name", "prefix", "timezone", "strip")}
     return ShopMap(
         channel=channel["name"],
@@ -170,18 +181,14 @@ def _parse_map(path: Path, data: dict[str, Any]) -> ShopMap:
         status_columns=status_columns,
         status=words["status"],
         payments=words["payment"],
-        countries=words["country"],
+        countries=countries_of(path, data),
         carriers=words["carrier"],
-        time_words=tuple(sorted(texts_of(path, data, "time_words").items(), key=_longest_first)),
+        time_words=time_words_of(path, data),
         leave_out=leave_out_of(path, data),
         patterns=patterns_of(path, data, _PATTERN_COLUMNS),
         strip=tuple(channel.get("strip", ())),
         **chosen,
     )
-
-
-def _longest_first(words: tuple[str, str]) -> tuple[int, str]:
-    return -len(words[0]), words[0]
 
 
 def _columns(path: Path, data: dict[str, Any]) -> tuple[dict[str, str], dict[str, tuple[str, ...]], tuple[str, ...]]:
@@ -211,27 +218,6 @@ def _contact(path: Path, data: dict[str, Any]) -> Mapping[str, ContactColumn]:
     if isinstance(found, tuple):
         raise MapError(f"{path}: {found[0]}", fix=found[1])
     return found
-
-
-def is_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(is_text, value))
-
-
-def _channel(path: Path, data: dict[str, Any]) -> dict[str, Any]:
-    channel = data.get("channel", {})
-    if not isinstance(channel, dict):
-        raise MapError(f"{path}: channel is not a section", fix="write [channel] on a line of its own")
-    for name, value in channel.items():
-        if name not in _SETTINGS:
-            raise MapError(f"{path}: channel.{name} is not a setting", fix=f"choose one of {', '.join(sorted(_SETTINGS))}")
-        if not _SETTINGS[name].fits(value) and (value or name not in _REQUIRED):
-            raise MapError(f"{path}: channel.{name} is {value!r}", fix=_SETTINGS[name].fix)
-    for name in _REQUIRED:
-        if not channel.get(name):
-            raise MapError(f"{path}: channel.{name} is missing", fix=_EXAMPLE)
-    if (fault := fault_of(channel)) is not None:
-        raise MapError(f"{path}: {fault[0]}", fix=fault[1])
-    return channel
 
 
 def _check_words(path: Path, section: str, table: Mapping[str, str], choices: tuple[str, ...], what: str) -> None:
