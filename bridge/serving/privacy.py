@@ -9,6 +9,7 @@ from typing import Final
 
 from bridge.config import DATABASE_NAME
 from bridge.errors import NotFound, Refused
+from bridge.ingest.ports import StoreUnavailable
 from bridge.operations.privacy_ports import BackupLeft, KeyStatus, Proof, SearchedFile
 from bridge.operations.sealed_text import open_text
 from bridge.searching import forms_of, search
@@ -139,9 +140,13 @@ def forget_as_asked(site: OpenSite, orders: Sequence[str], at_ms: int) -> None:
     forgetting.forget_orders(site.engine, orders, at_ms)
 
 
-def warn_without_sheet(site: OpenSite) -> None:
-    """Say at a start that a key is nowhere but in its folder, once something is sealed with it."""
-    rows = rows_by_key(site.reader)
+async def warn_without_sheet(site: OpenSite) -> None:
+    """Say that a key is nowhere but in its folder, once something is sealed with it. It reads every sealed row: no start should wait for that."""
+    try:
+        rows = await site.aside(rows_by_key, site.reader)
+    except StoreUnavailable as error:
+        logger.warning("it can't be said now whether each key has a recovery sheet: %s", error)
+        return
     for key in site.vault.keys:
         if rows.get(key.id) and not key.backed_up_ms:
             logger.warning("key %s has no recovery sheet: if %s is lost, so is who gets the orders; run `dockbridge keys backup`", key.id.hex(), site.keys.path)

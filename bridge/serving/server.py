@@ -85,8 +85,8 @@ class Server:
             self._site.outlet.broker = None
             raise
         self._since_ms = self._site.clock.now_ms()
-        warn_without_sheet(self._site)
         tasks = self._site.tasks
+        tasks.run_errand("look at the keys", warn_without_sheet(self._site))
         self._broker.watch(tasks.ended)
         tasks.spawn("sweep", sweep(self._site, self._alarms))
         if self._makes_backups and self._site.lab_identity is None:
