@@ -6,7 +6,6 @@ Keys are EC P-256. All files are in one folder; keys have mode 0600. Times are a
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bridge.config import CERTIFICATES_NAME
+from bridge.durable import replace_file
 from bridge.errors import Refused, SiteError
 
 FOLDER_NAME: Final = CERTIFICATES_NAME
@@ -279,8 +279,8 @@ def write_pair(folder: Path, certificate_name: str, key_name: str, certificate: 
         OSError: if the folder can't be written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    _write(folder / key_name, key, 0o600)
-    _write(folder / certificate_name, certificate, 0o644)
+    replace_file(folder / key_name, key, 0o600)
+    replace_file(folder / certificate_name, certificate, 0o644)
 
 
 def _store(folder: Path, certificate_name: str, key_name: str, certificate: bytes, key: bytes) -> None:
@@ -288,16 +288,6 @@ def _store(folder: Path, certificate_name: str, key_name: str, certificate: byte
         write_pair(folder, certificate_name, key_name, certificate, key)
     except OSError as error:
         raise SiteError(f"{folder} can't be written: {error.strerror}", fix="check the folder's permissions") from error
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

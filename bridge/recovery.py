@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from bridge.bounds import rules_of
 from bridge.config import CONFIG_NAME, CREDENTIALS_NAME, DATABASE_NAME, LOCK_NAME, NAME_A_SITE, PRIVACY_NAME, Settings
 from bridge.config_file import load
+from bridge.durable import sync_folder
 from bridge.errors import NoSite, StoreError
 from bridge.ingest.ports import StoreUnavailable
 from bridge.ingest.replay import NoSessions
@@ -134,7 +135,7 @@ def restore(directory: Path, file: Path, ingest_of: IngestOf, on_step: OnStep, *
         ready.close()
         aside = _put_aside(directory)
         os.replace(ready.path, present)
-        _sync(directory)
+        sync_folder(directory)
         return Restored(
             epoch=epoch,
             events=report.events,
@@ -168,7 +169,7 @@ def salvage(directory: Path, to: Path, ingest_of: IngestOf, on_step: OnStep, *, 
         report = new.prove(on_step)
         new.close()
         os.replace(new.path, to)
-        _sync(to.parent)
+        sync_folder(to.parent)
         return Salvaged(file=str(to), events=report.events, orders=report.orders, unreadable=unreadable)
 
 
@@ -260,8 +261,8 @@ def _put_aside(directory: Path) -> Path | None:
     for name in names:
         if (directory / name).exists():
             os.replace(directory / name, aside / name)
-    _sync(aside)
-    _sync(directory)
+    sync_folder(aside)
+    sync_folder(directory)
     return aside
 
 
@@ -294,12 +295,3 @@ def _epoch_of(present: Path) -> int:
 
 def _now_ms() -> int:
     return int(datetime.now(UTC).timestamp() * 1000)
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,12 +16,12 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bridge.durable import replace_file, sync_folder
 from bridge.errors import SiteError
 
 if TYPE_CHECKING:
@@ -259,19 +259,11 @@ class KeyFolder:
         """Write a key, in the place of the same key if it is there."""
         plain = {"key": base64.b64encode(key.key).decode(), "site": key.site, "created_ms": key.created_ms, "backed_up_ms": key.backed_up_ms}
         path = self.path / f"{key.id.hex()}{SUFFIX}"
-        half = path.with_suffix(".half")
         try:
             self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-            half.unlink(missing_ok=True)
-            with open(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, KEY_MODE), "w", encoding="ascii") as file:
-                json.dump(plain, file)
-                file.flush()
-                os.fsync(file.fileno())
-            half.replace(path)
-            _sync_folder(self.path)
+            replace_file(path, json.dumps(plain).encode("ascii"), KEY_MODE)
+            sync_folder(self.path)
         except OSError as error:
-            with suppress(OSError):
-                half.unlink()  # part of a key may be in it
             fix = "let the user who runs the server write there, or choose another folder with privacy.keys_folder"
             raise SiteError(f"the site's key can't be written to {self.path}: {error.strerror}", fix=fix) from error
 
@@ -283,7 +275,7 @@ class KeyFolder:
                 file.write(bytes(path.stat().st_size))
                 os.fsync(file.fileno())
             path.unlink()
-            _sync_folder(self.path)
+            sync_folder(self.path)
         except OSError as error:
             raise SiteError(f"{path} can't be removed: {error.strerror}", fix="remove it by hand") from error
 
@@ -297,11 +289,3 @@ def _read_key(path: Path) -> SiteKey:
         return SiteKey(key_id, plain["site"], key, int(plain["created_ms"]), int(plain["backed_up_ms"]))
     except (ValueError, KeyError, TypeError) as error:
         raise SiteError(f"{path} is not a key", fix=f"put the file back as it was, or {_FROM_SHEET}") from error
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

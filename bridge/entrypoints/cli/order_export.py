@@ -13,6 +13,7 @@ from typing import IO, Annotated, Final
 
 import typer
 
+from bridge.durable import sync_folder
 from bridge.entrypoints.cli.output import say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.cli.times import TzOption, time_ms
@@ -113,11 +114,7 @@ def _write_file(out: Path, form: Form, rows: Iterable[list[str]]) -> int:
         with suppress(OSError):
             part.unlink()
         raise
-    folder = os.open(out.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(out.parent)
     return count
 
 
