@@ -13,7 +13,7 @@ def replace_file(path: Path, data: bytes, mode: int) -> None:
     Raises:
         OSError: if it can't be written.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = part_of(path)
     part.unlink(missing_ok=True)
     try:
         with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
@@ -25,6 +25,11 @@ def replace_file(path: Path, data: bytes, mode: int) -> None:
         with suppress(OSError):
             part.unlink()  # a secret may be in it
         raise
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written until it is whole."""
+    return path.with_name(f"{path.name}.part")
 
 
 def sync_folder(folder: Path) -> None:

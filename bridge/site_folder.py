@@ -24,7 +24,7 @@ from bridge.store.epochs import claim
 from bridge.store.migrate import migrate
 from bridge.store.queries import newest_ms
 from bridge.store.sqlite import check_writable, open_engine, pass_over
-from bridge.vault import KeyFolder, folder_of_keys
+from bridge.vault import KeyFolder
 
 logger = logging.getLogger("dockbridge")
 
@@ -52,7 +52,7 @@ def make_site(directory: Path, settings: Settings, also: Callable[[Path], object
     if (directory / CONFIG_NAME).exists():
         raise SiteError(f"{directory} is a site already", fix="choose another folder, or use this site")
     half = half_made(directory)
-    keys = KeyFolder(folder_of_keys(directory, settings.privacy.keys_folder), settings.site.name)
+    keys = KeyFolder.of(directory, settings)
     try:
         _clear_half_made(directory, half)
         if (path := directory / DATABASE_NAME).exists() and path.stat().st_size:

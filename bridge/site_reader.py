@@ -16,7 +16,7 @@ from bridge.store.people import People
 from bridge.store.queries import Queries
 from bridge.store.registry import Registry
 from bridge.store.sqlite import open_engine
-from bridge.vault import KeyFolder, Vault, folder_of_keys
+from bridge.vault import KeyFolder, Vault
 from devices.protocol.topics import Topics
 
 
@@ -42,7 +42,7 @@ class ReadableSite:
         reader = open_engine(path, read_only=True)
         check_current(reader, path)
         self.queries = Queries(reader, Topics(name))
-        self.vault = Vault(KeyFolder(folder_of_keys(directory, settings.privacy.keys_folder), name).keys)
+        self.vault = Vault(KeyFolder.of(directory, settings).keys)
         self.audit = AuditLog(reader, reader, self.vault)
         self.registry = Registry(reader, reader, name)
         self.people = People(reader, reader)

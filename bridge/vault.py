@@ -19,13 +19,15 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from bridge.durable import replace_file, sync_folder
 from bridge.errors import SiteError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    from bridge.config import Settings
 
 VERSION: Final = b"\x01"
 KEY_BYTES: Final = 32
@@ -238,6 +240,11 @@ class KeyFolder:
     def __init__(self, path: Path, site: str) -> None:
         self.path = path
         self._site = site
+
+    @classmethod
+    def of(cls, directory: Path, settings: Settings) -> Self:
+        """That of the site in a folder."""
+        return cls(folder_of_keys(directory, settings.privacy.keys_folder), settings.site.name)
 
     def keys(self) -> list[SiteKey]:
         """The site's keys, the oldest first; none if there is no folder yet."""

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from unicodedata import category
 
 from bridge.carrier.mapping import COUNTRIES, LEAVE_OUT, NOT_RECEIVED, CarrierMap, Meaning, body_of
-from bridge.domain.barcodes import Key, code_key
+from bridge.domain.barcodes import Key, tracking_key
 from bridge.domain.event_time import EARLIEST_MS
 from bridge.shop import cells
 from bridge.shop.rows import ORDER_ID_CHARS_MAX, BadRow
@@ -111,7 +111,7 @@ class Reader:
         text = self._id("tracking", row)
         if not text:
             return None
-        key = code_key("".join(text.split()), plain=True)
+        key = tracking_key(text)
         if isinstance(key, Key):
             return key.text
         raise ValueError(f"{self._column('tracking')} is {text!r}, which can't be a carrier's number: it is too long, or has characters that can't be printed")

@@ -11,7 +11,7 @@ from msgspec import Struct
 from bridge.carrier import events
 from bridge.carrier.mapping import CarrierMap
 from bridge.carrier.rows import StatusRow
-from bridge.domain.barcodes import Key, code_key
+from bridge.domain.barcodes import Key, tracking_key
 from bridge.domain.contradictions import Denial, Kind, contradictions_of
 from bridge.domain.event_time import system_time
 from bridge.domain.facts import Fact
@@ -165,7 +165,7 @@ def _parcel_with(order: Order, number: str | None) -> str | None:
 
 
 def _key(number: str | None) -> str | None:
-    key = code_key("".join(number.split()), plain=True) if number is not None else None
+    key = tracking_key(number) if number is not None else None
     return key.text if isinstance(key, Key) else None
 
 

@@ -84,7 +84,7 @@ async def forget(site: SiteContext, order: str | None = None, phone: str | None 
         Refused: if it is not said who is meant.
     """
     orders = await orders_of(site, order, phone)
-    fates = [_fate(site, each) for each in orders]
+    fates = _fates(site, orders)
     now_ms = site.clock.now_ms()
     ready = [f.order for f in fates if f.fate is Fate.FORGOTTEN]
     later = [f.order for f in fates if f.fate in (Fate.OPEN, Fate.HELD)]
@@ -112,7 +112,7 @@ async def legal_hold(site: SiteContext, order: str, reason: str = "") -> None:
     check_order(site, order)
     if site.queries.forgotten(order) is not None:
         raise Refused(f"order {order} was forgotten already", fix="nothing can be kept of it any more")
-    if _held_since(site, order) is not None:
+    if order in _held(site):
         raise Refused(f"order {order} is under legal hold already", fix="`dockbridge orders legal-hold --list` shows since when")
     now_ms = site.clock.now_ms()
     await site.on_writer(lambda: site.privacy.hold(order, at_ms=now_ms))
@@ -124,15 +124,19 @@ async def lift_legal_hold(site: SiteContext, order: str, reason: str = "") -> No
     Raises:
         Refused: if there is none.
     """
-    if _held_since(site, order) is None:
+    if order not in _held(site):
         raise Refused(f"order {order} is not under legal hold", fix="`dockbridge orders legal-hold --list` shows all")
     now_ms = site.clock.now_ms()
     await site.on_writer(lambda: site.privacy.lift(order, at_ms=now_ms))
 
 
-def _fate(site: SiteReader, order: str) -> OrderForgotten:
-    state = site.queries.order_states([order]).get(order)
-    if (held_ms := _held_since(site, order)) is not None:
+def _fates(site: SiteReader, orders: Sequence[str]) -> list[OrderForgotten]:
+    states, held = site.queries.order_states(orders), _held(site)
+    return [_fate(site, order, states.get(order), held.get(order)) for order in orders]
+
+
+def _fate(site: SiteReader, order: str, state: str | None, held_ms: int | None) -> OrderForgotten:
+    if held_ms is not None:
         return OrderForgotten(order=order, fate=Fate.HELD, state=state, since_ms=held_ms)
     if state is not None and state not in ENDED:
         return OrderForgotten(order=order, fate=Fate.OPEN, state=state)
@@ -142,8 +146,9 @@ def _fate(site: SiteReader, order: str) -> OrderForgotten:
     return OrderForgotten(order=order, fate=Fate.FORGOTTEN, state=state)
 
 
-def _held_since(site: SiteReader, order: str) -> int | None:
-    return next((row.at_ms for row in site.queries.legal_holds() if row.order_id == order), None)
+def _held(site: SiteReader) -> dict[str, int]:
+    """The orders under legal hold, each with since when."""
+    return {row.order_id: row.at_ms for row in site.queries.legal_holds()}
 
 
 def _texts(site: SiteReader, orders: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from bridge.domain.barcodes import Key, code_key
+from bridge.domain.barcodes import Key, tracking_key
 from bridge.ingest.batch import Batch, Ruled
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.seam import Quiet
@@ -36,7 +36,7 @@ class TrackingNumbers(Quiet):
         # Whether it counts does not matter: a verdict may change, and which orders a number may mean is for whoever asks.
         if body.tracking is None or order_id is None:
             return
-        key = code_key("".join(body.tracking.split()), plain=True)
+        key = tracking_key(body.tracking)
         if isinstance(key, Key):
             row = TrackingNumberRow(key.text, order_id)
             batch.writes.keyed(TRACKING_NUMBERS)[row] = row

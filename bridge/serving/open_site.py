@@ -47,7 +47,7 @@ from bridge.store.sql import SqlStore
 from bridge.store.sqlite import open_engine, translated
 from bridge.store.statuses import Statuses
 from bridge.store.tables import make_missing
-from bridge.vault import KeyFolder, folder_of_keys
+from bridge.vault import KeyFolder
 from devices.protocol.topics import Topics
 
 IngestOf = Callable[[Rules, Settings, seam.SessionLog], Ingest]
@@ -83,7 +83,7 @@ class OpenSite:
         path = directory / DATABASE_NAME
         self.engine, self.clock = _open_database(path, settings, clock, life)
         self.started_ms = self.clock.now_ms()
-        self.keys = KeyFolder(folder_of_keys(directory, settings.privacy.keys_folder), settings.site.name)
+        self.keys = KeyFolder.of(directory, settings)
         self.vault = parts.vault(self.keys, self.clock.now_ms())
         seal_after_upgrade(self.engine, self.vault)
         self.privacy_log = PrivacyLog(directory / PRIVACY_NAME)

@@ -28,8 +28,22 @@ Sources: GS1 General Specifications, sections 3, 7.8 and 7.9; GS1 Digital Link S
 ISO/IEC 15459-1; ANSI MH10.8.2.
 """
 
-from bridge.domain.barcodes.keys import code_key, ordered_sku, same_article
+from bridge.domain.barcodes.keys import code_key, ordered_sku, same_article, tracking_key
 from bridge.domain.barcodes.reading import elements, read
 from bridge.domain.barcodes.scanned import CODE_CHARS_MAX, Element, Elements, Key, Kind, Scanned, Unreadable
 
-__all__ = ["CODE_CHARS_MAX", "Element", "Elements", "Key", "Kind", "Scanned", "Unreadable", "code_key", "elements", "ordered_sku", "read", "same_article"]
+__all__ = [
+    "CODE_CHARS_MAX",
+    "Element",
+    "Elements",
+    "Key",
+    "Kind",
+    "Scanned",
+    "Unreadable",
+    "code_key",
+    "elements",
+    "ordered_sku",
+    "read",
+    "same_article",
+    "tracking_key",
+]

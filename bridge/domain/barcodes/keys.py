@@ -27,6 +27,11 @@ def code_key(text: str, *, plain: bool = False) -> Key | Unreadable:
     return _plain_key(text) if plain and isinstance(key, Unreadable) else key
 
 
+def tracking_key(number: str) -> Key | Unreadable:
+    """The key of a carrier's number, as people and carriers write it: with or without blanks."""
+    return code_key("".join(number.split()), plain=True)
+
+
 def _plain_key(code: str) -> Key | Unreadable:
     if len(code) > CODE_CHARS_MAX:
         return too_long(code)

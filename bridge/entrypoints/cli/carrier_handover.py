@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,8 +10,9 @@ import typer
 
 from bridge.config import CONFIG_NAME
 from bridge.config_file import load
+from bridge.durable import part_of, replace_file
 from bridge.entrypoints.cli.carrier_board import carriers_of, loaded_since_ms
-from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_json, print_table, say
+from bridge.entrypoints.cli.output import JsonOption, LimitOption, Why, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms, zone
 from bridge.entrypoints.control.client import call
@@ -23,8 +22,6 @@ from bridge.operations import handovers as operations
 from bridge.operations.carrier_board import due_ms_of
 from bridge.operations.handover_ports import AwaitedParcel, ClosedList, HandedParcel, Handover
 from bridge.words import counted
-
-Why = Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]
 
 
 def handover(
@@ -138,11 +135,6 @@ def _not_weighed(parcels: Sequence[HandedParcel], weighed: Sequence[int]) -> str
     return f" ({len(parcels) - len(weighed)} not weighed)" if len(weighed) < len(parcels) else ""
 
 
-def _part_of(file: Path) -> Path:
-    """The file in which a page is written until it is whole."""
-    return file.with_name(file.name + ".part")
-
-
 def _check_writable(file: Path) -> None:
     """Make sure before a list is closed that its page can be written, as far as that can be known.
 
@@ -152,9 +144,8 @@ def _check_writable(file: Path) -> None:
     try:
         if file.exists() and not file.is_file():
             raise ValueError("it is not a file")
-        part = _part_of(file)
-        with part.open("w", encoding="utf-8"):
-            pass
+        part = part_of(file)
+        part.touch()
         part.unlink()
     except (OSError, ValueError) as error:
         raise Refused(f"{file} can't be written: {_reason(error)}; nothing was closed", fix="give a file in a folder that is there, with --html") from error
@@ -166,13 +157,9 @@ def _write(file: Path, found: Handover) -> None:
     Raises:
         Refused: if it can't be written. A list that was closed stays closed.
     """
-    part = _part_of(file)
     try:
-        part.write_text(handover_html(found, zone()), encoding="utf-8")
-        os.replace(part, file)
+        replace_file(file, handover_html(found, zone()).encode(), 0o666)
     except (OSError, ValueError) as error:
-        with suppress(OSError, ValueError):
-            part.unlink()
         if found.no is None:
             raise Refused(f"{file} can't be written: {_reason(error)}", fix="give a file in a folder that is there, with --html") from error
         fix = f"dockbridge carriers handover --no {found.no} --html FILE"

@@ -12,7 +12,7 @@ from bridge.carrier.mapping import CarrierMap, read_carrier_map
 from bridge.config import CONFIG_NAME
 from bridge.config_file import load
 from bridge.entrypoints.cli.carrier_importing import CarrierImport, Tally, described
-from bridge.entrypoints.cli.output import JsonOption, Steps, print_command, print_json, print_lines, say
+from bridge.entrypoints.cli.output import FAILED, STOPPED, JsonOption, Steps, print_command, print_json, print_lines, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, moment, zone_name
 from bridge.entrypoints.control.client import Caller
@@ -21,9 +21,6 @@ from bridge.operations import carrier_files
 from bridge.operations.carrier_files import Contradicted
 from bridge.words import counted
 
-FAILED: Final = 1
-STOPPED: Final = 130
-"""The exit code after Ctrl-C (128 + SIGINT)."""
 _MEANING: Final = {
     "on_our_dock": "the carrier has it, and a later scan of ours has it in the warehouse",
     "before_packed": "the carrier had it before we packed it",

@@ -8,9 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.entrypoints.cli.order_acts import Why
 from bridge.entrypoints.cli.orders import OrderArgument
-from bridge.entrypoints.cli.output import JsonOption, print_details, print_json, print_table, print_text, say
+from bridge.entrypoints.cli.output import JsonOption, Why, print_details, print_json, print_table, print_text, say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.client import call

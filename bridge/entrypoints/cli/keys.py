@@ -11,8 +11,7 @@ import typer
 from bridge.config import CONFIG_NAME
 from bridge.config_file import load
 from bridge.entrypoints.cli.handing import print_first
-from bridge.entrypoints.cli.order_acts import Why
-from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, progress, say, yes_no
+from bridge.entrypoints.cli.output import JsonOption, Why, print_json, print_table, progress, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.asker import check_owner
@@ -20,7 +19,7 @@ from bridge.entrypoints.control.client import call
 from bridge.errors import NotFound
 from bridge.key_sheets import read_typed, sheet_of
 from bridge.operations import keys
-from bridge.vault import KeyFolder, folder_of_keys
+from bridge.vault import KeyFolder
 from bridge.words import counted
 
 app = typer.Typer(
@@ -108,5 +107,4 @@ def destroy(key: KeyArgument, reason: Why = "", site: SiteOption = Path()) -> No
 
 
 def _folder(site: Path) -> KeyFolder:
-    settings = load(site / CONFIG_NAME)
-    return KeyFolder(folder_of_keys(site, settings.privacy.keys_folder), settings.site.name)
+    return KeyFolder.of(site, load(site / CONFIG_NAME))

@@ -12,7 +12,7 @@ from bridge.config import CONFIG_NAME
 from bridge.config_file import load
 from bridge.entrypoints.cli.carrier_board import carriers_of
 from bridge.entrypoints.cli.orders import OrderArgument
-from bridge.entrypoints.cli.output import JsonOption, print_json, say
+from bridge.entrypoints.cli.output import JsonOption, Why, print_json, say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.cli.times import TzOption, time_ms
 from bridge.entrypoints.control.client import call
@@ -22,7 +22,6 @@ from devices.protocol.reasons import CancelReason, HoldReason
 
 parcels = typer.Typer(no_args_is_help=True, help="Act on parcels.\n\nExample: `dockbridge parcels relabel PO-17 00340123450000000024 --replaces WB-1`")
 
-Why = Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]
 ParcelOption = Annotated[str | None, typer.Option(help="Only this parcel.", show_default=False)]
 
 

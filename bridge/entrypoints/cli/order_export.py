@@ -13,7 +13,7 @@ from typing import IO, Annotated, Final
 
 import typer
 
-from bridge.durable import sync_folder
+from bridge.durable import part_of, sync_folder
 from bridge.entrypoints.cli.output import say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.cli.times import TzOption, time_ms
@@ -101,7 +101,7 @@ def _write_file(out: Path, form: Form, rows: Iterable[list[str]]) -> int:
     """
     if out.exists():
         raise Refused(f"{out} exists already, and may not be uploaded yet", fix="give another name with --out, or move it away")
-    part = out.with_name(out.name + ".part")
+    part = part_of(out)
     try:
         with part.open("w", encoding="utf-8", newline="") as file:
             count = _write(file, form, rows)

@@ -12,7 +12,7 @@ import typer
 from bridge.entrypoints.cli.importing import Import, Tally, described, sorted_file
 from bridge.entrypoints.cli.order_map import map_
 from bridge.entrypoints.cli.order_watch import watch_folder
-from bridge.entrypoints.cli.output import JsonOption, Steps, print_json, say
+from bridge.entrypoints.cli.output import FAILED, STOPPED, JsonOption, Steps, print_json, say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.control.client import Caller
 from bridge.errors import BridgeError
@@ -20,9 +20,6 @@ from bridge.shop import ShopMap, read_map
 from bridge.shop.sorting import SortedFile
 from bridge.words import counted
 
-FAILED: Final = 1
-STOPPED: Final = 130
-"""The exit code after Ctrl-C (128 + SIGINT)."""
 BAD_SHOWN_MAX: Final = 50
 """Rows that are printed; more are only counted."""
 

@@ -19,7 +19,7 @@ import typer
 from bridge.config import CONFIG_NAME, ImportSettings
 from bridge.config_file import load
 from bridge.entrypoints.cli.importing import Import, Tally, described, sorted_file
-from bridge.entrypoints.cli.output import JsonOption, Steps, print_json_line, say
+from bridge.entrypoints.cli.output import STOPPED, JsonOption, Steps, print_json_line, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import moment, now_ms, zone_name
 from bridge.entrypoints.control.client import Caller
@@ -31,7 +31,6 @@ from bridge.words import counted
 
 UNFINISHED: Final = (".part", ".partial", ".tmp", ".filepart", ".crdownload")
 """Endings of files that programs are still writing."""
-_STOPPED: Final = 130
 _DAY_S: Final = 86_400
 _CHANGED: Final = "it changed while it was read: it is read again once it is still"
 
@@ -263,7 +262,7 @@ def watch_folder(
         left = _watch(watched, taker, limits, once=once)
     except KeyboardInterrupt:
         say("Stopped. Start it again to go on: nothing is stored twice.")
-        raise typer.Exit(_STOPPED) from None
+        raise typer.Exit(STOPPED) from None
     if left or taker.refused:
         raise typer.Exit(1)
 

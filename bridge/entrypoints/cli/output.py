@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")]
+Why = Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Print at most this many rows.")]
+
+FAILED: Final = 1
+STOPPED: Final = 130
+"""The exit code after Ctrl-C (128 + SIGINT)."""
 
 DURATIONS: Final = frozenset({"mono_ms", "sent_mono_ms", "error_ms", "delay_ms"})
 """Fields in ms that are durations; all other fields in ms are times."""

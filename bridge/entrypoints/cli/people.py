@@ -13,7 +13,7 @@ import typer
 from bridge.config import CONFIG_NAME, PeopleSettings
 from bridge.config_file import load
 from bridge.entrypoints.cli.handing import print_first
-from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, say, yes_no
+from bridge.entrypoints.cli.output import JsonOption, Why, print_json, print_table, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, duration_ms, moment, now_ms, zone_name
 from bridge.entrypoints.control.asker import TOKEN
@@ -32,7 +32,6 @@ app = typer.Typer(
 
 NameArgument = Annotated[str, typer.Argument(help="The person's name.")]
 RoleOption = Annotated[PersonRole, typer.Option(help="What the person is here; `people roles` says what each role may do.")]
-Why = Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]
 
 _DAY_MS: Final = 86_400_000
 CODES_ASKED_MAX: Final = 3

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.entrypoints.cli.order_acts import Why
-from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, say
+from bridge.entrypoints.cli.output import JsonOption, Why, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.client import call
