@@ -40,24 +40,23 @@ def carrier_named(fact: Fact) -> str | None:
 
 
 def sending_of(order: Order, parcel: Parcel) -> Sending:
-    """How a parcel is sent."""
-    whole = order.created
+    """How a parcel is sent, after the last event: the number of a label ends when the parcel no longer bears it."""
+    own = _own(order, parcel.id) if order.sendings else None
+    if own is not None and own.label is not None and own.label not in order.codes(parcel):
+        own = own._replace(tracking=None)
+    return _said(order.created, own)
+
+
+def _said(whole: bodies.Created | None, own: OwnSending | None) -> Sending:
+    """How a parcel is sent by what was said of its order and of itself, whatever codes it bears."""
     if whole is None:
         return NOTHING
-    own = _own(order, parcel.id) if order.sendings else None
     if own is None:
         return Sending(whole.carrier, whole.service, whole.tracking) if whole.carrier or whole.service or whole.tracking else NOTHING
     carrier = own.carrier or whole.carrier
     is_own = not is_same(carrier, whole.carrier)  # the order's service and number are another carrier's
-    tracking = own.tracking if own.tracking is not None and _holds(order, parcel, own, carrier) else None
+    tracking = own.tracking if own.tracked_by is None or is_same(own.tracked_by, carrier) else None
     return Sending(carrier, own.service or (None if is_own else whole.service), tracking or (None if is_own else whole.tracking))
-
-
-def _holds(order: Order, parcel: Parcel, own: OwnSending, carrier: str | None) -> bool:
-    """Whether a parcel's own number still is the one under which its carrier follows it."""
-    if own.label is not None and own.label not in order.codes(parcel):
-        return False
-    return own.tracked_by is None or is_same(own.tracked_by, carrier)
 
 
 def carrier_of(order: Order, parcel: Parcel) -> str | None:
@@ -104,12 +103,15 @@ def amend_parcel(order: Order, parcel: Parcel | None, name: str, fact: Fact) -> 
 
 
 def read_label(order: Order, parcel: Parcel, fact: Fact) -> bool:
-    """Note what a label says of its parcel's carrier. Returns True if anything changed."""
+    """Note what a label says of its parcel's carrier. Returns True if that is news.
+
+    What is news must not depend on the codes that the parcel bears now: those of later events are among them when all facts are applied again.
+    """
     body: bodies.Labelled = body_of(fact)
     if body.carrier is None and body.service is None and body.kind != LabelKind.WAYBILL:
         return False
-    before = sending_of(order, parcel)
-    own = _own(order, parcel.id) or OwnSending()
+    known = _own(order, parcel.id)
+    before, own = _said(order.created, known), known or OwnSending()
     carrier = carrier_named(fact)
     if carrier is not None:
         own = own._replace(carrier=carrier, service=own.service if is_same(carrier, own.carrier) else None)
@@ -118,4 +120,4 @@ def read_label(order: Order, parcel: Parcel, fact: Fact) -> bool:
     if body.kind == LabelKind.WAYBILL:
         own = own._replace(tracking=fact.code, tracked_by=own.carrier or before.carrier, label=fact.code)
     order.sendings[parcel.id] = own
-    return sending_of(order, parcel) != before
+    return _said(order.created, own) != before
