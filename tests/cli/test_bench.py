@@ -60,7 +60,7 @@ def test_everybody_answers_every_event_end_to_end(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (measurement,) = json.loads(done.stdout)
     rows = [r for r in measurement["rows"] if r["figure"] == "events/s"]
-    assert {name for r in rows for name in r["values"]} == {"dockbridge", "mosquitto+asyncio", "mosquitto+paho", "amqtt"}
+    assert {name for r in rows for name in r["values"]} == {"dockbridge", "dockbridge, without contacts", "mosquitto+asyncio", "mosquitto+paho", "amqtt"}
     for rounds in measurement["rounds"].values():
         for name, some in rounds.items():
             assert all(r["complete"] and r["answered"] == r["events"] for r in some), name
