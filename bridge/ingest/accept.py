@@ -256,8 +256,9 @@ def keep_private(batch: Batch, device: str, event: Event[Body], private: Private
     about = about_event(device, event.id)
     batch.writes.keyed(SEALED)[pos] = seal_private(sealer, private, pos=pos, order_id=order_id, received_ms=received_ms, about=about)
     if order_id is not None and "contact" in private.said:
-        for row in hashes_of(sealer, order_id, private.said["contact"]):
-            batch.writes.keyed(CONTACT_HASHES)[row] = row
+        hashes = hashes_of(sealer, pos, private.said["contact"])
+        if hashes is not None:
+            batch.writes.keyed(CONTACT_HASHES)[pos] = hashes
 
 
 def time_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: EventType, *, seq_reused: bool = False) -> EventTime:

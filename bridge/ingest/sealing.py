@@ -19,11 +19,11 @@ from devices.protocol.messages import Event, encode_cbor
 from devices.protocol.vocabulary import Role
 
 HASH_BYTES: Final = 8
-"""Of a hash by which orders are sought: short, because the pages of its index are written all over."""
+"""Of a hash by which orders are sought: whoever seeks reads them all."""
 LAST_DIGITS: Final = 4
 """Digits at the end of a telephone number by which an order can be sought: the customer reads them to the desk."""
-PHONE, LAST, SURNAME = "p", "4", "s"
-"""By what an order is sought."""
+PHONE, LAST, SURNAME = "phone", "last4", "surname"
+"""By what an order is sought: the columns of `HashRow`."""
 WHOLE: Final = "whole"
 """In the sealed part of an event with fields that the contract does not have: the payload as it came."""
 
@@ -71,11 +71,15 @@ class SealedRow(NamedTuple):
 
 
 class HashRow(NamedTuple):
-    """By what an order is sought: `kind` is p (telephone number), 4 (its last digits) or s (surname); `hash` is keyed."""
+    """By what the order of a contact is sought: keyed hashes of the telephone number, its last digits and the surname; `pos` as in `SealedRow`.
 
-    order_id: str
-    kind: str
-    hash: bytes
+    The table has no index: writing to one all over costs each scan more than reading the hashes of a million contacts costs a search.
+    """
+
+    pos: int
+    phone: bytes | None
+    last4: bytes | None
+    surname: bytes | None
 
 
 class ForgottenRow(NamedTuple):
@@ -97,9 +101,9 @@ SEALED: Final = Relation(
 CONTACT_HASHES: Final = Relation(
     name="contact_hashes",
     row=HashRow,
-    key=("order_id", "kind", "hash"),
+    key=("pos",),
     origin=Origin.KEPT,
-    indexes=(("hash",),),
+    appends=True,
     note="keyed hashes by which orders are sought",
 )
 FORGOTTEN: Final = Relation(name="forgotten", row=ForgottenRow, key=("order_id",), origin=Origin.KEPT, note="orders whose personal data was destroyed")
@@ -174,18 +178,14 @@ def mac_of(sealer: Sealer, said: Mapping[str, Any]) -> bytes:
     return sealer.mac(encode_cbor(said)) if said else b""
 
 
-def hashes_of(sealer: Sealer, order_id: str, contact: Mapping[str, Any]) -> list[HashRow]:
-    """The keyed hashes of a contact."""
-    return [HashRow(order_id, kind, hash_of(sealer, kind, text)) for kind, text in sought_by(contact)]
-
-
-def hash_of(sealer: Recogniser, kind: str, text: str) -> bytes:
-    """The keyed hash under which an order is found."""
-    return sealer.mac(f"{kind}:{text}".encode())[:HASH_BYTES]
+def hashes_of(sealer: Sealer, pos: int, contact: Mapping[str, Any]) -> HashRow | None:
+    """The keyed hashes of the contact at `pos`; None if nobody can be sought by it."""
+    hashes = {kind: sealer.mac(f"{kind}:{text}".encode())[:HASH_BYTES] for kind, text in sought_by(contact)}
+    return HashRow(pos, hashes.get(PHONE), hashes.get(LAST), hashes.get(SURNAME)) if hashes else None
 
 
 def hashes_sought(sealer: Recogniser, kind: str, text: str) -> list[bytes]:
-    """The keyed hashes under which an order may stand."""
+    """The keyed hashes, under one of which the contact of an order may stand."""
     return [mac[:HASH_BYTES] for mac in sealer.macs(f"{kind}:{text}".encode())]
 
 

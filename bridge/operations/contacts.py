@@ -69,7 +69,7 @@ def orders_of_phone(site: SiteReader, phone: str) -> list[str]:
 
 
 def _found(site: SiteReader, sought: list[tuple[str, str]]) -> list[str]:
-    found = [set(site.queries.orders_with_hash(hashes_sought(site.vault, kind, text), limit=ORDERS_OF_ONE_MAX)) for kind, text in sought]
+    found = [set(site.queries.orders_with_hash(kind, hashes_sought(site.vault, kind, text), limit=ORDERS_OF_ONE_MAX)) for kind, text in sought]
     return sorted(set.intersection(*found))
 
 

@@ -76,8 +76,8 @@ class PrivacyQueries(WorkerQueries, Protocol):
         """The payload of an event as it is stored, by its position in the log."""
         ...
 
-    def orders_with_hash(self, hashes: Sequence[bytes], *, limit: int) -> list[str]:
-        """Orders whose contact has one of these keyed hashes (`ingest.sealing.hashes_sought`)."""
+    def orders_with_hash(self, kind: str, hashes: Sequence[bytes], *, limit: int) -> list[str]:
+        """Orders whose contact has one of these keyed hashes of a kind (`ingest.sealing.hashes_sought`)."""
         ...
 
     def forgotten(self, order_id: str) -> int | None:

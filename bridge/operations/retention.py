@@ -43,7 +43,7 @@ _LAW: Final = "GDPR Art. 6(1)(c): books are kept by law"
 CONTACT: Final = Kept(
     "contact data and notes of orders",
     Whose.CUSTOMERS,
-    ("sealed.sealed", "sealed.mac", "contact_hashes.hash", "contact_hashes.kind"),
+    ("sealed.sealed", "sealed.mac", "contact_hashes.phone", "contact_hashes.last4", "contact_hashes.surname"),
     "sealed, each part with its own key; keyed hashes for search",
     "to bring an order to its recipient, and to answer them",
     _CONTRACT,
@@ -242,7 +242,7 @@ ALSO_NOT_PERSONAL: Final = frozenset(
             "workers.since_ms",
             "workers.last_ms",
             "courier_names.at_ms",
-            "contact_hashes.order_id",
+            "contact_hashes.pos",
         ),
         *(
             f"devices.{name}"

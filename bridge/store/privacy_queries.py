@@ -38,8 +38,9 @@ class PrivacyQueries:
             payload: bytes = connection.execute(select(t.events.c.payload).where(t.events.c.pos == pos)).scalar_one()
             return payload
 
-    def orders_with_hash(self, hashes: Sequence[bytes], *, limit: int) -> list[str]:
-        found = select(t.contact_hashes.c.order_id).where(t.contact_hashes.c.hash.in_(hashes)).distinct().order_by(t.contact_hashes.c.order_id).limit(limit)
+    def orders_with_hash(self, kind: str, hashes: Sequence[bytes], *, limit: int) -> list[str]:
+        these = select(t.contact_hashes.c.pos).where(t.contact_hashes.c[kind].in_(hashes))
+        found = select(t.sealed.c.order_id).where(t.sealed.c.pos.in_(these)).distinct().order_by(t.sealed.c.order_id).limit(limit)
         with translated(), self._reader.connect() as connection:
             return list(connection.execute(found).scalars())
 

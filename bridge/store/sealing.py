@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, func, select, update
 
-from bridge.ingest.sealing import WHOLE, about_event, about_message, hash_of, hashes_sought, mac_of, sought_by
+from bridge.ingest.sealing import WHOLE, about_event, about_message, hashes_of, mac_of
 from bridge.ingest.workers import about_badge
 from bridge.ingest.workers import hash_of as badge_hash
 from bridge.store import tables as t
@@ -107,17 +107,13 @@ def _find_anew(connection: Connection, vault: Vault, pseudonyms: Sequence[str]) 
 
 def _recognise_anew(connection: Connection, vault: Vault, positions: Sequence[int]) -> None:
     """Make the MACs and hashes of parts anew, with the newest key."""
-    columns = (t.sealed.c.pos, t.sealed.c.order_id, t.sealed.c.sealed, t.sealed.c.mac, t.events.c.device, t.events.c.id)
+    columns = (t.sealed.c.pos, t.sealed.c.sealed, t.sealed.c.mac, t.events.c.device, t.events.c.id)
     rows = connection.execute(select(*columns).join(t.events, t.events.c.pos == t.sealed.c.pos).where(t.sealed.c.pos.in_(positions))).all()
-    for pos, order_id, sealed, mac, device, event_id in rows:
+    for pos, sealed, mac, device, event_id in rows:
         parts = load(vault.open(sealed, about_event(device, event_id)))
         said = {name: value for name, value in parts.items() if name != WHOLE}
         if mac:
             connection.execute(update(t.sealed).where(t.sealed.c.pos == pos).values(mac=mac_of(vault, said)))
-        if order_id is None or "contact" not in said:
-            continue
-        hashes = t.contact_hashes.c
-        for kind, text in sought_by(said["contact"]):
-            old = hashes_sought(vault, kind, text)
-            connection.execute(delete(t.contact_hashes).where(hashes.order_id == order_id, hashes.kind == kind, hashes.hash.in_(old)))
-            connection.execute(insert(t.contact_hashes).values(order_id=order_id, kind=kind, hash=hash_of(vault, kind, text)))
+        hashes = hashes_of(vault, pos, said.get("contact", {}))
+        if hashes is not None:
+            connection.execute(update(t.contact_hashes).where(t.contact_hashes.c.pos == pos).values(hashes._asdict()))

@@ -272,7 +272,7 @@ def test_time_forgets_orders_that_have_ended_and_no_others(tmp_path: Path) -> No
             connection.commit()
         site.wait_for(trim(site.app._site))
         assert site.rows("SELECT order_id FROM sealed ORDER BY 1") == [("PO-5",), ("PO-6",), ("PO-7",)]
-        assert site.rows("SELECT count(DISTINCT order_id) FROM contact_hashes") == [(3,)]
+        assert site.rows("SELECT count(*) FROM contact_hashes") == [(3,)]
 
 
 def test_a_crash_after_the_file_and_before_the_database_forgets_at_the_next_start(site: Site) -> None:

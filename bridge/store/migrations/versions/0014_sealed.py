@@ -24,14 +24,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_sealed_received_ms"), "sealed", ["received_ms"])
     op.create_table(
         "contact_hashes",
-        sa.Column("order_id", sa.String(), autoincrement=False, nullable=False),
-        sa.Column("kind", sa.String(), autoincrement=False, nullable=False),
-        sa.Column("hash", sa.LargeBinary(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("order_id", "kind", "hash", name=op.f("pk_contact_hashes")),
+        sa.Column("pos", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("phone", sa.LargeBinary(), nullable=True),
+        sa.Column("last4", sa.LargeBinary(), nullable=True),
+        sa.Column("surname", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("pos", name=op.f("pk_contact_hashes")),
         comment="keyed hashes by which orders are sought",
-        sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_contact_hashes_hash"), "contact_hashes", ["hash"])
     for name, comment in (
         ("forgotten", "orders whose personal data was destroyed"),
         ("legal_holds", "orders that must not be forgotten yet"),
