@@ -25,6 +25,7 @@ from bridge.operations import (
     imports,
     jobs,
     keys,
+    leaving,
     missing,
     order_acts,
     people,
@@ -128,8 +129,10 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     workers.list_workers: ("workers.list", _Kept(None)),
     workers.name: ("workers.name", _Kept(None)),
     workers.name_courier: ("workers.name", _Kept("courier")),
-    workers.forget: ("workers.forget", _Kept(None)),
-    workers.forget_courier: ("workers.forget", _Kept("courier")),
+    leaving.forget_worker: ("forget", _Kept(None)),
+    leaving.forget_courier: ("forget", _Kept("courier")),
+    leaving.export_worker: ("export-subject", _Kept(None)),
+    leaving.export_courier: ("export-subject", _Kept("courier")),
     exposure.look: ("privacy.exposed", _Kept("device")),
 }
 """Every operation that changes something for others, by the name that the log gives it."""

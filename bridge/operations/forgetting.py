@@ -90,15 +90,15 @@ async def forget(site: SiteContext, order: str | None = None, phone: str | None 
     later = [f.order for f in fates if f.fate in (Fate.OPEN, Fate.HELD)]
     texts, surnames = _texts(site, ready)
     spelt = spellings(texts)
-    keys: list[bytes] = []
+    parts: list[bytes] = []
     for at in range(0, len(ready), PORTION_MAX):
         some = ready[at : at + PORTION_MAX]
-        keys += await site.on_writer(partial(site.privacy.forget, some, at_ms=now_ms))
+        parts += await site.on_writer(partial(site.privacy.forget, some, at_ms=now_ms))
     if ready:
         await site.on_writer(lambda: site.privacy.forget_texts(spelt, typed_forms(texts, surnames)))
     if later:
         await site.on_writer(lambda: site.privacy.request(later, at_ms=now_ms))
-    proof = await site.privacy.prove(spelt, keys) if ready else Proof(searched=[], log_is_empty=True)
+    proof = await site.privacy.prove(spelt, parts) if ready else Proof(searched=[], log_is_empty=True)
     return Forgotten(orders=fates, proof=proof, backups=site.privacy.backups() if ready else [])
 
 

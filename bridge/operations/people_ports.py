@@ -43,7 +43,7 @@ MEANING: Final[Mapping[Right, str]] = {
     Right.DEVICES: "enrol devices, change them and shut them out",
     Right.MEND: "import articles, and replay, fix and drop messages in quarantine",
     Right.CONTACTS: "see who gets an order, and notes about it",
-    Right.WORKERS: "see which worker did what, and name and forget workers and couriers",
+    Right.WORKERS: "see which worker did what, and name workers and couriers",
     Right.EXPOSED: "see what a lost phone could hold",
     Right.AUDIT: "read the audit log",
     Right.FORGET: "forget people, and export what is stored about them",

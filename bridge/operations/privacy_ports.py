@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from bridge.ingest.sealing import ForgottenRow, Sealer
+from bridge.ingest.workers import WorkerRow
 from bridge.operations.worker_ports import WorkerQueries
 
 
@@ -140,7 +141,15 @@ class Privacy(Protocol):
     """
 
     def forget(self, orders: Sequence[str], *, at_ms: int) -> list[bytes]:
-        """Destroy the personal data of orders, in the file beside the database first. Returns the wrapped keys that were destroyed."""
+        """Destroy the personal data of orders, in the file beside the database first. Returns the sealed parts that were destroyed."""
+        ...
+
+    def forget_worker(self, who: str, *, at_ms: int) -> list[WorkerRow]:
+        """Destroy all that links pseudonyms to a badge, given it or one of them, in the file beside the database first. Returns what was destroyed."""
+        ...
+
+    def forget_courier(self, courier: str, *, at_ms: int) -> bytes | None:
+        """Destroy the name of a courier and where their phones were, in the file beside the database first. Returns the sealed name, if there was one."""
         ...
 
     def forget_texts(self, texts: Sequence[str], typed: Sequence[str]) -> int:
@@ -159,8 +168,8 @@ class Privacy(Protocol):
         """End that."""
         ...
 
-    async def prove(self, texts: Sequence[str], keys: Sequence[bytes]) -> Proof:
-        """Look for texts and keys in every file of the site, backups left out."""
+    async def prove(self, texts: Sequence[str], sealed: Sequence[bytes]) -> Proof:
+        """Look for texts, and for the wrapped keys of sealed parts, in every file of the site, backups left out."""
         ...
 
     def backups(self) -> list[BackupLeft]:

@@ -173,7 +173,7 @@ COURIER_NAMES: Final = Kept(
     "to call the courier who has a parcel",
     _INTEREST,
     "lead; each look is in the audit log",
-    "`dockbridge workers forget --courier`",
+    "`dockbridge forget --courier`",
 )
 DUTIES: Final = Kept(
     "when a device was on duty",

@@ -21,6 +21,7 @@ from bridge.operations import (
     imports,
     jobs,
     keys,
+    leaving,
     logins,
     missing,
     order_acts,
@@ -55,9 +56,12 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix, quarantine.look),
     Right.AUDIT: (audit_log.look,),
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
-    Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier, workers.forget, workers.forget_courier),
+    Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier),
     Right.EXPOSED: (exposure.look,),
-    Right.FORGET: (forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
+    Right.FORGET: (
+        *(forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
+        *(leaving.forget_worker, leaving.forget_courier, leaving.export_worker, leaving.export_courier),
+    ),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),
         *(people.set_totp, people.remove_totp, logins.log_in),

@@ -57,12 +57,8 @@ class Upkeep(FileUpkeep, HandoverWrites, Protocol):
         """Give a badge a name. Returns its pseudonym."""
         ...
 
-    def forget_worker(self, who: str) -> int:
-        """Delete all that links pseudonyms to a badge, given it or one of them. Returns how many they were."""
-        ...
-
-    def name_courier(self, courier: str, name: str | None, *, now_ms: int) -> bool:
-        """Give a courier a name, or none. Returns whether they had one."""
+    def name_courier(self, courier: str, name: str, *, now_ms: int) -> None:
+        """Give a courier a name."""
         ...
 
     def drop_quarantined(self, nos: Sequence[int]) -> None:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
+from msgspec import Struct
+
 from bridge.ingest.workers import CourierNameRow, WorkerRow
+
+
+class EventBy(Struct, frozen=True, kw_only=True):
+    """What a worker or a courier did: the event, its order, on which device, where, and when."""
+
+    type: str
+    order: str | None
+    device: str
+    place: str | None
+    at_ms: int
 
 
 class WorkerQueries(Protocol):
@@ -16,6 +29,10 @@ class WorkerQueries(Protocol):
 
     def orders_of_courier(self, courier: str) -> list[str]:
         """Every order that was ever assigned to a courier, or taken by them. This reads the whole log."""
+        ...
+
+    def events_by(self, pseudonyms: Collection[str], courier: str | None, *, limit: int) -> list[EventBy]:
+        """What was done under these pseudonyms, or with the phones of a courier, the oldest first. This reads the whole log."""
         ...
 
     def courier_names(self) -> list[CourierNameRow]:

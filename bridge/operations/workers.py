@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from bridge.errors import NotFound, Refused, SiteError
-from bridge.ingest.workers import ABOUT_NAME, WorkerRow, about_badge, about_courier
+from bridge.errors import Refused, SiteError
+from bridge.ingest.workers import ABOUT_NAME, CourierNameRow, WorkerRow, about_badge, about_courier
 from bridge.operations.names import check_courier
 from bridge.operations.people_ports import Right
 from bridge.operations.ports import SiteContext, SiteReader
@@ -51,13 +51,10 @@ async def list_workers(site: SiteContext) -> Known:
         SiteError: if the key is missing with which it was sealed.
     """
     workers = [
-        Worker(pseudonym=row.pseudonym, badge=_badge(site, row), name=_name(site, row), since_ms=row.since_ms, last_ms=row.last_ms)
+        Worker(pseudonym=row.pseudonym, badge=badge_of(site, row), name=name_of(site, row), since_ms=row.since_ms, last_ms=row.last_ms)
         for row in site.queries.workers()
     ]
-    couriers = [
-        Courier(courier=row.courier, name=site.vault.open(row.name, about_courier(row.courier)).decode(), since_ms=row.at_ms)
-        for row in site.queries.courier_names()
-    ]
+    couriers = [Courier(courier=row.courier, name=name_of_courier(site, row), since_ms=row.at_ms) for row in site.queries.courier_names()]
     return Known(workers=workers, couriers=couriers)
 
 
@@ -84,29 +81,6 @@ async def name_courier(site: SiteContext, courier: str, full_name: str) -> None:
     _check(full_name, "the name", NAME_CHARS_MAX)
     now_ms = site.clock.now_ms()
     await site.on_writer(lambda: site.upkeep.name_courier(courier, full_name, now_ms=now_ms))
-
-
-async def forget(site: SiteContext, badge: str, reason: str = "") -> int:
-    """Forget whose pseudonyms those of a badge are, given the badge or one of them; from now on it has another. Returns how many they were.
-
-    Raises:
-        NotFound: if none is known.
-    """
-    gone = await site.on_writer(lambda: site.upkeep.forget_worker(badge))
-    if not gone:
-        raise NotFound("no pseudonym of this badge is known", fix="`dockbridge workers list` shows all")
-    return gone
-
-
-async def forget_courier(site: SiteContext, courier: str, reason: str = "") -> None:
-    """Forget a courier's name.
-
-    Raises:
-        NotFound: if no name was given.
-    """
-    now_ms = site.clock.now_ms()
-    if not await site.on_writer(lambda: site.upkeep.name_courier(courier, None, now_ms=now_ms)):
-        raise NotFound(f"courier {courier} has no name", fix="`dockbridge workers list` shows all")
 
 
 async def may_look(site: SiteContext) -> bool:
@@ -137,7 +111,7 @@ class Faces:
 
     def _person(self, row: WorkerRow) -> object:
         try:
-            return _badge(self._site, row)
+            return badge_of(self._site, row)
         except SiteError:
             return row.badge_hash
 
@@ -147,7 +121,7 @@ class Faces:
         if row is None:
             return pseudonym
         try:
-            return _name(self._site, row) or _badge(self._site, row)
+            return name_of(self._site, row) or badge_of(self._site, row)
         except SiteError:
             return pseudonym
 
@@ -157,17 +131,28 @@ class Faces:
         if row is None:
             return None
         try:
-            return self._site.vault.open(row.name, about_courier(courier)).decode()
+            return name_of_courier(self._site, row)
         except SiteError:
             return None
 
 
-def _badge(site: SiteReader, row: WorkerRow) -> str:
+def badge_of(site: SiteReader, row: WorkerRow) -> str:
+    """What is on the badge.
+
+    Raises:
+        SiteError: if the key is missing with which it was sealed.
+    """
     return site.vault.open(row.badge, about_badge(row.pseudonym)).decode()
 
 
-def _name(site: SiteReader, row: WorkerRow) -> str | None:
+def name_of(site: SiteReader, row: WorkerRow) -> str | None:
+    """The name of a worker, if one was given; errors as of `badge_of`."""
     return site.vault.open(row.name, ABOUT_NAME).decode() if row.name is not None else None
+
+
+def name_of_courier(site: SiteReader, row: CourierNameRow) -> str:
+    """The name of a courier; errors as of `badge_of`."""
+    return site.vault.open(row.name, about_courier(row.courier)).decode()
 
 
 def _check(text: str, what: str, chars_max: int) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from bridge.config import DATABASE_NAME
 from bridge.errors import NotFound, Refused
 from bridge.ingest.ports import StoreUnavailable
+from bridge.ingest.workers import WorkerRow, about_badge, hashes_of
 from bridge.operations.privacy_ports import BackupLeft, KeyStatus, Proof, SearchedFile
 from bridge.operations.sealed_text import open_text
 from bridge.searching import forms_of, search
 from bridge.serving.backups import backups_of
 from bridge.serving.open_site import OpenSite
-from bridge.store import forgetting
+from bridge.store import forgetting, workers
 from bridge.store.people import People
 from bridge.store.sealing import rows_by_key, wrap_anew
-from bridge.vault import SiteKey, key_part
+from bridge.vault import SealError, SiteKey, key_part
 from bridge.words import counted
 
 logger = logging.getLogger("dockbridge")
@@ -36,9 +38,38 @@ class SitePrivacy:
         self._people = people
 
     def forget(self, orders: Sequence[str], *, at_ms: int) -> list[bytes]:
-        keys = [key_part(sealed) for sealed in forgetting.sealed_of(self._site.reader, orders)]
+        parts = forgetting.sealed_of(self._site.reader, orders)
         forget_as_asked(self._site, orders, at_ms)
-        return keys
+        return parts
+
+    def forget_worker(self, who: str, *, at_ms: int) -> list[WorkerRow]:
+        site = self._site
+        rows = workers.rows_of_worker(site.reader, site.vault, who)
+        if not rows:
+            return []
+        pseudonyms, hashes = [row.pseudonym for row in rows], self._badge_hashes(rows)
+        site.privacy_log.worker_forgotten(pseudonyms, hashes, at_ms)
+        with forgetting.secure(site.engine) as connection:
+            forgetting.unlink(connection, pseudonyms, hashes, at_ms)
+        site.settler.forget_workers()
+        return rows
+
+    def _badge_hashes(self, rows: Sequence[WorkerRow]) -> list[bytes]:
+        """All hashes of the badge of these rows: each of the site's keys gave it another one."""
+        found = dict.fromkeys(row.badge_hash for row in rows)
+        for row in rows:
+            with suppress(SealError):
+                found |= dict.fromkeys(hashes_of(self._site.vault, self._site.vault.open(row.badge, about_badge(row.pseudonym)).decode()))
+        return list(found)
+
+    def forget_courier(self, courier: str, *, at_ms: int) -> bytes | None:
+        name = next((row.name for row in self._site.queries.courier_names() if row.courier == courier), None)
+        phones = [device.device for device in self._site.registry.list() if device.courier == courier]
+        self._site.privacy_log.courier_forgotten(courier, at_ms)
+        with forgetting.secure(self._site.engine) as connection:
+            forgetting.drop_courier_name(connection, courier, at_ms)
+            forgetting.drop_positions(connection, phones)
+        return name
 
     def forget_texts(self, texts: Sequence[str], typed: Sequence[str]) -> int:
         folded = [text.casefold().encode() for text in typed]
@@ -58,9 +89,9 @@ class SitePrivacy:
         self._site.privacy_log.lifted(order, at_ms)
         forgetting.lift(self._site.engine, order)
 
-    async def prove(self, texts: Sequence[str], keys: Sequence[bytes]) -> Proof:
+    async def prove(self, texts: Sequence[str], sealed: Sequence[bytes]) -> Proof:
         is_empty = await self._site.writer.run(lambda: forgetting.empty_log(self._site.engine))
-        needles = [form for text in texts for form in forms_of(text)] + list(keys)
+        needles = [form for text in texts for form in forms_of(text)] + [key_part(part) for part in sealed]
         searched = await self._site.aside(search, list(self._files()), needles)
         return Proof(searched=[SearchedFile(file=s.file, bytes=s.bytes, found=s.found) for s in searched], log_is_empty=is_empty)
 

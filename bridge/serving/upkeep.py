@@ -13,10 +13,9 @@ from bridge.serving.open_site import OpenSite
 from bridge.store.articles import put_articles
 from bridge.store.carrier_queries import note_file, put_denials, remember_export
 from bridge.store.database import drop_quarantined
-from bridge.store.forgetting import empty_log
 from bridge.store.handovers import close_handover
 from bridge.store.imported_files import remember_file
-from bridge.store.workers import forget_worker, name_courier, name_worker
+from bridge.store.workers import name_courier, name_worker
 
 
 class StoreUpkeep:
@@ -42,14 +41,8 @@ class StoreUpkeep:
     def name_worker(self, badge: str, name: str, *, now_ms: int) -> str:
         return name_worker(self._site.engine, self._site.vault, badge, name, now_ms)
 
-    def forget_worker(self, who: str) -> int:
-        gone = forget_worker(self._site.engine, self._site.vault, who)
-        self._site.settler.forget_workers()
-        empty_log(self._site.engine)
-        return gone
-
-    def name_courier(self, courier: str, name: str | None, *, now_ms: int) -> bool:
-        return name_courier(self._site.engine, self._site.vault, courier, name, now_ms)
+    def name_courier(self, courier: str, name: str, *, now_ms: int) -> None:
+        name_courier(self._site.engine, self._site.vault, courier, name, now_ms)
 
     def drop_quarantined(self, nos: Sequence[int]) -> None:
         drop_quarantined(self._site.engine, nos)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, Table, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Table, and_, delete, exists, insert, or_, select, update
 
 from bridge.ingest.sealing import about_message
 from bridge.operations.waits import ENDED
@@ -25,6 +25,9 @@ _FORGOTTEN: Final = "forgotten"
 _HELD: Final = "held"
 _LIFTED: Final = "lifted"
 _REQUESTED: Final = "requested"
+_WORKER: Final = "forgotten_worker"
+_BADGE: Final = "badge_hashes"
+_COURIER: Final = "forgotten_courier"
 
 
 class PrivacyLog:
@@ -44,6 +47,13 @@ class PrivacyLog:
 
     def requested(self, orders: Iterable[str], at_ms: int) -> None:
         self._append(_REQUESTED, orders, at_ms)
+
+    def worker_forgotten(self, pseudonyms: Sequence[str], badge_hashes: Sequence[bytes], at_ms: int) -> None:
+        """An older backup may know the badge under pseudonyms that are gone by now: it is recognised by its hashes, too."""
+        self._lines.append([{_WORKER: list(pseudonyms), _BADGE: [each.hex() for each in badge_hashes], "at_ms": at_ms}])
+
+    def courier_forgotten(self, courier: str, at_ms: int) -> None:
+        self._append(_COURIER, [courier], at_ms)
 
     def _append(self, what: str, orders: Iterable[str], at_ms: int) -> None:
         self._lines.append([{what: order, "at_ms": at_ms} for order in orders])
@@ -73,7 +83,18 @@ class PrivacyLog:
         _replace(connection, t.legal_holds, last[_HELD])
         done = known | new.keys()
         _replace(connection, t.forget_requests, {order: at_ms for order, at_ms in last[_REQUESTED].items() if order not in done})
+        self._forget_staff(connection)
         return sorted(new)
+
+    def _forget_staff(self, connection: Connection) -> None:
+        for entry in self._lines.entries():
+            at_ms = entry.get("at_ms")
+            if type(at_ms) is not int:
+                continue
+            if isinstance(pseudonyms := entry.get(_WORKER), list):
+                unlink(connection, pseudonyms, [bytes.fromhex(each) for each in entry.get(_BADGE, ())], at_ms)
+            elif isinstance(courier := entry.get(_COURIER), str):
+                drop_courier_name(connection, courier, at_ms)
 
 
 def _replace(connection: Connection, table: Table, rows: Mapping[str, int]) -> None:
@@ -98,8 +119,9 @@ def forget_orders(engine: Engine, orders: Sequence[str], at_ms: int) -> None:
 
 def _forget(connection: Connection, orders: Mapping[str, int]) -> None:
     for some in chunks(list(orders)):
+        parts = select(t.sealed.c.pos).where(t.sealed.c.order_id.in_(some))
+        connection.execute(delete(t.contact_hashes).where(t.contact_hashes.c.pos.in_(parts)))
         connection.execute(delete(t.sealed).where(t.sealed.c.order_id.in_(some)))
-        connection.execute(delete(t.contact_hashes).where(t.contact_hashes.c.order_id.in_(some)))
         connection.execute(delete(t.quarantine).where(t.quarantine.c.order_id.in_(some), t.quarantine.c.pos.is_(None)))
         connection.execute(delete(t.forget_requests).where(t.forget_requests.c.order_id.in_(some)))
         connection.execute(delete(t.forgotten).where(t.forgotten.c.order_id.in_(some)))
@@ -108,6 +130,23 @@ def _forget(connection: Connection, orders: Mapping[str, int]) -> None:
         arrived = select(t.events.c.pos).where(t.events.c.order_id.in_(some))
         placed = select(t.placed.c.pos).where(t.placed.c.order_id.in_(some))
         connection.execute(delete(t.sealed).where(t.sealed.c.pos.in_(arrived.union(placed)), t.sealed.c.order_id.is_(None)))
+
+
+def unlink(connection: Connection, pseudonyms: Sequence[str], badge_hashes: Sequence[bytes], at_ms: int) -> None:
+    """Delete what links these pseudonyms to a badge, and what linked it to others before a time: from then on it has new ones."""
+    workers = t.workers.c
+    connection.execute(delete(t.workers).where(or_(workers.pseudonym.in_(pseudonyms), and_(workers.badge_hash.in_(badge_hashes), workers.since_ms < at_ms))))
+
+
+def drop_courier_name(connection: Connection, courier: str, at_ms: int) -> None:
+    """Delete the name that a courier had at a time."""
+    names = t.courier_names.c
+    connection.execute(delete(t.courier_names).where(names.courier == courier, names.at_ms <= at_ms))
+
+
+def drop_positions(connection: Connection, devices: Sequence[str]) -> None:
+    """Delete where phones were."""
+    connection.execute(delete(t.positions).where(t.positions.c.device.in_(devices)))
 
 
 def drop_quarantined_with(engine: Engine, vault: Vault, texts: Sequence[str]) -> int:
@@ -208,7 +247,8 @@ def drop_parts(engine: Engine, positions: Sequence[int]) -> None:
     """Destroy sealed parts."""
     with secure(engine) as connection:
         for some in chunks(list(positions)):
-            connection.execute(delete(t.sealed).where(t.sealed.c.pos.in_(some)))
+            for table in (t.contact_hashes, t.sealed):
+                connection.execute(delete(table).where(table.c.pos.in_(some)))
 
 
 def empty_log(engine: Engine) -> bool:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Final
+
 from sqlalchemy import Engine, and_, delete, func, insert, or_, select, update
 
 from bridge.domain.order.possession import TAKES
 from bridge.ingest.workers import ABOUT_NAME, CourierNameRow, WorkerRow, about_courier, hashes_of, row_of
+from bridge.operations.worker_ports import EventBy
 from bridge.store import tables as t
 from bridge.store.forgetting import secure
 from bridge.store.sqlite import translated
 from bridge.vault import Vault
 from devices.protocol.messages import load
 from devices.protocol.vocabulary import EventType
+
+_READ_AT_ONCE: Final = 1_000
+"""Rows of the log that are read in one piece."""
 
 
 class WorkerQueries:
@@ -34,6 +41,23 @@ class WorkerQueries:
             found = connection.execute(query.where(mentions))
             return sorted({order_id for order_id, kind, payload in found if order_id and (kind in TAKES or load(payload)["body"]["courier"] == courier)})
 
+    def events_by(self, pseudonyms: Collection[str], courier: str | None, *, limit: int) -> list[EventBy]:
+        events = t.events.c
+        order = func.coalesce(t.placed.c.order_id, events.order_id)
+        columns = (events.pos, events.type, order, events.device, events.at, events.event_ms, events.payload)
+        query = select(*columns).join(t.placed, t.placed.c.pos == events.pos, isouter=True).order_by(events.pos)
+        needles = [pseudonym.encode() for pseudonym in pseudonyms]
+        if not needles:
+            query = query.where(events.courier == courier)
+        found: dict[int, EventBy] = {}
+        with translated(), self._reader.connect() as connection:
+            for pos, kind, order_id, device, at, event_ms, payload in connection.execution_options(yield_per=_READ_AT_ONCE).execute(query):
+                if not needles or any(needle in payload for needle in needles):
+                    found.setdefault(pos, EventBy(type=kind, order=order_id or None, device=device, place=at, at_ms=event_ms))
+                    if len(found) >= limit:
+                        break
+        return list(found.values())
+
     def courier_names(self) -> list[CourierNameRow]:
         with translated(), self._reader.connect() as connection:
             return [CourierNameRow(*row) for row in connection.execute(select(t.courier_names).order_by(t.courier_names.c.courier))]
@@ -55,22 +79,20 @@ def name_worker(engine: Engine, vault: Vault, badge: str, name: str, now_ms: int
         return row.pseudonym
 
 
-def forget_worker(engine: Engine, vault: Vault, who: str) -> int:
-    """Delete all that links pseudonyms to a badge, given the badge, or one of them. Returns how many they were."""
+def rows_of_worker(engine: Engine, vault: Vault, who: str) -> list[WorkerRow]:
+    """All that links pseudonyms to a badge, given the badge or one of them."""
     by_pseudonym = select(t.workers.c.badge_hash).where(t.workers.c.pseudonym == who)
-    gone = t.workers.c.badge_hash.in_(by_pseudonym) | t.workers.c.badge_hash.in_(hashes_of(vault, who))
-    with secure(engine) as connection:
-        return connection.execute(delete(t.workers).where(gone)).rowcount
+    these = t.workers.c.badge_hash.in_(by_pseudonym) | t.workers.c.badge_hash.in_(hashes_of(vault, who))
+    with translated(), engine.connect() as connection:
+        return [WorkerRow(*row) for row in connection.execute(select(t.workers).where(these).order_by(t.workers.c.since_ms))]
 
 
-def name_courier(engine: Engine, vault: Vault, courier: str, name: str | None, now_ms: int) -> bool:
-    """Give a courier a name, in the place of an earlier one, or none. Returns whether they had one."""
+def name_courier(engine: Engine, vault: Vault, courier: str, name: str, now_ms: int) -> None:
+    """Give a courier a name, in the place of an earlier one."""
+    row = CourierNameRow(courier, vault.seal(name.encode(), about_courier(courier)), now_ms)
     with secure(engine) as connection:
-        had = connection.execute(delete(t.courier_names).where(t.courier_names.c.courier == courier)).rowcount
-        if name is not None:
-            row = CourierNameRow(courier, vault.seal(name.encode(), about_courier(courier)), now_ms)
-            connection.execute(insert(t.courier_names).values(**row._asdict()))
-        return bool(had)
+        connection.execute(delete(t.courier_names).where(t.courier_names.c.courier == courier))
+        connection.execute(insert(t.courier_names).values(**row._asdict()))
 
 
 def has_unused(reader: Engine, before_ms: int) -> bool:

@@ -19,7 +19,7 @@ from bridge.app import ingest_of
 from bridge.config import DATABASE_NAME, PRIVACY_NAME
 from bridge.config_file import parse
 from bridge.errors import BridgeError, Refused
-from bridge.operations import contacts, forgetting, keys, order_acts, subjects
+from bridge.operations import contacts, forgetting, keys, leaving, order_acts, subjects, workers
 from bridge.operations.acts import Operation, carry_out
 from bridge.operations.forgetting import Fate
 from bridge.searching import forms_of
@@ -294,6 +294,28 @@ def test_a_restored_backup_forgets_again(site: Site, tmp_path: Path) -> None:
     site.start()
     assert (contact_of(site, "PO-2"), contact_of(site, "PO-3")) == ({}, BO)
     assert [h.order for h in site.wait_for(subjects.legal_holds(site.app))] == ["PO-3"]
+
+
+def test_a_restored_backup_forgets_workers_and_couriers_again(site: Site, tmp_path: Path) -> None:
+    def scan(seq: int) -> None:
+        site.tell("scan-1", Role.SCANNER, "shift_started", site.event("scan-1", seq, None, {"worker": "badge-7"}))
+
+    site.enrol("phone-1", Role.COURIER, courier="anna", with_secret=False)
+    scan(1)
+    act(site, workers.name, badge="badge-7", full_name="Dagny Holmqvist")
+    act(site, workers.name_courier, courier="anna", full_name="Ingrid Bergqvist")
+    site.app.database.backup(tmp_path / "old.db")
+    done = [act(site, leaving.forget_worker, badge="badge-7", reason="has left"), act(site, leaving.forget_courier, courier="anna")]
+    assert [sum(f.found for f in one.proof.searched) for one in done] == [0, 0]
+    scan(2)
+    after = site.rows("SELECT pseudonym FROM workers")
+    site.restart()
+    assert site.rows("SELECT pseudonym FROM workers") == after, "what came later is another matter"
+    site.stop()
+    recovery.restore(site.directory, tmp_path / "old.db", ingest_of, lambda _text: None)
+    with closing(sqlite3.connect(site.directory / DATABASE_NAME)) as connection:
+        assert connection.execute("SELECT pseudonym FROM workers WHERE name IS NOT NULL UNION SELECT courier FROM courier_names").fetchall() == []
+    site.start()
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------------

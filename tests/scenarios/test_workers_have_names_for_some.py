@@ -138,12 +138,26 @@ def test_each_look_is_in_the_audit_log_without_a_name_or_badge(served: Site, own
 def test_a_worker_who_leaves_is_forgotten_and_the_scans_stay(served: Site, owner: Shell) -> None:
     owner("workers", "name", "badge-9", "Carla Diaz")
     ((before,),) = served.rows("SELECT count(*) FROM events")
-    assert "1 pseudonym forgotten" in owner("workers", "forget", "badge-9", "--reason", "has left").stderr
+    said = owner("forget", "--worker", "badge-9", "--reason", "Carla Diaz has left").stderr
+    assert "1 pseudonym forgotten, nothing of it found" in said
+    assert "as text, UTF-16 and base64" in said
     assert served.rows("SELECT count(*) FROM events") == [(before,)]
     assert "Carla" not in owner("workers", "list").stdout
-    assert owner("workers", "forget", "badge-9", code=1).stderr.startswith("error: no pseudonym of this badge is known")
-    assert owner("workers", "forget", "--courier", "ben", code=1).stderr.startswith("error: courier ben has no name")
-    assert "Carla" not in "".join(map(repr, served.app.audit.entries()))
+    assert owner("forget", "--worker", "badge-9", code=1).stderr.startswith("error: no pseudonym of this badge is known")
+    assert owner("forget", "--courier", "nobody", code=1).stderr.startswith("error: there is no courier nobody")
+    assert "Carla" not in "".join(map(repr, served.app.audit.entries())), "the reason that named her is forgotten as well"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("named")
+def test_a_worker_and_a_courier_get_what_is_kept_about_them(owner: Shell, served: Site, tokens: dict[str, str]) -> None:
+    ada = json.loads(owner("export-subject", "--worker", TEAM[0]).stdout)
+    assert [(p["badge"], p["name"]) for p in ada["pseudonyms"]] == [(TEAM[0], "Ada Maria Vos")]
+    assert [(e["type"], e["order"], e["device"]) for e in ada["events"]] == [("shift_started", None, "scan-1"), ("pack", "PO-3", "scan-2")]
+    assert json.loads(owner("export-subject", "--worker", ada["pseudonyms"][0]["pseudonym"]).stdout)["events"] == ada["events"]
+    anna = json.loads(owner("export-subject", "--courier", "anna").stdout)
+    assert (anna["name"], {e["device"] for e in anna["events"]}) == ("Anna Kim", {"phone-1"})
+    assert shell_of(served, "lea", tokens)("export-subject", "--courier", "anna", code=1).stderr.startswith("error: lea has the role lead, which may not")
 
 
 @pytest.mark.slow
@@ -155,7 +169,6 @@ def test_a_worker_who_leaves_is_forgotten_and_the_scans_stay(served: Site, owner
         (("name", "x" * 65, "Ada"), 1, "the badge is empty, or has more than 64 characters"),
         (("name", "x", " "), 1, "the name is empty, or has more than 200 characters"),
         (("name", "--courier", "nobody", "Ada"), 1, "there is no courier nobody"),
-        (("forget",), 2, "give a badge, or --courier"),
     ],
 )
 def test_what_can_t_be_meant_is_refused(owner: Shell, typed: tuple[str, ...], code: int, said: str) -> None:

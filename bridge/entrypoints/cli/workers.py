@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from bridge.entrypoints.cli.output import JsonOption, Why, print_json, print_table, say
+from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption
 from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.client import call
 from bridge.operations import workers
-from bridge.words import counted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,28 +60,3 @@ def name(
     if as_json:
         print_json({"pseudonym": pseudonym})
     say(f"The badge has a name. It stands in the log as {pseudonym}.")
-
-
-@app.command()
-def forget(
-    badge: Annotated[str | None, typer.Argument(help="What is on the badge, or one of its pseudonyms.", show_default=False)] = None,
-    courier: CourierOption = None,
-    reason: Why = "",
-    site: SiteOption = Path(),
-    as_json: JsonOption = False,
-) -> None:
-    """Forget whose scans those of a badge are, at once; or a courier's name. The scans stay. The next one gets another pseudonym.
-
-    Example: `dockbridge workers forget 4711 --reason "has left"`
-    """
-    if (badge is None) == (courier is None):
-        raise typer.BadParameter("give a badge, or --courier", param_hint="BADGE")
-    if badge is None:
-        call(site, workers.forget_courier, courier or "", reason)
-        gone = 0
-        say(f"The name of {courier} is forgotten.")
-    else:
-        gone = call(site, workers.forget, badge, reason)
-        say(f"Nobody can say any more whose scans they were: {counted(gone, 'pseudonym')} forgotten.")
-    if as_json:
-        print_json({"pseudonyms": gone})

@@ -32,6 +32,7 @@ from bridge.operations import (
     imports,
     jobs,
     keys,
+    leaving,
     logins,
     missing,
     order_acts,
@@ -123,8 +124,10 @@ CALLS: Final[Mapping[str, Operation]] = {
     "workers.may_look": workers.may_look,
     "workers.name": workers.name,
     "workers.name_courier": workers.name_courier,
-    "workers.forget": workers.forget,
-    "workers.forget_courier": workers.forget_courier,
+    "leaving.forget_worker": leaving.forget_worker,
+    "leaving.forget_courier": leaving.forget_courier,
+    "leaving.export_worker": leaving.export_worker,
+    "leaving.export_courier": leaving.export_courier,
 }
 """What can be called, by name."""
 _NAMES: Final = {operation: name for name, operation in CALLS.items()}
