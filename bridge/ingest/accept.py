@@ -212,8 +212,9 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         odd.append(about.warn)
     if seq_reused:
         odd.append(Warn.SEQ_REUSED)
-    if trimmed is not None and trimmed.detail is not None:
+    if trimmed is not None and trimmed.has_unknown:
         odd.append(Warn.UNKNOWN_FIELD)
+    if trimmed is not None and trimmed.detail is not None:
         detail = f"{detail}; {trimmed.detail}" if detail else trimmed.detail
     if batch.sent_back or not is_by_the_book(event, ledger):
         odd += slips_of(batch, identity.device, event, ledger)

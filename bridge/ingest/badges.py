@@ -27,10 +27,11 @@ def without_badges(batch: Batch, incoming: Incoming, event: Event[Body], trimmed
     if isinstance(event.body, ShiftStarted):
         worker = _find(batch, event.body.worker, now_ms)
         event = replace(event, body=ShiftStarted(worker=worker.pseudonym))
-    payload, detail, private = (trimmed.payload, trimmed.detail, trimmed.private) if trimmed is not None else (incoming.payload, None, None)
+    trimmed = trimmed or Trimmed(event, incoming.payload, None, None)
+    private = trimmed.private
     if private is not None and private.whole is not None:
         private = private._replace(whole=_hidden(private.whole, by, worker))
-    return Trimmed(event, _hidden(payload, by, worker), detail, private)
+    return trimmed._replace(event=event, payload=_hidden(trimmed.payload, by, worker), private=private)
 
 
 def _find(batch: Batch, badge: str, now_ms: int) -> Known:

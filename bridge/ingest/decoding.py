@@ -10,11 +10,12 @@ import cbor2
 from bridge.domain.access import Kind
 from bridge.domain.members import members
 from bridge.ingest.items import Incoming
-from bridge.ingest.sealing import OF_PEOPLE, Private, private_of, without_private
+from bridge.ingest.sealing import OF_PEOPLE, Private, hide_sentence, private_of, without_private
 from devices.protocol import bodies, messages
 from devices.protocol.bodies import Body
 from devices.protocol.messages import EVENT_KINDS, Event, Locations, PayloadError, Presence
 from devices.protocol.private import PRIVATE_FIELDS
+from devices.protocol.reasons import FREE_WORDS
 from devices.protocol.unknown_fields import cut_unknown, has_fields_inside, has_unknown
 from devices.protocol.vocabulary import EventType, Reason
 
@@ -24,13 +25,14 @@ EVENT_TYPES: Final = {t.value: t for t in EventType}
 
 
 class Trimmed(NamedTuple):
-    """An event that is not stored as it came: the payload that is stored, without personal data and without fields that the contract does not have; the
-    sentence that names those fields; and what of it is sealed."""
+    """An event that is not stored as it came: the payload that is stored, without personal data and without fields that the contract does not have; a
+    sentence about what is not in it; what of it is sealed; and whether it had such fields."""
 
     event: Event[Body]
     payload: bytes
     detail: str | None
     private: Private | None
+    has_unknown: bool = False
 
 
 Decoded = Event[Body] | Trimmed | Presence | Locations | tuple[Reason, str] | None
@@ -66,21 +68,29 @@ def _decode_trimmed(incoming: Incoming, event_type: EventType) -> Event[Body] | 
     kept, unknown = cut_unknown(plain, EVENT_KINDS[event_type])
     detail = _name_unknown(unknown) if unknown else None
     name = PRIVATE_FIELDS.get(event_type)
-    if name is not None and (said := private_of(event, name)):
+    said = private_of(event, name) if name is not None else {}
+    if name is not None and said:
         event, kept = without_private(event, kept, name)
-        return Trimmed(event, cbor2.dumps(kept), detail, Private(said))  # its keys are in the order in which they came
-    return Trimmed(event, messages.encode_cbor(kept), detail, None) if unknown else event
+    if event_type in FREE_WORDS and (hidden := hide_sentence(event, kept, event_type)) is not None:
+        event, kept, said = hidden.event, hidden.plain, {**said, "text": hidden.text}
+        detail = f"{detail}; {hidden.detail}" if detail is not None else hidden.detail
+    if said:
+        return Trimmed(event, cbor2.dumps(kept), detail, Private(said), bool(unknown))  # its keys are in the order in which they came
+    return Trimmed(event, messages.encode_cbor(kept), detail, None, True) if unknown else event
 
 
 def _decode_whole(payload: bytes, event_type: EventType) -> Event[Body] | Trimmed:
     """Decode an event of a role whose unknown fields are kept, sealed, and named: its firmware may be newer than this server, or a field be misspelt."""
     plain = messages.load(payload)
     event = messages.event_of(plain, event_type)
+    if event_type in FREE_WORDS and (hidden := hide_sentence(event, plain, event_type)) is not None:
+        kept, unknown = cut_unknown(hidden.plain, EVENT_KINDS[event_type])
+        return Trimmed(hidden.event, messages.encode_cbor(kept), hidden.detail, Private({"text": hidden.text}, payload if unknown else None), bool(unknown))
     nested = _NESTED.get(event_type)
     if _ENVELOPE.issuperset(plain) and _BODIES[event_type].issuperset(plain["body"]) and (nested is None or not has_unknown(plain["body"], nested)):
         return event
     kept, unknown = cut_unknown(plain, EVENT_KINDS[event_type])
-    return Trimmed(event, messages.encode_cbor(kept), _name_unknown(unknown, "not in the contract"), Private({}, payload))
+    return Trimmed(event, messages.encode_cbor(kept), _name_unknown(unknown, "not in the contract"), Private({}, payload), True)
 
 
 _ENVELOPE: Final = frozenset(Event.__struct_fields__)

@@ -16,7 +16,8 @@ from bridge.ingest.relation import Origin, Relation
 from devices.protocol.bodies import Amended, NoteAdded
 from devices.protocol.choices import Audience
 from devices.protocol.messages import Event, encode_cbor
-from devices.protocol.vocabulary import Role
+from devices.protocol.reasons import FREE_WORDS, stored_as
+from devices.protocol.vocabulary import EventType, Role
 
 HASH_BYTES: Final = 8
 """Of a hash by which orders are sought: whoever seeks reads them all."""
@@ -58,7 +59,8 @@ class Sealer(Recogniser, Protocol):
 
 
 class SealedRow(NamedTuple):
-    """The sealed part of the event at `pos`: a map in CBOR with its `contact` or `text`, and `whole`. `order_id` is the order that the event names.
+    """The sealed part of the event at `pos`: a map in CBOR with its `contact`, its `text` (a note, or what was no word), and `whole`. `order_id` is the
+    order that the event names.
 
     `mac` recognises a resend; it is empty if a resend may say something else.
     """
@@ -164,6 +166,34 @@ def without_private(event: Event[Any], plain: dict[str, Any], name: str) -> tupl
 
 _BLANK: Final[dict[str, Any]] = {"contact": Amended(changed=["contact"]), "text": NoteAdded(text="", audience=Audience.DESK)}
 """Bodies whose private field says nothing: a contact may be left out, a text only be empty."""
+
+
+class Hidden(NamedTuple):
+    """An event in which something else stands for what was no word, the same as a plain value; what was said; and a sentence for the developer."""
+
+    event: Event[Any]
+    plain: dict[str, Any]
+    text: str
+    detail: str
+
+
+def hide_sentence(event: Event[Any], plain: dict[str, Any], event_type: EventType) -> Hidden | None:
+    """Take a reason out of an event that is no word, but may be a sentence about somebody. None if it is a word, or there is none."""
+    field = FREE_WORDS[event_type]
+    said: str | list[str] | None = getattr(event.body, field)
+    stored: str | list[str]
+    if said is None:
+        return None
+    if isinstance(said, str):
+        odd = [said] if (stored := stored_as(said)) != said else []
+    else:
+        stored = [stored_as(word) for word in said]
+        odd = [word for word, kept in zip(said, stored, strict=True) if word != kept]
+    if not odd:
+        return None
+    hidden = replace(event, body=replace(event.body, **{field: stored}))
+    detail = f"body.{field} is no word: it is sealed, and {stored if isinstance(stored, str) else ', '.join(stored)} is stored"
+    return Hidden(hidden, {**plain, "body": {**plain["body"], field: stored}}, ", ".join(odd), detail)
 
 
 def seal_private(sealer: Sealer, private: Private, *, pos: int, order_id: str | None, received_ms: int, about: bytes) -> SealedRow:

@@ -105,7 +105,7 @@ def shown(site: SiteReader, order: str) -> ContactShown:
         plain = opened(site, part)
         contact = plain.get("contact") or contact
         if text := plain.get("text"):
-            notes.append(Note(at_ms=part.event_ms, audience=_audience(site, part), text=text))
+            notes.append(_note(site, part, text))
     return ContactShown(order=order, contact=contact, notes=notes, forgotten_ms=site.queries.forgotten(order))
 
 
@@ -120,8 +120,11 @@ def _counts(part: SealedPart) -> bool:
     return part.outcome in (Outcome.APPLIED, Outcome.LATE, Outcome.NOOP, Outcome.PARKED)
 
 
-def _audience(site: SiteReader, part: SealedPart) -> Audience:
-    return Audience(load(site.queries.payload_at(part.pos))["body"]["audience"])
+def _note(site: SiteReader, part: SealedPart, text: str) -> Note:
+    """A note; or the reason of another event, if it was no word."""
+    if part.type != EventType.NOTE_ADDED:
+        return Note(at_ms=part.event_ms, audience=Audience.DESK, text=f"{part.type}: {text}")
+    return Note(at_ms=part.event_ms, audience=Audience(load(site.queries.payload_at(part.pos))["body"]["audience"]), text=text)
 
 
 def _sought(phone: str | None, last4: str | None, surname: str | None) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ class Nothing(Body, frozen=True):
 class Because(Body, frozen=True):
     """A body that only gives its reason: a short word, never a sentence with a person in it.
 
-    `REASONS` in `reasons.py` has the words of each event type; others are accepted, and stored as they are.
+    `REASONS` in `reasons.py` has the words of each event type. Others are accepted, and stored as they are if they look like words (`stored_as`).
     """
 
     reason: Word

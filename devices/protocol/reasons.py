@@ -2,11 +2,14 @@
 
 On the wire, `reason` of a body is any short word, so that old firmware and other systems lose no scan, and it is stored as it came: a hold is keyed by it.
 These lists are what documents, labels, reports and the methods of the device library use; `known` reads a word that is not on a list as `other`.
+What is no word, but a name or a sentence, may be about a person: the server seals it, and `stored_as` stands in its place.
 """
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -252,6 +255,21 @@ REASONS: Final[MappingProxyType[EventType, type[StrEnum]]] = MappingProxyType(
     }
 )
 """The list of each event type whose body has a free `reason`. Each list has `other`. Other words stay free: a channel, a vehicle, what was `changed`."""
+
+
+FREE_WORDS: Final[MappingProxyType[EventType, str]] = MappingProxyType(
+    {**dict.fromkeys(REASONS, "reason"), EventType.RETURNED: "condition", EventType.CREATED: "mode", EventType.AMENDED: "changed"}
+)
+"""The field of a body that takes any word, or list of words, for each event type that has one."""
+_WORD: Final = re.compile(r"(?!.*[0-9]{5})[a-z][a-z0-9_.-]*")
+
+
+def stored_as(word: str) -> str:
+    """How the server stores a word that the sender chose: as it is if it looks like one, in small letters without blanks, and without five digits in a row.
+
+    Else `other_` and four hex digits of its SHA-256: two of them stay two, and nobody can tell what was said.
+    """
+    return word if _WORD.fullmatch(word) else f"other_{sha256(word.encode()).hexdigest()[:4]}"
 
 
 W = TypeVar("W", bound=StrEnum)

@@ -119,6 +119,24 @@ def test_what_can_not_be_sought_is_refused(looked_at: Site, sought: dict[str, st
     assert refusal(looked_at, contacts.find, **sought)
 
 
+def test_a_sentence_in_the_place_of_a_reason_is_sealed_and_shown_to_those_who_ask(site: Site) -> None:
+    said = ("Ada Vosswinkel ist bis 5. Mai verreist", "Nachbar Holmqvist fragen")
+    for seq, reason in enumerate(said, 11):
+        receipt = send(site, "held", site.event("shop1", seq, "PO-1", {"reason": reason}))
+        assert receipt["detail"].startswith("body.reason is no word: it is sealed, and other_")
+    assert len(holds := site.app.queries.order("PO-1")["status"]["holds"]) == 2
+    payload = site.event("shop1", 13, "PO-1", {"reason": said[0]})
+    assert [send(site, "released", payload).get("again") for _ in range(2)] == [None, True]
+    assert len(left := site.app.queries.order("PO-1")["status"]["holds"]) == 1
+    assert set(left) < set(holds)
+    notes = [note.text for note in act(site, contacts.show, order="PO-1").notes]
+    assert notes == [f"held: {said[0]}", f"held: {said[1]}", f"released: {said[0]}"]
+    assert not is_anywhere(site.directory, *said, "Vosswinkel", "Holmqvist")
+    act(site, order_acts.cancel, order="PO-1", reason=CancelReason.CUSTOMER_REQUEST)
+    act(site, forgetting.forget, order="PO-1")
+    assert act(site, contacts.show, order="PO-1").notes == []
+
+
 def test_a_later_contact_takes_the_place_of_an_earlier_one_until_it_is_taken_back(site: Site) -> None:
     moved = {**ADA, "street": "Lindenweg 2"}
     receipt = send(site, "amended", site.event("shop1", 9, "PO-1", {"changed": ["contact"], "contact": moved}))

@@ -116,6 +116,17 @@ def unknown_field_of_a_phone(house: Warehouse, door: str) -> None:
     assert "unknown_field" in house.send("phone-1", "delivery", house.event("phone-1", "PO-1", body))["warn"]
 
 
+def reason_that_is_no_word(house: Warehouse, door: str) -> None:
+    """What should be a word, and is a sentence about somebody: it would stand in the hold of a retained status."""
+    receipt = house.send("shop1", "held", house.event("shop1", "PO-1", {"reason": planted(door)}))
+    assert (receipt["outcome"], "is no word" in receipt["detail"]) == ("applied", True)
+    house.send("shop1", "released", house.event("shop1", "PO-1", {"reason": planted(door)}))
+    for event_type, body in (("amended", {"changed": [planted(door), "promise"]}), ("created", {**CREATED, "mode": planted(door)})):
+        house.send("shop1", event_type, house.event("shop1", "PO-1", body))
+    for event_type, body in (("attempt_failed", {"reason": planted(door)}), ("returned", {"dock": "D1", "condition": planted(door)})):
+        house.send("phone-1", event_type, house.event("phone-1", "PO-1", body, **{planted(door): 1}))
+
+
 def badge(house: Warehouse, door: str) -> None:
     body = {"items": CREATED["lines"]}
     payloads = [house.event("scan-1", "PO-1", body, by=planted(door), **more) for more in ({}, {"code": planted(door)[:4]}, {"colour": planted(door)})]
@@ -244,7 +255,7 @@ def crash(house: Warehouse, door: str) -> None:
 
 DOORS: Final[tuple[Callable[[Warehouse, str], None], ...]] = (
     *(created, created_in_json, amended, amended_unknown_order, note),
-    *(unknown_field_of_a_system, unknown_field_of_a_scanner, unknown_field_of_a_phone),
+    *(unknown_field_of_a_system, unknown_field_of_a_scanner, unknown_field_of_a_phone, reason_that_is_no_word),
     *(badge, badge_of_a_shift, badge_of_what_is_refused, names_of_workers),
     *(malformed_payload, malformed_payload_of_a_scanner, payload_that_is_no_cbor, used_id, order_of_another_shop, poison),
     *(quarantine_shown, operator_note, search, reason_of_an_act, reason_at_an_alert, imported_file, restored_backup, crash),
