@@ -94,6 +94,7 @@ class OpenSite:
         life.callback(self.reader.dispose)
         self.queries = Queries(self.reader, self.topics)
         self.audit = AuditLog(self.engine, self.reader, self.vault)
+        self.audit.seal_older(at_ms=self.clock.now_ms())
         self.credentials = CredentialsLog(directory / CREDENTIALS_NAME)
         self.registry = parts.registry(self.engine, self.reader, settings.site.name, self.credentials)
         self._loop_reader = LoopReader(path)

@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import Any, Final
 
 import cbor2
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select, update
 
 from bridge.ingest.audit import AuditRow, AuditStartRow
 from bridge.operations.audit import AuditEntry
@@ -20,6 +20,7 @@ from bridge.store.relations import chunks
 from bridge.store.sqlite import translated
 from bridge.store.tables import audit, audit_start
 from bridge.vault import SealError, Vault, lasting_part
+from devices.protocol.reasons import stored_as
 
 FIRST: Final = bytes(32)
 """What stands for the hash before the first entry."""
@@ -50,17 +51,51 @@ class AuditLog:
         failed: str | None = None,
     ) -> None:
         """See `operations.audit.Audit.append`."""
+        word = reason.value if isinstance(reason, StrEnum) else None
+        typed = {"reason": reason if word is None else None, "details": details, "failed": failed}
+        row = AuditRow(0, at_ms, who, act, subject, word, None if failed is None else "", _EMPTY, person, b"", None, None)
         with translated(), self._engine.begin() as connection:
-            last = connection.execute(select(self._table.c.no, self._table.c.chain).order_by(self._table.c.no.desc()).limit(1)).one_or_none()
-            start = _start(connection)
-            no, before = (last.no + 1, last.chain) if last is not None else (start.no + 1, start.chain)
-            word = reason.value if isinstance(reason, StrEnum) else None
-            said = {"reason": reason if word is None else None, "details": details, "failed": failed}
-            typed = {name: value for name, value in said.items() if value}
-            sealed = self._vault.seal(cbor2.dumps(typed, canonical=True), _about(no)) if typed else None
-            digest = hashlib.sha256(lasting_part(sealed)).digest() if sealed is not None else None
-            row = AuditRow(no, at_ms, who, act, subject, word, None if failed is None else "", _EMPTY, person, b"", sealed, digest)
-            connection.execute(insert(self._table).values(**row._replace(chain=_chain(before, row))._asdict()))
+            self._append(connection, row, typed)
+
+    def _append(self, connection: Connection, row: AuditRow, typed: dict[str, Any]) -> None:
+        last = connection.execute(select(self._table.c.no, self._table.c.chain).order_by(self._table.c.no.desc()).limit(1)).one_or_none()
+        no, before = (last.no, last.chain) if last is not None else _start(connection)
+        row = self._sealed(row._replace(no=no + 1), typed)
+        connection.execute(insert(self._table).values(**row._replace(chain=_chain(before, row))._asdict()))
+
+    def _sealed(self, row: AuditRow, said: dict[str, Any]) -> AuditRow:
+        """An entry, with what somebody typed sealed in it."""
+        typed = {name: value for name, value in said.items() if value}
+        sealed = self._vault.seal(cbor2.dumps(typed, canonical=True), _about(row.no)) if typed else None
+        return row._replace(sealed=sealed, sealed_sha256=hashlib.sha256(lasting_part(sealed)).digest() if sealed is not None else None)
+
+    def seal_older(self, *, at_ms: int) -> int:
+        """Seal what was typed before there were keys. The hashes of the chain are others then, and an entry at its end says which one was the last before.
+        Returns how many entries were sealed.
+
+        A log in which an entry was changed stays as it is, so that this can still be seen.
+        """
+        of = self._table.c
+        may_be_open = and_(of.sealed_sha256.is_(None), or_(of.details != _EMPTY, of.failed != "", of.reason.is_not(None)))
+        with translated(), self._reader.connect() as connection:
+            query = select(self._table).where(may_be_open).order_by(of.no)
+            first = next((row.no for found in connection.execute(query) if _is_open(row := AuditRow(*found))), None)
+        if first is None or not all(entry.is_sound for entry in self.entries()):
+            return 0
+        with secure(self._engine) as connection:
+            (_, before), count = _start(connection), 0
+            rows = [AuditRow(*found) for found in connection.execute(select(self._table).order_by(of.no))]
+            for row in rows:
+                now = row
+                if row.no >= first:
+                    if _is_open(row):
+                        now, count = self._sealed(_closed(row), _typed_in(row)), count + 1
+                    now = now._replace(chain=_chain(before, now))
+                    connection.execute(update(self._table).where(of.no == row.no).values(**now._asdict()))
+                before = now.chain
+            seal = AuditRow(0, at_ms, "dockbridge", "audit.seal", None, None, None, _EMPTY, None, b"", None, None)
+            self._append(connection, seal, {"details": {"entries": count, "last_hash_before": rows[-1].chain.hex()}})
+        return count
 
     def begins_before(self, at_ms: int) -> bool:
         """Whether the oldest entry is from before a time."""
@@ -141,6 +176,23 @@ class AuditLog:
             return self._vault.open(sealed, _about(no))
         except SealError:
             return None
+
+
+def _is_open(row: AuditRow) -> bool:
+    """Whether an entry has something that somebody typed, and that is not sealed."""
+    return row.sealed_sha256 is None and row != _closed(row)
+
+
+def _closed(row: AuditRow) -> AuditRow:
+    """An entry without what somebody typed: a reason that is a word stays."""
+    word = row.reason if row.reason is None or stored_as(row.reason) == row.reason else None
+    return row._replace(reason=word, failed=None if row.failed is None else "", details=_EMPTY)
+
+
+def _typed_in(row: AuditRow) -> dict[str, Any]:
+    """What somebody typed in an entry that is not sealed."""
+    closed = _closed(row)
+    return {"reason": row.reason if row.reason != closed.reason else None, "details": cbor2.loads(row.details), "failed": row.failed}
 
 
 def _has(content: bytes | None, texts: Sequence[bytes]) -> bool:

@@ -1,4 +1,4 @@
-"""Personal data, sealed; what was forgotten, and what must not be yet. The reasons of acts are sealed, too: `store.seal_after_upgrade` seals older ones."""
+"""Personal data, sealed; what was forgotten, and what must not be yet. What is in quarantine and what people typed is sealed at the next start."""
 
 import sqlalchemy as sa
 from alembic import op
