@@ -288,6 +288,16 @@ class PeopleSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CourierSettings:
+    """Couriers: their shifts, and the cash that they collect (`dockbridge couriers`)."""
+
+    shift_longest_h: float = _setting(14.0, "Hours after which a shift that nobody ended counts as ended, with an alert.", least=1.0, most=48.0)
+    cash_count_within_h: float = _setting(
+        12.0, "Hours after the end of a shift within which its cash is to be counted; an alert follows.", least=0.1, most=720.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrivacySettings:
     """Personal data: where the keys are with which it is sealed, and how long it is kept. `dockbridge privacy show` prints what is kept, and why."""
 
@@ -356,6 +366,7 @@ class Settings:
     articles: ArticleSettings = field(default_factory=ArticleSettings)
     imports: ImportSettings = field(default_factory=ImportSettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
+    couriers: CourierSettings = field(default_factory=CourierSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)

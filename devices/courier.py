@@ -230,6 +230,11 @@ class Courier(Device):
         """A parcel goes back."""
         return self.send(EventType.RETURN_STARTED, bodies.Because(reason=one_of(ReturnReason, reason)), order=order, **scanned)
 
+    def cash_counted(self, amount_minor: int, currency: str, **scanned: Unpack[Scanned]) -> Scan:
+        """How much cash of the shift is handed in, by the courier's own count: minor units (cents) of a currency (ISO 4217)."""
+        body = bodies.CashCounted(courier=self.courier, amount_minor=amount_minor, currency=currency)
+        return self.send(EventType.CASH_COUNTED, body, **scanned)
+
     # --- where the courier is --------------------------------------------------------------------------------------------
 
     def location(self, lat: float, lon: float, *, accuracy_m: float, speed_m_s: float | None = None) -> None:

@@ -55,6 +55,10 @@ class Aboard:
         """Whether a courier has any parcel."""
         return courier in self._of_courier
 
+    def of_courier(self, courier: str) -> list[str]:
+        """The orders of which a courier has parcels, in the order of their ids."""
+        return sorted(self._of_courier.get(courier, _NONE))
+
     def out_with(self, courier: str) -> list[str]:
         """The orders out for delivery that a courier has, in the order of their ids."""
         return sorted(order_id for order_id, is_out in self._of_courier.get(courier, _NONE).items() if is_out)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from bridge.domain import barcodes, event_time, jobs
-from bridge.domain.access import Kind
+from bridge.domain.access import Identity, Kind
 from bridge.domain.codes.evidence import CUSTODY
 from bridge.domain.event_time import AHEAD_MS, UNBOUNDED, DeviceClock, EventTime, Shown
 from bridge.domain.facts import BY_SEQ, Fact
@@ -38,11 +38,12 @@ from bridge.ingest.sealing import (
     seal_private,
 )
 from bridge.ingest.seam import JobGate
+from bridge.ingest.still_out import still_out
 from devices.protocol import bodies
 from devices.protocol.bodies import Body
 from devices.protocol.messages import Event
 from devices.protocol.private import PRIVATE_FIELDS
-from devices.protocol.vocabulary import EventType, LabelKind, Reason, Warn
+from devices.protocol.vocabulary import EventType, LabelKind, Reason, Role, Warn
 
 SEQ_COUNTED_MAX: Final = 1_000_000_000
 """The highest number that a log can have counted to: at ten events a second, that takes three years. A time since 1970 is higher, in any unit. Smaller gaps are
@@ -112,6 +113,19 @@ def code_of(event: Event[Body], event_type: EventType) -> tuple[str | None, Doub
         return None, None
     key = barcodes.code_key(text, plain=is_plain)
     return (None, Doubt(key.reason, key.detail)) if isinstance(key, barcodes.Unreadable) else (key.text, None)
+
+
+OF_STAFF: Final = frozenset({EventType.SHIFT_ENDED, EventType.CASH_COUNTED})
+"""Events about a courier whom they may name."""
+
+
+def fault_of_staff(identity: Identity, body: Body) -> tuple[Reason, str] | None:
+    """Why an event about a courier can't be taken: a phone speaks of its own courier, and a desk names one."""
+    if isinstance(body, bodies.CashCounted) and identity.role is Role.COURIER and body.courier != identity.courier:
+        return Reason.FORBIDDEN, "a courier counts their own cash only"
+    if isinstance(body, bodies.ShiftEnded) and identity.role is Role.DESK and body.courier is None:
+        return Reason.MALFORMED, "body.courier: a desk names the courier whose shift it ends"
+    return None
 
 
 ABOUT_JOBS: Final = frozenset({EventType.CLAIM, EventType.DECLINE, EventType.UNASSIGNED})
@@ -210,6 +224,9 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         odd.append(when.warn)
     if about.warn is not None:
         odd.append(about.warn)
+    if event_type is E.SHIFT_ENDED and identity.courier is not None and (out := still_out(batch, identity.courier, when.event_ms)) is not None:
+        odd.append(Warn.STILL_OUT)
+        detail = f"{detail}; {out}" if detail else out
     if seq_reused:
         odd.append(Warn.SEQ_REUSED)
     if trimmed is not None and trimmed.has_unknown:

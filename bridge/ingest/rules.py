@@ -59,6 +59,10 @@ class Rules:
     """How long after its last use it is known whose pseudonym one is."""
     workers_max: int = 20_000
     """Pseudonyms of which it is known."""
+    shift_longest_ms: int = 50_400_000
+    """After so long, a courier's shift that nobody ended counts as ended."""
+    cash_open_after_ms: int = 43_200_000
+    """So long after the end of a shift, its cash is to be counted."""
     quarantine_keep_ms: int = 1_209_600_000
     """How long what systems sent, and what could not be applied, is kept."""
     is_lab: bool = False

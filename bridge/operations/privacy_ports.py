@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from bridge.ingest.sealing import ForgottenRow, Sealer
 from bridge.ingest.workers import WorkerRow
+from bridge.operations.courier_ports import CourierQueries
 from bridge.operations.worker_ports import WorkerQueries
 
 
@@ -62,7 +63,7 @@ class SealedPart(NamedTuple):
     sealed: bytes
 
 
-class PrivacyQueries(WorkerQueries, Protocol):
+class PrivacyQueries(WorkerQueries, CourierQueries, Protocol):
     """Reads of what is sealed, and of what was or is to be forgotten."""
 
     def sealed_parts(self, order_ids: Sequence[str]) -> list[SealedPart]:

@@ -121,6 +121,18 @@ COURIERS: Final = Kept(
     "desk, lead",
     "the order's books: they are kept by law",
 )
+SHIFTS: Final = Kept(
+    "shifts and cash of couriers",
+    Whose.COURIERS,
+    ("courier_shifts.courier", "courier_shifts.at_ms", "courier_shifts.type", "cash.courier", "cash.at_ms", "cash.amount_minor"),
+    "under the site's pseudonym of the courier",
+    "to know who is at work, and to settle what was collected",
+    _CONTRACT,
+    "desk, lead; the day of one courier: lead, and each look is in the audit log",
+    "the event",
+    "people.worker_link_days",
+    90,
+)
 ORDERS: Final = Kept(
     "orders, parcels and what happened to them, without who gets them",
     Whose.CUSTOMERS,
@@ -185,7 +197,7 @@ DUTIES: Final = Kept(
     "no command shows it",
     "newer changes take their place",
 )
-TABLE: Final = (CONTACT, MESSAGES, POSITIONS, ACTS, MARKS, PEOPLE, WORKERS, COURIER_NAMES, DUTIES, COURIERS, ORDERS, HANDOVERS, ADDRESSES)
+TABLE: Final = (CONTACT, MESSAGES, POSITIONS, ACTS, MARKS, PEOPLE, WORKERS, COURIER_NAMES, DUTIES, SHIFTS, COURIERS, ORDERS, HANDOVERS, ADDRESSES)
 
 NOT_PERSONAL: Final[Mapping[str, str]] = {
     "alerts": "what is wrong, with orders and devices; no words of people",
@@ -230,6 +242,8 @@ NOT_PERSONAL: Final[Mapping[str, str]] = {
 """Tables without personal data, and what is in them instead."""
 ALSO_NOT_PERSONAL: Final = frozenset(
     {
+        *("courier_shifts.pos", "courier_shifts.id", "courier_shifts.by_desk"),
+        *(f"cash.{name}" for name in ("pos", "id", "kind", "currency", "tender", "order_id", "reason")),
         *("alert_acks.code", "alert_acks.subject", "alert_acks.since_ms", "alert_acks.at_ms"),
         *("alert_silences.code", "alert_silences.subject", "alert_silences.until_ms", "alert_silences.at_ms"),
         *(

@@ -12,6 +12,7 @@ from bridge.operations import (
     audit_log,
     carrier_files,
     contacts,
+    couriers,
     database,
     devices,
     exports,
@@ -47,7 +48,7 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
         *(imports.open_channel, imports.remember_file, imports.note_file, imports.submit),
         *(carrier_files.open_channel, carrier_files.deny, exports.remember),
         *(order_acts.hold, order_acts.release, order_acts.confirm, order_acts.cancel, order_acts.amend, order_acts.complete),
-        *(order_acts.void, order_acts.relabel),
+        *(order_acts.void, order_acts.relabel, couriers.count, couriers.end_shift),
     ),
     Right.DEVICES: (
         *(devices.add, devices.edit, devices.rotate, devices.revoke, devices.remove, devices.apply, devices.revoke_claims, devices.certify),
@@ -56,7 +57,7 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.MEND: (articles.put, quarantine.replay, quarantine.drop, quarantine.fix, quarantine.look),
     Right.AUDIT: (audit_log.look,),
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
-    Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier),
+    Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier, couriers.day),
     Right.EXPOSED: (exposure.look,),
     Right.FORGET: (
         *(forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),

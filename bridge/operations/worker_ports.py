@@ -31,8 +31,11 @@ class WorkerQueries(Protocol):
         """Every order that was ever assigned to a courier, or taken by them. This reads the whole log."""
         ...
 
-    def events_by(self, pseudonyms: Collection[str], courier: str | None, *, limit: int) -> list[EventBy]:
-        """What was done under these pseudonyms, or with the phones of a courier, the oldest first. This reads the whole log."""
+    def events_by(
+        self, pseudonyms: Collection[str], courier: str | None, *, limit: int, since_ms: int | None = None, until_ms: int | None = None
+    ) -> list[EventBy]:
+        """What was done under these pseudonyms, or with the phones of a courier, from a time (inclusive) until another (exclusive), in the order of arrival.
+        This reads the whole log."""
         ...
 
     def courier_names(self) -> list[CourierNameRow]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from bridge.shop.currencies import minor_digits
+from bridge.money import minor_digits
 from bridge.shop.map_parts import ISO, Layout
 from bridge.shop.mapping import WAYS, ShopMap
 

@@ -1,9 +1,10 @@
-"""How many digits the minor unit of a currency has, by ISO 4217: two for EUR, none for JPY, three for KWD."""
+"""Which currencies a text beside an amount can mean."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Final
+
+from bridge.money import minor_digits
 
 _DOLLARS: Final = "USD CAD AUD NZD SGD HKD TWD MXN ARS CLP COP UYU DOP BMD BSD BBD BZD FJD GYD JMD KYD LRD NAD SBD SRD TTD XCD BND"
 _SYMBOLS: Final[dict[str, frozenset[str]]] = {
@@ -35,17 +36,6 @@ _SYMBOLS: Final[dict[str, frozenset[str]]] = {
     "kr": frozenset({"SEK", "NOK", "DKK", "ISK"}),
 }
 """The currencies for which a symbol can stand."""
-
-
-@cache
-def minor_digits(currency: str) -> int | None:
-    """The number of decimal digits of an amount; None if nothing can be paid in it, or there is no such currency."""
-    from iso4217 import Currency  # it reads its table when it is imported: only commands that read a shop's file wait for that
-
-    try:
-        return Currency(currency).exponent
-    except ValueError:
-        return None
 
 
 def currencies_of(mark: str) -> frozenset[str]:

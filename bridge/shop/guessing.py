@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from bridge.money import minor_digits
 from bridge.shop.cells import read_time
 from bridge.shop.contact_guessing import contact_lines, guess_contact, number_columns
 from bridge.shop.contact_map import ContactColumn
-from bridge.shop.currencies import minor_digits
 from bridge.shop.identity_numbers import Kind
 from bridge.shop.mapping import ISO, MapError, ShopMap
 from bridge.shop.table import named, open_table

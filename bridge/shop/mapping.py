@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from bridge.money import minor_digits
 from bridge.shop.contact_map import CONTACT_FIX, FIELDS, ContactColumn, by_name, read_contact
-from bridge.shop.currencies import minor_digits
 from bridge.shop.map_checks import doubt_of
 from bridge.shop.map_parts import (
     COUNTRY,

@@ -17,6 +17,7 @@ from bridge.operations.ports import ArticlePlan, Row
 from bridge.store import tables as t
 from bridge.store.alert_queries import AlertQueries
 from bridge.store.articles import article_named, articles_page, plan_articles
+from bridge.store.courier_queries import CourierQueries
 from bridge.store.event_queries import EventQueries, order_of
 from bridge.store.figure_queries import FigureQueries
 from bridge.store.imported_files import file_with
@@ -47,7 +48,7 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries, ReportQueries, PrivacyQueries, WorkerQueries):
+class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries, ReportQueries, PrivacyQueries, WorkerQueries, CourierQueries):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:

@@ -16,6 +16,7 @@ from bridge.ingest.articles import ARTICLE_CODES, ARTICLES
 from bridge.ingest.audit import AUDIT, AUDIT_START
 from bridge.ingest.channel_files import CHANNEL_FILES, DENIALS, EXPORTS
 from bridge.ingest.codes import CODE_RULES, CODES, INSIDE, PLACED, WAITING
+from bridge.ingest.couriers import CASH, TOLD
 from bridge.ingest.cursors import CURSORS
 from bridge.ingest.epochs import EPOCHS, SITE
 from bridge.ingest.handovers import HANDED, HANDOVERS
@@ -64,7 +65,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(SEALED, CONTACT_HASHES, FORGOTTEN, LEGAL_HOLDS, FORGET_REQUESTS),
     *(SECOND_FACTORS, RECOVERY_CODES),
     *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
-    *(WORKERS, COURIER_NAMES),
+    *(WORKERS, COURIER_NAMES, TOLD, CASH),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -141,6 +142,7 @@ channel_files, exports, denials = TABLES[CHANNEL_FILES], TABLES[EXPORTS], TABLES
 handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONSIGNMENTS]
 audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
 workers, courier_names, positions = TABLES[WORKERS], TABLES[COURIER_NAMES], TABLES[POSITIONS]
+courier_shifts, cash, carried = TABLES[TOLD], TABLES[CASH], TABLES[CARRIED]
 forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]

@@ -41,7 +41,9 @@ class WorkerQueries:
             found = connection.execute(query.where(mentions))
             return sorted({order_id for order_id, kind, payload in found if order_id and (kind in TAKES or load(payload)["body"]["courier"] == courier)})
 
-    def events_by(self, pseudonyms: Collection[str], courier: str | None, *, limit: int) -> list[EventBy]:
+    def events_by(
+        self, pseudonyms: Collection[str], courier: str | None, *, limit: int, since_ms: int | None = None, until_ms: int | None = None
+    ) -> list[EventBy]:
         events = t.events.c
         order = func.coalesce(t.placed.c.order_id, events.order_id)
         columns = (events.pos, events.type, order, events.device, events.at, events.event_ms, events.payload)
@@ -49,6 +51,10 @@ class WorkerQueries:
         needles = [pseudonym.encode() for pseudonym in pseudonyms]
         if not needles:
             query = query.where(events.courier == courier)
+        if since_ms is not None:
+            query = query.where(events.event_ms >= since_ms)
+        if until_ms is not None:
+            query = query.where(events.event_ms < until_ms)
         found: dict[int, EventBy] = {}
         with translated(), self._reader.connect() as connection:
             for pos, kind, order_id, device, at, event_ms, payload in connection.execution_options(yield_per=_READ_AT_ONCE).execute(query):

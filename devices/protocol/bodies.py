@@ -37,6 +37,13 @@ class ShiftStarted(Body, frozen=True):
     """What is on their badge. The server stores a random pseudonym in its place."""
 
 
+class ShiftEnded(Body, frozen=True):
+    """The end of a shift: that of the device's worker, or of the courier whom a desk names."""
+
+    courier: Id | None = None
+    """Whose shift it was, if a desk ends one that was forgotten. Others leave it out: a device ends its own."""
+
+
 class Pick(Body, frozen=True):
     """Goods that were taken."""
 
@@ -274,7 +281,7 @@ BODIES: Final[dict[EventType, type[Body]]] = {
     EventType.COMPLETED: Nothing,
     EventType.NOTE_ADDED: NoteAdded,
     EventType.SHIFT_STARTED: ShiftStarted,
-    EventType.SHIFT_ENDED: Nothing,
+    EventType.SHIFT_ENDED: ShiftEnded,
     EventType.BREAK_STARTED: Nothing,
     EventType.BREAK_ENDED: Nothing,
     EventType.PICK: Pick,

@@ -95,6 +95,17 @@ REASON_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         r.RefundReason.GOODWILL: ("补偿", "Goodwill"),
         r.RefundReason.OTHER: ("其他", "Other"),
     },
+    r.CashReason: {
+        r.CashReason.CHANGE: ("找零出错", "Wrong change"),
+        r.CashReason.TIP: ("含小费", "With a tip"),
+        r.CashReason.ROUNDED: ("抹零", "Rounded"),
+        r.CashReason.COUNTERFEIT: ("假币", "Counterfeit"),
+        r.CashReason.LOST: ("遗失", "Lost"),
+        r.CashReason.STOLEN: ("被盗", "Stolen"),
+        r.CashReason.NOT_COLLECTED: ("实际未收款", "Was not collected"),
+        r.CashReason.HANDED_IN_LATER: ("稍后补交", "Is handed in later"),
+        r.CashReason.OTHER: ("其他", "Other"),
+    },
     r.ReturnReason: {
         r.ReturnReason.NOT_WANTED: ("不想要了", "No longer wanted"),
         r.ReturnReason.DOES_NOT_FIT: ("尺寸不合适", "Does not fit"),

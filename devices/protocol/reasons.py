@@ -223,6 +223,20 @@ class RefundReason(StrEnum):
     OTHER = "other"
 
 
+class CashReason(StrEnum):
+    """Why the cash of a shift is not what was collected (`cash_counted`)."""
+
+    CHANGE = "change"
+    TIP = "tip"
+    ROUNDED = "rounded"
+    COUNTERFEIT = "counterfeit"
+    LOST = "lost"
+    STOLEN = "stolen"
+    NOT_COLLECTED = "not_collected"
+    HANDED_IN_LATER = "handed_in_later"
+    OTHER = "other"
+
+
 class Condition(StrEnum):
     """How a returned parcel looks (`condition` of `returned`)."""
 
@@ -242,6 +256,7 @@ REASONS: Final[MappingProxyType[EventType, type[StrEnum]]] = MappingProxyType(
         EventType.RELEASED: HoldReason,
         EventType.CANCELLED: CancelReason,
         EventType.REFUNDED: RefundReason,
+        EventType.CASH_COUNTED: CashReason,
         EventType.UNPACK: UnpackReason,
         EventType.UNLOAD: UnloadReason,
         EventType.CUSTOMS_HELD: CustomsReason,

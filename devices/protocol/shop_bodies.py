@@ -126,11 +126,13 @@ class Unassigned(Body, frozen=True):
 
 
 class CashCounted(Body, frozen=True):
-    """The cash that a courier handed in."""
+    """The cash of a shift that a courier handed in, as the desk has counted it; from the courier's phone, how much it was by the courier's own count."""
 
     courier: Id
-    """The courier."""
+    """The courier. From a phone it is the phone's own."""
     amount_minor: Uint
     """How much it was, in minor units (cents)."""
     currency: Currency
     """Its currency."""
+    reason: Word | None = None
+    """Why it is not what was collected, if the desk knows."""

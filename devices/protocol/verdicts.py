@@ -169,6 +169,8 @@ class Warn(StrEnum):
     """The parcel is assigned to another courier."""
     HANDED_OVER = "handed_over"
     """Another courier had the parcel until now."""
+    STILL_OUT = "still_out"
+    """A courier's shift has ended, and parcels are still with them, or cash that was not counted: `detail` names them. Bring them in."""
     STILL_HELD = "still_held"
     """A `released` that left holds standing: `detail` names them. Name one in `body.reason`, or send `body.all`."""
     CLOCK_JUMP = "clock_jump"

@@ -29,7 +29,7 @@ cancelled                .       .      x      .     x    .
 completed                .       .      x      .     x    .
 note_added               .       .      x      .     x    .
 shift_started            x       x      .      .     .    .
-shift_ended              x       x      .      .     .    .
+shift_ended              x       x      .      .     x    .
 break_started            x       x      .      .     .    .
 break_ended              x       x      .      .     .    .
 pick                     x       .      .      .     .    .
@@ -49,7 +49,7 @@ customs_cleared          x       .      x      x     .    .
 border_entered           x       .      x      x     .    .
 assigned                 .       .      x      .     x    .
 unassigned               .       .      x      .     x    .
-cash_counted             .       .      x      .     x    .
+cash_counted             .       x      x      .     x    .
 claim                    .       x      .      .     .    .
 decline                  .       x      .      .     .    .
 pickup                   .       x      x      x     .    .

@@ -38,6 +38,8 @@ MAY: Final[dict[str, frozenset[PersonRole]]] = {
     **dict.fromkeys((f"people.{name}" for name in ("add", "edit", "disable", "enable", "set_password", "add_token", "revoke_token")), OWNER),
     **dict.fromkeys((f"workers.{name}" for name in ("list_workers", "name", "name_courier")), ONLY_LEAD),
     "workers.may_look": EVERYONE,
+    "couriers.day": ONLY_LEAD,
+    **dict.fromkeys(("couriers.count", "couriers.end_shift"), FLOOR),
     "exposure.look": frozenset({LEAD, PRIVACY}),
     **dict.fromkeys(("people.set_totp", "people.remove_totp", "logins.log_in"), OWNER),
     "audit_log.look": frozenset({LEAD, PRIVACY}),

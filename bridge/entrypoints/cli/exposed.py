@@ -11,9 +11,9 @@ from bridge.entrypoints.cli.output import JsonOption, Why, print_json, print_tab
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms, time_ms
 from bridge.entrypoints.control.client import call
+from bridge.money import money
 from bridge.operations import exposure
 from bridge.operations.exposure import Exposed, Held
-from bridge.shop.currencies import minor_digits
 from bridge.words import counted
 
 LOST_BEFORE_MS: Final = 86_400_000
@@ -80,5 +80,4 @@ def say_exposed(site: Path, device: str) -> None:
 def _amount(amount_minor: int | None, currency: str | None) -> str:
     if amount_minor is None:
         return ""
-    digits = (minor_digits(currency) if currency is not None else None) or 0
-    return f"{amount_minor / 10**digits:.{digits}f} {currency or ''}".rstrip()
+    return money(amount_minor, currency or "").rstrip()

@@ -27,6 +27,7 @@ from bridge.entrypoints.cli import (
     config,
     contacts,
     contract,
+    couriers,
     db,
     demo,
     device,
@@ -135,6 +136,7 @@ app.add_typer(order_acts.parcels, name="parcels")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(workers.app, name="workers")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(couriers.app, name="couriers")
 for name, command in {**carrier_board.COMMANDS, **carrier_handover.COMMANDS, **carrier_import.COMMANDS}.items():
     carrier_board.app.command(name)(command)
 app.add_typer(carrier_board.app, name="carriers")

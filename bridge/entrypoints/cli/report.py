@@ -13,11 +13,13 @@ from msgspec import structs
 from bridge.config import CONFIG_NAME
 from bridge.config_file import load
 from bridge.domain.groups import GROUP_MIN, Reports
+from bridge.entrypoints.cli import couriers
 from bridge.entrypoints.cli.output import CsvOption, JsonOption, print_csv, print_json, print_table, say, yes_no
 from bridge.entrypoints.cli.reading import SiteOption, may_see_workers, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms, span, time_ms, zone
 from bridge.errors import Refused
 from bridge.operations import reports
+from bridge.operations.couriers import cash_report
 from bridge.operations.reports import Area, DeviceReport, Grouping
 from bridge.words import counted
 
@@ -127,6 +129,28 @@ def mispicks(
     cells = [(moment(r["hour_ms"]) if by is Grouping.HOUR else r[by.value], r["reason"], r["count"]) for r in rows]
     heading = dated(HEADINGS[by]) if by is Grouping.HOUR else HEADINGS[by]
     _print((heading, "reason", "times"), cells, as_csv=as_csv)
+
+
+@app.command()
+def cash(
+    on: Annotated[datetime | None, typer.Option("--day", formats=["%Y-%m-%d"], help="Of which day.", show_default="today")] = None,
+    site: SiteOption = Path(),
+    as_json: JsonOption = False,
+    tz: TzOption = None,
+) -> None:
+    """Show the cash of the shifts that began on a day: what was collected, counted and told by the courier. What was not counted is shown, whenever it was.
+
+    Example: `dockbridge report cash --day 2026-03-01`
+    """
+    since_ms, until_ms = couriers.day_ms(on.date() if on is not None else None)
+    longest_ms = couriers.longest_ms(site)
+    accounts = read(site, cash_report, since_ms=since_ms, until_ms=until_ms, now_ms=now_ms(), longest_ms=longest_ms)
+    if as_json:
+        print_json(accounts)
+    elif not accounts:
+        say("no cash was collected")
+    else:
+        couriers.print_accounts(accounts)
 
 
 def rule_of(site: Path) -> Reports:

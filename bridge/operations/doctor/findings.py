@@ -87,6 +87,8 @@ class Trouble(StrEnum):
     MESSAGES_DROPPED = auto()
     PACKET_TOO_LARGE = auto()
     NO_POSITION = auto()
+    SHIFT_FORGOTTEN = auto()
+    CASH_NOT_COUNTED = auto()
     # what waits for a person
     QUARANTINE = auto()
     EVENTS_PARKED = auto()

@@ -33,6 +33,8 @@ ALERTS: Final[dict[AlertCode, _About | None]] = {
     _A.DROPPED: _About(Trouble.MESSAGES_DROPPED),
     _A.PACKET_SIZE: _About(Trouble.PACKET_TOO_LARGE),
     _A.NO_POSITION: _About(Trouble.NO_POSITION),
+    _A.SHIFT_OPEN: _About(Trouble.SHIFT_FORGOTTEN, ("couriers", "show", "SUBJECT")),
+    _A.CASH_OPEN: _About(Trouble.CASH_NOT_COUNTED, ("couriers", "show", "SUBJECT")),
     _A.BACKUP: _About(Trouble.BACKUP_FAILS, ("db", "backup")),
     _A.PARKED: _About(Trouble.EVENTS_PARKED),
     _A.STALE_CHANNEL: _About(Trouble.CHANNEL_STALE),

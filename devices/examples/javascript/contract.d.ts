@@ -412,6 +412,11 @@ export type Warn =
   /** Another courier had the parcel until now. */
   | "handed_over"
   /**
+   * A courier's shift has ended, and parcels are still with them, or cash that was not counted:
+   * `detail` names them. Bring them in.
+   */
+  | "still_out"
+  /**
    * A `released` that left holds standing: `detail` names them. Name one in `body.reason`, or send
    * `body.all`.
    */
@@ -646,6 +651,12 @@ export type AlertCode =
   | "clock"
   /** No point that a courier's phone sent for some time could be used. Subject: the device. */
   | "no_position"
+  /**
+   * The shift of a courier was not ended for so long that it counts as ended. Subject: the courier.
+   */
+  | "shift_open"
+  /** The cash of a courier's shift was not counted in time. Subject: the courier. */
+  | "cash_open"
   /**
    * What a carrier says of a parcel and what was scanned here can't both be true. Subject: the
    * order.
@@ -1444,6 +1455,15 @@ export interface ShiftStartedBody {
   worker: Word;
 }
 
+/** The end of a shift: that of the device's worker, or of the courier whom a desk names. */
+export interface ShiftEndedBody {
+  /**
+   * Whose shift it was, if a desk ends one that was forgotten. Others leave it out: a device ends
+   * its own.
+   */
+  courier?: Id;
+}
+
 /** Goods that were taken. */
 export interface PickBody {
   /**
@@ -1583,14 +1603,19 @@ export interface UnassignedBody {
   reason: Word;
 }
 
-/** The cash that a courier handed in. */
+/**
+ * The cash of a shift that a courier handed in, as the desk has counted it; from the courier's
+ * phone, how much it was by the courier's own count.
+ */
 export interface CashCountedBody {
-  /** The courier. */
+  /** The courier. From a phone it is the phone's own. */
   courier: Id;
   /** How much it was, in minor units (cents). */
   amount_minor: Uint;
   /** Its currency. */
   currency: Currency;
+  /** Why it is not what was collected, if the desk knows. */
+  reason?: Word;
 }
 
 /** A job that is accepted. */
@@ -1745,7 +1770,7 @@ export interface Bodies {
    */
   shift_started: ShiftStartedBody;
   /** The worker has laid the device down. */
-  shift_ended: NothingBody;
+  shift_ended: ShiftEndedBody;
   /** The worker takes a break. */
   break_started: NothingBody;
   /** The worker is back from a break. */
@@ -1862,6 +1887,9 @@ export interface Reasons {
     "late" | "damaged" | "undeliverable" | "other";
   refunded:
     | "cancelled" | "returned" | "lost" | "damaged" | "late" | "overpaid" | "goodwill" | "other";
+  cash_counted:
+    | "change" | "tip" | "rounded" | "counterfeit" | "lost" | "stolen" | "not_collected" |
+    "handed_in_later" | "other";
   unpack:
     | "wrong_box" | "wrong_item" | "missing_item" | "damaged" | "inspection" | "order_changed" |
     "cancelled" | "other";

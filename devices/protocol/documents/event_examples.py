@@ -120,7 +120,7 @@ _STORY: Final = (
     _told(E.FOUND, Role.SCANNER, *_LABELLED, E.LOST, code=LABEL),
     _told(E.DESTROYED, Role.SCANNER, *_LABELLED, E.DAMAGED, code=LABEL, body={"reason": "damaged"}),
     _told(E.NOTE_ADDED, Role.DESK, E.CREATED, order=ORDER, body={"text": "Ring twice.", "audience": "courier"}),
-    _told(E.CASH_COUNTED, Role.DESK, body={"courier": COURIER, "amount_minor": 12_050, "currency": "EUR"}),
+    _told(E.CASH_COUNTED, Role.DESK, body={"courier": COURIER, "amount_minor": 12_050, "currency": "EUR", "reason": "change"}),
     _told(E.SHIFT_ENDED, Role.SCANNER, E.SHIFT_STARTED),
 )
 """What happens, in the order of time: a step lies between two events. A `ref` to an event type is the id of its example."""
