@@ -57,6 +57,7 @@ def rules_of(settings: Settings) -> Rules:
         pseudonym_ms=int(settings.people.worker_pseudonym_days * DAY_MS),
         worker_keep_ms=keep_ms(retention.WORKERS, settings),
         workers_max=settings.people.workers_max,
+        tours=settings.couriers.tours,
         shift_longest_ms=int(settings.couriers.shift_longest_h * HOUR_MS),
         cash_open_after_ms=int(settings.couriers.cash_count_within_h * HOUR_MS),
         quarantine_keep_ms=keep_ms(retention.MESSAGES, settings),

@@ -51,6 +51,10 @@ class Duties:
         place = bisect_right(self.changes, ms, key=_ms)
         return self.changes[place - 1][1] if place else self._at_first()
 
+    def has_begun(self, ms: int) -> bool:
+        """Whether a shift was told of that goes on at a time; a break is part of it."""
+        return bool(self.changes) and self.at(ms) is not Duty.OFF
+
     def _at_first(self) -> Duty:
         """What held before the first change that is known: a break, or the end of a shift, follows on work."""
         is_whole = len(self.changes) < CHANGES_MAX

@@ -20,7 +20,8 @@ from devices.protocol.vocabulary import DEVELOPER_WARNINGS, Next, Outcome, Reaso
 BRIDGE = "bridge"
 """The device name under which the bridge writes events of its own."""
 DECIDED = "decided"
-"""The bridge's own event type: how a courier's claim or refusal of a job ended, or that a delivered order is completed. Never sent by a device."""
+"""The bridge's own event type: how a courier's claim or refusal of a job ended, in which job a parcel is that a courier took along, or that a delivered order
+is completed. Never sent by a device."""
 
 
 class Unpaid(StrEnum):
@@ -38,7 +39,8 @@ FactKey = tuple[int, int, str, bytes, int, bytes]
 class Decided:
     """The body of `decided`: which answer of a courier (`claim` or `decline`), by its device and event id, it settles, and how.
 
-    With the answer `completed` it says that a delivered order is completed by itself; it then settles no event and has no job.
+    With the answer `completed` it says that a delivered order is completed by itself; it then settles no event and has no job. With `assigned` it says that
+    `courier`, who took `parcel` along, has it in `job`.
     """
 
     device: str
@@ -47,6 +49,8 @@ class Decided:
     answer: str
     outcome: Outcome
     reason: Reason | None
+    courier: str | None = None
+    parcel: str | None = None
 
 
 BY_SEQ: Final = frozenset({Role.SCANNER, Role.COURIER})

@@ -6,6 +6,7 @@ same job get different answers, whatever their clocks say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -44,13 +45,27 @@ def derived_job_id(event_id: bytes) -> str:
     return "j-" + event_id.hex()
 
 
+_TOUR: Final = re.compile(r"t-[0-9a-f]{32}")
+
+
+def tour_id(event_id: bytes) -> str:
+    """The id of the job that begins with the event by which a courier took a parcel along."""
+    return "t-" + event_id.hex()
+
+
+def is_tour(job_id: str) -> bool:
+    """Whether a courier has made a job by taking parcels along: nobody has to accept it."""
+    return _TOUR.fullmatch(job_id) is not None
+
+
 def assign(job: Job | None, *, job_id: str, courier: str, order: str) -> Decision:
     """Give an order to a courier: in a new job, or in one that is open and the courier's own.
 
     An open job of another courier is handed over whole: the dispatcher's word counts, and the new courier accepts afresh.
     """
     if job is None or not job.is_open:
-        return Decision(Job(id=job_id, rev=(job.rev if job else 0) + 1, state=JobState.ASSIGNED, courier=courier, orders=(order,)), Outcome.APPLIED)
+        state = JobState.ACCEPTED if is_tour(job_id) else JobState.ASSIGNED
+        return Decision(Job(id=job_id, rev=(job.rev if job else 0) + 1, state=state, courier=courier, orders=(order,)), Outcome.APPLIED)
     if job.courier == courier and order in job.orders:
         return Decision(job, Outcome.NOOP)
     orders = job.orders if order in job.orders else (*job.orders, order)

@@ -176,7 +176,16 @@ def stored_fact(row: EventRow) -> Fact:
         reason = Reason(logged["reason"]) if logged["reason"] else None
         return fact_of(
             row,
-            Decided(device=logged["device"], ref=logged["ref"], job=logged["job"], answer=logged["answer"], outcome=Outcome(logged["outcome"]), reason=reason),
+            Decided(
+                device=logged["device"],
+                ref=logged["ref"],
+                job=logged["job"],
+                answer=logged["answer"],
+                outcome=Outcome(logged["outcome"]),
+                reason=reason,
+                courier=logged.get("courier"),
+                parcel=logged.get("parcel"),
+            ),
             row.order_id,
             None,
         )
@@ -210,6 +219,7 @@ def decided_row(pos: int, batch: int, asked: EventRow | Fact | Asked, decided: D
             "answer": decided.answer,
             "reason": decided.reason and decided.reason.value,
             "outcome": decided.outcome.value,
+            **({"courier": decided.courier, "parcel": decided.parcel} if decided.courier is not None else {}),
         },
     )
     order_no, again = nth

@@ -59,6 +59,8 @@ class Rules:
     """How long after its last use it is known whose pseudonym one is."""
     workers_max: int = 20_000
     """Pseudonyms of which it is known."""
+    tours: bool = True
+    """Whether parcels that a courier takes along go into the courier's own job."""
     shift_longest_ms: int = 50_400_000
     """After so long, a courier's shift that nobody ended counts as ended."""
     cash_open_after_ms: int = 43_200_000

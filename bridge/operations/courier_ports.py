@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from bridge.ingest.couriers import CashRow, ToldRow
+from bridge.operations.order_ports import Row
 
 
 class CourierQueries(Protocol):
@@ -21,6 +22,11 @@ class CourierQueries(Protocol):
 
     def cash(self, courier: str | None = None) -> list[CashRow]:
         """What was collected, counted and told of money, of one courier or of all, by courier."""
+        ...
+
+    def about_job(self, job: str) -> list[Row]:
+        """The events that may be about a job, in the order of arrival, with order and outcome; some only have its id in another field. This reads the whole
+        log."""
         ...
 
     def on_board(self, courier: str | None = None) -> Mapping[str, list[str]]:

@@ -6,17 +6,41 @@ from typing import Final
 
 from msgspec import Struct
 
-from bridge.domain.jobs import Job
+from bridge.domain.facts import DECIDED
+from bridge.domain.jobs import Job, derived_job_id
 from bridge.errors import NotFound, Refused
 from bridge.operations import events
 from bridge.operations.names import check_courier
-from bridge.operations.ports import SiteContext, SiteReader
+from bridge.operations.ports import Row, SiteContext, SiteReader
 from bridge.operations.waits import ENDED
+from devices.protocol.messages import load
 from devices.protocol.vocabulary import EventType
 
 COURIERS_NAMED_MAX: Final = 10
 MOVED_CHARS_MAX: Final = 60
 """How much of a job's id the job has that it is moved to."""
+
+
+class JobStep(Struct, frozen=True, kw_only=True):
+    """Something that happened to a job: `type` of the event, whose it was, about which order, and what came of it. `decided` is the bridge's own: `answer` says
+    what it decided, and `parcel` what was taken along."""
+
+    at_ms: int
+    type: str
+    device: str
+    courier: str | None
+    order: str | None
+    outcome: str | None
+    reason: str | None
+    answer: str | None = None
+    parcel: str | None = None
+
+
+class JobStory(Struct, frozen=True, kw_only=True):
+    """A job, and what happened to it, in the order of arrival."""
+
+    job: Job
+    steps: list[JobStep]
 
 
 class JobDetails(Struct, frozen=True, kw_only=True):
@@ -112,6 +136,36 @@ async def show_job(site: SiteReader, job: str) -> JobDetails:
     found = _job(site, job)
     states = site.queries.order_states(found.orders)
     return JobDetails(job=found, states={order: states.get(order) for order in found.orders})
+
+
+async def explain(site: SiteReader, job: str) -> JobStory:
+    """What happened to a job: who was given it, who has answered what, and what was decided.
+
+    Raises:
+        NotFound: if there is no such job.
+    """
+    found = _job(site, job)
+    return JobStory(job=found, steps=[step for row in site.queries.about_job(job) if (step := _step(job, row)) is not None])
+
+
+def _step(job: str, row: Row) -> JobStep | None:
+    """An event about a job as people read it; None if it is about another one."""
+    said = load(row["payload"])
+    body = said if row["type"] == DECIDED else said["body"]
+    if (body.get("job") or derived_job_id(row["id"])) != job:
+        return None
+    is_decided = row["type"] == DECIDED
+    return JobStep(
+        at_ms=row["received_ms"],
+        type=row["type"],
+        device=row["device"],
+        courier=row["courier"] or body.get("courier"),
+        order=row["order"],
+        outcome=body["outcome"] if is_decided else row["outcome"],
+        reason=body.get("reason") if is_decided else row["reason"] or body.get("reason"),
+        answer=body["answer"] if is_decided else None,
+        parcel=body.get("parcel") if is_decided else said.get("parcel"),
+    )
 
 
 def _job(site: SiteReader, job: str) -> Job:

@@ -19,9 +19,11 @@ from bridge.domain.jobs import Decision, Job
 from bridge.domain.order import Parcel
 from bridge.domain.order.courier import duties
 from bridge.domain.order.order import CourierJob
+from bridge.domain.order.possession import TAKES
+from bridge.domain.order.possession import job_of as job_of_parcel
 from bridge.ingest.batch import Arrived, Batch, Ruled
 from bridge.ingest.epochs import in_epoch
-from bridge.ingest.log import EventRow, decided_row, fact_of, stored_fact
+from bridge.ingest.log import Asked, EventRow, decided_row, fact_of, stored_fact
 from bridge.ingest.memory import OrderEntry
 from bridge.ingest.ports import Transaction
 from bridge.ingest.relation import Origin, Relation
@@ -49,10 +51,12 @@ class Jobs(Quiet):
 
     relations = (JOBS,)
     topics = (TopicFamily("couriers/+/assignments/+", frozenset({Role.DESK})),)
-    hears = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED})
+    hears = frozenset({EventType.ASSIGNED, EventType.UNASSIGNED}) | TAKES
 
     def __init__(self) -> None:
         self._open: dict[str, Job] = {}
+        self._tours: dict[str, str] = {}
+        """The job into which each courier takes parcels along."""
         self._of_order: dict[str, set[str]] = {}
 
     def load(self, tx: Transaction) -> None:
@@ -61,6 +65,7 @@ class Jobs(Quiet):
                 self._remember(job_of(row))
 
     def forget(self) -> None:
+        self._tours.clear()
         self._open.clear()
         self._of_order.clear()
 
@@ -108,6 +113,10 @@ class Jobs(Quiet):
 
     def rule(self, ruled: Ruled, batch: Batch) -> None:
         row, body = ruled.row, ruled.body
+        if row.type in TAKES:
+            if ruled.verdict.outcome in COUNTED and row.courier is not None:
+                self._take_along(ruled, row.courier, batch)
+            return
         if len(ruled.entries) != 1:
             return
         (entry,) = ruled.entries
@@ -122,6 +131,37 @@ class Jobs(Quiet):
             if ruled.was is None or decision.outcome is Outcome.APPLIED:
                 others = decision.job.orders if decision.job else ()
                 _log(batch, row, body.job, decision, [o for o in others if o != entry.fold.id], again=ruled.was is not None)
+
+    def _take_along(self, ruled: Ruled, courier: str, batch: Batch) -> None:
+        """Parcels in no job that a courier on shift has taken, or that another courier handed over, go into the courier's own job."""
+        row = ruled.row
+        if batch.logged is not None:
+            _log_taken(batch, [(own, stored_fact(own).body) for own in batch.logged.pop((row.device, row.id), [])])
+            return
+        if not batch.rules.tours or not batch.device(row.device).duties.has_begun(row.event_ms):
+            return
+        taken = [(entry.fold.id, parcel.id) for entry in ruled.entries for parcel in entry.fold.order.parcels.values() if _is_taken(entry, parcel, courier)]
+        if not taken:
+            return
+        asked = Asked(row.device, row.id, row.received_ms + 1)  # after the scan itself
+        own = []
+        for nth, (order_id, parcel_id) in enumerate(taken):
+            job = self._tour_of(courier, row, order_id, batch)
+            decided = Decided(
+                device=row.device, ref=row.id, job=job, answer=EventType.ASSIGNED, outcome=Outcome.APPLIED, reason=None, courier=courier, parcel=parcel_id
+            )
+            own.append((decided_row(batch.next_pos(), batch.no, asked, decided, order_id, (nth, batch.no)), decided))
+        _log_taken(batch, own)
+
+    def _tour_of(self, courier: str, row: EventRow, order_id: str, batch: Batch) -> str:
+        """The job into which a courier takes an order along: the open one, else a new one."""
+        known = self._tours.get(courier)
+        job = self._job(known, batch) if known is not None else None
+        if known is None or (
+            job is not None and not (job.is_open and job.courier == courier and (order_id in job.orders or len(job.orders) < jobs.ORDERS_MAX))
+        ):
+            known = self._tours[courier] = jobs.tour_id(row.id)
+        return known
 
     def _follow(self, entry: OrderEntry, asked: tuple[str, str] | None, batch: Batch) -> None:
         """Make the jobs match the couriers of the order. `asked` is the (courier, job) of the event that assigned it, None after a change of the past."""
@@ -194,6 +234,8 @@ class Jobs(Quiet):
                 _discard(self._of_order, order, job.id)
         if job.is_open:
             self._open[job.id] = job
+            if jobs.is_tour(job.id):
+                self._tours[job.courier] = job.id
             for order in job.orders:
                 self._of_order.setdefault(order, set()).add(job.id)
 
@@ -217,6 +259,17 @@ def _log(batch: Batch, row: EventRow, job_id: str, decision: Decision | None, or
     for own_row, body in own:
         batch.arrive(Arrived(own_row, body, fact_of(own_row, body, own_row.order_id, None), None))
     return own[0][1] if own and isinstance(own[0][1], Decided) else None
+
+
+def _log_taken(batch: Batch, own: Sequence[tuple[EventRow, Any]]) -> None:
+    for row, body in own:
+        batch.arrive(Arrived(row, body, fact_of(row, body, row.order_id, None), None))
+
+
+def _is_taken(entry: OrderEntry, parcel: Parcel, courier: str) -> bool:
+    """Whether a courier has a parcel that is in no job, or in that of the one who handed it over."""
+    held = job_of_parcel(entry.fold.order, parcel)
+    return parcel.courier == courier and (held is None or (held.courier != courier and parcel.handed_to == courier))
 
 
 def _show(batch: Batch, job: Job) -> None:

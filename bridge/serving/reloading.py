@@ -50,7 +50,7 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
         *("failures_remembered_max", "logins_at_once_max"),
         *("worker_pseudonym_days", "worker_link_days", "workers_max", "reports"),
     },
-    "couriers": {"shift_longest_h", "cash_count_within_h"},
+    "couriers": {"tours", "shift_longest_h", "cash_count_within_h"},
     "backup": {"folder", "every_h", "keep"},
     "log": {"format"},
 }

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import cbor2
 from sqlalchemy import ColumnElement, CompoundSelect, Engine, and_, exists, func, select
 
+from bridge.domain.facts import DECIDED
+from bridge.domain.jobs import derived_job_id
 from bridge.ingest.codes import placed_fact
 from bridge.ingest.log import EventRow
 from bridge.operations.ports import Row, Sought, StoredFact
 from bridge.store import tables as t
 from bridge.store.sqlite import translated
-from devices.protocol.vocabulary import Outcome
+from devices.protocol.vocabulary import EventType, Outcome
+
+_ABOUT_JOBS: Final = (EventType.ASSIGNED, EventType.UNASSIGNED, EventType.CLAIM, EventType.DECLINE, DECIDED)
+_READ_AT_ONCE: Final = 1_000
+"""Rows of the log that are read in one piece."""
 
 
 class EventQueries:
@@ -65,6 +71,19 @@ class EventQueries:
             query = query.where(t.events.c.pos.in_(select(t.parked.c.pos)))
         with translated(), self._reader.connect() as connection:
             return [dict(r._mapping) for r in connection.execute(query)]
+
+    def about_job(self, job: str) -> list[Row]:
+        events, receipts = t.events.c, t.receipts.c
+        columns = (events.pos, events.id, events.type, events.device, events.courier, events.event_ms, events.received_ms, events.payload)
+        query = (
+            select(*columns, order_of().label("order"), receipts.outcome, receipts.reason)
+            .join(t.receipts, receipts.pos == events.pos, isouter=True)
+            .where(events.type.in_(_ABOUT_JOBS))
+            .order_by(events.pos)
+        )
+        with translated(), self._reader.connect() as connection:
+            found = connection.execution_options(yield_per=_READ_AT_ONCE).execute(query)
+            return [dict(r._mapping) for r in found if job.encode() in r.payload or job == derived_job_id(r.id)]
 
     def quarantine(self, sought: Sought, *, limit: int) -> list[Row]:
         columns = [c for c in t.quarantine.c if c.name != "payload"]

@@ -63,6 +63,17 @@ def test_who_is_at_work_and_what_they_have(desk: Shell) -> None:
     assert all(word in shown for word in ("phone-1", "PO-3", "12.50 EUR by card", "the shift goes on"))
 
 
+def test_a_job_is_explained_from_the_first_parcel_that_was_taken_along(desk: Shell) -> None:
+    ((job,),) = (found["jobs"] for found in json.loads(desk("couriers", "list", "--json").stdout) if found["courier"] == "anna")
+    story = json.loads(desk("jobs", "explain", job, "--json").stdout)
+    steps = [(s["answer"], s["order"], s["courier"], s["outcome"]) for s in story["steps"]]
+    assert steps == [("assigned", order, "anna", "applied") for order in ("PO-1", "PO-2", "PO-3")]
+    assert all(s["parcel"].startswith("p-") for s in story["steps"])
+    told = desk("jobs", "explain", job)
+    assert told.stdout.count("taken along") == 3
+    assert f"{job} of anna is accepted" in told.stderr
+
+
 def test_a_day_from_the_first_parcel_to_the_last_coin(served: Site, desk: Shell) -> None:
     said = tell(served, "phone-1", "shift_ended", (None, {}))
     assert (said["tone"], said["detail"]) == ("warn", "parcels of 1 order are still with anna: PO-3; cash to hand in: 12.50 EUR")

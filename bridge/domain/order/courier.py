@@ -30,9 +30,13 @@ def assigned(order: Order, fact: Fact) -> Verdict:
     for of in [parcel] if parcel is not None else order.parcels.values() if name is None else ():
         of.handed_to = None
         of.flags.discard(Flag.WRONG_COURIER)
+    _judge_assigned(order)
+    return APPLIED
+
+
+def _judge_assigned(order: Order) -> None:
     if all(job_of(order, p) is not None for p in order.parcels.values() if p.state not in DEAD):
         order.flags.discard(Flag.UNASSIGNED)
-    return APPLIED
 
 
 def unassigned(order: Order, fact: Fact) -> Verdict:
@@ -49,8 +53,10 @@ def answered(order: Order, fact: Fact) -> Verdict:
 
 
 def decided(order: Order, fact: Fact) -> Verdict:
-    """What the bridge decided: that a courier's refusal of a job counts, or that time has completed a delivered order."""
+    """What the bridge decided: that a courier's refusal of a job counts, in which job a parcel is that was taken along, or that time has completed an order."""
     body: Decided = body_of(fact)
+    if body.answer == E.ASSIGNED:
+        return APPLIED if _take_along(order, body) else NOOP
     if body.answer == E.COMPLETED:
         if not may_complete(order):
             return NOOP
@@ -60,6 +66,20 @@ def decided(order: Order, fact: Fact) -> Verdict:
     if body.answer == E.CLAIM or body.outcome is not Outcome.APPLIED:
         return NOOP
     return APPLIED if _take_back(order, body.job) else NOOP
+
+
+def _take_along(order: Order, body: Decided) -> bool:
+    """Put a parcel into the job of the courier who has it, if it is in no job, or was handed to them on the road. Returns True if that is new."""
+    parcel = next((p for p in order.parcels.values() if body.parcel in order.book.names(p.id)), None)
+    if parcel is None or body.courier is None or parcel.courier != body.courier:
+        return False  # the scan was taken back, or is about another parcel
+    held = job_of(order, parcel)
+    if held is not None and (held.job == body.job or parcel.handed_to != body.courier):
+        return False
+    order.parcel_jobs[parcel.id] = CourierJob(body.courier, body.job)
+    parcel.handed_to = None
+    _judge_assigned(order)
+    return True
 
 
 def may_complete(order: Order) -> bool:

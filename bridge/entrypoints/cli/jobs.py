@@ -10,10 +10,13 @@ import typer
 from bridge.domain.jobs import Job
 from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
+from bridge.entrypoints.cli.times import TzOption, dated, moment
 from bridge.entrypoints.control.client import call
 from bridge.operations import jobs
+from bridge.operations.jobs import JobStep
 from bridge.words import counted
 from devices.protocol.reasons import UnassignReason
+from devices.protocol.vocabulary import EventType
 
 app = typer.Typer(no_args_is_help=True, help="Give orders to couriers, and take jobs back.\n\nExample: `dockbridge jobs assign PO-17 anna`")
 
@@ -74,6 +77,27 @@ def show(job: JobArgument, site: SiteOption = Path(), as_json: JsonOption = Fals
         return
     print_table(("", ""), [(name, row[name]) for name in ("job", "courier", "state", "rev")])
     print_table(("order", "state"), states.items())
+
+
+@app.command()
+def explain(job: JobArgument, site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption = None) -> None:
+    """Explain a job: who was given it, who has answered what, and what was decided, in the order in which the server learned of it.
+
+    Example: `dockbridge jobs explain j-0199…`
+    """
+    found = read(site, jobs.explain, job)
+    if as_json:
+        print_json({"job": _row(found.job), "steps": found.steps})
+        return
+    rows = [(moment(s.at_ms), _said(s), s.order or "", s.parcel or "", s.courier or "", s.device, s.outcome or "", s.reason or "") for s in found.steps]
+    print_table((dated("time"), "event", "order", "parcel", "courier", "device", "outcome", "reason"), rows)
+    say(f"{found.job.id} of {found.job.courier} is {found.job.state} (rev {found.job.rev}), with {counted(len(found.job.orders), 'order')}.")
+
+
+def _said(step: JobStep) -> str:
+    if step.answer is None:
+        return step.type
+    return "taken along" if step.answer == EventType.ASSIGNED else f"{step.answer}: decided"
 
 
 ReasonOption = Annotated[UnassignReason, typer.Option(help="Why.")]

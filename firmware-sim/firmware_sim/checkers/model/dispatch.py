@@ -31,14 +31,29 @@ def unassigned(order: Order, e: Happened) -> None:
 
 
 def decided(order: Order, e: Happened) -> None:
-    """A refusal of a job takes it back. An order that time completes is delivered, nobody has to decide on it, and no lost parcel is still owed."""
+    """A refusal of a job takes it back. What a courier took along, and nobody else was to bring, is that courier's. An order that time completes is delivered,
+    nobody has to decide on it, and no lost parcel is still owed."""
     if e.body["answer"] == "completed":
         owes = "short" in order.marks and any(b.state == "lost" and not order.is_off(b) for b in order.boxes.values())
         if not owes and order.is_done() and "cancelled" not in order.marks and not order.holds and "completed" not in order.marks:
             order.marks.add("completed")
             order.close()
+    elif e.body["answer"] == "assigned":
+        _take_along(order, e.body["courier"], e.body["job"], e.body["parcel"])
     elif e.body["answer"] != "claim" and e.body["outcome"] == "applied":
         _give_back(order, e.body["job"])
+
+
+def _take_along(order: Order, courier: str, job: str, parcel: str) -> None:
+    box = next((b for b in order.boxes.values() if parcel in order.known.names(b.id)), None)
+    if box is None or box.courier != courier:
+        return
+    held = order.job_of(box)
+    if held is None or (held[1] != job and box.handed_to == courier):
+        order.jobs[box.id] = (courier, job)
+        box.handed_to = None
+        if all(order.job_of(b) is not None for b in order.boxes.values() if b.state not in DEAD):
+            order.marks.discard("unassigned")
 
 
 def _give_back(order: Order, job: str) -> None:
