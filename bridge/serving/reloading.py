@@ -50,6 +50,11 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
         *("failures_remembered_max", "logins_at_once_max"),
         *("worker_pseudonym_days", "worker_link_days", "workers_max", "reports"),
     },
+    "notices": {
+        *("url", "secret_file", "texts_folder", "ca_file", "allow_private", "allow_plain", "tell_within_h", "arrived_within_min", "keep_days", "batch_max"),
+        *("connections_max", "timeout_s", "body_bytes_max", "response_bytes_max", "poll_s", "retry_first_s", "retry_max_s", "tries_max", "give_up_h"),
+        "alert_after_s",
+    },
     "backup": {"folder", "every_h", "keep"},
     "log": {"format"},
 }
@@ -83,7 +88,7 @@ class Reloading:
     async def _apply(self, now: Settings) -> None:
         site, before = self._site, self._site.settings
         await note_rule(site, now.people.reports)
-        rules = replace(rules_of(now), epoch=site.rules.epoch, is_lab=site.rules.is_lab, encode=site.rules.encode, sealer=site.vault)
+        rules = replace(rules_of(now, site.directory), epoch=site.rules.epoch, is_lab=site.rules.is_lab, encode=site.rules.encode, sealer=site.vault)
         await site.writer.run(lambda: site.settler.use_rules(rules))
         site.rules, site.settings = rules, now
         site.pipeline.limits = pipeline_limits(now)
