@@ -309,7 +309,8 @@ class NoticeSettings:
 
     url: str = _setting("", "Where notices are sent: https://host/path. Empty: nowhere.")
     secret_file: str = _setting(
-        "notices.secret", "The secret with which they are signed (whsec_ and base64). Relative paths start at the site's folder. The server makes a missing one."
+        "notices.secret",
+        "The secret with which they are signed (whsec_ and base64). Relative paths start at the site's folder. The server makes a missing one.",
     )
     texts_folder: str = _setting("", "Your own texts: a folder with en.toml and zh.toml, as in config/notices. Empty: those that come with the program.")
     ca_file: str = _setting("", "Authorities (PEM) that sign the receiver's certificate. Empty: those of the system.")

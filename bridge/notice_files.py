@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from bridge.domain.notice_texts import LANGUAGES, Texts, parse_language
+from bridge.domain.notice_texts import Language, Texts, Wording, parse_language
 from bridge.domain.notices import NEVER_CORRECTED, OF_ORDERS
 from bridge.errors import ConfigError
+from devices.protocol.states import Moment
 
 
 @cache
 def own_texts() -> Texts:
     """The texts that come with the program."""
-    return {language: _parsed(files("bridge").joinpath("notice_texts", f"{language}.toml").read_text(encoding="utf-8")) for language in LANGUAGES}
+    return {language: _parsed(files("bridge").joinpath("notice_texts", f"{language}.toml").read_text(encoding="utf-8")) for language in Language}
 
 
 def texts_in(folder: Path) -> Texts:
@@ -24,8 +26,8 @@ def texts_in(folder: Path) -> Texts:
     Raises:
         ConfigError: if a file or a text is missing, or can't be used.
     """
-    found = {}
-    for language in LANGUAGES:
+    found: dict[Language, Mapping[Moment, Wording]] = {}
+    for language in Language:
         path = folder / f"{language}.toml"
         try:
             found[language] = _parsed(path.read_text(encoding="utf-8"))
@@ -38,5 +40,5 @@ def texts_in(folder: Path) -> Texts:
     return found
 
 
-def _parsed(text: str) -> dict[str, object]:
+def _parsed(text: str) -> dict[Moment, Wording]:
     return parse_language(tomllib.loads(text), of_orders=OF_ORDERS, never_corrected=NEVER_CORRECTED)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
+from enum import StrEnum
 from string import Formatter
 from typing import Any, Final, NamedTuple
 
 from devices.protocol.fields import ID_CHARS_MAX
 from devices.protocol.states import Moment
 
-LANGUAGES: Final = ("en", "zh")
-"""Every notice is in all of them."""
+
+class Language(StrEnum):
+    """Every notice is in all of them."""
+
+    EN = "en"
+    ZH = "zh"
+
+
 TEXT_CHARS_MAX: Final = 500
 """Characters of a text, with the longest ids in it."""
 PLACEHOLDERS: Final = {"order": "x" * ID_CHARS_MAX, "parcel": "x" * ID_CHARS_MAX, "date": "2026-03-31", "time": "12:59", "attempt": "10000"}
@@ -27,7 +34,7 @@ class Wording(NamedTuple):
     correction: str | None
 
 
-Texts = Mapping[str, Mapping[Moment, Wording]]
+Texts = Mapping[Language, Mapping[Moment, Wording]]
 """language → moment → how it is told."""
 
 

@@ -92,4 +92,3 @@ def worth_telling(moments: dict[Happened, int]) -> list[Happened]:
         if known is None or step_of(known) < step_of(happened):
             furthest[happened.parcel] = happened
     return [*furthest.values(), *of_order]
-

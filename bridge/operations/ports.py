@@ -23,6 +23,7 @@ from bridge.operations.console import Console
 from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
 from bridge.operations.login_ports import LoginContext
+from bridge.operations.notice_ports import ChannelNow, NoticeQueries
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
@@ -118,7 +119,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, Protocol):
+class Queries(OrderQueries, NoticeQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, Protocol):
     """Reads of one site's database.
 
     Raises:
@@ -348,6 +349,9 @@ class SiteContext(LoginContext, SiteReader, Protocol):
     def batch_times(self, batches: Sequence[int]) -> list[BatchTimes]:
         """How long each step of these batches of the event log took; those that this process has not stored, or no longer remembers, are left out."""
         ...
+
+    @property
+    def notice_channel(self) -> ChannelNow | None: ...
 
     @property
     def failed_logins(self) -> dict[str, FailedLogins]: ...

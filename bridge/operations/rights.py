@@ -24,6 +24,7 @@ from bridge.operations import (
     leaving,
     logins,
     missing,
+    notices,
     order_acts,
     people,
     quarantine,
@@ -40,7 +41,7 @@ from devices.protocol.vocabulary import EventType
 Operation = Callable[..., Awaitable[Any]]
 
 _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
-    Right.LOOK: (workers.may_look, server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins),
+    Right.LOOK: (workers.may_look, server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins, notices.channel),
     Right.WORK: (
         *(alerts.acknowledge, alerts.silence, alerts.unsilence),
         *(jobs.assign, jobs.release, jobs.move, handovers.close),

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from bridge.domain.notice_texts import LANGUAGES, Filling, filled
+from bridge.domain.notice_texts import Filling, Language, filled
 from bridge.domain.notices import NEVER_CORRECTED, Happened, NoticeRules, moments_of, worth_telling
 from bridge.domain.order import Order
 from bridge.ingest.batch import Batch, Ruled
@@ -26,8 +26,8 @@ from devices.protocol.vocabulary import EventType
 class NoticeRow(NamedTuple):
     """Something that was told.
 
-    `id` follows from order, parcel, moment, occurrence and whether it is a correction. `parcel` is empty for the whole order; `parcel_now` is how that parcel is
-    called now: a late event may rename it. `nth` is the attempt that it is about. `stands` until it is corrected; a correction never does.
+    `id` follows from order, parcel, moment, occurrence and whether it is a correction. `parcel` is empty for the whole order; `parcel_now` is how that parcel
+    is called now: a late event may rename it. `nth` is the attempt that it is about. `stands` until it is corrected; a correction never does.
 
     `sent_ms` is when the receiver took it, `aside_ms` when it was put aside instead, because of `error`.
     """
@@ -183,7 +183,7 @@ def notice_plain(row: NoticeRow, rules: NoticeRules) -> dict[str, Any]:
     """A notice as it is published, with keys in deterministic order."""
     filling = Filling(row.order_id, row.parcel, row.at_ms, row.nth)
     moment = Moment(row.moment)
-    texts = {language: filled(rules.texts[language][moment], filling, rules.zone, correction=row.is_correction) for language in LANGUAGES}
+    texts = {language.value: filled(rules.texts[language][moment], filling, rules.zone, correction=row.is_correction) for language in Language}
     plain: dict[str, Any] = {"id": row.id, "at_ms": row.at_ms, "order": row.order_id, "texts": texts, "moment": row.moment}
     if row.parcel:
         plain["parcel"] = row.parcel

@@ -1,0 +1,51 @@
+"""What customers were told, how it goes out, and how the texts look."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+from msgspec import Struct
+
+from bridge.domain.notice_texts import Filling, Language, Texts, filled
+from bridge.errors import NotFound
+from bridge.operations.notice_ports import ChannelNow, Sending, ToldNotice
+from bridge.operations.ports import SiteContext, SiteReader
+from devices.protocol.states import Moment
+
+
+class SampleText(Struct, frozen=True, kw_only=True):
+    """How a moment is told, and how it is taken back; None if it never is."""
+
+    language: Language
+    moment: Moment
+    text: str
+    correction: str | None
+
+
+async def channel(site: SiteContext) -> ChannelNow | None:
+    """How the channel is by which notices go out; None if no server runs."""
+    return site.notice_channel
+
+
+async def list_notices(site: SiteReader, *, order: str | None, sending: Sending | None, limit: int) -> list[ToldNotice]:
+    """What was told lately, or of one order.
+
+    Raises:
+        NotFound: if there is no such order.
+    """
+    if order is not None and site.queries.order(order) is None:
+        raise NotFound(f"there is no order {order}", fix="`dockbridge orders list` lists them")
+    return site.queries.notices(order_id=order, sending=sending, limit=limit)
+
+
+def samples(texts: Texts, language: Language, filling: Filling, zone: tzinfo) -> list[SampleText]:
+    """Every text of a language, with example values in it."""
+    return [
+        SampleText(
+            language=language,
+            moment=moment,
+            text=filled(wording, filling, zone, correction=False),
+            correction=filled(wording, filling, zone, correction=True) if wording.correction is not None else None,
+        )
+        for moment, wording in texts[language].items()
+    ]
