@@ -23,7 +23,7 @@ from bridge.operations.console import Console
 from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
 from bridge.operations.login_ports import LoginContext
-from bridge.operations.notice_ports import ChannelNow, NoticeQueries
+from bridge.operations.notice_ports import NoticeContext, NoticeQueries
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
@@ -295,7 +295,7 @@ class Registry(RegistryReader, Protocol):
         ...
 
 
-class SiteContext(LoginContext, SiteReader, Protocol):
+class SiteContext(LoginContext, NoticeContext, SiteReader, Protocol):
     """A site that is opened for writing, by the server or by a command.
 
     Raises:
@@ -349,9 +349,6 @@ class SiteContext(LoginContext, SiteReader, Protocol):
     def batch_times(self, batches: Sequence[int]) -> list[BatchTimes]:
         """How long each step of these batches of the event log took; those that this process has not stored, or no longer remembers, are left out."""
         ...
-
-    @property
-    def notice_channel(self) -> ChannelNow | None: ...
 
     @property
     def failed_logins(self) -> dict[str, FailedLogins]: ...

@@ -45,8 +45,8 @@ class WebhookLimits:
 class NoticeBook(Protocol):
     """Where it is written what became of each notice."""
 
-    async def settle(self, sent: Sequence[bytes], aside: Sequence[tuple[bytes, str]]) -> None:
-        """Store which notices (ids) the receiver took, and which were put aside, and why."""
+    async def settle(self, sent: Sequence[NoticeRow], aside: Sequence[tuple[NoticeRow, str]]) -> None:
+        """Store which notices the receiver took, and which were put aside, and why."""
         ...
 
 
@@ -78,8 +78,8 @@ class Webhook:
         self._limits = limits or WebhookLimits()
         self._tries: dict[bytes, int] = {}
         """How often notices were tried that were not taken."""
-        self._taken: list[bytes] = []
-        self._aside: list[tuple[bytes, str]] = []
+        self._taken: list[NoticeRow] = []
+        self._aside: list[tuple[NoticeRow, str]] = []
         self._failed: list[_Failed] = []
         self._is_gone = False
 
@@ -99,8 +99,8 @@ class Webhook:
             for order_id, rows in of_orders.items():
                 group.create_task(self._send_order(rows, free), name=f"notices of {order_id}")
         left = [failed for failed in self._failed if not self._gives_up(failed)]
-        for row_id in (*self._taken, *(row_id for row_id, _ in self._aside)):
-            self._tries.pop(row_id, None)
+        for row in (*self._taken, *(row for row, _ in self._aside)):
+            self._tries.pop(row.id, None)
         if self._taken or self._aside:
             await self._book.settle(self._taken, self._aside)
         if self._is_gone:
@@ -120,10 +120,10 @@ class Webhook:
         now_ms = self._now_ms()
         body = body_of(row, self._rules())
         if now_ms - row.told_ms > self._limits.give_up_ms:
-            self._aside.append((row.id, "it could not be sent in time"))
+            self._aside.append((row, "it could not be sent in time"))
             return True
         if len(body) > self._limits.body_bytes_max:
-            self._aside.append((row.id, f"it has {len(body)} bytes; notices.body_bytes_max is {self._limits.body_bytes_max}"))
+            self._aside.append((row, f"it has {len(body)} bytes; notices.body_bytes_max is {self._limits.body_bytes_max}"))
             return True
         headers = [*signed_headers(self._secret, row.id.hex(), now_ms // 1000, body), *_HEADERS]
         try:
@@ -132,7 +132,7 @@ class Webhook:
             self._failed.append(_Failed(row, str(error), is_final=False))
             return False
         if 200 <= status < 300:
-            self._taken.append(row.id)
+            self._taken.append(row)
             return True
         self._is_gone = self._is_gone or status == GONE
         self._failed.append(_Failed(row, f"the receiver answered {status}", is_final=400 <= status < 500 and status not in (*_TRY_LATER, GONE)))
@@ -143,7 +143,7 @@ class Webhook:
         tries = self._tries[failed.row.id] = self._tries.get(failed.row.id, 0) + 1
         if tries < self._limits.tries_max or not (failed.is_final or self._taken):
             return False
-        self._aside.append((failed.row.id, f"{failed.error}, {tries} times"))
+        self._aside.append((failed.row, f"{failed.error}, {tries} times"))
         return True
 
 

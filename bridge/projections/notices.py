@@ -27,9 +27,8 @@ class NoticeRow(NamedTuple):
     """Something that was told.
 
     `id` follows from order, parcel, moment, occurrence and whether it is a correction. `parcel` is empty for the whole order; `parcel_now` is how that parcel
-    is called now: a late event may rename it. `nth` is the attempt that it is about. `stands` until it is corrected; a correction never does.
-
-    `sent_ms` is when the receiver took it, `aside_ms` when it was put aside instead, because of `error`.
+    is called now: a late event may rename it. `nth` is the attempt that it is about. `stands` until it is corrected; a correction never does. `sent_ms` is
+    when the receiver took it.
     """
 
     id: bytes
@@ -44,8 +43,15 @@ class NoticeRow(NamedTuple):
     at_ms: int
     told_ms: int
     sent_ms: int | None = None
-    aside_ms: int | None = None
-    error: str = ""
+
+
+class AsideRow(NamedTuple):
+    """A notice that was put aside because it could not be sent: `error` says why."""
+
+    id: bytes
+    order_id: str
+    aside_ms: int
+    error: str
 
 
 NOTICES: Final = Relation(
@@ -55,19 +61,20 @@ NOTICES: Final = Relation(
     origin=Origin.KEPT,
     numbered=True,
     appends=True,
+    # None on the ids: they are random, and each notice would write to another page of it.
     indexes=(("order_id",), ("told_ms",)),
-    unique=(("id",),),
     note="what customers were told, in this order",
 )
-_STANDS: Final = Update(NOTICES, ("stands",), ("id",))
-_RENAMED: Final = Update(NOTICES, ("parcel_now",), ("id",))
+NOTICES_ASIDE: Final = Relation(name="notices_aside", row=AsideRow, key=("id",), origin=Origin.KEPT, note="notices that could not be sent, and why")
+_STANDS: Final = Update(NOTICES, ("stands",), ("order_id", "id"))
+_RENAMED: Final = Update(NOTICES, ("parcel_now",), ("order_id", "id"))
 _STOP_ARRIVED: Final = EventType.STOP_ARRIVED
 
 
 class Notices(Quiet):
     """Tells each moment of an order once, and corrects once what turned out not to have happened."""
 
-    relations = (NOTICES,)
+    relations = (NOTICES, NOTICES_ASIDE)
     topics = (TopicFamily("orders/+/notices", ORDER_READERS),)
     hears = frozenset({_STOP_ARRIVED})
 
@@ -98,7 +105,9 @@ class Notices(Quiet):
 
     def sweep(self, batch: Batch) -> None:
         if batch.rules.notices is not None and not batch.is_replay:
-            batch.tx.drop_before(NOTICES, "told_ms", batch.now_ms - batch.rules.notices.keep_ms)
+            before_ms = batch.now_ms - batch.rules.notices.keep_ms
+            batch.tx.drop_before(NOTICES, "told_ms", before_ms)
+            batch.tx.drop_before(NOTICES_ASIDE, "aside_ms", before_ms)
 
 
 def _compare(batch: Batch, entry: OrderEntry, rules: NoticeRules) -> None:
@@ -138,7 +147,7 @@ def _follow_renamed(
         new.remove(same)
         place = standing[same] = standing.pop(happened)
         told[place] = told[place]._replace(parcel_now=same.parcel)
-        batch.writes.update(_RENAMED, same.parcel, told[place].id)
+        batch.writes.update(_RENAMED, same.parcel, order.id, told[place].id)
     return left
 
 
@@ -150,7 +159,7 @@ def _tell(batch: Batch, order_id: str, told: list[NoticeRow], happened: Happened
 
 def _correct(batch: Batch, told: list[NoticeRow], place: int, rules: NoticeRules) -> None:
     row = told[place] = told[place]._replace(stands=False)
-    batch.writes.update(_STANDS, False, row.id)
+    batch.writes.update(_STANDS, False, row.order_id, row.id)
     happened = Happened(row.parcel, Moment(row.moment), row.nth)
     _add(batch, told, _row(row.order_id, happened, row.occurrence, row.at_ms, batch.now_ms, is_correction=True), rules)
 

@@ -10,14 +10,13 @@ from sqlalchemy import Engine
 from bridge.ingest.cursors import CURSORS, CursorRow
 from bridge.ingest.log import EVENTS, EventRow
 from bridge.ingest.relation import Deletion, Update, Writes
-from bridge.projections.notices import NOTICES, NoticeRow
+from bridge.projections.notices import NOTICES, NOTICES_ASIDE, AsideRow, NoticeRow
 from bridge.projections.orders import STATUS_LOG, StatusLogRow
 from bridge.store.relations import select
 from bridge.store.sql import SqlStore
 from bridge.store.sqlite import translated
 
-_SENT: Final = Update(NOTICES, ("sent_ms",), ("id",))
-_ASIDE: Final = Update(NOTICES, ("aside_ms", "error"), ("id",))
+_SENT: Final = Update(NOTICES, ("sent_ms",), ("order_id", "id"))
 _CURSOR_GONE: Final = Deletion(CURSORS, ("name",))
 
 
@@ -91,15 +90,15 @@ class SqlNotices(SqlLog):
     def after(self, cursor: CursorRow, rows_max: int) -> tuple[Any, ...]:
         """Read the notices after a cursor that are still to be sent, and the cursor after them."""
         columns = ", ".join(f'"{c}"' for c in NOTICES.columns)
-        open_ones = f"SELECT no, {columns} FROM notices WHERE no > ? AND sent_ms IS NULL AND aside_ms IS NULL ORDER BY no LIMIT ?"
+        is_open = "no > ? AND sent_ms IS NULL AND NOT EXISTS (SELECT 1 FROM notices_aside a WHERE a.id = notices.id)"
+        open_ones = f"SELECT no, {columns} FROM notices WHERE {is_open} ORDER BY no LIMIT ?"
         found = self._rows(open_ones, cursor.notice_no, rows_max)
         return [], [], cursor._replace(notice_no=found[-1][0] if found else cursor.notice_no), [NoticeRow(*row[1:]) for row in found]
 
-    async def settle(self, sent: Sequence[bytes], aside: Sequence[tuple[bytes, str]]) -> None:
-        """Store which notices (ids) the receiver took, and which were put aside, and why."""
+    async def settle(self, sent: Sequence[NoticeRow], aside: Sequence[tuple[NoticeRow, str]]) -> None:
+        """Store which notices the receiver took, and which were put aside, and why."""
         writes, now_ms = Writes(), self._now_ms()
-        for notice in sent:
-            writes.update(_SENT, now_ms, notice)
-        for notice, error in aside:
-            writes.update(_ASIDE, now_ms, error, notice)
+        for row in sent:
+            writes.update(_SENT, now_ms, row.order_id, row.id)
+        writes.rows(NOTICES_ASIDE).extend(AsideRow(row.id, row.order_id, now_ms, error) for row, error in aside)
         await self._write(writes)

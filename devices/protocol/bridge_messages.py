@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from msgspec import Meta, Struct, field
 
 from devices.protocol.fields import Bytes8, Code, Count, EventId, Id, LatE7, LonE7, Metres, Percent, Positive, Sentence, Sentences, Uint, Word
+from devices.protocol.notice import Notice as Notice
+from devices.protocol.notice import NoticeTexts as NoticeTexts
 from devices.protocol.receipt_parts import Expected as Expected
 from devices.protocol.receipt_parts import Left as Left
 from devices.protocol.vocabulary import (
@@ -16,7 +18,6 @@ from devices.protocol.vocabulary import (
     EventType,
     Flag,
     JobState,
-    Moment,
     Next,
     Outcome,
     ParcelState,
@@ -331,36 +332,6 @@ class Alert(Struct, frozen=True, kw_only=True):
     """When a person said that somebody looks at it. Left out: nobody has."""
     silenced_until_ms: Uint | None = None
     """Until when it is not to disturb anybody, such as by a sound. Left out: it may."""
-
-
-class NoticeTexts(Struct, frozen=True, kw_only=True):
-    """What a notice says, in each language."""
-
-    en: Sentences
-    """In English."""
-    zh: Sentences
-    """In Chinese."""
-
-
-class Notice(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that the customer of an order is told, once. It names nobody: who the customer is, and how to reach them, the shop knows."""
-
-    id: EventId
-    """The notice. If it comes again, it is the same one: pass it on once."""
-    order: Id
-    """The order."""
-    moment: Moment
-    """What it is about."""
-    occurrence: Count
-    """1 for the first time that this is told of the parcel or order, 2 for the second, such as another failed attempt."""
-    at_ms: Uint
-    """When it happened, as far as was known then."""
-    texts: NoticeTexts
-    """What to tell the customer."""
-    parcel: Id | None = None
-    """The parcel. Left out if it is about the whole order."""
-    correction: bool = False
-    """True: this was told before (the same `moment` and `occurrence`), and turned out not to have happened."""
 
 
 class Credentials(Struct, frozen=True, kw_only=True):

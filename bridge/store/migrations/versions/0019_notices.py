@@ -25,12 +25,19 @@ def upgrade() -> None:
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("told_ms", sa.BigInteger(), nullable=False),
         sa.Column("sent_ms", sa.BigInteger(), nullable=True),
-        sa.Column("aside_ms", sa.BigInteger(), nullable=True),
-        sa.Column("error", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("no", name=op.f("pk_notices")),
-        sa.UniqueConstraint("id", name=op.f("uq_notices_id")),
         comment="what customers were told, in this order",
     )
     op.create_index(op.f("ix_notices_order_id"), "notices", ["order_id"])
     op.create_index(op.f("ix_notices_told_ms"), "notices", ["told_ms"])
+    op.create_table(
+        "notices_aside",
+        sa.Column("id", sa.LargeBinary(), autoincrement=False, nullable=False),
+        sa.Column("order_id", sa.String(), nullable=False),
+        sa.Column("aside_ms", sa.BigInteger(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices_aside")),
+        comment="notices that could not be sent, and why",
+        sqlite_with_rowid=False,
+    )
     op.add_column("cursors", sa.Column("notice_no", sa.BigInteger(), nullable=False, server_default="0"))
