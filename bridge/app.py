@@ -32,7 +32,6 @@ from bridge.ingest.steps import BatchTimes
 from bridge.operations.console import Console
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.login_brake import LoginBrake
-from bridge.operations.notice_ports import ChannelNow
 from bridge.operations.ports import FailedLogins, OnProgress, Reloaded
 from bridge.projections import (
     alerts,
@@ -276,11 +275,6 @@ class Application:
     def figures(self) -> ServerFigures | None:
         """The running server in figures; None if none runs."""
         return self._server.figures if self._server is not None else None
-
-    @property
-    def notice_channel(self) -> ChannelNow | None:
-        """How the channel is by which notices go out; None if no server runs."""
-        return self._server.notices.now if self._server is not None else None
 
     def batch_times(self, batches: Sequence[int]) -> list[BatchTimes]:
         """See `SiteContext.batch_times`."""

@@ -78,12 +78,3 @@ class NoticeQueries(Protocol):
     def notice_counts(self) -> NoticeCounts:
         """How many notices wait, and how many were put aside."""
         ...
-
-
-class NoticeContext(Protocol):
-    """The part of `ports.SiteContext` that is about notices."""
-
-    @property
-    def notice_channel(self) -> ChannelNow | None:
-        """How the channel is by which notices go out; None if no server runs."""
-        ...

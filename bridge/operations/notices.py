@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from bridge.domain.notice_texts import Filling, Language, Texts, filled
 from bridge.errors import NotFound
-from bridge.operations.notice_ports import ChannelNow, Sending, ToldNotice
-from bridge.operations.ports import SiteContext, SiteReader
+from bridge.operations.notice_ports import Sending, ToldNotice
+from bridge.operations.ports import SiteReader
 from devices.protocol.states import Moment
 
 
@@ -20,11 +20,6 @@ class SampleText(Struct, frozen=True, kw_only=True):
     moment: Moment
     text: str
     correction: str | None
-
-
-async def channel(site: SiteContext) -> ChannelNow | None:
-    """How the channel is by which notices go out; None if no server runs."""
-    return site.notice_channel
 
 
 async def list_notices(site: SiteReader, *, order: str | None, sending: Sending | None, limit: int) -> list[ToldNotice]:

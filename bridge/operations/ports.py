@@ -23,7 +23,7 @@ from bridge.operations.console import Console
 from bridge.operations.figure_ports import FigureQueries, ServerFigures
 from bridge.operations.fleet import ClaimReader, Claims, DeviceChange, Fault
 from bridge.operations.login_ports import LoginContext
-from bridge.operations.notice_ports import NoticeContext, NoticeQueries
+from bridge.operations.notice_ports import NoticeQueries
 from bridge.operations.order_ports import OrderQueries
 from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
@@ -295,7 +295,7 @@ class Registry(RegistryReader, Protocol):
         ...
 
 
-class SiteContext(LoginContext, NoticeContext, SiteReader, Protocol):
+class SiteContext(LoginContext, SiteReader, Protocol):
     """A site that is opened for writing, by the server or by a command.
 
     Raises:

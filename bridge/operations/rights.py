@@ -24,7 +24,6 @@ from bridge.operations import (
     leaving,
     logins,
     missing,
-    notices,
     order_acts,
     people,
     quarantine,
@@ -41,7 +40,7 @@ from devices.protocol.vocabulary import EventType
 Operation = Callable[..., Awaitable[Any]]
 
 _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
-    Right.LOOK: (workers.may_look, server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins, notices.channel),
+    Right.LOOK: (workers.may_look, server.about, server.connected, server.counters, server.figures, server.batch_times, server.failed_logins),
     Right.WORK: (
         *(alerts.acknowledge, alerts.silence, alerts.unsilence),
         *(jobs.assign, jobs.release, jobs.move, handovers.close),

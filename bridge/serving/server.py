@@ -156,7 +156,7 @@ class Server:
     @property
     def figures(self) -> ServerFigures:
         """What has been counted since the start, and how much is held now."""
-        return server_figures(self._site, self._broker, self.counters, self._since_ms)
+        return server_figures(self._site, self._broker, self.counters, self.notices.now, self._since_ms)
 
     @property
     def failed_logins(self) -> dict[str, FailedLogins]:

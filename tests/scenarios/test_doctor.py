@@ -482,6 +482,7 @@ SLOW: Final = {
     "messages were dropped": Fault(T.MESSAGES_DROPPED, lambda case: case.alert(AlertCode.DROPPED, "scan-1"), acknowledge),
     "a phone has no position": Fault(T.NO_POSITION, lambda case: case.alert(AlertCode.NO_POSITION, "phone-1"), acknowledge),
     "a channel sends no files": Fault(T.CHANNEL_STALE, lambda case: case.alert(AlertCode.STALE_CHANNEL, "shop1"), acknowledge),
+    "notices can't be sent": Fault(T.NOTICES_FAIL, lambda case: case.alert(AlertCode.NOTICES, SITE), then=start_and_stop),
     "a carrier contradicts a scan": Fault(
         T.CARRIER_CONTRADICTS,
         lambda case: case.alert(AlertCode.CONTRADICTION, "PO-1"),

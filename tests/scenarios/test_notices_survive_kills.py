@@ -99,7 +99,21 @@ def now_and_then(requests: list[Request]) -> Any:
 @pytest.mark.slow
 def test_every_notice_arrives_through_kills_in_order_and_signed(server: Server, receiver: Receiver) -> None:
     receiver.answer = now_and_then(receiver.requests)
-    shop, scanner, phone = (Gear(server, device) for device in ("shop1", "scan-1", "anna"))
+    gears = [Gear(server, device) for device in ("shop1", "scan-1", "anna")]
+    try:
+        assert work(server, receiver, *gears) == KILLS
+    finally:
+        for gear in gears:
+            gear.close()
+    told = {(f"PO-{number}", moment) for number in range(ORDERS) for moment in STORY}
+    until(lambda: told <= {r.told for r in list(receiver.taken)}, "every notice", DEADLINE_S)
+    assert {r.told for r in receiver.requests} == told
+    check_order(receiver.taken)
+    check_ids_and_signatures(server, receiver)
+
+
+def work(server: Server, receiver: Receiver, shop: Gear, scanner: Gear, phone: Gear) -> int:
+    """Bring every order to its recipient, and kill the server now and then. Returns how often."""
     kills = 0
     for number in range(ORDERS):
         order = f"PO-{number}"
@@ -116,12 +130,7 @@ def test_every_notice_arrives_through_kills_in_order_and_signed(server: Server, 
             kills += 1
         phone.tell("stop_arrived", order, {"stop": "s-1"})
         phone.tell("delivery", order, {"pod": {"method": "pin"}})
-    assert kills == KILLS
-    told = {(f"PO-{number}", moment) for number in range(ORDERS) for moment in STORY}
-    until(lambda: told <= {r.told for r in list(receiver.taken)}, "every notice", DEADLINE_S)
-    assert {r.told for r in receiver.requests} == told
-    check_order(receiver.taken)
-    check_ids_and_signatures(server, receiver)
+    return kills
 
 
 def check_order(taken: list[Request]) -> None:

@@ -16,7 +16,8 @@ from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms, zone
 from bridge.entrypoints.control.client import ask
 from bridge.notice_files import own_texts, texts_in
 from bridge.operations import notices as operations
-from bridge.operations.notice_ports import ChannelState, Sending, ToldNotice
+from bridge.operations import server
+from bridge.operations.notice_ports import Sending, ToldNotice
 
 app = typer.Typer(no_args_is_help=True, help="What customers are told of their orders.\n\nExample: `dockbridge notices list PO-17`")
 
@@ -44,11 +45,11 @@ def list_(
         say("no notices" + (f" of {order}" if order is not None else ""))
     else:
         print_table((dated("told"), "order", "parcel", "what", "sending", dated("sent"), "error"), [_row(notice) for notice in found])
-    channel = ask(site, operations.channel)
+    held = ask(site, server.figures)
     if not load(site / CONFIG_NAME).notices.url:
         say("Customers are told nothing: notices.url in bridge.toml is empty. Notices are published at the site only.")
-    elif channel is not None and channel.state not in (ChannelState.ON, ChannelState.OFF):
-        say(f"Notices are not sent: {channel.error}.")
+    elif held is not None and held.notices.error:
+        say(f"Notices are not sent: {held.notices.error}.")
 
 
 def _row(notice: ToldNotice) -> tuple[Any, ...]:

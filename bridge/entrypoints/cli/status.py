@@ -16,8 +16,8 @@ from bridge.entrypoints.cli.output import JsonOption, print_json, print_table, s
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, moment, now_ms, span, zone_name
 from bridge.entrypoints.control.client import ask
-from bridge.operations import notices, reports, server
 from bridge.operations import overview as operations
+from bridge.operations import reports, server
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.live import step_ms
 from bridge.operations.notice_ports import ChannelNow, ChannelState, NoticeCounts
@@ -68,7 +68,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
     held = ask(site, server.figures) if about is not None else None
     counters = held.counters if held is not None else {}
     now = now_ms()
-    channel = ask(site, notices.channel) if about is not None else None
+    channel = held.notices if held is not None else None
     found = read(site, operations.overview, now_ms=now, connected=ask(site, server.connected) if about is not None else None)
     things = look_around(site)
     rule = read(site, reports.rule_in_force, Reports(load(site / CONFIG_NAME).people.reports))
