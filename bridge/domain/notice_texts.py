@@ -38,15 +38,6 @@ Texts = Mapping[Language, Mapping[Moment, Wording]]
 """language → moment → how it is told."""
 
 
-class Filling(NamedTuple):
-    """What stands in a text."""
-
-    order: str
-    parcel: str
-    at_ms: int
-    attempt: int
-
-
 def parse_language(data: Mapping[str, Any], *, of_orders: frozenset[Moment], never_corrected: frozenset[Moment]) -> dict[Moment, Wording]:
     """The texts of one language, from plain TOML data.
 
@@ -78,8 +69,13 @@ def _check(name: str, text: Any, allowed: frozenset[str]) -> None:
         raise ValueError(f"{name} has up to {longest} characters with ids in it; at most {TEXT_CHARS_MAX} fit")
 
 
-def filled(wording: Wording, filling: Filling, zone: tzinfo, *, correction: bool) -> str:
+def values_of(order: str, parcel: str, at_ms: int, attempt: int, zone: tzinfo) -> dict[str, str]:
+    """What stands in place of each placeholder."""
+    at = datetime.fromtimestamp(at_ms / 1000, zone).isoformat()
+    return {"order": order, "parcel": parcel, "date": at[:10], "time": at[11:16], "attempt": str(attempt)}
+
+
+def filled(wording: Wording, values: Mapping[str, str], *, correction: bool) -> str:
     """A text with everything in it."""
     text = wording.correction if correction and wording.correction is not None else wording.text
-    at = datetime.fromtimestamp(filling.at_ms / 1000, zone)
-    return text.format(order=filling.order, parcel=filling.parcel, date=f"{at:%Y-%m-%d}", time=f"{at:%H:%M}", attempt=filling.attempt)
+    return text.format_map(values)

@@ -5,14 +5,19 @@ A moment of a parcel has a place on the parcel's way. Only the furthest one is w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Final, NamedTuple
 
-from bridge.domain.members import FLAG, ORDER, PARCEL
-from bridge.domain.notice_texts import Texts
+from bridge.domain.members import FLAG, ORDER, PARCEL, members
+from bridge.domain.notice_texts import Language, Texts, Wording
 from bridge.domain.order import Order, Parcel
 from devices.protocol.states import Moment
+
+MOMENTS: Final = {moment.value: moment for moment in Moment}
+"""word → moment."""
+_M: Final = members(Moment)
 
 
 class Happened(NamedTuple):
@@ -35,10 +40,15 @@ class NoticeRules:
     """The same of the arrival of a courier."""
     keep_ms: int = 7_776_000_000
     """How long it is known what was told."""
+    by_language: tuple[tuple[str, Mapping[Moment, Wording]], ...] = field(init=False)
+    """The texts, by the word of their language."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_language", tuple((language.value, self.texts[language]) for language in Language))
 
     def tells(self, moment: Moment, at_ms: int, now_ms: int) -> bool:
         """Whether what happened then is still told now."""
-        return now_ms - at_ms <= (self.arrived_within_ms if moment is Moment.ARRIVED else self.within_ms)
+        return now_ms - at_ms <= (self.arrived_within_ms if moment is _M.ARRIVED else self.within_ms)
 
 
 OF_ORDERS: Final = frozenset({Moment.LATE, Moment.CANCELLED})
@@ -55,9 +65,9 @@ def moments_of(order: Order, timed: str, now_ms: int) -> dict[Happened, int]:
         if parcel.milestones:
             _add_parcel(found, parcel)
     if order.state is ORDER.CANCELLED:
-        found[Happened("", Moment.CANCELLED, 1)] = order.milestones.get(ORDER.CANCELLED, (order.changed_ms, False))[0]
+        found[Happened("", _M.CANCELLED, 1)] = order.milestones.get(ORDER.CANCELLED, (order.changed_ms, False))[0]
     if timed and FLAG.LATE_RISK in timed.split(","):
-        found[Happened("", Moment.LATE, 1)] = now_ms
+        found[Happened("", _M.LATE, 1)] = now_ms
     return found
 
 
@@ -67,9 +77,9 @@ def _add_parcel(found: dict[Happened, int], parcel: Parcel) -> None:
         if (milestone := reached.get(state)) is not None:
             found[Happened(parcel.id, moment, 1)] = milestone[0]
     for nth, at_ms in parcel.arrivals:
-        found[Happened(parcel.id, Moment.ARRIVED, nth)] = at_ms
+        found[Happened(parcel.id, _M.ARRIVED, nth)] = at_ms
     for nth, at_ms in enumerate(parcel.attempts_ms, 1):
-        found[Happened(parcel.id, Moment.ATTEMPT_FAILED, nth)] = at_ms
+        found[Happened(parcel.id, _M.ATTEMPT_FAILED, nth)] = at_ms
 
 
 _MILESTONES: Final = ((PARCEL.PACKED, Moment.PACKED), (PARCEL.SHIPPED, Moment.COLLECTED), (PARCEL.DELIVERED, Moment.DELIVERED))
@@ -77,7 +87,7 @@ _MILESTONES: Final = ((PARCEL.PACKED, Moment.PACKED), (PARCEL.SHIPPED, Moment.CO
 
 def step_of(happened: Happened) -> tuple[int, int, int]:
     """How far on its way a parcel is at a moment: each attempt begins with an arrival."""
-    return _STEPS.get(happened.moment) or (2, happened.nth, int(happened.moment is Moment.ATTEMPT_FAILED))
+    return _STEPS.get(happened.moment) or (2, happened.nth, int(happened.moment is _M.ATTEMPT_FAILED))
 
 
 def worth_telling(moments: dict[Happened, int]) -> list[Happened]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from collections.abc import Mapping
 
 from msgspec import Struct
 
-from bridge.domain.notice_texts import Filling, Language, Texts, filled
+from bridge.domain.notice_texts import Language, Texts, filled
 from bridge.errors import NotFound
 from bridge.operations.notice_ports import Sending, ToldNotice
 from bridge.operations.ports import SiteReader
@@ -33,14 +33,14 @@ async def list_notices(site: SiteReader, *, order: str | None, sending: Sending 
     return site.queries.notices(order_id=order, sending=sending, limit=limit)
 
 
-def samples(texts: Texts, language: Language, filling: Filling, zone: tzinfo) -> list[SampleText]:
+def samples(texts: Texts, language: Language, values: Mapping[str, str]) -> list[SampleText]:
     """Every text of a language, with example values in it."""
     return [
         SampleText(
             language=language,
             moment=moment,
-            text=filled(wording, filling, zone, correction=False),
-            correction=filled(wording, filling, zone, correction=True) if wording.correction is not None else None,
+            text=filled(wording, values, correction=False),
+            correction=filled(wording, values, correction=True) if wording.correction is not None else None,
         )
         for moment, wording in texts[language].items()
     ]

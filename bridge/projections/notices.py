@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from bridge.domain.notice_texts import Filling, Language, filled
-from bridge.domain.notices import NEVER_CORRECTED, Happened, NoticeRules, moments_of, worth_telling
+from bridge.domain.notice_texts import filled, values_of
+from bridge.domain.notices import MOMENTS, NEVER_CORRECTED, Happened, NoticeRules, moments_of, worth_telling
 from bridge.domain.order import Order
 from bridge.ingest.batch import Batch, Ruled
 from bridge.ingest.items import Message
@@ -19,7 +19,6 @@ from bridge.ingest.memory import OrderEntry
 from bridge.ingest.relation import Origin, Relation, Update
 from bridge.ingest.seam import Quiet, TopicFamily
 from bridge.projections.orders import ORDER_READERS
-from devices.protocol.states import Moment
 from devices.protocol.vocabulary import EventType
 
 
@@ -119,7 +118,7 @@ def _compare(batch: Batch, entry: OrderEntry, rules: NoticeRules) -> None:
     told = entry.told
     if told is None:
         told = entry.told = batch.tx.rows(NOTICES, order_id=order.id)
-    standing = {Happened(row.parcel_now, Moment(row.moment), row.nth): place for place, row in enumerate(told) if row.stands}
+    standing = {Happened(row.parcel_now, MOMENTS[row.moment], row.nth): place for place, row in enumerate(told) if row.stands}
     gone = [happened for happened in standing if happened not in moments and happened.moment not in NEVER_CORRECTED]
     if gone and entry.fold.exists:
         gone = _follow_renamed(batch, order, told, standing, gone, moments)
@@ -160,7 +159,7 @@ def _tell(batch: Batch, order_id: str, told: list[NoticeRow], happened: Happened
 def _correct(batch: Batch, told: list[NoticeRow], place: int, rules: NoticeRules) -> None:
     row = told[place] = told[place]._replace(stands=False)
     batch.writes.update(_STANDS, False, row.order_id, row.id)
-    happened = Happened(row.parcel, Moment(row.moment), row.nth)
+    happened = Happened(row.parcel, MOMENTS[row.moment], row.nth)
     _add(batch, told, _row(row.order_id, happened, row.occurrence, row.at_ms, batch.now_ms, is_correction=True), rules)
 
 
@@ -190,9 +189,9 @@ def _add(batch: Batch, told: list[NoticeRow], row: NoticeRow, rules: NoticeRules
 
 def notice_plain(row: NoticeRow, rules: NoticeRules) -> dict[str, Any]:
     """A notice as it is published, with keys in deterministic order."""
-    filling = Filling(row.order_id, row.parcel, row.at_ms, row.nth)
-    moment = Moment(row.moment)
-    texts = {language.value: filled(rules.texts[language][moment], filling, rules.zone, correction=row.is_correction) for language in Language}
+    values = values_of(row.order_id, row.parcel, row.at_ms, row.nth, rules.zone)
+    moment = MOMENTS[row.moment]
+    texts = {language: filled(wordings[moment], values, correction=row.is_correction) for language, wordings in rules.by_language}
     plain: dict[str, Any] = {"id": row.id, "at_ms": row.at_ms, "order": row.order_id, "texts": texts, "moment": row.moment}
     if row.parcel:
         plain["parcel"] = row.parcel

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import bridge
-from bridge.domain.notice_texts import PLACEHOLDERS, TEXT_CHARS_MAX, Filling, Language, filled, parse_language
+from bridge.config_file import zone_of
+from bridge.domain.notice_texts import PLACEHOLDERS, TEXT_CHARS_MAX, Language, filled, parse_language, values_of
 from bridge.domain.notices import NEVER_CORRECTED, OF_ORDERS
 from bridge.errors import ConfigError
 from bridge.notice_files import own_texts, texts_in
@@ -21,7 +22,7 @@ WHOLE: dict[str, dict[str, str]] = {
     moment.value: {"text": "Order {order}."} | ({} if moment in NEVER_CORRECTED else {"correction": "Not so: {order}."}) for moment in Moment
 }
 EVERY = [(language, moment) for language in Language for moment in Moment]
-FILLING = Filling("PO-17", "box-1", 1_760_000_000_000, 2)
+VALUES = values_of("PO-17", "box-1", 1_760_000_000_000, 2, zone_of("Asia/Shanghai"))
 
 
 def parse(data: dict[str, Any]) -> object:
@@ -38,19 +39,13 @@ def test_every_moment_is_told_in_every_language_and_taken_back_if_it_can_be(lang
         assert bool(re.search("[\u4e00-\u9fff]", text)) == (language is Language.ZH)
         assert len(text.format(**PLACEHOLDERS)) <= TEXT_CHARS_MAX
     for is_correction in (False, True):
-        shown = filled(wording, FILLING, bridge_zone(), correction=is_correction)
+        shown = filled(wording, VALUES, correction=is_correction)
         assert "PO-17" in shown
         assert not re.search("[{}]", shown)
 
 
-def bridge_zone() -> Any:
-    from bridge.config_file import zone_of
-
-    return zone_of("Asia/Shanghai")
-
-
 def test_times_are_those_of_the_site() -> None:
-    shown = filled(own_texts()[Language.EN][Moment.DELIVERED], FILLING, bridge_zone(), correction=False)
+    shown = filled(own_texts()[Language.EN][Moment.DELIVERED], VALUES, correction=False)
     assert shown.endswith("was delivered on 2025-10-09 at 16:53.")
 
 

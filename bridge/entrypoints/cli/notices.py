@@ -9,7 +9,7 @@ import typer
 
 from bridge.config import CONFIG_NAME
 from bridge.config_file import load
-from bridge.domain.notice_texts import Filling, Language
+from bridge.domain.notice_texts import Language, values_of
 from bridge.entrypoints.cli.output import JsonOption, LimitOption, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
 from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms, zone
@@ -73,8 +73,8 @@ def preview(
     """
     folder = load(site / CONFIG_NAME).notices.texts_folder
     texts = texts_in(site / folder) if folder else own_texts()
-    filling = Filling(order, parcel, now_ms(), 1)
-    found = [sample for one in ([language] if language is not None else Language) for sample in operations.samples(texts, one, filling, zone())]
+    values = values_of(order, parcel, now_ms(), 1, zone())
+    found = [sample for one in ([language] if language is not None else Language) for sample in operations.samples(texts, one, values)]
     if as_json:
         print_json(found)
         return
