@@ -100,7 +100,10 @@ async def _post(target: Target, headers: Sequence[tuple[str, str]], body: bytes,
 
 async def _checked_address(target: Target, *, allow_private: bool) -> Address:
     """An address of the host that may be connected to."""
-    found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a part of the name is empty or too long
+        raise PostFailed(f"{target.host} is not a name of a host") from error
     refused = f"{target.host} has no address"
     for *_, (host, *_) in found:
         address = ipaddress.ip_address(host)

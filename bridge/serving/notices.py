@@ -76,14 +76,26 @@ class NoticeChannel:
                 return
             self._state = ChannelState.ON
             self._feed = self._feed_by(settings)
-            await self._notices.begin(Webhook.name)
+            await self._begin(settings)
             await self._feed.run()
-        except ConfigError as error:
-            self._stop(ChannelState.FAILING, str(error))
         except Unwanted as error:
             self._stop(ChannelState.UNWANTED, str(error))
-        except StoreUnavailable as error:
-            self._stop(ChannelState.FAILING, f"the database can't be used: {error}")
+        except ConfigError as error:
+            self._stop(ChannelState.FAILING, str(error))
+        except Exception as error:  # noqa: BLE001 -- whatever is wrong with the channel is no trouble to the server
+            self._stop(ChannelState.FAILING, f"{type(error).__name__}: {error}")
+
+    async def _begin(self, settings: NoticeSettings) -> None:
+        """Find out from where on to send, as soon as the store takes writes."""
+        while True:
+            try:
+                await self._notices.begin(Webhook.name)
+            except StoreUnavailable as error:
+                self._error = f"the database can't be used: {error}"
+                await asyncio.sleep(settings.retry_first_s)
+            else:
+                self._error = ""
+                return
 
     def _feed_by(self, settings: NoticeSettings) -> Feed:
         site = self._site

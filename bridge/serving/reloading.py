@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from bridge.bounds import client_limits, door_limits, pipeline_limits, rules_of
+from bridge.bounds import client_limits, door_limits, notice_rules, pipeline_limits, rules_of
 from bridge.config import CONFIG_NAME, Settings
 from bridge.config_file import load
 from bridge.errors import ConfigError
@@ -87,8 +87,8 @@ class Reloading:
 
     async def _apply(self, now: Settings) -> None:
         site, before = self._site, self._site.settings
-        await note_rule(site, now.people.reports)
         rules = replace(rules_of(now, site.directory), epoch=site.rules.epoch, is_lab=site.rules.is_lab, encode=site.rules.encode, sealer=site.vault)
+        await note_rule(site, now.people.reports)
         await site.writer.run(lambda: site.settler.use_rules(rules))
         site.rules, site.settings = rules, now
         site.pipeline.limits = pipeline_limits(now)
@@ -119,6 +119,7 @@ def _load(site: OpenSite) -> Settings:
         wanted = load(site.directory / CONFIG_NAME)
         if wanted.site.name != site.settings.site.name:  # a file that was cut short has no name
             raise ConfigError(f"site.name is {wanted.site.name}, and this server serves {site.settings.site.name}", fix="look whether the file is whole")
+        notice_rules(wanted, site.directory)
     except ConfigError as error:
         raise ConfigError(f"{error} (the server goes on with the settings that it has)", fix=error.fix) from error
     return wanted
