@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+from pathlib import Path
 from typing import Final
 
 import cbor2
@@ -14,9 +15,11 @@ from bridge.config import Settings
 from bridge.config_file import hours_of_channels, zone_of
 from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
 from bridge.domain.facts import Unpaid
+from bridge.domain.notices import NoticeRules
 from bridge.domain.positions import PointRules
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
+from bridge.notice_files import own_texts, texts_in
 from bridge.operations import retention
 from bridge.operations.login_brake import Allowance, LoginRules, TotpRule
 from bridge.operations.privacy import keep_ms
@@ -29,8 +32,12 @@ DESCRIPTORS_KEPT: Final = 48
 """File descriptors reserved for the database and its readers, the listeners, the control socket and the runtime."""
 
 
-def rules_of(settings: Settings) -> Rules:
-    """The rules of ingest."""
+def rules_of(settings: Settings, directory: Path = Path()) -> Rules:
+    """The rules of ingest. `directory` is the site's folder.
+
+    Raises:
+        ConfigError: if the site's own texts for customers can't be used.
+    """
     orders, codes = settings.orders, settings.codes
     return Rules(
         site=settings.site.name,
@@ -70,6 +77,23 @@ def rules_of(settings: Settings) -> Rules:
         language=settings.articles.language,
         quiet_after_ms=int(orders.quiet_after_s * 1000),
         encode=encode_json if settings.publish.format == "json" else cbor2.dumps,
+        notices=notice_rules(settings, directory),
+    )
+
+
+def notice_rules(settings: Settings, directory: Path) -> NoticeRules:
+    """What customers are told.
+
+    Raises:
+        ConfigError: if the site's own texts can't be used.
+    """
+    notices = settings.notices
+    return NoticeRules(
+        texts=texts_in(directory / notices.texts_folder) if notices.texts_folder else own_texts(),
+        zone=zone_of(settings.site.timezone),
+        within_ms=int(notices.tell_within_h * HOUR_MS),
+        arrived_within_ms=int(notices.arrived_within_min * 60_000),
+        keep_ms=int(notices.keep_days * DAY_MS),
     )
 
 

@@ -312,6 +312,38 @@ class PrivacySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeSettings:
+    """What customers are told of their orders. Systems and the desk read it on v1/{site}/orders/{order}/notices; with a url it is also sent out.
+
+    Each notice is one signed HTTPS POST in the form of Standard Webhooks.
+    """
+
+    url: str = _setting("", "Where notices are sent: https://host/path. Empty: nowhere.")
+    secret_file: str = _setting(
+        "notices.secret",
+        "The secret with which they are signed (whsec_ and base64). Relative paths start at the site's folder. The server makes a missing one.",
+    )
+    texts_folder: str = _setting("", "Your own texts: a folder with en.toml and zh.toml, as in config/notices. Empty: those that come with the program.")
+    ca_file: str = _setting("", "Authorities (PEM) that sign the receiver's certificate. Empty: those of the system.")
+    allow_private: bool = _setting(False, "Allow a url whose host is in a private network or on this machine.")
+    allow_plain: bool = _setting(False, "Allow http:// in url. Order and tracking numbers then cross the network unencrypted.")
+    tell_within_h: float = _setting(24.0, "Hours after which nothing is told any more: an import of last year's orders tells nobody.", least=0.01)
+    arrived_within_min: float = _setting(30.0, "The same for the arrival of a courier, in minutes.", least=0.1)
+    keep_days: float = _setting(90.0, "Days for which it is known what was told.", least=1.0)
+    batch_max: int = _setting(50, "Notices that are read at once. After a crash, at most so many are sent again.", least=1, most=1_000)
+    connections_max: int = _setting(4, "Notices that are sent at a time, each about another order.", least=1, most=100)
+    timeout_s: float = _setting(15.0, "Seconds in which the receiver has to answer.", least=0.1, most=300)
+    body_bytes_max: int = _setting(16_384, "Largest body of a request, in bytes. A larger one is not sent.", least=1_024, most=262_144)
+    response_bytes_max: int = _setting(65_536, "Bytes of an answer that are read.", least=1_024, most=1_048_576)
+    poll_s: float = _setting(1.0, "Seconds from one look for new notices to the next.", least=0.01, most=60)
+    retry_first_s: float = _setting(1.0, "Longest first pause after a failure, in seconds. It doubles with each further one.", least=0.001)
+    retry_max_s: float = _setting(300.0, "Longest pause after a failure, in seconds.", least=0.001)
+    tries_max: int = _setting(8, "Times that one notice is sent that the receiver refuses, while it takes others. It is then put aside.", least=1, most=1_000)
+    give_up_h: float = _setting(72.0, "Hours after which a notice that could not be sent is put aside.", least=0.01)
+    alert_after_s: float = _setting(300.0, "Seconds without success after which the server raises an alert.", least=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings:
     """The messages that the bridge publishes."""
 
@@ -369,6 +401,7 @@ class Settings:
     people: PeopleSettings = field(default_factory=PeopleSettings)
     couriers: CourierSettings = field(default_factory=CourierSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
+    notices: NoticeSettings = field(default_factory=NoticeSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

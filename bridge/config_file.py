@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo
 
-from bridge.addresses import is_loopback, overlap, split_address
+from bridge.addresses import is_loopback, overlap, split_address, target_of
 from bridge.carrier_settings import carrier_rules
-from bridge.config import LISTENERS, LOG_FORMATS, NAME_A_SITE, REPORT_RULES, TOTP_RULES, UNPAID_RULES, ListenSettings, MetricsSettings, Settings
+from bridge.config import LISTENERS, LOG_FORMATS, NAME_A_SITE, REPORT_RULES, TOTP_RULES, UNPAID_RULES, ListenSettings, MetricsSettings, NoticeSettings, Settings
 from bridge.errors import ConfigError
 from devices.protocol.topics import escape
 
@@ -119,11 +119,23 @@ def _check(settings: Settings) -> None:
         escape(settings.site.name)
     except ValueError as error:
         raise ConfigError(f"site.name: {error}", fix="choose a short name, such as main") from error
+    _check_notices(settings.notices)
     if settings.log.format not in LOG_FORMATS:
         raise ConfigError(f"log.format is {settings.log.format!r}; it must be console or json", fix='write format = "console" or format = "json"')
     if settings.people.totp not in TOTP_RULES:
         raise ConfigError(f"people.totp is {settings.people.totp!r}; it must be one of {', '.join(TOTP_RULES)}", fix='write totp = "outside", if in doubt')
     _check_listen(settings.listen, settings.metrics)
+
+
+def _check_notices(notices: NoticeSettings) -> None:
+    if not notices.url:
+        return
+    try:
+        scheme = target_of(notices.url).scheme
+    except ValueError as error:
+        raise ConfigError(f"notices.url: {error}", fix='write url = "https://shop.example/hooks/dockbridge", or url = "" for none') from error
+    if scheme != "https" and not notices.allow_plain:
+        raise ConfigError("notices.url is not https", fix="use https:// (or, on a network that you trust, set notices.allow_plain = true)")
 
 
 def _check_listen(listen: ListenSettings, metrics: MetricsSettings) -> None:

@@ -212,7 +212,7 @@ class _Ready:
     def derive(self, ingest_of: IngestOf, on_step: OnStep) -> None:
         """Derive everything anew from the events."""
         on_step("deriving all orders from their events")
-        rules = replace(rules_of(self._settings), epoch=current_epoch(self.engine))
+        rules = replace(rules_of(self._settings, self.path.parent), epoch=current_epoch(self.engine))
         now_ms = newest_ms(self.engine)
         with self.engine.begin() as connection:
             rebuild(connection, ingest_of(rules, self._settings, NoSessions()), now_ms=now_ms)

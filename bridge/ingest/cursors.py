@@ -13,6 +13,7 @@ class CursorRow(NamedTuple):
     name: str
     event_pos: int
     status_no: int
+    notice_no: int = 0
 
 
 CURSORS: Final = Relation(name="cursors", row=CursorRow, key=("name",), origin=Origin.KEPT, note="how far each follower has read")

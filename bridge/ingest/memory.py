@@ -69,9 +69,9 @@ CLOCKS: Final = Relation(name="clocks", row=ClockRow, key=("device",), origin=Or
 
 class OrderEntry:
     """An order in memory: its fold, what was last published of it, and the codes that it knows of, except its own id. `parcels` has the hash and the codes of
-    each parcel, `consignments` what is stored of each for its carrier; None if that was not read yet."""
+    each parcel, `consignments` what is stored of each for its carrier, `told` the notices about the order; None if that was not read yet."""
 
-    __slots__ = ("codes", "collects", "consignments", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed")
+    __slots__ = ("codes", "collects", "consignments", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed", "told")
 
     def __init__(self, order_id: str, stored: StoredOrder | None = None) -> None:
         self.fold = OrderFold(order_id)
@@ -83,6 +83,7 @@ class OrderEntry:
         self.state = ""
         self.collects = False
         self.consignments: dict[str, Any] | None = None if stored is not None else {}
+        self.told: list[Any] | None = None if stored is not None else []
         self.due_ms: int | None = None
         self.codes: set[str] = set()
         if stored is not None:

@@ -11,6 +11,7 @@ import cbor2
 from bridge.domain.carriers import CarrierRules
 from bridge.domain.codes.rules import CodeRules
 from bridge.domain.facts import Unpaid
+from bridge.domain.notices import NoticeRules
 from bridge.domain.positions import PointRules
 from bridge.ingest.sealing import NoSealer, Sealer
 
@@ -69,6 +70,8 @@ class Rules:
     """How long what systems sent, and what could not be applied, is kept."""
     is_lab: bool = False
     """A lab publishes nothing of its own: a client that subscribes to `#` receives only what other clients publish."""
+    notices: NoticeRules | None = None
+    """What customers are told; None: nothing."""
     order_bound_from: int = field(init=False)
     """With fewer events than this, no bound of an order is reached."""
 

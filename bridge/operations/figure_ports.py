@@ -6,6 +6,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from bridge.operations.notice_ports import ChannelNow
+
 
 class SpreadFigures(Struct, frozen=True, kw_only=True):
     """How values are spread, see `ingest.steps.Spread`."""
@@ -28,6 +30,7 @@ class ServerFigures(Struct, frozen=True, kw_only=True):
         messages: how many messages and changes a batch had.
         took_s: seconds in all by step (`ingest.steps.Step`).
         committing_s: for how long the writer has had the batch that it has now; None if it has none.
+        notices: how the channel is by which notices for customers go out.
         lag_s: the longest that a timer of the event loop waited for its turn in the last 30 to 60 seconds.
     """
 
@@ -43,6 +46,7 @@ class ServerFigures(Struct, frozen=True, kw_only=True):
     messages: SpreadFigures
     took_s: dict[str, float]
     committing_s: float | None
+    notices: ChannelNow
     lag_s: float
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from bridge.operations import alerts, devices, stuck
 from bridge.operations.alerts import AlertCounts, AlertNow
 from bridge.operations.devices import DeviceRow, DeviceState
+from bridge.operations.notice_ports import NoticeCounts
 from bridge.operations.ports import SiteReader
 
 SILENT_AFTER_MS: Final = 86_400_000
@@ -33,7 +34,7 @@ class DeviceCounts(Struct, frozen=True, kw_only=True):
 class Overview(Struct, frozen=True, kw_only=True):
     """A site in numbers. `orders` counts by state, `quarantined` messages; `stuck` are orders with a flag or state that waits for a person.
 
-    `channels` says when the last file of each channel, of a shop or a carrier, came in.
+    `channels` says when the last file of each channel, of a shop or a carrier, came in; `notices` what waits to be sent to customers.
     """
 
     devices: DeviceCounts
@@ -41,6 +42,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     stuck: int
     quarantined: int
     channels: dict[str, int]
+    notices: NoticeCounts
     alerts: list[AlertNow]
     alert_counts: AlertCounts
 
@@ -54,6 +56,7 @@ async def overview(site: SiteReader, *, now_ms: int, connected: Collection[str] 
         stuck=stuck.count_stuck(site.queries, now_ms=now_ms),
         quarantined=site.queries.quarantine_count(),
         channels={row.channel: row.at_ms for row in site.queries.channel_files()},
+        notices=site.queries.notice_counts(),
         alerts=standing,
         alert_counts=alerts.count_alerts(standing),
     )

@@ -227,6 +227,8 @@ NOT_PERSONAL: Final[Mapping[str, str]] = {
     "legal_holds": "order numbers",
     "message_log": "what is published: no personal data is",
     "mispicks": "articles and places",
+    "notices": "what was told of orders and parcels, without to whom",
+    "notices_aside": "notices that could not be sent, and the receiver's answers",
     "parked": "references that are waited for",
     "placed": "where scans belong",
     "receipts": "answers to devices",

@@ -8,37 +8,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from random import SystemRandom
+from typing import Any, NamedTuple, Protocol
 
 from bridge.ingest.cursors import CursorRow
 from bridge.ingest.log import EventRow
+from bridge.projections.notices import NoticeRow
 from bridge.projections.orders import StatusLogRow
 
 logger = logging.getLogger("dockbridge.outbound")
 
+_RANDOM = SystemRandom()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedLimits:
-    """Bounds of a feed."""
+    """Bounds of a feed. A pause after a failure is a random part of a limit that doubles, from `retry_first_s` to `retry_max_s` ("full jitter")."""
 
     rows_max: int = 500
     """Rows of each kind in one `send`."""
     poll_s: float = 0.5
     retry_first_s: float = 1.0
     retry_max_s: float = 300.0
+    alert_after_s: float = 300.0
+    """How long it has to fail before `on_trouble` is called."""
 
 
 class Followed(NamedTuple):
-    """What happened behind a cursor: events, visible changes, and the cursor behind them."""
+    """What happened behind a cursor: events, visible changes, the cursor behind them, and what customers were told."""
 
     events: list[EventRow]
     statuses: list[StatusLogRow]
     cursor: CursorRow
+    notices: Sequence[NoticeRow] = ()
 
 
 class Follower(Protocol):
-    """Somewhere that events and visible changes go."""
+    """Somewhere that events, visible changes and notices go."""
 
     @property
     def name(self) -> str:
@@ -46,7 +54,7 @@ class Follower(Protocol):
         ...
 
     async def send(self, followed: Followed) -> None:
-        """Pass on what happened. An exception means that it is tried again, after a pause."""
+        """Pass on what happened. An exception means that it is tried again, after a pause; `Unwanted` ends the feed."""
         ...
 
 
@@ -57,7 +65,7 @@ class Source(Protocol):
         """A follower's stored cursor; the beginning if it has none."""
         ...
 
-    def after(self, cursor: CursorRow, rows_max: int) -> tuple[list[EventRow], list[StatusLogRow], CursorRow]:
+    def after(self, cursor: CursorRow, rows_max: int) -> tuple[Any, ...]:
         """The parts of a `Followed`."""
         ...
 
@@ -66,14 +74,42 @@ class Source(Protocol):
         ...
 
 
-class Feed:
-    """Takes one follower through the log."""
+class Unwanted(Exception):
+    """The receiver wants nothing any more."""
 
-    def __init__(self, source: Source, follower: Follower, limits: FeedLimits | None = None) -> None:
+
+class Feed:
+    """Takes one follower through the log.
+
+    Args:
+        on_trouble: called with the last error once it has failed for `alert_after_s`, and with an empty text once it works again.
+        aside: calls a function that reads the database, beside the event loop.
+        jitter: a random number from 0 to 1.
+
+    Attributes:
+        last_error: why it fails now; empty while it works.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        follower: Follower,
+        limits: FeedLimits | None = None,
+        *,
+        on_trouble: Callable[[str], None] | None = None,
+        aside: Callable[..., Awaitable[Any]] = asyncio.to_thread,
+        jitter: Callable[[], float] = _RANDOM.random,
+    ) -> None:
         self._source = source
         self._follower = follower
         self._limits = limits or FeedLimits()
+        self._on_trouble = on_trouble
+        self._aside = aside
+        self._jitter = jitter
         self._cursor: CursorRow | None = None
+        self._failing_since_s: float | None = None
+        self._is_told = False
+        self.last_error = ""
 
     async def step(self) -> bool:
         """Send what has happened since the last step; False if nothing has.
@@ -82,9 +118,9 @@ class Feed:
             Exception: whatever `send` raises; the cursor stays where it is.
         """
         if self._cursor is None:
-            self._cursor = self._source.cursor(self._follower.name)
-        followed = Followed(*self._source.after(self._cursor, self._limits.rows_max))
-        if not followed.events and not followed.statuses:
+            self._cursor = await self._aside(self._source.cursor, self._follower.name)
+        followed = Followed(*await self._aside(self._source.after, self._cursor, self._limits.rows_max))
+        if not followed.events and not followed.statuses and not followed.notices:
             return False
         await self._follower.send(followed)
         await self._source.keep(followed.cursor)
@@ -92,14 +128,42 @@ class Feed:
         return True
 
     async def run(self) -> None:
-        """Follow until cancelled."""
-        pause_s = self._limits.retry_first_s
+        """Follow until cancelled.
+
+        Raises:
+            Unwanted: if the receiver wants nothing any more.
+        """
+        limit_s = self._limits.retry_first_s
         while True:
             try:
-                if not await self.step():
-                    await asyncio.sleep(self._limits.poll_s)
-                pause_s = self._limits.retry_first_s
+                is_sent = await self.step()
+            except Unwanted:
+                raise
             except Exception as error:  # noqa: BLE001 -- whatever fails in a follower is tried again, and is no trouble to anything else
-                logger.warning("%s could not be sent to (%s: %s); trying again in %.0f s", self._follower.name, type(error).__name__, error, pause_s)
+                pause_s = self._jitter() * limit_s
+                logger.warning("%s could not be sent to (%s: %s); trying again in %.1f s", self._follower.name, type(error).__name__, error, pause_s)
+                self._note_failure(f"{error}" or type(error).__name__)
                 await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, self._limits.retry_max_s)
+                limit_s = min(limit_s * 2, self._limits.retry_max_s)
+                continue
+            if is_sent or self._failing_since_s is not None:
+                self._note_success()
+                limit_s = self._limits.retry_first_s
+            if not is_sent:
+                await asyncio.sleep(self._limits.poll_s)
+
+    def _note_failure(self, error: str) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self.last_error = error
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        if not self._is_told and self._on_trouble is not None and now_s - self._failing_since_s >= self._limits.alert_after_s:
+            self._is_told = True
+            self._on_trouble(error)
+
+    def _note_success(self) -> None:
+        self.last_error = ""
+        self._failing_since_s = None
+        if self._is_told and self._on_trouble is not None:
+            self._is_told = False
+            self._on_trouble("")

@@ -117,11 +117,11 @@ ALERT_GONE: Final = Deletion(ALERTS, ("code", "subject"))
 _AWAITED: Final = {RefKind.ORDER: "order {} to be created", RefKind.CODE: "a parcel with the code {}", RefKind.EVENT: "event {}"}
 
 
-_COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, AlertCode.PACKET_SIZE, AlertCode.BACKUP})
+_COUNTED_IN_MEMORY: Final = frozenset({AlertCode.LOGINS, AlertCode.CLIENT_ID, AlertCode.PACKET_SIZE, AlertCode.BACKUP, AlertCode.NOTICES})
 """What raises these is counted in memory, so an alert from before a start is over."""
 
 
-_FOLLOWED: Final = frozenset({AlertCode.LOGINS, AlertCode.BACKUP})
+_FOLLOWED: Final = frozenset({AlertCode.LOGINS, AlertCode.BACKUP, AlertCode.NOTICES})
 """What raises these says them anew when there are more of them, or for another reason."""
 _NONE: Final[frozenset[AlertCode]] = frozenset()
 _OF_CARRIERS: Final = frozenset({AlertCode.CONTRADICTION})

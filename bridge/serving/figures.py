@@ -5,11 +5,12 @@ from __future__ import annotations
 from bridge import __version__
 from bridge.ingest.steps import Spread
 from bridge.operations.figure_ports import ServerFigures, SpreadFigures
+from bridge.operations.notice_ports import ChannelNow
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import SiteBroker
 
 
-def server_figures(site: OpenSite, broker: SiteBroker, counters: dict[str, int], since_ms: int) -> ServerFigures:
+def server_figures(site: OpenSite, broker: SiteBroker, counters: dict[str, int], notices: ChannelNow, since_ms: int) -> ServerFigures:
     """What a server has counted by now; call it on the event loop."""
     steps, now_s = site.pipeline.steps, site.clock.now_s()
     began_s = steps.committing_since_s
@@ -26,6 +27,7 @@ def server_figures(site: OpenSite, broker: SiteBroker, counters: dict[str, int],
         messages=_spread(steps.messages),
         took_s={step.value: took_s for step, took_s in steps.took_s.items()},
         committing_s=now_s - began_s if began_s is not None else None,
+        notices=notices,
         lag_s=broker.lag.worst_s(now_s),
     )
 

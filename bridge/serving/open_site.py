@@ -89,7 +89,7 @@ class OpenSite:
         self.privacy_log = PrivacyLog(directory / PRIVACY_NAME)
         with translated(), self.engine.begin() as connection:
             self.privacy_log.apply(connection)  # a crash came between the file and the database
-        self.rules = replace(rules_of(settings), epoch=current_epoch(self.engine), is_lab=lab_identity is not None, sealer=self.vault)
+        self.rules = replace(rules_of(settings, directory), epoch=current_epoch(self.engine), is_lab=lab_identity is not None, sealer=self.vault)
         self.reader = open_engine(path, read_only=True)
         life.callback(self.reader.dispose)
         self.queries = Queries(self.reader, self.topics)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from bridge.bounds import client_limits, door_limits, pipeline_limits, rules_of
+from bridge.bounds import client_limits, door_limits, notice_rules, pipeline_limits, rules_of
 from bridge.config import CONFIG_NAME, Settings
 from bridge.config_file import load
 from bridge.errors import ConfigError
@@ -51,6 +51,11 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
         *("worker_pseudonym_days", "worker_link_days", "workers_max", "reports"),
     },
     "couriers": {"tours", "shift_longest_h", "cash_count_within_h"},
+    "notices": {
+        *("url", "secret_file", "texts_folder", "ca_file", "allow_private", "allow_plain", "tell_within_h", "arrived_within_min", "keep_days", "batch_max"),
+        *("connections_max", "timeout_s", "body_bytes_max", "response_bytes_max", "poll_s", "retry_first_s", "retry_max_s", "tries_max", "give_up_h"),
+        "alert_after_s",
+    },
     "backup": {"folder", "every_h", "keep"},
     "log": {"format"},
 }
@@ -83,8 +88,8 @@ class Reloading:
 
     async def _apply(self, now: Settings) -> None:
         site, before = self._site, self._site.settings
+        rules = replace(rules_of(now, site.directory), epoch=site.rules.epoch, is_lab=site.rules.is_lab, encode=site.rules.encode, sealer=site.vault)
         await note_rule(site, now.people.reports)
-        rules = replace(rules_of(now), epoch=site.rules.epoch, is_lab=site.rules.is_lab, encode=site.rules.encode, sealer=site.vault)
         await site.writer.run(lambda: site.settler.use_rules(rules))
         site.rules, site.settings = rules, now
         site.pipeline.limits = pipeline_limits(now)
@@ -115,6 +120,7 @@ def _load(site: OpenSite) -> Settings:
         wanted = load(site.directory / CONFIG_NAME)
         if wanted.site.name != site.settings.site.name:  # a file that was cut short has no name
             raise ConfigError(f"site.name is {wanted.site.name}, and this server serves {site.settings.site.name}", fix="look whether the file is whole")
+        notice_rules(wanted, site.directory)
     except ConfigError as error:
         raise ConfigError(f"{error} (the server goes on with the settings that it has)", fix=error.fix) from error
     return wanted

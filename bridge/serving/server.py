@@ -25,6 +25,7 @@ from bridge.serving.claims import Redeeming
 from bridge.serving.figures import server_figures
 from bridge.serving.listeners import cant_listen, listeners
 from bridge.serving.login_alarms import LoginAlarms
+from bridge.serving.notices import NoticeChannel
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import Parts
 from bridge.serving.privacy import warn_without_sheet
@@ -43,6 +44,7 @@ class Server:
 
     Attributes:
         certificate: the server's certificate.
+        notices: sends out what customers are told.
         reloading: applies a changed configuration.
 
     Raises:
@@ -65,6 +67,7 @@ class Server:
             anybody=site.lab_identity,
             make_door=self._make_door,
         )
+        self.notices = NoticeChannel(site)
         self.reloading = Reloading(site, self._broker, self.certificate)
 
     async def start(self) -> dict[str, tuple[str, int]]:
@@ -89,6 +92,8 @@ class Server:
         tasks.run_errand("look at the keys", warn_without_sheet(self._site))
         self._broker.watch(tasks.ended)
         tasks.spawn("sweep", sweep(self._site, self._alarms))
+        if self._site.lab_identity is None:
+            tasks.spawn("notices", self.notices.run())
         if self._makes_backups and self._site.lab_identity is None:
             tasks.spawn("backups", make_backups(self._site))
         if self.certificate.context is not None:
@@ -151,7 +156,7 @@ class Server:
     @property
     def figures(self) -> ServerFigures:
         """What has been counted since the start, and how much is held now."""
-        return server_figures(self._site, self._broker, self.counters, self._since_ms)
+        return server_figures(self._site, self._broker, self.counters, self.notices.now, self._since_ms)
 
     @property
     def failed_logins(self) -> dict[str, FailedLogins]:

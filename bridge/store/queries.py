@@ -21,6 +21,7 @@ from bridge.store.courier_queries import CourierQueries
 from bridge.store.event_queries import EventQueries, order_of
 from bridge.store.figure_queries import FigureQueries
 from bridge.store.imported_files import file_with
+from bridge.store.notice_queries import NoticeQueries
 from bridge.store.order_queries import OrderQueries
 from bridge.store.privacy_queries import PrivacyQueries
 from bridge.store.relations import chunks
@@ -48,7 +49,9 @@ def newest_ms(reader: Engine) -> int:
         return max(connection.execute(query).scalar() or 0 for query in newest)
 
 
-class Queries(OrderQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries, ReportQueries, PrivacyQueries, WorkerQueries, CourierQueries):
+class Queries(
+    OrderQueries, NoticeQueries, EventQueries, AlertQueries, FigureQueries, TraceQueries, ReportQueries, PrivacyQueries, WorkerQueries, CourierQueries
+):
     """Reads of one site's database; the reads of `operations.ports.Queries` are described there.
 
     Raises:

@@ -36,6 +36,7 @@ from bridge.projections.alerts import ALERTS
 from bridge.projections.consignments import CONSIGNMENTS
 from bridge.projections.jobs import JOBS
 from bridge.projections.mispicks import MISPICKS
+from bridge.projections.notices import NOTICES, NOTICES_ASIDE
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
 from bridge.projections.positions import POSITIONS
 from bridge.projections.quarantine import QUARANTINE
@@ -66,6 +67,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(SECOND_FACTORS, RECOVERY_CODES),
     *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
     *(WORKERS, COURIER_NAMES, TOLD, CASH),
+    *(NOTICES, NOTICES_ASIDE),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -143,6 +145,7 @@ handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONS
 audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
 workers, courier_names, positions = TABLES[WORKERS], TABLES[COURIER_NAMES], TABLES[POSITIONS]
 courier_shifts, cash, carried = TABLES[TOLD], TABLES[CASH], TABLES[CARRIED]
+notices, notices_aside, cursors = TABLES[NOTICES], TABLES[NOTICES_ASIDE], TABLES[CURSORS]
 forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]

@@ -35,7 +35,7 @@ Country = Annotated[str, Meta(min_length=2, max_length=2, pattern=r"^[A-Z][A-Z]$
 Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Z][A-Z][A-Z]$")]
 """ISO 4217, such as EUR."""
 EventId = Annotated[bytes, Meta(min_length=16, max_length=16)]
-"""The id of an event: a UUIDv7 (RFC 9562). In JSON 32 hex digits, or with hyphens."""
+"""The id of an event: a UUIDv7 (RFC 9562); or that of a notice. In JSON 32 hex digits, or with hyphens."""
 Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
 """Eight bytes. In JSON 16 hex digits in lower case."""
 ProofHash = Annotated[bytes, Meta(min_length=8, max_length=64)]

@@ -227,3 +227,24 @@ class AlertCode(StrEnum):
     """What a carrier says of a parcel and what was scanned here can't both be true. Subject: the order."""
     STALE_CHANNEL = "stale_channel"
     """The last file of a channel is older than the site allows. Subject: the channel."""
+    NOTICES = "notices"
+    """Notices for customers could not be sent out for some time, or the receiver wants no more. Subject: the site."""
+
+
+class Moment(StrEnum):
+    """What a notice tells a customer. Readers take other words, and pass over what they do not know."""
+
+    PACKED = "packed"
+    """A parcel is packed."""
+    COLLECTED = "collected"
+    """A parcel has left the warehouse: a courier or a carrier has it."""
+    ARRIVED = "arrived"
+    """The courier is at the stop of a parcel."""
+    ATTEMPT_FAILED = "attempt_failed"
+    """A parcel could not be handed over."""
+    DELIVERED = "delivered"
+    """The recipient has a parcel."""
+    LATE = "late"
+    """An order will be later than promised, or is."""
+    CANCELLED = "cancelled"
+    """An order was cancelled."""

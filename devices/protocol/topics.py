@@ -107,6 +107,10 @@ TOPIC_TABLE: tuple[TopicRow, ...] = (
         about="Where an order is on the road. Systems and the desk read it.",
     ),
     TopicRow(
+        *("v1/{site}/orders/{order}/notices", "bridge", "1", "no", "Notice"),
+        about="What the customer of an order is told, once. Systems and the desk read it.",
+    ),
+    TopicRow(
         *("v1/{site}/alerts/{code}/{subject}", "bridge", "1", "yes, cleared when resolved", "Alert"),
         about="What a person has to look at. The desk reads it.",
     ),
@@ -161,6 +165,9 @@ class Topics:
 
     def position(self, order: str) -> str:
         return f"{self.base}/orders/{escape(order)}/position"
+
+    def notices(self, order: str) -> str:
+        return f"{self.base}/orders/{escape(order)}/notices"
 
     def alert(self, code: str, subject: str) -> str:
         return f"{self.base}/alerts/{code}/{escape(subject)}"

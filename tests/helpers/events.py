@@ -8,7 +8,20 @@ from typing import Any, Final
 
 from bridge.domain.access import Identity
 from devices.ids import uuid7
-from devices.protocol.messages import Alert, Assignment, BridgeState, Eta, OrderStatus, ParcelStatus, Position, Presence, Receipt, encode_cbor, encode_json
+from devices.protocol.messages import (
+    Alert,
+    Assignment,
+    BridgeState,
+    Eta,
+    Notice,
+    OrderStatus,
+    ParcelStatus,
+    Position,
+    Presence,
+    Receipt,
+    encode_cbor,
+    encode_json,
+)
 from devices.protocol.topics import Topics
 from devices.protocol.vocabulary import Role
 
@@ -45,6 +58,7 @@ BRIDGE_PAYLOADS: Final = (
     ("/parcels/", ParcelStatus),
     ("/eta", Eta),
     ("/position", Position),
+    ("/notices", Notice),
     ("/assignments/", Assignment),
     ("/alerts/", Alert),
     ("/presence", Presence),

@@ -382,8 +382,9 @@ def old_form(case: Case) -> None:
     """The newest migration is undone."""
     assert NEWEST == "0019", "undo the one that is the newest now"
     case.sql("UPDATE alembic_version SET version_num = '0018'")
-    for table in ("courier_shifts", "cash"):
+    for table in ("courier_shifts", "cash", "notices", "notices_aside"):
         case.sql(f"DROP TABLE {table}")
+    case.sql("ALTER TABLE cursors DROP COLUMN notice_no")
 
 
 def newer_form(case: Case) -> None:
@@ -482,6 +483,7 @@ SLOW: Final = {
     "a courier forgot to end a shift": Fault(T.SHIFT_FORGOTTEN, lambda case: case.alert(AlertCode.SHIFT_OPEN, "anna"), acknowledge),
     "cash was not counted": Fault(T.CASH_NOT_COUNTED, lambda case: case.alert(AlertCode.CASH_OPEN, "anna"), acknowledge),
     "a channel sends no files": Fault(T.CHANNEL_STALE, lambda case: case.alert(AlertCode.STALE_CHANNEL, "shop1"), acknowledge),
+    "notices can't be sent": Fault(T.NOTICES_FAIL, lambda case: case.alert(AlertCode.NOTICES, SITE), then=start_and_stop),
     "a carrier contradicts a scan": Fault(
         T.CARRIER_CONTRADICTS,
         lambda case: case.alert(AlertCode.CONTRADICTION, "PO-1"),

@@ -40,6 +40,7 @@ from devices.protocol.vocabulary import Role
 
 EVERY: Final = [(section.name, setting) for section in fields(Settings) for setting in fields(getattr(Settings(), section.name))]
 OTHERS: Final = {
+    "texts_folder": str(Path(__file__).parents[2] / "config" / "notices"),
     "timezone": "Europe/Amsterdam",
     "unpaid": "warn",
     "language": "zh",
@@ -56,6 +57,10 @@ READ_WHEN_NEEDED: Final = {
     *("people.people_max", "people.tokens_max", "people.token_days", "people.password_chars_min", "people.reports"),  # by commands
     *("backup.folder", "backup.every_h", "backup.keep", "orders.sweep_every_s"),  # by tasks of the server, from the settings of the moment
     *("listen.tls_cert_file", "listen.tls_key_file"),  # by the reload itself
+    # by the channel, which begins anew: see test_customers_hear_of_their_orders
+    *(f"notices.{name}" for name in ("url", "secret_file", "texts_folder", "ca_file", "allow_private", "allow_plain", "batch_max", "connections_max")),
+    *(f"notices.{name}" for name in ("timeout_s", "body_bytes_max", "response_bytes_max", "poll_s", "retry_first_s", "retry_max_s", "tries_max")),
+    *("notices.give_up_h", "notices.alert_after_s"),
     "log.format",  # see test_sighup_the_command_and_what_the_service_manager_hears
     "broker.failed_names_per_address_max",  # see test_limits_hold_at_once_and_connections_stay
 }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers.bench import Bench
 
-from bridge.outbound.feed import Feed, FeedLimits, Followed
+from bridge.outbound.feed import Feed, FeedLimits, Followed, Unwanted
 from bridge.store.feeding import SqlLog
 
 
@@ -93,3 +93,39 @@ def test_a_feed_goes_on_by_itself_after_a_failure(bench: Bench, caplog: pytest.L
     asyncio.run(until_sent())
     assert diary.events == ["created", "paid"]
     assert "diary could not be sent to (ConnectionError: no answer)" in caplog.text
+
+
+def test_a_feed_that_fails_says_why_and_raises_the_alarm_only_after_its_time(bench: Bench) -> None:
+    diary, said, parts = Diary(), [], iter([0.0] * 100)
+    bench.create("PO-1")
+
+    async def through(alert_after_s: float) -> list[str]:
+        diary.failures = 3
+        limits = FeedLimits(poll_s=0, retry_first_s=60, retry_max_s=300, alert_after_s=alert_after_s)
+        feed = Feed(log_of(bench), diary, limits, on_trouble=said.append, jitter=lambda: next(parts))
+        errors: list[str] = []
+        task = asyncio.create_task(feed.run())
+        async with asyncio.timeout(10):
+            while not diary.events or feed.last_error:
+                errors.append(feed.last_error)
+                await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        diary.events.clear()
+        return errors
+
+    assert "no answer" in asyncio.run(through(3_600))
+    assert said == []
+    bench.tell("scan-1", "pack", "PO-1")
+    asyncio.run(through(0))
+    assert said == ["no answer", ""]
+
+
+def test_a_receiver_that_wants_no_more_ends_the_feed(bench: Bench) -> None:
+    class Full(Diary):
+        async def send(self, followed: Followed) -> None:
+            raise Unwanted("the book is full")
+
+    bench.create("PO-1")
+    with pytest.raises(Unwanted, match="the book is full"):
+        asyncio.run(Feed(log_of(bench), Full(), FeedLimits(poll_s=0)).run())

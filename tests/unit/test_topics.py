@@ -195,6 +195,7 @@ def test_topics_are_built_as_the_table_says() -> None:
         t.parcel("o", "p#1"): "v1/ams~201/orders/o/parcels/p~231",
         t.eta("o"): "v1/ams~201/orders/o/eta",
         t.position("o"): "v1/ams~201/orders/o/position",
+        t.notices("o"): "v1/ams~201/orders/o/notices",
         t.alert("gap", "scan/7"): "v1/ams~201/alerts/gap/scan~2F7",
         t.bridge_state: "v1/ams~201/bridge/state",
     }

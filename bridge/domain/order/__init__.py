@@ -64,7 +64,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     E.DECLINE: courier.answered,
     E.PICKUP: apply_movement,
     E.OUT_FOR_DELIVERY: apply_movement,
-    E.STOP_ARRIVED: movement_to("stop"),
+    E.STOP_ARRIVED: movement.stop_arrived,
     E.ATTEMPT_FAILED: movement.attempt_failed,
     E.AVAILABLE_FOR_PICKUP: movement.available_for_pickup,
     E.DELIVERY: movement.delivery,

@@ -215,7 +215,20 @@ def attempt_failed(order: Order, fact: Fact) -> Verdict:
     verdict = apply_movement(order, fact)
     if verdict.outcome is OUTCOME.APPLIED:
         for parcel in order.find_or_add(fact)[0]:
-            parcel.attempts += parcel.state is PARCEL.ATTEMPT_FAILED
+            if parcel.state is PARCEL.ATTEMPT_FAILED:
+                parcel.attempts += 1
+                parcel.attempts_ms = (*parcel.attempts_ms, fact.event_ms)
+    return verdict
+
+
+def stop_arrived(order: Order, fact: Fact) -> Verdict:
+    """A courier is where parcels go. Each attempt to deliver has one arrival, the first."""
+    body: bodies.StopArrived = body_of(fact)
+    verdict = apply_movement(order, fact, where=body.stop)
+    for parcel in order.find_or_add(fact)[0]:
+        attempt = len(parcel.attempts_ms) + 1
+        if parcel.state in _ON_THE_WAY and not (parcel.arrivals and parcel.arrivals[-1][0] == attempt):
+            parcel.arrivals = (*parcel.arrivals, (attempt, fact.event_ms))
     return verdict
 
 
@@ -248,6 +261,7 @@ def delivery(order: Order, fact: Fact) -> Verdict:
     return verdict._replace(outcome=OUTCOME.APPLIED if is_news else verdict.outcome, warn=verdict.warn + warn)
 
 
+_ON_THE_WAY: Final = OUTBOUND - {PARCEL.DELIVERED}
 _IN_THE_HALL: Final = frozenset({PARCEL.PACKED, PARCEL.STAGED})
 
 

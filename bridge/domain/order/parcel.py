@@ -52,13 +52,18 @@ class Parcel:
     it, if a pack event listed that. `returned` is (sku → qty) what of it came back after its delivery.
 
     `courier` is the courier who has it; `handed_to` the one to whom another courier handed it over, until it is assigned again. `refused` says that the
-    recipient refused it, while it is on its way back. `load` is how it was given to a carrier, until it is back in the warehouse. `cases` are alerts that
-    stand until what happened is undone or the order is closed.
+    recipient refused it, while it is on its way back. `attempts` counts the failed deliveries of its present way, `attempts_ms` has the times of all of them;
+    `arrivals` has (the number of the attempt, when a courier arrived for it).
+
+    `load` is how it was given to a carrier, until it is back in the warehouse. `cases` are alerts that stand until what happened is undone or the order is
+    closed.
     """
 
     __slots__ = (
+        "arrivals",
         "at_ms",
         "attempts",
+        "attempts_ms",
         "before_lost",
         "cases",
         "collected",
@@ -91,6 +96,8 @@ class Parcel:
         self.is_packed = self.has_pack_event = False
         self.at_ms = at_ms
         self.attempts = 0
+        self.attempts_ms: tuple[int, ...] = ()
+        self.arrivals: tuple[tuple[int, int], ...] = ()
         self.collected = False
         self.customs_direction: str | None = None
         self.load: Load | None = None

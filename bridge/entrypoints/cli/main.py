@@ -37,6 +37,7 @@ from bridge.entrypoints.cli import (
     forget,
     jobs,
     keys,
+    notices,
     order_acts,
     order_export,
     order_import,
@@ -140,6 +141,7 @@ app.add_typer(couriers.app, name="couriers")
 for name, command in {**carrier_board.COMMANDS, **carrier_handover.COMMANDS, **carrier_import.COMMANDS}.items():
     carrier_board.app.command(name)(command)
 app.add_typer(carrier_board.app, name="carriers")
+app.add_typer(notices.app, name="notices")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")
 app.add_typer(events.app, name="events")

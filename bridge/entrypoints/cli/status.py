@@ -20,6 +20,7 @@ from bridge.operations import overview as operations
 from bridge.operations import reports, server
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.live import step_ms
+from bridge.operations.notice_ports import ChannelNow, ChannelState, NoticeCounts
 from bridge.operations.overview import Overview
 from bridge.operations.server import About
 from bridge.words import counted
@@ -67,6 +68,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
     held = ask(site, server.figures) if about is not None else None
     counters = held.counters if held is not None else {}
     now = now_ms()
+    channel = held.notices if held is not None else None
     found = read(site, operations.overview, now_ms=now, connected=ask(site, server.connected) if about is not None else None)
     things = look_around(site)
     rule = read(site, reports.rule_in_force, Reports(load(site / CONFIG_NAME).people.reports))
@@ -79,10 +81,11 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
             **asdict(found),
             **asdict(things),
             "reports": rule,
+            "notice_channel": channel,
         }
         print_json(plain)
     else:
-        print_table(("", ""), _screen(about, held, found, things, now))
+        print_table(("", ""), _screen(about, held, found, things, now, told_by(channel, found.notices, load(site / CONFIG_NAME).notices.url, now)))
         if rule is not Reports.OFF:
             say(f"Reports about workers are on: {rule} (people.reports).")
         _print_counters(counters)
@@ -92,7 +95,7 @@ def status(site: SiteOption = Path(), as_json: JsonOption = False, tz: TzOption 
         raise typer.Exit(1)
 
 
-def _screen(about: About | None, held: ServerFigures | None, found: Overview, things: Surroundings, now: int) -> list[tuple[str, str]]:
+def _screen(about: About | None, held: ServerFigures | None, found: Overview, things: Surroundings, now: int, told: str) -> list[tuple[str, str]]:
     devices, orders = found.devices, found.orders
     states = ", ".join(f"{count} {state}" for state, count in sorted(orders.items()))
     ends = [f"{c.certificate} ends {moment(c.ends_ms)} ({_away(c.ends_ms - now)})" for c in things.certificates]
@@ -113,6 +116,7 @@ def _screen(about: About | None, held: ServerFigures | None, found: Overview, th
         ("orders", f"{sum(orders.values())}" + (f": {states}" if orders else "")),
         ("stuck", f"{found.stuck}" + ("; `dockbridge orders stuck` says what moves them on" if found.stuck else "")),
         *([("last files", files_of(found.channels, now))] if found.channels else []),
+        ("notices", told),
         ("quarantine", counted(found.quarantined, "message")),
         ("alerts", counts(found.alert_counts)),
         ("disk", disk_of(things)),
@@ -136,6 +140,17 @@ def files_of(channels: dict[str, int], now: int) -> str:
 
 def _by_time(channel: tuple[str, int]) -> int:
     return channel[1]
+
+
+def told_by(channel: ChannelNow | None, counts: NoticeCounts, url: str, now: int) -> str:
+    """Whether customers are told, and what waits, in words. `channel` is None if no server runs."""
+    if not url or (channel is not None and channel.state is ChannelState.OFF):
+        return "customers are told nothing: notices.url is empty"
+    waits = f"{counts.waiting} waiting" + (f", the oldest for {span(now - counts.oldest_ms)}" if counts.oldest_ms is not None else "")
+    aside = f"; {counts.aside} put aside: `dockbridge notices list --sending aside`" if counts.aside else ""
+    if channel is None or channel.state is ChannelState.ON:
+        return waits + aside
+    return f"{'NOT SENT' if channel.state is ChannelState.UNWANTED else 'FAIL'}: {channel.error}; {waits}{aside}"
 
 
 def disk_of(things: Surroundings) -> str:

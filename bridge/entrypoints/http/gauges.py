@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from bridge.ingest.ports import StoreUnavailable
 from bridge.operations.figure_ports import StoredFigures
+from bridge.operations.notice_ports import NoticeCounts
 from bridge.operations.ports import SiteContext
 from bridge.operations.stuck import count_stuck
 from bridge.surroundings import Surroundings, look_around
@@ -26,6 +27,8 @@ class Gauges(NamedTuple):
     outcomes: Counter[str]
     stuck: int
     surroundings: Surroundings
+    notices: NoticeCounts
+    read_ms: int
 
 
 class GaugeReader:
@@ -59,6 +62,7 @@ class GaugeReader:
     def _read(self, now_s: float) -> Gauges | None:
         try:
             stored = self._site.queries.figures(after=self._counted, events_max=EVENTS_AT_ONCE_MAX)
+            notices = self._site.queries.notice_counts()
             if now_s - self._stuck_s >= STUCK_EVERY_S:
                 self._stuck_s = now_s
                 self._stuck = count_stuck(self._site.queries, now_ms=self._site.clock.now_ms())
@@ -66,4 +70,4 @@ class GaugeReader:
             return None
         self._outcomes.update(stored.outcomes)
         self._counted = stored.end
-        return Gauges(stored, self._outcomes.copy(), self._stuck, look_around(self._directory))
+        return Gauges(stored, self._outcomes.copy(), self._stuck, look_around(self._directory), notices, self._site.clock.now_ms())

@@ -121,6 +121,11 @@ def of_store(gauges: Gauges, devices_on: int) -> Iterator[Metric]:
     yield _by_word(GaugeMetricFamily, "devices", "Devices that may log in, by whether they are connected", "connection", devices, devices)
     yield gauge("devices_owing", "Devices that owe events", stored.owing)
     yield gauge("events_owed", "Events that devices owe", stored.owed)
+    yield gauge("notices_waiting", "Notices for customers that wait to be sent", gauges.notices.waiting)
+    oldest_ms = gauges.notices.oldest_ms
+    age_s = (gauges.read_ms - oldest_ms) / 1000 if oldest_ms is not None else 0
+    yield gauge("notices_oldest_seconds", "How long the oldest of them has waited, in seconds; 0 if none waits", age_s)
+    yield gauge("notices_aside", "Notices for customers that were put aside because they could not be sent", gauges.notices.aside)
     yield gauge("database_bytes", "Size of the database file", around.database_bytes)
     yield gauge("database_wal_bytes", "Size of the database's write-ahead log", around.wal_bytes)
     yield gauge("disk_free_bytes", "Free space on the disk of the site's folder", around.disk_free_bytes)

@@ -94,6 +94,7 @@ class Trouble(StrEnum):
     EVENTS_PARKED = auto()
     ORDERS_STUCK = auto()
     CHANNEL_STALE = auto()
+    NOTICES_FAIL = auto()
     CARRIER_CONTRADICTS = auto()
 
 

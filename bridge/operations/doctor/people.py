@@ -38,6 +38,7 @@ ALERTS: Final[dict[AlertCode, _About | None]] = {
     _A.BACKUP: _About(Trouble.BACKUP_FAILS, ("db", "backup")),
     _A.PARKED: _About(Trouble.EVENTS_PARKED),
     _A.STALE_CHANNEL: _About(Trouble.CHANNEL_STALE),
+    _A.NOTICES: _About(Trouble.NOTICES_FAIL, ("notices", "list", "--sending", "waiting")),
     # What these are about is checked itself.
     _A.GAP: None,
     _A.QUARANTINE: None,

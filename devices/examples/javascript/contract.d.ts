@@ -51,7 +51,10 @@ export type Country = string;
 /** ISO 4217, such as EUR. */
 export type Currency = string;
 
-/** The id of an event: a UUIDv7 (RFC 9562). In JSON 32 hex digits, or with hyphens. */
+/**
+ * The id of an event: a UUIDv7 (RFC 9562); or that of a notice. In JSON 32 hex digits, or with
+ * hyphens.
+ */
 export type EventId = Uint8Array;
 
 /** Eight bytes. In JSON 16 hex digits in lower case. */
@@ -590,6 +593,25 @@ export type JobState =
   | "done";
 
 /**
+ * What a notice tells a customer. Readers take other words, and pass over what they do not know.
+ */
+export type Moment =
+  /** A parcel is packed. */
+  | "packed"
+  /** A parcel has left the warehouse: a courier or a carrier has it. */
+  | "collected"
+  /** The courier is at the stop of a parcel. */
+  | "arrived"
+  /** A parcel could not be handed over. */
+  | "attempt_failed"
+  /** The recipient has a parcel. */
+  | "delivered"
+  /** An order will be later than promised, or is. */
+  | "late"
+  /** An order was cancelled. */
+  | "cancelled";
+
+/**
  * What an alert is about. Each code has at most one alert for each subject, retained until its
  * cause has ended.
  */
@@ -663,7 +685,12 @@ export type AlertCode =
    */
   | "contradiction"
   /** The last file of a channel is older than the site allows. Subject: the channel. */
-  | "stale_channel";
+  | "stale_channel"
+  /**
+   * Notices for customers could not be sent out for some time, or the receiver wants no more.
+   * Subject: the site.
+   */
+  | "notices";
 
 /** How soon a person should look at an alert. */
 export type Severity =
@@ -1194,6 +1221,43 @@ export interface Stop {
    * them as they are.
    */
   handling: Handling;
+}
+
+/**
+ * Something that the customer of an order is told, once. It names nobody: who the customer is, and
+ * how to reach them, the shop knows.
+ */
+export interface Notice {
+  /** The notice. If it comes again, it is the same one: pass it on once. */
+  id: EventId;
+  /** The order. */
+  order: Id;
+  /** What it is about. */
+  moment: Open<Moment>;
+  /**
+   * 1 for the first time that this is told of the parcel or order, 2 for the second, such as
+   * another failed attempt.
+   */
+  occurrence: Count;
+  /** When it happened, as far as was known then. */
+  at_ms: Uint;
+  /** What to tell the customer. */
+  texts: NoticeTexts;
+  /** The parcel. Left out if it is about the whole order. */
+  parcel?: Id;
+  /**
+   * True: this was told before (the same `moment` and `occurrence`), and turned out not to have
+   * happened.
+   */
+  correction?: boolean;
+}
+
+/** What a notice says, in each language. */
+export interface NoticeTexts {
+  /** In English. */
+  en: Sentences;
+  /** In Chinese. */
+  zh: Sentences;
 }
 
 /**
@@ -1951,6 +2015,8 @@ export interface Topics {
   "v1/{site}/orders/{order}/eta": Eta;
   /** Where an order is on the road. Systems and the desk read it. */
   "v1/{site}/orders/{order}/position": Position;
+  /** What the customer of an order is told, once. Systems and the desk read it. */
+  "v1/{site}/orders/{order}/notices": Notice;
   /** What a person has to look at. The desk reads it. */
   "v1/{site}/alerts/{code}/{subject}": Alert;
   /** Whether the server is there, and what it takes from a client. Every device reads it. */

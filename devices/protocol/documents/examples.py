@@ -168,6 +168,18 @@ MESSAGE_EXAMPLES: Final[dict[str, tuple[Example, ...]]] = {
             fix="Stop the parcel and unload it, or release the hold.",
         ),
     ),
+    "Notice": (
+        _example(
+            *("delivered", "A parcel was delivered."),
+            id="5b0c2c0a3f1a4b0c9d8e7f6a5b4c3d2e",
+            order=ORDER,
+            parcel=PARCEL,
+            moment="delivered",
+            occurrence=1,
+            at_ms=START_MS + 3_000_000,
+            texts={"en": f"Parcel {PARCEL} of order {ORDER} was delivered.", "zh": f"订单 {ORDER} 的包裹 {PARCEL} 已签收。"},
+        ),
+    ),
     "Credentials": (
         _example(
             *("redeemed", "What a scanner is sent that redeems its claim."),
