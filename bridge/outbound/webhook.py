@@ -21,7 +21,7 @@ from bridge.projections.notices import NoticeRow, notice_plain
 from devices.protocol.messages import encode_json
 
 GONE: Final = 410
-_TRY_LATER: Final = frozenset({408, 425, 429})
+_TRY_LATER: Final = frozenset({GONE, 408, 425, 429})
 """Answers below 500 that say nothing against the notice itself."""
 
 Post = Callable[[Sequence[tuple[str, str]], bytes], Awaitable[int]]
@@ -57,6 +57,16 @@ class _Failed(NamedTuple):
     """Whether the receiver has refused the notice itself."""
 
 
+class _Round:
+    """What became of the notices of one `send`."""
+
+    def __init__(self) -> None:
+        self.taken: list[NoticeRow] = []
+        self.aside: list[tuple[NoticeRow, str]] = []
+        self.failed: list[_Failed] = []
+        self.is_gone = False
+
+
 class Webhook:
     """Follows the notices of a site, and posts them.
 
@@ -78,10 +88,6 @@ class Webhook:
         self._limits = limits or WebhookLimits()
         self._tries: dict[bytes, int] = {}
         """How often notices were tried that were not taken."""
-        self._taken: list[NoticeRow] = []
-        self._aside: list[tuple[NoticeRow, str]] = []
-        self._failed: list[_Failed] = []
-        self._is_gone = False
 
     async def send(self, followed: Followed) -> None:
         """Post notices. What became of each is stored before this returns, or raises.
@@ -90,60 +96,62 @@ class Webhook:
             NotTaken: if some have to be sent again.
             Unwanted: if the receiver wants no more.
         """
-        self._taken, self._aside, self._failed, self._is_gone = [], [], [], False
+        done = _Round()
         of_orders: dict[str, list[NoticeRow]] = {}
         for row in followed.notices:
             of_orders.setdefault(row.order_id, []).append(row)
         free = asyncio.Semaphore(self._limits.connections_max)
         async with asyncio.TaskGroup() as group:
-            for order_id, rows in of_orders.items():
-                group.create_task(self._send_order(rows, free), name=f"notices of {order_id}")
-        left = [failed for failed in self._failed if not self._gives_up(failed)]
-        for row in (*self._taken, *(row for row, _ in self._aside)):
+            for rows in of_orders.values():
+                group.create_task(self._send_order(rows, done, free), name="notices of one order")
+        left = [failed for failed in done.failed if not self._gives_up(failed, done)]
+        for row in (*done.taken, *(row for row, _ in done.aside)):
             self._tries.pop(row.id, None)
-        if self._taken or self._aside:
-            await self._book.settle(self._taken, self._aside)
-        if self._is_gone:
+        if done.taken or done.aside:
+            await self._book.settle(done.taken, done.aside)
+        if done.is_gone:
             raise Unwanted("the receiver answered 410: it wants no more notices")
-        if left or len(self._taken) + len(self._aside) < len(followed.notices):
-            raise NotTaken(left[0].error if left else "more notices of these orders follow")
+        if left:
+            raise NotTaken(left[0].error)
+        if len(done.taken) + len(done.aside) < len(followed.notices):
+            raise NotTaken("what follows on a notice that was put aside comes next")
 
-    async def _send_order(self, rows: list[NoticeRow], free: asyncio.Semaphore) -> None:
+    async def _send_order(self, rows: list[NoticeRow], done: _Round, free: asyncio.Semaphore) -> None:
         """Post the notices of one order, one after the other, up to the first that is not taken."""
         for row in rows:
             async with free:
-                if self._is_gone or not await self._send_one(row):
+                if done.is_gone or not await self._send_one(row, done):
                     return
 
-    async def _send_one(self, row: NoticeRow) -> bool:
+    async def _send_one(self, row: NoticeRow, done: _Round) -> bool:
         """Post a notice. Returns whether the next one of its order may follow."""
         now_ms = self._now_ms()
         body = body_of(row, self._rules())
         if now_ms - row.told_ms > self._limits.give_up_ms:
-            self._aside.append((row, "it could not be sent in time"))
+            done.aside.append((row, "it could not be sent in time"))
             return True
         if len(body) > self._limits.body_bytes_max:
-            self._aside.append((row, f"it has {len(body)} bytes; notices.body_bytes_max is {self._limits.body_bytes_max}"))
+            done.aside.append((row, f"it has {len(body)} bytes; notices.body_bytes_max is {self._limits.body_bytes_max}"))
             return True
         headers = [*signed_headers(self._secret, row.id.hex(), now_ms // 1000, body), *_HEADERS]
         try:
             status = await self._post(headers, body)
         except PostFailed as error:
-            self._failed.append(_Failed(row, str(error), is_final=False))
+            done.failed.append(_Failed(row, str(error), is_final=False))
             return False
         if 200 <= status < 300:
-            self._taken.append(row)
+            done.taken.append(row)
             return True
-        self._is_gone = self._is_gone or status == GONE
-        self._failed.append(_Failed(row, f"the receiver answered {status}", is_final=400 <= status < 500 and status not in (*_TRY_LATER, GONE)))
+        done.is_gone = done.is_gone or status == GONE
+        done.failed.append(_Failed(row, f"the receiver answered {status}", is_final=400 <= status < 500 and status not in _TRY_LATER))
         return False
 
-    def _gives_up(self, failed: _Failed) -> bool:
+    def _gives_up(self, failed: _Failed, done: _Round) -> bool:
         """Count a try that failed. Puts the notice aside, and returns True, if that was the last one: the receiver takes others, or has refused this one."""
         tries = self._tries[failed.row.id] = self._tries.get(failed.row.id, 0) + 1
-        if tries < self._limits.tries_max or not (failed.is_final or self._taken):
+        if tries < self._limits.tries_max or not (failed.is_final or done.taken):
             return False
-        self._aside.append((failed.row, f"{failed.error}, {tries} times"))
+        done.aside.append((failed.row, f"{failed.error}, {tries} times"))
         return True
 
 
