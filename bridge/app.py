@@ -33,7 +33,21 @@ from bridge.operations.console import Console
 from bridge.operations.figure_ports import ServerFigures
 from bridge.operations.login_brake import LoginBrake
 from bridge.operations.ports import FailedLogins, OnProgress, Reloaded
-from bridge.projections import alerts, consignments, devices, jobs, mispicks, orders, positions, presence, quarantine, receipts, resending, tracking_numbers
+from bridge.projections import (
+    alerts,
+    consignments,
+    devices,
+    jobs,
+    mispicks,
+    orders,
+    positions,
+    presence,
+    quarantine,
+    receipts,
+    resending,
+    tracking_numbers,
+    visits,
+)
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
 from bridge.serving.privacy import SitePrivacy
@@ -51,7 +65,7 @@ def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) ->
     """Everything that acts on a batch. The order of the projections is the order of their effects."""
     held = jobs.Jobs()
     carried = (consignments.Consignments(), tracking_numbers.TrackingNumbers())
-    shown = (orders.Orders(), *carried, held, positions.Positions(), presence.Presences(), resending.Resending())
+    shown = (orders.Orders(), *carried, held, positions.Positions(held), visits.Visits(), presence.Presences(), resending.Resending())
     projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
     caches = settings.ingest
     memory = Memory(

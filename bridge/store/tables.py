@@ -24,6 +24,7 @@ from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
 from bridge.ingest.memory import CLOCKS, LEDGER, SHIFTS
 from bridge.ingest.people import PEOPLE, PERSON_TOKENS, RECOVERY_CODES, SECOND_FACTORS
+from bridge.ingest.places import PLACES
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import RETAINED
 from bridge.ingest.sealing import CONTACT_HASHES, FORGET_REQUESTS, FORGOTTEN, LEGAL_HOLDS, SEALED
@@ -36,10 +37,10 @@ from bridge.projections.consignments import CONSIGNMENTS
 from bridge.projections.jobs import JOBS
 from bridge.projections.mispicks import MISPICKS
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
-from bridge.projections.positions import POSITIONS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
 from bridge.projections.tracking_numbers import TRACKING_NUMBERS
+from bridge.projections.visits import POSITIONS, VISITS
 from bridge.store.known_logins import KNOWN_LOGINS
 
 
@@ -65,6 +66,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(SECOND_FACTORS, RECOVERY_CODES),
     *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
     *(WORKERS, COURIER_NAMES),
+    *(PLACES, VISITS),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -140,7 +142,8 @@ codes, tracking_numbers = TABLES[CODES], TABLES[TRACKING_NUMBERS]
 channel_files, exports, denials = TABLES[CHANNEL_FILES], TABLES[EXPORTS], TABLES[DENIALS]
 handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONSIGNMENTS]
 audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
-workers, courier_names, positions = TABLES[WORKERS], TABLES[COURIER_NAMES], TABLES[POSITIONS]
+workers, courier_names = TABLES[WORKERS], TABLES[COURIER_NAMES]
+positions, places, visits = TABLES[POSITIONS], TABLES[PLACES], TABLES[VISITS]
 forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]
 alert_acks, alert_silences = TABLES[ALERT_ACKS], TABLES[ALERT_SILENCES]
 articles, article_codes = TABLES[ARTICLES], TABLES[ARTICLE_CODES]
