@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any, Final, NamedTuple
 
-from bridge.config import PlaceSettings
 from bridge.domain.geo import E7_M, SPAN_KM_MAX, Circle, Polygon, Shape, Spot, box_of, crossing_edges, distance_m
 from bridge.domain.places import DWELL_S_MAX, HOURS_CHARS_MAX, ID_CHARS_MAX, WORD_CHARS_MAX, Place, PlaceKind, hours_fault
 from bridge.errors import Refused
+from bridge.place_settings import PlaceSettings
 from bridge.words import counted
 
 PROPERTIES: Final = ("id", "kind", "name", "hours", "radius_m", "dwell_s")

@@ -14,9 +14,7 @@ class PositionSettings:
     next_stops: int = setting(3, "The courier's next stops for whose orders his position is shown. 0: for none.", least=0, most=500)
     round_m: int = setting(100, "Grid to which a shown position is rounded, in metres. 0: it is shown as exact as it is.", least=0, most=10_000)
     stale_after_s: float = setting(60.0, "Seconds after the last point at which a shown position is marked stale.", least=1.0)
-    gone_after_s: float = setting(
-        120.0, "Seconds after the last point at which a shown position is cleared. Less than stale_after_s: it is never stale.", least=1.0
-    )
+    gone_after_s: float = setting(120.0, "Seconds after the last point at which it is cleared. If that is before it is stale, it never is.", least=1.0)
     backlog_max_h: float = setting(24.0, "Hours after which a point that comes late is no longer used.", least=0.01, most=168)
 
 

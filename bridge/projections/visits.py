@@ -111,6 +111,8 @@ class Visits(Quiet):
 
     def sweep(self, batch: Batch) -> None:
         """End the visits of phones that have fallen silent, and delete what was kept long enough."""
+        if batch.is_replay:
+            return  # the log knows of no phone
         rules, silent_ms = batch.rules.visits, batch.now_ms - batch.rules.visits.gap_max_ms
         looked_at = 0
         for device, since_ms in list(self._there.items()):
@@ -131,13 +133,20 @@ def _trail_from(device: str, first_ms: int, batch: Batch) -> Trail:
     """What is stored of a phone, from long enough before a time that nothing before it matters, except at which places it was."""
     rules, tx, places = batch.rules.visits, batch.tx, batch.memory.places.index(batch.tx)
     from_ms = first_ms - rules.gap_max_ms
-    visits = [Visit(*row[1:]) for row in (*tx.rows(VISITS, device=device, left_ms=AtLeast(from_ms)), *tx.rows(VISITS, device=device, left_ms=THERE))]
+    earliest = AtLeast(from_ms - rules.gap_max_ms)
+    visits = [Visit(*row[1:]) for row in (*tx.rows(VISITS, device=device, left_ms=earliest), *tx.rows(VISITS, device=device, left_ms=THERE))]
+    # The way out of a place is among the fixes whole, or not at all.
+    while split := [visit.left_ms for visit in visits if visit.arrived_ms < from_ms <= visit.left_ms <= from_ms + rules.crossing_max_ms]:
+        from_ms = min(split) - rules.crossing_max_ms - 1
+    visits = [visit for visit in visits if visit.left_ms == THERE or visit.left_ms >= from_ms]
     before = [visit for visit in visits if visit.arrived_ms < from_ms]
-    fixes = [Fix(*row[1:]) for row in tx.rows(POSITIONS, device=device, event_ms=AtLeast(from_ms))]
+    fixes = _fixes(device, from_ms, tx)
     if before and not any(fix.at_ms < first_ms for fix in fixes):
-        # It was silent for longer than a visit lasts through: what it said at the place tells when it left.
+        # The phone was silent for so long that the visits have ended. What it said at the places tells when.
         from_ms = min(visit.arrived_ms for visit in before) - rules.leave_ms
-        fixes = [Fix(*row[1:]) for row in tx.rows(POSITIONS, device=device, event_ms=AtLeast(from_ms))]
-        before = []
-    stays = {visit.place: seed_of(visit, places, rules, from_ms) for visit in before}
-    return Trail(from_ms, fixes, stays, visits)
+        fixes, before = _fixes(device, from_ms, tx), []
+    return Trail(from_ms, fixes, {visit.place: seed_of(visit, places, rules, from_ms) for visit in before}, visits)
+
+
+def _fixes(device: str, from_ms: int, tx: Transaction) -> list[Fix]:
+    return [Fix(*row[1:]) for row in tx.rows(POSITIONS, device=device, event_ms=AtLeast(from_ms))]
