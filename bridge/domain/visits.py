@@ -32,7 +32,7 @@ class VisitRules(NamedTuple):
     leave_m: float = 30.0
     accuracy_max_m: int = 100
     crossing_max_ms: int = 120_000
-    gap_max_ms: int = 7_200_000
+    gap_max_ms: int = 3_600_000
     every_ms: int = 10_000
     speed_max_m_s: float = 70.0
     fixes_max: int = 120
@@ -140,7 +140,7 @@ def _move(stays: dict[str, Stay], place: Place, way: Fix | None, fix: Fix, rules
     if stay is None:
         return
     is_away = is_away or (stay.is_away and not parts)
-    if is_away and fix.at_ms - stay.inside_ms >= rules.leave_ms:
+    if is_away and (fix.at_ms - stay.inside_ms >= rules.leave_ms or stay.stayed_ms < _dwell_ms(place, rules)):
         _leave(stay, place, rules, ended)
         stays.pop(place.id, None)
     else:
