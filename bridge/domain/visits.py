@@ -94,7 +94,7 @@ def step(walk: Walk, fix: Fix, places: PlaceIndex, rules: VisitRules) -> Step:
     near = places.near(_box(way, fix))
     if near or stays:
         changed = dict(stays)
-        for place in {place.id: place for place in (*near, *(places.by_id[known] for known in stays if known in places.by_id))}.values():
+        for place in {place.id: place for place in (*near, *(places.by_id[name] for name in stays))}.values():
             _move(changed, place, way, fix, rules, ended)
         stays = changed
     return Step(Walk(fix, fix, None, 0, stays), True, ended)
@@ -105,14 +105,13 @@ def visits_of(stays: Mapping[str, Stay], places: PlaceIndex, rules: VisitRules, 
     return [
         Visit(name, stay.arrived_ms, stay.inside_ms if is_over else THERE)
         for name, stay in stays.items()
-        if name not in places.by_id or stay.stayed_ms >= _dwell_ms(places.by_id[name], rules)
+        if stay.stayed_ms >= _dwell_ms(places.by_id[name], rules)
     ]
 
 
 def seed_of(visit: Visit, places: PlaceIndex, rules: VisitRules, from_ms: int) -> Stay:
     """The stay at a time in the midst of a visit."""
-    place = places.by_id.get(visit.place)
-    return Stay(visit.arrived_ms, from_ms, rules.dwell_ms if place is None else _dwell_ms(place, rules))
+    return Stay(visit.arrived_ms, from_ms, _dwell_ms(places.by_id[visit.place], rules))
 
 
 def _box(way: Fix | None, fix: Fix) -> Box:

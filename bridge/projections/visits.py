@@ -121,7 +121,7 @@ class Visits(Quiet):
                 if (looked_at := looked_at + 1) > SWEEP_DEVICES_MAX:
                     break
                 entry.trail = _trail_from(device, since_ms, batch)
-                entry.trail.add((), batch.memory.places.index(batch.tx), rules)
+                self._write(device, entry.trail, entry.trail.add((), batch.memory.places.index(batch.tx), rules), batch)
             if entry.trail.newest_ms < silent_ms:
                 self._write(device, entry.trail, entry.trail.end(batch.memory.places.index(batch.tx), rules), batch)
         keep_from_ms = batch.now_ms - batch.rules.positions_keep_ms
@@ -139,6 +139,10 @@ def _trail_from(device: str, first_ms: int, batch: Batch) -> Trail:
     while split := [visit.left_ms for visit in visits if visit.arrived_ms < from_ms <= visit.left_ms <= from_ms + rules.crossing_max_ms]:
         from_ms = min(split) - rules.crossing_max_ms - 1
     visits = [visit for visit in visits if visit.left_ms == THERE or visit.left_ms >= from_ms]
+    for visit in [visit for visit in visits if visit.place not in places.by_id]:  # the place was removed: what happened there did happen
+        visits.remove(visit)
+        if visit.left_ms == THERE:
+            batch.writes.rows(VISITS).append(VisitRow(device, visit.place, visit.arrived_ms, max(visit.arrived_ms, from_ms)))
     before = [visit for visit in visits if visit.arrived_ms < from_ms]
     fixes = _fixes(device, from_ms, tx)
     if before and not any(fix.at_ms < first_ms for fix in fixes):
