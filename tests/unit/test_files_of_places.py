@@ -64,6 +64,12 @@ def test_a_place_without_a_name_is_taken_and_found_by_the_check(tmp_path: Path) 
     assert [place.name for place in read(tmp_path, feature(name=None)).places] == [""]
 
 
+def test_the_sample_is_a_file_without_a_fault() -> None:
+    sample = Path(__file__).parents[2] / "config" / "samples" / "places.geojson"
+    found = read_places(sample, PlaceSettings())
+    assert ([place.kind for place in found.places], found.bad) == ([PlaceKind.HUB, PlaceKind.LOCKER, PlaceKind.ZONE], [])
+
+
 # --- what stops a file --------------------------------------------------------------------------------------------------------
 
 
