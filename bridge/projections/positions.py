@@ -6,7 +6,7 @@ is fresh: first marked `stale`, then cleared.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from bridge.domain.order.possession import carriers, holders
@@ -49,7 +49,7 @@ class Positions(Quiet):
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
         self._shown: dict[str, Shown] = {}
-        self._cleared: set[str] = set()
+        self._cleared: dict[str, None] = {}
         """Orders that were cleared since the last sweep: if that did not commit, they are cleared again."""
         self._look_ms = 0
         """When the oldest position becomes stale, or is to be cleared."""
@@ -144,15 +144,15 @@ class Positions(Quiet):
 
     def _clear(self, order_id: str, batch: Batch) -> None:
         self._shown.pop(order_id, None)
-        self._cleared.add(order_id)
+        self._cleared[order_id] = None
         batch.clear(batch.topics.position(order_id))
 
 
-def next_orders(out: Collection[str], stops: Collection[str], next_stops: int) -> frozenset[str]:
+def next_orders(out: Sequence[str], stops: Sequence[str], next_stops: int) -> Sequence[str]:
     """Which of the orders out with a courier are next. Of orders that are in no job it is not known when their turn is: they are, if all are."""
     if len(out) <= next_stops:
-        return frozenset(out)
-    return frozenset([order_id for order_id in stops if order_id in out][:next_stops])
+        return out
+    return [order_id for order_id in dict.fromkeys(stops) if order_id in out][:next_stops]
 
 
 def _payload(fix: Fix, batch: Batch, *, is_stale: bool) -> bytes:
