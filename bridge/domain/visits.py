@@ -151,7 +151,7 @@ def _come(stay: Stay | None, place: Place, at_ms: int, rules: VisitRules, ended:
     if stay is None:
         return Stay(at_ms, at_ms, 0)
     was_visit, is_long_ago = stay.stayed_ms >= _dwell_ms(place, rules), at_ms - stay.inside_ms >= rules.leave_ms
-    if (is_long_ago and (stay.is_away or not was_visit)) or (stay.is_away and not was_visit):
+    if (is_long_ago or not was_visit) if stay.is_away else (is_long_ago and not was_visit):
         _leave(stay, place, rules, ended)
         return Stay(at_ms, at_ms, 0)
     return stay

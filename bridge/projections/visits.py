@@ -17,8 +17,8 @@ from bridge.ingest.ports import AtLeast, Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.seam import Quiet
 
-SWEEP_DEVICES_MAX: Final = 200
-"""Phones at a place of which one sweep sees whether they have fallen silent."""
+SWEEP_DEVICES_READ_MAX: Final = 200
+"""Phones of which one sweep reads what is stored, to see whether they have fallen silent at a place: after a start, it is in memory of none."""
 
 
 class PositionRow(NamedTuple):
@@ -86,9 +86,10 @@ class Visits(Quiet):
         batch.device(heard.device).trail = Trail(0)
 
     def finish(self, batch: Batch) -> None:
-        places, rules = batch.memory.places.index(batch.tx) if self._heard else None, batch.rules.visits
+        if not self._heard:
+            return
+        places, rules = batch.memory.places.index(batch.tx), batch.rules.visits
         for device, fixes in self._heard.items():
-            assert places is not None
             entry, first_ms = batch.device(device), min(fix.at_ms for fix in fixes)
             trail = entry.trail
             if trail is None or first_ms < trail.from_ms:
@@ -113,20 +114,25 @@ class Visits(Quiet):
         """End the visits of phones that have fallen silent, and delete what was kept long enough."""
         if batch.is_replay:
             return  # the log knows of no phone
-        rules, silent_ms = batch.rules.visits, batch.now_ms - batch.rules.visits.gap_max_ms
-        looked_at = 0
-        for device, since_ms in list(self._there.items()):
-            entry = batch.device(device)
-            if entry.trail is None:
-                if (looked_at := looked_at + 1) > SWEEP_DEVICES_MAX:
-                    break
-                entry.trail = _trail_from(device, since_ms, batch)
-                self._write(device, entry.trail, entry.trail.add((), batch.memory.places.index(batch.tx), rules), batch)
-            if entry.trail.newest_ms < silent_ms:
-                self._write(device, entry.trail, entry.trail.end(batch.memory.places.index(batch.tx), rules), batch)
+        if self._there:
+            self._end_the_silent(batch)
         keep_from_ms = batch.now_ms - batch.rules.positions_keep_ms
         batch.tx.drop_before(POSITIONS, "event_ms", keep_from_ms)
         batch.tx.drop_before(VISITS, "arrived_ms", keep_from_ms)
+
+    def _end_the_silent(self, batch: Batch) -> None:
+        places, rules = batch.memory.places.index(batch.tx), batch.rules.visits
+        silent_ms, read = batch.now_ms - rules.gap_max_ms, 0
+        for device, since_ms in list(self._there.items()):
+            entry = batch.device(device)
+            if entry.trail is None:
+                if read == SWEEP_DEVICES_READ_MAX:
+                    break
+                read += 1
+                entry.trail = _trail_from(device, since_ms, batch)
+                self._write(device, entry.trail, entry.trail.add((), places, rules), batch)
+            if entry.trail.newest_ms < silent_ms:
+                self._write(device, entry.trail, entry.trail.end(places, rules), batch)
 
 
 def _trail_from(device: str, first_ms: int, batch: Batch) -> Trail:
