@@ -60,7 +60,7 @@ def is_outdated(fix: Fix, received_ms: int, backlog_max_ms: int) -> bool:
 
 
 def rounded(fix: Fix, round_m: int) -> Fix:
-    """A fix on a grid of so many metres. The grid lies fast: where a phone stands still, several fixes of it say no more than one."""
+    """A fix on a grid of so many metres. The grid never moves: many fixes of a phone that stands still say no more than one of them."""
     if not round_m:
         return fix
     step_e7 = max(1, round(round_m / E7_M))

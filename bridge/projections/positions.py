@@ -7,6 +7,7 @@ is fresh: first marked `stale`, then cleared.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from bridge.domain.order.possession import carriers, holders
@@ -24,7 +25,6 @@ from devices.protocol.vocabulary import JobState, OrderState
 
 DROPPED_POINTS_GONE: Final = Deletion(DROPPED_POINTS, ("device",))
 _NO_ONE: Final[frozenset[str]] = frozenset()
-_LONG_AGO_MS: Final = 0
 
 
 class Shown(NamedTuple):
@@ -56,7 +56,7 @@ class Positions(Quiet):
 
     def forget(self) -> None:
         for order_id in self._cleared:
-            self._shown.setdefault(order_id, Shown("", Fix(_LONG_AGO_MS, 0, 0, 0), True))
+            self._shown.setdefault(order_id, Shown("", Fix(0, 0, 0, 0), True))  # so old that it is cleared next
         self._look_ms = 0
 
     def rule(self, heard: LocationHeard | ShutOut, batch: Batch) -> None:
@@ -86,8 +86,8 @@ class Positions(Quiet):
                     self._shown[order_id] = Shown(courier, fix, is_stale)
                     batch.published.append(Message(batch.topics.position(order_id), payload, 0, True))
             self._look_ms = min(self._look_ms, fix.at_ms + (rules.gone_after_ms if is_stale else rules.stale_after_ms))
-        for order_id in out:
-            if order_id in self._shown and order_id not in visible:
+        for order_id in [order_id for order_id in out if order_id in self._shown]:
+            if order_id not in visible:
                 self._clear(order_id, batch)
 
     def finish(self, batch: Batch) -> None:
@@ -152,7 +152,8 @@ def next_orders(out: Sequence[str], stops: Sequence[str], next_stops: int) -> Se
     """Which of the orders out with a courier are next. Of orders that are in no job it is not known when their turn is: they are, if all are."""
     if len(out) <= next_stops:
         return out
-    return [order_id for order_id in dict.fromkeys(stops) if order_id in out][:next_stops]
+    wanted = set(out)
+    return list(islice((order_id for order_id in dict.fromkeys(stops) if order_id in wanted), next_stops))
 
 
 def _payload(fix: Fix, batch: Batch, *, is_stale: bool) -> bytes:
