@@ -8,8 +8,8 @@ A shape is worked with on a flat map around its own centre: a degree of longitud
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from math import asin, cos, hypot, radians, sin, sqrt
+from itertools import chain, pairwise
+from math import asin, cos, hypot, isqrt, radians, sin, sqrt
 from typing import Final, NamedTuple
 
 EARTH_M: Final = 6_371_008.8
@@ -78,6 +78,10 @@ class Circle:
         self.map = Map(centre)
         self.radius_m = radius_m
 
+    def contains(self, at: Xy) -> bool:
+        """Whether a point is inside, or on the border."""
+        return hypot(*at) <= self.radius_m
+
     def beyond_m(self, at: Xy) -> float:
         """How far outside of the border a point is, in metres; negative if it is inside."""
         return hypot(*at) - self.radius_m
@@ -113,35 +117,52 @@ class Circle:
 class Polygon:
     """A ring of spots and any number of holes in it. The last spot of each is its first."""
 
-    __slots__ = ("_edges", "_rings", "map")
+    __slots__ = ("_band_m", "_bands", "_edges", "_rings", "_south_m", "map")
 
     def __init__(self, rings: Sequence[Sequence[Spot]]) -> None:
         box = box_of(rings[0])
         self.map = Map(Spot((box.south + box.north) // 2, (box.west + box.east) // 2))
         self._rings = rings
         self._edges = tuple(edge for ring in rings for edge in pairwise(self.map.xy(*spot) for spot in ring))
+        # Most questions are about one parallel, or a few: the edges lie ready in bands from south to north. An edge may be in all of them, so they are few.
+        ends = [y for edge in self._edges for _, y in edge]
+        self._south_m = min(ends)
+        self._band_m = max((max(ends) - self._south_m) / isqrt(4 * len(self._edges)), TOUCH_M)
+        self._bands: list[list[tuple[Xy, Xy]]] = [[] for _ in range(self._band_of(max(ends)) + 1)]
+        for edge in self._edges:
+            (_, y_1), (_, y_2) = edge
+            for band in range(self._band_of(min(y_1, y_2)), self._band_of(max(y_1, y_2)) + 1):
+                self._bands[band].append(edge)
+
+    def _band_of(self, y: float) -> int:
+        return int((y - self._south_m) // self._band_m)
+
+    def _edges_between(self, y_1: float, y_2: float) -> Iterable[tuple[Xy, Xy]]:
+        """The edges that may have a point between two parallels; some of them twice."""
+        first, last = max(0, self._band_of(min(y_1, y_2))), self._band_of(max(y_1, y_2))
+        return chain.from_iterable(self._bands[first : last + 1]) if last >= 0 else ()
 
     def beyond_m(self, at: Xy) -> float:
         """How far outside of the border a point is, in metres; negative if it is inside."""
         away_m = min(_distance_to(at, *edge) for edge in self._edges)
-        return -away_m if self._contains(at) else away_m
+        return -away_m if self.contains(at) else away_m
 
-    def _contains(self, at: Xy) -> bool:
+    def contains(self, at: Xy) -> bool:
         """Whether a ray to the east crosses the border an odd number of times. A hole is a border, too."""
         x, y = at
         is_inside = False
-        for (x_1, y_1), (x_2, y_2) in self._edges:
+        for (x_1, y_1), (x_2, y_2) in self._edges_between(y, y):
             if (y_1 > y) is not (y_2 > y) and x < x_1 + (x_2 - x_1) * (y - y_1) / (y_2 - y_1):
                 is_inside = not is_inside
         return is_inside
 
     def parts_inside(self, start: Xy, end: Xy) -> list[tuple[float, float]]:
         """Which parts of a straight way lie inside: from 0 (its start) to 1 (its end), in their order."""
-        cuts = sorted({0.0, 1.0, *(cut for edge in self._edges if (cut := _cut(start, end, *edge)) is not None)})
+        cuts = sorted({0.0, 1.0, *(cut for edge in self._edges_between(start[1], end[1]) if (cut := _cut(start, end, *edge)) is not None)})
         parts: list[tuple[float, float]] = []
         for first, last in pairwise(cuts):
             middle = (first + last) / 2
-            if self._contains((start[0] + middle * (end[0] - start[0]), start[1] + middle * (end[1] - start[1]))):
+            if self.contains((start[0] + middle * (end[0] - start[0]), start[1] + middle * (end[1] - start[1]))):
                 if parts and parts[-1][1] == first:
                     first, _ = parts.pop()
                 parts.append((first, last))

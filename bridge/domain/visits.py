@@ -126,18 +126,21 @@ def _dwell_ms(place: Place, rules: VisitRules) -> int:
 
 def _move(stays: dict[str, Stay], place: Place, way: Fix | None, fix: Fix, rules: VisitRules, ended: list[Visit]) -> None:
     """Bring the stay at one place up to a fix, to which the phone came straight from `way`; None if it is not known how."""
-    beyond_m = place.shape.beyond_m(place.shape.map.xy(fix.lat_e7, fix.lon_e7))
-    is_away = beyond_m - (fix.accuracy_m or UNKNOWN_ACCURACY_M) > rules.leave_m
+    shape = place.shape
+    here = shape.map.xy(fix.lat_e7, fix.lon_e7)
+    is_inside, stay = shape.contains(here), stays.get(place.id)
     parts = _parts(place, way, fix) if way is not None else []
-    if not parts and beyond_m <= 0:
-        parts = [(fix.at_ms, fix.at_ms)]
-    stay = stays.get(place.id)
+    if not parts:
+        if is_inside:
+            parts = [(fix.at_ms, fix.at_ms)]
+        elif stay is None:
+            return
+    is_away = not is_inside and shape.beyond_m(here) - (fix.accuracy_m or UNKNOWN_ACCURACY_M) > rules.leave_m
     for first_ms, last_ms in parts:
         stay = _come(stay, place, first_ms, rules, ended)
         since_ms = first_ms if stay.is_away else stay.inside_ms  # a moment at the border, between two inside, counts
         stay = Stay(stay.arrived_ms, last_ms, stay.stayed_ms + last_ms - since_ms, is_away=True)
-    if stay is None:
-        return
+    assert stay is not None
     is_away = is_away or (stay.is_away and not parts)
     if is_away and (fix.at_ms - stay.inside_ms >= rules.leave_ms or stay.stayed_ms < _dwell_ms(place, rules)):
         _leave(stay, place, rules, ended)

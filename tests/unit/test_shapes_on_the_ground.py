@@ -115,6 +115,15 @@ def test_a_way_is_inside_where_its_points_are(shape: Shape, x_1: float, y_1: flo
 
 
 @laws
+@given(shapes, around, around)
+def test_a_point_is_inside_or_beyond_the_border(shape: Shape, x: float, y: float) -> None:
+    at = shape.map.xy(*spot(x, y))
+    away_m = shape.beyond_m(at)
+    assume(abs(away_m) > 0.01)
+    assert shape.contains(at) is (away_m < 0)
+
+
+@laws
 @given(shapes, around, around, around, around)
 def test_there_and_back_are_the_same_way(shape: Shape, x_1: float, y_1: float, x_2: float, y_2: float) -> None:
     start, end = shape.map.xy(*spot(x_1, y_1)), shape.map.xy(*spot(x_2, y_2))
