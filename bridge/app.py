@@ -48,6 +48,7 @@ from bridge.projections import (
     receipts,
     resending,
     tracking_numbers,
+    visits,
 )
 from bridge.serving.open_site import OpenSite
 from bridge.serving.parts import PRODUCTION, Parts, SiteBroker
@@ -66,7 +67,7 @@ def ingest_of(rules: Rules, settings: Settings, session_log: seam.SessionLog) ->
     """Everything that acts on a batch. The order of the projections is the order of their effects."""
     held = jobs.Jobs()
     carried = (consignments.Consignments(), tracking_numbers.TrackingNumbers())
-    shown = (orders.Orders(), *carried, held, positions.Positions(), presence.Presences(), resending.Resending(), notices.Notices())
+    shown = (orders.Orders(), *carried, held, positions.Positions(held), visits.Visits(), presence.Presences(), resending.Resending(), notices.Notices())
     projections = (*shown, quarantine.Quarantine(), mispicks.Mispicks(), couriers.Couriers(), alerts.Alerts(), receipts.Receipts(), devices.Devices())
     caches = settings.ingest
     memory = Memory(

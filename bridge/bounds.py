@@ -16,7 +16,8 @@ from bridge.config_file import hours_of_channels, zone_of
 from bridge.domain.codes.rules import DAY_MS, HOUR_MS, CodeRules
 from bridge.domain.facts import Unpaid
 from bridge.domain.notices import NoticeRules
-from bridge.domain.positions import PointRules
+from bridge.domain.positions import PointRules, ShowingRules
+from bridge.domain.visits import VisitRules
 from bridge.ingest.pipeline import Limits
 from bridge.ingest.rules import Rules
 from bridge.notice_files import own_texts, texts_in
@@ -71,8 +72,18 @@ def rules_of(settings: Settings, directory: Path = Path()) -> Rules:
         positions_keep_ms=keep_ms(retention.POSITIONS, settings),
         stale_after_ms=int(settings.imports.stale_h * HOUR_MS),
         stale_channels=tuple((channel, int(hours * HOUR_MS)) for channel, hours in hours_of_channels(settings.imports.stale_channels).items()),
-        position_every_ms=int(orders.position_every_s * 1000),
-        points=PointRules(accuracy_max_m=orders.position_accuracy_max_m, speed_max_m_s=orders.position_speed_max_m_s),
+        points=PointRules(
+            accuracy_max_m=orders.position_accuracy_max_m,
+            speed_max_m_s=orders.position_speed_max_m_s,
+            backlog_max_ms=int(settings.positions.backlog_max_h * HOUR_MS),
+        ),
+        showing=ShowingRules(
+            next_stops=settings.positions.next_stops,
+            round_m=settings.positions.round_m,
+            stale_after_ms=int(settings.positions.stale_after_s * 1000),
+            gone_after_ms=int(settings.positions.gone_after_s * 1000),
+        ),
+        visits=visit_rules(settings),
         position_alert_after_ms=int(orders.position_alert_after_s * 1000),
         language=settings.articles.language,
         quiet_after_ms=int(orders.quiet_after_s * 1000),
@@ -94,6 +105,22 @@ def notice_rules(settings: Settings, directory: Path) -> NoticeRules:
         within_ms=int(notices.tell_within_h * HOUR_MS),
         arrived_within_ms=int(notices.arrived_within_min * 60_000),
         keep_ms=int(notices.keep_days * DAY_MS),
+    )
+
+
+def visit_rules(settings: Settings) -> VisitRules:
+    """The rules by which a phone is at a place."""
+    visits = settings.visits
+    return VisitRules(
+        dwell_ms=int(visits.dwell_s * 1000),
+        leave_ms=int(visits.leave_s * 1000),
+        leave_m=visits.leave_m,
+        accuracy_max_m=visits.accuracy_max_m,
+        crossing_max_ms=int(visits.crossing_max_s * 1000),
+        gap_max_ms=int(visits.gap_max_s * 1000),
+        every_ms=int(settings.orders.position_every_s * 1000),
+        speed_max_m_s=settings.orders.position_speed_max_m_s,
+        fixes_max=visits.fixes_cached_max,
     )
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from bridge.courier_settings import CourierSettings
 from bridge.domain.facts import Unpaid
 from bridge.domain.groups import Reports
+from bridge.place_settings import PlaceSettings, PositionSettings, VisitSettings
+from bridge.setting import section_for_each as _sections
+from bridge.setting import setting as _setting
 
 CONFIG_NAME: Final = "bridge.toml"
 DATABASE_NAME: Final = "dockbridge.db"
@@ -30,15 +34,6 @@ LOG_FORMATS: Final = ("console", "json")
 """The values of log.format."""
 TOTP_RULES: Final = ("outside", "always", "never")
 """The values of people.totp."""
-
-
-def _setting(default: Any, about: str, *, least: float | None = None, most: float | None = None) -> Any:
-    return field(default=default, metadata={"about": about, "least": least, "most": most})
-
-
-def _sections(kind: type[Any], about: str, example: str) -> Any:
-    """Sections below a section, one for each name that the site chooses."""
-    return field(default_factory=dict, metadata={"about": about, "sections": kind, "example": example})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +147,7 @@ class OrderSettings:
     quiet_after_s: float = _setting(
         120.0, "Seconds from a scan until a changed verdict no longer makes its device beep: the worker has gone on to something else.", least=0.0
     )
-    position_every_s: float = _setting(10.0, "Shortest interval between two stored positions of one courier, in seconds.", least=0.0)
+    position_every_s: float = _setting(10.0, "Of the positions of a phone in so many seconds, the first one is stored.", least=0.0)
     positions_keep_days: float = _setting(7.0, "Days for which the positions of couriers stay stored.", least=0.001)
     position_accuracy_max_m: int = _setting(500, "Worst accuracy of a point that is still used, in metres.", least=1, most=100_000)
     position_speed_max_m_s: float = _setting(
@@ -288,17 +283,6 @@ class PeopleSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CourierSettings:
-    """Couriers: their shifts, and the cash that they collect (`dockbridge couriers`)."""
-
-    tours: bool = _setting(True, "Whether a parcel in no job that a courier on shift takes along goes into the courier's own job.")
-    shift_longest_h: float = _setting(14.0, "Hours after which a shift that nobody ended counts as ended, with an alert.", least=1.0, most=48.0)
-    cash_count_within_h: float = _setting(
-        12.0, "Hours after the end of a shift within which its cash is to be counted; an alert follows.", least=0.1, most=720.0
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PrivacySettings:
     """Personal data: where the keys are with which it is sealed, and how long it is kept. `dockbridge privacy show` prints what is kept, and why."""
 
@@ -397,6 +381,9 @@ class Settings:
     carriers: CarriersSettings = field(default_factory=CarriersSettings)
     cutoffs: CutoffsSettings = field(default_factory=CutoffsSettings)
     articles: ArticleSettings = field(default_factory=ArticleSettings)
+    positions: PositionSettings = field(default_factory=PositionSettings)
+    places: PlaceSettings = field(default_factory=PlaceSettings)
+    visits: VisitSettings = field(default_factory=VisitSettings)
     imports: ImportSettings = field(default_factory=ImportSettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
     couriers: CourierSettings = field(default_factory=CourierSettings)

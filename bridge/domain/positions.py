@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from math import asin, cos, radians, sin, sqrt
+from math import cos, radians
 from typing import Final, NamedTuple
 
+from bridge.domain import geo
 from bridge.domain.event_time import AHEAD_MS, SKEW_NOISE_MS
+from bridge.domain.geo import E7_M, HALF_TURN_E7, Spot
 from devices.protocol.messages import Point
 from devices.protocol.vocabulary import PointFault
 
 AGREEING: Final = 3
 """This many fixes in a row that agree with each other are believed, however far they are from the one before: that one was wrong, or the phone was carried
 far away."""
-_EARTH_M: Final = 6_371_008.8
-_E7_M: Final = _EARTH_M * radians(1e-7)
-"""Metres in 10^-7 degrees of a meridian."""
+POLE_E7: Final = 900_000_000
 
 
 class PointRules(NamedTuple):
@@ -22,6 +22,7 @@ class PointRules(NamedTuple):
 
     accuracy_max_m: int = 500
     speed_max_m_s: float = 70.0
+    backlog_max_ms: int = 86_400_000
 
 
 class Fix(NamedTuple):
@@ -33,6 +34,15 @@ class Fix(NamedTuple):
     accuracy_m: int
 
 
+class ShowingRules(NamedTuple):
+    """A site's settings about positions that are shown: stops, metres (0: as exact as it is), milliseconds."""
+
+    next_stops: int = 3
+    round_m: int = 0
+    stale_after_ms: int = 60_000
+    gone_after_ms: int = 120_000
+
+
 def fault_of(point: Point, sent_mono_ms: int, accuracy_max_m: int) -> PointFault | None:
     """Why a point can't be used, as it shows itself."""
     if not (point.lat_e7 or point.lon_e7):
@@ -42,6 +52,22 @@ def fault_of(point: Point, sent_mono_ms: int, accuracy_max_m: int) -> PointFault
     if point.accuracy_m > accuracy_max_m:
         return PointFault.INACCURATE
     return None
+
+
+def is_outdated(fix: Fix, received_ms: int, backlog_max_ms: int) -> bool:
+    """Whether a fix came too late to say anything: nothing of that time is worked out again."""
+    return received_ms - fix.at_ms > backlog_max_ms
+
+
+def rounded(fix: Fix, round_m: int) -> Fix:
+    """A fix on a grid of so many metres. The grid never moves: many fixes of a phone that stands still say no more than one of them."""
+    if not round_m:
+        return fix
+    step_e7 = max(1, round(round_m / E7_M))
+    lat_e7 = max(-POLE_E7, min(POLE_E7, round(fix.lat_e7 / step_e7) * step_e7))
+    east_e7 = max(1, min(HALF_TURN_E7, round(step_e7 / max(cos(radians(lat_e7 / 1e7)), 1e-6))))
+    lon_e7 = max(-HALF_TURN_E7, min(HALF_TURN_E7, round(fix.lon_e7 / east_e7) * east_e7))
+    return Fix(fix.at_ms, lat_e7, lon_e7, max(fix.accuracy_m, round_m))
 
 
 class Track:
@@ -89,13 +115,11 @@ def is_reachable(one: Fix, other: Fix, speed_max_m_s: float) -> bool:
     """Whether a vehicle can have been at both, as far as their accuracies and times say."""
     reach_m = one.accuracy_m + other.accuracy_m + speed_max_m_s * (abs(other.at_ms - one.at_ms) + SKEW_NOISE_MS) / 1_000
     # The way along a meridian and a parallel is never shorter. Nearly always it is short enough, and needs no trigonometry.
-    if (abs(other.lat_e7 - one.lat_e7) + abs(other.lon_e7 - one.lon_e7)) * _E7_M <= reach_m:
+    if (abs(other.lat_e7 - one.lat_e7) + abs(other.lon_e7 - one.lon_e7)) * E7_M <= reach_m:
         return True
     return distance_m(one, other) <= reach_m
 
 
 def distance_m(one: Fix, other: Fix) -> float:
-    """The distance of two fixes along the surface of the earth, taken as a sphere (haversine)."""
-    lat_1, lat_2 = radians(one.lat_e7 / 1e7), radians(other.lat_e7 / 1e7)
-    half_lat, half_lon = (lat_2 - lat_1) / 2, radians((other.lon_e7 - one.lon_e7) / 1e7) / 2
-    return 2 * _EARTH_M * asin(min(1.0, sqrt(sin(half_lat) ** 2 + cos(lat_1) * cos(lat_2) * sin(half_lon) ** 2)))
+    """The distance of two fixes along the surface of the earth."""
+    return geo.distance_m(Spot(one.lat_e7, one.lon_e7), Spot(other.lat_e7, other.lon_e7))

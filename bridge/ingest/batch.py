@@ -79,10 +79,12 @@ class PresenceHeard(NamedTuple):
 
 
 class LocationHeard(NamedTuple):
-    """A courier's phone published where it was: what of it is used, in the order of time, at least one."""
+    """A courier's phone published where it was, in the order of time. `fixes` are believed on arrival, for what is shown now; `dated`, at least one, are all of
+    those that have a time: which of them are believed once the late ones are there, only their order in time decides."""
 
     identity: Identity
     fixes: list[Fix]
+    dated: list[Fix]
 
 
 class Started(NamedTuple):

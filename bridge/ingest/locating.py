@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from bridge.domain.access import Identity, Kind
+from bridge.domain.codes.rules import HOUR_MS
 from bridge.domain.duty import Duty
-from bridge.domain.positions import Fix, distance_m, fault_of
+from bridge.domain.positions import Fix, distance_m, fault_of, is_outdated
 from bridge.domain.view import digest8
 from bridge.ingest.batch import Batch, LocationHeard, Sent
 from bridge.ingest.entering import flush
@@ -61,10 +62,13 @@ def locate(batch: Batch, incoming: Incoming, locations: Locations) -> Sent | Non
     dropped = Dropped()
     if locations.broken:
         dropped.add(PointFault.MALFORMED, locations.fault, locations.broken)
-    dated = _dated(batch, entry, message, received_ms, dropped)
-    fixes = _believed(batch, entry, _on_duty(batch, incoming.identity, entry, dated, dropped), dropped)
-    if fixes:
-        batch.heard(LocationHeard(incoming.identity, fixes))
+    dated = _on_duty(batch, incoming.identity, entry, _dated(batch, entry, message, received_ms, dropped), dropped)
+    if dated and _is_sent_again(entry, incoming):
+        dropped.add(PointFault.DUPLICATE, "the location was sent again", len(dated))
+        dated = []
+    fixes = _believed(batch, entry, dated, dropped)
+    if dated:
+        batch.heard(LocationHeard(incoming.identity, fixes, dated))
     _watch(batch, incoming, entry, dropped, is_used=bool(fixes) or not OFF_DUTY.isdisjoint(dropped.points))
     if not dropped.points:
         return None
@@ -77,14 +81,23 @@ def locate(batch: Batch, incoming: Incoming, locations: Locations) -> Sent | Non
 
 def _dated(batch: Batch, entry: DeviceEntry, message: LocationBatch, received_ms: int, dropped: Dropped) -> list[Fix]:
     """The points that can be used as far as each of them shows, with their times, in their order."""
-    accuracy_max_m, sent_mono_ms = batch.rules.points.accuracy_max_m, message.sent_mono_ms
+    rules, sent_mono_ms = batch.rules.points, message.sent_mono_ms
     fixes: list[Fix] = []
     undated: list[Point] = []
-    for point in sorted(message.points, key=_by_mono):
-        if (fault := fault_of(point, sent_mono_ms, accuracy_max_m)) is not None:
+    before: Point | None = None
+    for point in sorted(message.points, key=_in_order):
+        if point == before:
+            dropped.add(PointFault.DUPLICATE)
+            continue
+        before = point
+        if (fault := fault_of(point, sent_mono_ms, rules.accuracy_max_m)) is not None:
             dropped.add(fault, _detail(fault, point, message))
         elif (when := entry.clock.by_counter(boot=message.boot, mono_ms=point.mono_ms, received_ms=received_ms)) is not None:
-            fixes.append(Fix(when.event_ms, point.lat_e7, point.lon_e7, point.accuracy_m))
+            fix = Fix(when.event_ms, point.lat_e7, point.lon_e7, point.accuracy_m)
+            if is_outdated(fix, received_ms, rules.backlog_max_ms):
+                dropped.add(PointFault.OUTDATED, f"{(received_ms - fix.at_ms) / HOUR_MS:.1f} h old")
+            else:
+                fixes.append(fix)
         else:
             undated.append(point)
     if undated and not fixes:
@@ -94,6 +107,13 @@ def _dated(batch: Batch, entry: DeviceEntry, message: LocationBatch, received_ms
     if undated:
         dropped.add(PointFault.NO_TIME, "the phone's counter can't be used", len(undated))
     return fixes
+
+
+def _is_sent_again(entry: DeviceEntry, incoming: Incoming) -> bool:
+    """Whether this is the phone's last location once more: at QoS 1, its acknowledgement may have been lost."""
+    digest = digest8(incoming.payload)
+    was_last, entry.last_points = entry.last_points == digest, digest
+    return was_last
 
 
 def _on_duty(batch: Batch, identity: Identity, entry: DeviceEntry, fixes: list[Fix], dropped: Dropped) -> list[Fix]:
@@ -128,8 +148,8 @@ def _believed(batch: Batch, entry: DeviceEntry, fixes: list[Fix], dropped: Dropp
     return believed
 
 
-def _by_mono(point: Point) -> int:
-    return point.mono_ms
+def _in_order(point: Point) -> tuple[int, ...]:
+    return (point.mono_ms, point.lat_e7, point.lon_e7, point.accuracy_m)
 
 
 def _detail(fault: PointFault, point: Point, message: LocationBatch) -> str | None:

@@ -21,10 +21,12 @@ from bridge.domain.fold import OrderFold
 from bridge.domain.ledger import Ledger
 from bridge.domain.positions import Track
 from bridge.domain.refs import Ref, RefKind
+from bridge.domain.visits import Trail
 from bridge.ingest.aboard import CARRIED, Aboard
 from bridge.ingest.articles import Catalogue
 from bridge.ingest.codes import CODE_RULES, CODES, COMMON, INSIDE, WAITING, placing_of, rules_of
 from bridge.ingest.log import stored_fact
+from bridge.ingest.places import KnownPlaces
 from bridge.ingest.ports import StoredOrder, Transaction
 from bridge.ingest.relation import Deletion, Origin, Relation
 from bridge.ingest.workers import Workers
@@ -71,7 +73,7 @@ class OrderEntry:
     """An order in memory: its fold, what was last published of it, and the codes that it knows of, except its own id. `parcels` has the hash and the codes of
     each parcel, `consignments` what is stored of each for its carrier, `told` the notices about the order; None if that was not read yet."""
 
-    __slots__ = ("codes", "collects", "consignments", "due_ms", "fold", "hash", "parcels", "position_ms", "rev", "state", "timed", "told")
+    __slots__ = ("codes", "collects", "consignments", "due_ms", "fold", "hash", "parcels", "rev", "state", "timed", "told")
 
     def __init__(self, order_id: str, stored: StoredOrder | None = None) -> None:
         self.fold = OrderFold(order_id)
@@ -79,7 +81,6 @@ class OrderEntry:
         self.hash = b""
         self.timed = ""
         self.parcels: dict[str, tuple[bytes, str]] = {}
-        self.position_ms = 0
         self.state = ""
         self.collects = False
         self.consignments: dict[str, Any] | None = None if stored is not None else {}
@@ -101,9 +102,10 @@ class OrderEntry:
 
 class DeviceEntry:
     """A device in memory: its clock, its ledgers, its shifts, when it was on duty, and where it was. `saved` is the state of the clock that was last written.
-    `lost_since_ms` is when points of it began to be of no use: 0 if the last ones are, None if that is not known yet."""
+    `last_points` is the digest of its last location. `trail` has its last fixes and visits; None if they were not read yet. `lost_since_ms` is when points of
+    it began to be of no use: 0 if the last ones are, None if that is not known yet."""
 
-    __slots__ = ("clock", "duties", "ledgers", "lost_since_ms", "position_kept_ms", "saved", "shift_ms", "track")
+    __slots__ = ("clock", "duties", "last_points", "ledgers", "lost_since_ms", "saved", "shift_ms", "track", "trail")
 
     def __init__(self) -> None:
         self.clock = DeviceClock()
@@ -111,7 +113,8 @@ class DeviceEntry:
         self.saved: tuple[object, ...] | None = None
         self.track = Track()
         self.lost_since_ms: int | None = None
-        self.position_kept_ms = 0
+        self.last_points = b""
+        self.trail: Trail | None = None
         self.shift_ms = 0
         self.duties = Duties()
 
@@ -152,6 +155,7 @@ class Memory:
         self.articles = Catalogue(articles_max)
         self.workers = Workers(badges_max)
         self.aboard = Aboard()
+        self.places = KnownPlaces()
         self.code_rules = DatedRules()
         self.has_containers = False
         self.next_pos = 1
@@ -173,6 +177,13 @@ class Memory:
         self.articles.forget()
         self.workers.forget()
         self.aboard.forget()
+        self.places.forget()
+
+    def forget_places(self) -> None:
+        """Drop the places and what follows from them, because they may have changed, or what was stored of phones."""
+        self.places.forget()
+        for entry in self._devices.values():
+            entry.trail = None
 
     def load_waiting(self, tx: Transaction) -> None:
         """Read what events in no order wait for, whether there are containers, the rules about codes, and who has parcels on board."""

@@ -246,6 +246,10 @@ class Settler:
         """Drop what is cached of the articles, because they have changed."""
         self._ingest.memory.articles.forget()
 
+    def forget_places(self) -> None:
+        """Drop what is cached of places, phones and visits, because some were changed or deleted."""
+        self._ingest.memory.forget_places()
+
     def forget_workers(self) -> None:
         """Drop what is cached of badges, because some were forgotten."""
         self._ingest.memory.workers.forget()

@@ -56,13 +56,19 @@ class StoredOrder(NamedTuple):
     state: str = ""
 
 
+class AtLeast(NamedTuple):
+    """In a read of rows: this value, or a higher one."""
+
+    value: int
+
+
 class Transaction(Protocol):
     """One open transaction: the reads that a batch needs, and one write at its end."""
 
     def rows(self, relation: Relation, **equal: Any) -> list[Any]:
         """Rows of a relation in which these columns have these values, in the order of the key.
 
-        If a list is given for a column, that is the only column, and any of its values will do.
+        If a list is given for a column, that is the only column, and any of its values will do. With `AtLeast`, a higher value will do, too.
         """
         ...
 

@@ -12,7 +12,8 @@ from bridge.domain.carriers import CarrierRules
 from bridge.domain.codes.rules import CodeRules
 from bridge.domain.facts import Unpaid
 from bridge.domain.notices import NoticeRules
-from bridge.domain.positions import PointRules
+from bridge.domain.positions import PointRules, ShowingRules
+from bridge.domain.visits import VisitRules
 from bridge.ingest.sealing import NoSealer, Sealer
 
 
@@ -37,9 +38,10 @@ class Rules:
     status_keep_ms: int = 2_592_000_000
     gap_alert_after_ms: int = 600_000
     quiet_after_ms: int = 120_000
-    position_every_ms: int = 10_000
     positions_keep_ms: int = 604_800_000
     points: PointRules = PointRules()  # noqa: RUF009 -- a tuple
+    showing: ShowingRules = ShowingRules()  # noqa: RUF009 -- a tuple
+    visits: VisitRules = VisitRules()  # noqa: RUF009 -- a tuple
     position_alert_after_ms: int = 1_800_000
     quarantine_entries_max: int = 10_000
     stale_after_ms: int = 0

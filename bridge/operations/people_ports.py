@@ -28,6 +28,7 @@ class Right(StrEnum):
     DEVICES = "devices"
     MEND = "mend"
     CONTACTS = "contacts"
+    POSITIONS = "positions"
     WORKERS = "workers"
     EXPOSED = "exposed"
     AUDIT = "audit"
@@ -41,8 +42,9 @@ MEANING: Final[Mapping[Right, str]] = {
     Right.LIFT_GUARDED: "lift holds for fraud, payment, chargeback and customs, and take back holds",
     Right.MOVED_LABELS: "acknowledge and silence alerts about labels that were moved",
     Right.DEVICES: "enrol devices, change them and shut them out",
-    Right.MEND: "import articles, and replay, fix and drop messages in quarantine",
+    Right.MEND: "import articles and places, and replay, fix and drop messages in quarantine",
     Right.CONTACTS: "see who gets an order, and notes about it",
+    Right.POSITIONS: "see when couriers were at places",
     Right.WORKERS: "see which worker did what, and name workers and couriers",
     Right.EXPOSED: "see what a lost phone could hold",
     Right.AUDIT: "read the audit log",
@@ -51,7 +53,7 @@ MEANING: Final[Mapping[Right, str]] = {
 }
 """What each right allows, in the order in which it is printed."""
 
-_DESK: Final = frozenset({Right.LOOK, Right.WORK, Right.CONTACTS})
+_DESK: Final = frozenset({Right.LOOK, Right.WORK, Right.CONTACTS, Right.POSITIONS})
 
 RIGHTS: Final[Mapping[PersonRole, frozenset[Right]]] = {
     PersonRole.VIEWER: frozenset({Right.LOOK}),

@@ -29,6 +29,7 @@ from bridge.operations.order_ports import Row as Row
 from bridge.operations.order_ports import Sought as Sought
 from bridge.operations.order_ports import StoredFact as StoredFact
 from bridge.operations.people_ports import PeopleReader
+from bridge.operations.place_ports import PlaceQueries
 from bridge.operations.privacy_ports import Opener, Privacy, PrivacyQueries, Sealing
 from bridge.operations.report_ports import ReportQueries
 from bridge.operations.trace_ports import TraceQueries
@@ -119,7 +120,7 @@ class Reloaded(Struct, frozen=True, kw_only=True):
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-class Queries(OrderQueries, NoticeQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, Protocol):
+class Queries(OrderQueries, NoticeQueries, FigureQueries, TraceQueries, ReportQueries, AlertQueries, PrivacyQueries, PlaceQueries, Protocol):
     """Reads of one site's database.
 
     Raises:

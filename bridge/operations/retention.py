@@ -65,13 +65,16 @@ MESSAGES: Final = Kept(
     30,
 )
 POSITIONS: Final = Kept(
-    "positions of couriers",
+    "positions of couriers, and when they were at places",
     Whose.COURIERS,
-    ("positions.device", "positions.lat_e7", "positions.lon_e7", "positions.accuracy_m", "positions.event_ms"),
+    (
+        *("positions.device", "positions.lat_e7", "positions.lon_e7", "positions.accuracy_m", "positions.event_ms"),
+        *("visits.device", "visits.place", "visits.arrived_ms", "visits.left_ms"),
+    ),
     "a point every orders.position_every_s seconds, on duty and with parcels on board only",
     "to say when a courier comes, and to find a parcel again",
     _INTEREST,
-    "the customer of the next stop; desk, lead",
+    "the customers of the next stops, rounded; desk, lead: each look at visits is in the audit log",
     "the point",
     "orders.positions_keep_days",
     30,
@@ -230,6 +233,7 @@ NOT_PERSONAL: Final[Mapping[str, str]] = {
     "notices": "what was told of orders and parcels, without to whom",
     "notices_aside": "notices that could not be sent, and the receiver's answers",
     "parked": "references that are waited for",
+    "places": "docks, hubs, lockers, stations and zones",
     "placed": "where scans belong",
     "receipts": "answers to devices",
     "refused": "numbers of events",

@@ -11,6 +11,7 @@ from bridge.domain.articles import Article
 from bridge.ingest.imported_files import ImportedFileRow
 from bridge.operations.carrier_ports import FileUpkeep
 from bridge.operations.handover_ports import HandoverWrites
+from bridge.operations.place_ports import PlaceUpkeep
 
 
 class TakenCode(NamedTuple):
@@ -30,7 +31,7 @@ class ArticlePlan(Struct, frozen=True, kw_only=True):
     taken: list[TakenCode]
 
 
-class Upkeep(FileUpkeep, HandoverWrites, Protocol):
+class Upkeep(FileUpkeep, HandoverWrites, PlaceUpkeep, Protocol):
     """Writes beside the log. They are called on the writer's thread (`SiteContext.on_writer`).
 
     Raises:

@@ -58,6 +58,7 @@ class Jobs(Quiet):
         self._tours: dict[str, str] = {}
         """The job into which each courier takes parcels along."""
         self._of_order: dict[str, set[str]] = {}
+        self._of_courier: dict[str, set[str]] = {}
 
     def load(self, tx: Transaction) -> None:
         for state in sorted(OPEN_JOB_STATES):
@@ -68,10 +69,15 @@ class Jobs(Quiet):
         self._tours.clear()
         self._open.clear()
         self._of_order.clear()
+        self._of_courier.clear()
 
     def with_order(self, order_id: str) -> list[Job]:
         """The open jobs that an order is in."""
         return [self._open[j] for j in sorted(self._of_order.get(order_id, ()))]
+
+    def stops_of(self, courier: str) -> list[str]:
+        """The orders in a courier's open jobs, in the order of his stops as far as it is known: jobs by their ids, which name the time if nobody chose them."""
+        return [order for job in sorted(self._of_courier.get(courier, ())) for order in self._open[job].orders]
 
     # --- the gate ---------------------------------------------------------------------------------------------------------
 
@@ -230,12 +236,14 @@ class Jobs(Quiet):
         """Store a job's new state in memory, or remove the job if it is closed."""
         known = self._open.pop(job.id, None)
         if known is not None:
+            _discard(self._of_courier, known.courier, job.id)
             for order in known.orders:
                 _discard(self._of_order, order, job.id)
         if job.is_open:
             self._open[job.id] = job
             if jobs.is_tour(job.id):
                 self._tours[job.courier] = job.id
+            self._of_courier.setdefault(job.courier, set()).add(job.id)
             for order in job.orders:
                 self._of_order.setdefault(order, set()).add(job.id)
 

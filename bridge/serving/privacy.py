@@ -69,6 +69,7 @@ class SitePrivacy:
         with forgetting.secure(self._site.engine) as connection:
             forgetting.drop_courier_name(connection, courier, at_ms)
             forgetting.drop_positions(connection, phones)
+        self._site.settler.forget_places()
         return name
 
     def forget_texts(self, texts: Sequence[str], typed: Sequence[str]) -> int:

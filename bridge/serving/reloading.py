@@ -43,6 +43,9 @@ RELOADABLE: Final[Mapping[str, Collection[str]]] = {
     "carriers": {"silent_after_h", "handover_days", "handovers_keep_days", "each"},
     "cutoffs": {"holidays", "each"},
     "articles": {"articles_max", "codes_per_article_max", "file_bytes_max", "language"},
+    "positions": {"next_stops", "round_m", "stale_after_s", "gone_after_s", "backlog_max_h"},
+    "places": {"places_max", "vertices_max", "radius_m_max", "file_bytes_max"},  # only commands read them
+    "visits": {"dwell_s", "leave_s", "leave_m", "accuracy_max_m", "crossing_max_s", "gap_max_s", "fixes_cached_max"},
     "imports": {"stale_h", "stale_channels", "denials_max"},
     "people": {
         *("people_max", "tokens_max", "token_days", "password_chars_min"),  # only commands read them

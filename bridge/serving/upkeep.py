@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.domain.articles import Article
+from bridge.domain.places import Place
 from bridge.ingest.channel_files import ChannelFileRow, DenialRow, ExportRow
 from bridge.ingest.imported_files import ImportedFileRow
 from bridge.operations.handover_ports import Handover
+from bridge.operations.place_ports import PlacePlan
 from bridge.operations.upkeep_ports import ArticlePlan
 from bridge.serving.open_site import OpenSite
 from bridge.store.articles import put_articles
@@ -15,6 +17,7 @@ from bridge.store.carrier_queries import note_file, put_denials, remember_export
 from bridge.store.database import drop_quarantined
 from bridge.store.handovers import close_handover
 from bridge.store.imported_files import remember_file
+from bridge.store.places import put_places
 from bridge.store.workers import name_courier, name_worker
 
 
@@ -30,6 +33,11 @@ class StoreUpkeep:
     def put_articles(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
         plan = put_articles(self._site.engine, articles, articles_max=articles_max)
         self._site.settler.forget_articles()
+        return plan
+
+    def put_places(self, places: Sequence[Place], *, removes_others: bool, places_max: int) -> PlacePlan:
+        plan = put_places(self._site.engine, places, removes_others=removes_others, places_max=places_max)
+        self._site.settler.forget_places()
         return plan
 
     def remember_file(self, file: ImportedFileRow, *, files_max: int) -> None:

@@ -145,8 +145,9 @@ def drop_courier_name(connection: Connection, courier: str, at_ms: int) -> None:
 
 
 def drop_positions(connection: Connection, devices: Sequence[str]) -> None:
-    """Delete where phones were."""
+    """Delete where phones were, and when at which places."""
     connection.execute(delete(t.positions).where(t.positions.c.device.in_(devices)))
+    connection.execute(delete(t.visits).where(t.visits.c.device.in_(devices)))
 
 
 def drop_quarantined_with(engine: Engine, vault: Vault, texts: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from bridge.domain.facts import Fact
 from bridge.ingest.codes import CODES, PLACED, WAITING, PlacedRow, placed_fact
 from bridge.ingest.log import BATCHES, EVENTS, EventRow, stored_fact
 from bridge.ingest.memory import LEDGER
-from bridge.ingest.ports import StoredOrder, StoredReceipt, StoredVerdict
+from bridge.ingest.ports import AtLeast, StoredOrder, StoredReceipt, StoredVerdict
 from bridge.ingest.relation import Relation, Writes
 from bridge.ingest.sessions import MESSAGE_LOG, SESSIONS, SUBSCRIPTIONS
 from bridge.ingest.waiting import PARKED
@@ -50,8 +50,8 @@ class MemoryTransaction:
         return self._relations.setdefault(relation, {})
 
     def rows(self, relation: Relation, **equal: Any) -> list[Any]:
-        rows, wanted = self._of(relation), {column: value if isinstance(value, list) else [value] for column, value in equal.items()}
-        return [rows[key] for key in sorted(rows) if all(getattr(rows[key], column) in values for column, values in wanted.items())]
+        rows = self._of(relation)
+        return [rows[key] for key in sorted(rows) if all(_fits(getattr(rows[key], column), wanted) for column, wanted in equal.items())]
 
     # --- the log ----------------------------------------------------------------------------------------------------------
 
@@ -189,3 +189,9 @@ def _counts(keys: Iterable[Any]) -> dict[Any, int]:
     for key in keys:
         found[key] = found.get(key, 0) + 1
     return found
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, AtLeast):
+        return bool(value >= wanted.value)
+    return value in wanted if isinstance(wanted, list) else bool(value == wanted)

@@ -11,8 +11,10 @@ from sqlalchemy import Engine, func, select
 
 from bridge.domain.articles import Article
 from bridge.domain.jobs import Job
+from bridge.domain.places import Place
 from bridge.ingest.imported_files import ImportedFileRow
 from bridge.ingest.items import Message
+from bridge.operations.place_ports import PlacePlan, StoredVisit
 from bridge.operations.ports import ArticlePlan, Row
 from bridge.store import tables as t
 from bridge.store.alert_queries import AlertQueries
@@ -23,6 +25,7 @@ from bridge.store.figure_queries import FigureQueries
 from bridge.store.imported_files import file_with
 from bridge.store.notice_queries import NoticeQueries
 from bridge.store.order_queries import OrderQueries
+from bridge.store.places import all_places, plan_places, visits_page
 from bridge.store.privacy_queries import PrivacyQueries
 from bridge.store.relations import chunks
 from bridge.store.report_queries import ReportQueries
@@ -114,6 +117,18 @@ class Queries(
     def article_plan(self, articles: Sequence[Article], *, articles_max: int) -> ArticlePlan:
         with translated(), self._reader.connect() as connection:
             return plan_articles(connection, articles, articles_max=articles_max)
+
+    def places(self) -> list[Place]:
+        with translated(), self._reader.connect() as connection:
+            return all_places(connection)
+
+    def place_plan(self, places: Sequence[Place], *, removes_others: bool, places_max: int) -> PlacePlan:
+        with translated(), self._reader.connect() as connection:
+            return plan_places(connection, places, removes_others=removes_others, places_max=places_max)
+
+    def visits(self, *, place: str | None, device: str | None, limit: int) -> list[StoredVisit]:
+        with translated(), self._reader.connect() as connection:
+            return visits_page(connection, place=place, device=device, limit=limit)
 
     def imported_file(self, channel: str, sha256: str) -> ImportedFileRow | None:
         with translated(), self._reader.connect() as connection:

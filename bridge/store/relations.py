@@ -49,6 +49,12 @@ def select_any(relation: Relation, column: str, count: int) -> str:
 
 
 @cache
+def select_from(relation: Relation, column: str, where: tuple[str, ...]) -> str:
+    """Rows in which some columns have given values, and another one at least a given value, in the order of the key."""
+    return select(relation, where).replace(" ORDER BY", f" {'AND' if where else 'WHERE'} {_quoted(column)} >= ? ORDER BY", 1)
+
+
+@cache
 def _put(relation: Relation) -> str:
     """Insert a row, or replace the one with the same key (SQLite and PostgreSQL share this syntax)."""
     insert = f"INSERT INTO {relation.name} ({', '.join(map(_quoted, relation.columns))}) VALUES ({marks(relation.columns)})"

@@ -18,9 +18,9 @@ from bridge.config import LOG_PINNED_FACTOR
 from bridge.domain.facts import Fact
 from bridge.ingest.codes import PLACED, PlacedRow, placed_fact
 from bridge.ingest.log import EventRow
-from bridge.ingest.ports import StoredOrder, StoredReceipt, StoredVerdict
+from bridge.ingest.ports import AtLeast, StoredOrder, StoredReceipt, StoredVerdict
 from bridge.ingest.relation import Origin, Relation, Writes
-from bridge.store.relations import EVENT_COLUMNS, chunks, marks, select, select_any, write
+from bridge.store.relations import EVENT_COLUMNS, chunks, marks, select, select_any, select_from, write
 from bridge.store.sqlite import FINISH_MS, PAGE_BYTES, translated
 
 _END_OF_LOG: Final = 2**62
@@ -124,6 +124,9 @@ class SqlTransaction:
         for column, values in equal.items():
             if isinstance(values, list):
                 return [relation.row(*r) for some in chunks(values) for r in self._rows(select_any(relation, column, len(some)), some)]
+            if isinstance(values, AtLeast):
+                others = {name: value for name, value in equal.items() if name != column}
+                return [relation.row(*r) for r in self._rows(select_from(relation, column, tuple(others)), (*others.values(), values.value))]
         return [relation.row(*r) for r in self._rows(select(relation, tuple(equal)), tuple(equal.values()))]
 
     # --- the log ----------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from bridge.ingest.locating import DROPPED_POINTS
 from bridge.ingest.log import BATCHES, EVENTS, REFUSED
 from bridge.ingest.memory import CLOCKS, LEDGER, SHIFTS
 from bridge.ingest.people import PEOPLE, PERSON_TOKENS, RECOVERY_CODES, SECOND_FACTORS
+from bridge.ingest.places import PLACES
 from bridge.ingest.relation import Origin, Relation
 from bridge.ingest.retained import RETAINED
 from bridge.ingest.sealing import CONTACT_HASHES, FORGET_REQUESTS, FORGOTTEN, LEGAL_HOLDS, SEALED
@@ -38,10 +39,10 @@ from bridge.projections.jobs import JOBS
 from bridge.projections.mispicks import MISPICKS
 from bridge.projections.notices import NOTICES, NOTICES_ASIDE
 from bridge.projections.orders import ORDERS, PARCELS, STATUS_LOG
-from bridge.projections.positions import POSITIONS
 from bridge.projections.quarantine import QUARANTINE
 from bridge.projections.receipts import RECEIPTS
 from bridge.projections.tracking_numbers import TRACKING_NUMBERS
+from bridge.projections.visits import POSITIONS, VISITS
 from bridge.store.known_logins import KNOWN_LOGINS
 
 
@@ -68,6 +69,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     *(TRACKING_NUMBERS, CHANNEL_FILES, EXPORTS, DENIALS),
     *(WORKERS, COURIER_NAMES, TOLD, CASH),
     *(NOTICES, NOTICES_ASIDE),
+    *(PLACES, VISITS),
 )
 """Everything that is stored, except the enrolled devices."""
 
@@ -143,7 +145,8 @@ codes, tracking_numbers = TABLES[CODES], TABLES[TRACKING_NUMBERS]
 channel_files, exports, denials = TABLES[CHANNEL_FILES], TABLES[EXPORTS], TABLES[DENIALS]
 handovers, handed, consignments = TABLES[HANDOVERS], TABLES[HANDED], TABLES[CONSIGNMENTS]
 audit_start, sealed, contact_hashes = TABLES[AUDIT_START], TABLES[SEALED], TABLES[CONTACT_HASHES]
-workers, courier_names, positions = TABLES[WORKERS], TABLES[COURIER_NAMES], TABLES[POSITIONS]
+workers, courier_names = TABLES[WORKERS], TABLES[COURIER_NAMES]
+positions, places, visits = TABLES[POSITIONS], TABLES[PLACES], TABLES[VISITS]
 courier_shifts, cash, carried = TABLES[TOLD], TABLES[CASH], TABLES[CARRIED]
 notices, notices_aside, cursors = TABLES[NOTICES], TABLES[NOTICES_ASIDE], TABLES[CURSORS]
 forgotten, legal_holds, forget_requests = TABLES[FORGOTTEN], TABLES[LEGAL_HOLDS], TABLES[FORGET_REQUESTS]

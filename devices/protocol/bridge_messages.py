@@ -258,8 +258,9 @@ class ParcelStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The epoch of the database."""
 
 
-class Position(Struct, frozen=True, kw_only=True):
-    """Where an order is: with the courier who has it, while it is out for delivery. Retained, and cleared when it is not any more."""
+class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an order is: with the courier who has it, while it is out for delivery and one of his next stops. Rounded to what a recipient may know. Retained,
+    and cleared when it is not out any more, or the courier was not heard for some time."""
 
     lat_e7: LatE7
     """Where it was."""
@@ -269,6 +270,8 @@ class Position(Struct, frozen=True, kw_only=True):
     """The radius of the uncertainty."""
     at_ms: Uint
     """When it was there."""
+    stale: bool = False
+    """True if the courier was not heard since then as often as usual. It is cleared soon, unless he is heard."""
 
 
 Ids = Annotated[list[Id], Meta(max_length=500)]

@@ -191,6 +191,8 @@ _OTHER_LABELS: Final[dict[type[StrEnum], dict[Any, tuple[str, str]]]] = {
         PointFault.OFF_SHIFT: ("未在当班时间内", "Outside a shift"),
         PointFault.ON_BREAK: ("休息中", "In a break"),
         PointFault.NOTHING_ON_BOARD: ("车上没有包裹", "No parcel on board"),
+        PointFault.OUTDATED: ("上传过晚", "It came too late"),
+        PointFault.DUPLICATE: ("重复上传", "It was sent before"),
         PointFault.TOO_FAST: ("移动速度不可能", "No vehicle gets there so fast"),
     },
     Severity: {

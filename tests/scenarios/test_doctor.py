@@ -382,7 +382,7 @@ def old_form(case: Case) -> None:
     """The newest migration is undone."""
     assert NEWEST == "0019", "undo the one that is the newest now"
     case.sql("UPDATE alembic_version SET version_num = '0018'")
-    for table in ("courier_shifts", "cash", "notices", "notices_aside"):
+    for table in ("courier_shifts", "cash", "notices", "notices_aside", "places", "visits"):
         case.sql(f"DROP TABLE {table}")
     case.sql("ALTER TABLE cursors DROP COLUMN notice_no")
 

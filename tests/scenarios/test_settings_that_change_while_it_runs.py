@@ -52,6 +52,7 @@ OTHERS: Final = {
 }
 READ_WHEN_NEEDED: Final = {
     *("site.timezone", "articles.articles_max", "articles.codes_per_article_max", "articles.file_bytes_max"),  # by commands
+    *("places.places_max", "places.vertices_max", "places.radius_m_max", "places.file_bytes_max"),  # by commands
     *("carriers.handover_days", "carriers.handovers_keep_days"),  # by commands
     "imports.denials_max",  # by a command
     *("people.people_max", "people.tokens_max", "people.token_days", "people.password_chars_min", "people.reports"),  # by commands

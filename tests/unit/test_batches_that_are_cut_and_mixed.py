@@ -205,7 +205,7 @@ def test_positions_are_thinned_over_batches(on_the_road: Bench) -> None:
     for _ in range(31):
         on_the_road.send(whereabouts(on_the_road))
     stored = on_the_road.rows("SELECT event_ms FROM positions WHERE event_ms > ? ORDER BY 1", last_ms)
-    assert stored == [(began_ms + seconds * 1_000,) for seconds in (0, 10, 20, 30)]
+    assert stored == [(began_ms + seconds * 1_000,) for seconds in (0, 5, 15, 25)], "the first of each ten seconds of the clock"
 
 
 # --- what is shown --------------------------------------------------------------------------------------------------------

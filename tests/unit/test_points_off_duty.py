@@ -13,6 +13,7 @@ from helpers.events import BOOT, BOOT_MS, DELIVERY, TOPICS, log_of
 
 from bridge.domain.access import Kind
 from bridge.domain.duty import CHANGES_MAX, Duties, Duty
+from bridge.domain.visits import VisitRules
 from bridge.ingest.items import Incoming
 from bridge.store.queries import Queries
 from devices.protocol.messages import encode_cbor
@@ -26,7 +27,7 @@ MINUTE: Final = 60_000
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """PO-1 is assigned to Anna, who has not taken it yet."""
-    with Bench(tmp_path / "site.db", position_every_ms=0) as bench:
+    with Bench(tmp_path / "site.db", visits=VisitRules(every_ms=0)) as bench:
         bench.create("PO-1")
         bench.tell("scan-1", "pack", "PO-1")
         bench.tell("desk", "assigned", "PO-1", {"courier": "anna", "job": "j1"})

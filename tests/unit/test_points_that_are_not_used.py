@@ -164,6 +164,34 @@ def test_what_is_too_coarse_or_too_fast_is_the_sites_to_say(tmp_path: Path) -> N
         assert dropped(bench) == {"inaccurate": 1}
 
 
+def test_a_point_that_stands_twice_in_a_location_counts_once(road: Bench) -> None:
+    mono_ms = road.now_ms - BOOT_MS
+    road.send(location(road, [mono_ms, *GOOD, None], [mono_ms, *GOOD, None]))
+    assert shown(road) == (LAT, LON)
+    assert dropped(road) == {"duplicate": 1}
+
+
+def test_a_location_that_is_sent_again_changes_nothing(road: Bench) -> None:
+    """Its acknowledgement was lost, and the phone sends it once more."""
+    sent = location(road, GOOD, (LAT + 1, LON, 5), qos=1)
+    road.send(sent)
+    (told,) = road.send(sent)
+    assert told["detail"] == "2 of 2 points were not used: 2 duplicate (the location was sent again)"
+    assert dropped(road) == {"duplicate": 2}
+    assert road.rows("SELECT count(*) FROM positions") == [(1,)]
+
+
+@pytest.mark.parametrize(("hours", "is_used"), [(1.5, True), (2.5, False)])
+def test_a_point_that_comes_too_late_is_not_used(tmp_path: Path, hours: float, is_used: bool) -> None:
+    with Bench(tmp_path / "site.db", points=PointRules(backlog_max_ms=2 * 3_600_000)) as bench:
+        send_out(bench)
+        at_ms = bench.now_ms
+        bench.now_ms += round(hours * 3_600_000)
+        bench.send(location(bench, [at_ms - BOOT_MS, *GOOD, None]))
+        assert dropped(bench) == ({} if is_used else {"outdated": 1})
+        assert bench.rows("SELECT count(*) FROM positions") == [(int(is_used),)]
+
+
 # --- who is told --------------------------------------------------------------------------------------------------------------
 
 

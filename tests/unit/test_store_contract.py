@@ -19,7 +19,7 @@ from bridge.ingest.items import Incoming, OpenSession, Settled, Subscribe
 from bridge.ingest.log import EVENTS
 from bridge.ingest.memory import LEDGER, LEDGER_GONE, LedgerRow
 from bridge.ingest.pipeline import Settler
-from bridge.ingest.ports import Store
+from bridge.ingest.ports import AtLeast, Store
 from bridge.ingest.relation import Writes
 from bridge.ingest.rules import Rules
 from bridge.ingest.sessions import HANDED_OVER, SUBSCRIPTIONS, SubscriptionRow
@@ -74,6 +74,14 @@ def test_a_row_replaces_the_one_with_its_key_and_is_found_by_its_columns(store: 
         assert tx.rows(LEDGER) == [ledger_row("a", 3), ledger_row("b", 2)]
         assert tx.rows(LEDGER, device="b", high=2) == [ledger_row("b", 2)]
         assert tx.rows(LEDGER, device="c") == []
+
+
+def test_rows_are_found_from_a_value_on(store: Store) -> None:
+    write(store, lambda w: w.rows(LEDGER).extend([ledger_row("a", 1), ledger_row("b", 2), ledger_row("b", 3, log=b"87654321")]))
+    with store.transaction() as tx:
+        assert [row.high for row in tx.rows(LEDGER, high=AtLeast(2))] == [2, 3]
+        assert [row.high for row in tx.rows(LEDGER, device="b", high=AtLeast(3))] == [3]
+        assert tx.rows(LEDGER, device="a", high=AtLeast(2)) == []
 
 
 def test_a_row_that_is_deleted_and_written_in_one_batch_is_there(store: Store) -> None:

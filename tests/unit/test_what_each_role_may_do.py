@@ -28,6 +28,8 @@ OWNER: Final = frozenset[PersonRole]()
 MAY: Final[dict[str, frozenset[PersonRole]]] = {
     **dict.fromkeys(("alerts.acknowledge", "alerts.silence", "alerts.unsilence"), FLOOR),
     "articles.put": ONLY_LEAD,
+    "places.put": ONLY_LEAD,
+    "places.visits": FLOOR,
     **dict.fromkeys((f"devices.{name}" for name in ("add", "edit", "rotate", "remove", "check", "apply", "open_claims")), ONLY_LEAD),
     **dict.fromkeys(("devices.revoke_claims", "devices.revoke", "devices.certify"), ONLY_LEAD),
     **dict.fromkeys(("jobs.assign", "jobs.release", "jobs.move", "handovers.close"), FLOOR),

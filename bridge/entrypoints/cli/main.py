@@ -45,6 +45,7 @@ from bridge.entrypoints.cli import (
     order_stuck,
     orders,
     people,
+    places,
     privacy,
     quarantine,
     report,
@@ -144,6 +145,7 @@ app.add_typer(carrier_board.app, name="carriers")
 app.add_typer(notices.app, name="notices")
 app.add_typer(people.app, name="people")
 app.add_typer(articles.app, name="articles")
+app.add_typer(places.app, name="places")
 app.add_typer(events.app, name="events")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alerts.app, name="alerts")

@@ -1171,8 +1171,9 @@ export type Point = [
 ];
 
 /**
- * Where an order is: with the courier who has it, while it is out for delivery. Retained, and
- * cleared when it is not any more.
+ * Where an order is: with the courier who has it, while it is out for delivery and one of his next
+ * stops. Rounded to what a recipient may know. Retained, and cleared when it is not out any more,
+ * or the courier was not heard for some time.
  */
 export interface Position {
   /** Where it was. */
@@ -1183,6 +1184,11 @@ export interface Position {
   accuracy_m: Metres;
   /** When it was there. */
   at_ms: Uint;
+  /**
+   * True if the courier was not heard since then as often as usual. It is cleared soon, unless he
+   * is heard.
+   */
+  stale?: boolean;
 }
 
 /**

@@ -137,6 +137,15 @@ MESSAGE_EXAMPLES: Final[dict[str, tuple[Example, ...]]] = {
     ),
     "Position": (
         _example("on_the_road", "Where the courier is with the order.", lat_e7=523_709_000, lon_e7=48_940_000, accuracy_m=6, at_ms=START_MS + 2_400_130),
+        _example(
+            "not_heard_for_a_minute",
+            "The courier was not heard since. Show it as the last known place; it is cleared soon.",
+            lat_e7=523_709_000,
+            lon_e7=48_940_000,
+            accuracy_m=6,
+            at_ms=START_MS + 2_400_130,
+            stale=True,
+        ),
     ),
     "Eta": (
         _example(
