@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
 from devices.protocol.vocabulary import EventType
 
+NEVER_MS: Final = 2**62
 CHANGES_MAX: Final = 32
 """Changes that are remembered: those of a week, and points come with a backlog of hours."""
 
@@ -31,25 +32,31 @@ DUTY_AFTER: Final[Mapping[str, Duty]] = {
 
 
 class Duties:
-    """The last changes of one phone, in the order of their times, whatever the order in which they arrived."""
+    """The last changes of one courier, as phones and the desk told of them, in the order of their times.
 
-    __slots__ = ("changes",)
+    Args:
+        longest_ms: a shift that nobody ended ends so long after it began.
+    """
 
-    def __init__(self, changes: Iterable[tuple[int, str]] = ()) -> None:
-        self.changes = [(ms, Duty(duty)) for ms, duty in changes]
+    __slots__ = ("_longest_ms", "changes")
 
-    def add(self, ms: int, duty: Duty) -> bool:
-        """Take a change at a time (ms since 1970 UTC). Returns whether it is new."""
-        if (ms, duty) in self.changes:
-            return False
-        insort(self.changes, (ms, duty))
-        del self.changes[:-CHANGES_MAX]
-        return True
+    def __init__(self, changes: Iterable[tuple[int, str]] = (), longest_ms: int = NEVER_MS) -> None:
+        self.changes = sorted((ms, Duty(duty)) for ms, duty in changes)[-CHANGES_MAX:]
+        self._longest_ms = longest_ms
 
     def at(self, ms: int) -> Duty:
-        """What held at a time. A phone that has never told of a shift is always on duty."""
+        """What held at a time. A courier who has never told of a shift is always on duty."""
         place = bisect_right(self.changes, ms, key=_ms)
-        return self.changes[place - 1][1] if place else self._at_first()
+        if not place:
+            return self._at_first()
+        duty = self.changes[place - 1][1]
+        return Duty.OFF if duty is not Duty.OFF and ms - self._begun_ms(place) >= self._longest_ms else duty
+
+    def _begun_ms(self, place: int) -> int:
+        """When the shift began that goes on before a place."""
+        while place > 1 and self.changes[place - 2][1] is not Duty.OFF:
+            place -= 1
+        return self.changes[place - 1][0]
 
     def has_begun(self, ms: int) -> bool:
         """Whether a shift was told of that goes on at a time; a break is part of it."""

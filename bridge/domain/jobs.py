@@ -6,6 +6,7 @@ same job get different answers, whatever their clocks say.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -48,9 +49,9 @@ def derived_job_id(event_id: bytes) -> str:
 _TOUR: Final = re.compile(r"t-[0-9a-f]{32}")
 
 
-def tour_id(event_id: bytes) -> str:
-    """The id of the job that begins with the event by which a courier took a parcel along."""
-    return "t-" + event_id.hex()
+def tour_id(event_id: bytes, nth: int) -> str:
+    """The id of a job that begins with the event by which a courier took parcels along; of the `nth` one, if they are more than one job takes."""
+    return "t-" + (hashlib.sha256(event_id + nth.to_bytes(4, "big")).hexdigest()[:32] if nth else event_id.hex())
 
 
 def is_tour(job_id: str) -> bool:

@@ -130,6 +130,19 @@ def fault_of_staff(identity: Identity, body: Body) -> tuple[Reason, str] | None:
 
 ABOUT_JOBS: Final = frozenset({EventType.CLAIM, EventType.DECLINE, EventType.UNASSIGNED})
 """The gate decides these on arrival, against the job as it is then."""
+
+
+def whose_shift(own: str | None, body: Body) -> str | None:
+    """The courier whose shift an event ends: the phone's own, or the one whom a desk names."""
+    return own or (body.courier if isinstance(body, bodies.ShiftEnded) else None)
+
+
+def needs_all_before(event_type: str, role: str) -> bool:
+    """Whether what has arrived before must be in its orders first: it may change the job that an event is about, or what a courier still has at the end of a
+    shift. A replay puts events into their orders at the same points."""
+    return event_type in ABOUT_JOBS or (event_type == EventType.SHIFT_ENDED and role in (Role.COURIER, Role.DESK))
+
+
 SCANNING: Final = CUSTODY | {EventType.PICK, EventType.PACK, EventType.UNPACK, EventType.LABELLED}
 """Events whose code is evidence. Of others it only says which order is meant, if they name none."""
 
@@ -224,7 +237,11 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         odd.append(when.warn)
     if about.warn is not None:
         odd.append(about.warn)
-    if event_type is E.SHIFT_ENDED and identity.courier is not None and (out := still_out(batch, identity.courier, when.event_ms)) is not None:
+    if event_type is E.SHIFT_ENDED and (courier := whose_shift(identity.courier, event.body)) is not None:
+        out = still_out(batch, courier, when.event_ms)
+    else:
+        out = None
+    if out is not None:
         odd.append(Warn.STILL_OUT)
         detail = f"{detail}; {out}" if detail else out
     if seq_reused:

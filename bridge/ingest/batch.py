@@ -10,6 +10,7 @@ import cbor2
 
 from bridge.domain.access import Identity
 from bridge.domain.codes.place import Placing
+from bridge.domain.duty import DUTY_AFTER, Duties
 from bridge.domain.event_time import SHOWN, Shown
 from bridge.domain.facts import APPLIED, Decided, Fact, Verdict
 from bridge.domain.jobs import Job
@@ -17,6 +18,7 @@ from bridge.domain.ledger import Ledger
 from bridge.domain.positions import Fix
 from bridge.domain.refs import Ref
 from bridge.ingest.codes import CODE_GONE, CODES, COMMON, CodeRow, placing_of
+from bridge.ingest.couriers import TOLD, TOLD_GONE, rows_about
 from bridge.ingest.items import Change, Message
 from bridge.ingest.log import EventRow
 from bridge.ingest.memory import LEDGER_GONE, DeviceEntry, Memory, OrderEntry
@@ -279,6 +281,14 @@ class Batch:
         if entry is None:
             entry = self.devices[device] = self.memory.device(device, self.tx)
         return entry
+
+    def duties(self, courier: str) -> Duties:
+        """When a courier was on duty, as it was told."""
+        known = self.memory.duties.get(courier)
+        if known is None:
+            told = rows_about(TOLD, TOLD_GONE, courier, self.tx, self.writes)
+            known = self.memory.duties[courier] = Duties(((row.at_ms, DUTY_AFTER[row.type]) for row in told), self.rules.shift_longest_ms)
+        return known
 
     def saw_clock(self, device: str, shown: Shown) -> None:
         """Record what a device's wall clock is worth. In one batch, a doubt stays whatever follows."""

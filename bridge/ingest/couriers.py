@@ -6,11 +6,12 @@ Only what was told is stored; shifts and accounts are folded from it where they 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bridge.domain.cash import Account, Entry, EntryKind, accounts_of
 from bridge.domain.shifts import Shift, Told, shifts_of
-from bridge.ingest.relation import Deletion, Origin, Relation
+from bridge.ingest.ports import AtLeast, Transaction
+from bridge.ingest.relation import Deletion, Origin, Relation, Writes
 from devices.protocol.choices import Tender
 
 
@@ -58,6 +59,20 @@ CASH: Final = Relation(
     note="derived: money that couriers collected, and that was counted",
 )
 CASH_GONE: Final = Deletion(CASH, ("pos",))
+
+
+def rows_about(relation: Relation, gone: Deletion, courier: str, tx: Transaction, writes: Writes, *, since_ms: int = 0) -> list[Any]:
+    """What was told of a courier from a time on: what is stored, and what this batch writes and takes back."""
+    stored = {row.pos: row for row in tx.rows(relation, courier=courier, at_ms=AtLeast(since_ms))}
+    for (pos,) in writes.gone.get(gone, ()):
+        stored.pop(pos, None)
+    stored |= {pos: row for pos, row in writes.keyed(relation).items() if row.courier == courier}
+    return [row for row in stored.values() if row.at_ms >= since_ms]
+
+
+def told_and_cash(courier: str, tx: Transaction, writes: Writes, *, since_ms: int = 0) -> tuple[list[ToldRow], list[CashRow]]:
+    """What was told of a courier's shifts, and of money; see `rows_about`."""
+    return rows_about(TOLD, TOLD_GONE, courier, tx, writes, since_ms=since_ms), rows_about(CASH, CASH_GONE, courier, tx, writes, since_ms=since_ms)
 
 
 def standing_of(told: Iterable[ToldRow], cash: Iterable[CashRow], now_ms: int, longest_ms: int) -> tuple[list[Shift], list[Account]]:

@@ -17,7 +17,7 @@ from bridge.ingest.memory import DeviceEntry
 from bridge.ingest.receipt import DETAIL_CHARS_MAX
 from bridge.ingest.relation import Origin, Relation
 from devices.protocol.messages import LocationBatch, Locations, Point, encode_cbor
-from devices.protocol.vocabulary import AlertCode, Outcome, PointFault, Tone, Warn
+from devices.protocol.vocabulary import AlertCode, EventType, Outcome, PointFault, Tone, Warn
 
 
 class DroppedPointsRow(NamedTuple):
@@ -62,7 +62,7 @@ def locate(batch: Batch, incoming: Incoming, locations: Locations) -> Sent | Non
     dropped = Dropped()
     if locations.broken:
         dropped.add(PointFault.MALFORMED, locations.fault, locations.broken)
-    dated = _on_duty(batch, incoming.identity, entry, _dated(batch, entry, message, received_ms, dropped), dropped)
+    dated = _on_duty(batch, incoming.identity, _dated(batch, entry, message, received_ms, dropped), dropped)
     if dated and _is_sent_again(entry, incoming):
         dropped.add(PointFault.DUPLICATE, "the location was sent again", len(dated))
         dated = []
@@ -116,14 +116,15 @@ def _is_sent_again(entry: DeviceEntry, incoming: Incoming) -> bool:
     return was_last
 
 
-def _on_duty(batch: Batch, identity: Identity, entry: DeviceEntry, fixes: list[Fix], dropped: Dropped) -> list[Fix]:
+def _on_duty(batch: Batch, identity: Identity, fixes: list[Fix], dropped: Dropped) -> list[Fix]:
     """The fixes from when the courier was at work, with a parcel on board. Nothing is kept of the others, only how many they are."""
-    if any(arrived.row.device == identity.device for arrived in batch.arrived):
-        flush(batch)  # the phone may just have said that a break begins
+    if any(arrived.row.device == identity.device or arrived.row.type == EventType.SHIFT_ENDED for arrived in batch.arrived):
+        flush(batch)  # the phone may just have said that a break begins, or a desk that the shift has ended
+    duties = batch.duties(identity.courier) if identity.courier is not None else None
     used: list[Fix] = []
     is_laden = identity.courier is not None and batch.memory.aboard.is_laden(identity.courier)
     for fix in fixes:
-        fault = _FAULT_OF_DUTY.get(entry.duties.at(fix.at_ms)) or (None if is_laden else PointFault.NOTHING_ON_BOARD)
+        fault = (_FAULT_OF_DUTY.get(duties.at(fix.at_ms)) if duties is not None else None) or (None if is_laden else PointFault.NOTHING_ON_BOARD)
         if fault is None:
             used.append(fix)
         else:

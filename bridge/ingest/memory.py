@@ -49,11 +49,10 @@ class LedgerRow(NamedTuple):
 
 
 class ShiftRow(NamedTuple):
-    """When a shift last started or ended on a device, as it told (event time), and its last changes of duty: (time, `Duty`) in CBOR."""
+    """When a shift last started or ended on a device, as it told (event time)."""
 
     device: str
     changed_ms: int
-    duties: bytes = b""
 
 
 class ClockRow(NamedTuple):
@@ -101,11 +100,11 @@ class OrderEntry:
 
 
 class DeviceEntry:
-    """A device in memory: its clock, its ledgers, its shifts, when it was on duty, and where it was. `saved` is the state of the clock that was last written.
+    """A device in memory: its clock, its ledgers, its shifts, and where it was. `saved` is the state of the clock that was last written.
     `last_points` is the digest of its last location. `trail` has its last fixes and visits; None if they were not read yet. `lost_since_ms` is when points of
     it began to be of no use: 0 if the last ones are, None if that is not known yet."""
 
-    __slots__ = ("clock", "duties", "last_points", "ledgers", "lost_since_ms", "saved", "shift_ms", "track", "trail")
+    __slots__ = ("clock", "last_points", "ledgers", "lost_since_ms", "saved", "shift_ms", "track", "trail")
 
     def __init__(self) -> None:
         self.clock = DeviceClock()
@@ -116,7 +115,6 @@ class DeviceEntry:
         self.last_points = b""
         self.trail: Trail | None = None
         self.shift_ms = 0
-        self.duties = Duties()
 
 
 class CodeEntry:
@@ -155,6 +153,8 @@ class Memory:
         self.articles = Catalogue(articles_max)
         self.workers = Workers(badges_max)
         self.aboard = Aboard()
+        self.duties: dict[str, Duties] = {}
+        """Of couriers; read again when something else is told of one."""
         self.places = KnownPlaces()
         self.code_rules = DatedRules()
         self.has_containers = False
@@ -177,6 +177,7 @@ class Memory:
         self.articles.forget()
         self.workers.forget()
         self.aboard.forget()
+        self.duties.clear()
         self.places.forget()
 
     def forget_places(self) -> None:
@@ -224,7 +225,6 @@ class Memory:
                 entry.ledgers[row.log] = Ledger(cbor2.loads(row.ranges), row.forgotten, row.reused)
             for shift in tx.rows(SHIFTS, device=device):
                 entry.shift_ms = shift.changed_ms
-                entry.duties = Duties(cbor2.loads(shift.duties) if shift.duties else ())
         else:
             self._devices.move_to_end(device)
         return entry

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from bridge.domain.event_time import span
 from bridge.domain.facts import BY_SEQ, DECIDED
-from bridge.ingest.accept import ABOUT_JOBS
+from bridge.ingest.accept import needs_all_before
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.batch import Arrived, Batch
 from bridge.ingest.entering import flush
@@ -134,7 +134,7 @@ def _replay_batch(tx: ReplayTransaction, ingest: Ingest, logged: LoggedBatch) ->
                 ledger = batch.ledger(row.device, row.log)
                 ledger.add(row.seq, *span(row.event_ms, row.error_ms, row.received_ms))
                 ledger.reused += is_seq_reused(row)
-            if row.type in ABOUT_JOBS:
+            if needs_all_before(row.type, row.role):
                 flush(batch)
             batch.answers.append(enter(batch, row, event, ingest))
     while waiting is not None:

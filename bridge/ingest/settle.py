@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bridge.domain.members import E
-from bridge.ingest.accept import ABOUT_JOBS, OF_STAFF, admit, count_refused, fault_of_staff, give_up, row_of
+from bridge.ingest.accept import ABOUT_JOBS, OF_STAFF, admit, count_refused, fault_of_staff, give_up, needs_all_before, row_of
 from bridge.ingest.assembly import Ingest
 from bridge.ingest.badges import without_badges
 from bridge.ingest.batch import Answer, Arrived, Batch, PresenceHeard, Sent, Started
@@ -128,8 +128,8 @@ def _event(batch: Batch, incoming: Incoming, event: Event[Body], ingest: Ingest,
     if (answer := admit(batch, incoming, event, trimmed)) is not None:
         return answer
     event_type = EVENT_TYPES[incoming.event_type or ""]
-    if event_type in ABOUT_JOBS or (event_type is E.SHIFT_ENDED and incoming.identity.courier is not None):
-        flush(batch)  # what has arrived before may change the job, or what is still out
+    if needs_all_before(event_type, incoming.identity.role):
+        flush(batch)
     if event_type in OF_STAFF and (refused := fault_of_staff(incoming.identity, event.body)) is not None:
         return refuse(batch, incoming, *refused, trimmed and trimmed.payload)
     if incoming.identity.orders_prefix is not None and (fault := fault_of_access(batch, incoming, event, event_type, ingest.gate)) is not None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from bridge.domain.order.possession import holders
 from bridge.ingest.batch import Batch
-from bridge.ingest.couriers import CASH, TOLD, standing_of
+from bridge.ingest.couriers import standing_of, told_and_cash
 from bridge.money import money
 from bridge.words import counted
 
@@ -29,9 +29,9 @@ def still_out(batch: Batch, courier: str, at_ms: int) -> str | None:
 
 def _uncounted(batch: Batch, courier: str, at_ms: int) -> dict[str, int]:
     """The cash of the last shift that was not counted, in minor units by currency."""
-    rows = [{row.pos: row for row in (*batch.tx.rows(relation, courier=courier), *batch.writes.keyed(relation).values())} for relation in (TOLD, CASH)]
-    told, cash = ([row for row in some.values() if row.courier == courier and row.at_ms <= at_ms] for some in rows)
-    _, accounts = standing_of(told, cash, at_ms, batch.rules.shift_longest_ms)
+    told, cash = told_and_cash(courier, batch.tx, batch.writes)
+    until = [row for row in told if row.at_ms <= at_ms], [row for row in cash if row.at_ms <= at_ms]
+    _, accounts = standing_of(*until, at_ms, batch.rules.shift_longest_ms)
     if not accounts:
         return {}
     last = accounts[-1]

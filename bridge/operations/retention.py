@@ -193,9 +193,9 @@ COURIER_NAMES: Final = Kept(
 DUTIES: Final = Kept(
     "when a device was on duty",
     Whose.WORKERS,
-    ("shifts.device", "shifts.changed_ms", "shifts.duties"),
-    "the last changes of shifts and breaks of each device, without who had it",
-    "to drop where a phone was outside of work, and not to beep for an earlier shift",
+    ("shifts.device", "shifts.changed_ms"),
+    "when the last shift of each device began or ended, without who had it",
+    "not to beep for what an earlier shift has scanned",
     _INTEREST,
     "no command shows it",
     "newer changes take their place",

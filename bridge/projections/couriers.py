@@ -8,10 +8,10 @@ from bridge.domain.cash import CashState, EntryKind
 from bridge.domain.facts import COUNTED
 from bridge.domain.shifts import SHIFT_EVENTS, EndedBy
 from bridge.ingest.batch import Batch, Ruled
-from bridge.ingest.couriers import CASH, CASH_GONE, TOLD, TOLD_GONE, CashRow, ToldRow, standing_of
+from bridge.ingest.couriers import CASH, CASH_GONE, TOLD, TOLD_GONE, CashRow, ToldRow, standing_of, told_and_cash
 from bridge.ingest.items import Alarm
 from bridge.ingest.log import EventRow
-from bridge.ingest.ports import Transaction
+from bridge.ingest.ports import AtLeast, Transaction
 from bridge.ingest.relation import Deletion, Relation
 from bridge.ingest.seam import Quiet
 from devices.protocol import bodies
@@ -19,6 +19,10 @@ from devices.protocol.choices import Tender
 from devices.protocol.vocabulary import AlertCode, EventType, Outcome, Role
 
 HOUR_MS: Final = 3_600_000
+JUDGED_MS: Final = 14 * 24 * HOUR_MS
+"""Alerts are about shifts and cash of so long."""
+JUDGED_AT_ONCE: Final = 200
+"""Couriers that one sweep looks at; the others follow with the next ones."""
 
 
 class Couriers(Quiet):
@@ -42,17 +46,21 @@ class Couriers(Quiet):
 
     def rule(self, heard: Ruled, batch: Batch) -> None:
         row, counts = heard.row, heard.verdict.outcome in COUNTED
-        if row.type in SHIFT_EVENTS:
+        is_shift = row.type in SHIFT_EVENTS
+        if is_shift:
             courier = courier_of(heard)
             told = ToldRow(row.pos, courier, row.event_ms, row.id, row.type, row.role == Role.DESK) if courier is not None and counts else None
-            _put(batch, TOLD, TOLD_GONE, row, told, heard.was)
+            is_put = _put(batch, TOLD, TOLD_GONE, row, told, heard.was)
         else:
             # A delivery that changed nothing is the same one again, and so is its money.
             cash = cash_row(heard) if counts and heard.verdict.outcome is not Outcome.NOOP else None
             courier = cash.courier if cash is not None else row.courier
-            _put(batch, CASH, CASH_GONE, row, cash, heard.was)
-        if courier is not None:
-            self._changed.add(courier)
+            is_put = _put(batch, CASH, CASH_GONE, row, cash, heard.was)
+        if courier is None or not is_put:
+            return
+        self._changed.add(courier)
+        if is_shift:
+            batch.memory.duties.pop(courier, None)
 
     # --- alerts -----------------------------------------------------------------------------------------------------------
 
@@ -63,16 +71,19 @@ class Couriers(Quiet):
         if batch.is_replay:
             return
         if not self._is_loaded:
-            self._changed.update(row.courier for relation in (TOLD, CASH) for row in batch.tx.rows(relation))
+            since = AtLeast(batch.now_ms - JUDGED_MS)
+            self._changed.update(row.courier for relation in (TOLD, CASH) for row in batch.tx.rows(relation, at_ms=since))
             self._is_loaded = True
-        due, self._changed = self._changed | {c for c, ms in self._due_ms.items() if ms <= batch.now_ms}, set()
-        for courier in sorted(due):
+        due = sorted(self._changed | {c for c, ms in self._due_ms.items() if ms <= batch.now_ms})[:JUDGED_AT_ONCE]
+        self._changed.difference_update(due)
+        for courier in due:
             self._judge(courier, batch)
 
     def _judge(self, courier: str, batch: Batch) -> None:
         """Raise and clear the alerts about a courier, and note when the next one may begin."""
         rules, now_ms = batch.rules, batch.now_ms
-        shifts, accounts = standing_of(batch.tx.rows(TOLD, courier=courier), batch.tx.rows(CASH, courier=courier), now_ms, rules.shift_longest_ms)
+        told, cash = told_and_cash(courier, batch.tx, batch.writes, since_ms=now_ms - JUDGED_MS)
+        shifts, accounts = standing_of(told, cash, now_ms, rules.shift_longest_ms)
         last = shifts[-1] if shifts else None
         due = [last.started_ms + rules.shift_longest_ms] if last is not None and last.ended_ms is None else []
         counted_by = [
@@ -113,11 +124,12 @@ def cash_row(heard: Ruled) -> CashRow | None:
     return None
 
 
-def _put(batch: Batch, relation: Relation, gone: Deletion, row: EventRow, wanted: ToldRow | CashRow | None, was: Outcome | str | None) -> None:
-    """Store a row, or take it back."""
+def _put(batch: Batch, relation: Relation, gone: Deletion, row: EventRow, wanted: ToldRow | CashRow | None, was: Outcome | str | None) -> bool:
+    """Store a row, or take it back. Returns whether there is anything to do."""
     rows = batch.writes.keyed(relation)
     if wanted is not None:
         rows[row.pos] = wanted
     elif was is not None:
         rows.pop(row.pos, None)
         batch.writes.delete(gone, row.pos)
+    return wanted is not None or was is not None

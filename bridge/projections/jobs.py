@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 import cbor2
@@ -57,6 +58,8 @@ class Jobs(Quiet):
         self._open: dict[str, Job] = {}
         self._tours: dict[str, str] = {}
         """The job into which each courier takes parcels along."""
+        self._taken: dict[str, dict[str, None]] = {}
+        """The orders that were taken along in this batch, by job."""
         self._of_order: dict[str, set[str]] = {}
         self._of_courier: dict[str, set[str]] = {}
 
@@ -67,6 +70,7 @@ class Jobs(Quiet):
 
     def forget(self) -> None:
         self._tours.clear()
+        self._taken.clear()
         self._open.clear()
         self._of_order.clear()
         self._of_courier.clear()
@@ -120,8 +124,8 @@ class Jobs(Quiet):
     def rule(self, ruled: Ruled, batch: Batch) -> None:
         row, body = ruled.row, ruled.body
         if row.type in TAKES:
-            if ruled.verdict.outcome in COUNTED and row.courier is not None:
-                self._take_along(ruled, row.courier, batch)
+            if row.courier is not None:
+                self._take_along(ruled, row.courier, batch)  # also if it counts no more: a later scan may say the same
             return
         if len(ruled.entries) != 1:
             return
@@ -142,32 +146,42 @@ class Jobs(Quiet):
         """Parcels in no job that a courier on shift has taken, or that another courier handed over, go into the courier's own job."""
         row = ruled.row
         if batch.logged is not None:
-            _log_taken(batch, [(own, stored_fact(own).body) for own in batch.logged.pop((row.device, row.id), [])])
-            return
-        if not batch.rules.tours or not batch.device(row.device).duties.has_begun(row.event_ms):
+            self._log_taken(batch, [(own, stored_fact(own).body) for own in batch.logged.pop((row.device, row.id), [])])
             return
         taken = [(entry.fold.id, parcel.id) for entry in ruled.entries for parcel in entry.fold.order.parcels.values() if _is_taken(entry, parcel, courier)]
-        if not taken:
+        if not taken or not batch.rules.tours or not batch.duties(courier).has_begun(row.event_ms):
             return
-        asked = Asked(row.device, row.id, row.received_ms + 1)  # after the scan itself
-        own = []
+        # After the scan itself; if its verdict has changed, after what changed it.
+        asked = Asked(row.device, row.id, (row.received_ms if ruled.was is None else batch.now_ms) + 1)
+        own: list[tuple[EventRow, Any]] = []
         for nth, (order_id, parcel_id) in enumerate(taken):
             job = self._tour_of(courier, row, order_id, batch)
+            self._taken.setdefault(job, {})[order_id] = None
             decided = Decided(
                 device=row.device, ref=row.id, job=job, answer=EventType.ASSIGNED, outcome=Outcome.APPLIED, reason=None, courier=courier, parcel=parcel_id
             )
             own.append((decided_row(batch.next_pos(), batch.no, asked, decided, order_id, (nth, batch.no)), decided))
-        _log_taken(batch, own)
+        self._log_taken(batch, own)
+
+    def _log_taken(self, batch: Batch, own: Sequence[tuple[EventRow, Any]]) -> None:
+        for row, body in own:
+            batch.arrive(Arrived(row, body, fact_of(row, body, row.order_id, None), None))
+            self._taken.setdefault(body.job, {})[row.order_id or ""] = None
 
     def _tour_of(self, courier: str, row: EventRow, order_id: str, batch: Batch) -> str:
-        """The job into which a courier takes an order along: the open one, else a new one."""
+        """The job into which a courier takes an order along: the open one, as long as it has room; else a new one."""
         known = self._tours.get(courier)
-        job = self._job(known, batch) if known is not None else None
-        if known is None or (
-            job is not None and not (job.is_open and job.courier == courier and (order_id in job.orders or len(job.orders) < jobs.ORDERS_MAX))
-        ):
-            known = self._tours[courier] = jobs.tour_id(row.id)
+        if known is None or not self._has_room(known, courier, order_id, batch):
+            nth = next(n for n in count() if (new := jobs.tour_id(row.id, n)) not in self._taken and self._job(new, batch) is None)
+            known = self._tours[courier] = jobs.tour_id(row.id, nth)
         return known
+
+    def _has_room(self, job_id: str, courier: str, order_id: str, batch: Batch) -> bool:
+        job, taken = self._job(job_id, batch), self._taken.get(job_id, {})
+        if job is None:
+            return bool(taken) and (order_id in taken or len(taken) < jobs.ORDERS_MAX)
+        orders = {*job.orders, *taken}
+        return job.is_open and job.courier == courier and (order_id in orders or len(orders) < jobs.ORDERS_MAX)
 
     def _follow(self, entry: OrderEntry, asked: tuple[str, str] | None, batch: Batch) -> None:
         """Make the jobs match the couriers of the order. `asked` is the (courier, job) of the event that assigned it, None after a change of the past."""
@@ -195,6 +209,9 @@ class Jobs(Quiet):
             order = shown.entry.fold.order
             if order.assigned is not None or order.parcel_jobs or order.id in self._of_order:
                 self._catch_up(shown.entry, batch)
+        taken, self._taken = self._taken, {}
+        for order_id in dict.fromkeys(order_id for orders in taken.values() for order_id in orders):
+            self._catch_up(batch.order(order_id), batch)  # nothing else may be shown of it that is new
         for job in batch.jobs_changed.values():
             _show(batch, job)
             batch.writes.keyed(JOBS)[job.id] = JobRow(job.id, job.rev, job.state.value, job.courier, cbor2.dumps(list(job.orders)))
@@ -267,11 +284,6 @@ def _log(batch: Batch, row: EventRow, job_id: str, decision: Decision | None, or
     for own_row, body in own:
         batch.arrive(Arrived(own_row, body, fact_of(own_row, body, own_row.order_id, None), None))
     return own[0][1] if own and isinstance(own[0][1], Decided) else None
-
-
-def _log_taken(batch: Batch, own: Sequence[tuple[EventRow, Any]]) -> None:
-    for row, body in own:
-        batch.arrive(Arrived(row, body, fact_of(row, body, row.order_id, None), None))
 
 
 def _is_taken(entry: OrderEntry, parcel: Parcel, courier: str) -> bool:

@@ -130,10 +130,8 @@ def test_a_break_and_a_point_that_come_in_one_batch(bench: Bench) -> None:
 @pytest.mark.parametrize("arrival", list(permutations(range(3))))
 def test_changes_of_duty_count_by_their_times_whatever_their_arrival(arrival: tuple[int, ...]) -> None:
     changes = [(10, Duty.ON), (20, Duty.BREAK), (30, Duty.OFF)]
-    duties = Duties()
-    assert duties.at(0) is Duty.ON, "a phone that never told of a shift"
-    assert [duties.add(*changes[n]) for n in arrival] == [True] * 3
-    assert not duties.add(*changes[0]), "sent again"
+    assert Duties().at(0) is Duty.ON, "a courier who never told of a shift"
+    duties = Duties(changes[n] for n in (*arrival, 0))
     assert [duties.at(ms) for ms in (9, 10, 19, 20, 29, 30, 99)] == [Duty.OFF, Duty.ON, Duty.ON, Duty.BREAK, Duty.BREAK, Duty.OFF, Duty.OFF]
 
 
@@ -143,11 +141,34 @@ def test_before_the_first_change_the_phone_did_what_the_change_ends(first: Duty,
 
 
 def test_only_the_last_changes_are_remembered_and_before_them_nothing_is_followed() -> None:
-    duties = Duties()
-    for ms in range(CHANGES_MAX + 5):
-        duties.add(ms, Duty.ON)
+    duties = Duties((ms, Duty.ON) for ms in range(CHANGES_MAX + 5))
     assert len(duties.changes) == CHANGES_MAX
     assert (duties.at(4), duties.at(5)) == (Duty.OFF, Duty.ON)
+
+
+def test_a_shift_that_nobody_ended_ends_when_it_was_too_long() -> None:
+    duties = Duties([(10, Duty.ON), (20, Duty.BREAK), (25, Duty.ON)], longest_ms=100)
+    assert [duties.at(ms) for ms in (10, 22, 109, 110, 500)] == [Duty.ON, Duty.BREAK, Duty.ON, Duty.OFF, Duty.OFF]
+
+
+def test_a_desk_ends_the_duty_of_the_courier_whom_it_names(bench: Bench) -> None:
+    bench.tell(PHONE, "shift_started", None, {"worker": "badge-anna"})
+    bench.tell(PHONE, "out_for_delivery", "PO-1")
+    bench.send(location(bench))
+    assert kept(bench) == 1
+    said = bench.tell("desk", "shift_ended", None, {"courier": "anna"})
+    assert (said["warn"], said["detail"]) == (["still_out"], "parcels of 1 order are still with anna: PO-1")
+    bench.send(location(bench))
+    assert (kept(bench), dropped(bench)) == (1, {"off_shift": 1})
+
+
+def test_an_end_that_was_taken_back_ends_nothing(bench: Bench) -> None:
+    bench.tell(PHONE, "shift_started", None, {"worker": "badge-anna"})
+    bench.tell(PHONE, "out_for_delivery", "PO-1")
+    told = bench.tell(PHONE, "shift_ended")
+    bench.tell(PHONE, "void", None, {"ref": told["id"], "reason": "did_not_occur"})
+    bench.send(location(bench))
+    assert kept(bench) == 1
 
 
 # --- what is known of them ----------------------------------------------------------------------------------------------------

@@ -165,3 +165,37 @@ def test_after_a_restart_the_job_goes_on(bench: Bench) -> None:
     bench.forget()
     take(bench, ANNA, "WB-2")
     assert jobs(bench) == [("anna", "accepted", ["PO-1", "PO-2"])]
+
+
+def test_who_begins_the_shift_after_the_first_scan_has_the_job_with_the_next(bench: Bench) -> None:
+    bench.tell(ANNA, "shift_ended")
+    take(bench, ANNA, "WB-1")
+    bench.tell(ANNA, "shift_started", None, {"worker": "badge-anna"})
+    assert take(bench, ANNA, "WB-1")["outcome"] == "noop"
+    assert jobs(bench) == [("anna", "accepted", ["PO-1"])]
+    before = bench.dump("jobs", "orders")
+    bench.rebuild()
+    assert bench.dump("jobs", "orders") == before
+
+
+def test_a_first_scan_that_is_taken_back_leaves_what_a_later_one_says(bench: Bench) -> None:
+    said = take(bench, ANNA, "WB-1")
+    bench.tell(ANNA, "out_for_delivery", None, code="WB-1")
+    bench.tell("desk", "void", None, {"ref": said["id"], "reason": "did_not_occur"})
+    assert jobs(bench) == [("anna", "accepted", ["PO-1"])]
+
+
+def test_a_tour_has_no_more_orders_than_a_job_takes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.domain.jobs.ORDERS_MAX", 2)
+    bench.tell("scan-1", "aggregated", None, {"parent": "CAGE-1", "children": list(LABELS.values())})
+    bench.tell(ANNA, "pickup", None, code="CAGE-1")
+    assert sorted(len(orders) for _, _, orders in jobs(bench)) == [1, 2]
+    before = bench.dump("jobs")
+    bench.rebuild()
+    assert bench.dump("jobs") == before
+
+
+def test_a_desk_that_ends_the_shift_ends_the_tour_as_well(bench: Bench) -> None:
+    bench.tell("desk", "shift_ended", None, {"courier": "anna"})
+    take(bench, ANNA, "WB-1")
+    assert jobs(bench) == []

@@ -1,4 +1,4 @@
-"""Whose pseudonym is whose, names of couriers, when phones are on duty, and who has parcels on board."""
+"""Whose pseudonym is whose, names of couriers, and who has parcels on board."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,5 +33,4 @@ def upgrade() -> None:
         comment="sealed: the names of couriers",
         sqlite_with_rowid=False,
     )
-    op.add_column("shifts", sa.Column("duties", sa.LargeBinary(), nullable=False, server_default=sa.text("x''")))
     op.add_column("carried", sa.Column("is_out", sa.Boolean(), nullable=False, server_default=sa.true()))
