@@ -40,7 +40,7 @@ def minor_of(amount: str, currency: str) -> int:
         raise Refused(f"{currency} is no currency", fix="give its code of ISO 4217, such as EUR")
     if not _AMOUNT.fullmatch(amount):
         raise Refused(f"{amount!r} is no amount", fix="write it with a point and without blanks, such as 1250.50")
-    minor = Decimal(amount.replace(",", ".")).scaleb(digits)
-    if minor != minor.to_integral_value():
-        raise Refused(f"{amount} has more decimals than {currency} has", fix=f"{currency} has {digits}")
-    return int(minor)
+    plain = amount.replace(",", ".")
+    if len(plain.partition(".")[2]) > digits:  # 1,250 EUR is more likely a thousand than a little more than one
+        raise Refused(f"{amount} has more decimals than {currency} has", fix=f"{currency} has {digits}; write thousands without a mark")
+    return int(Decimal(plain).scaleb(digits))

@@ -89,8 +89,9 @@ class Account:
 def accounts_of(shifts: Sequence[Shift], entries: Iterable[Entry]) -> list[Account]:
     """The accounts of one courier, one for each shift, the oldest first.
 
-    What is collected belongs to the shift that began last. What is counted belongs to the oldest shift that has ended and whose cash was not counted: that of
-    yesterday is often counted when the next shift has begun. What the courier tells belongs to what was counted last, and was not told.
+    What is collected belongs to the shift that began last. What is counted belongs to the oldest shift that lacks just this sum: what was missing is handed in.
+    Else it belongs to the oldest shift that has ended and whose cash was not counted: that of yesterday is often counted when the next shift has begun. What
+    the courier tells belongs to what was counted last, and was not told.
     """
     before = Account(None)
     accounts = [before, *map(Account, shifts)]
@@ -99,7 +100,7 @@ def accounts_of(shifts: Sequence[Shift], entries: Iterable[Entry]) -> list[Accou
         if entry.kind is EntryKind.COLLECTED:
             _collect(begun[-1], entry)
         elif entry.kind is EntryKind.COUNTED:
-            account = next((a for a in begun if _lacks_count(a, entry)), begun[-1])
+            account = next((a for a in begun if _lacks_sum(a, entry)), None) or next((a for a in begun if _lacks_count(a, entry)), begun[-1])
             account.counted[entry.currency] += entry.amount_minor
             account.counted_ms = entry.at_ms
             account.reasons += [entry.reason] if entry.reason is not None else []
@@ -123,8 +124,16 @@ def _collect(account: Account, entry: Entry) -> None:
         account.orders.append(entry.order)
 
 
+def _lacks_sum(account: Account, entry: Entry) -> bool:
+    """Whether what is counted is just what an account of an ended shift lacks of a count before."""
+    return _has_ended(account, entry) and entry.currency in account.counted and account.difference(entry.currency) == -entry.amount_minor
+
+
+def _has_ended(account: Account, entry: Entry) -> bool:
+    shift = account.shift
+    return shift is None or (shift.ended_ms is not None and shift.ended_ms <= entry.at_ms)
+
+
 def _lacks_count(account: Account, entry: Entry) -> bool:
     """Whether the cash of an account was to be counted at the time of an entry, and was not."""
-    shift = account.shift
-    has_ended = shift is None or (shift.ended_ms is not None and shift.ended_ms <= entry.at_ms)
-    return has_ended and account.expected[entry.currency] > 0 and entry.currency not in account.counted
+    return _has_ended(account, entry) and account.expected[entry.currency] > 0 and entry.currency not in account.counted

@@ -130,7 +130,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     order_acts.void: ("events.void", _Kept("event")),
     order_acts.relabel: ("parcels.relabel", _Kept("order")),
     server.reload: ("server.reload", _Kept(None)),
-    couriers.day: ("couriers.day", _Kept("courier", ("longest_ms",))),
+    couriers.look: ("couriers.day", _Kept("courier")),
     couriers.count: ("couriers.count", _Kept("courier")),
     couriers.end_shift: ("couriers.end-shift", _Kept("courier", ("longest_ms",))),
     workers.list_workers: ("workers.list", _Kept(None)),
@@ -138,8 +138,7 @@ ACTS: Final[Mapping[Operation, tuple[str, _Kept]]] = {
     workers.name_courier: ("workers.name", _Kept("courier")),
     leaving.forget_worker: ("forget", _Kept(None)),
     leaving.forget_courier: ("forget", _Kept("courier")),
-    leaving.export_worker: ("export-subject", _Kept(None)),
-    leaving.export_courier: ("export-subject", _Kept("courier")),
+    leaving.look: ("export-subject", _Kept("courier")),
     exposure.look: ("privacy.exposed", _Kept("device")),
 }
 """Every operation that changes something for others, by the name that the log gives it."""

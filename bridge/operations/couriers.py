@@ -141,14 +141,17 @@ async def show_courier(site: SiteReader, courier: str, *, now_ms: int, longest_m
     )
 
 
-async def day(site: SiteContext, courier: str, since_ms: int, until_ms: int, longest_ms: int, reason: str = "") -> Day:
-    """What a courier did from a time (inclusive) until another (exclusive). It is about one person: an act, for those who may see which worker did what.
+async def look(site: SiteContext, courier: str, reason: str = "") -> None:
+    """Someone looks at the day of a courier: an act, for those who may see which worker did what.
 
     Raises:
         NotFound: if there is no such courier.
     """
     check_courier(site, courier)
-    now_ms = site.clock.now_ms()
+
+
+async def day(site: SiteReader, courier: str, since_ms: int, until_ms: int, *, now_ms: int, longest_ms: int) -> Day:
+    """What a courier did from a time (inclusive) until another (exclusive). It is about one person, and reads the whole log: `look` comes first."""
     shifts, accounts = standing_of(site.queries.told(courier), site.queries.cash(courier), now_ms, longest_ms)
     within = [s for s in shifts if s.started_ms < until_ms and (s.ended_ms or now_ms) >= since_ms]
     done = site.queries.events_by([], courier, limit=EVENTS_MAX, since_ms=since_ms, until_ms=until_ms)

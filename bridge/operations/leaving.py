@@ -68,8 +68,12 @@ async def forget_courier(site: SiteContext, courier: str, reason: str = "") -> S
     return await _proven(site, [name] if name is not None else [], [sealed] if sealed is not None else [], pseudonyms=0)
 
 
-async def export_worker(site: SiteContext, badge: str, reason: str = "") -> StaffKept:
-    """Everything that is kept about a worker, given the badge or one of its pseudonyms.
+async def look(site: SiteContext, badge: str | None = None, courier: str | None = None, reason: str = "") -> None:
+    """Someone looks at what is kept about a worker or a courier: an act, for those who may."""
+
+
+async def export_worker(site: SiteReader, badge: str, now_ms: int) -> StaffKept:
+    """Everything that is kept about a worker, given the badge or one of its pseudonyms. It reads the whole log: `look` comes first.
 
     Raises:
         NotFound: if none is known.
@@ -84,22 +88,22 @@ async def export_worker(site: SiteContext, badge: str, reason: str = "") -> Staf
     ]
     if not found:
         raise NotFound("no pseudonym of this badge is known", fix=_FIX)
-    return _kept(site, found, None, None)
+    return _kept(site, now_ms, found, None, None)
 
 
-async def export_courier(site: SiteContext, courier: str, reason: str = "") -> StaffKept:
-    """Everything that is kept about a courier.
+async def export_courier(site: SiteReader, courier: str, now_ms: int) -> StaffKept:
+    """Everything that is kept about a courier; as `export_worker`.
 
     Raises:
         NotFound: if there is no such courier.
     """
     check_courier(site, courier)
-    return _kept(site, [], courier, _name_of_courier(site, courier))
+    return _kept(site, now_ms, [], courier, _name_of_courier(site, courier))
 
 
-def _kept(site: SiteContext, found: list[Worker], courier: str | None, name: str | None) -> StaffKept:
+def _kept(site: SiteReader, now_ms: int, found: list[Worker], courier: str | None, name: str | None) -> StaffKept:
     events = site.queries.events_by([worker.pseudonym for worker in found], courier, limit=EVENTS_MAX + 1)
-    return StaffKept(made_ms=site.clock.now_ms(), pseudonyms=found, courier=courier, name=name, events=events[:EVENTS_MAX], is_cut=len(events) > EVENTS_MAX)
+    return StaffKept(made_ms=now_ms, pseudonyms=found, courier=courier, name=name, events=events[:EVENTS_MAX], is_cut=len(events) > EVENTS_MAX)
 
 
 async def _proven(site: SiteContext, names: Sequence[str], sealed: Sequence[bytes], *, pseudonyms: int) -> StaffForgotten:

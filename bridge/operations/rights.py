@@ -59,11 +59,11 @@ _OPERATIONS: Final[Mapping[Right, tuple[Operation, ...]]] = {
     Right.AUDIT: (audit_log.look,),
     Right.CONTACTS: (contacts.show, contacts.find, contacts.note),
     Right.POSITIONS: (places.visits,),
-    Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier, couriers.day),
+    Right.WORKERS: (workers.list_workers, workers.name, workers.name_courier, couriers.look),
     Right.EXPOSED: (exposure.look,),
     Right.FORGET: (
         *(forgetting.forget, forgetting.legal_hold, forgetting.lift_legal_hold, subjects.export_subject),
-        *(leaving.forget_worker, leaving.forget_courier, leaving.export_worker, leaving.export_courier),
+        *(leaving.forget_worker, leaving.forget_courier, leaving.look),
     ),
     Right.OWN: (
         *(people.add, people.edit, people.disable, people.enable, people.set_password, people.add_token, people.revoke_token),

@@ -23,7 +23,8 @@ from bridge.addresses import Target
 Address = IPv4Address | IPv6Address
 
 READ_BYTES: Final = 65_536
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_NAT64: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"), ipaddress.ip_network("::ffff:0:0:0/96"))
+"""IPv6 addresses whose last 32 bits are an IPv4 address (RFC 6052, RFC 8215, RFC 7915)."""
 _COMPATIBLE: Final = ipaddress.ip_network("::/96")
 
 
@@ -44,7 +45,7 @@ class PostLimits:
 def refusal(address: Address, *, allow_private: bool) -> str | None:
     """Why an address may not be connected to; None if it may."""
     for one in (address, *_inside(address)):
-        if one.is_link_local or one.is_multicast or one.is_unspecified:
+        if one.is_link_local or one.is_multicast or one.is_unspecified or (isinstance(one, IPv6Address) and one.is_site_local):
             return f"{address} is link-local, multicast or unspecified"
         if not one.is_global and not (allow_private and (one.is_private or one.is_loopback)):
             return f"{address} is in a private network or reserved"
@@ -56,7 +57,7 @@ def _inside(address: Address) -> Sequence[IPv4Address]:
     if isinstance(address, IPv4Address):
         return ()
     found = [a for a in (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())) if a is not None]
-    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
+    if any(address in net for net in _NAT64) or (address in _COMPATIBLE and int(address) > 1):
         found.append(IPv4Address(int(address) & 0xFFFF_FFFF))
     return found
 

@@ -88,6 +88,9 @@ class Webhook:
         self._limits = limits or WebhookLimits()
         self._tries: dict[bytes, int] = {}
         """How often notices were tried that were not taken."""
+        self._took_last_ms = 0
+        self._settled: tuple[list[NoticeRow], list[tuple[NoticeRow, str]]] = ([], [])
+        """What became of notices, and could not be stored yet: it is not sent again."""
 
     async def send(self, followed: Followed) -> None:
         """Post notices. What became of each is stored before this returns, or raises.
@@ -96,25 +99,36 @@ class Webhook:
             NotTaken: if some have to be sent again.
             Unwanted: if the receiver wants no more.
         """
+        known = {row.id for row in (*self._settled[0], *(row for row, _ in self._settled[1]))}
+        await self._settle([], [])
         done = _Round()
         of_orders: dict[str, list[NoticeRow]] = {}
-        for row in followed.notices:
+        new = [row for row in followed.notices if row.id not in known]
+        for row in new:
             of_orders.setdefault(row.order_id, []).append(row)
         free = asyncio.Semaphore(self._limits.connections_max)
         async with asyncio.TaskGroup() as group:
             for rows in of_orders.values():
                 group.create_task(self._send_order(rows, done, free), name="notices of one order")
+        if done.taken:
+            self._took_last_ms = self._now_ms()
         left = [failed for failed in done.failed if not self._gives_up(failed, done)]
         for row in (*done.taken, *(row for row, _ in done.aside)):
             self._tries.pop(row.id, None)
-        if done.taken or done.aside:
-            await self._book.settle(done.taken, done.aside)
+        await self._settle(done.taken, done.aside)
         if done.is_gone:
             raise Unwanted("the receiver answered 410: it wants no more notices")
         if left:
             raise NotTaken(left[0].error)
-        if len(done.taken) + len(done.aside) < len(followed.notices):
+        if len(done.taken) + len(done.aside) < len(new):
             raise NotTaken("what follows on a notice that was put aside comes next")
+
+    async def _settle(self, taken: list[NoticeRow], aside: list[tuple[NoticeRow, str]]) -> None:
+        """Store what became of notices, and of those that could not be stored before."""
+        all_taken, all_aside = self._settled = ([*self._settled[0], *taken], [*self._settled[1], *aside])
+        if all_taken or all_aside:
+            await self._book.settle(all_taken, all_aside)
+            self._settled = ([], [])
 
     async def _send_order(self, rows: list[NoticeRow], done: _Round, free: asyncio.Semaphore) -> None:
         """Post the notices of one order, one after the other, up to the first that is not taken."""
@@ -147,14 +161,18 @@ class Webhook:
         return False
 
     def _gives_up(self, failed: _Failed, done: _Round) -> bool:
-        """Count a try that failed. Puts the notice aside, and returns True, if that was the last one: the receiver takes others, or has refused this one."""
+        """Count a try that failed. Puts the notice aside, and returns True, if that was the last one, and the receiver takes others meanwhile: one that takes
+        nothing has another fault, which is an alert, and in the end `give_up_ms` decides."""
         tries = self._tries[failed.row.id] = self._tries.get(failed.row.id, 0) + 1
-        if tries < self._limits.tries_max or not (failed.is_final or done.taken):
+        takes_others = self._now_ms() - self._took_last_ms <= TAKES_OTHERS_MS
+        if tries < self._limits.tries_max or not (takes_others and (failed.is_final or done.taken)):
             return False
         done.aside.append((failed.row, f"{failed.error}, {tries} times"))
         return True
 
 
+TAKES_OTHERS_MS: Final = 300_000
+"""A receiver that has taken a notice so recently works."""
 _HEADERS: Final = (("Content-Type", "application/json"), ("User-Agent", f"dockbridge/{__version__}"))
 
 

@@ -65,10 +65,10 @@ class SitePrivacy:
     def forget_courier(self, courier: str, *, at_ms: int) -> bytes | None:
         name = next((row.name for row in self._site.queries.courier_names() if row.courier == courier), None)
         phones = [device.device for device in self._site.registry.list() if device.courier == courier]
-        self._site.privacy_log.courier_forgotten(courier, at_ms)
+        self._site.privacy_log.courier_forgotten(courier, phones, at_ms)
         with forgetting.secure(self._site.engine) as connection:
             forgetting.drop_courier_name(connection, courier, at_ms)
-            forgetting.drop_positions(connection, phones)
+            forgetting.drop_positions(connection, phones, at_ms)
         self._site.settler.forget_places()
         return name
 

@@ -28,6 +28,7 @@ _REQUESTED: Final = "requested"
 _WORKER: Final = "forgotten_worker"
 _BADGE: Final = "badge_hashes"
 _COURIER: Final = "forgotten_courier"
+_PHONES: Final = "phones"
 
 
 class PrivacyLog:
@@ -52,8 +53,8 @@ class PrivacyLog:
         """An older backup may know the badge under pseudonyms that are gone by now: it is recognised by its hashes, too."""
         self._lines.append([{_WORKER: list(pseudonyms), _BADGE: [each.hex() for each in badge_hashes], "at_ms": at_ms}])
 
-    def courier_forgotten(self, courier: str, at_ms: int) -> None:
-        self._append(_COURIER, [courier], at_ms)
+    def courier_forgotten(self, courier: str, phones: Sequence[str], at_ms: int) -> None:
+        self._lines.append([{_COURIER: courier, _PHONES: list(phones), "at_ms": at_ms}])
 
     def _append(self, what: str, orders: Iterable[str], at_ms: int) -> None:
         self._lines.append([{what: order, "at_ms": at_ms} for order in orders])
@@ -95,6 +96,7 @@ class PrivacyLog:
                 unlink(connection, pseudonyms, [bytes.fromhex(each) for each in entry.get(_BADGE, ())], at_ms)
             elif isinstance(courier := entry.get(_COURIER), str):
                 drop_courier_name(connection, courier, at_ms)
+                drop_positions(connection, entry.get(_PHONES, []), at_ms)
 
 
 def _replace(connection: Connection, table: Table, rows: Mapping[str, int]) -> None:
@@ -144,10 +146,11 @@ def drop_courier_name(connection: Connection, courier: str, at_ms: int) -> None:
     connection.execute(delete(t.courier_names).where(names.courier == courier, names.at_ms <= at_ms))
 
 
-def drop_positions(connection: Connection, devices: Sequence[str]) -> None:
-    """Delete where phones were, and when at which places."""
-    connection.execute(delete(t.positions).where(t.positions.c.device.in_(devices)))
-    connection.execute(delete(t.visits).where(t.visits.c.device.in_(devices)))
+def drop_positions(connection: Connection, devices: Sequence[str], at_ms: int) -> None:
+    """Delete where phones were until a time, and when at which places."""
+    positions, visits = t.positions.c, t.visits.c
+    connection.execute(delete(t.positions).where(positions.device.in_(devices), positions.event_ms <= at_ms))
+    connection.execute(delete(t.visits).where(visits.device.in_(devices), visits.arrived_ms <= at_ms))
 
 
 def drop_quarantined_with(engine: Engine, vault: Vault, texts: Sequence[str]) -> int:

@@ -107,6 +107,14 @@ ACCOUNTS: Final = {
     ),
     "a part in the middle of the shift": (((12, IN, 5), (13, COUNTED, 3), (14, IN, 2), (21, COUNTED, 4)), [(7, 7, CashState.UNCONFIRMED), NOTHING]),
     "a delivery that is told after the shift": (((25, IN, 5),), [(5, None, CashState.OPEN), NOTHING]),
+    "what was missing is handed in the next day": (
+        ((12, IN, 5), (21, COUNTED, 4), (33, IN, 7), (34, COUNTED, 1), (41, COUNTED, 7)),
+        [(5, 5, CashState.UNCONFIRMED), (7, 7, CashState.UNCONFIRMED)],
+    ),
+    "the rest of a shift is counted when the next one has begun": (
+        ((12, IN, 9), (13, COUNTED, 4), (32, COUNTED, 5), (33, IN, 7)),
+        [(9, 9, CashState.UNCONFIRMED), (7, None, CashState.OPEN)],
+    ),
     "yesterday's lack is not today's": (
         ((12, IN, 5), (21, COUNTED, 4), (33, IN, 7), (41, COUNTED, 7)),
         [(5, 4, CashState.DIFFERS), (7, 7, CashState.UNCONFIRMED)],
@@ -177,6 +185,8 @@ def test_amounts_are_read_in_minor_units(typed: str, currency: str, minor: int) 
     [
         ("12.555", "EUR", "more decimals than EUR"),
         ("1.5", "JPY", "more decimals"),
+        ("1,250", "EUR", "more decimals"),
+        ("1,000", "JPY", "more decimals"),
         ("1 200", "EUR", "is no amount"),
         ("-5", "EUR", "is no amount"),
         ("5", "EURO", "is no currency"),

@@ -84,7 +84,8 @@ def day(
     Example: `dockbridge couriers day anna --day 2026-03-01`
     """
     since_ms, until_ms = day_ms(on.date() if on is not None else None)
-    found = call(site, couriers.day, courier, since_ms, until_ms, longest_ms(site), reason)
+    call(site, couriers.look, courier, reason)
+    found = read(site, couriers.day, courier, since_ms, until_ms, now_ms=now_ms(), longest_ms=longest_ms(site))
     if as_json:
         print_json(found)
         return

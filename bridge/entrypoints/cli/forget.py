@@ -10,7 +10,7 @@ import typer
 
 from bridge.entrypoints.cli.output import JsonOption, Why, print_json, print_table, say
 from bridge.entrypoints.cli.reading import SiteOption, read
-from bridge.entrypoints.cli.times import TzOption, dated, moment
+from bridge.entrypoints.cli.times import TzOption, dated, moment, now_ms
 from bridge.entrypoints.control.client import call
 from bridge.errors import BridgeError
 from bridge.operations import forgetting, leaving, subjects
@@ -115,9 +115,11 @@ def export_subject(
     """
     _check_who(order, phone, worker, courier)
     if worker is not None:
-        print_json(call(site, leaving.export_worker, worker, reason))
+        call(site, leaving.look, worker, None, reason)
+        print_json(read(site, leaving.export_worker, worker, now_ms()))
     elif courier is not None:
-        print_json(call(site, leaving.export_courier, courier, reason))
+        call(site, leaving.look, None, courier, reason)
+        print_json(read(site, leaving.export_courier, courier, now_ms()))
     else:
         print_json(call(site, subjects.export_subject, order, phone, reason))
 

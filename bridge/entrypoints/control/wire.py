@@ -124,7 +124,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "server.reload_certificate": server.reload_certificate,
     "server.reload": server.reload,
     "exposure.look": exposure.look,
-    "couriers.day": couriers.day,
+    "couriers.look": couriers.look,
     "couriers.count": couriers.count,
     "couriers.end_shift": couriers.end_shift,
     "workers.list_workers": workers.list_workers,
@@ -133,8 +133,7 @@ CALLS: Final[Mapping[str, Operation]] = {
     "workers.name_courier": workers.name_courier,
     "leaving.forget_worker": leaving.forget_worker,
     "leaving.forget_courier": leaving.forget_courier,
-    "leaving.export_worker": leaving.export_worker,
-    "leaving.export_courier": leaving.export_courier,
+    "leaving.look": leaving.look,
 }
 """What can be called, by name."""
 _NAMES: Final = {operation: name for name, operation in CALLS.items()}
