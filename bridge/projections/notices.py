@@ -7,7 +7,7 @@ with what was told before: the sequence in which events arrive, repeats and rest
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from bridge.domain.notice_texts import filled, values_of
@@ -67,6 +67,7 @@ NOTICES: Final = Relation(
 NOTICES_ASIDE: Final = Relation(name="notices_aside", row=AsideRow, key=("id",), origin=Origin.KEPT, note="notices that could not be sent, and why")
 _STANDS: Final = Update(NOTICES, ("stands",), ("order_id", "id"))
 _RENAMED: Final = Update(NOTICES, ("parcel_now",), ("order_id", "id"))
+_RENUMBERED: Final = Update(NOTICES, ("nth",), ("order_id", "id"))
 _STOP_ARRIVED: Final = EventType.STOP_ARRIVED
 
 
@@ -118,33 +119,67 @@ def _compare(batch: Batch, entry: OrderEntry, rules: NoticeRules) -> None:
     told = entry.told
     if told is None:
         told = entry.told = batch.tx.rows(NOTICES, order_id=order.id)
-    standing = {Happened(row.parcel_now, MOMENTS[row.moment], row.nth): place for place, row in enumerate(told) if row.stands}
-    gone = [happened for happened in standing if happened not in moments and happened.moment not in NEVER_CORRECTED]
+    standing, gone = _matched(batch, order.id, told, moments)
     if gone and entry.fold.exists:
         gone = _follow_renamed(batch, order, told, standing, gone, moments)
-    for happened in gone:
-        _correct(batch, told, standing.pop(happened), rules)
+    for place in gone:
+        _correct(batch, told, place, rules)
     for happened in worth_telling(moments):
         if happened not in standing and rules.tells(happened.moment, moments[happened], batch.now_ms):
             _tell(batch, order.id, told, happened, moments[happened], rules)
 
 
+def _matched(batch: Batch, order_id: str, told: list[NoticeRow], moments: Mapping[Happened, int]) -> tuple[dict[Happened, int], list[int]]:
+    """(the place in `told` of what stands, by what it is now; the places of what is gone).
+
+    An event that comes late renumbers the attempts after it: what happened at the same time is the same.
+    """
+    by_time = {(happened.parcel, happened.moment, at_ms): happened for happened, at_ms in moments.items()}
+    standing: dict[Happened, int] = {}
+    left = []
+    for place, row in enumerate(told):
+        if not row.stands:
+            continue
+        same = by_time.get((row.parcel_now, MOMENTS[row.moment], row.at_ms))
+        if same is None or same in standing:
+            left.append(place)
+            continue
+        standing[same] = place
+        if same.nth != row.nth:
+            told[place] = row._replace(nth=same.nth)
+            batch.writes.update(_RENUMBERED, same.nth, order_id, row.id)
+    gone = []
+    for place in left:
+        happened = _told_of(told[place])
+        if happened not in standing and (happened in moments or happened.moment in NEVER_CORRECTED):
+            standing[happened] = place
+        elif happened.moment not in NEVER_CORRECTED:
+            gone.append(place)
+    return standing, gone
+
+
+def _told_of(row: NoticeRow) -> Happened:
+    """What was told, under the name that its parcel has now."""
+    return Happened(row.parcel_now, MOMENTS[row.moment], row.nth)
+
+
 def _follow_renamed(
-    batch: Batch, order: Order, told: list[NoticeRow], standing: dict[Happened, int], gone: list[Happened], moments: Iterable[Happened]
-) -> list[Happened]:
+    batch: Batch, order: Order, told: list[NoticeRow], standing: dict[Happened, int], gone: list[int], moments: Iterable[Happened]
+) -> list[int]:
     """Find what was told under a name that the order's parcels do not have any more: a parcel that a late event has named is the same parcel.
 
     Returns what is gone all the same.
     """
     new = [happened for happened in moments if happened not in standing]
     left = []
-    for happened in gone:
+    for place in gone:
+        happened = _told_of(told[place])
         same = next((n for n in new if (n.moment, n.nth) == (happened.moment, happened.nth)), None)
         if happened.parcel in order.parcels or same is None:
-            left.append(happened)
+            left.append(place)
             continue
         new.remove(same)
-        place = standing[same] = standing.pop(happened)
+        standing[same] = place
         told[place] = told[place]._replace(parcel_now=same.parcel)
         batch.writes.update(_RENAMED, same.parcel, order.id, told[place].id)
     return left

@@ -103,6 +103,24 @@ def test_a_late_order_that_was_delivered_needs_no_correction(bench: Bench) -> No
 # --- late, twice, and again ---------------------------------------------------------------------------------------------------
 
 
+def test_an_attempt_that_is_told_late_renumbers_those_after_it_and_tells_nothing(bench: Bench) -> None:
+    on_its_way(bench)
+    bench.now_ms += HOUR_MS
+    bench.tell("phone-anna", "out_for_delivery", "PO-1")
+    bench.tell("phone-anna", "stop_arrived", "PO-1", {"stop": "s-1"})
+    second = bench.tell("phone-anna", "attempt_failed", "PO-1", {"reason": "not_home"})
+    before = told(bench)
+    assert before == ["packed", "collected", "arrived", "attempt_failed"]
+    bench.tell("phone-ben", "attempt_failed", "PO-1", {"reason": "closed"}, at_ms=bench.now_ms - HOUR_MS // 2, sent_mono_ms=bench.now_ms - BOOT_MS)
+    first = last_event(bench, "phone-ben")
+    assert told(bench) == before
+    assert sorted(bench.rows("SELECT moment, nth FROM notices WHERE stands")) == [("arrived", 2), ("attempt_failed", 2), ("collected", 1), ("packed", 1)]
+    void(bench, first)
+    assert told(bench) == before
+    void(bench, second["id"])
+    assert told(bench) == [*before, "not attempt_failed"]
+
+
 def test_a_pack_that_arrives_after_the_delivery_tells_nothing(bench: Bench) -> None:
     bench.create("PO-1")
     bench.tell("phone-anna", "delivery", "PO-1", DELIVERY)
