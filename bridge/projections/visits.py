@@ -40,7 +40,9 @@ class VisitRow(NamedTuple):
     left_ms: int
 
 
-POSITIONS: Final = Relation(name="positions", row=PositionRow, key=("device", "event_ms"), origin=Origin.KEPT, note="where couriers' phones were")
+POSITIONS: Final = Relation(
+    name="positions", row=PositionRow, key=("device", "event_ms"), origin=Origin.KEPT, indexes=(("event_ms",),), note="where couriers' phones were"
+)
 POSITIONS_GONE: Final = Deletion(POSITIONS, ("device",))
 POSITION_GONE: Final = Deletion(POSITIONS, ("device", "event_ms"))
 VISITS: Final = Relation(

@@ -385,6 +385,7 @@ def old_form(case: Case) -> None:
     for table in ("courier_shifts", "cash", "notices", "notices_aside", "places", "visits"):
         case.sql(f"DROP TABLE {table}")
     case.sql("ALTER TABLE cursors DROP COLUMN notice_no")
+    case.sql("DROP INDEX ix_positions_event_ms")
 
 
 def newer_form(case: Case) -> None:

@@ -97,3 +97,4 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_visits_arrived_ms"), "visits", ["arrived_ms"])
     op.create_index(op.f("ix_visits_left_ms"), "visits", ["left_ms"])
+    op.create_index(op.f("ix_positions_event_ms"), "positions", ["event_ms"])
