@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from msgspec import Meta, Struct, field
 
 from devices.protocol.fields import Bytes8, Code, Count, EventId, Id, LatE7, LonE7, Metres, Percent, Positive, Sentence, Sentences, Uint, Word
+from devices.protocol.notice import InLanguages as InLanguages
 from devices.protocol.notice import Notice as Notice
-from devices.protocol.notice import NoticeTexts as NoticeTexts
 from devices.protocol.receipt_parts import Expected as Expected
 from devices.protocol.receipt_parts import Left as Left
 from devices.protocol.vocabulary import (

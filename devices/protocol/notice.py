@@ -8,7 +8,7 @@ from devices.protocol.fields import Count, EventId, Id, Sentences, Uint
 from devices.protocol.states import Moment
 
 
-class NoticeTexts(Struct, frozen=True, kw_only=True):
+class InLanguages(Struct, frozen=True, kw_only=True):
     """What a notice says, in each language."""
 
     en: Sentences
@@ -30,7 +30,7 @@ class Notice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """1 for the first time that this is told of the parcel or order, 2 for the second, such as another failed attempt."""
     at_ms: Uint
     """When it happened, as far as was known then."""
-    texts: NoticeTexts
+    texts: InLanguages
     """What to tell the customer."""
     parcel: Id | None = None
     """The parcel. Left out if it is about the whole order."""

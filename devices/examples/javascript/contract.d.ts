@@ -1248,7 +1248,7 @@ export interface Notice {
   /** When it happened, as far as was known then. */
   at_ms: Uint;
   /** What to tell the customer. */
-  texts: NoticeTexts;
+  texts: InLanguages;
   /** The parcel. Left out if it is about the whole order. */
   parcel?: Id;
   /**
@@ -1259,7 +1259,7 @@ export interface Notice {
 }
 
 /** What a notice says, in each language. */
-export interface NoticeTexts {
+export interface InLanguages {
   /** In English. */
   en: Sentences;
   /** In Chinese. */
