@@ -237,11 +237,8 @@ def row_of(batch: Batch, incoming: Incoming, event: Event[Body], event_type: Eve
         odd.append(when.warn)
     if about.warn is not None:
         odd.append(about.warn)
-    if event_type is E.SHIFT_ENDED and (courier := whose_shift(identity.courier, event.body)) is not None:
-        out = still_out(batch, courier, when.event_ms)
-    else:
-        out = None
-    if out is not None:
+    courier = whose_shift(identity.courier, event.body) if event_type is E.SHIFT_ENDED else None
+    if courier is not None and (out := still_out(batch, courier, when.event_ms)) is not None:
         odd.append(Warn.STILL_OUT)
         detail = f"{detail}; {out}" if detail else out
     if seq_reused:

@@ -210,13 +210,17 @@ def mac_of(sealer: Sealer, said: Mapping[str, Any]) -> bytes:
 
 def hashes_of(sealer: Sealer, pos: int, contact: Mapping[str, Any]) -> HashRow | None:
     """The keyed hashes of the contact at `pos`; None if nobody can be sought by it."""
-    hashes = {kind: sealer.mac(f"{kind}:{text}".encode())[:HASH_BYTES] for kind, text in sought_by(contact)}
+    hashes = {kind: sealer.mac(_searched(kind, text))[:HASH_BYTES] for kind, text in sought_by(contact)}
     return HashRow(pos, hashes.get(PHONE), hashes.get(LAST), hashes.get(SURNAME)) if hashes else None
+
+
+def _searched(kind: str, text: str) -> bytes:
+    return f"{kind}:{text}".encode()
 
 
 def hashes_sought(sealer: Recogniser, kind: str, text: str) -> list[bytes]:
     """The keyed hashes, under one of which the contact of an order may stand."""
-    return [mac[:HASH_BYTES] for mac in sealer.macs(f"{kind}:{text}".encode())]
+    return [mac[:HASH_BYTES] for mac in sealer.macs(_searched(kind, text))]
 
 
 def recognises(sealer: Recogniser, mac: bytes, said: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -12,7 +12,7 @@ from bridge.domain.cash import Account, CashState
 from bridge.domain.duty import Duty
 from bridge.domain.shifts import EndedBy, Shift
 from bridge.errors import Refused
-from bridge.ingest.couriers import standing_of
+from bridge.ingest.couriers import CashRow, ToldRow, standing_of
 from bridge.operations import events
 from bridge.operations.names import check_courier
 from bridge.operations.ports import SiteContext, SiteReader
@@ -21,6 +21,7 @@ from devices.protocol.choices import Tender
 from devices.protocol.messages import Receipt
 from devices.protocol.vocabulary import EventType
 
+R = TypeVar("R", ToldRow, CashRow)
 EVENTS_MAX: Final = 2_000
 """Events of one day that are shown."""
 
@@ -91,8 +92,7 @@ class Day(Struct, frozen=True, kw_only=True):
 async def list_couriers(site: SiteReader, *, now_ms: int, longest_ms: int) -> list[CourierNow]:
     """Every courier who has a phone that may log in, or something on board, or cash that was not settled."""
     queries = site.queries
-    told = {courier: list(rows) for courier, rows in groupby(queries.told(), lambda row: row.courier)}
-    cash = {courier: list(rows) for courier, rows in groupby(queries.cash(), lambda row: row.courier)}
+    told, cash = _by_courier(queries.told()), _by_courier(queries.cash())
     on_board = queries.on_board()
     phones: dict[str, list[str]] = {}
     for device in site.registry.list():
@@ -101,24 +101,20 @@ async def list_couriers(site: SiteReader, *, now_ms: int, longest_ms: int) -> li
     jobs: dict[str, list[str]] = {}
     for job in queries.jobs(only_open=True):
         jobs.setdefault(job.courier, []).append(job.id)
-    found = []
-    for courier in sorted({*phones, *on_board, *told, *cash}):
-        shifts, accounts = standing_of(told.get(courier, []), cash.get(courier, []), now_ms, longest_ms)
-        unsettled = [shown_account(courier, a) for a in accounts if is_unsettled(a)]
-        if courier in phones or courier in on_board or unsettled:
-            duty, since_ms = _duty(shifts)
-            found.append(
-                CourierNow(
-                    courier=courier,
-                    phones=phones.get(courier, []),
-                    duty=duty,
-                    since_ms=since_ms,
-                    on_board=on_board.get(courier, []),
-                    jobs=jobs.get(courier, []),
-                    accounts=unsettled,
-                )
-            )
-    return found
+    found = [
+        _now(
+            courier,
+            told.get(courier, []),
+            cash.get(courier, []),
+            phones.get(courier, []),
+            on_board.get(courier, []),
+            jobs.get(courier, []),
+            now_ms,
+            longest_ms,
+        )
+        for courier in sorted({*phones, *on_board, *told, *cash})
+    ]
+    return [now for now in found if now.phones or now.on_board or now.accounts]
 
 
 async def show_courier(site: SiteReader, courier: str, *, now_ms: int, longest_ms: int) -> CourierNow:
@@ -128,17 +124,10 @@ async def show_courier(site: SiteReader, courier: str, *, now_ms: int, longest_m
         NotFound: if there is no such courier.
     """
     check_courier(site, courier)
-    shifts, accounts = standing_of(site.queries.told(courier), site.queries.cash(courier), now_ms, longest_ms)
-    duty, since_ms = _duty(shifts)
-    return CourierNow(
-        courier=courier,
-        phones=[device.device for device in site.registry.list() if device.courier == courier and device.is_admitted],
-        duty=duty,
-        since_ms=since_ms,
-        on_board=site.queries.on_board(courier).get(courier, []),
-        jobs=[job.id for job in site.queries.jobs(courier=courier, only_open=True)],
-        accounts=[shown_account(courier, account) for account in accounts if is_unsettled(account)],
-    )
+    queries = site.queries
+    phones = [device.device for device in site.registry.list() if device.courier == courier and device.is_admitted]
+    jobs = [job.id for job in queries.jobs(courier=courier, only_open=True)]
+    return _now(courier, queries.told(courier), queries.cash(courier), phones, queries.on_board(courier).get(courier, []), jobs, now_ms, longest_ms)
 
 
 async def look(site: SiteContext, courier: str, reason: str = "") -> None:
@@ -166,8 +155,8 @@ async def day(site: SiteReader, courier: str, since_ms: int, until_ms: int, *, n
 async def cash_report(site: SiteReader, *, since_ms: int, until_ms: int, now_ms: int, longest_ms: int) -> list[CashAccount]:
     """The accounts of the shifts that began from a time (inclusive) until another (exclusive), and all that are open; by courier."""
     found = []
-    told = {courier: list(rows) for courier, rows in groupby(site.queries.told(), lambda row: row.courier)}
-    for courier, rows in groupby(site.queries.cash(), lambda row: row.courier):
+    told = _by_courier(site.queries.told())
+    for courier, rows in _by_courier(site.queries.cash()).items():
         _, accounts = standing_of(told.get(courier, []), rows, now_ms, longest_ms)
         for account in accounts:
             begun_ms = account.shift.started_ms if account.shift is not None else None
@@ -205,6 +194,27 @@ async def end_shift(site: SiteContext, courier: str, longest_ms: int, reason: st
 # --- below ----------------------------------------------------------------------------------------------------------------------
 
 
+def _by_courier(rows: Iterable[R]) -> dict[str, list[R]]:
+    """Rows that come by courier, each courier's together."""
+    return {courier: list(some) for courier, some in groupby(rows, lambda row: row.courier)}
+
+
+def _now(
+    courier: str, told: list[ToldRow], cash: list[CashRow], phones: list[str], on_board: list[str], jobs: list[str], now_ms: int, longest_ms: int
+) -> CourierNow:
+    shifts, accounts = standing_of(told, cash, now_ms, longest_ms)
+    duty, since_ms = _duty(shifts)
+    return CourierNow(
+        courier=courier,
+        phones=phones,
+        duty=duty,
+        since_ms=since_ms,
+        on_board=on_board,
+        jobs=jobs,
+        accounts=[shown_account(courier, account) for account in accounts if is_unsettled(account)],
+    )
+
+
 def is_unsettled(account: Account) -> bool:
     """Whether somebody has still to do something about an account, or it goes on."""
     return not account.is_empty and account.state is not CashState.SETTLED
@@ -222,7 +232,7 @@ def shown_account(courier: str, account: Account) -> CashAccount:
         sums=[_sum(account, currency) for currency in currencies],
         other=[OtherSum(tender=tender, currency=currency, amount=amount) for (tender, currency), amount in sorted(account.other.items())],
         reasons=account.reasons,
-        orders=_distinct(account.orders),
+        orders=list(dict.fromkeys(account.orders)),
     )
 
 
@@ -247,7 +257,3 @@ def _duty(shifts: Sequence[Shift]) -> tuple[Duty | None, int | None]:
     if last.in_break:
         return Duty.BREAK, last.breaks[-1][0]
     return Duty.ON, last.breaks[-1][1] if last.breaks else last.started_ms
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))

@@ -146,27 +146,24 @@ class Jobs(Quiet):
         """Parcels in no job that a courier on shift has taken, or that another courier handed over, go into the courier's own job."""
         row = ruled.row
         if batch.logged is not None:
-            self._log_taken(batch, [(own, stored_fact(own).body) for own in batch.logged.pop((row.device, row.id), [])])
+            for own in batch.logged.pop((row.device, row.id), []):
+                self._log_taken(batch, own, stored_fact(own).body)
             return
         taken = [(entry.fold.id, parcel.id) for entry in ruled.entries for parcel in entry.fold.order.parcels.values() if _is_taken(entry, parcel, courier)]
         if not taken or not batch.rules.tours or not batch.duties(courier).has_begun(row.event_ms):
             return
         # After the scan itself; if its verdict has changed, after what changed it.
         asked = Asked(row.device, row.id, (row.received_ms if ruled.was is None else batch.now_ms) + 1)
-        own: list[tuple[EventRow, Any]] = []
         for nth, (order_id, parcel_id) in enumerate(taken):
             job = self._tour_of(courier, row, order_id, batch)
-            self._taken.setdefault(job, {})[order_id] = None
             decided = Decided(
                 device=row.device, ref=row.id, job=job, answer=EventType.ASSIGNED, outcome=Outcome.APPLIED, reason=None, courier=courier, parcel=parcel_id
             )
-            own.append((decided_row(batch.next_pos(), batch.no, asked, decided, order_id, (nth, batch.no)), decided))
-        self._log_taken(batch, own)
+            self._log_taken(batch, decided_row(batch.next_pos(), batch.no, asked, decided, order_id, (nth, batch.no)), decided)
 
-    def _log_taken(self, batch: Batch, own: Sequence[tuple[EventRow, Any]]) -> None:
-        for row, body in own:
-            batch.arrive(Arrived(row, body, fact_of(row, body, row.order_id, None), None))
-            self._taken.setdefault(body.job, {})[row.order_id or ""] = None
+    def _log_taken(self, batch: Batch, row: EventRow, body: Any) -> None:
+        batch.arrive(Arrived(row, body, fact_of(row, body, row.order_id, None), None))
+        self._taken.setdefault(body.job, {})[row.order_id or ""] = None
 
     def _tour_of(self, courier: str, row: EventRow, order_id: str, batch: Batch) -> str:
         """The job into which a courier takes an order along: the open one, as long as it has room; else a new one."""

@@ -79,6 +79,10 @@ class AuditLog:
         may_be_open = and_(of.sealed_sha256.is_(None), or_(of.details != _EMPTY, of.failed != "", of.reason.is_not(None)))
         with translated(), self._reader.connect() as connection:
             query = select(self._table).where(may_be_open).order_by(of.no)
+            # All entries after the first that is sealed were written by a version that seals.
+            begin = connection.execute(select(of.no).where(of.sealed_sha256.is_not(None)).order_by(of.no).limit(1)).scalar_one_or_none()
+            if begin is not None:
+                query = query.where(of.no < begin)
             first = next((row.no for found in connection.execute(query) if _is_open(row := AuditRow(*found))), None)
         if first is None or not all(entry.is_sound for entry in self.entries()):
             return 0

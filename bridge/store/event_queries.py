@@ -13,12 +13,11 @@ from bridge.ingest.codes import placed_fact
 from bridge.ingest.log import EventRow
 from bridge.operations.ports import Row, Sought, StoredFact
 from bridge.store import tables as t
+from bridge.store.relations import READ_AT_ONCE
 from bridge.store.sqlite import translated
 from devices.protocol.vocabulary import EventType, Outcome
 
 _ABOUT_JOBS: Final = (EventType.ASSIGNED, EventType.UNASSIGNED, EventType.CLAIM, EventType.DECLINE, DECIDED)
-_READ_AT_ONCE: Final = 1_000
-"""Rows of the log that are read in one piece."""
 
 
 class EventQueries:
@@ -82,7 +81,7 @@ class EventQueries:
             .order_by(events.pos)
         )
         with translated(), self._reader.connect() as connection:
-            found = connection.execution_options(yield_per=_READ_AT_ONCE).execute(query)
+            found = connection.execution_options(yield_per=READ_AT_ONCE).execute(query)
             return [dict(r._mapping) for r in found if job.encode() in r.payload or job == derived_job_id(r.id)]
 
     def quarantine(self, sought: Sought, *, limit: int) -> list[Row]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, Table, and_, delete, exists, insert, or_, select, update
 
@@ -59,13 +59,15 @@ class PrivacyLog:
     def _append(self, what: str, orders: Iterable[str], at_ms: int) -> None:
         self._lines.append([{what: order, "at_ms": at_ms} for order in orders])
 
-    def last(self) -> dict[str, dict[str, int]]:
+    def _entries(self) -> list[dict[str, Any]]:
+        return [entry for entry in self._lines.entries() if type(entry.get("at_ms")) is int]
+
+    @staticmethod
+    def _last(entries: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
         """What holds now, by kind: the orders, each with its time."""
         found: dict[str, dict[str, int]] = {_FORGOTTEN: {}, _HELD: {}, _REQUESTED: {}}
-        for entry in self._lines.entries():
-            at_ms = entry.get("at_ms")
-            if type(at_ms) is not int:
-                continue
+        for entry in entries:
+            at_ms = entry["at_ms"]
             for what in (_FORGOTTEN, _HELD, _REQUESTED):
                 if isinstance(order := entry.get(what), str):
                     found[what][order] = at_ms
@@ -75,7 +77,8 @@ class PrivacyLog:
 
     def apply(self, connection: Connection) -> list[str]:
         """Make a database know what it does not know yet. Returns the orders that were forgotten now."""
-        last = self.last()
+        entries = self._entries()
+        last = self._last(entries)
         known = set(connection.execute(select(t.forgotten.c.order_id)).scalars())
         new = {order: at_ms for order, at_ms in last[_FORGOTTEN].items() if order not in known}
         if new:
@@ -84,19 +87,14 @@ class PrivacyLog:
         _replace(connection, t.legal_holds, last[_HELD])
         done = known | new.keys()
         _replace(connection, t.forget_requests, {order: at_ms for order, at_ms in last[_REQUESTED].items() if order not in done})
-        self._forget_staff(connection)
-        return sorted(new)
-
-    def _forget_staff(self, connection: Connection) -> None:
-        for entry in self._lines.entries():
-            at_ms = entry.get("at_ms")
-            if type(at_ms) is not int:
-                continue
+        for entry in entries:
+            at_ms = entry["at_ms"]
             if isinstance(pseudonyms := entry.get(_WORKER), list):
                 unlink(connection, pseudonyms, [bytes.fromhex(each) for each in entry.get(_BADGE, ())], at_ms)
             elif isinstance(courier := entry.get(_COURIER), str):
                 drop_courier_name(connection, courier, at_ms)
                 drop_positions(connection, entry.get(_PHONES, []), at_ms)
+        return sorted(new)
 
 
 def _replace(connection: Connection, table: Table, rows: Mapping[str, int]) -> None:

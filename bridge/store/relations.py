@@ -88,6 +88,10 @@ def marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
 
+READ_AT_ONCE: Final = 1_000
+"""Rows of the log that are read in one piece."""
+
+
 def chunks(values: list[Any], size: int = 500) -> Iterator[list[Any]]:
     """Split values into portions that fit into the placeholders of one statement."""
     for start in range(0, len(values), size):

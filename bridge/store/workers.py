@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
 
 from sqlalchemy import Engine, and_, delete, func, insert, or_, select, update
 
@@ -12,13 +11,11 @@ from bridge.ingest.workers import ABOUT_NAME, CourierNameRow, WorkerRow, about_c
 from bridge.operations.worker_ports import EventBy
 from bridge.store import tables as t
 from bridge.store.forgetting import secure
+from bridge.store.relations import READ_AT_ONCE
 from bridge.store.sqlite import translated
 from bridge.vault import Vault
 from devices.protocol.messages import load
 from devices.protocol.vocabulary import EventType
-
-_READ_AT_ONCE: Final = 1_000
-"""Rows of the log that are read in one piece."""
 
 
 class WorkerQueries:
@@ -57,7 +54,7 @@ class WorkerQueries:
             query = query.where(events.event_ms < until_ms)
         found: dict[int, EventBy] = {}
         with translated(), self._reader.connect() as connection:
-            for pos, kind, order_id, device, at, event_ms, payload in connection.execution_options(yield_per=_READ_AT_ONCE).execute(query):
+            for pos, kind, order_id, device, at, event_ms, payload in connection.execution_options(yield_per=READ_AT_ONCE).execute(query):
                 if not needles or any(needle in payload for needle in needles):
                     found.setdefault(pos, EventBy(type=kind, order=order_id or None, device=device, place=at, at_ms=event_ms))
                     if len(found) >= limit:
